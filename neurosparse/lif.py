@@ -1,0 +1,148 @@
+"""The leaky integrate-and-fire (LIF) cell as a rate: one formula each, for NumPy arrays and for torch tensors.
+
+The cell obeys tau dV/dt = E - V + R I, fires when V reaches the threshold, is held at the reset for the refractory period.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from neurosparse import checks
+
+
+@dataclass(frozen=True, slots=True)
+class LIF:
+    """Parameters of a leaky integrate-and-fire cell.
+
+    Parameters
+    ----------
+    tau_m_ms
+        Membrane time constant.
+    resistance_MOhm
+        Membrane resistance R: 1 nA through 1 MOhm is 1 mV.
+    e_leak_mV
+        Leak reversal potential E, where the cell rests.
+    v_threshold_mV, v_reset_mV
+        Firing threshold, and where the membrane is put after a spike.
+    t_ref_ms
+        Absolute refractory period.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On NaN, a time constant or resistance that is not positive, a negative refractory period, a threshold not above reset.
+
+    Examples
+    --------
+    >>> LIF().rheobase_nA
+    0.2
+    """
+
+    tau_m_ms: float = 20.0
+    resistance_MOhm: float = 100.0
+    e_leak_mV: float = -70.0
+    v_threshold_mV: float = -50.0
+    v_reset_mV: float = -70.0
+    t_ref_ms: float = 2.0
+
+    def __post_init__(self) -> None:
+        check = {"tau_m_ms": checks.positive, "resistance_MOhm": checks.positive, "t_ref_ms": checks.not_negative}
+        for name in (f.name for f in fields(self)):
+            object.__setattr__(self, name, check.get(name, checks.number)(name, getattr(self, name)))
+        if self.v_threshold_mV <= self.v_reset_mV:
+            raise ValueError(f"v_threshold_mV must be > v_reset_mV={self.v_reset_mV:g}, got {self.v_threshold_mV:g}")
+
+    @property
+    def rheobase_nA(self) -> float:
+        """The current above which the cell fires: (V_th - E) / R."""
+        return (self.v_threshold_mV - self.e_leak_mV) / self.resistance_MOhm
+
+
+def rate(current_nA: Any, lif: LIF) -> Any:
+    """Firing rate in Hz of a LIF cell under a constant current.
+
+    f(I) = 1 / (t_ref + tau ln((E + R I - V_reset) / (E + R I - V_th))) where E + R I > V_th, else exactly 0
+    (Glorot, Bordes & Bengio 2011, section 2.2, with the refractory period and resting potential written out).
+
+    Parameters
+    ----------
+    current_nA : float, array or torch tensor, any shape
+        Constant input current in nA. -inf to inf; NaN raises.
+
+    Returns
+    -------
+    float64 array (a NumPy scalar for a number), or a tensor on the same device with gradients: the rate in Hz.
+
+    Examples
+    --------
+    >>> rate([0.1, 0.3], LIF()).round(2)
+    array([ 0.  , 41.71])
+    """
+    xp, current = _namespace(current_nA, "current_nA")
+    drive = lif.resistance_MOhm * current + (lif.e_leak_mV - lif.v_threshold_mV)  # mV above threshold at rest
+    fires = drive > 0
+    # log1p keeps its precision far above threshold; the cells that do not fire get a harmless 1, so no gradient is NaN
+    climb_ms = lif.tau_m_ms * xp.log1p((lif.v_threshold_mV - lif.v_reset_mV) / xp.where(fires, drive, 1.0))
+    interval_ms = lif.t_ref_ms + climb_ms
+    return xp.where(fires, 1e3 / interval_ms, 0.0 * climb_ms)[()]
+
+
+def current(rate_hz: Any, lif: LIF) -> Any:
+    """The constant current in nA that makes a LIF cell fire at `rate_hz`: the inverse of `rate`.
+
+    I = ((k V_th - V_reset) / (k - 1) - E) / R with k = exp((1/f - t_ref) / tau). At 0 Hz the largest such current, the rheobase.
+
+    Raises
+    ------
+    ValueError
+        On NaN, negative rates, and rates of 1/t_ref or more, which no current reaches.
+    """
+    xp, f = _namespace(rate_hz, "rate_hz")
+    limit_hz = 1e3 / lif.t_ref_ms if lif.t_ref_ms > 0 else np.inf
+    if bool((f < 0).any()) or bool((f >= limit_hz).any()):
+        raise ValueError(f"rate_hz must lie in [0, {limit_hz:g}) for t_ref_ms={lif.t_ref_ms:g}, got {rate_hz!r}")
+    fires = f > 0
+    climb = (1e3 / xp.where(fires, f, 1.0) - lif.t_ref_ms) / lif.tau_m_ms
+    # (k V_th - V_r)/(k - 1) = V_th + (V_th - V_r)/(k - 1); expm1 keeps the precision at high rates
+    above_threshold_mV = xp.where(fires, (lif.v_threshold_mV - lif.v_reset_mV) / xp.expm1(climb), 0.0 * climb)
+    return (above_threshold_mV / lif.resistance_MOhm + lif.rheobase_nA)[()]
+
+
+def soft_rate(current_nA: Any, lif: LIF, smoothing: float = 0.1) -> Any:
+    """The soft LIF rate in Hz: `rate` with a rounded threshold, differentiable everywhere.
+
+    With x = (E + R I - V_th) / (V_th - V_reset), rho = s ln(1 + exp(x/s)) and f = 1 / (t_ref + tau ln(1 + 1/rho))
+    (Hunsberger & Eliasmith 2015, arXiv 1510.08829, eq. 4). Tends to `rate` as the smoothing s goes to 0.
+
+    Parameters
+    ----------
+    smoothing
+        s > 0, in units of V_th - V_reset.
+    """
+    s = checks.positive("smoothing", smoothing)
+    xp, drive_nA = _namespace(current_nA, "current_nA")
+    span_mV = lif.v_threshold_mV - lif.v_reset_mV
+    y = (lif.resistance_MOhm * drive_nA + lif.e_leak_mV - lif.v_threshold_mV) / (span_mV * s)
+    # ln(1 + 1/rho) = ln(1 + rho) - ln(rho), and ln ln(1 + exp(y)) = y far below threshold, where rho itself underflows
+    softplus = xp.logaddexp(y, xp.zeros_like(y))
+    deep = y < -15.0
+    log_rho = np.log(s) + xp.where(deep, y, xp.log(xp.where(deep, 1.0, softplus)))
+    return (1e3 / (lif.t_ref_ms + lif.tau_m_ms * (xp.log1p(s * softplus) - log_rho)))[()]
+
+
+def _namespace(values: Any, name: str) -> tuple[Any, Any]:
+    """The library that `values` belong to, and `values` as its float array; torch is never imported here."""
+    if type(values).__module__.split(".")[0] == "torch" or hasattr(values, "requires_grad"):
+        import sys
+
+        torch: Any = sys.modules["torch"]
+        if bool(torch.isnan(values).any()):
+            raise ValueError(f"{name} must not be NaN")
+        return torch, values
+    array = np.asarray(values, dtype=np.float64)
+    if np.isnan(array).any():
+        raise ValueError(f"{name} must not be NaN")
+    return np, array

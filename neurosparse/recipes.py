@@ -1,0 +1,145 @@
+"""Recipes: TOML files whose every value carries its source, checked into typed specs.
+
+A value stands either plain (`seed = 1`) or with where it comes from:
+
+    tau_m_ms = { value = 20.0, source = "glorot2011", note = "figure 1, digitised" }
+
+Units stand in the names. A table `[sources]` spells out each key; a recipe's `kind` says which spec reads it.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from neurosparse import share
+
+MOST_BYTES = 1_000_000
+
+
+class Spec(BaseModel):
+    """A typed, frozen spec; unknown keys, NaN and infinity are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+S = TypeVar("S", bound=Spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe as read: plain values, and the source of each by its dotted name."""
+
+    name: str
+    kind: str
+    title: str
+    values: dict[str, Any]
+    sources: dict[str, str] = field(repr=False)
+    path: Path = field(repr=False)
+
+    def spec(self, spec_type: type[S], **overrides: Any) -> S:
+        """The recipe as a typed spec, `overrides` replacing values by their dotted names.
+
+        Raises
+        ------
+        ValueError
+            One sentence that names the recipe, the key and what is wrong with it.
+        """
+        values = _copy(self.values)
+        for dotted, value in overrides.items():
+            _put(values, dotted, value)
+        return build(spec_type, values, what=f"recipe {self.name!r}")
+
+
+def build(spec_type: type[S], values: dict[str, Any], *, what: str) -> S:
+    """`values` as a `spec_type`; a ValueError of one sentence where they do not fit."""
+    try:
+        return spec_type.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(f"{what}: {'; '.join(_sentence(e) for e in error.errors())}") from None
+
+
+def _sentence(error: Any) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {key!r}"
+    if error["type"] == "missing":
+        return f"key {key!r} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    return message if not key or key.split(".")[-1] in message else f"{key}: {message}, got {error['input']!r}"
+
+
+def available(kind: str | None = None) -> list[str]:
+    """The names of the recipes that come with the package, of one kind or of all."""
+    names = (path.stem for path in sorted(share.folder("models").rglob("*.toml")))
+    return [name for name in names if kind is None or load(name).kind == kind]
+
+
+def load(name_or_path: str | Path) -> Recipe:
+    """Read a recipe: the name of one that comes with the package, or the path of a TOML file.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Where there is none, or it is not a recipe; one sentence.
+    """
+    path = _find(name_or_path)
+    if path.stat().st_size > MOST_BYTES:
+        raise ValueError(f"recipe {path} is larger than {MOST_BYTES:,} bytes: not a recipe")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"recipe {path} is not valid TOML: {error}") from None
+    kind, title, sources = table.pop("kind", None), table.pop("title", ""), table.pop("sources", {})
+    if not isinstance(kind, str) or not isinstance(title, str) or not isinstance(sources, dict):
+        raise ValueError(f'recipe {path} needs a `kind` (such as "network"), a `title` and a table [sources]')
+    found: dict[str, str] = {}
+    values = _plain(table, "", sources, found, path)
+    return Recipe(path.stem, kind, title, values, found, path)
+
+
+def _find(name_or_path: str | Path) -> Path:
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise FileNotFoundError(f"no recipe file {path}")
+        return path
+    matches = [p for p in share.folder("models").rglob("*.toml") if p.stem == str(name_or_path)]
+    if not matches:
+        known = ", ".join(sorted(p.stem for p in share.folder("models").rglob("*.toml")))
+        raise FileNotFoundError(
+            f"no recipe {str(name_or_path)!r}; there are: {known}; or give the path of a .toml file"
+        )
+    return matches[0]
+
+
+def _plain(node: Any, name: str, sources: dict[str, str], found: dict[str, str], path: Path) -> Any:
+    """`node` with each { value, source, note } replaced by its value, and the source put into `found`."""
+    if not isinstance(node, dict):
+        return node
+    if "value" in node:
+        if unknown := set(node) - {"value", "source", "note"}:
+            raise ValueError(f"recipe {path}: unknown key {name + '.' + min(unknown)!r} beside value, source and note")
+        source = node.get("source")
+        if source not in sources:
+            raise ValueError(f"recipe {path}: the source {source!r} of {name!r} is not listed in [sources]")
+        found[name] = "; ".join(filter(None, [sources[source], node.get("note")]))
+        return node["value"]
+    return {key: _plain(child, f"{name}.{key}" if name else key, sources, found, path) for key, child in node.items()}
+
+
+def _copy(node: Any) -> Any:
+    return {key: _copy(child) for key, child in node.items()} if isinstance(node, dict) else node
+
+
+def _put(values: dict[str, Any], dotted: str, value: Any) -> None:
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise ValueError(f"cannot set {dotted!r}: {parent!r} is a value, not a table")
+    values[last] = value

@@ -1,0 +1,382 @@
+"""Measures of sparsity: pure functions over activity.
+
+The active fraction of a spiking circuit depends on the window in which a spike counts, so it is treated as a function of the
+window, exact for every window (`activity_curve`). Sparseness measures (Treves-Rolls and its kin) need no threshold; they are taken
+over units at one time (population) or over time within one unit (lifetime).
+
+Sources: Treves & Rolls 1991; Vinje & Gallant 2000; Hoyer 2004; Hurley & Rickard 2009 (arXiv 0811.4706) for Gini; Willmore &
+Tolhurst 2001 for population against lifetime. Interval: Korn & Graubard 1998, Survey Methodology 24:193.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats as _distributions
+
+from neurosparse import checks
+from neurosparse.activity import (
+    Activations,
+    ActiveWhen,
+    ActivityCurve,
+    ActivityStats,
+    Interval,
+    Sparseness,
+    SpikeTrains,
+)
+
+CONFIDENCE = 0.95
+N_BATCHES = 20  # stretches of the record that stand for independent repeats
+MIN_INTERVALS = 5  # inter-spike intervals a unit needs before its CV counts
+
+Floats = NDArray[np.float64]
+
+
+# ---- Sparseness of a vector of rates or magnitudes ------------------------------------------------------------------
+
+
+def treves_rolls(rates: ArrayLike, axis: int = -1) -> Floats:
+    """Treves-Rolls sparseness A = (sum r / n)^2 / (sum r^2 / n), in [1/n, 1]; low is sparse.
+
+    A binary code in which a fraction p is active has A = p.
+
+    Parameters
+    ----------
+    rates : array of float >= 0, any shape
+        Rates, counts or magnitudes; `axis` runs over the n units (population) or windows (lifetime).
+
+    Raises
+    ------
+    ValueError
+        On NaN, infinity, negative or no values, and where all values along `axis` are zero: silence has no sparseness.
+    """
+    return _of_vectors(rates, axis)[0]
+
+
+def vinje_gallant(rates: ArrayLike, axis: int = -1) -> Floats:
+    """Vinje-Gallant sparseness S = (1 - A) / (1 - 1/n), in [0, 1]; high is sparse. Arguments and errors as `treves_rolls`."""
+    return _of_vectors(rates, axis, least=2)[1]
+
+
+def hoyer(rates: ArrayLike, axis: int = -1) -> Floats:
+    """Hoyer sparseness (sqrt n - L1/L2) / (sqrt n - 1), in [0, 1]; high is sparse. Arguments and errors as `treves_rolls`."""
+    return _of_vectors(rates, axis, least=2)[2]
+
+
+def gini(rates: ArrayLike, axis: int = -1) -> Floats:
+    """Gini index 1 - 2 sum_k r_(k)/L1 (n - k + 1/2)/n over ascending r, in [0, 1 - 1/n]; high is sparse.
+
+    The one measure here that meets all six criteria of Hurley & Rickard 2009. A binary code with active fraction p has 1 - p.
+    Arguments and errors as `treves_rolls`.
+    """
+    return _of_vectors(rates, axis)[3]
+
+
+def _of_vectors(rates: ArrayLike, axis: int, least: int = 1) -> Floats:
+    vectors = np.moveaxis(checks.rates_array("rates", rates, axis), axis, -1)
+    if vectors.shape[-1] < least:
+        raise ValueError(f"this measure needs at least {least} values along axis {axis}, got {vectors.shape[-1]}")
+    if not (vectors > 0).any(axis=-1).all():
+        raise ValueError("rates are all zero along the axis: silence has no sparseness")
+    return _sparseness_rows(vectors)
+
+
+def _sparseness_rows(vectors: Floats) -> Floats:
+    """The four measures of each vector along the last axis, shape (4, ...); every vector has a positive entry."""
+    n = vectors.shape[-1]
+    # The measures do not depend on scale; with a largest entry of 1, squares neither overflow nor vanish.
+    scaled = vectors / vectors.max(axis=-1, keepdims=True)
+    ascending = np.sort(scaled, axis=-1)
+    weights = (n - np.arange(1, n + 1) + 0.5) / n
+    return _measures(scaled.sum(axis=-1), np.square(scaled).sum(axis=-1), ascending @ weights, n)
+
+
+def _measures(total: Floats, square_total: Floats, ranked_total: Floats, n: int) -> Floats:
+    """The four measures from sum r, sum r^2 and sum_k r_(k) (n - k + 1/2)/n over ascending r; NaN where n = 1 defines none."""
+    a = np.minimum(total**2 / (n * square_total), 1.0)  # rounding can lift equal rates above 1
+    span = 1 - 1 / n if n > 1 else np.nan
+    root_span = 1 - 1 / np.sqrt(n) if n > 1 else np.nan
+    gini_index = np.maximum(1 - 2 * ranked_total / total, 0.0)
+    return np.stack([a, (1 - a) / span, (1 - np.sqrt(a)) / root_span, gini_index])
+
+
+def _mean_sparseness(sums: Floats, n_averaged: int) -> Sparseness:
+    means = [None if n_averaged == 0 or np.isnan(s) else float(s) / n_averaged for s in sums]
+    return Sparseness(means[0], means[1], means[2], means[3], n_averaged=n_averaged)
+
+
+# ---- Spikes ---------------------------------------------------------------------------------------------------------
+
+
+def firing_rates_hz(spikes: SpikeTrains) -> Floats:
+    """Mean firing rate of each unit in Hz, shape (n_units,): spikes over the duration, 0 for the silent ones."""
+    return spikes.counts / (spikes.duration_ms * 1e-3)
+
+
+def isi_cv(spikes: SpikeTrains, min_intervals: int = MIN_INTERVALS) -> Floats:
+    """Coefficient of variation of the inter-spike intervals of each unit, shape (n_units,).
+
+    NaN for units with fewer than `min_intervals` intervals: 1 for Poisson firing, 0 for a clock.
+    """
+    order = np.argsort(spikes.units, kind="stable")
+    units, ticks = spikes.units[order], spikes.ticks[order]
+    within = units[1:] == units[:-1]
+    intervals = np.diff(ticks)[within].astype(np.float64)
+    owner = units[1:][within]
+    n = np.bincount(owner, minlength=spikes.n_units)
+    enough = n >= checks.whole("min_intervals", min_intervals, least=2)
+    mean = np.divide(
+        np.bincount(owner, intervals, spikes.n_units), n, where=enough, out=np.full(spikes.n_units, np.nan)
+    )
+    spread = np.bincount(owner, (intervals - mean[owner]) ** 2, spikes.n_units)
+    variance = np.divide(spread, n, where=enough, out=np.full(spikes.n_units, np.nan))
+    return np.divide(np.sqrt(variance), mean, where=mean > 0, out=np.full(spikes.n_units, np.nan))
+
+
+def spike_counts(spikes: SpikeTrains, window_ms: float) -> NDArray[np.int64]:
+    """Spikes of each unit in consecutive windows, shape (n_windows, n_units); a last part-window is left out.
+
+    A spike at tick t lies in window t // w: on an edge it belongs to the window that begins there.
+    """
+    window = spikes.window_ticks(window_ms)
+    n_windows = spikes.duration_ticks // window
+    cell = (spikes.ticks // window) * spikes.n_units + spikes.units
+    cells = n_windows * spikes.n_units
+    return np.bincount(cell[cell < cells], minlength=cells).reshape(n_windows, spikes.n_units)
+
+
+def activity_curve(spikes: SpikeTrains) -> ActivityCurve:
+    """The active fraction as a function of the window, exact for every window. See `ActivityCurve`."""
+    return _curve_of_gaps(spikes, _gaps(spikes)[0])
+
+
+def _curve_of_gaps(spikes: SpikeTrains, gaps: NDArray[np.int64]) -> ActivityCurve:
+    ascending = np.sort(gaps)
+    above = np.concatenate([np.cumsum(ascending[::-1])[::-1], [0]])
+    return ActivityCurve(ascending, above, spikes.n_units, spikes.duration_ticks, spikes.tick_ms)
+
+
+def active_fraction(spikes: SpikeTrains, window_ms: float) -> float:
+    """The share of units that fire at least once in a window, averaged over all positions of the window in the record.
+
+    Examples
+    --------
+    >>> spikes = SpikeTrains([2.0], [0], n_units=2, duration_ms=10.0, dt_ms=1.0)
+    >>> active_fraction(spikes, 10.0)   # one of two units fires
+    0.5
+    """
+    return float(activity_curve(spikes)(spikes.window_ticks(window_ms) * spikes.tick_ms))
+
+
+def _gaps(spikes: SpikeTrains) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Gaps between the spikes of a unit in ticks, the unit and the closing spike of each.
+
+    The ends of the record count as spikes at -1 and at duration_ticks, so a unit with k spikes has k + 1 gaps.
+    """
+    n, end = spikes.n_units, spikes.duration_ticks
+    everyone = np.arange(n)
+    units = np.concatenate([spikes.units, everyone])
+    closing = np.concatenate([spikes.ticks, np.full(n, end)])
+    order = np.argsort(units, kind="stable")  # spikes are sorted in time, so each unit's stay so, the end last
+    units, closing = units[order], closing[order]
+    opening = np.empty_like(closing)
+    opening[1:] = closing[:-1]
+    opening[np.searchsorted(units, everyone)] = -1
+    return closing - opening, units, closing
+
+
+def _batch_fractions(spikes: SpikeTrains, window: int, gaps: NDArray[np.int64], closing: NDArray[np.int64]) -> Floats:
+    """The active fraction of consecutive stretches of the record, each at least a window long; empty if there are not two."""
+    positions = spikes.duration_ticks - window + 1
+    n_batches = min(N_BATCHES, positions // window)
+    if n_batches < 2:
+        return np.empty(0)
+    # The window [s, s + w) first meets the spike at `closing` for s from `first` to `last`; summed over spikes this
+    # counts active (unit, position) pairs.
+    first = np.maximum(closing - np.minimum(gaps, window) + 1, 0)
+    first, last = first[closing < spikes.duration_ticks], closing[closing < spikes.duration_ticks]
+    length = np.clip(np.minimum(last, positions - 1) - first + 1, 0, None)
+    edges = positions * np.arange(n_batches + 1) // n_batches
+    pairs_before = np.array([np.clip(edge - first, 0, length).sum() for edge in edges])
+    return np.diff(pairs_before) / (spikes.n_units * np.diff(edges))
+
+
+def _grouped_sparseness(groups: NDArray[np.int64], counts: NDArray[np.int64], n: int) -> Sparseness:
+    """Mean sparseness over groups of n counts each, of which only the positive ones are given."""
+    if groups.size == 0:
+        return Sparseness(None, None, None, None, n_averaged=0)
+    order = np.lexsort((counts, groups))
+    groups, values = groups[order], counts[order].astype(np.float64)
+    starts = np.flatnonzero(np.diff(groups, prepend=groups[0] - 1))
+    sizes = np.diff(starts, append=groups.size)
+    # ascending rank k among all n, the n - size zeros first
+    rank = np.arange(groups.size) - np.repeat(starts, sizes) + 1 + n - np.repeat(sizes, sizes)
+    total, square_total, ranked_total = (
+        np.add.reduceat(v, starts) for v in (values, values**2, values * (n - rank + 0.5) / n)
+    )
+    return _mean_sparseness(_measures(total, square_total, ranked_total, n).sum(axis=-1), starts.size)
+
+
+def describe_spikes(
+    spikes: SpikeTrains, active_when: ActiveWhen, *, name: str = "spikes", provenance: Mapping[str, Any] | None = None
+) -> ActivityStats:
+    """All statistics of spikes.
+
+    `active_fraction` and the curve use every position of the window; population and lifetime sparseness use spike counts in
+    consecutive windows.
+
+    Raises
+    ------
+    ValueError
+        Where `active_when` has no window, or one that does not fit into the record or on its grid.
+    """
+    if active_when.window_ms is None:
+        raise ValueError("spikes need a window: pass ActiveWhen(window_ms=...), not a threshold")
+    window = spikes.window_ticks(active_when.window_ms)
+    positions = spikes.duration_ticks - window + 1
+    gaps, gap_units, closing = _gaps(spikes)
+    missed = np.bincount(gap_units, np.clip(gaps - window, 0, None), spikes.n_units)
+    unit_fraction = 1 - missed / positions
+    rates = firing_rates_hz(spikes)
+    cv = isi_cv(spikes)
+
+    n_windows = spikes.duration_ticks // window
+    in_windows = spikes.ticks < n_windows * window
+    cells, counts = np.unique(
+        (spikes.ticks[in_windows] // window) * spikes.n_units + spikes.units[in_windows], return_counts=True
+    )
+    cell_window, cell_unit = np.divmod(cells, spikes.n_units)
+    fraction = float(unit_fraction.mean())
+    return ActivityStats(
+        name=name,
+        kind="spikes",
+        active_when=active_when,
+        active_fraction=fraction,
+        interval=_interval(
+            fraction,
+            _batch_fractions(spikes, window, gaps, closing),
+            n_units=spikes.n_units,
+            n_most=spikes.n_units * positions / window,
+            repeats="stretches of the record",
+        ),
+        n_units=spikes.n_units,
+        n_samples=positions,
+        n_silent=int((spikes.counts == 0).sum()),
+        population=_grouped_sparseness(cell_window, counts, spikes.n_units),
+        lifetime=_grouped_sparseness(cell_unit, counts, n_windows),
+        unit_active_fraction=unit_fraction,
+        n_spikes=len(spikes),
+        duration_ms=spikes.duration_ms,
+        mean_rate_hz=float(rates.mean()),
+        median_rate_hz=float(np.median(rates)),
+        isi_cv=float(np.nanmean(cv)) if np.isfinite(cv).any() else None,
+        unit_rates_hz=rates,
+        curve=_curve_of_gaps(spikes, gaps),
+        provenance=provenance or {},
+    )
+
+
+# ---- Activations ----------------------------------------------------------------------------------------------------
+
+
+def observe(activations: ArrayLike, active_when: ActiveWhen, name: str = "activations") -> Activations:
+    """The record of one batch of activations; add records to stream: `observe(a) + observe(b)`.
+
+    Parameters
+    ----------
+    activations : array of float, any shape
+        Axis `active_when.axis` holds the units, every other axis samples.
+
+    Raises
+    ------
+    ValueError
+        On NaN, infinity, an empty batch, or a definition without a threshold.
+    """
+    if active_when.threshold is None:
+        raise ValueError("activations need a threshold: pass ActiveWhen(threshold=...), not a window")
+    values = np.atleast_1d(checks.finite_array(f"activations of {name!r}", activations))
+    if values.size == 0:
+        raise ValueError(f"activations of {name!r} are empty, shape {values.shape}: nothing to measure")
+    if not -values.ndim <= active_when.axis < values.ndim:
+        raise ValueError(f"axis {active_when.axis} does not exist in activations of shape {values.shape}")
+    magnitude = np.abs(np.moveaxis(values, active_when.axis, -1))
+    magnitude = magnitude.reshape(-1, magnitude.shape[-1])  # (samples, units)
+    active = magnitude > active_when.threshold
+    per_sample = active.sum(axis=1)
+    defined = magnitude.any(axis=1)
+    return Activations(
+        name=name,
+        active_when=active_when,
+        n_samples=magnitude.shape[0],
+        active_count=active.sum(axis=0),
+        magnitude_sum=magnitude.sum(axis=0),
+        square_sum=np.square(magnitude).sum(axis=0),
+        square_count_sum=int(np.square(per_sample).sum()),
+        population_sums=_sparseness_rows(magnitude[defined]).sum(axis=-1),
+        n_population=int(defined.sum()),
+    )
+
+
+def describe_activations(activations: Activations, *, provenance: Mapping[str, Any] | None = None) -> ActivityStats:
+    """All statistics of a record of activations. Lifetime Gini needs every value at once, so a stream has none."""
+    n, width = activations.n_samples, activations.n_units
+    unit_fraction = activations.active_count / n
+    fraction = float(unit_fraction.mean())
+    variance = max(activations.square_count_sum / n - (fraction * width) ** 2, 0.0) / width**2
+    alive = activations.magnitude_sum > 0
+    with np.errstate(invalid="ignore"):  # NaN for a lone sample
+        lifetime = _measures(activations.magnitude_sum[alive], activations.square_sum[alive], np.zeros(alive.sum()), n)
+    lifetime[3] = np.nan
+    return ActivityStats(
+        name=activations.name,
+        kind="activations",
+        active_when=activations.active_when,
+        active_fraction=fraction,
+        interval=_interval_from_variance(
+            fraction, variance / max(n - 1, 1), n_repeats=n, n_units=width, n_most=float(n * width), repeats="samples"
+        ),
+        n_units=width,
+        n_samples=n,
+        n_silent=int((activations.active_count == 0).sum()),
+        population=_mean_sparseness(activations.population_sums, activations.n_population),
+        lifetime=_mean_sparseness(lifetime.sum(axis=-1), int(alive.sum())),
+        unit_active_fraction=unit_fraction,
+        mean_magnitude=float(activations.magnitude_sum.sum() / (n * width)),
+        unit_mean_magnitude=activations.magnitude_sum / n,
+        provenance=provenance or {},
+    )
+
+
+# ---- Intervals ------------------------------------------------------------------------------------------------------
+
+
+def _interval(fraction: float, repeats_of_it: Floats, *, n_units: int, n_most: float, repeats: str) -> Interval:
+    n = repeats_of_it.size
+    variance = float(repeats_of_it.var(ddof=1) / n) if n > 1 else 0.0
+    return _interval_from_variance(fraction, variance, n_repeats=n, n_units=n_units, n_most=n_most, repeats=repeats)
+
+
+def _interval_from_variance(
+    fraction: float, variance: float, *, n_repeats: int, n_units: int, n_most: float, repeats: str
+) -> Interval:
+    """Wilson's interval at the effective sample size that the spread between independent repeats shows.
+
+    Units of one circuit and neighbouring windows share their input, so (unit, window) pairs are not independent trials: the
+    variance between repeats says how many trials they are worth, with Student's t for the few repeats (Korn & Graubard 1998).
+    Where repeats do not differ, or there is one, units are taken as independent, and the method says so.
+    """
+    z = _distributions.norm.ppf(0.5 + CONFIDENCE / 2)
+    if n_repeats > 1 and variance > 0:
+        t = _distributions.t.ppf(0.5 + CONFIDENCE / 2, n_repeats - 1)
+        trials = min(fraction * (1 - fraction) / variance, n_most) * (z / t) ** 2
+        method = f"Wilson, effective sample size from {n_repeats} {repeats}"
+    else:
+        trials = float(n_units)
+        method = f"Wilson, {n_units} units taken as independent"
+    centre = (fraction + z**2 / (2 * trials)) / (1 + z**2 / trials)
+    half = z / (1 + z**2 / trials) * np.sqrt(fraction * (1 - fraction) / trials + z**2 / (4 * trials**2))
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return Interval(float(min(low, fraction)), float(max(high, fraction)), CONFIDENCE, method)

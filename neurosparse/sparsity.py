@@ -320,7 +320,9 @@ def observe(activations: ArrayLike, active_when: ActiveWhen, name: str = "activa
     )
 
 
-def describe_activations(activations: Activations, *, provenance: Mapping[str, Any] | None = None) -> ActivityStats:
+def describe_activations(
+    activations: Activations, *, name: str | None = None, provenance: Mapping[str, Any] | None = None
+) -> ActivityStats:
     """All statistics of a record of activations. Lifetime Gini needs every value at once, so a stream has none."""
     n, width = activations.n_samples, activations.n_units
     unit_fraction = activations.active_count / n
@@ -331,7 +333,7 @@ def describe_activations(activations: Activations, *, provenance: Mapping[str, A
         lifetime = _measures(activations.magnitude_sum[alive], activations.square_sum[alive], np.zeros(alive.sum()), n)
     lifetime[3] = np.nan
     return ActivityStats(
-        name=activations.name,
+        name=name or activations.name,
         kind="activations",
         active_when=activations.active_when,
         active_fraction=fraction,

@@ -1,0 +1,258 @@
+"""Circuits, networks and the brain on one axis.
+
+A circuit's active fraction is a curve over the window; a network has one fraction per input and no window. What relates them is
+the *equivalent window*: the window in which the circuit is as active as the network is on one input.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse import checks
+from neurosparse.activity import ActivityStats
+from neurosparse.files import new_file
+from neurosparse.reference import Band, bands
+
+FORMAT = "neurosparse comparison"
+VERSION = 1
+BRAIN_FRACTIONS = (0.01, 0.02, 0.04)
+_CURVE_POINTS = 120
+_LONGEST_WINDOW_MS = 10_000.0
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Statistics beside bands of reference. Made by `compare`.
+
+    Attributes
+    ----------
+    stats
+        What was compared, circuits and networks, in the order given.
+    bands
+        Ranges of active fractions, the first being the one that answers are given against.
+    equivalent_window_ms
+        network -> circuit -> the window in ms in which the circuit is as active as the network is on one input; None where no
+        window of the record reaches that.
+    windows_at_ms
+        circuit -> active fraction (0.01, 0.02, 0.04) -> the window in ms that holds it, or None.
+    provenance
+        Versions, seeds, device, recipes, times.
+    """
+
+    stats: tuple[ActivityStats, ...]
+    bands: tuple[Band, ...]
+    equivalent_window_ms: dict[str, dict[str, float | None]]
+    windows_at_ms: dict[str, dict[float, float | None]]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def circuits(self) -> tuple[ActivityStats, ...]:
+        """Those with spikes, hence with a curve over the window."""
+        return tuple(s for s in self.stats if s.curve is not None)
+
+    @property
+    def networks(self) -> tuple[ActivityStats, ...]:
+        """Those with activations: one active fraction per input."""
+        return tuple(s for s in self.stats if s.curve is None)
+
+    @property
+    def band(self) -> Band:
+        """The band that answers are given against."""
+        return self.bands[0]
+
+    def answer(self) -> list[str]:
+        """The answer in plain sentences: each circuit's windows for the band, then each network's place."""
+        return [self._circuit_sentence(c) for c in self.circuits] + [self._network_sentence(n) for n in self.networks]
+
+    def _circuit_sentence(self, circuit: ActivityStats) -> str:
+        low, high = (circuit_window(circuit, fraction) for fraction in (self.band.low, self.band.high))
+        said = f"the {percent(self.band.low)} to {percent(self.band.high)} said of the brain"
+        place = (
+            f"no window of the record holds {said}"
+            if low is None
+            else f"{said} are reached from {low:.3g} ms on"
+            if high is None
+            else f"{said} take windows of {low:.3g} to {high:.3g} ms"
+        )
+        fires = f"{percent(circuit.active_fraction)} of the neurons fire in {circuit.active_when.window_ms:g} ms"
+        return f"{circuit.name}: {fires}; {place}."
+
+    def _network_sentence(self, network: ActivityStats) -> str:
+        active = f"{percent(network.active_fraction)} of the units are active ({network.active_when.describe()})"
+        places = [
+            f"more than {circuit} in any window of its record"
+            if window is None
+            else f"as many as in {circuit} in {window:.3g} ms"
+            for circuit, window in self.equivalent_window_ms[network.name].items()
+        ]
+        return f"{network.name}: {', '.join([active, *places])}."
+
+    def curve(self, circuit: ActivityStats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Windows in ms, evenly spaced on a log axis and on the circuit's grid, and its active fraction in each."""
+        if circuit.curve is None:
+            raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
+        curve = circuit.curve
+        longest = min(curve.duration_ticks, int(_LONGEST_WINDOW_MS / curve.tick_ms))
+        shortest = max(1, round(0.1 / curve.tick_ms))
+        ticks = np.unique(np.rint(np.geomspace(shortest, max(longest, shortest), _CURVE_POINTS)).astype(np.int64))
+        windows = ticks * curve.tick_ms
+        return windows, curve(windows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the per-unit arrays, as plain JSON types."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "answer": self.answer(),
+            "bands": [asdict(band) for band in self.bands],
+            "stats": [s.to_dict() for s in self.stats],
+            "curves": {
+                c.name: {"window_ms": windows.tolist(), "active_fraction": fractions.tolist()}
+                for c in self.circuits
+                for windows, fractions in [self.curve(c)]
+            },
+            "windows_at_ms": {name: {f"{f:g}": w for f, w in at.items()} for name, at in self.windows_at_ms.items()},
+            "equivalent_window_ms": self.equivalent_window_ms,
+            "provenance": dict(self.provenance),
+        }
+
+    def save(self, directory: str | Path) -> Path:
+        """Write `comparison.json` and `activity.parquet` (one row a unit) into `directory`; `report.write` adds figures and page."""
+        directory = Path(directory)
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        with new_file(directory / "comparison.json") as file:
+            file.write_text(text, encoding="utf-8")
+        with new_file(directory / "activity.parquet") as file:
+            _write_units(self.stats, file)
+        return directory
+
+
+def compare(
+    *stats: ActivityStats | Mapping[str, ActivityStats],
+    reference: str | Band | Sequence[Band] = "brain",
+    mixed_definitions: bool = False,
+    provenance: Mapping[str, Any] | None = None,
+) -> Comparison:
+    """Relate circuits and networks to each other and to what is said of the brain.
+
+    Parameters
+    ----------
+    stats
+        What `measure` returned: one each, or the dict of a network's layers.
+    reference
+        "brain" for the bands that come with the package (1-4 % first), the key of one of them, or bands of your own.
+    mixed_definitions
+        Circuits with different windows, or networks with different thresholds, are refused unless this is set: their fractions
+        are not alike. Each is then shown with its own definition.
+
+    Raises
+    ------
+    ValueError
+        Where there is nothing to compare, names repeat, definitions differ, or the reference is unknown.
+
+    Examples
+    --------
+    >>> import neurosparse as ns
+    >>> spikes = ns.SpikeTrains([1.0, 6.0], [0, 1], n_units=100, duration_ms=10.0, dt_ms=1.0)
+    >>> comparison = ns.compare(ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name="circuit"))
+    >>> comparison.windows_at_ms["circuit"][0.02]
+    10.0
+    """
+    flat = tuple(_flatten(stats))
+    if not flat:
+        raise ValueError("nothing to compare: pass what neurosparse.measure returned")
+    names = [s.name for s in flat]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"names must differ, got {repeated[0]!r} twice: pass name=... to measure")
+    if not mixed_definitions:
+        _refuse_mixed(flat)
+    circuits = [s for s in flat if s.curve is not None]
+    return Comparison(
+        stats=flat,
+        bands=_bands(reference),
+        equivalent_window_ms={
+            s.name: {c.name: circuit_window(c, s.active_fraction) for c in circuits} for s in flat if s.curve is None
+        },
+        windows_at_ms={c.name: {f: circuit_window(c, f) for f in BRAIN_FRACTIONS} for c in circuits},
+        provenance=provenance or {},
+    )
+
+
+def circuit_window(circuit: ActivityStats, fraction: float) -> float | None:
+    """The window in ms in which a circuit is as active as `fraction`; None where none is, 0 for a fraction of 0."""
+    if circuit.curve is None:
+        raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
+    return circuit.curve.window_ms(fraction) if fraction > 0 else 0.0
+
+
+def percent(fraction: float) -> str:
+    """A fraction in percent with two or three digits that mean something: '0.33 %', '3.2 %', '51 %'."""
+    value = 100 * checks.number("fraction", fraction)
+    return f"{value:.2g} %" if value < 10 else f"{value:.0f} %" if value >= 99.95 else f"{value:.1f} %"
+
+
+def _flatten(stats: Iterable[ActivityStats | Mapping[str, ActivityStats]]) -> Iterable[ActivityStats]:
+    for item in stats:
+        if isinstance(item, ActivityStats):
+            yield item
+        elif isinstance(item, Mapping):
+            yield from _flatten(item.values())
+        else:
+            raise TypeError(f"compare takes what neurosparse.measure returned, got a {type(item).__name__}")
+
+
+def _refuse_mixed(stats: Sequence[ActivityStats]) -> None:
+    for kind in ("spikes", "activations"):
+        alike = [s for s in stats if s.kind == kind]
+        other = next((s for s in alike if s.active_when != alike[0].active_when), None)
+        if other is not None:
+            raise ValueError(
+                f"{alike[0].name!r} ({alike[0].active_when.describe()}) and {other.name!r} ({other.active_when.describe()}) mean "
+                "different things by active: measure both alike, or pass mixed_definitions=True to show each with its own"
+            )
+
+
+def _bands(reference: str | Band | Sequence[Band]) -> tuple[Band, ...]:
+    known = bands()
+    if isinstance(reference, Band):
+        return (reference,)
+    if isinstance(reference, str):
+        if reference == "brain":
+            return tuple(known.values())
+        if reference not in known:
+            raise ValueError(f"unknown reference {reference!r}; there are: brain, {', '.join(known)}")
+        return (known[reference],)
+    if not reference:
+        raise ValueError("reference must hold at least one band")
+    return tuple(reference)
+
+
+def _write_units(stats: Sequence[ActivityStats], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    nothing = pa.nulls
+    tables = [
+        pa.table(
+            {
+                "name": pa.array([s.name] * s.n_units, pa.string()).dictionary_encode(),
+                "kind": pa.array([s.kind] * s.n_units, pa.string()).dictionary_encode(),
+                "definition": pa.array([s.active_when.describe()] * s.n_units, pa.string()).dictionary_encode(),
+                "unit": pa.array(np.arange(s.n_units)),
+                "active_fraction": pa.array(s.unit_active_fraction),
+                "rate_hz": nothing(s.n_units, pa.float64()) if s.unit_rates_hz is None else pa.array(s.unit_rates_hz),
+                "mean_magnitude": nothing(s.n_units, pa.float64())
+                if s.unit_mean_magnitude is None
+                else pa.array(s.unit_mean_magnitude),
+            }
+        )
+        for s in stats
+    ]
+    pq.write_table(pa.concat_tables(tables), path)

@@ -1,0 +1,291 @@
+"""Data -> matplotlib axes. Every function takes `ax=None`, draws one thing and returns the axes.
+
+Colours are Okabe and Ito's, which the colour-blind can tell apart; what is compared also differs in dash or marker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurosparse.activity import ActivityStats, SpikeTrains
+from neurosparse.comparison import Comparison, percent
+from neurosparse.lif import LIF, rate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+DASHES = ("-", "--", "-.", ":")
+BAND_COLOUR = "#F0E442"
+_STYLE = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "figure.dpi": 110,
+    "figure.figsize": (7.2, 4.4),
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "savefig.dpi": 160,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "neurosparse",  # the same data give the same file
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The package's look, for `with style(): fig, ax = plt.subplots(); ...`."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    with style():
+        return plt.subplots()[1]
+
+
+def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
+    """Active fraction over the window: circuits as curves, networks as levels, the band behind; the equivalent windows marked."""
+    ax = _axes(ax)
+    band = comparison.band
+    ax.axhspan(
+        100 * band.low, 100 * band.high, color=BAND_COLOUR, alpha=0.45, lw=0, zorder=0, label=f"brain: {band.label}*"
+    )
+    for k, circuit in enumerate(comparison.circuits):
+        windows, fractions = comparison.curve(circuit)
+        ax.plot(windows, 100 * fractions, color=COLOURS[k % len(COLOURS)], label=f"{circuit.name} (spikes)", zorder=3)
+    for k, network in enumerate(comparison.networks):
+        colour = COLOURS[(k + len(comparison.circuits)) % len(COLOURS)]
+        level = 100 * network.active_fraction
+        label = f"{network.name}: {percent(network.active_fraction)} ({network.active_when.describe()})"
+        ax.axhline(level, color=colour, ls=DASHES[1 + k % 3], lw=1.5, label=label, zorder=2)
+        for window in comparison.equivalent_window_ms[network.name].values():
+            if window:
+                ax.plot([window], [level], "o", color=colour, ms=6, zorder=4)
+                ax.annotate(
+                    f"{window:.3g} ms",
+                    (window, level),
+                    xytext=(6, -11),
+                    textcoords="offset points",
+                    fontsize=8,
+                    color=colour,
+                )
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="window in which a spike counts as active (ms)",
+        ylabel="active at once (%)",
+        title="How many are active at once?",
+    )
+    ax.set_ylim(top=130)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), borderaxespad=0)
+    ax.annotate(
+        f"* {band.caption}",
+        (0, 0),
+        xytext=(0, 2),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=7,
+        color="0.35",
+    )
+    return ax
+
+
+def fi_curve(lif: LIF, currents_nA: Any, rates_hz: Any, ax: Axes | None = None) -> Axes:
+    """Firing rate over current: simulated cells on the closed form of a LIF cell."""
+    ax = _axes(ax)
+    currents = np.asarray(currents_nA, dtype=float)
+    dense = np.linspace(currents.min(), currents.max(), 2000)
+    ax.plot(dense, rate(dense, lif), color=COLOURS[0], label="closed form", zorder=2)
+    some = np.linspace(0, currents.size - 1, min(currents.size, 40)).astype(int)
+    simulated = f"simulated ({currents.size:,} cells, {some.size} shown)"
+    ax.plot(
+        currents[some], np.asarray(rates_hz)[some], "o", mfc="none", ms=4, color=COLOURS[1], label=simulated, zorder=3
+    )
+    ax.axvline(lif.rheobase_nA, color="0.6", lw=1, ls=":", label=f"rheobase {lif.rheobase_nA:.3g} nA")
+    ax.set(xlabel="input current (nA)", ylabel="firing rate (Hz)", title="A neuron: one-sided, silent below threshold")
+    ax.legend(loc="lower right")
+    return ax
+
+
+def activation_functions(ax: Axes | None = None) -> Axes:
+    """Sigmoid, tanh, softplus and rectifier: the units of networks beside which the LIF cell is set (figure 1 of the paper)."""
+    ax = _axes(ax)
+    x = np.linspace(-3, 3, 601)
+    curves = {
+        "rectifier max(0, x)": np.maximum(x, 0),
+        "softplus ln(1 + exp x)": np.logaddexp(0, x),
+        "sigmoid": 1 / (1 + np.exp(-x)),
+        "tanh": np.tanh(x),
+    }
+    for k, (name, y) in enumerate(curves.items()):
+        ax.plot(x, y, color=COLOURS[k], ls=DASHES[k], label=name)
+    ax.axhline(0, color="0.8", lw=0.8, zorder=0)
+    ax.axvline(0, color="0.8", lw=0.8, zorder=0)
+    ax.set(xlabel="input x", ylabel="activation", title="Units of networks", ylim=(-1.15, 3))
+    ax.legend(loc="upper left")
+    return ax
+
+
+def raster(spikes: SpikeTrains, ax: Axes | None = None, *, n_units: int = 200, duration_ms: float = 1000.0) -> Axes:
+    """Spikes of a sample of units over the first stretch of the record, populations in proportion to their size."""
+    ax = _axes(ax)
+    populations = spikes.populations or {"units": (0, spikes.n_units)}
+    share = min(1.0, n_units / spikes.n_units)
+    shown = min(duration_ms, spikes.duration_ms)
+    row = 0
+    for k, (name, (first, stop)) in enumerate(populations.items()):
+        n = max(1, round(share * (stop - first)))
+        sample = np.unique(np.linspace(first, stop - 1, n).astype(int))
+        place = np.full(spikes.n_units, -1)
+        place[sample] = row + np.arange(sample.size)
+        inside = (place[spikes.units] >= 0) & (spikes.times_ms < shown)
+        label = f"{name}: {sample.size} of {stop - first:,}"
+        ax.plot(
+            spikes.times_ms[inside],
+            place[spikes.units[inside]],
+            ls="none",
+            marker="|",
+            ms=3,
+            mew=0.8,
+            color=COLOURS[k % len(COLOURS)],
+            label=label,
+            rasterized=True,
+        )
+        row += sample.size
+    ax.set(xlim=(0, shown), ylim=(-1, row), xlabel="time (ms)", ylabel="neuron", title="Spikes")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=4, borderaxespad=0)
+    return ax
+
+
+def rate_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Axes:
+    """Firing rates over the units of each circuit, on a log axis, beside a log-normal of the same log mean and sd."""
+    ax = _axes(ax)
+    positive = [s.unit_rates_hz[s.unit_rates_hz > 0] for s in stats if s.unit_rates_hz is not None]
+    edges = np.geomspace(min(r.min() for r in positive) / 1.2, max(r.max() for r in positive) * 1.2, 36)
+    for k, (s, rates) in enumerate(zip(stats, positive, strict=True)):
+        colour = COLOURS[k % len(COLOURS)]
+        label = f"{s.name}: mean {s.mean_rate_hz:.2g} Hz, {s.n_silent:,} of {s.n_units:,} silent"
+        ax.hist(
+            rates,
+            edges,
+            weights=np.full(rates.size, 100 / s.n_units),
+            histtype="stepfilled",
+            alpha=0.35,
+            color=colour,
+            label=label,
+        )
+        log = np.log(rates)
+        if log.std() > 0:
+            density = np.exp(-0.5 * ((np.log(edges) - log.mean()) / log.std()) ** 2) / (log.std() * np.sqrt(2 * np.pi))
+            step = np.log(edges[1] / edges[0])
+            ax.plot(edges, 100 * rates.size / s.n_units * density * step, color=colour, ls=DASHES[k % 4], lw=1.4)
+    ax.set(
+        xscale="log",
+        xlabel="mean firing rate (Hz)",
+        ylabel="neurons (%)",
+        title="Rates over neurons, and log-normals (lines)",
+    )
+    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), borderaxespad=0)
+    return ax
+
+
+def activation_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Axes:
+    """How often each unit of a network is active: the share of units over their active fraction."""
+    ax = _axes(ax)
+    edges = np.linspace(0, 100, 41)
+    for k, s in enumerate(stats):
+        label = f"{s.name}: {s.n_silent:,} of {s.n_units:,} dead ({s.active_when.describe()})"
+        weights = np.full(s.n_units, 100 / s.n_units)
+        colour, dash = COLOURS[(k + 1) % len(COLOURS)], DASHES[k % 4]
+        ax.hist(
+            100 * s.unit_active_fraction,
+            edges,
+            weights=weights,
+            histtype="step",
+            lw=1.6,
+            color=colour,
+            ls=dash,
+            label=label,
+        )
+    ax.set(
+        xlabel="inputs for which a unit is active (%)",
+        ylabel="units (%)",
+        yscale="log",
+        title="How often a unit is active",
+    )
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), borderaxespad=0)
+    return ax
+
+
+def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comparison, ax: Axes | None = None) -> Axes:
+    """The active fraction of each layer of each network, with its interval, over the band."""
+    ax = _axes(ax)
+    band = comparison.band
+    ax.axhspan(
+        100 * band.low, 100 * band.high, color=BAND_COLOUR, alpha=0.45, lw=0, zorder=0, label=f"brain: {band.label}"
+    )
+    width = 0.8 / len(networks)
+    names: list[str] = []
+    for k, (network, by_layer) in enumerate(networks.items()):
+        names = names or list(by_layer)
+        fractions = np.array([s.active_fraction for s in by_layer.values()])
+        ends = np.array([[s.interval.low, s.interval.high] for s in by_layer.values()]).T
+        at = np.arange(len(by_layer)) + (k - (len(networks) - 1) / 2) * width
+        definition = next(iter(by_layer.values())).active_when.describe()
+        errors = 100 * np.abs(ends - fractions)
+        colour = COLOURS[(k + 1) % len(COLOURS)]
+        ax.bar(
+            at, 100 * fractions, width * 0.92, yerr=errors, color=colour, label=f"{network} ({definition})", zorder=2
+        )
+        for x, fraction in zip(at, fractions, strict=True):
+            ax.annotate(
+                f"{100 * fraction:.3g}",
+                (x, 100 * fraction),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
+    ax.set_xticks(np.arange(len(names)), names)
+    ax.set(ylabel="active units (%)", title="Sparsity per layer")
+    ax.margins(y=0.12)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.1), borderaxespad=0)
+    return ax
+
+
+def training(
+    histories: Mapping[str, Mapping[str, Sequence[float]]], quantity: str, label: str, ax: Axes | None = None
+) -> Axes:
+    """One quantity of each network over the epochs: histories[network][quantity][epoch]."""
+    ax = _axes(ax)
+    for k, (network, history) in enumerate(histories.items()):
+        values = np.asarray(history[quantity], dtype=float)
+        ax.plot(
+            np.arange(1, values.size + 1),
+            values,
+            color=COLOURS[(k + 1) % len(COLOURS)],
+            ls=DASHES[k % 4],
+            label=network,
+        )
+    ax.set(xlabel="epoch", ylabel=label)
+    ax.legend()
+    return ax

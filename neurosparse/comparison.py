@@ -102,7 +102,7 @@ class Comparison:
         longest = min(curve.duration_ticks, int(_LONGEST_WINDOW_MS / curve.tick_ms))
         shortest = max(1, round(0.1 / curve.tick_ms))
         ticks = np.unique(np.rint(np.geomspace(shortest, max(longest, shortest), _CURVE_POINTS)).astype(np.int64))
-        windows = ticks * curve.tick_ms
+        windows = ticks * np.float64(curve.tick_ms)
         return windows, curve(windows)
 
     def to_dict(self) -> dict[str, Any]:
@@ -124,7 +124,7 @@ class Comparison:
         }
 
     def save(self, directory: str | Path) -> Path:
-        """Write `comparison.json` and `activity.parquet` (one row a unit) into `directory`; `report.write` adds figures and page."""
+        """Write `comparison.json` and `activity.parquet` (a row a unit) into `directory`; `report.write` adds figures and page."""
         directory = Path(directory)
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
         with new_file(directory / "comparison.json") as file:

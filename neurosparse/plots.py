@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 BAND_COLOUR = "#F0E442"
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11,
@@ -184,7 +184,7 @@ def rate_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Ax
         label = f"{s.name}: mean {s.mean_rate_hz:.2g} Hz, {s.n_silent:,} of {s.n_units:,} silent"
         ax.hist(
             rates,
-            edges,
+            list(edges),
             weights=np.full(rates.size, 100 / s.n_units),
             histtype="stepfilled",
             alpha=0.35,
@@ -210,7 +210,7 @@ def rate_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Ax
 def activation_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Axes:
     """How often each unit of a network is active: the share of units over their active fraction."""
     ax = _axes(ax)
-    edges = np.linspace(0, 100, 41)
+    edges = [2.5 * k for k in range(41)]
     for k, s in enumerate(stats):
         label = f"{s.name}: {s.n_silent:,} of {s.n_units:,} dead ({s.active_when.describe()})"
         weights = np.full(s.n_units, 100 / s.n_units)

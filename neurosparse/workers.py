@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
+from typing import Any, cast
 
 from neurosparse.progress import Progress
 
@@ -52,28 +52,36 @@ def run_side_by_side(jobs: Mapping[str, Job], show: Show) -> dict[str, Any]:
             theirs.close()
             links[ours] = name
         while links:
-            for link in wait(list(links)):
-                name = links[link]  # type: ignore[index]
-                try:
-                    kind, *content = link.recv()  # type: ignore[union-attr]
-                except EOFError:
-                    processes[name].join(_GRACE_S)
-                    raise WorkerError(f"{name}: the process died ({_cause(processes[name].exitcode)})") from None
-                if kind == "progress":
-                    show(name, *content)
-                    continue
-                if kind == "refused":
-                    raise content[0]
-                if kind == "failed":
-                    raise WorkerError(f"{name}: {content[0]}")
-                results[name] = content[0]
-                show(name, 1.0, "done")
-                del links[link]  # type: ignore[arg-type]
+            for ready in wait(list(links)):
+                link = cast(Connection, ready)
+                _hear(link, links[link], processes, results, show)
+                if links[link] in results:
+                    del links[link]
     except BaseException:
         _stop(processes, patience_s=0)
         raise
     _stop(processes, patience_s=_GRACE_S)
     return {name: results[name] for name in jobs}
+
+
+def _hear(
+    link: Connection, name: str, processes: Mapping[str, SpawnProcess], results: dict[str, Any], show: Show
+) -> None:
+    """Take one message of a worker: progress is shown, a result is kept, an error is raised."""
+    try:
+        kind, *content = link.recv()
+    except EOFError:
+        processes[name].join(_GRACE_S)
+        raise WorkerError(f"{name}: the process died ({_cause(processes[name].exitcode)})") from None
+    if kind == "refused":
+        raise cast(Exception, content[0])
+    if kind == "failed":
+        raise WorkerError(f"{name}: {content[0]}")
+    if kind == "progress":
+        show(name, *content)
+    else:
+        results[name] = content[0]
+        show(name, 1.0, "done")
 
 
 def _work(job: Job, link: Connection) -> None:

@@ -1,0 +1,101 @@
+"""Labelled images, and a data set's three disjoint parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse import checks
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSet:
+    """Images with one label each; read-only.
+
+    Parameters
+    ----------
+    images : array of float32 in [0, 1], shape (n, features)
+        One image a row, its pixels in row-major order.
+    labels : array of int64 in [0, n_classes), shape (n,)
+        The class of each image.
+    n_classes
+        The number of classes.
+    shape
+        The shape of one image, such as (28, 28); its product is the number of features.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On NaN, values outside [0, 1], labels outside [0, n_classes), unlike lengths, no images.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    n_classes: int
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        checks.whole("n_classes", self.n_classes, least=2)
+        images = checks.finite_array("images", self.images, dtype=np.float32)
+        labels = np.asarray(self.labels)
+        n_features = int(np.prod(self.shape))
+        if images.ndim != 2 or images.shape[1] != n_features or images.shape[0] == 0:
+            raise ValueError(
+                f"images must have shape (n, {n_features}), n >= 1, for shape={self.shape}, got {images.shape}"
+            )
+        if images.min() < 0 or images.max() > 1:
+            raise ValueError(f"images must lie in [0, 1], got {images.min():g} to {images.max():g}")
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise TypeError(f"labels must be integers, got dtype {labels.dtype}")
+        if labels.shape != images.shape[:1]:
+            raise ValueError(f"labels must have shape ({images.shape[0]},), one an image, got {labels.shape}")
+        if labels.min() < 0 or labels.max() >= self.n_classes:
+            raise ValueError(
+                f"labels must lie in [0, n_classes={self.n_classes}), got {labels.min()} to {labels.max()}"
+            )
+        object.__setattr__(self, "images", _frozen_copy(images, np.float32))
+        object.__setattr__(self, "labels", _frozen_copy(labels, np.int64))
+
+    def __len__(self) -> int:
+        """The number of images."""
+        return int(self.labels.size)
+
+    def take(self, indices: Any) -> ImageSet:
+        """The images at `indices`: a slice, a mask or an array of int, shape (m,)."""
+        return ImageSet(self.images[indices], self.labels[indices], self.n_classes, self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """A data set in three disjoint parts: weights are fitted on the first, choices made on the second, the third read once."""
+
+    name: str
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+
+    def __post_init__(self) -> None:
+        parts = (self.train, self.validation, self.test)
+        kinds = {(part.n_classes, part.shape) for part in parts}
+        if len(kinds) > 1:
+            raise ValueError(f"the three parts of {self.name!r} must agree in n_classes and shape, got {sorted(kinds)}")
+
+    @property
+    def n_features(self) -> int:
+        """The number of pixels of an image."""
+        return self.train.images.shape[1]
+
+    @property
+    def n_classes(self) -> int:
+        """The number of classes."""
+        return self.train.n_classes
+
+
+def _frozen_copy(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+    """A contiguous copy of its own that cannot be written to."""
+    copy = np.array(array, dtype=dtype, order="C")
+    copy.flags.writeable = False
+    return copy

@@ -1,0 +1,57 @@
+"""Rectifier networks in PyTorch: built, trained, saved, and probed for how sparse their activity is.
+
+Names are loaded when first used: the specs and the measures of others need no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurosparse.rectifier.devices import resolve
+    from neurosparse.rectifier.network import RectifierNetwork
+    from neurosparse.rectifier.probe import record
+    from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
+    from neurosparse.rectifier.training import DivergenceError, Epoch, LayerActivity, TrainResult, train
+    from neurosparse.rectifier.weights import load, save
+
+_HOME = {
+    "DivergenceError": "training",
+    "Epoch": "training",
+    "LayerActivity": "training",
+    "NetworkSpec": "specs",
+    "RectifierNetwork": "network",
+    "TrainResult": "training",
+    "TrainSpec": "specs",
+    "load": "weights",
+    "record": "probe",
+    "resolve": "devices",
+    "save": "weights",
+    "train": "training",
+}
+
+__all__ = [
+    "DivergenceError",
+    "Epoch",
+    "LayerActivity",
+    "NetworkSpec",
+    "RectifierNetwork",
+    "TrainResult",
+    "TrainSpec",
+    "load",
+    "record",
+    "resolve",
+    "save",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'neurosparse.rectifier' has no attribute {name!r}")
+    value = getattr(import_module(f"neurosparse.rectifier.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

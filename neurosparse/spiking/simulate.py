@@ -1,0 +1,75 @@
+"""Run a circuit recipe on an engine: one function, the same spikes' form from each."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from neurosparse import checks
+from neurosparse.activity import SpikeTrains
+from neurosparse.progress import Progress, quiet
+from neurosparse.spiking import circuit as circuits
+from neurosparse.spiking.circuit import CircuitSpec
+
+# Each has `simulate(circuit, *, duration_ms, seed, dt_ms, progress) -> SpikeTrains`.
+ENGINES = {
+    "kernel": "neurosparse.spiking.kernel_engine",
+    "brian2": "neurosparse.spiking.brian_circuit",
+    "nest": "neurosparse.spiking.nest_engine",
+}
+
+
+def run_circuit(
+    spec: CircuitSpec,
+    *,
+    seconds: float,
+    seed: int,
+    engine: str = "kernel",
+    scale: float = 1.0,
+    dt_ms: float = 0.1,
+    warm_up_ms: float = 200.0,
+    progress: Progress = quiet,
+) -> SpikeTrains:
+    """Simulate a circuit and return the spikes of all its cells.
+
+    Parameters
+    ----------
+    seconds
+        Biological time to record.
+    seed
+        Of connections, weights, delays, initial potentials and Poisson input. Same seed, same engine: same spikes.
+    engine
+        "kernel" (numba; the full microcircuit on one machine), "brian2" or "nest".
+    scale
+        Below 1 the circuit is scaled down, with a warning: see `circuit.scaled`.
+    warm_up_ms
+        Simulated first and discarded.
+
+    Returns
+    -------
+    SpikeTrains
+        Times on the grid of dt_ms, counted from the end of the warm-up; populations under their names, in recipe order.
+
+    Raises
+    ------
+    ValueError, TypeError
+        On an unknown engine, and times that are not positive or not on the grid.
+
+    Examples
+    --------
+    >>> from neurosparse.spiking.circuit import load
+    >>> spikes = run_circuit(load("brunel2000_ai"), seconds=0.1, seed=1)  # doctest: +SKIP
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    checks.positive("dt_ms", dt_ms)
+    duration_ms = checks.positive("seconds", seconds) * 1e3
+    steps = circuits.to_steps("seconds * 1e3", duration_ms, dt_ms)
+    warm_up_steps = circuits.to_steps("warm_up_ms", checks.not_negative("warm_up_ms", warm_up_ms), dt_ms)
+    if steps < 1:
+        raise ValueError(f"seconds must be at least one step of dt_ms={dt_ms:g}, got {seconds:g}")
+    seed = checks.whole("seed", seed, least=0)
+    circuit = circuits.scaled(circuits.resolve(spec), scale)
+    spikes: SpikeTrains = import_module(ENGINES[engine]).simulate(
+        circuit, duration_ms=(warm_up_steps + steps) * dt_ms, seed=seed, dt_ms=dt_ms, progress=progress
+    )
+    return spikes.between(warm_up_steps * dt_ms, (warm_up_steps + steps) * dt_ms) if warm_up_steps else spikes

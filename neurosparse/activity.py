@@ -17,13 +17,25 @@ from neurosparse import checks
 
 NANOSECOND_MS = 1e-6
 _GRID_TOLERANCE = 1e-3  # of a tick: what float64 leaves of t = k * dt after hours of simulated time
+_MOST_TICKS = 2**53  # beyond which a float64 does not tell neighbouring ticks apart
+_MOST_PAIRS = 2**63  # (unit, tick) pairs are counted in int64
 
 
-def _frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """A read-only view, so that a frozen dataclass is frozen all the way down."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+def _freeze(record: Any) -> None:
+    """Make the arrays of a frozen dataclass read-only, so that it is frozen all the way down."""
+    for name in (f.name for f in fields(record)):
+        if isinstance(array := getattr(record, name), np.ndarray):
+            view = array.view()  # the array itself stays as its owner has it
+            view.flags.writeable = False
+            object.__setattr__(record, name, view)
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Whether two records hold the same: arrays are compared as wholes, which the `==` of a dataclass cannot do."""
+    if type(a) is not type(b):
+        return NotImplemented
+    pairs = [(getattr(a, f.name), getattr(b, f.name)) for f in fields(a)]
+    return all(np.array_equal(x, y, equal_nan=True) if isinstance(x, np.ndarray) else x == y for x, y in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +83,14 @@ class ActiveWhen:
         return f"abs(a) > {self.threshold:g} for one sample"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SpikeTrains:
     """Spikes of `n_units` units, the silent ones included, over `duration_ms`.
 
     Parameters
     ----------
     times_ms : array of float, shape (n_spikes,)
-        Spike times in [0, duration_ms). Sorted on construction.
+        Spike times in [0, duration_ms). Copied, and sorted by time and unit, on construction.
     units : array of int, shape (n_spikes,)
         The unit of each spike, in [0, n_units).
     n_units
@@ -94,7 +106,8 @@ class SpikeTrains:
     Raises
     ------
     ValueError, TypeError
-        On NaN or infinite times, times outside [0, duration_ms) or off the grid, units outside [0, n_units), unlike lengths.
+        On NaN or infinite times, times outside [0, duration_ms) or off the grid, units outside [0, n_units), unlike lengths,
+        and a duration that is not a whole number of ticks.
 
     Examples
     --------
@@ -117,6 +130,14 @@ class SpikeTrains:
         set_(self, "duration_ms", checks.positive("duration_ms", self.duration_ms))
         if self.dt_ms is not None:
             set_(self, "dt_ms", checks.positive("dt_ms", self.dt_ms))
+        duration = self.duration_ticks
+        if duration < 1:
+            raise ValueError(f"duration_ms must be at least a tick of {self.tick_ms:g} ms, got {self.duration_ms!r}")
+        if self.n_units * (duration + 1) >= _MOST_PAIRS:
+            raise ValueError(
+                f"{self.n_units:,} units times {duration:,} ticks of {self.tick_ms:g} ms are too many to count; give the "
+                "grid of the times as dt_ms, or a part of the record"
+            )
         times = checks.finite_array("times_ms", self.times_ms)
         units = np.asarray(self.units)
         if units.size == 0:
@@ -129,31 +150,67 @@ class SpikeTrains:
             raise TypeError(f"units must be integers, got dtype {units.dtype}")
         if units.size and not (units.min() >= 0 and units.max() < self.n_units):
             raise ValueError(f"units must lie in [0, n_units={self.n_units}), got {units.min()} to {units.max()}")
+        units = units.astype(np.int64)
 
         ticks = self.to_ticks(times, "times_ms")
-        if ticks.size and not (ticks.min() >= 0 and ticks.max() < self.duration_ticks):
+        if self.dt_ms is None:  # the last half nanosecond belongs to the record
+            ticks[(ticks == duration) & (times < self.duration_ms)] = duration - 1
+        if ticks.size and not (ticks.min() >= 0 and ticks.max() < duration):
             raise ValueError(
                 f"times_ms must lie in [0, duration_ms={self.duration_ms:g}), got {times.min():g} to {times.max():g}"
             )
-        if (np.diff(ticks) < 0).any():
-            order = np.lexsort((units, ticks))
+        key = ticks * self.n_units + units
+        if (np.diff(key) < 0).any():
+            order = np.argsort(key, kind="stable")
             times, units, ticks = times[order], units[order], ticks[order]
-        for name, (first, stop) in self.populations.items():
-            if not 0 <= first < stop <= self.n_units:
+        else:
+            times = times.copy()
+        set_(self, "times_ms", times)
+        set_(self, "units", units)
+        set_(self, "ticks", ticks)
+        set_(self, "populations", self._checked_populations())
+        _freeze(self)
+
+    def _checked_populations(self) -> dict[str, tuple[int, int]]:
+        checked = {}
+        for name, bounds in self.populations.items():
+            try:
+                first, stop = (checks.whole(f"population {name!r}", bound, least=0) for bound in bounds)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"population {name!r} must be (first unit, one past the last), whole numbers, got {bounds!r}"
+                ) from None
+            if not first < stop <= self.n_units:
                 raise ValueError(f"population {name!r} must lie in [0, n_units={self.n_units}], got {first} to {stop}")
-        set_(self, "times_ms", _frozen(times))
-        set_(self, "units", _frozen(units.astype(np.int64, copy=False)))
-        set_(self, "ticks", _frozen(ticks))
+            checked[name] = (first, stop)
+        return checked
+
+    def __eq__(self, other: object) -> bool:
+        return _equal(self, other)
 
     @classmethod
     def from_seconds(
-        cls, times_s: ArrayLike, units: ArrayLike, *, n_units: int, duration_s: float, dt_s: float | None = None
+        cls,
+        times_s: ArrayLike,
+        units: ArrayLike,
+        *,
+        n_units: int,
+        duration_s: float,
+        dt_s: float | None = None,
+        populations: Mapping[str, tuple[int, int]] | None = None,
     ) -> SpikeTrains:
         """The same from times in seconds, as NWB and Elephant hold them."""
         times = checks.finite_array("times_s", times_s)
         dt_ms = None if dt_s is None else checks.positive("dt_s", dt_s) * 1e3
         duration_ms = checks.positive("duration_s", duration_s) * 1e3
-        return cls(times * 1e3, np.asarray(units), n_units=n_units, duration_ms=duration_ms, dt_ms=dt_ms)
+        return cls(
+            times * 1e3,
+            np.asarray(units),
+            n_units=n_units,
+            duration_ms=duration_ms,
+            dt_ms=dt_ms,
+            populations=populations or {},
+        )
 
     def __len__(self) -> int:
         """The number of spikes."""
@@ -176,8 +233,13 @@ class SpikeTrains:
 
     def to_ticks(self, values_ms: NDArray[np.float64], name: str) -> NDArray[np.int64]:
         """Times as whole ticks; times off the grid are refused where a grid was promised."""
-        exact = values_ms / self.tick_ms
+        with np.errstate(over="ignore"):  # inf is refused in the next lines
+            exact = values_ms / self.tick_ms
         ticks = np.rint(exact)
+        if ticks.size and (most := np.abs(ticks).max()) >= _MOST_TICKS:
+            raise ValueError(
+                f"{name} must be below {_MOST_TICKS * self.tick_ms:g} (2^53 ticks), got {most * self.tick_ms:g}"
+            )
         if self.dt_ms is not None:
             off = np.abs(exact - ticks) > _GRID_TOLERANCE
             if off.any():
@@ -187,7 +249,7 @@ class SpikeTrains:
                 )
         return ticks.astype(np.int64)
 
-    def window_ticks(self, window_ms: float) -> int:
+    def window_ticks(self, window_ms: Any) -> int:
         """A window in ticks, refused where it is longer than the record or not a whole multiple of dt."""
         window = int(self.to_ticks(np.array([checks.positive("window_ms", window_ms)]), "window_ms")[0])
         if not 1 <= window <= self.duration_ticks:
@@ -247,7 +309,7 @@ class Sparseness:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Activations:
     """What a stream of activations of one layer leaves behind: counts and moments per unit, never the activations.
 
@@ -264,10 +326,23 @@ class Activations:
     population_sums: NDArray[np.float64]  # (4,) sums over samples of Treves-Rolls, Vinje-Gallant, Hoyer, Gini
     n_population: int  # samples with any activity, over which population_sums run
 
+    def __post_init__(self) -> None:
+        checks.whole("n_samples", self.n_samples)
+        object.__setattr__(self, "active_count", np.array(self.active_count, dtype=np.int64))
+        for name in ("magnitude_sum", "square_sum", "population_sums"):
+            object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
+        shapes = {name: getattr(self, name).shape for name in ("active_count", "magnitude_sum", "square_sum")}
+        if len(set(shapes.values())) > 1 or self.active_count.ndim != 1 or self.active_count.size == 0:
+            raise ValueError(f"the counts and sums of {self.name!r} must be of one shape (n_units,), got {shapes}")
+        _freeze(self)
+
     @property
     def n_units(self) -> int:
         """The width of the layer."""
         return int(self.active_count.size)
+
+    def __eq__(self, other: object) -> bool:
+        return _equal(self, other)
 
     def __add__(self, other: Activations) -> Activations:
         if not isinstance(other, Activations):
@@ -300,7 +375,7 @@ class Interval:
     method: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ActivityCurve:
     """The active fraction of a circuit as a function of the window, exact for every window, and its inverse.
 
@@ -317,6 +392,12 @@ class ActivityCurve:
     duration_ticks: int
     tick_ms: float
 
+    def __post_init__(self) -> None:
+        _freeze(self)
+
+    def __eq__(self, other: object) -> bool:
+        return _equal(self, other)
+
     def __call__(self, windows_ms: ArrayLike) -> NDArray[np.float64]:
         """The active fraction in windows of the given lengths (any shape), linear between whole ticks."""
         windows = checks.finite_array("windows_ms", windows_ms) / self.tick_ms
@@ -329,8 +410,8 @@ class ActivityCurve:
                 f"windows_ms must lie in [{self.tick_ms:g}, {self.duration_ticks * self.tick_ms:g}], got {windows_ms!r}"
             )
         low = np.clip(np.floor(windows + _GRID_TOLERANCE), 1, self.duration_ticks).astype(np.int64)
-        part = np.clip(windows - low, 0, None)
-        part[part < _GRID_TOLERANCE] = 0.0
+        part = windows - low
+        part = np.where(part < _GRID_TOLERANCE, 0.0, part)
         below = self._at_ticks(low)
         above = self._at_ticks(np.minimum(low + 1, self.duration_ticks))
         return below + part * (above - below)
@@ -338,7 +419,8 @@ class ActivityCurve:
     def _at_ticks(self, windows: NDArray[np.int64]) -> NDArray[np.float64]:
         longer = np.searchsorted(self.gaps_ticks, windows, side="right")
         empty = self.gaps_above[longer] - windows * (self.gaps_ticks.size - longer)
-        return 1.0 - empty / (self.n_units * (self.duration_ticks + 1 - windows))
+        pairs = self.n_units * (self.duration_ticks + 1 - windows)
+        return (pairs - empty) / pairs  # not 1 - empty / pairs, which misses 0.1 of ten units by a rounding
 
     def window_ms(self, fraction: float) -> float | None:
         """The shortest window in which `fraction` of the units are active; None where no window in the record reaches it.
@@ -361,7 +443,7 @@ class ActivityCurve:
         return (low + (fraction - below) / (at(high) - below)) * self.tick_ms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ActivityStats:
     """How sparse something is, and by which definition.
 
@@ -390,6 +472,13 @@ class ActivityStats:
     mean_magnitude: float | None = None
     unit_mean_magnitude: NDArray[np.float64] | None = None  # (n_units,)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "provenance", dict(self.provenance))
+        _freeze(self)
+
+    def __eq__(self, other: object) -> bool:
+        return _equal(self, other)
 
     @property
     def n_alive(self) -> int:

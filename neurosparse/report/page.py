@@ -101,7 +101,9 @@ def _html(comparison: Comparison, figures: Sequence[tuple[Panel, bytes]]) -> str
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
+    template = environment.from_string(
+        resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
+    )
     return template.render(
         answer=comparison.answer(),
         bands=comparison.bands,
@@ -112,16 +114,16 @@ def _html(comparison: Comparison, figures: Sequence[tuple[Panel, bytes]]) -> str
             }
             for panel, svg in figures
         ],
-        rows=[row(comparison, s) for s in comparison.stats],
+        rows=[row(s, comparison.equivalent_window_ms) for s in comparison.stats],
         windows=comparison.windows_at_ms,
         provenance=_flat(comparison.provenance),
         percent=percent,
     )
 
 
-def row(comparison: Comparison, stats: ActivityStats) -> dict[str, str]:
+def row(stats: ActivityStats, equivalent_window_ms: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:
     """One line of the table of results, for the page and the terminal."""
-    equivalents = comparison.equivalent_window_ms.get(stats.name, {})
+    equivalents = equivalent_window_ms.get(stats.name, {})
     return {
         "name": stats.name,
         "active means": stats.active_when.describe(),

@@ -1,0 +1,251 @@
+"""The command line: parse, call one function, show progress, print where the results are."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from neurosparse.activity import ActivityStats
+    from neurosparse.workers import Show
+
+WIDTH = 80
+BAD_INPUT, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    name="neurosparse",
+    help="How sparse is it: a spiking circuit, a rectifier network and a brain, measured the same way.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Run the command line; bad input is one sentence and exit code 2, Ctrl-C is exit code 130, a bug is a traceback."""
+    try:
+        app(standalone_mode=True)
+    except (ValueError, OSError) as error:
+        print(f"neurosparse: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        print("neurosparse: stopped; nothing was written", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+
+Out = Annotated[
+    Path, typer.Option("--out", "-o", help="Folder for the results; replaced as a whole.", show_default=True)
+]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Window = Annotated[float, typer.Option(help="Window in which a spike counts as active, in ms.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the recipe; may be given again."),
+]
+
+
+@app.command(
+    epilog="Examples:\n\n`neurosparse compare`\n\n`neurosparse compare --seconds 2 --epochs 3 --network rectifier_l1 --out results/quick`"
+)
+def compare(
+    out: Out = Path("results/compare"),
+    circuit: Annotated[str, typer.Option(help="Recipe of the spiking population.")] = "cortical_population",
+    network: Annotated[
+        list[str] | None, typer.Option(help="Recipe of a network to train; may be given again.  [default: all three]")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Biological time of the circuit.")] = 10.0,
+    window_ms: Window = 10.0,
+    epochs: Annotated[int | None, typer.Option(help="Training epochs, in place of the recipes' own.")] = None,
+    device: Device = "auto",
+    seed: Seed = 1,
+) -> None:
+    """Run a circuit and networks side by side and relate both to the brain's 1-4 %.
+
+    Writes comparison.json, activity.parquet, spikes, weights, figures and report.html, a page that opens offline.
+    """
+    from neurosparse import recipes, sidebyside
+    from neurosparse.report import PAGE
+
+    values: dict[str, Any] = {
+        "circuit": circuit, "seconds": seconds, "window_ms": window_ms, "epochs": epochs, "device": device, "seed": seed
+    }  # fmt: skip
+    if network:
+        values["networks"] = tuple(network)
+    spec = recipes.build(sidebyside.SideBySideSpec, values, what="compare")
+    with _bars({sidebyside.CIRCUIT: "circuit", sidebyside.NETWORKS: "networks"}) as show:
+        comparison = sidebyside.run(spec, out, show)
+    _print(_table(comparison.stats, comparison.equivalent_window_ms))
+    for sentence in comparison.answer()[: len(comparison.circuits)]:
+        _print(sentence)
+    _print(f"\nNumbers and figures: {out}\nPage: {(out / PAGE).resolve()}")
+
+
+@app.command(
+    epilog="Examples:\n\n`neurosparse simulate cortical_population --seconds 2`\n\n"
+    "`neurosparse simulate cortical_population --set n_excitatory=800 -o results/small.npz`"
+)
+def simulate(
+    recipe: Annotated[str, typer.Argument(help="Name or path of the recipe of a circuit.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File for the spikes (.npz).")] = Path("results/spikes.npz"),
+    seconds: Annotated[float, typer.Option(help="Biological time, after the warm-up.")] = 10.0,
+    window_ms: Window = 10.0,
+    seed: Seed = 1,
+    settings: Settings = None,
+) -> None:
+    """Simulate a spiking circuit and say how sparse it is, population by population."""
+    from neurosparse import recipes
+    from neurosparse.activity import ActiveWhen
+    from neurosparse.measurement import measure
+    from neurosparse.recordings import save_spikes
+    from neurosparse.spiking import PopulationSpec, simulate_population
+
+    spec = recipes.load(recipe).spec(PopulationSpec, **_overrides(settings))
+    with _bars({recipe: recipe}) as show:
+        spikes = simulate_population(
+            spec, duration_ms=1e3 * seconds, seed=seed, progress=lambda done, text: show(recipe, done, text)
+        )
+    save_spikes(spikes, out)
+    _print_spikes(spikes, ActiveWhen(window_ms=window_ms), measure)
+    _print(f"\nSpikes: {out.resolve()}")
+
+
+@app.command(
+    epilog="Examples:\n\n`neurosparse train rectifier_l1`\n\n`neurosparse train rectifier_l1 --set l1=0.002 --set epochs=5`"
+)
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name or path of the recipe of a network.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File for the weights (.safetensors).")] = None,
+    device: Device = "auto",
+    seed: Seed = 1,
+    settings: Settings = None,
+) -> None:
+    """Train a network and say how sparse each of its layers is on the test images."""
+    from neurosparse import data, files, recipes
+    from neurosparse.activity import ActiveWhen
+    from neurosparse.measurement import measure
+    from neurosparse.rectifier import TrainSpec, resolve, save
+    from neurosparse.rectifier import train as train_network
+
+    loaded = recipes.load(recipe)
+    spec = loaded.spec(TrainSpec, **{"seed": seed, **_overrides(settings)})
+    splits = data.load(spec.data)
+    out = out or Path("results") / f"{loaded.name}.safetensors"
+    with files.new_file(out) as probe:  # a path that cannot be written is found before the training, not after
+        probe.write_bytes(b"")
+    out.unlink()
+    with _bars({recipe: loaded.name}) as show:
+        result = train_network(
+            spec, splits, device=resolve(device), progress=lambda done, text: show(recipe, done, text)
+        )
+    save(result.network, out, training=spec)
+    layers = measure(result.network, splits.test, active_when=ActiveWhen(threshold=spec.active_threshold))
+    _print(_table(tuple(layers.values()), {}))
+    _print(
+        f"Test error {100 * (result.test_error or 0.0):.2f} %, validation error {100 * result.validation_error:.2f} % "
+        f"(epoch {result.best_epoch}), {result.seconds:.0f} s on {result.device}.\n\nWeights: {out.resolve()}"
+    )
+
+
+@app.command(name="measure", epilog="Example:\n\n`neurosparse measure results/spikes.npz --window-ms 5`")
+def measure_file(
+    file: Annotated[Path, typer.Argument(help="Spikes that neurosparse wrote (.npz).")], window_ms: Window = 10.0
+) -> None:
+    """Say how sparse the spikes in a file are."""
+    from neurosparse.activity import ActiveWhen
+    from neurosparse.measurement import measure
+    from neurosparse.recordings import load_spikes
+
+    _print_spikes(load_spikes(file), ActiveWhen(window_ms=window_ms), measure)
+
+
+# ---- Shown on the terminal ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _bars(jobs: dict[str, str]) -> Iterator[Show]:
+    """A progress bar a job, on the error stream, so that what is printed can be piped."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description:<9.9}"),
+        BarColumn(20),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    words = TextColumn("{task.fields[text]}", table_column=_shrinking())
+    with Progress(*columns, words, console=Console(stderr=True)) as progress:
+        tasks = {job: progress.add_task(label, total=1.0, text="starting") for job, label in jobs.items()}
+        yield lambda job, done, text: progress.update(tasks[job], completed=done, text=text)
+
+
+def _shrinking() -> Any:
+    from rich.table import Column
+
+    return Column(no_wrap=True, overflow="ellipsis", ratio=1)
+
+
+def _table(stats: tuple[ActivityStats, ...], equivalents: dict[str, dict[str, float | None]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from neurosparse.report import row
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    columns = ["name", "active means", "active", "95 % interval", "never active"]
+    if equivalents:
+        columns[4:] = ["equivalent window"]
+    for column in columns:
+        table.add_column(column, overflow="fold", justify="left" if column in columns[:2] else "right")
+    for s in stats:
+        cells = row(s, equivalents)
+        table.add_row(*(cells[c] for c in columns))
+    return table
+
+
+def _print_spikes(spikes: Any, active_when: Any, measure: Any) -> None:
+    parts = {"all": spikes, **{name: spikes.population(name) for name in spikes.populations}}
+    stats = tuple(measure(part, active_when=active_when, name=name) for name, part in parts.items())
+    _print(_table(stats, {}))
+    for s in stats:
+        cv = "-" if s.isi_cv is None else f"{s.isi_cv:.2f}"
+        windows = ", ".join(
+            f"{100 * f:g} % in " + ("no window" if (w := s.curve.window_ms(f)) is None else f"{w:.3g} ms")
+            for f in (0.01, 0.02, 0.04)
+        )
+        _print(f"{s.name}: {s.mean_rate_hz:.2f} Hz (median {s.median_rate_hz:.2f}), ISI CV {cv}; active {windows}")
+
+
+def _print(what: Any) -> None:
+    from rich.console import Console
+
+    Console(width=min(WIDTH, Console().width), highlight=False, soft_wrap=False).print(what, markup=False)
+
+
+def _overrides(settings: list[str] | None) -> dict[str, Any]:
+    """`--set key=value` as values: TOML where it parses as such, text otherwise."""
+    import tomllib
+
+    values: dict[str, Any] = {}
+    for setting in settings or []:
+        key, sign, text = setting.partition("=")
+        if not sign or not key:
+            raise ValueError(f"--set takes key=value, got {setting!r}")
+        try:
+            values[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key] = text
+    return values
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""The main job: a spiking circuit and rectifier networks, run side by side and measured the same way, into one folder."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from neurosparse import __version__, files, recipes
+from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
+from neurosparse.comparison import Comparison, compare
+from neurosparse.measurement import measure
+from neurosparse.progress import Progress
+from neurosparse.recipes import Spec
+from neurosparse.workers import Show, run_side_by_side
+
+if TYPE_CHECKING:
+    from neurosparse.report import Panel
+    from neurosparse.spiking import FICurve
+
+MARKER = "comparison.json"
+CIRCUIT, NETWORKS = "circuit", "networks"
+
+
+class SideBySideSpec(Spec):
+    """What is run side by side.
+
+    Parameters
+    ----------
+    neuron, circuit, networks
+        Names or paths of recipes: one cell for the f-I curve, a spiking population, networks to train.
+    seconds
+        Biological time of the circuit, after its warm-up.
+    window_ms
+        The window in which a spike counts as active, where one number is wanted; the curve has every window.
+    epochs
+        Training epochs, in place of each recipe's own.
+    device
+        auto, cpu, cuda or mps.
+    """
+
+    neuron: str = "lif_glorot2011"
+    circuit: str = "cortical_population"
+    networks: Annotated[tuple[str, ...], Field(min_length=1)] = ("rectifier_l1", "rectifier", "sigmoid")
+    seconds: Annotated[float, Field(gt=0)] = 10.0
+    window_ms: Annotated[float, Field(gt=0)] = 10.0
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    device: str = "auto"
+    seed: Annotated[int, Field(ge=0)] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitRun:
+    """What the circuit's process hands back."""
+
+    spikes: SpikeTrains
+    fi: FICurve
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRun:
+    """What the networks' process hands back for each of them."""
+
+    title: str
+    whole: ActivityStats  # all hidden units as one layer
+    layers: dict[str, ActivityStats]
+    history: dict[str, list[float]] = field(repr=False)  # by quantity, one value an epoch
+    test_error: float
+    device: str
+    seconds: float
+
+
+def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
+    """Run circuit and networks in two processes, compare them, and write numbers, figures and the page into `directory`.
+
+    The directory appears whole, or not at all; earlier results in it are replaced.
+
+    Raises
+    ------
+    ValueError, OSError
+        On a recipe that is missing or wrong, an unknown device, a directory that cannot be written; one sentence, before any work.
+    """
+    directory = Path(directory)
+    files.check_writable(directory, marker=MARKER)
+    check(spec)
+    started, clock = time.strftime("%Y-%m-%d %H:%M:%S %z"), time.monotonic()
+    with files.new_folder(directory) as folder:
+        results = run_side_by_side(
+            {CIRCUIT: partial(_run_circuit, spec), NETWORKS: partial(_run_networks, spec, folder / "networks")}, show
+        )
+        circuit, networks = results[CIRCUIT], results[NETWORKS]
+        name = recipes.load(spec.circuit).title
+        stats = measure(circuit.spikes, active_when=ActiveWhen(window_ms=spec.window_ms), name=name)
+        comparison = compare(
+            stats,
+            *(n.whole for n in networks.values()),
+            mixed_definitions=True,  # a sigmoid has no zeros, so its recipe means something else by active, and says so
+            provenance={
+                "started": started,
+                "seconds": round(time.monotonic() - clock, 1),
+                **spec.model_dump(mode="json"),
+                "test error": {n.title: f"{100 * n.test_error:.2f} %" for n in networks.values()},
+                "devices": {n.title: n.device for n in networks.values()},
+                "f-I error": f"{100 * circuit.fi.largest_error:.2g} % at most",
+                **environment(),
+            },
+        )
+        _write(comparison, circuit, networks, folder)
+    return comparison
+
+
+def check(spec: SideBySideSpec) -> None:
+    """Refuse what cannot run before anything is started."""
+    from neurosparse import data
+    from neurosparse.rectifier import TrainSpec, resolve
+    from neurosparse.spiking import PopulationSpec
+
+    neuron(spec.neuron)
+    recipes.load(spec.circuit).spec(PopulationSpec)
+    for name in spec.networks:
+        data.load(recipes.load(name).spec(TrainSpec).data)
+    resolve(spec.device)
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for the provenance of results."""
+    packages = ("brian2", "torch", "numpy", "scipy")
+    return {
+        "versions": {
+            "neurosparse": __version__,
+            "python": platform.python_version(),
+            **{p: metadata.version(p) for p in packages},
+        },
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+# ---- The two processes ----------------------------------------------------------------------------------------------
+
+
+def _run_circuit(spec: SideBySideSpec, progress: Progress) -> CircuitRun:
+    from neurosparse.spiking import PopulationSpec, fi_curve, simulate_population
+
+    def part(low: float, high: float) -> Progress:
+        return lambda done, text: progress(low + (high - low) * done, text)
+
+    fi = fi_curve(neuron(spec.neuron), progress=part(0.0, 0.2))
+    population = recipes.load(spec.circuit).spec(PopulationSpec)
+    duration_ms = spec.seconds * 1e3
+    spikes = simulate_population(population, duration_ms=duration_ms, seed=spec.seed, progress=part(0.2, 1.0))
+    return CircuitRun(spikes, fi)
+
+
+def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dict[str, NetworkRun]:
+    import torch
+
+    from neurosparse import data, rectifier
+
+    torch.set_num_threads(1)  # the circuit has the other core
+    runs = {}
+    for k, name in enumerate(spec.networks):
+        recipe = recipes.load(name)
+        overrides = {"seed": spec.seed} | ({} if spec.epochs is None else {"epochs": spec.epochs})
+        train_spec = recipe.spec(rectifier.TrainSpec, **overrides)
+        splits = data.load(train_spec.data)
+
+        def show(done: float, text: str, k: int = k, name: str = name) -> None:
+            progress((k + done) / len(spec.networks), f"{name}: {text}")
+
+        trained = rectifier.train(train_spec, splits, device=spec.device, progress=show)
+        rectifier.save(trained.network, folder / f"{recipe.name}.safetensors", training=train_spec)
+        active_when = ActiveWhen(threshold=train_spec.active_threshold)
+        network, images = trained.network, splits.test
+        runs[name] = NetworkRun(
+            title=recipe.title,
+            whole=measure(rectifier.record_whole(network, images, active_when, name=recipe.title)),
+            layers=measure(network, images, active_when=active_when),
+            history={
+                "validation error": [100 * epoch.validation_error for epoch in trained.history],
+                "active": [100 * epoch.active_fraction for epoch in trained.history],
+                "alive": [sum(layer.n_alive for layer in epoch.layers.values()) for epoch in trained.history],
+            },
+            test_error=float(trained.test_error or 0.0),
+            device=trained.device,
+            seconds=trained.seconds,
+        )
+    return runs
+
+
+def neuron(name: str) -> Any:
+    """The LIF cell of a recipe."""
+    from neurosparse.spiking import LIFSpec
+
+    return recipes.load(name).spec(LIFSpec).lif()
+
+
+# ---- The folder -----------------------------------------------------------------------------------------------------
+
+
+def _write(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun], folder: Path) -> None:
+    from neurosparse import report
+    from neurosparse.recordings import save_spikes
+
+    save_spikes(circuit.spikes, folder / "spikes.npz")
+    report.write(comparison, folder, _panels(comparison, circuit, networks))
+
+
+def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun]) -> list[Panel]:
+    from neurosparse import plots
+    from neurosparse.report import Panel
+
+    layers = {n.title: n.layers for n in networks.values()}
+    histories = {n.title: n.history for n in networks.values()}
+    fi, spikes = circuit.fi, circuit.spikes
+    populations = [
+        measure(spikes.population(p), active_when=comparison.circuits[0].active_when, name=p)
+        for p in spikes.populations
+    ]
+
+    def cells_and_units(left: Any, right: Any) -> None:
+        plots.fi_curve(fi.lif, fi.currents_nA, fi.rates_hz, left)
+        plots.activation_functions(right)
+
+    def courses(left: Any, right: Any) -> None:
+        plots.training(histories, "validation error", "validation error (%)", left)
+        plots.training(histories, "active", "active units (%)", right)
+
+    return [
+        Panel(
+            "neurons_and_units",
+            "A neuron beside the units of networks",
+            "Left: the firing rate of leaky integrate-and-fire cells over their input, simulated and in closed form, with parameters "
+            "read off figure 1 of Glorot, Bordes & Bengio 2011. Right: activation functions. The rectifier, like the neuron, is "
+            "silent on one side; the sigmoid rests in the middle of its range, tanh is antisymmetric.",
+            cells_and_units,
+            n_axes=2,
+        ),
+        Panel(
+            "raster",
+            "The circuit's spikes",
+            "The first second of the record for a sample of neurons, each population in proportion to its size.",
+            lambda ax: plots.raster(spikes, ax),
+        ),
+        Panel(
+            "rates",
+            "How often a neuron fires",
+            "Mean firing rates over the neurons on a log axis. Lines: log-normal distributions of the same log mean and standard "
+            "deviation. A minority of the neurons makes most of the spikes (Buzsaki & Mizuseki 2014).",
+            lambda ax: plots.rate_histogram(populations, ax),
+        ),
+        Panel(
+            "layers",
+            "Sparsity per layer",
+            "The share of active units for a test image, averaged over the test images, with its 95 % interval. Each network states what "
+            "active means for it: exact zeros are inactive in a rectifier network; a sigmoid is never exactly 0, so the share "
+            "above half of its range is shown.",
+            lambda ax: plots.layers(layers, comparison, ax),
+        ),
+        Panel(
+            "units",
+            "How often a unit is active",
+            "For all hidden units of each network: the share of the test images for which a unit is active.",
+            lambda ax: plots.activation_histogram([n.whole for n in networks.values()], ax),
+        ),
+        Panel(
+            "training",
+            "Training",
+            "Validation error and active units of all hidden layers, by epoch; epoch 0 is the network as initialised.",
+            courses,
+            n_axes=2,
+        ),
+    ]

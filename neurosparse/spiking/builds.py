@@ -1,0 +1,112 @@
+"""Compiled Brian2 projects that are kept: each distinct C++ code is compiled once per machine.
+
+A build is one executable file in the user's cache, `<key>-<digest>`: the key is a hash of all that decides the code (the sources, the
+makefile, Brian2's version, the compiler and the processor it compiles for), the digest is that of the executable itself. So a file
+appears whole by its rename, any number of processes may build at once, and a damaged file is known by its name and built again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+from neurosparse import files
+from neurosparse.progress import Progress, quiet
+
+_DATA_FOLDERS = ("static_arrays", "results")  # what a project reads and writes, as opposed to what it is
+
+
+class CompilationError(RuntimeError):
+    """The compiler refused a project; the message carries its own last words."""
+
+
+def cache_folder() -> Path:
+    """Where builds are kept: $NEUROSPARSE_CACHE if it is set, else the user's cache folder of the platform."""
+    if chosen := os.environ.get("NEUROSPARSE_CACHE"):
+        return Path(chosen).expanduser() / "brian2"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("neurosparse") / "brian2"
+
+
+def compiler() -> str | None:
+    """The C++ compiler that `make` will call ($CXX or g++), or None where it or `make` is missing, or on Windows."""
+    name = os.environ.get("CXX") or "g++"
+    found = os.name == "posix" and shutil.which(name.split()[0]) and shutil.which("make")
+    return name if found else None
+
+
+def executable(project: Path, *, version: str, progress: Progress = quiet) -> Path:
+    """The executable of a generated Brian2 project: from the cache, or compiled in `project` and put there.
+
+    Parameters
+    ----------
+    project
+        Folder with the generated sources and makefile. Its `static_arrays` are data and do not count.
+    version
+        The version of what generated it.
+
+    Raises
+    ------
+    CompilationError
+        With the last lines of the compiler's output.
+    """
+    key = _key(project, version)
+    folder = cache_folder()
+    if kept := _kept(folder, key):
+        return kept
+    progress(0.0, "compiling (once for this model)")
+    made = _compile(project)
+    try:
+        final = folder / f"{key}-{_digest(made)}"
+        with files.new_file(final) as temporary:
+            shutil.copyfile(made, temporary)
+        final.chmod(0o755)
+    except OSError as error:
+        warnings.warn(f"the build is not kept for the next run ({error}); set NEUROSPARSE_CACHE", stacklevel=2)
+        return made
+    return final
+
+
+def _kept(folder: Path, key: str) -> Path | None:
+    """The whole, unharmed build of `key`; harmed ones are removed."""
+    for path in folder.glob(f"{key}-*"):
+        if path.name == f"{key}-{_digest(path)}":
+            path.chmod(0o755)
+            return path
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _key(project: Path, version: str) -> str:
+    digest = hashlib.sha256(f"{version}\n{_compiler_identity(compiler() or '')}\n".encode())
+    for path in sorted(project.rglob("*")):
+        relative = path.relative_to(project)
+        if path.is_file() and relative.parts[0] not in _DATA_FOLDERS:
+            digest.update(f"{relative.as_posix()}\n{path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:32]
+
+
+@lru_cache
+def _compiler_identity(name: str) -> str:
+    """What the compiler says it would do for this processor: its version, and every flag that -march=native stands for."""
+    command = [*name.split(), "-march=native", "-###", "-E", "-x", "c++", os.devnull]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stderr
+
+
+def _compile(project: Path) -> Path:
+    command = ["make", f"-j{os.cpu_count() or 1}", f"CXX={compiler()}"]
+    done = subprocess.run(command, cwd=project, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last_words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
+        raise CompilationError(f"the generated C++ code does not compile:\n{last_words}")
+    return project / "main"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:32]

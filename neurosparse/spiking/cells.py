@@ -1,0 +1,183 @@
+"""LIF cells in Brian2, with spike times that are exact within the step, and their f-I curve against the closed form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurosparse import checks, recipes
+from neurosparse.activity import NANOSECOND_MS, SpikeTrains
+from neurosparse.lif import LIF, rate
+from neurosparse.progress import Progress, quiet
+from neurosparse.spiking import engine
+
+Floats = NDArray[np.float64]
+
+
+class LIFSpec(recipes.Spec):
+    """A LIF cell as a recipe (`kind = "lif"`) or as a part of one; the fields of `neurosparse.LIF`."""
+
+    tau_m_ms: float
+    resistance_MOhm: float = 100.0
+    e_leak_mV: float
+    v_threshold_mV: float
+    v_reset_mV: float
+    t_ref_ms: float
+
+    def cell(self) -> LIF:
+        """The checked parameters."""
+        return LIF(**self.model_dump())
+
+
+def load_lif(name_or_path: str | Path, **overrides: Any) -> LIF:
+    """The LIF cell of a recipe, by its name or path.
+
+    Examples
+    --------
+    >>> load_lif("lif_glorot2011").t_ref_ms
+    3.99
+    """
+    recipe = recipes.load(name_or_path)
+    if recipe.kind != "lif":
+        raise ValueError(f'recipe {recipe.name!r} is of kind {recipe.kind!r}, not "lif"')
+    return recipe.spec(LIFSpec, **overrides).cell()
+
+
+@dataclass(frozen=True, slots=True)
+class FICurve:
+    """Firing rate over current, simulated and in closed form, both of shape (n_cells,)."""
+
+    currents_nA: Floats
+    rates_hz: Floats
+    theory_hz: Floats
+    spikes: SpikeTrains = field(repr=False)
+
+    @property
+    def relative_error(self) -> Floats:
+        """(rates - theory) / theory, shape (n_cells,).
+
+        0 where a cell is silent and should be, NaN where it is silent because the run is shorter than its interval.
+        """
+        error = np.zeros_like(self.theory_hz)
+        fires = self.theory_hz > 0
+        error[fires] = self.rates_hz[fires] / self.theory_hz[fires] - 1
+        error[fires & (self.rates_hz == 0)] = np.nan
+        error[~fires & (self.rates_hz > 0)] = np.inf
+        return error
+
+    @property
+    def largest_error(self) -> float:
+        """The largest absolute relative error among the cells that the run is long enough for."""
+        return float(np.nanmax(np.abs(self.relative_error)))
+
+
+def fi_curve(
+    lif: LIF | Sequence[LIF],
+    currents_nA: ArrayLike,
+    *,
+    duration_ms: float = 2000.0,
+    dt_ms: float = 0.1,
+    target: engine.Target | None = None,
+    progress: Progress = quiet,
+) -> FICurve:
+    """The f-I curve of LIF cells under constant currents, simulated in Brian2.
+
+    Each cell starts at its reset as if a spike had just passed its refractory period, and its rate is the number of its intervals
+    over their sum: n / (t_last + t_ref). Spikes lie where the membrane crosses the threshold, not on the grid (see `exact_cells`),
+    so the rate agrees with `neurosparse.lif.rate` to rounding.
+
+    Parameters
+    ----------
+    lif
+        One cell for all currents, or one for each.
+    currents_nA : array of float, shape (n_cells,)
+    duration_ms, dt_ms
+        Simulated time and step. No cell may fire more than once a step.
+
+    Raises
+    ------
+    ValueError
+        On NaN, on no currents, on unlike lengths, on cells that fire faster than once a step.
+
+    Examples
+    --------
+    >>> curve = fi_curve(LIF(), [0.1, 0.3, 0.5], duration_ms=200.0)      # doctest: +SKIP
+    >>> curve.rates_hz.round(2)                                          # doctest: +SKIP
+    array([ 0.  , 41.71, 81.85])
+    """
+    currents = checks.finite_array("currents_nA", currents_nA)
+    if currents.ndim != 1 or currents.size == 0:
+        raise ValueError(f"currents_nA must be a list of at least one current, got shape {currents.shape}")
+    cells = [lif] * currents.size if isinstance(lif, LIF) else list(lif)
+    if len(cells) != currents.size:
+        raise ValueError(f"lif must be one cell or one for each of the {currents.size} currents, got {len(cells)}")
+    theory = np.array([rate(i, cell) for i, cell in zip(currents, cells, strict=True)])
+    if theory.max() * dt_ms * 1e-3 >= 1:
+        raise ValueError(f"dt_ms must be below {1e3 / theory.max():.3g}, the shortest interval here, got {dt_ms:g}")
+
+    spikes = exact_cells(cells, currents, duration_ms=duration_ms, dt_ms=dt_ms, target=target, progress=progress)
+    t_ref_ms = np.array([cell.t_ref_ms for cell in cells])
+    last_ms = np.zeros(currents.size)
+    np.maximum.at(last_ms, spikes.units, spikes.times_ms)
+    rates = 1e3 * spikes.counts / np.where(spikes.counts > 0, last_ms + t_ref_ms, 1.0)
+    return FICurve(currents, rates, theory, spikes)
+
+
+# A step in the membrane's own terms: it relaxes only while the cell is awake, that is after t_free. Where it ends a step above
+# the threshold, it crossed it tau ln((v_inf - v_th) / (v_inf - v)) earlier; what is left of the step after the refractory period
+# is spent relaxing from the reset. All exact, for any step that is shorter than the interval between spikes.
+_EQUATIONS = """
+v : volt
+v_inf : volt (constant)
+v_th : volt (constant)
+v_reset : volt (constant)
+tau : second (constant)
+t_ref : second (constant)
+t_free : second
+t_spike : second
+"""
+_RELAX = "v = v_inf + (v - v_inf) * exp(-clip(t + dt - t_free, 0*second, dt) / tau)"
+_SPIKE = """
+t_spike = t + dt - tau * log((v_inf - v_th) / (v_inf - v))
+t_free = t_spike + t_ref
+v = v_inf + (v_reset - v_inf) * exp(-clip(t + dt - t_free, 0*second, dt) / tau)
+"""
+
+
+def exact_cells(
+    cells: Sequence[LIF],
+    currents_nA: Floats,
+    *,
+    duration_ms: float,
+    dt_ms: float = 0.1,
+    target: engine.Target | None = None,
+    progress: Progress = quiet,
+) -> SpikeTrains:
+    """Unconnected LIF cells under constant currents; spike times lie off the grid, at the crossings of the threshold.
+
+    Nothing here is random. The number of cells is rounded up to a power of two, so that few sizes are ever compiled.
+    """
+    n = len(cells)
+    padded = [*cells, *[cells[-1]] * ((1 << max(6, (n - 1).bit_length())) - n)]
+    value = {f.name: np.array([getattr(cell, f.name) for cell in padded]) for f in fields(LIF)}
+    drive_mV = value["resistance_MOhm"] * np.pad(currents_nA, (0, len(padded) - n), mode="edge")
+
+    def model() -> Any:
+        b2 = engine.brian2()
+        group = b2.NeuronGroup(len(padded), _EQUATIONS, threshold="v >= v_th", reset=_SPIKE, name="cells")
+        group.run_regularly(_RELAX, when="groups", name="relax")
+        group.v_inf = (value["e_leak_mV"] + drive_mV) * b2.mV
+        group.v_th, group.v_reset = value["v_threshold_mV"] * b2.mV, value["v_reset_mV"] * b2.mV
+        group.tau, group.t_ref = value["tau_m_ms"] * b2.ms, value["t_ref_ms"] * b2.ms
+        group.v = value["v_reset_mV"] * b2.mV
+        return group, b2.SpikeMonitor(group, variables=["t_spike"], when="after_resets", name="spikes")
+
+    result = engine.run(model, duration_ms=duration_ms, dt_ms=dt_ms, seed=0, target=target, progress=progress)
+    times_ms, units = result["spikes"]["t_spike"] * 1e3, result["spikes"]["i"]
+    kept = (units < n) & (times_ms < result.duration_ms - NANOSECOND_MS)
+    return SpikeTrains(times_ms[kept], units[kept], n_units=n, duration_ms=result.duration_ms)

@@ -54,7 +54,8 @@ Settings = Annotated[
 
 
 @app.command(
-    epilog="Examples:\n\n`neurosparse compare`\n\n`neurosparse compare --seconds 2 --epochs 3 --network rectifier_l1 --out results/quick`"
+    epilog="Examples:\n\n`neurosparse compare`\n\n"
+    "`neurosparse compare --seconds 2 --epochs 3 --network rectifier_l1 -o results/quick`"
 )
 def compare(
     out: Out = Path("results/compare"),
@@ -102,13 +103,14 @@ def simulate(
     settings: Settings = None,
 ) -> None:
     """Simulate a spiking circuit and say how sparse it is, population by population."""
-    from neurosparse import recipes
+    from neurosparse import files, recipes
     from neurosparse.activity import ActiveWhen
     from neurosparse.measurement import measure
     from neurosparse.recordings import save_spikes
     from neurosparse.spiking import PopulationSpec, simulate_population
 
     spec = recipes.load(recipe).spec(PopulationSpec, **_overrides(settings))
+    files.check_file(out)
     with _bars({recipe: recipe}) as show:
         spikes = simulate_population(
             spec, duration_ms=1e3 * seconds, seed=seed, progress=lambda done, text: show(recipe, done, text)
@@ -139,9 +141,7 @@ def train(
     spec = loaded.spec(TrainSpec, **{"seed": seed, **_overrides(settings)})
     splits = data.load(spec.data)
     out = out or Path("results") / f"{loaded.name}.safetensors"
-    with files.new_file(out) as probe:  # a path that cannot be written is found before the training, not after
-        probe.write_bytes(b"")
-    out.unlink()
+    files.check_file(out)
     with _bars({recipe: loaded.name}) as show:
         result = train_network(
             spec, splits, device=resolve(device), progress=lambda done, text: show(recipe, done, text)

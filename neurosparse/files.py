@@ -76,9 +76,24 @@ def check_writable(path: Path, *, marker: str) -> None:
         raise FileExistsError(f"cannot write {path}: a file of that name stands there")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).exists():
         raise FileExistsError(f"cannot replace {path}: it holds files but no {marker}; choose another folder")
-    with new_file(path.parent / f"{path.name}.check") as probe:
-        probe.write_text("")
-    (path.parent / f"{path.name}.check").unlink()
+    _check_parent(path)
+
+
+def check_file(path: Path) -> None:
+    """Refuse a result file early, before hours of work, where it cannot be written. What stands there is left alone."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot write {path}: a folder of that name stands there")
+    _check_parent(path)
+
+
+def _check_parent(path: Path) -> None:
+    _make_parent(path)
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise _cannot_write(path, error) from None
 
 
 def _make_parent(path: Path) -> None:

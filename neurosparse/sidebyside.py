@@ -236,8 +236,8 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
         Panel(
             "neurons_and_units",
             "A neuron beside the units of networks",
-            "Left: the firing rate of leaky integrate-and-fire cells over their input, simulated and in closed form, with parameters "
-            "read off figure 1 of Glorot, Bordes & Bengio 2011. Right: activation functions. The rectifier, like the neuron, is "
+            "Left: the firing rate of leaky integrate-and-fire cells over their input, simulated and in closed form, with "
+            "parameters read off figure 1 of Glorot, Bordes & Bengio 2011. Right: activation functions. The rectifier, like the neuron, is "
             "silent on one side; the sigmoid rests in the middle of its range, tanh is antisymmetric.",
             cells_and_units,
             n_axes=2,
@@ -258,8 +258,8 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
         Panel(
             "layers",
             "Sparsity per layer",
-            "The share of active units for a test image, averaged over the test images, with its 95 % interval. Each network states what "
-            "active means for it: exact zeros are inactive in a rectifier network; a sigmoid is never exactly 0, so the share "
+            "The share of active units for a test image, averaged over the test images, with its 95 % interval. Each network "
+            "states what active means for it: exact zeros are inactive in a rectifier network; a sigmoid is never exactly 0, so the share "
             "above half of its range is shown.",
             lambda ax: plots.layers(layers, comparison, ax),
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +49,12 @@ class RectifierNetwork(nn.Sequential):
         modules["output"] = _linear(spec, spec.sizes[-2], spec.sizes[-1], generator)
         super().__init__(modules)
         self.spec = spec
+
+    def __getitem__(self, index: Any) -> Any:
+        """A module by its place; a slice is a plain `nn.Sequential`, which need not be a whole network."""
+        if isinstance(index, slice):
+            return nn.Sequential(OrderedDict(list(self.named_children())[index]))
+        return super().__getitem__(index)
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -45,14 +48,9 @@ def load(path: str | Path) -> RectifierNetwork:
         Where the file is missing, truncated, not one of these networks, or holds NaN; one sentence.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no weights file {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is truncated or not a safetensors file: {error}") from None
+    with _opened(path) as file:
+        metadata = file.metadata() or {}
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     network = RectifierNetwork(_spec(path, metadata))
     expected = {name: (value.shape, value.dtype) for name, value in network.state_dict().items()}
     if expected != {name: (value.shape, value.dtype) for name, value in weights.items()}:
@@ -64,17 +62,31 @@ def load(path: str | Path) -> RectifierNetwork:
 
 
 def load_training_spec(path: str | Path) -> TrainSpec | None:
-    """The spec that the network in a file was trained by; None where `save` was not given one."""
-    with safe_open(Path(path), framework="pt") as file:
+    """The spec that the network in a file was trained by; None where `save` was not given one. Raises as `load` does."""
+    with _opened(Path(path)) as file:
         text = (file.metadata() or {}).get("training")
-    return None if text is None else recipes.build(TrainSpec, json.loads(text), what=str(path))
+    return None if text is None else recipes.build(TrainSpec, _json(text, path), what=f"the spec in {path}")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"no weights file {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except SafetensorError as error:
+        raise ValueError(f"{path} is truncated or not a safetensors file: {error}") from None
 
 
 def _spec(path: Path, metadata: dict[str, str]) -> NetworkSpec:
     if metadata.get("format") != FORMAT:
         raise ValueError(f"{path} was not written by neurosparse.rectifier.save: its metadata lacks format={FORMAT!r}")
+    return recipes.build(NetworkSpec, _json(metadata.get("network", ""), path), what=f"the spec in {path}")
+
+
+def _json(text: str, path: str | Path) -> Any:
     try:
-        values = json.loads(metadata.get("network", ""))
+        return json.loads(text)
     except json.JSONDecodeError:
         raise ValueError(f"{path} was not written by neurosparse.rectifier.save: its spec is not JSON") from None
-    return recipes.build(NetworkSpec, values, what=f"the spec in {path}")

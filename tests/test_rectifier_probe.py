@@ -1,0 +1,215 @@
+"""The probe: equal to brute force, whatever the batches; the model is left as it was; nothing is never measured as 0."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from neurosparse import ActiveWhen
+from neurosparse.data import ImageSet
+from neurosparse.rectifier import NetworkSpec, RectifierNetwork, record
+from neurosparse.sparsity import describe_activations, observe
+
+ZERO = ActiveWhen(threshold=0)
+
+
+@pytest.fixture
+def network() -> RectifierNetwork:
+    return RectifierNetwork(NetworkSpec(sizes=(20, 16, 12, 3)), seed=4).double()
+
+
+@pytest.fixture
+def inputs() -> torch.Tensor:
+    return torch.randn(37, 20, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+
+
+def test_equal_to_brute_force(network: RectifierNetwork, inputs: torch.Tensor) -> None:
+    records = record(network, inputs, ZERO)
+    assert list(records) == ["hidden1", "hidden2"]
+    h = inputs.numpy()
+    for k, (name, found) in enumerate(records.items()):
+        weight, bias = (p.detach().numpy() for p in network.linears()[k].parameters())
+        h = np.maximum(h @ weight.T + bias, 0)
+        assert (found.name, found.n_samples) == (name, 37)
+        np.testing.assert_array_equal(found.active_count, (h > 0).sum(axis=0))
+        np.testing.assert_allclose(found.magnitude_sum, h.sum(axis=0), rtol=1e-12)
+        np.testing.assert_allclose(found.square_sum, (h**2).sum(axis=0), rtol=1e-12)
+        assert found.square_count_sum == ((h > 0).sum(axis=1) ** 2).sum()
+        assert describe_activations(found).active_fraction == pytest.approx((h > 0).mean(), abs=1e-15)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 36, 37, 1000])
+def test_any_batch_size_gives_the_same(network: RectifierNetwork, inputs: torch.Tensor, batch_size: int) -> None:
+    whole, parts = record(network, inputs, ZERO, batch_size=37), record(network, inputs, ZERO, batch_size=batch_size)
+    for name, expected in whole.items():
+        np.testing.assert_array_equal(parts[name].active_count, expected.active_count)
+        assert (parts[name].n_samples, parts[name].square_count_sum) == (37, expected.square_count_sum)
+        np.testing.assert_allclose(parts[name].magnitude_sum, expected.magnitude_sum, rtol=1e-12)
+        np.testing.assert_allclose(parts[name].population_sums, expected.population_sums, rtol=1e-12)
+
+
+def test_every_kind_of_data_gives_the_same(network: RectifierNetwork) -> None:
+    images = torch.rand(30, 20, generator=torch.Generator().manual_seed(2))
+    labels = torch.zeros(30, dtype=torch.int64)
+    expected = record(network, images, ZERO, batch_size=10)["hidden2"]
+    for same in (
+        images.numpy(),
+        ImageSet(images.numpy(), labels.numpy(), n_classes=3, shape=(20,)),
+        list(images.split(10)),
+        (batch.numpy() for batch in images.split(10)),
+        [(batch, batch[:, 0]) for batch in images.split(10)],
+        DataLoader(TensorDataset(images, labels), batch_size=10),
+    ):
+        found = record(network, same, ZERO, batch_size=10)["hidden2"]
+        np.testing.assert_array_equal(found.active_count, expected.active_count)
+        np.testing.assert_array_equal(found.magnitude_sum, expected.magnitude_sum)
+
+
+def test_the_threshold_counts() -> None:
+    sigmoid = RectifierNetwork(NetworkSpec(sizes=(20, 50, 3), activation="sigmoid"))
+    inputs = torch.randn(100, 20, generator=torch.Generator().manual_seed(0))
+    assert describe_activations(record(sigmoid, inputs, ZERO)["hidden1"]).active_fraction == 1
+    half = describe_activations(record(sigmoid, inputs, ActiveWhen(threshold=0.5))["hidden1"]).active_fraction
+    assert half == pytest.approx(float((sigmoid[:2](inputs) > 0.5).double().mean()), abs=1e-12)
+
+
+def test_channels_of_a_convolution() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(1, 5, 3), nn.GELU(), nn.Flatten(), nn.Linear(5 * 16, 4), nn.Tanh())
+    inputs = torch.rand(8, 1, 6, 6)
+    records = record(model, inputs, ActiveWhen(threshold=0.1, axis=1), batch_size=3)
+    assert {name: r.n_units for name, r in records.items()} == {"1": 5, "4": 4}
+    maps = model[:2](inputs).detach()
+    assert records["1"].n_samples == 8 * 4 * 4
+    np.testing.assert_array_equal(records["1"].active_count, (maps.abs() > 0.1).sum(dim=(0, 2, 3)))
+
+
+class Shared(nn.Module):
+    """One ReLU that is called twice a pass, at two widths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.narrow, self.relu = nn.Linear(6, 8), nn.Linear(8, 4), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.relu(self.narrow(self.relu(self.wide(x))))
+
+
+def test_a_module_called_twice_is_two_layers() -> None:
+    records = record(Shared(), torch.rand(9, 6), ZERO, batch_size=4)
+    assert {name: (r.n_units, r.n_samples) for name, r in records.items()} == {"relu": (8, 9), "relu#2": (4, 9)}
+
+
+class Cube(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x**3
+
+
+def test_named_layers_of_any_kind() -> None:
+    model = nn.Sequential(nn.Linear(6, 4), Cube(), nn.ReLU())
+    inputs = torch.rand(5, 6)
+    assert list(record(model, inputs, ZERO)) == ["2"]
+    records = record(model, inputs, ZERO, layers=["1"])
+    expected = observe(model[:2](inputs).detach().numpy(), ZERO, "1")
+    np.testing.assert_array_equal(records["1"].active_count, expected.active_count)
+
+
+def _state(model: nn.Module) -> list:
+    return [
+        [module.training for module in model.modules()],
+        [len(module._forward_hooks) for module in model.modules()],
+        copy.deepcopy({k: v.tolist() for k, v in model.state_dict().items()}),
+        [p.requires_grad for p in model.parameters()],
+        [None if p.grad is None else p.grad.tolist() for p in model.parameters()],
+        torch.is_grad_enabled(),
+        torch.get_rng_state().tolist(),
+    ]
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2))
+    model[3].eval()  # modules may differ in mode
+    model(torch.rand(4, 6)).sum().backward()
+    inputs = torch.rand(10, 6)
+    copied, before = inputs.clone(), _state(model)
+    record(model, inputs, ZERO, batch_size=3)
+    assert _state(model) == before
+    assert torch.equal(inputs, copied)
+
+    bad = [inputs, inputs[:, :5]]  # fails in the middle
+    with pytest.raises(RuntimeError):
+        record(model, bad, ZERO)
+    assert _state(model) == before
+
+
+def test_interrupted_by_nan(network: RectifierNetwork, inputs: torch.Tensor) -> None:
+    before = _state(network)
+    inputs[30] = float("nan")
+    with pytest.raises(ValueError, match=r"activations of 'hidden1' must be finite, got nan"):
+        record(network, inputs, ZERO, batch_size=10)
+    assert _state(network) == before
+
+
+class Functional(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(x)
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "options", "message"),
+    [
+        (
+            Functional(),
+            torch.zeros(2, 3),
+            {},
+            r"^Functional has no non-linearity modules to record: use modules such as nn.ReLU",
+        ),
+        (nn.ReLU(), torch.zeros(0, 3), {}, r"^data is empty"),
+        (nn.ReLU(), [], {}, r"^data is empty"),
+        (nn.ReLU(), [torch.zeros(0, 3)], {}, r"^a batch is empty, shape \(0, 3\)"),
+        (nn.ReLU(), torch.zeros(3), {}, r"at least 2 axes, got shape \(3,\)"),
+        (
+            nn.Sequential(nn.ReLU()),
+            torch.zeros(2, 3),
+            {"layers": ["relu"]},
+            r"^no module 'relu' in Sequential; there are: 0$",
+        ),
+        (nn.ReLU(), torch.zeros(2, 3), {"layers": []}, r"^layers must be a sequence of at least one module name"),
+        (nn.ReLU(), torch.zeros(2, 3), {"layers": "hidden1"}, r"^layers must be .* got 'hidden1'"),
+        (nn.ReLU(), torch.zeros(2, 3), {"batch_size": 0}, r"^batch_size must be >= 1, got 0"),
+    ],
+)
+def test_nothing_to_measure_is_an_error(model: nn.Module, data, options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        record(model, data, ZERO, **options)
+
+
+def test_a_layer_that_never_fires_is_an_error() -> None:
+    model = Shared()
+    model.unused = nn.Tanh()
+    with pytest.raises(ValueError, match=r"^layer 'unused' was not called in the forward pass.*layers="):
+        record(model, torch.rand(3, 6), ZERO)
+    assert list(record(model, torch.rand(3, 6), ZERO, layers=["relu"])) == ["relu", "relu#2"]
+
+
+def test_a_window_is_no_definition_for_activations() -> None:
+    with pytest.raises(ValueError, match="activations need a threshold"):
+        record(nn.ReLU(), torch.zeros(2, 3), ActiveWhen(window_ms=10))
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (TensorDataset(torch.zeros(3, 2)), r"wrap it: DataLoader"),
+        (7, r"must be a tensor, .* got int"),
+        ({"x": torch.zeros(3, 2)}, r"got dict"),
+        ([3.0, 4.0], r"a batch must be .* got float"),
+    ],
+)
+def test_data_of_another_kind(data, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        record(nn.ReLU(), data, ZERO)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from neurosparse.spiking import FICurve
 
 MARKER = "comparison.json"
+FI_CURRENTS_NA = [0.002 * k for k in range(1000)]  # 0 to 2 nA: the onset and the bend of the cell's curve
 CIRCUIT, NETWORKS = "circuit", "networks"
 
 
@@ -120,9 +121,9 @@ def check(spec: SideBySideSpec) -> None:
     """Refuse what cannot run before anything is started."""
     from neurosparse import data
     from neurosparse.rectifier import TrainSpec, resolve
-    from neurosparse.spiking import PopulationSpec
+    from neurosparse.spiking import PopulationSpec, load_lif
 
-    neuron(spec.neuron)
+    load_lif(spec.neuron)
     recipes.load(spec.circuit).spec(PopulationSpec)
     for name in spec.networks:
         data.load(recipes.load(name).spec(TrainSpec).data)
@@ -146,12 +147,12 @@ def environment() -> dict[str, Any]:
 
 
 def _run_circuit(spec: SideBySideSpec, progress: Progress) -> CircuitRun:
-    from neurosparse.spiking import PopulationSpec, fi_curve, simulate_population
+    from neurosparse.spiking import PopulationSpec, fi_curve, load_lif, simulate_population
 
     def part(low: float, high: float) -> Progress:
         return lambda done, text: progress(low + (high - low) * done, text)
 
-    fi = fi_curve(neuron(spec.neuron), progress=part(0.0, 0.2))
+    fi = fi_curve(load_lif(spec.neuron), FI_CURRENTS_NA, progress=part(0.0, 0.2))
     population = recipes.load(spec.circuit).spec(PopulationSpec)
     duration_ms = spec.seconds * 1e3
     spikes = simulate_population(population, duration_ms=duration_ms, seed=spec.seed, progress=part(0.2, 1.0))
@@ -194,13 +195,6 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
     return runs
 
 
-def neuron(name: str) -> Any:
-    """The LIF cell of a recipe."""
-    from neurosparse.spiking import LIFSpec
-
-    return recipes.load(name).spec(LIFSpec).lif()
-
-
 # ---- The folder -----------------------------------------------------------------------------------------------------
 
 
@@ -215,17 +209,18 @@ def _write(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, N
 def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun]) -> list[Panel]:
     from neurosparse import plots
     from neurosparse.report import Panel
+    from neurosparse.spiking import load_lif
 
     layers = {n.title: n.layers for n in networks.values()}
     histories = {n.title: n.history for n in networks.values()}
-    fi, spikes = circuit.fi, circuit.spikes
+    fi, spikes, lif = circuit.fi, circuit.spikes, load_lif(comparison.provenance["neuron"])
     populations = [
         measure(spikes.population(p), active_when=comparison.circuits[0].active_when, name=p)
         for p in spikes.populations
     ]
 
     def cells_and_units(left: Any, right: Any) -> None:
-        plots.fi_curve(fi.lif, fi.currents_nA, fi.rates_hz, left)
+        plots.fi_curve(lif, fi.currents_nA, fi.rates_hz, left)
         plots.activation_functions(right)
 
     def courses(left: Any, right: Any) -> None:
@@ -237,8 +232,8 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
             "neurons_and_units",
             "A neuron beside the units of networks",
             "Left: the firing rate of leaky integrate-and-fire cells over their input, simulated and in closed form, with "
-            "parameters read off figure 1 of Glorot, Bordes & Bengio 2011. Right: activation functions. The rectifier, like the neuron, is "
-            "silent on one side; the sigmoid rests in the middle of its range, tanh is antisymmetric.",
+            "parameters read off figure 1 of Glorot, Bordes & Bengio 2011. Right: activation functions. The rectifier, like "
+            "the neuron, is silent on one side; the sigmoid rests in the middle of its range, tanh is antisymmetric.",
             cells_and_units,
             n_axes=2,
         ),
@@ -259,8 +254,8 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
             "layers",
             "Sparsity per layer",
             "The share of active units for a test image, averaged over the test images, with its 95 % interval. Each network "
-            "states what active means for it: exact zeros are inactive in a rectifier network; a sigmoid is never exactly 0, so the share "
-            "above half of its range is shown.",
+            "states what active means for it: exact zeros are inactive in a rectifier network; a sigmoid is never exactly 0, so "
+            "the share above half of its range is shown.",
             lambda ax: plots.layers(layers, comparison, ax),
         ),
         Panel(

@@ -251,7 +251,7 @@ def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comp
         ends = np.array([[s.interval.low, s.interval.high] for s in by_layer.values()]).T
         at = np.arange(len(by_layer)) + (k - (len(networks) - 1) / 2) * width
         definition = next(iter(by_layer.values())).active_when.describe()
-        errors = 100 * np.abs(ends - fractions)
+        errors = (100 * np.abs(ends - fractions)).tolist()  # (2, n): below, above
         colour = COLOURS[(k + 1) % len(COLOURS)]
         ax.bar(
             at, 100 * fractions, width * 0.92, yerr=errors, color=colour, label=f"{network} ({definition})", zorder=2

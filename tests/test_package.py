@@ -1,0 +1,75 @@
+"""The house: light imports, the public names, what the wheel holds."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import neurosparse
+
+ROOT = Path(__file__).parent.parent
+PUBLIC = """
+import neurosparse as ns
+from neurosparse.lif import rate, current, soft_rate
+from neurosparse.rectifier import RectifierNetwork, train
+ns.LIF(tau_m_ms=20.0, resistance_MOhm=100.0, e_leak_mV=-70.0, v_threshold_mV=-50.0, v_reset_mV=-70.0, t_ref_ms=2.0)
+ns.SpikeTrains([1.0], [0], n_units=1, duration_ms=2.0, dt_ms=None)
+ns.ActiveWhen(window_ms=10.0), ns.ActiveWhen(threshold=0)
+ns.measure, ns.compare, ns.Comparison, ns.ActivityStats, ns.Activations
+"""
+
+
+def run_python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_public_names():
+    done = run_python(PUBLIC)
+    assert done.returncode == 0, done.stderr
+    for name in neurosparse.__all__:
+        assert getattr(neurosparse, name) is not None
+    assert set(neurosparse.__all__) <= set(dir(neurosparse))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = neurosparse.nothing
+
+
+@pytest.mark.parametrize("statement", ["import neurosparse", "import neurosparse.cli", "import neurosparse.rectifier"])
+def test_imports_are_light(statement):
+    heavy = ["torch", "brian2", "matplotlib", "scipy", "numba", "pyarrow", "pandas", "sklearn"]
+    done = run_python(f"{statement}; import sys; print([m for m in {heavy} if m in sys.modules])")
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_compare_and_measure_stay_functions_whatever_is_imported_first():
+    done = run_python(
+        "import neurosparse.comparison, neurosparse.measurement, neurosparse as ns; "
+        "assert callable(ns.compare) and callable(ns.measure)"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_wheel_has_one_top_level_name_and_the_recipes(tmp_path):
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {"neurosparse"}
+    assert "neurosparse/py.typed" in names
+    assert "neurosparse/report/page.html.j2" in names
+    shared = {name.removeprefix("neurosparse/_share/") for name in names if name.startswith("neurosparse/_share/")}
+    ours = {str(p.relative_to(ROOT)) for folder in ("models", "simulations") for p in (ROOT / folder).rglob("*.*")}
+    assert shared == {name for name in ours if "__pycache__" not in name}
+
+
+@pytest.mark.parametrize("script", sorted((ROOT / "simulations").glob("*.py")), ids=lambda p: p.name)
+def test_scripts_are_short_and_say_what_to_expect(script):
+    text = script.read_text()
+    assert len(text.splitlines()) <= 40
+    assert script.name[:2].isdigit()
+    for word in ("Source:", "Expected figure:", "Run time:"):
+        assert word in text

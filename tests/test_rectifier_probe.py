@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from neurosparse import ActiveWhen
 from neurosparse.data import ImageSet
-from neurosparse.rectifier import NetworkSpec, RectifierNetwork, record
+from neurosparse.rectifier import NetworkSpec, RectifierNetwork, record, record_whole
 from neurosparse.sparsity import describe_activations, observe
 
 ZERO = ActiveWhen(threshold=0)
@@ -213,3 +213,35 @@ def test_a_window_is_no_definition_for_activations() -> None:
 def test_data_of_another_kind(data, message: str) -> None:
     with pytest.raises(TypeError, match=message):
         record(nn.ReLU(), data, ZERO)
+
+
+# ---- All layers as one ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 10, 1000])
+def test_the_whole_is_all_units_side_by_side(network: RectifierNetwork, inputs: torch.Tensor, batch_size: int) -> None:
+    whole = record_whole(network, inputs, ZERO, name="net", batch_size=batch_size)
+    values = network.activations(inputs)
+    values.pop("output")
+    expected = observe(torch.cat(list(values.values()), dim=1).detach().numpy(), ZERO, "net")
+    assert (whole.name, whole.n_units, whole.n_samples) == ("net", 28, 37)
+    np.testing.assert_array_equal(whole.active_count, expected.active_count)
+    assert whole.square_count_sum == expected.square_count_sum
+    np.testing.assert_allclose(whole.population_sums, expected.population_sums, rtol=1e-12)
+    parts = record(network, inputs, ZERO, batch_size=batch_size)
+    np.testing.assert_array_equal(whole.active_count, np.concatenate([p.active_count for p in parts.values()]))
+
+
+def test_maps_do_not_stand_side_by_side() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 5, 3), nn.ReLU())
+    with pytest.raises(
+        ValueError, match=r"layer '1' puts out shape \(2, 5, 4, 4\) with units along axis 1: .*one by one"
+    ):
+        record_whole(model, torch.rand(2, 1, 6, 6), ActiveWhen(threshold=0, axis=1))
+
+
+def test_work_in_place_after_a_layer_does_not_change_its_record() -> None:
+    model = nn.Sequential(nn.Tanh(), nn.ReLU(inplace=True))
+    inputs = torch.tensor([[-1.0, 2.0, -3.0]], dtype=torch.float64)
+    assert record(model, inputs, ZERO)["0"].active_count.tolist() == [1, 1, 1]
+    assert record(model, inputs, ZERO)["1"].active_count.tolist() == [0, 1, 0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from neurosparse.rectifier.devices import resolve
     from neurosparse.rectifier.network import RectifierNetwork
-    from neurosparse.rectifier.probe import record
+    from neurosparse.rectifier.probe import record, record_whole
     from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
     from neurosparse.rectifier.training import DivergenceError, Epoch, LayerActivity, TrainResult, train
     from neurosparse.rectifier.weights import load, save
@@ -24,6 +24,7 @@ _HOME = {
     "TrainSpec": "specs",
     "load": "weights",
     "record": "probe",
+    "record_whole": "probe",
     "resolve": "devices",
     "save": "weights",
     "train": "training",
@@ -39,6 +40,7 @@ __all__ = [
     "TrainSpec",
     "load",
     "record",
+    "record_whole",
     "resolve",
     "save",
     "train",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -15,7 +16,7 @@ from torch.utils.data import Dataset
 from neurosparse import checks
 from neurosparse.activity import Activations, ActiveWhen
 from neurosparse.data import ImageSet
-from neurosparse.sparsity import observe
+from neurosparse.sparsity import Floats, observe
 
 NON_LINEARITIES: tuple[type[nn.Module], ...] = (
     *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish),
@@ -68,11 +69,70 @@ def record(
     >>> record(model, torch.zeros(3, 4), ActiveWhen(threshold=0))["1"].n_units
     8
     """
+    records: dict[str, Activations] = {}
+
+    def add(outputs: dict[str, Floats]) -> None:
+        for name, output in outputs.items():
+            batch = observe(output, active_when, name)
+            records[name] = records[name] + batch if name in records else batch
+
+    order = _run(model, data, layers, batch_size, add)
+    return {key: records[key] for name in order for key in records if key == name or key.startswith(f"{name}#")}
+
+
+def record_whole(
+    model: nn.Module,
+    data: Any,
+    active_when: ActiveWhen,
+    *,
+    name: str = "network",
+    layers: Sequence[str] | None = None,
+    batch_size: int = 500,
+) -> Activations:
+    """Record all layers of a model as one: the units of every layer side by side, as neurons of a circuit are.
+
+    Parameters and errors are those of `record`, and each layer must put out (samples, units).
+
+    Parameters
+    ----------
+    name
+        The name of the record.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 5), nn.Tanh())
+    >>> record_whole(model, torch.zeros(3, 4), ActiveWhen(threshold=0)).n_units
+    13
+    """
+    total: list[Activations] = []
+
+    def add(outputs: dict[str, Floats]) -> None:
+        for layer, output in outputs.items():
+            if output.ndim != 2 or active_when.axis not in (-1, 1):
+                raise ValueError(
+                    f"layer {layer!r} puts out shape {output.shape} with units along axis {active_when.axis}: only layers of "
+                    "(samples, units) can stand side by side; record them one by one"
+                )
+        batch = observe(np.concatenate(list(outputs.values()), axis=1), active_when, name)
+        total[:] = [total[0] + batch] if total else [batch]
+
+    _run(model, data, layers, batch_size, add)
+    return total[0]
+
+
+def _run(
+    model: nn.Module,
+    data: Any,
+    layers: Sequence[str] | None,
+    batch_size: int,
+    consume: Callable[[dict[str, Floats]], None],
+) -> list[str]:
+    """Run the model on data; `consume` gets what the layers put out for each batch. Returns the layers' names."""
     checks.whole("batch_size", batch_size)
     chosen = _chosen(model, layers)
     parameter = next(chain(model.parameters(), model.buffers()), torch.empty(0))
-    records: dict[str, dict[str, Activations]] = {name: {} for name in chosen}
-    calls = dict.fromkeys(chosen, 0)
+    outputs: dict[str, Floats] = {}
+    calls: Counter[str] = Counter()
 
     def hook_of(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -80,23 +140,26 @@ def record(
                 raise TypeError(f"layer {name!r} must put out one tensor to be recorded, got {type(output).__name__}")
             calls[name] += 1
             key = name if calls[name] == 1 else f"{name}#{calls[name]}"
-            batch = observe(output.detach().cpu().double().numpy(), active_when, key)
-            records[name][key] = records[name][key] + batch if key in records[name] else batch
+            outputs[key] = output.detach().cpu().numpy().astype(np.float64)  # a copy: what follows may work in place
 
         return hook
 
     n_batches = 0
-    with _evaluating(model), _hooked({chosen[name]: hook_of(name) for name in chosen}):
-        for n_batches, batch in enumerate(_batches(data, batch_size), start=1):  # noqa: B007
-            calls.update(dict.fromkeys(chosen, 0))
+    with _evaluating(model), _hooked({module: hook_of(name) for name, module in chosen.items()}):
+        for batch in _batches(data, batch_size):
+            outputs.clear()
+            calls.clear()
             model(_to_model(batch, parameter))
+            if silent := [name for name in chosen if not calls[name]]:
+                raise ValueError(
+                    f"layer {silent[0]!r} was not called in the forward pass, so it has no activity; "
+                    "name those to record with layers=(...)"
+                )
+            consume(outputs)
+            n_batches += 1
     if n_batches == 0:
         raise ValueError("data is empty: nothing to measure")
-    if silent := [name for name in chosen if not records[name]]:
-        raise ValueError(
-            f"layer {silent[0]!r} was not called in the forward pass, so it has no activity; name those to record with layers=(...)"
-        )
-    return {key: activations for name in chosen for key, activations in records[name].items()}
+    return list(chosen)
 
 
 def _chosen(model: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Module]:

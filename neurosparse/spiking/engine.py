@@ -3,17 +3,19 @@
 A model is a function without arguments that makes Brian2 objects and returns them:
 
     def model():
-        cells = NeuronGroup(1000, "dv/dt = (drive - v) / (20*ms) : 1  drive : 1 (constant)", threshold="v > 1", reset="v = 0", name="cells")
-        cells.drive = drives                       # an array is data: other values, the same build
+        equations = "dv/dt = (drive - v) / (20*ms) : 1\n drive : 1 (constant)"
+        cells = NeuronGroup(1000, equations, threshold="v > 1", reset="v = 0", method="exact", name="cells")
+        cells.drive = drives  # data: other values, the same build
         return cells, SpikeMonitor(cells, name="spikes")
 
     result = run(model, duration_ms=1000.0, seed=1)
     result["spikes"]["t"], result["spikes"]["i"]
 
-`run` lets Brian2 write C++ for it and hashes that code: where the same code was compiled before, by any process, its executable runs at
-once. The duration, the seed and every array that the model sets are handed to the executable, so none of them needs a new build; sizes,
-equations, the step and single numbers are part of the code. Give every object a `name`, and expressions their `namespace`: names that
-Brian2 invents depend on what else is alive, and make another build. Without a compiler Brian2's NumPy target runs the same model.
+`run` lets Brian2 write C++ for it and hashes that code: where the same code was compiled before, by any process, its executable
+runs at once. The duration, the step, the seed, and every number or array that the model sets on a group's variables are handed to
+the executable, so that none of them needs a new build; equations, sizes and what stands in a `namespace` are part of the code.
+Give every object a `name`: names that Brian2 invents depend on what else is alive, and make another build. What expressions refer
+to belongs into a group's `namespace`. Without a compiler Brian2's NumPy target runs the same model.
 """
 
 from __future__ import annotations
@@ -53,8 +55,8 @@ _PREFERENCES = {  # set while the engine works, then put back
 class Result:
     """What the monitors of a model recorded.
 
-    `result["name of monitor"]["variable"]` is an array in SI units without Brian2's dimensions: 1-D for spike monitors, (times, cells)
-    for the variables of state monitors.
+    `result["name of monitor"]["variable"]` is an array in SI units without Brian2's dimensions: 1-D for spike monitors,
+    (times, cells) for the variables of state monitors.
     """
 
     monitors: Mapping[str, Mapping[str, NDArray[Any]]] = field(repr=False)
@@ -159,19 +161,21 @@ def _working_on(make_device: Callable[[Any], Any], preferences: Mapping[str, Any
     Yields the device. The active device is swapped by hand: `set_device` would carry the step over from device to device.
     """
     b2 = brian2()
-    devices = sys.modules["brian2.devices.device"]  # as an attribute of brian2.devices the name is the current device
-    kept_device, kept_preferences = devices.active_device, {key: b2.prefs[key] for key in preferences}
+    devices = vars(
+        sys.modules["brian2.devices.device"]
+    )  # as an attribute of brian2.devices the name is the current device
+    kept_device, kept_preferences = devices["active_device"], {key: b2.prefs[key] for key in preferences}
     numpy_random = np.random.get_state()  # noqa: NPY002  what Brian2's NumPy target draws from
     gc.collect()  # dead objects of an earlier model still hold their names, and would change those of this one
     try:
         for key, value in preferences.items():
             b2.prefs[key] = value
-        devices.active_device = device = make_device(b2)
+        devices["active_device"] = device = make_device(b2)
         device.activate(build_on_run=False)
         device.defaultclock.dt = dt_ms * b2.ms
         yield device
     finally:
-        devices.active_device = kept_device
+        devices["active_device"] = kept_device
         for key, value in kept_preferences.items():
             b2.prefs[key] = value
         np.random.set_state(numpy_random)  # noqa: NPY002
@@ -214,8 +218,8 @@ _AFTER_START = "brian::_random_generators[0].seed(seed_);"
 _RUN_LOOP = """
 for (long done_ = 0, chunk_ = std::min(std::max(steps_ / 100, 1L), 1000L); done_ < steps_;) {
     const long next_ = std::min(done_ + chunk_, steps_);
-    %(network)s.t = done_ * %(dt)r;
-    %(network)s.run(next_ * %(dt)r - done_ * %(dt)r, NULL, 1.0);
+    %(network)s.t = done_ * %(dt)s;
+    %(network)s.run(next_ * %(dt)s - done_ * %(dt)s, NULL, 1.0);
     done_ = next_;
     std::cout << "done " << done_ << std::endl;
 }
@@ -260,12 +264,7 @@ def _run_cpp(
 def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str, str, Any, int]]:
     """Write the C++ project; return for each results file its monitor, variable, dtype and columns (0: one-dimensional)."""
 
-    def make_device(b2: Any) -> Any:
-        from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
-
-        return CPPStandaloneDevice()
-
-    with _working_on(make_device, _PREFERENCES, dt_ms) as device:
+    with _working_on(_device_with_numbers_as_data, _PREFERENCES, dt_ms) as device:
         b2 = brian2()
         objects = _objects(model)
         network = b2.Network(*objects, name=_NETWORK)
@@ -273,7 +272,8 @@ def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str,
         device.insert_code("before_start", _AT_BEGIN)
         device.insert_code("after_start", _AFTER_START)
         # Brian2 bakes the duration of `run` into the code: it gets a run of no length, after the loop that does the work
-        device.insert_code("before_network_run", _RUN_LOOP % {"network": _NETWORK, "dt": dt_ms * 1e-3})
+        dt = device.get_array_name(device.defaultclock.variables["dt"]) + "[0]"
+        device.insert_code("before_network_run", _RUN_LOOP % {"network": _NETWORK, "dt": dt})
         network.run(0 * b2.ms, namespace={})
 
         results: dict[str, tuple[str, str, Any, int]] = {}
@@ -292,11 +292,30 @@ def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str,
     return results
 
 
+def _device_with_numbers_as_data(b2: Any) -> Any:
+    """A C++ device that also reads single numbers from files where Brian2 would write them into the code."""
+    from brian2.core.variables import DynamicArrayVariable
+    from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
+
+    class Device(CPPStandaloneDevice):
+        def fill_with_array(self, var: Any, arr: Any) -> None:
+            before = len(self.main_queue)
+            super().fill_with_array(var, arr)
+            literal = {kind for kind, _ in self.main_queue[before:]} & {"set_by_single_value", "set_by_constant"}
+            if literal and not isinstance(var, DynamicArrayVariable):
+                name = self.get_array_name(var, access_data=False)
+                data = self.static_array(name, np.full(var.size, np.asarray(arr).item(), dtype=var.dtype))
+                self.main_queue[before:] = [("set_by_array", (name, data, False))]
+
+    return Device()
+
+
 def _fix_order(queue: list[tuple[str, Any]]) -> None:
-    """Sort neighbouring assignments to different variables: Brian2 resets its clocks in the order of a set, each time another one."""
+    """Sort neighbouring assignments by variable: Brian2 resets its clocks in the order of a set, each time another one."""
     ordered: list[tuple[str, Any]] = []
     for kind, lines in groupby(queue, key=lambda line: line[0]):
-        ordered += sorted(lines, key=lambda line: line[1][0]) if kind == "set_by_single_value" else lines
+        run = list(lines)
+        ordered += sorted(run, key=lambda line: line[1][0]) if kind.startswith("set_by_") else run
     queue[:] = ordered
 
 

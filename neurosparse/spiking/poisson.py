@@ -1,0 +1,111 @@
+"""Poisson counts from a table, as a function for Brian2's code: a few times faster than its own `poisson`.
+
+A 16-bit random number picks the cell of a table that holds its count. Where the cumulative distribution steps inside that cell, 16
+more bits decide, so probabilities are right to 2^-32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from neurosparse.spiking.engine import brian2
+
+_CELLS = 65536
+_STEPS = 128  # of the cumulative distribution; the counts of a table are below it
+MOST_MEAN = 60.0  # P(count >= 128) is below 2^-32 here
+
+# The names in braces are those of the arrays below. Two draws a word: xorshift64, seeded from Brian2's own generator.
+_CPP = """
+static uint64_t _poisson_state = 0;
+static uint32_t _poisson_spare = 0;
+static bool _poisson_has_spare = false;
+
+static inline double table_poisson(const int table, const int _vectorisation_idx)
+{
+    uint32_t draw;
+    if (_poisson_has_spare) {
+        draw = _poisson_spare;
+        _poisson_has_spare = false;
+    } else {
+        if (_poisson_state == 0)
+            _poisson_state = 1 + (uint64_t)(_rand(_vectorisation_idx) * 9.0e15) * 1024;
+        _poisson_state ^= _poisson_state << 13;
+        _poisson_state ^= _poisson_state >> 7;
+        _poisson_state ^= _poisson_state << 17;
+        draw = (uint32_t)(_poisson_state >> 32);
+        _poisson_spare = (uint32_t)_poisson_state;
+        _poisson_has_spare = true;
+    }
+    int count = _namespacepoisson_table[table * 65536 + (draw >> 16)];
+    if (count < 0)
+        for (count = ~count; draw >= _namespacepoisson_steps[table * 128 + count]; count++);
+    return count;
+}
+"""
+
+
+def poisson_tables(means: Sequence[float]) -> tuple[NDArray[np.int8], NDArray[np.uint32]]:
+    """Tables for the given means.
+
+    Returns
+    -------
+    table : int8, shape (n_means, 65536)
+        The count of each cell, or ~(the least count in it) where it holds more than one.
+    steps : uint32, shape (n_means, 128)
+        2^32 times the cumulative distribution, the last entries just below 2^32.
+
+    Raises
+    ------
+    ValueError
+        On a mean that is negative or above MOST_MEAN.
+    """
+    mean = np.asarray(means, dtype=np.float64)
+    if not (mean.size and (mean >= 0).all() and (mean <= MOST_MEAN).all()):
+        raise ValueError(
+            f"the mean number of external spikes in a step must lie in [0, {MOST_MEAN:g}], got {means}; take a smaller dt_ms"
+        )
+    cumulative = stats.poisson.cdf(np.arange(_STEPS), mean[:, None])  # (n_means, 128)
+    steps = np.minimum(np.rint(cumulative * 2.0**32), 2.0**32 - 1).astype(np.uint32)
+    steps[:, -1] = 2**32 - 1
+    first = np.arange(_CELLS, dtype=np.uint64) << 16
+    table = np.empty((mean.size, _CELLS), dtype=np.int8)
+    for row, step in zip(table, steps, strict=True):
+        least, most = (np.searchsorted(step, draw, side="right") for draw in (first, first + 65535))
+        row[:] = np.where(least == np.minimum(most, _STEPS - 1), least, ~least)
+    return table, steps
+
+
+def table_poisson(means: Sequence[float]) -> Any:
+    """A Brian2 function `f(table)` that draws a Poisson count with the mean `means[table]`; independent at each call.
+
+    Give it the name `table_poisson` in a group's namespace. The tables are data: other means need no new build.
+    """
+    b2 = brian2()
+    table, steps = poisson_tables(means)
+
+    def draw(table: Any, vectorisation_idx: Any) -> Any:
+        return np.random.poisson(np.asarray(means)[np.asarray(table)], np.shape(vectorisation_idx))  # noqa: NPY002
+
+    function = b2.Function(
+        draw,
+        arg_units=[1],
+        return_unit=1,
+        arg_types=["integer"],
+        return_type="float",
+        stateless=False,
+        auto_vectorise=True,
+    )
+    function.implementations.add_implementation("numpy", draw)
+    function.implementations.add_implementation(
+        "cpp",
+        _CPP,
+        dependencies={"_rand": b2.DEFAULT_FUNCTIONS["rand"]},
+        namespace={"poisson_table": table.ravel(), "poisson_steps": steps.ravel()},
+        name="table_poisson",
+    )
+    return function

@@ -23,4 +23,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     options = parser.parse_args()
-    print(table(train_recipes(options.networks, seed=options.seed, device=options.device, progress=show)))
+    try:
+        print(table(train_recipes(options.networks, seed=options.seed, device=options.device, progress=show)))
+    except (ValueError, OSError) as error:
+        parser.error(str(error))

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from neurosparse import ActiveWhen
 from neurosparse.data import ImageSet
 from neurosparse.rectifier import NetworkSpec, RectifierNetwork, record, record_whole
+from neurosparse.rectifier.probe import NON_LINEARITIES
 from neurosparse.sparsity import describe_activations, observe
 
 ZERO = ActiveWhen(threshold=0)
@@ -194,6 +195,47 @@ def test_a_layer_that_never_fires_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"^layer 'unused' was not called in the forward pass.*layers="):
         record(model, torch.rand(3, 6), ZERO)
     assert list(record(model, torch.rand(3, 6), ZERO, layers=["relu"])) == ["relu", "relu#2"]
+
+
+class Mixed(nn.Module):
+    """A ReLU as a module, then another as a function."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.relu, self.function = nn.ReLU(), function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(self.relu(x))
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (torch.relu, "relu"),
+        (nn.functional.relu, "relu"),
+        (torch.Tensor.relu_, "relu"),
+        (torch.tanh, "tanh"),
+        (nn.functional.gelu, "gelu"),
+        (nn.functional.leaky_relu, "leaky_relu"),
+    ],
+)
+def test_a_layer_that_is_a_function_is_not_passed_over(function, name: str) -> None:
+    model, inputs = Mixed(function), torch.rand(3, 6)
+    before = _state(model)
+    with pytest.raises(ValueError, match=rf"^Mixed calls {name} as a function, which cannot be recorded: .*layers="):
+        record(model, inputs, ZERO)
+    assert _state(model) == before
+    assert list(record(model, inputs, ZERO, layers=["relu"])) == ["relu"]
+
+
+@pytest.mark.parametrize("kind", NON_LINEARITIES)
+def test_every_non_linearity_of_torch_is_recorded(kind: type[nn.Module]) -> None:
+    options = {nn.Threshold: (0.1, 0.0)}.get(kind, ())
+    module = kind(*options)
+    inputs = torch.linspace(-3, 3, 24).reshape(4, 6)
+    found = record(nn.Sequential(module), inputs, ZERO)["0"]
+    expected = observe(module.eval()(inputs).detach().numpy(), ZERO, "0")
+    np.testing.assert_array_equal(found.active_count, expected.active_count)
 
 
 def test_a_window_is_no_definition_for_activations() -> None:

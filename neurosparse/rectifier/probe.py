@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import chain
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.utils.data import Dataset
+from torch.utils.hooks import RemovableHandle
 
 from neurosparse import checks
 from neurosparse.activity import Activations, ActiveWhen
@@ -23,6 +25,8 @@ NON_LINEARITIES: tuple[type[nn.Module], ...] = (
     *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.LogSigmoid, nn.Threshold, nn.GLU),
     *(nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Hardshrink, nn.Softshrink, nn.Tanhshrink),
 )
+
+_FUNCTIONS = frozenset(kind.__name__.lower() for kind in NON_LINEARITIES)  # their names, but for underscores
 
 
 def record(
@@ -49,7 +53,8 @@ def record(
         A threshold, and the axis of the units (1 for the channels of a convolution).
     layers
         The names of the modules to record, as in `model.named_modules()`. By default every module that is one of torch's
-        non-linearities. A function called inside `forward`, such as `torch.relu`, is no module and cannot be recorded.
+        non-linearities; a model that also calls one as a function, such as `torch.relu`, is then refused, for functions cannot
+        be recorded and a layer would be missing.
     batch_size
         Samples at a time where `data` is one tensor, array or ImageSet.
 
@@ -61,7 +66,8 @@ def record(
     Raises
     ------
     ValueError, TypeError
-        Where there is nothing to record, a named module does not exist or did not fire, or an activation is NaN or infinite.
+        Where there is nothing to record, a module does not exist or is not called, a non-linearity is called as a function, or an
+        activation is NaN or infinite.
 
     Examples
     --------
@@ -149,7 +155,8 @@ def _run(
         for batch in _batches(data, batch_size):
             outputs.clear()
             calls.clear()
-            model(_to_model(batch, parameter))
+            with nullcontext() if layers is not None else _NoFunctions(model):
+                model(_to_model(batch, parameter))
             if silent := [name for name in chosen if not calls[name]]:
                 raise ValueError(
                     f"layer {silent[0]!r} was not called in the forward pass, so it has no activity; "
@@ -180,6 +187,44 @@ def _chosen(model: nn.Module, layers: Sequence[str] | None) -> dict[str, nn.Modu
                 f"no module {name!r} in {type(model).__name__}; there are: {', '.join(filter(None, modules))}"
             )
     return {name: modules[name] for name in layers}
+
+
+class _NoFunctions(TorchFunctionMode):
+    """Refuses non-linearities that are called as functions outside of the modules that stand for them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.inside = 0
+        self.handles: list[RemovableHandle] = []
+
+    def _enter_module(self, *_: Any) -> None:
+        self.inside += 1
+
+    def _leave_module(self, *_: Any) -> None:
+        self.inside -= 1
+
+    def __enter__(self) -> Self:
+        for module in self.model.modules():
+            if isinstance(module, NON_LINEARITIES):
+                self.handles.append(module.register_forward_pre_hook(self._enter_module))
+                self.handles.append(module.register_forward_hook(self._leave_module))
+        super().__enter__()
+        return self
+
+    def __exit__(self, *exception: Any) -> None:
+        super().__exit__(*exception)
+        for handle in self.handles:
+            handle.remove()
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = getattr(function, "__name__", "").rstrip("_")
+        if name.replace("_", "") in _FUNCTIONS and not self.inside:
+            raise ValueError(
+                f"{type(self.model).__name__} calls {name} as a function, which cannot be recorded: use a module such as nn.ReLU, "
+                "or name the modules to record with layers=(...)"
+            )
+        return function(*args, **(kwargs or {}))
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from neurosparse import data, recipes
 from neurosparse.progress import Progress, quiet
+from neurosparse.rectifier import devices
 from neurosparse.rectifier.specs import TrainSpec
 from neurosparse.rectifier.training import Epoch, TrainResult, train
 
@@ -25,22 +26,30 @@ def train_recipes(
     Returns
     -------
     dict
-        The result of each, by name. Raises as `train` and `recipes.load` do.
+        The result of each, by the name of its recipe.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `train` and `recipes.load` do, and where two recipes have one name.
     """
-    names = tuple(names)
-    specs = {name: recipes.load(name).spec(TrainSpec, seed=seed) for name in names}
+    loaded = [recipes.load(name) for name in names]
+    specs = {recipe.name: recipe.spec(TrainSpec, seed=seed) for recipe in loaded}
+    if len(specs) < len(loaded):
+        raise ValueError(f"recipes must have different names, got {', '.join(recipe.name for recipe in loaded)}")
+    where = devices.resolve(device)
     results = {}
     for k, (name, spec) in enumerate(specs.items()):
 
         def part(done: float, text: str, k: int = k, name: str = name) -> None:
-            progress((k + done) / len(names), f"{name}: {text}")
+            progress((k + done) / len(specs), f"{name}: {text}")
 
-        results[name] = train(spec, data.load(spec.data), device=device, progress=part)
+        results[name] = train(spec, data.load(spec.data), device=where, progress=part)
     return results
 
 
 def table(results: dict[str, TrainResult]) -> str:
-    """Errors and activity on the validation images, as initialised and at the best epoch, as text.
+    """Errors and activity on the validation images, as initialised and at the best epoch; 80 columns for three hidden layers.
 
     Examples
     --------

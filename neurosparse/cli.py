@@ -82,6 +82,7 @@ def compare(
     if network:
         values["networks"] = tuple(network)
     spec = recipes.build(sidebyside.SideBySideSpec, values, what="compare")
+    sidebyside.check(spec, out)
     with _bars({sidebyside.CIRCUIT: "circuit", sidebyside.NETWORKS: "networks"}) as show:
         comparison = sidebyside.run(spec, out, show)
     _print(_table(comparison.stats, comparison.equivalent_window_ms))
@@ -142,10 +143,9 @@ def train(
     splits = data.load(spec.data)
     out = out or Path("results") / f"{loaded.name}.safetensors"
     files.check_file(out)
+    where = resolve(device)
     with _bars({recipe: loaded.name}) as show:
-        result = train_network(
-            spec, splits, device=resolve(device), progress=lambda done, text: show(recipe, done, text)
-        )
+        result = train_network(spec, splits, device=where, progress=lambda done, text: show(recipe, done, text))
     save(result.network, out, training=spec)
     layers = measure(result.network, splits.test, active_when=ActiveWhen(threshold=spec.active_threshold))
     _print(_table(tuple(layers.values()), {}))

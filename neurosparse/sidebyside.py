@@ -89,8 +89,7 @@ def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
         On a recipe that is missing or wrong, an unknown device, a directory that cannot be written; one sentence, before any work.
     """
     directory = Path(directory)
-    files.check_writable(directory, marker=MARKER)
-    check(spec)
+    check(spec, directory)
     started, clock = time.strftime("%Y-%m-%d %H:%M:%S %z"), time.monotonic()
     with files.new_folder(directory) as folder:
         results = run_side_by_side(
@@ -117,12 +116,13 @@ def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
     return comparison
 
 
-def check(spec: SideBySideSpec) -> None:
-    """Refuse what cannot run before anything is started."""
+def check(spec: SideBySideSpec, directory: str | Path) -> None:
+    """Refuse what cannot run, or cannot be written, before anything is started. Errors as `run`."""
     from neurosparse import data
     from neurosparse.rectifier import TrainSpec, resolve
     from neurosparse.spiking import PopulationSpec, load_lif
 
+    files.check_writable(Path(directory), marker=MARKER)
     load_lif(spec.neuron)
     recipes.load(spec.circuit).spec(PopulationSpec)
     for name in spec.networks:

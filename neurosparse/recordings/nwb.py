@@ -1,0 +1,270 @@
+"""NWB files (Neurodata Without Borders 2): the table of units <-> SpikeTrains.
+
+Read through h5py alone, by the layout that the NWB 2 schema fixes: any version of pynwb, and files with extensions, are read alike,
+and nothing is loaded that was not asked for. Written through pynwb, so that the file carries its schema.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse import __version__
+from neurosparse.activity import SpikeTrains
+from neurosparse.files import new_file
+from neurosparse.recordings.recording import Recording, UnitTable, need, select
+
+ALL_UNITS = "All units of a circuit, the silent ones included (neurosparse)."
+MOST_BYTES = 16 * 2**30
+_MOST_RATIO = 1040  # a little over what HDF5's deflate can reach
+_SMALL_BYTES = 2**20
+_NOT_COLUMNS = ("id", "spike_times", "obs_intervals", "electrodes", "electrode_group", "waveforms")
+# everything that h5py says of a damaged file
+_DAMAGE = (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError, IndexError, MemoryError)
+
+
+# ---- Reading --------------------------------------------------------------------------------------------------------
+
+
+def read_nwb(
+    path: str | Path,
+    *,
+    where: Sequence[str] = (),
+    populations: str | None = None,
+    start_s: float | None = None,
+    duration_s: float | None = None,
+) -> Recording:
+    """Read the units of an NWB file; parameters and errors as `recordings.read`."""
+    path = Path(path)
+    h5py = need("h5py", "reading NWB")
+    if not path.is_file():
+        raise FileNotFoundError(f"no NWB file {path}")
+    try:
+        if not h5py.is_hdf5(path):
+            raise ValueError("it is not an HDF5 file, or is cut off at its very start")
+        with h5py.File(path, "r") as file:
+            table = _table(h5py, file, path)
+        return select(table, where=where, populations=populations, start_s=start_s, duration_s=duration_s)
+    except _DAMAGE as error:
+        raise ValueError(f"cannot read spikes from {path}: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    text = str(error).partition("\n")[0]
+    if "truncated" in text:
+        return "it is cut off"
+    return f"it is damaged ({text})" if isinstance(error, OSError | RuntimeError | KeyError) else text
+
+
+def _table(h5py: Any, file: Any, path: Path) -> UnitTable:
+    version = _text(file.attrs.get("nwb_version", ""))
+    if not version.startswith("2"):
+        said = f"its nwb_version is {version!r}" if version else "it is HDF5, but states no nwb_version"
+        raise ValueError(f"{said}: only NWB 2 is read")
+    units = file.get("units")
+    if not isinstance(units, h5py.Group) or "id" not in units:
+        raise ValueError("it has no table of units")
+    n_units = int(_dataset(h5py, units, "id").shape[0])
+    if n_units == 0:
+        raise ValueError("its table of units is empty")
+    if "spike_times" not in units:
+        raise ValueError("its units have no spike_times")
+    times, stops = _ragged(h5py, units, "spike_times", n_units)
+    times = _numbers(times, "spike_times", ndim=1)
+    owner = np.repeat(np.arange(n_units), np.diff(stops, prepend=0))
+    falling = (np.diff(times) < 0) & (owner[1:] == owner[:-1])
+    if falling.any():
+        raise ValueError(
+            f"spike times of unit {owner[int(np.argmax(falling))]} are not in ascending order: it is damaged, or was not sorted"
+        )
+    observed, observed_units = None, None
+    if "obs_intervals" in units:
+        observed, ends = _ragged(h5py, units, "obs_intervals", n_units)
+        observed = _numbers(observed, "obs_intervals", ndim=2)
+        observed_units = np.repeat(np.arange(n_units), np.diff(ends, prepend=0))
+    resolution = units["spike_times"].attrs.get("resolution")
+    return UnitTable(
+        path=path,
+        format=f"NWB {version}",
+        n_units=n_units,
+        times_s=times,
+        units=owner,
+        columns={**_columns(h5py, units, n_units), **_locations(h5py, file, units, n_units)},
+        observed_s=observed,
+        observed_units=observed_units,
+        resolution_s=None if resolution is None else float(resolution),
+        all_units=_text(units.attrs.get("description", "")) == ALL_UNITS,
+    )
+
+
+def _dataset(h5py: Any, group: Any, name: str) -> Any:
+    dataset = group.get(name)
+    if not isinstance(dataset, h5py.Dataset) or dataset.ndim == 0:
+        raise ValueError(f"its {name!r} is missing or not an array")
+    return dataset
+
+
+def _read(dataset: Any) -> NDArray[Any]:
+    """A whole dataset, refused where it promises more than the bytes that are there can hold."""
+    promised, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    if promised > min(MOST_BYTES, _MOST_RATIO * stored + _SMALL_BYTES):
+        raise ValueError(f"its {dataset.name!r} promises {promised:,} bytes and holds {stored:,}")
+    return np.asarray(dataset[()])
+
+
+def _ragged(h5py: Any, table: Any, name: str, n_units: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """A ragged column: its values, and for each unit one past its last value."""
+    values = _read(_dataset(h5py, table, name))
+    stops = _read(_dataset(h5py, table, f"{name}_index"))
+    if stops.shape != (n_units,) or stops.dtype.kind not in "iu":
+        raise ValueError(f"its {name}_index must hold a whole number for each of {n_units:,} units")
+    stops = stops.astype(np.int64)
+    if stops[0] < 0 or (np.diff(stops) < 0).any() or stops[-1] != len(values):
+        raise ValueError(f"its {name}_index does not divide the {len(values):,} entries of {name}")
+    return values, stops
+
+
+def _numbers(values: NDArray[Any], name: str, ndim: int) -> NDArray[np.float64]:
+    if values.dtype.kind not in "iuf" or values.ndim != ndim or (ndim == 2 and values.shape[1] != 2):
+        raise ValueError(f"its {name} are not times: dtype {values.dtype}, shape {values.shape}")
+    return values.astype(np.float64, copy=False)
+
+
+def _columns(h5py: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
+    """The columns with one number, truth value or text a unit: quality metrics, labels, regions."""
+    columns = {}
+    for name, dataset in units.items():
+        if name in _NOT_COLUMNS or name.endswith("_index") or f"{name}_index" in units:
+            continue
+        if isinstance(dataset, h5py.Dataset) and dataset.shape == (n_units,):
+            if h5py.check_string_dtype(dataset.dtype) is not None:
+                columns[name] = _texts(_read(dataset))
+            elif dataset.dtype.kind in "biuf":
+                columns[name] = _read(dataset)
+    return columns
+
+
+def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
+    """Where each unit lies by its electrodes, or by its electrode group; "several" where its electrodes differ."""
+    electrodes = file.get("general/extracellular_ephys/electrodes")
+    if "electrodes" in units and isinstance(electrodes, h5py.Group) and "location" in electrodes:
+        rows, stops = _ragged(h5py, units, "electrodes", n_units)
+        places, code = np.unique(_texts(_read(_dataset(h5py, electrodes, "location"))), return_inverse=True)
+        if rows.size and not 0 <= rows.min() <= rows.max() < code.size:
+            raise ValueError("its units name electrodes that are not in its table of electrodes")
+        counts = np.diff(stops, prepend=0)
+        has = counts > 0
+        low, high = np.zeros(n_units, dtype=np.int64), np.zeros(n_units, dtype=np.int64)
+        if has.any():
+            starts = (stops - counts)[has]
+            low[has], high[has] = np.minimum.reduceat(code[rows], starts), np.maximum.reduceat(code[rows], starts)
+        found = np.where(low == high, places[low], "several")
+        return {"electrodes.location": np.where(has, found, "")}
+    if "electrode_group" in units and units["electrode_group"].shape == (n_units,):
+        references = _read(units["electrode_group"])
+        names = [h5py.h5r.get_name(reference, file.id) for reference in references]
+        known = {name: _text(file[name]["location"][()]) if "location" in file[name] else "" for name in set(names)}
+        return {"electrode_group.location": np.array([known[name] for name in names], dtype=str)}
+    return {}
+
+
+def _texts(values: NDArray[Any]) -> NDArray[np.str_]:
+    distinct, code = np.unique(values.astype("O"), return_inverse=True)
+    return np.array([_text(value) for value in distinct], dtype=str)[code]
+
+
+def _text(value: Any) -> str:
+    """Text of a file, without what would move a terminal's cursor."""
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+# ---- Writing --------------------------------------------------------------------------------------------------------
+
+
+def write_nwb(
+    spikes: SpikeTrains,
+    path: str | Path,
+    *,
+    all_units: bool = True,
+    description: str = "Spikes of a circuit.",
+    session_start: datetime | None = None,
+) -> Path:
+    """Write spikes to an NWB file: spike_times, obs_intervals, the grid as resolution, the populations as a column.
+
+    The table of units is built from whole columns: a unit at a time (`add_unit`) would take a hundred times as long.
+
+    Parameters
+    ----------
+    all_units
+        Whether the silent units are among them, as in a simulation. If not, `read` will say that the fraction is an upper bound.
+    description
+        What the session was.
+    session_start
+        When it began, with a time zone; now, if None.
+
+    Raises
+    ------
+    ValueError
+        Where populations overlap: a unit has one entry in a column.
+    OSError
+        Where the file cannot be written.
+    MissingPackageError
+        Where pynwb is not installed.
+    """
+    path = Path(path)
+    if path.suffix != ".nwb":
+        raise ValueError(f"NWB files are named .nwb, got {path}")
+    names = _names_of_units(spikes)
+    pynwb = need("pynwb", "writing NWB")
+    common = need("hdmf.common", "writing NWB")
+
+    by_unit = np.argsort(spikes.units, kind="stable")  # in time within a unit
+    times = common.VectorData(name="spike_times", description="Spike times in s.", data=spikes.times_ms[by_unit] * 1e-3)
+    whole = np.tile([0.0, spikes.duration_ms * 1e-3], (spikes.n_units, 1))
+    observed = common.VectorData(name="obs_intervals", description="When each unit was observed, in s.", data=whole)
+    columns = [
+        times,
+        common.VectorIndex(name="spike_times_index", data=np.cumsum(spikes.counts), target=times),
+        observed,
+        common.VectorIndex(name="obs_intervals_index", data=np.arange(1, spikes.n_units + 1), target=observed),
+    ]
+    if names is not None:
+        columns.append(common.VectorData(name="population", description="The population of each unit.", data=names))
+    session = pynwb.NWBFile(
+        session_description=description,
+        identifier=str(uuid.uuid4()),
+        session_start_time=session_start or datetime.now(UTC),
+        source_script=f"neurosparse {__version__}",
+        source_script_file_name="neurosparse",
+    )
+    session.units = pynwb.misc.Units(
+        name="units",
+        description=ALL_UNITS if all_units else "Units.",
+        id=np.arange(spikes.n_units),
+        columns=columns,
+        colnames=["spike_times", "obs_intervals", *(["population"] if names is not None else [])],
+        resolution=None if spikes.dt_ms is None else spikes.dt_ms * 1e-3,
+    )
+    with new_file(path) as file, pynwb.NWBHDF5IO(str(file), "w") as io:
+        io.write(session)
+    return path
+
+
+def _names_of_units(spikes: SpikeTrains) -> list[str] | None:
+    if not spikes.populations:
+        return None
+    names = [""] * spikes.n_units
+    last = 0
+    for name, (first, stop) in sorted(spikes.populations.items(), key=lambda item: item[1]):
+        if first < last:
+            raise ValueError(f"population {name!r} overlaps another: NWB holds one population a unit")
+        names[first:stop] = [name] * (stop - first)
+        last = stop
+    return names

@@ -322,7 +322,8 @@ class Activations:
     active_count: NDArray[np.int64]  # (n_units,) samples in which the unit is active
     magnitude_sum: NDArray[np.float64]  # (n_units,) sum over samples of abs(a)
     square_sum: NDArray[np.float64]  # (n_units,) sum over samples of a^2
-    square_count_sum: int  # sum over samples of (active units)^2
+    n_repeats: int  # what is independent: inputs, of which a convolution makes one sample a position
+    square_count_sum: int  # sum over repeats of (active units, all samples of it)^2
     population_sums: NDArray[np.float64]  # (4,) sums over samples of Treves-Rolls, Vinje-Gallant, Hoyer, Gini
     n_population: int  # samples with any activity, over which population_sums run
 
@@ -359,6 +360,7 @@ class Activations:
             self.active_count + other.active_count,
             self.magnitude_sum + other.magnitude_sum,
             self.square_sum + other.square_sum,
+            self.n_repeats + other.n_repeats,
             self.square_count_sum + other.square_count_sum,
             self.population_sums + other.population_sums,
             self.n_population + other.n_population,

@@ -1,6 +1,7 @@
 """Checks of arguments. Each error names the thing, the value and, where it is not plain, the remedy."""
 
 import math
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,13 @@ def number(name: str, value: Any) -> float:
     """`value` as a finite float; TypeError or ValueError otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be finite, got {value}")
-    return float(value)
+    try:
+        result = float(value)
+    except OverflowError:  # a Python int has no bounds
+        result = math.inf
+    if not math.isfinite(result):
+        raise ValueError(f"{name} must be finite, got {reprlib.repr(value)}")
+    return result
 
 
 def positive(name: str, value: Any) -> float:
@@ -42,20 +47,28 @@ def whole(name: str, value: Any, *, least: int = 1) -> int:
 
 
 def finite_array(name: str, values: ArrayLike, *, dtype: Any = np.float64) -> NDArray[Any]:
-    """`values` as an array without NaN or infinity."""
-    array = np.asarray(values, dtype=dtype)
+    """`values` as an array of real numbers without NaN or infinity; TypeError or ValueError otherwise."""
+    try:
+        given = np.asarray(values)
+    except ValueError:  # rows of unlike lengths
+        raise ValueError(f"{name} must be an array of numbers, got {reprlib.repr(values)}") from None
+    if given.size and given.dtype.kind not in "iuf":  # booleans, complex numbers, text, objects; an empty list is float
+        raise TypeError(f"{name} must be numbers, got {reprlib.repr(values)} of dtype {given.dtype}")
+    array = given.astype(dtype, copy=False)
     bad = ~np.isfinite(array)
     if bad.any():
         where = np.unravel_index(int(np.argmax(bad)), array.shape)
-        at = ", ".join(str(int(i)) for i in where)
-        raise ValueError(f"{name} must be finite, got {array[where]} at index {at} ({int(bad.sum())} such values)")
+        at = f" at index {', '.join(str(int(i)) for i in where)} ({int(bad.sum())} such values)" if array.ndim else ""
+        raise ValueError(f"{name} must be finite, got {array[where]}{at}")
     return array
 
 
 def rates_array(name: str, values: ArrayLike, axis: int) -> NDArray[np.float64]:
     """`values` as finite, non-negative floats with at least one entry along `axis`."""
     array = finite_array(name, values)
-    if array.ndim == 0 or array.size == 0 or array.shape[axis] == 0:
+    if not -array.ndim <= axis < array.ndim:
+        raise ValueError(f"axis {axis} does not exist in {name} of shape {array.shape}")
+    if array.size == 0:
         raise ValueError(f"{name} is empty, shape {array.shape}: nothing to measure")
     if (array < 0).any():
         raise ValueError(f"{name} must be >= 0, got {array.min()}; pass magnitudes, abs(a), for signed activations")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # what ends a write half-way, whoever was writing
 
 
 @contextmanager
@@ -17,21 +20,21 @@ def new_file(path: Path) -> Iterator[Path]:
     Raises
     ------
     OSError
-        One sentence that names the path, where it cannot be written.
+        One sentence that names the path, where it cannot be written or the disk is full.
     """
     path = Path(path)
-    _make_parent(path)
+    temporary = _beside(path)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+        mode = temporary.stat().st_mode
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        _sync(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        with _naming(path, only=_NO_ROOM):
+            yield temporary
+        with _naming(path):
+            _sync(temporary)
+            temporary.chmod(mode)  # some writers put a file of their own in its place, for their eyes only
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -42,23 +45,21 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     A folder that stands there is replaced as a whole, never mixed with the new one; `check_writable` says whether it may be.
     """
-    path = Path(path)
-    _make_parent(path)
+    path = Path(os.path.realpath(path))  # a link keeps pointing where it does: what it points at is replaced
+    if path.exists() and not path.is_dir():
+        raise FileExistsError(f"cannot write {path}: a file of that name stands there")
+    temporary = _beside(path)
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-    try:
-        yield temporary
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                _sync(file)
-        temporary.chmod(0o755)
-        old = temporary.with_name(temporary.name + ".old")
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
+        with _naming(path, only=_NO_ROOM):
+            yield temporary
+        with _naming(path):
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _sync(file)
+            _put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -71,7 +72,7 @@ def check_writable(path: Path, *, marker: str) -> None:
     marker
         The file by which a folder of earlier results is known; a folder without it is replaced only if it is empty.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))
     if path.exists() and not path.is_dir():
         raise FileExistsError(f"cannot write {path}: a file of that name stands there")
     if path.is_dir() and any(path.iterdir()) and not (path / marker).exists():
@@ -88,23 +89,46 @@ def check_file(path: Path) -> None:
 
 
 def _check_parent(path: Path) -> None:
-    _make_parent(path)
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise _cannot_write(path, error) from None
-
-
-def _make_parent(path: Path) -> None:
-    try:
+    probe = _beside(path)
+    with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Rename a folder to `path`, taking away what stands there, also what another writer puts there meanwhile."""
+    while True:
+        old = _beside(path)
+        try:
+            with suppress(FileNotFoundError):
+                path.rename(old)
+            temporary.rename(path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        finally:
+            if not path.exists() and old.exists():  # interrupted in between: the earlier results come back
+                old.rename(path)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name next to `path` that nobody else has, with its suffix."""
+    return path.with_name(f".{path.stem[:100]}.{secrets.token_hex(6)}{path.suffix}")
+
+
+@contextmanager
+def _naming(path: Path, only: set[int] | None = None) -> Iterator[None]:
+    """OSErrors (those with a number in `only`, if given) say which path cannot be written, in one sentence."""
+    try:
+        yield
     except OSError as error:
-        raise _cannot_write(path, error) from None
-
-
-def _cannot_write(path: Path, error: OSError) -> OSError:
-    return type(error)(f"cannot write {path}: {error.strerror or error}")
+        if only is not None and error.errno not in only:
+            raise
+        sentence = f"cannot write {path}: {error.strerror or error}"
+        raise type(error)(sentence) from None
 
 
 def _sync(path: Path) -> None:

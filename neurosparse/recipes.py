@@ -9,22 +9,32 @@ Units stand in the names. A table `[sources]` spells out each key; a recipe's `k
 
 from __future__ import annotations
 
+import reprlib
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from neurosparse import share
 
 MOST_BYTES = 1_000_000
+MOST_LEVELS = 16
+_NUMBERS: tuple[Any, ...] = (int, float, int | None, float | None)
 
 
 class Spec(BaseModel):
-    """A typed, frozen spec; unknown keys, NaN and infinity are refused."""
+    """A typed, frozen spec; unknown keys, NaN, infinity and true or false for a number are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_number_is_true_or_false(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation in _NUMBERS:
+            raise ValueError(f"{info.field_name} must be a number, got {str(value).lower()}")
+        return value
 
 
 S = TypeVar("S", bound=Spec)
@@ -70,7 +80,9 @@ def _sentence(error: Any) -> str:
     if error["type"] == "missing":
         return f"key {key!r} is missing"
     message = error["msg"].removeprefix("Value error, ")
-    return message if not key or key.split(".")[-1] in message else f"{key}: {message}, got {error['input']!r}"
+    if error["type"] == "value_error" and (not key or key.split(".")[-1] in message):  # our own sentence, whole
+        return message
+    return f"{key or 'the recipe'}: {message}, got {reprlib.repr(error['input'])}"
 
 
 def available(kind: str | None = None) -> list[str]:
@@ -92,13 +104,17 @@ def load(name_or_path: str | Path) -> Recipe:
         raise ValueError(f"recipe {path} is larger than {MOST_BYTES:,} bytes: not a recipe")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError:
+        raise ValueError(f"recipe {path} is nested too deeply: not a recipe") from None
+    except ValueError as error:  # not TOML, not UTF-8, or an integer of more digits than Python reads
         raise ValueError(f"recipe {path} is not valid TOML: {error}") from None
     kind, title, sources = table.pop("kind", None), table.pop("title", ""), table.pop("sources", {})
     if not isinstance(kind, str) or not isinstance(title, str) or not isinstance(sources, dict):
         raise ValueError(f'recipe {path} needs a `kind` (such as "network"), a `title` and a table [sources]')
+    if wrong := [key for key, text in sources.items() if not isinstance(text, str)]:
+        raise ValueError(f"recipe {path}: the source {wrong[0]!r} must be text, got {reprlib.repr(sources[wrong[0]])}")
     found: dict[str, str] = {}
-    values = _plain(table, "", sources, found, path)
+    values = _plain(table, (), sources, found, path)
     return Recipe(path.stem, kind, title, values, found, path)
 
 
@@ -108,7 +124,7 @@ def _find(name_or_path: str | Path) -> Path:
         if not path.is_file():
             raise FileNotFoundError(f"no recipe file {path}")
         return path
-    matches = [p for p in share.folder("models").rglob("*.toml") if p.stem == str(name_or_path)]
+    matches = sorted(p for p in share.folder("models").rglob("*.toml") if p.stem == str(name_or_path))
     if not matches:
         known = ", ".join(sorted(p.stem for p in share.folder("models").rglob("*.toml")))
         raise FileNotFoundError(
@@ -117,19 +133,28 @@ def _find(name_or_path: str | Path) -> Path:
     return matches[0]
 
 
-def _plain(node: Any, name: str, sources: dict[str, str], found: dict[str, str], path: Path) -> Any:
+def _plain(node: Any, place: tuple[str, ...], sources: dict[str, str], found: dict[str, str], path: Path) -> Any:
     """`node` with each { value, source, note } replaced by its value, and the source put into `found`."""
+    if len(place) > MOST_LEVELS:
+        raise ValueError(f"recipe {path} is nested more than {MOST_LEVELS} levels deep: not a recipe")
+    if isinstance(node, list):
+        return [_plain(child, (*place, str(i)), sources, found, path) for i, child in enumerate(node)]
     if not isinstance(node, dict):
         return node
-    if "value" in node:
-        if unknown := set(node) - {"value", "source", "note"}:
-            raise ValueError(f"recipe {path}: unknown key {name + '.' + min(unknown)!r} beside value, source and note")
-        source = node.get("source")
-        if source not in sources:
-            raise ValueError(f"recipe {path}: the source {source!r} of {name!r} is not listed in [sources]")
-        found[name] = "; ".join(filter(None, [sources[source], node.get("note")]))
-        return node["value"]
-    return {key: _plain(child, f"{name}.{key}" if name else key, sources, found, path) for key, child in node.items()}
+    if "value" not in node:
+        return {key: _plain(child, (*place, key), sources, found, path) for key, child in node.items()}
+    name = ".".join(place)
+    if unknown := set(node) - {"value", "source", "note"}:
+        raise ValueError(f"recipe {path}: unknown key {name + '.' + min(unknown)!r} beside value, source and note")
+    source, note = node.get("source"), node.get("note", "")
+    if source is None:
+        raise ValueError(f"recipe {path}: {name!r} has no source; name one of [sources], or write the value alone")
+    if not isinstance(source, str) or source not in sources:
+        raise ValueError(f"recipe {path}: the source {source!r} of {name!r} is not listed in [sources]")
+    if not isinstance(note, str):
+        raise ValueError(f"recipe {path}: the note of {name!r} must be text, got {note!r}")
+    found[name] = "; ".join(filter(None, [sources[source], note]))
+    return node["value"]
 
 
 def _copy(node: Any) -> Any:

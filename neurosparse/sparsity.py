@@ -29,10 +29,9 @@ from neurosparse.activity import (
 )
 
 CONFIDENCE = 0.95
-N_BATCHES = (
-    10  # stretches of the record that stand for independent repeats: few, so that each outlasts slow fluctuations
-)
+N_BATCHES = 10  # stretches of the record taken as independent repeats: few, so that each outlasts slow fluctuations
 MIN_INTERVALS = 5  # inter-spike intervals a unit needs before its CV counts
+MOST_MAGNITUDE = 1e100  # of an activation: its square, summed over any stream, stays finite
 _INT64 = 2**63
 
 Floats = NDArray[np.float64]
@@ -345,7 +344,8 @@ def observe(activations: ArrayLike, active_when: ActiveWhen, name: str = "activa
     Parameters
     ----------
     activations : array of float, any shape
-        Axis `active_when.axis` holds the units, every other axis samples.
+        Axis `active_when.axis` holds the units, every other axis samples. Along the first of those axes they are taken as
+        independent (the inputs of a batch), along the others not (the positions of a convolution, time).
 
     Raises
     ------
@@ -359,10 +359,13 @@ def observe(activations: ArrayLike, active_when: ActiveWhen, name: str = "activa
         raise ValueError(f"activations of {name!r} are empty, shape {values.shape}: nothing to measure")
     if not -values.ndim <= active_when.axis < values.ndim:
         raise ValueError(f"axis {active_when.axis} does not exist in activations of shape {values.shape}")
-    magnitude = np.abs(np.moveaxis(values, active_when.axis, -1))
+    magnitude = np.atleast_2d(np.abs(np.moveaxis(values, active_when.axis, -1)))
+    if (most := magnitude.max()) > MOST_MAGNITUDE:
+        raise ValueError(f"activations of {name!r} must be below {MOST_MAGNITUDE:g}, got {most:g}: too large to square")
+    n_repeats = magnitude.shape[0]
     magnitude = magnitude.reshape(-1, magnitude.shape[-1])  # (samples, units)
     active = magnitude > active_when.threshold
-    per_sample = active.sum(axis=1)
+    per_repeat = active.reshape(n_repeats, -1).sum(axis=1)
     defined = magnitude.any(axis=1)
     return Activations(
         name=name,
@@ -371,7 +374,8 @@ def observe(activations: ArrayLike, active_when: ActiveWhen, name: str = "activa
         active_count=active.sum(axis=0),
         magnitude_sum=magnitude.sum(axis=0),
         square_sum=np.square(magnitude).sum(axis=0),
-        square_count_sum=int(np.square(per_sample).sum()),
+        n_repeats=n_repeats,
+        square_count_sum=int(np.square(per_repeat).sum()),
         population_sums=_sparseness_rows(magnitude[defined]).sum(axis=-1),
         n_population=int(defined.sum()),
     )
@@ -385,9 +389,10 @@ def describe_activations(
     unit_fraction = activations.active_count / n
     fraction = float(unit_fraction.mean())
     # whole numbers until the last division: a difference of floats would not be 0 for samples that do not differ
-    spread = n * activations.square_count_sum - int(activations.active_count.sum()) ** 2
+    repeats = activations.n_repeats
+    spread = repeats * activations.square_count_sum - int(activations.active_count.sum()) ** 2
     variance = spread / (n * width) ** 2
-    alive = activations.magnitude_sum > 0
+    alive = activations.square_sum > 0  # not magnitude_sum: squares below 1e-308 are lost
     with np.errstate(invalid="ignore"):  # NaN for a lone sample
         lifetime = _measures(activations.magnitude_sum[alive], activations.square_sum[alive], np.zeros(alive.sum()), n)
     lifetime[3] = np.nan
@@ -397,7 +402,12 @@ def describe_activations(
         active_when=activations.active_when,
         active_fraction=fraction,
         interval=_interval_from_variance(
-            fraction, variance / max(n - 1, 1), n_repeats=n, n_units=width, n_most=float(n * width), repeats="samples"
+            fraction,
+            variance / max(repeats - 1, 1),
+            n_repeats=repeats,
+            n_units=width,
+            n_most=float(n * width),
+            repeats="inputs",
         ),
         n_units=width,
         n_samples=n,

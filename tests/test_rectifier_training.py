@@ -10,7 +10,8 @@ from torch import nn
 from neurosparse import ActiveWhen, data
 from neurosparse.data import ImageSet, Splits
 from neurosparse.rectifier import DivergenceError, NetworkSpec, RectifierNetwork, TrainSpec, record, train
-from neurosparse.rectifier.training import _run_epoch, check_fit, error, sgd_step
+from neurosparse.rectifier.steps import sgd_step
+from neurosparse.rectifier.training import _run_epoch, check_fit, error
 from neurosparse.sparsity import describe_activations
 
 ACTIVATIONS = ("rectifier", "softplus", "tanh", "sigmoid")

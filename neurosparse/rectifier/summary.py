@@ -49,12 +49,7 @@ def train_recipes(
 
 
 def table(results: dict[str, TrainResult]) -> str:
-    """Errors and activity on the validation images, as initialised and at the best epoch; 80 columns for three hidden layers.
-
-    Examples
-    --------
-    >>> print(table(train_recipes(["rectifier_l1"])))  # doctest: +SKIP
-    """
+    """Errors and activity on the validation images, as initialised and at the best epoch; 80 columns for three hidden layers."""
     depth = max(len(result.best.layers) for result in results.values())
     layers = [str(k + 1) for k in range(depth)]
     lines = [

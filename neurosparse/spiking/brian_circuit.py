@@ -1,7 +1,7 @@
 """A circuit recipe in Brian2.
 
 All cells are one group and all synapses with one delay one object, sorted by their source, so that a spike walks through memory in
-order. Where every synapse of a cell has one weight, the weight is the cell's. The drive comes from a table (`poisson`). Everything
+order. Where every synapse of a cell has one weight, the weight is the cell's. The drive comes from a table (`drive`). Everything
 but the shape of the circuit is data, so a circuit is compiled once for all its parameters and seeds.
 
 The order of a step is that of `circuit`: integrate, add what arrives, test the threshold. Brian2's own would test first, and hold a
@@ -22,7 +22,7 @@ from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import engine
 from neurosparse.spiking.circuit import Circuit, Projection, resistance_mV_per_pA, to_steps
-from neurosparse.spiking.poisson import table_poisson
+from neurosparse.spiking.drive import table_poisson, white_noise
 
 Floats = NDArray[np.float64]
 
@@ -34,6 +34,7 @@ def simulate(
     seed: int,
     dt_ms: float = 0.1,
     dc_mV: Floats | None = None,
+    noise_mV: Floats | None = None,
     target: engine.Target | None = None,
     progress: Progress = quiet,
 ) -> SpikeTrains:
@@ -49,13 +50,15 @@ def simulate(
         Of connections, weights, delays, initial potentials and the drive.
     dc_mV : array of float, shape (n_units,), optional
         A constant input of each cell as the depolarisation it holds, on top of its population's.
+    noise_mV : array of float, shape (n_units,), optional
+        White noise of each cell as the standard deviation of the potential that it makes far from the threshold.
 
     Returns
     -------
     SpikeTrains
         On the grid, with the circuit's populations.
     """
-    constants = _cells(circuit, dt_ms, dc_mV)
+    constants = _cells(circuit, dt_ms, dc_mV, noise_mV)
     generator = np.random.default_rng([seed, 1])
     v_init = np.concatenate([generator.normal(p.v_init_mV, p.v_init_sd_mV, p.size) for p in circuit.populations])
     progress(0.0, "drawing synapses")
@@ -73,7 +76,7 @@ def simulate(
             equations,
             threshold="v >= v_threshold and t_in_timesteps >= free_at",
             reset="v = v_reset; free_at = t_in_timesteps + hold",
-            namespace={"table_poisson": table_poisson(means)} if driven else {},
+            namespace={"table_poisson": table_poisson(means), "white_noise": white_noise()},
             name="cells",
         )
         cells.thresholder["spike"].when = "after_synapses"
@@ -93,7 +96,7 @@ def simulate(
 # ---- Cells ----------------------------------------------------------------------------------------------------------
 
 
-def _cells(circuit: Circuit, dt_ms: float, dc_mV: Floats | None) -> dict[str, Any]:
+def _cells(circuit: Circuit, dt_ms: float, dc_mV: Floats | None, noise_mV: Floats | None) -> dict[str, Any]:
     """The constants of each cell, in mV (and pA), by the name of the variable; each of shape (n_units,)."""
     checks.positive("dt_ms", dt_ms)
     populations = circuit.populations
@@ -110,14 +113,21 @@ def _cells(circuit: Circuit, dt_ms: float, dc_mV: Floats | None) -> dict[str, An
         "drive_weight": each(lambda p: p.drive_weight),
     }
     if dc_mV is not None:
-        extra = checks.finite_array("dc_mV", dc_mV)
-        if extra.shape != (circuit.n_units,):
-            raise ValueError(f"dc_mV must hold a value for each of {circuit.n_units} cells, got shape {extra.shape}")
-        constants["v_inf"] = constants["v_inf"] + extra
+        constants["v_inf"] = constants["v_inf"] + _of_each_cell("dc_mV", dc_mV, circuit)
+    if noise_mV is not None:
+        share = each(lambda p: np.sqrt(-np.expm1(-2 * dt_ms / p.cell.tau_m_ms)))  # of the variance that a step brings
+        constants["noise"] = share * _of_each_cell("noise_mV", noise_mV, circuit)
     if circuit.synapse == "exponential":
         constants["decay"] = each(lambda p: np.exp(-dt_ms / (circuit.tau_syn_ms or 1.0)))
         constants["charge"] = each(lambda p: _charge(p, circuit.tau_syn_ms or 0.0, dt_ms))
     return constants
+
+
+def _of_each_cell(name: str, values: Floats, circuit: Circuit) -> Floats:
+    array = checks.finite_array(name, values)
+    if array.shape != (circuit.n_units,):
+        raise ValueError(f"{name} must hold a value for each of {circuit.n_units} cells, got shape {array.shape}")
+    return array
 
 
 def _charge(population: Any, tau_s: float, dt_ms: float) -> float:
@@ -146,6 +156,7 @@ def _code(circuit: Circuit, constants: dict[str, Any], driven: bool) -> tuple[st
     step = "held = int(t_in_timesteps <= free_at)\nv = v + held * (v_reset - v)\n"
     gain = "(v_inf - v) * relax"
     gain += " + charge * current" if exponential else f" + {drive}" if driven else ""
+    gain += " + noise * white_noise()" if "noise" in constants else ""
     step += f"v = v + int(t_in_timesteps >= free_at) * ({gain})\n"
     if exponential:
         step += f"current = decay * current + {drive}\n"

@@ -1,7 +1,10 @@
-"""Poisson counts from a table, as a function for Brian2's code: a few times faster than its own `poisson`.
+"""Random input of cells as functions for Brian2's code, a few times faster than its own `poisson` and `randn`.
 
-A 16-bit random number picks the cell of a table that holds its count. Where the cumulative distribution steps inside that cell, 16
-more bits decide, so probabilities are right to 2^-32.
+Poisson counts come from a table: a 16-bit random number picks the cell of the table that holds its count. Where the cumulative
+distribution steps inside that cell, 16 more bits decide, so that probabilities are right to 2^-32.
+
+White noise is the sum of four uniform numbers at each step: mean 0 and variance 1 exactly. A membrane sums hundreds of steps,
+so what it sees is Gaussian (its excess kurtosis is -0.3 dt / tau).
 """
 
 from __future__ import annotations
@@ -19,32 +22,36 @@ _CELLS = 65536
 _STEPS = 128  # of the cumulative distribution; the counts of a table are below it
 MOST_MEAN = 60.0  # P(count >= 128) is below 2^-32 here
 
-# The names in braces are those of the arrays below. Two draws a word: xorshift64, seeded from Brian2's own generator.
-_CPP = """
-static uint64_t _poisson_state = 0;
-static uint32_t _poisson_spare = 0;
-static bool _poisson_has_spare = false;
-
+# xorshift64* (Vigna 2016), seeded from Brian2's own generator;
+# a name tells the states of the two functions apart.
+_RANDOM = """
+static uint64_t _%(name)s_state = 0;
+static inline uint64_t _%(name)s_random(const int _vectorisation_idx)
+{
+    if (_%(name)s_state == 0)
+        _%(name)s_state = 1 + (uint64_t)(_rand(_vectorisation_idx) * 9.0e15) * 1024;
+    _%(name)s_state ^= _%(name)s_state >> 12;
+    _%(name)s_state ^= _%(name)s_state << 25;
+    _%(name)s_state ^= _%(name)s_state >> 27;
+    return _%(name)s_state * 2685821657736338717ULL;
+}
+"""
+_POISSON = """
 static inline double table_poisson(const int table, const int _vectorisation_idx)
 {
-    uint32_t draw;
-    if (_poisson_has_spare) {
-        draw = _poisson_spare;
-        _poisson_has_spare = false;
-    } else {
-        if (_poisson_state == 0)
-            _poisson_state = 1 + (uint64_t)(_rand(_vectorisation_idx) * 9.0e15) * 1024;
-        _poisson_state ^= _poisson_state << 13;
-        _poisson_state ^= _poisson_state >> 7;
-        _poisson_state ^= _poisson_state << 17;
-        draw = (uint32_t)(_poisson_state >> 32);
-        _poisson_spare = (uint32_t)_poisson_state;
-        _poisson_has_spare = true;
-    }
+    const uint32_t draw = (uint32_t)(_poisson_random(_vectorisation_idx) >> 32);
     int count = _namespacepoisson_table[table * 65536 + (draw >> 16)];
     if (count < 0)
         for (count = ~count; draw >= _namespacepoisson_steps[table * 128 + count]; count++);
     return count;
+}
+"""
+_NOISE = """
+static inline double white_noise(const int _vectorisation_idx)
+{
+    const uint64_t r = _noise_random(_vectorisation_idx);
+    const int sum = (int)(r & 65535) + (int)((r >> 16) & 65535) + (int)((r >> 32) & 65535) + (int)(r >> 48);
+    return (sum - 131070) * 2.6429171592e-05;  // sqrt(3 / (65536^2 - 1))
 }
 """
 
@@ -100,12 +107,33 @@ def table_poisson(means: Sequence[float]) -> Any:
         stateless=False,
         auto_vectorise=True,
     )
+    return _implemented(
+        function, draw, _POISSON, "poisson", {"poisson_table": table.ravel(), "poisson_steps": steps.ravel()}
+    )
+
+
+def white_noise() -> Any:
+    """A Brian2 function `f()` that draws a number of mean 0 and variance 1; independent at each call.
+
+    Give it the name `white_noise` in a group's namespace.
+    """
+
+    def draw(vectorisation_idx: Any) -> Any:
+        return np.random.standard_normal(np.shape(vectorisation_idx))  # noqa: NPY002
+
+    function = brian2().Function(
+        draw, arg_units=[], return_unit=1, arg_types=[], return_type="float", stateless=False, auto_vectorise=True
+    )
+    return _implemented(function, draw, _NOISE, "noise", {})
+
+
+def _implemented(function: Any, draw: Any, code: str, name: str, arrays: dict[str, Any]) -> Any:
     function.implementations.add_implementation("numpy", draw)
     function.implementations.add_implementation(
         "cpp",
-        _CPP,
-        dependencies={"_rand": b2.DEFAULT_FUNCTIONS["rand"]},
-        namespace={"poisson_table": table.ravel(), "poisson_steps": steps.ravel()},
-        name="table_poisson",
+        _RANDOM % {"name": name} + code,
+        dependencies={"_rand": brian2().DEFAULT_FUNCTIONS["rand"]},
+        namespace=arrays,
+        name={"poisson": "table_poisson", "noise": "white_noise"}[name],
     )
     return function

@@ -1,0 +1,1 @@
+"""Spiking circuits: recipes, and the engines that run them."""

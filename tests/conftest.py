@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from scipy.signal import lfilter
 
 from neurosparse.activity import SpikeTrains
 
@@ -51,13 +52,12 @@ def poisson() -> Callable[..., SpikeTrains]:
         tau_ms: float = 20.0,
     ) -> SpikeTrains:
         rng = np.random.default_rng(seed)
-        keep, noise = np.exp(-1.0 / tau_ms), rng.standard_normal(duration_ms)
-        x = np.empty(duration_ms)
-        x[0] = noise[0]
-        for i in range(1, duration_ms):
-            x[i] = keep * x[i - 1] + np.sqrt(1 - keep**2) * noise[i]
+        keep = np.exp(-1.0 / tau_ms)
+        noise = rng.standard_normal(duration_ms) * np.sqrt(1 - keep**2)
+        noise[0] /= np.sqrt(1 - keep**2)  # x starts where it stays: at variance 1
+        x = lfilter([1.0], [1.0, -keep], noise)
         rate = rate_hz * np.exp(modulation * x - modulation**2 / 2)  # mean rate_hz for any modulation
-        fires = rng.random((duration_ms, n_units)) < 1 - np.exp(-rate[:, None] * 1e-3)
+        fires = rng.random((duration_ms, n_units), dtype=np.float32) < 1 - np.exp(-rate[:, None] * 1e-3)
         ticks, units = np.nonzero(fires)
         return SpikeTrains(ticks * 1.0, units, n_units=n_units, duration_ms=float(duration_ms), dt_ms=1.0)
 

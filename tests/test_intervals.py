@@ -1,0 +1,182 @@
+"""Does the interval hold the truth as often as it says? Simulated, beside the interval that takes everything as independent."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from conftest import spike_trains
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats as distributions
+
+from neurosparse import sparsity
+from neurosparse.activity import ActiveWhen, ActivityStats, Interval, SpikeTrains
+from neurosparse.sparsity import activity_curve, describe_activations, describe_spikes, observe
+
+Draw = Callable[..., SpikeTrains]
+WINDOW = ActiveWhen(window_ms=10.0)
+N_UNITS, RATE_HZ = 50, 5.0
+
+
+def holds(interval: Interval, truth: float) -> bool:
+    return interval.low <= truth <= interval.high
+
+
+def wilson(active: float, n: float) -> tuple[float, float]:
+    interval = distributions.binomtest(round(active), round(n)).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def naive(stats: ActivityStats, trials: float) -> Interval:
+    """Wilson's interval where every (unit, window) or (unit, sample) pair is a trial of its own."""
+    low, high = distributions.binomtest(round(stats.active_fraction * trials), round(trials)).proportion_ci(
+        method="wilson"
+    )
+    return Interval(low, high, 0.95, "naive")
+
+
+def coverage(draw: Callable[[int], tuple[ActivityStats, float]], truth: float, n: int) -> tuple[float, float]:
+    """The share of n simulations in which our interval and the naive one hold the truth."""
+    hits = [(holds(s.interval, truth), holds(naive(s, trials), truth)) for s, trials in map(draw, range(n))]
+    ours, others = np.mean(hits, axis=0)
+    return float(ours), float(others)
+
+
+def spikes_drawn(poisson: Draw, duration_ms: int, **options: float) -> Callable[[int], tuple[ActivityStats, float]]:
+    def draw(seed: int) -> tuple[ActivityStats, float]:
+        spikes = poisson(seed, n_units=N_UNITS, duration_ms=duration_ms, rate_hz=RATE_HZ, **options)
+        return describe_spikes(spikes, WINDOW), N_UNITS * duration_ms / WINDOW.window_ms
+
+    return draw
+
+
+def test_independent_units_are_covered(poisson: Draw) -> None:
+    ours, others = coverage(spikes_drawn(poisson, 1000), 1 - np.exp(-RATE_HZ * 0.01), n=150)
+    assert ours >= 0.93  # 95 % nominal, 1.8 % of sampling error; conservative is allowed, and it is (about 98 %)
+    assert others >= 0.90
+
+
+def test_a_shared_rate_is_covered_where_the_naive_interval_is_not(poisson: Draw) -> None:
+    options = {"modulation": 0.7, "tau_ms": 20.0}
+    # the truth: the mean over the distribution of the rate, from a long record
+    long = poisson(10**6, n_units=N_UNITS, duration_ms=150_000, rate_hz=RATE_HZ, **options)
+    truth = activity_curve(long)(10.0)
+    ours, others = coverage(spikes_drawn(poisson, 2000, **options), truth, n=150)
+    assert ours >= 0.88  # 1.8 % of sampling error
+    assert others <= 0.65
+
+
+def test_inputs_that_differ_are_covered_where_the_naive_interval_is_not() -> None:
+    def draw(seed: int) -> tuple[ActivityStats, float]:
+        rng = np.random.default_rng(seed)
+        drive = rng.normal(-1, 0.5, size=(60, 1))  # an input excites the whole layer more or less
+        values = np.maximum(drive + rng.normal(size=(60, 100)), 0)
+        return describe_activations(observe(values, ActiveWhen(threshold=0))), 6000.0
+
+    truth = distributions.norm.sf(1 / np.sqrt(1 + 0.25))
+    ours, others = coverage(draw, truth, n=200)
+    assert 0.91 <= ours <= 0.985
+    assert others <= 0.60
+
+
+def test_positions_of_one_image_are_not_independent() -> None:
+    def draw(seed: int) -> tuple[ActivityStats, float]:
+        rng = np.random.default_rng(seed)
+        drive = rng.normal(-1, 0.5, size=(30, 1, 1, 1))
+        values = np.maximum(drive + rng.normal(size=(30, 4, 5, 5)), 0)
+        return describe_activations(observe(values, ActiveWhen(threshold=0, axis=1))), 3000.0
+
+    truth = distributions.norm.sf(1 / np.sqrt(1 + 0.25))
+    ours, others = coverage(draw, truth, n=200)
+    assert 0.91 <= ours <= 0.985
+    assert others <= 0.70
+
+
+def test_positions_are_pooled_by_image() -> None:
+    values = np.random.default_rng(0).normal(size=(8, 3, 2, 2))
+    stats = describe_activations(observe(values, ActiveWhen(threshold=1.0, axis=1)))
+    by_image = (np.abs(values) > 1.0).mean(axis=(1, 2, 3))
+    expected = sparsity._interval(by_image.mean(), by_image, n_units=3, n_most=8.0 * 4 * 3, repeats="inputs")
+    assert stats.interval.method == expected.method == "Wilson, effective sample size from 8 inputs"
+    assert (stats.interval.low, stats.interval.high) == pytest.approx((expected.low, expected.high), rel=1e-12)
+
+
+def test_silence_is_as_wide_as_the_units_allow() -> None:
+    interval = describe_spikes(SpikeTrains([], [], n_units=20, duration_ms=100.0), WINDOW).interval
+    assert (interval.low, interval.high) == pytest.approx(wilson(0, 20))
+    assert interval.method == "Wilson, 20 units taken as independent"
+    layer = describe_activations(observe(np.zeros((5, 20)), ActiveWhen(threshold=0))).interval
+    assert (layer.low, layer.high) == pytest.approx(wilson(0, 20))
+
+
+def test_full_activity() -> None:
+    everyone = SpikeTrains(
+        np.repeat(np.arange(20) * 5.0, 20), np.tile(np.arange(20), 20), n_units=20, duration_ms=100.0, dt_ms=5.0
+    )
+    interval = describe_spikes(everyone, WINDOW).interval
+    assert (interval.low, interval.high) == pytest.approx(wilson(20, 20))
+
+
+@pytest.mark.parametrize("duration_ms", [10.0, 20.0, 29.0])
+def test_fewer_than_three_stretches_fall_back_on_the_units(duration_ms: float) -> None:
+    spikes = SpikeTrains([1.0], [0], n_units=20, duration_ms=duration_ms, dt_ms=1.0)
+    interval = describe_spikes(spikes, WINDOW).interval
+    assert interval.method == "Wilson, 20 units taken as independent"
+    assert interval.low < describe_spikes(spikes, WINDOW).active_fraction < interval.high
+
+
+def test_three_stretches_are_enough() -> None:
+    spikes = SpikeTrains([1.0, 2.0, 15.0], [0, 1, 0], n_units=20, duration_ms=30.0, dt_ms=1.0)
+    assert (
+        describe_spikes(spikes, WINDOW).interval.method
+        == "Wilson, effective sample size from 3 stretches of the record"
+    )
+
+
+def test_one_sample_falls_back_on_the_units() -> None:
+    stats = describe_activations(observe([[1.0, 0.0, 0.0, 0.0]], ActiveWhen(threshold=0)))
+    assert (stats.interval.low, stats.interval.high) == pytest.approx(wilson(1, 4))
+
+
+def test_a_layer_of_exactly_k_active_units_has_no_spread() -> None:
+    values = np.zeros((300, 7))
+    rng = np.random.default_rng(0)
+    for row in values:
+        row[rng.choice(7, 3, replace=False)] = 1.0
+    stats = describe_activations(observe(values, ActiveWhen(threshold=0)))
+    assert stats.interval.method == "Wilson, 7 units taken as independent"  # in floats a spread of 1e-17 would remain
+
+
+def test_more_samples_narrow_the_interval() -> None:
+    values = np.maximum(np.random.default_rng(0).normal(-1, 1, size=(1600, 20)), 0)
+    width = [
+        i.high - i.low
+        for i in (describe_activations(observe(values[:n], ActiveWhen(threshold=0))).interval for n in (100, 1600))
+    ]
+    assert width[1] == pytest.approx(width[0] / 4, rel=0.25)
+
+
+@given(spike_trains(most_units=3, most_ticks=40), st.integers(1, 10))
+def test_stretches_are_counted_position_by_position(spikes: SpikeTrains, window: int) -> None:
+    window = min(window, spikes.duration_ticks)
+    gaps, _, closing = sparsity._gaps(spikes, *sparsity._by_unit(spikes))
+    found = sparsity._batch_fractions(spikes, window, gaps, closing)
+    n = min(sparsity.N_BATCHES, spikes.duration_ticks // window)
+    if n < 3:
+        assert found.size == 0
+        return
+    edges = [spikes.duration_ticks * k // n for k in range(n + 1)]
+    expected = []
+    for start, stop in itertools.pairwise(edges):
+        positions = range(start, stop - window + 1)
+        active = sum(
+            bool(((spikes.ticks >= s) & (spikes.ticks < s + window) & (spikes.units == u)).any())
+            for s in positions
+            for u in range(spikes.n_units)
+        )
+        expected.append(float(Fraction(active, spikes.n_units * len(positions))))
+    assert found.tolist() == expected

@@ -3,8 +3,9 @@
 Names are loaded when first used, so that `import neurosparse` needs neither torch nor Brian2 nor matplotlib.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from neurosparse import lazy
 
 __version__ = "0.1.0"
 
@@ -31,13 +32,4 @@ _HOME = {
 __all__ = [*sorted(_HOME), "__version__"]  # noqa: PLE0604
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'neurosparse' has no attribute {name!r}")
-    value = getattr(import_module(f"neurosparse.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy.exports(__name__, _HOME)

@@ -57,7 +57,7 @@ class ActiveWhen:
     >>> ActiveWhen(window_ms=10).describe()
     'at least one spike in 10 ms'
     >>> ActiveWhen(threshold=0).describe()
-    'abs(a) > 0 for one sample'
+    'abs(a) > 0'
     """
 
     window_ms: float | None = None
@@ -80,7 +80,7 @@ class ActiveWhen:
         """The definition in words, for axes, tables and captions."""
         if self.window_ms is not None:
             return f"at least one spike in {self.window_ms:g} ms"
-        return f"abs(a) > {self.threshold:g} for one sample"
+        return f"abs(a) > {self.threshold:g}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

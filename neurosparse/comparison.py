@@ -73,7 +73,7 @@ class Comparison:
 
     def _circuit_sentence(self, circuit: ActivityStats) -> str:
         low, high = (circuit_window(circuit, fraction) for fraction in (self.band.low, self.band.high))
-        said = f"the {percent(self.band.low)} to {percent(self.band.high)} said of the brain"
+        said = f"the {percents(self.band.low, self.band.high)} said of the brain"
         place = (
             f"no window of the record holds {said}"
             if low is None
@@ -196,6 +196,11 @@ def percent(fraction: float) -> str:
     """A fraction in percent with two or three digits that mean something: '0.33 %', '3.2 %', '51 %'."""
     value = 100 * checks.number("fraction", fraction)
     return f"{value:.2g} %" if value < 10 else f"{value:.0f} %" if value >= 99.95 else f"{value:.1f} %"
+
+
+def percents(low: float, high: float) -> str:
+    """A range in percent: '2.7-2.8 %'."""
+    return f"{percent(low).removesuffix(' %')}-{percent(high)}"
 
 
 def _flatten(stats: Iterable[ActivityStats | Mapping[str, ActivityStats]]) -> Iterable[ActivityStats]:

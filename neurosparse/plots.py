@@ -71,19 +71,12 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
     for k, network in enumerate(comparison.networks):
         colour = COLOURS[(k + len(comparison.circuits)) % len(COLOURS)]
         level = 100 * network.active_fraction
+        windows = [w for w in comparison.equivalent_window_ms[network.name].values() if w]
         label = f"{network.name}: {percent(network.active_fraction)} ({network.active_when.describe()})"
+        if windows:
+            label += ", as the circuit in " + ", ".join(f"{w:.3g} ms" for w in windows)
         ax.axhline(level, color=colour, ls=DASHES[1 + k % 3], lw=1.5, label=label, zorder=2)
-        for window in comparison.equivalent_window_ms[network.name].values():
-            if window:
-                ax.plot([window], [level], "o", color=colour, ms=6, zorder=4)
-                ax.annotate(
-                    f"{window:.3g} ms",
-                    (window, level),
-                    xytext=(6, -11),
-                    textcoords="offset points",
-                    fontsize=8,
-                    color=colour,
-                )
+        ax.plot(windows, [level] * len(windows), "o", color=colour, mec="white", ms=7, zorder=4)
     ax.set(
         xscale="log",
         yscale="log",
@@ -92,18 +85,11 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
         title="How many are active at once?",
     )
     ax.set_ylim(top=130)
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), borderaxespad=0)
-    ax.annotate(
-        f"* {band.caption}",
-        (0, 0),
-        xytext=(0, 2),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        fontsize=7,
-        color="0.35",
-    )
+    ax.yaxis.set_major_formatter(_plain)
+    ax.xaxis.set_major_formatter(_plain)
+    _legend_below(ax, -0.16)
+    note = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 7.5, "color": "0.35"}
+    ax.annotate(f"* {band.caption}", (1, 0), xytext=(-2, 4), ha="right", **note)
     return ax
 
 
@@ -169,41 +155,40 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, n_units: int = 200, d
             rasterized=True,
         )
         row += sample.size
-    ax.set(xlim=(0, shown), ylim=(-1, row), xlabel="time (ms)", ylabel="neuron", title="Spikes")
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=4, borderaxespad=0)
+    ax.set(xlim=(0, shown), ylim=(-1, row), xlabel="time (ms)", ylabel="neuron (a sample)", title="Spikes")
+    _legend_below(ax, -0.16, ncols=4)
     return ax
 
 
 def rate_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Axes:
-    """Firing rates over the units of each circuit, on a log axis, beside a log-normal of the same log mean and sd."""
+    """Firing rates over the units of each circuit on a log axis, beside a log-normal distribution of the same mean and variance.
+
+    The variance that comes from counting spikes (the mean over the duration, for Poisson firing) is taken off first. Bins hold whole
+    numbers of spikes, so that a short record shows no false gaps; the height is the density per decade.
+    """
     ax = _axes(ax)
-    positive = [s.unit_rates_hz[s.unit_rates_hz > 0] for s in stats if s.unit_rates_hz is not None]
-    edges = np.geomspace(min(r.min() for r in positive) / 1.2, max(r.max() for r in positive) * 1.2, 36)
-    for k, (s, rates) in enumerate(zip(stats, positive, strict=True)):
+    for k, s in enumerate(s for s in stats if s.unit_rates_hz is not None and s.n_spikes):
+        rates = np.asarray(s.unit_rates_hz)
+        seconds = float(s.duration_ms or 0) * 1e-3
+        most = rates.max() * seconds
+        counts = np.unique(np.rint(np.geomspace(1, most + 1, 28)))
+        edges = (np.append(counts, counts[-1] + 1) - 0.5) / seconds
+        decades = np.diff(np.log10(edges))
+        density = 100 * np.histogram(rates, edges)[0] / rates.size / decades
         colour = COLOURS[k % len(COLOURS)]
-        label = f"{s.name}: mean {s.mean_rate_hz:.2g} Hz, {s.n_silent:,} of {s.n_units:,} silent"
-        ax.hist(
-            rates,
-            list(edges),
-            weights=np.full(rates.size, 100 / s.n_units),
-            histtype="stepfilled",
-            alpha=0.35,
-            color=colour,
-            label=label,
-        )
-        log = np.log(rates)
-        if log.std() > 0:
-            density = np.exp(-0.5 * ((np.log(edges) - log.mean()) / log.std()) ** 2) / (log.std() * np.sqrt(2 * np.pi))
-            step = np.log(edges[1] / edges[0])
-            ax.plot(edges, 100 * rates.size / s.n_units * density * step, color=colour, ls=DASHES[k % 4], lw=1.4)
-    ax.set(
-        xscale="log",
-        xlabel="mean firing rate (Hz)",
-        ylabel="neurons (%)",
-        title="Rates over neurons, and log-normals (lines)",
-    )
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), borderaxespad=0)
+        label = f"{s.name}: mean {rates.mean():.2g} Hz, {s.n_silent:,} of {s.n_units:,} silent"
+        ax.stairs(density, edges, fill=True, alpha=0.35, color=colour, label=label)
+        mean, variance = rates.mean(), rates.var() - rates.mean() / seconds
+        if variance > 0:
+            sigma = np.sqrt(np.log1p(variance / mean**2))
+            log_rate = np.log(np.geomspace(edges[0], edges[-1], 200))
+            z = (log_rate - np.log(mean) + sigma**2 / 2) / sigma
+            curve = 100 * np.exp(-0.5 * z**2) / (sigma * np.sqrt(2 * np.pi)) * np.log(10)
+            ax.plot(np.exp(log_rate), curve, color=colour, ls=DASHES[k % 4], lw=1.4)
+    title = "Rates over neurons, and log-normals (lines)"
+    ax.set(xscale="log", xlabel="mean firing rate (Hz)", ylabel="neurons (% per decade)", title=title)
+    ax.xaxis.set_major_formatter(_plain)
+    _legend_below(ax, -0.16)
     return ax
 
 
@@ -231,8 +216,8 @@ def activation_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None)
         yscale="log",
         title="How often a unit is active",
     )
-    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.16), borderaxespad=0)
+    ax.yaxis.set_major_formatter(_plain)
+    _legend_below(ax, -0.16)
     return ax
 
 
@@ -268,7 +253,7 @@ def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comp
     ax.set_xticks(np.arange(len(names)), names)
     ax.set(ylabel="active units (%)", title="Sparsity per layer")
     ax.margins(y=0.12)
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.1), borderaxespad=0)
+    _legend_below(ax, -0.1)
     return ax
 
 
@@ -279,13 +264,18 @@ def training(
     ax = _axes(ax)
     for k, (network, history) in enumerate(histories.items()):
         values = np.asarray(history[quantity], dtype=float)
-        ax.plot(
-            np.arange(1, values.size + 1),
-            values,
-            color=COLOURS[(k + 1) % len(COLOURS)],
-            ls=DASHES[k % 4],
-            label=network,
-        )
+        colour, dash = COLOURS[(k + 1) % len(COLOURS)], DASHES[k % 4]
+        ax.plot(np.arange(values.size), values, color=colour, ls=dash, marker="o", ms=3, label=network)
     ax.set(xlabel="epoch", ylabel=label)
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend()
     return ax
+
+
+def _plain(value: float, _: int) -> str:
+    """Tick labels without powers of ten."""
+    return f"{value:g}"
+
+
+def _legend_below(ax: Axes, distance: float, ncols: int = 1) -> None:
+    ax.legend(loc="upper left", bbox_to_anchor=(0, distance), ncols=ncols, borderaxespad=0)

@@ -70,7 +70,7 @@ class NetworkRun:
     """What the networks' process hands back for each of them."""
 
     title: str
-    whole: ActivityStats  # all hidden units as one layer
+    wholes: tuple[ActivityStats, ...]  # all hidden units as one layer: trained, and as initialised where that matters
     layers: dict[str, ActivityStats]
     history: dict[str, list[float]] = field(repr=False)  # by quantity, one value an epoch
     test_error: float
@@ -96,11 +96,11 @@ def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
             {CIRCUIT: partial(_run_circuit, spec), NETWORKS: partial(_run_networks, spec, folder / "networks")}, show
         )
         circuit, networks = results[CIRCUIT], results[NETWORKS]
-        name = recipes.load(spec.circuit).title
+        name = recipes.load(spec.circuit).name.replace("_", " ")
         stats = measure(circuit.spikes, active_when=ActiveWhen(window_ms=spec.window_ms), name=name)
         comparison = compare(
             stats,
-            *(n.whole for n in networks.values()),
+            *(whole for n in networks.values() for whole in n.wholes),
             mixed_definitions=True,  # a sigmoid has no zeros, so its recipe means something else by active, and says so
             provenance={
                 "started": started,
@@ -179,9 +179,15 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
         rectifier.save(trained.network, folder / f"{recipe.name}.safetensors", training=train_spec)
         active_when = ActiveWhen(threshold=train_spec.active_threshold)
         network, images = trained.network, splits.test
+        wholes = {recipe.title: network}
+        if train_spec.network.activation == "sigmoid":  # the paper's 50 % is where a sigmoid network starts, not where it ends
+            initial = rectifier.RectifierNetwork(train_spec.network, seed=train_spec.seed)
+            wholes[f"{recipe.title}, as initialised"] = initial
         runs[name] = NetworkRun(
             title=recipe.title,
-            whole=measure(rectifier.record_whole(network, images, active_when, name=recipe.title)),
+            wholes=tuple(
+                measure(rectifier.record_whole(net, images, active_when, name=title)) for title, net in wholes.items()
+            ),
             layers=measure(network, images, active_when=active_when),
             history={
                 "validation error": [100 * epoch.validation_error for epoch in trained.history],
@@ -262,7 +268,7 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
             "units",
             "How often a unit is active",
             "For all hidden units of each network: the share of the test images for which a unit is active.",
-            lambda ax: plots.activation_histogram([n.whole for n in networks.values()], ax),
+            lambda ax: plots.activation_histogram([n.wholes[0] for n in networks.values()], ax),
         ),
         Panel(
             "training",

@@ -3,8 +3,9 @@
 Names are loaded when first used: the specs and the measures of others need no torch.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from neurosparse import lazy
 
 if TYPE_CHECKING:
     from neurosparse.rectifier.devices import resolve
@@ -47,13 +48,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'neurosparse.rectifier' has no attribute {name!r}")
-    value = getattr(import_module(f"neurosparse.rectifier.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy.exports(__name__, _HOME)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurosparse import plots
 from neurosparse.activity import ActivityStats
-from neurosparse.comparison import Comparison, percent
+from neurosparse.comparison import Comparison, percent, percents
 from neurosparse.files import new_file
 
 if TYPE_CHECKING:
@@ -128,8 +128,8 @@ def row(stats: ActivityStats, equivalent_window_ms: Mapping[str, Mapping[str, fl
         "name": stats.name,
         "active means": stats.active_when.describe(),
         "active": percent(stats.active_fraction),
-        "95 % interval": f"{percent(stats.interval.low)} to {percent(stats.interval.high)}",
-        "equivalent window": ", ".join("none" if w is None else f"{w:.3g} ms" for w in equivalents.values()) or "-",
+        "95 % interval": percents(stats.interval.low, stats.interval.high),
+        "equals window": ", ".join("none" if w is None else f"{w:.3g} ms" for w in equivalents.values()) or "-",
         "never active": f"{stats.n_silent:,} of {stats.n_units:,}",
         "rate": "-" if stats.mean_rate_hz is None else f"{stats.mean_rate_hz:.2f} Hz",
         "Treves-Rolls": "-" if stats.population.treves_rolls is None else f"{stats.population.treves_rolls:.3f}",

@@ -1,0 +1,200 @@
+"""The command line: the main job on small recipes, bad input in one sentence, Ctrl-C without orphans."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from neurosparse import cli, share
+
+PROGRAM = [sys.executable, "-m", "neurosparse.cli"]
+ENVIRONMENT = {**os.environ, "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
+SMALL = ["--set", "network.sizes=[784, 32, 32, 10]", "--set", "epochs=1"]
+
+
+def neurosparse(*arguments, cwd=None):
+    return subprocess.run(
+        [*PROGRAM, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=cwd,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def small_network(tmp_path_factory):
+    """The rectifier recipe with small layers."""
+    text = (share.folder("models") / "networks" / "rectifier_l1.toml").read_text()
+    assert "[784, 1000, 1000, 1000, 10]" in text
+    path = tmp_path_factory.mktemp("recipes") / "small.toml"
+    path.write_text(text.replace("[784, 1000, 1000, 1000, 10]", "[784, 48, 48, 10]"))
+    return path
+
+
+# ---- the main job ----
+
+
+@pytest.fixture(scope="module")
+def compared(small_network, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare") / "out"
+    done = neurosparse("compare", "--seconds", 1, "--epochs", 1, "--network", small_network, "--out", folder)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_compare_writes_one_folder(compared):
+    folder, _ = compared
+    names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    wanted = {"comparison.json", "activity.parquet", "report.html", "spikes.npz", "networks/small.safetensors"}
+    assert wanted <= names
+    figures = {Path(name).stem for name in names if name.startswith("figures/")}
+    assert figures == {
+        "active_fraction_over_window", "neurons_and_units", "raster", "rates", "layers", "units", "training"
+    }  # fmt: skip
+    assert not [p for p in folder.parent.iterdir() if p != folder]  # nothing temporary is left beside it
+
+
+def test_compare_says_what_was_measured_within_80_columns(compared):
+    folder, done = compared
+    assert max(map(len, done.stdout.splitlines())) <= max(80, len(str(folder)) + 30)
+    assert "report.html" in done.stdout
+    saved = json.loads((folder / "comparison.json").read_text())
+    circuit, network = saved["stats"]
+    assert circuit["kind"] == "spikes"
+    assert network["kind"] == "activations"
+    assert 0 < circuit["active_fraction"] < 0.2
+    assert saved["equivalent_window_ms"][network["name"]][circuit["name"]] > 0
+    assert saved["provenance"]["seed"] == 1
+    assert saved["provenance"]["versions"]["brian2"]
+
+
+def test_earlier_results_are_replaced_and_foreign_folders_are_not(compared, tmp_path, small_network):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    done = neurosparse("compare", "--network", small_network, "--out", tmp_path)
+    assert done.returncode == 2
+    assert "holds files but no comparison.json" in done.stderr
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_simulate_then_measure(tmp_path):
+    spikes = tmp_path / "spikes.npz"
+    done = neurosparse("simulate", "cortical_population", "--seconds", 1, "--out", spikes)
+    assert done.returncode == 0, done.stderr
+    again = neurosparse("measure", spikes)
+    assert again.returncode == 0, again.stderr
+    table = done.stdout.split("Spikes:")[0].strip()
+    assert table in again.stdout
+    assert max(map(len, table.splitlines())) <= 80
+
+
+def test_train_writes_weights_that_load(tmp_path):
+    out = tmp_path / "weights.safetensors"
+    done = neurosparse("train", "rectifier_l1", *SMALL, "--device", "cpu", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "hidden2" in done.stdout
+    from neurosparse.rectifier import load
+
+    assert load(out).spec.sizes == (784, 32, 32, 10)
+
+
+# ---- bad input: one sentence, exit code 2, nothing written ----
+
+
+BAD_INPUTS = {  # {here} holds truncated.npz, wrong.toml and a_file
+    "unknown recipe": ("train nonsense", "no recipe 'nonsense'"),
+    "unknown key": ("train {here}/wrong.toml", "unknown key 'learning_speed'"),
+    "unknown key by --set": ("train rectifier_l1 --set l2=1", "unknown key 'l2'"),
+    "negative rate": ("train rectifier_l1 --set learning_rate=-1", "learning_rate"),
+    "not a number": ("train rectifier_l1 --set l1=nan", "l1"),
+    "not a setting": ("train rectifier_l1 --set l1", "--set takes key=value"),
+    "unknown device": ("train rectifier_l1 --device tpu", "device must be auto, cpu, cuda, mps, got 'tpu'"),
+    "unknown device, compare": ("compare --device tpu --out {here}/o", "device must be"),
+    "absent device": ("compare --device cuda:99 --out {here}/o", "not available"),
+    "out is a file": ("compare --out {here}/a_file", "a file of that name stands there"),
+    "out below a file": ("compare --out {here}/a_file/o", "cannot write"),
+    "missing file": ("measure {here}/none.npz", "none.npz"),
+    "truncated file": ("measure {here}/truncated.npz", "truncated.npz"),
+    "a network to simulate": ("simulate rectifier_l1", "rectifier_l1"),
+    "a circuit to train": ("compare --network cortical_population --out {here}/o", "cortical_population"),
+    "no time": ("compare --seconds 0 --out {here}/o", "seconds"),
+    "negative window": ("compare --window-ms=-3 --out {here}/o", "window_ms"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUTS)
+def test_bad_input_is_one_sentence(case, tmp_path, monkeypatch, capfd):
+    (tmp_path / "truncated.npz").write_bytes(b"PK\x03\x04 and then nothing")
+    (tmp_path / "wrong.toml").write_text('kind = "network"\ntitle = "x"\nlearning_speed = 0.1\n')
+    (tmp_path / "a_file").write_text("")
+    command, message = BAD_INPUTS[case]
+    monkeypatch.setattr(sys, "argv", ["neurosparse", *(word.format(here=tmp_path) for word in command.split())])
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capfd.readouterr()
+    assert ended.value.code == 2, out + err
+    said = err.strip().splitlines()
+    assert len(said) == 1, err
+    assert said[0].startswith("neurosparse: ")
+    assert message in said[0]
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_process_exits_with_that_code_and_no_traceback():
+    done = neurosparse("simulate", "nonsense")
+    assert done.returncode == 2
+    assert done.stderr.startswith("neurosparse: no recipe 'nonsense'; there are: ")
+    assert "Traceback" not in done.stderr
+
+
+# ---- help, and Ctrl-C ----
+
+
+@pytest.mark.parametrize("command", ["compare", "simulate", "train", "measure"])
+def test_help_has_examples(command):
+    done = neurosparse(command, "--help")
+    assert done.returncode == 0
+    assert "Example" in done.stdout
+    assert f"neurosparse {command}" in done.stdout
+
+
+def children(pid):
+    """Every process below `pid`, from /proc."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+        except (OSError, IndexError):
+            continue
+        if parent == pid:
+            found += [int(stat.parent.name), *children(int(stat.parent.name))]
+    return found
+
+
+def test_ctrl_c_leaves_neither_processes_nor_files(small_network, tmp_path):
+    command = [*PROGRAM, "compare", "--seconds", "500", "--network", str(small_network), "--out", str(tmp_path / "out")]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    end = time.monotonic() + 60
+    while len(below := children(running.pid)) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+    assert len(below) >= 2
+    time.sleep(3)  # well into the work
+    below = children(running.pid)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert said.strip().endswith("stopped; nothing was written")
+    end = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in below) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not [pid for pid in below if Path(f"/proc/{pid}").exists()]
+    assert list(tmp_path.iterdir()) == []

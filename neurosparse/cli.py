@@ -155,16 +155,80 @@ def train(
     )
 
 
-@app.command(name="measure", epilog="Example:\n\n`neurosparse measure results/spikes.npz --window-ms 5`")
+@app.command(
+    name="measure",
+    epilog="Examples:\n\n`neurosparse measure results/spikes.npz --window-ms 5`\n\n"
+    "`neurosparse measure session.nwb --where quality=good --where 'isi_violations<0.5' --out results/session`",
+)
 def measure_file(
-    file: Annotated[Path, typer.Argument(help="Spikes that neurosparse wrote (.npz).")], window_ms: Window = 10.0
+    file: Annotated[Path, typer.Argument(help="Spikes: .npz, .nwb, or what Neo reads.")],
+    window_ms: Window = 10.0,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUE", help="Only units that meet this (also !=, <, <=, >, >=); may be given again."
+        ),
+    ] = None,
+    populations: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Column that names the populations.")
+    ] = None,
+    start_s: Annotated[float | None, typer.Option(help="Start of the part to read, in the file's own time.")] = None,
+    duration_s: Annotated[
+        float | None, typer.Option(help="Length of the part to read; needed where the file does not state one.")
+    ] = None,
+    energy: Annotated[bool, typer.Option("--energy", help="Also say what the spikes cost in ATP.")] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for numbers, figures and a page; replaced as a whole.")
+    ] = None,
 ) -> None:
-    """Say how sparse the spikes in a file are."""
-    from neurosparse.activity import ActiveWhen
-    from neurosparse.measurement import measure
-    from neurosparse.recordings import load_spikes
+    """Say how sparse the spikes in a file are: a recording, or what `simulate` wrote.
 
-    _print_spikes(load_spikes(file), ActiveWhen(window_ms=window_ms), measure)
+    Reads one unbroken stretch in which all the units were observed; spikes outside it are left out and counted.
+    """
+    from neurosparse import files, recordings, report
+    from neurosparse.activity import ActiveWhen
+    from neurosparse.comparison import compare as compare_stats
+    from neurosparse.energy import budgets, energy_use
+    from neurosparse.measurement import measure
+
+    active_when = ActiveWhen(window_ms=window_ms)
+    if out is not None:
+        files.check_writable(out, marker="comparison.json")
+    recording = recordings.read(
+        file, where=where or (), populations=populations, start_s=start_s, duration_s=duration_s
+    )
+    stats = _print_spikes(recording.spikes, active_when, measure, provenance=recording.provenance)
+    _print("")
+    for line in recording.lines():
+        _print(line)
+    for key in budgets() if energy else ():
+        _print(energy_use(recording.spikes, key).sentence())
+    if out is not None:
+        comparison = compare_stats(*stats, provenance={"recording": recording.provenance})
+        with files.new_folder(out) as folder:
+            report.write(comparison, folder, _spike_panels(recording.spikes, stats))
+        _print(f"\nNumbers and figures: {out}\nPage: {(out / report.PAGE).resolve()}")
+
+
+def _spike_panels(spikes: Any, stats: tuple[ActivityStats, ...]) -> list[Any]:
+    """The figures of a recording beside the main one; rates only of populations that fire."""
+    from neurosparse import plots
+    from neurosparse.report import Panel
+
+    firing = [s for s in stats[1:] or stats if s.n_spikes]
+    raster = Panel(
+        "raster",
+        "The spikes",
+        "The first second of the record for a sample of the units, each population in proportion to its size.",
+        lambda ax: plots.raster(spikes, ax),
+    )
+    rates = Panel(
+        "rates",
+        "How often a unit fires",
+        "Mean firing rates over the units on a log axis. Lines: log-normal distributions of the same log mean and spread.",
+        lambda ax: plots.rate_histogram(firing, ax),
+    )
+    return [raster, rates] if firing else [raster]
 
 
 # ---- Shown on the terminal ------------------------------------------------------------------------------------------
@@ -212,9 +276,14 @@ def _table(stats: tuple[ActivityStats, ...], equivalents: dict[str, dict[str, fl
     return table
 
 
-def _print_spikes(spikes: Any, active_when: Any, measure: Any) -> None:
+def _print_spikes(
+    spikes: Any, active_when: Any, measure: Any, provenance: dict[str, Any] | None = None
+) -> tuple[ActivityStats, ...]:
+    """Print how sparse spikes are, all of them and each population, and return it."""
     parts = {"all": spikes, **{name: spikes.population(name) for name in spikes.populations}}
-    stats = tuple(measure(part, active_when=active_when, name=name) for name, part in parts.items())
+    stats = tuple(
+        measure(part, active_when=active_when, name=name, provenance=provenance) for name, part in parts.items()
+    )
     _print(_table(stats, {}))
     for s in stats:
         cv = "-" if s.isi_cv is None else f"{s.isi_cv:.2f}"
@@ -224,6 +293,7 @@ def _print_spikes(spikes: Any, active_when: Any, measure: Any) -> None:
         )
         _print(f"{s.name}: {s.mean_rate_hz:.2f} Hz (median {s.median_rate_hz:.2f}), ISI CV {cv}; active {windows}")
 
+    return stats
 
 def _print(what: Any) -> None:
     from rich.console import Console

@@ -13,6 +13,12 @@ from numpy.typing import NDArray
 from neurosparse.recordings.recording import Recording, UnitTable, need, select
 
 PICKLES = (".pkl", ".pickle")
+GUESS_T_STOP = (
+    "AsciiSpikeTrainIO",
+    "KlustaKwikIO",
+    "NestIO",
+    "PhyIO",
+)  # formats without one: the reader takes the last spike
 
 
 def read_neo(
@@ -25,8 +31,9 @@ def read_neo(
 ) -> Recording:
     """Read the spike trains of a file or folder through Neo; parameters and errors as `recordings.read`.
 
-    A spike train is a unit, its annotations are the columns; `t_start` and `t_stop` say when it was observed. Of several
-    segments (trials, sweeps) the one with the longest time common to its trains is read: windows do not reach across segments.
+    A spike train is a unit, its annotations are the columns; `t_start` and `t_stop` say when it was observed, save in formats
+    that hold no such thing (`GUESS_T_STOP`), where `duration_s` is needed. Of several segments (trials, sweeps) the one with the
+    longest time common to its trains is read: windows do not reach across segments.
 
     Raises
     ------
@@ -66,33 +73,37 @@ def _tables(neo_io: Any, path: Path) -> list[UnitTable]:
         candidates = neo_io.list_candidate_ios(path)
     except ValueError:
         raise ValueError("no format that Neo reads has this suffix") from None
-    readers = [
-        r for r in candidates if r is not neo_io.PickleIO and "SpikeTrain" in {o.__name__ for o in r.readable_objects}
-    ]
+    if path.is_file():
+        candidates = [reader for reader in candidates if reader.mode != "dir"]
+    readers = [r for r in dict.fromkeys(candidates) if r is not neo_io.PickleIO and _knows_spikes(r)]
     if not readers:
         raise ValueError("Neo reads no spike trains from files of this suffix")
     failures = []
-    for reader in dict.fromkeys(readers):
+    for reader in readers:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # readers warn of signals and events, which are not wanted here
                 segments = list(_read(reader, path))
-            if segments:
-                names = [f"segment {k} of {len(segments)}" for k in range(1, len(segments) + 1)]
-                if len(segments) == 1:
-                    names = [""]
+            n = len(segments)
+            if n == 1:
+                return [_table(path, reader.__name__, segments[0])]
+            if n > 1:
                 return [
-                    _table(path, ", ".join(filter(None, [reader.__name__, name])), trains)
-                    for name, trains in zip(names, segments, strict=True)
+                    _table(path, f"{reader.__name__}, segment {k} of {n}", trains)
+                    for k, trains in enumerate(segments, 1)
                 ]
             failures.append(f"{reader.__name__} found no spike trains")
         except Exception as error:  # Neo's readers fail with whatever their parser stumbled over
             failures.append(f"{reader.__name__}: {(str(error) or type(error).__name__).splitlines()[0]}")
-    raise ValueError("; ".join(failures))
+    raise ValueError("; ".join(dict.fromkeys(failures)))
+
+
+def _knows_spikes(reader: Any) -> bool:
+    return "SpikeTrain" in {kind.__name__ for kind in (*reader.supported_objects, *reader.readable_objects)}
 
 
 def _read(reader: Any, path: Path) -> Iterator[list[Any]]:
-    io = reader(path) if reader.mode == "dir" or path.is_dir() else reader(str(path))
+    io = reader(str(path))
     lazy = {"lazy": True} if io.support_lazy else {}  # signals can be huge and are not wanted
     blocks = io.read(**lazy)
     for block in blocks if isinstance(blocks, list) else [blocks]:
@@ -106,6 +117,7 @@ def _table(path: Path, reader: str, trains: Sequence[Any]) -> UnitTable:
     times = [np.asarray(train.times.rescale("s").magnitude, dtype=np.float64) for train in trains]
     bounds = [(float(train.t_start.rescale("s")), float(train.t_stop.rescale("s"))) for train in trains]
     n_units = len(trains)
+    guessed = reader.startswith(GUESS_T_STOP)
     return UnitTable(
         path=path,
         format=f"Neo {reader}",
@@ -113,8 +125,8 @@ def _table(path: Path, reader: str, trains: Sequence[Any]) -> UnitTable:
         times_s=np.concatenate(times),
         units=np.repeat(np.arange(n_units), [t.size for t in times]),
         columns=_columns(trains),
-        observed_s=np.array(bounds),
-        observed_units=np.arange(n_units),
+        observed_s=None if guessed else np.array(bounds),
+        observed_units=None if guessed else np.arange(n_units),
     )
 
 

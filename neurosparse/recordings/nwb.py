@@ -169,7 +169,7 @@ def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDAr
     if "electrode_group" in units and units["electrode_group"].shape == (n_units,):
         references = _read(units["electrode_group"])
         names = [h5py.h5r.get_name(reference, file.id) for reference in references]
-        known = {name: _text(file[name]["location"][()]) if "location" in file[name] else "" for name in set(names)}
+        known = {name: _text(file[name].attrs.get("location", "")) for name in set(names)}
         return {"electrode_group.location": np.array([known[name] for name in names], dtype=str)}
     return {}
 

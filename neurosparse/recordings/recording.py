@@ -221,7 +221,7 @@ def select(
         columns={name: _in_words(values) for name, values in table.columns.items()},
         where=tuple(where),
         population_column=column,
-        all_units=table.all_units and not where,
+        all_units=table.all_units,
     )
 
 

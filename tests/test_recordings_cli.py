@@ -1,0 +1,120 @@
+"""`neurosparse measure`: what it prints fits a terminal and says what the number is; bad input is one sentence and exit code 2."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import neurosparse as ns
+from neurosparse import cli
+from neurosparse.recordings import save_spikes
+from neurosparse.recordings.nwb import write_nwb
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["neurosparse", "measure", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        printed = capsys.readouterr()
+        return ended.value.code, printed.out, printed.err
+
+    return call
+
+
+@pytest.fixture
+def spikes():
+    rng = np.random.default_rng(1)
+    n = 4000
+    return ns.SpikeTrains(
+        rng.integers(0, 100_000, n) * 0.1,
+        rng.integers(0, 90, n),
+        n_units=100,
+        duration_ms=10_000.0,
+        dt_ms=0.1,
+        populations={"E": (0, 80), "quiet": (90, 100)},
+    )
+
+
+def test_a_recording_is_measured_with_its_windows_and_its_caution(run, spikes, tmp_path):
+    code, out, err = run(write_nwb(spikes, tmp_path / "a.nwb", all_units=False), "--window-ms", 5, "--energy")
+    assert (code, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 80
+    words = " ".join(out.split())
+    assert "at least one spike in 5 ms" in words
+    assert "all: 4.00 Hz" in words
+    assert "active 1 % in 2.5" in words  # -ln(0.99) / 4.4 Hz, of the 90 that fire
+    assert "upper bound" in words
+    assert "Energy by Attwell & Laughlin 2001 (rodent grey matter): spikes cost 2.84e+09 ATP/s a neuron" in words
+    assert "Energy by Lennie 2003" in words
+    assert "quiet: 0.00 Hz" in words
+
+
+def test_a_simulation_of_all_units_is_no_upper_bound(run, spikes, tmp_path):
+    for name in ("a.npz", "a.nwb"):
+        code, out, _ = run(save_spikes(spikes, tmp_path / name))
+        assert code == 0
+        assert "upper bound" not in out
+
+
+def test_the_folder_holds_numbers_page_and_provenance(run, spikes, tmp_path):
+    path = save_spikes(spikes, tmp_path / "a.nwb")
+    code, out, _ = run(
+        path, "--out", tmp_path / "results", "--where", "population=E", "--start-s", 1, "--duration-s", 2
+    )
+    assert code == 0
+    assert "report.html" in "".join(out.split())
+    saved = json.loads((tmp_path / "results" / "comparison.json").read_text())
+    assert saved["provenance"]["recording"]["where"] == ["population=E"]
+    assert (saved["stats"][0]["n_units"], saved["stats"][0]["duration_ms"]) == (80, 2000.0)
+    assert {p.name for p in (tmp_path / "results" / "figures").iterdir()} >= {"raster.png", "rates.svg"}
+    assert (tmp_path / "results" / "report.html").stat().st_size > 1000
+    code, _, err = run(path, "--out", tmp_path)
+    assert code == 2
+    assert "cannot replace" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.nwb", b""),
+        ("a.nwb", b"\x89HDF\r\n\x1a\n"),
+        ("a.npz", b"PK"),
+        ("a.pkl", b"x"),
+        ("a.xyz", b"x"),
+        ("a.mat", b"x"),
+    ],
+)
+def test_bad_files_are_one_sentence_and_exit_code_2(run, tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    code, out, err = run(tmp_path / name)
+    assert (code, out) == (2, "")
+    assert err.startswith("neurosparse: ")
+    assert err.count("\n") == 1
+
+
+def test_bad_options_are_one_sentence_and_exit_code_2(run, spikes, tmp_path):
+    path = save_spikes(spikes, tmp_path / "a.nwb")
+    for options in (
+        ["--where", "quality=good"],
+        ["--where", "population"],
+        ["--populations", "layer"],
+        ["--duration-s", "11"],
+        ["--duration-s", "-1"],
+        ["--start-s", "nan"],
+        ["--window-ms", "0"],
+        ["--window-ms", "20000"],
+    ):
+        code, out, err = run(path, *options)
+        assert (code, out, err.count("\n")) == (2, "", 1), options
+    assert run(tmp_path / "none.nwb")[0] == 2
+
+
+def test_a_missing_package_is_one_sentence_and_exit_code_2(run, spikes, tmp_path, monkeypatch):
+    path = save_spikes(spikes, tmp_path / "a.nwb")
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    code, _, err = run(path)
+    assert code == 2
+    assert "pip install 'neurosparse[recordings]'" in err

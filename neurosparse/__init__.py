@@ -10,7 +10,15 @@ from neurosparse import lazy
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from neurosparse.activity import Activations, ActiveWhen, ActivityCurve, ActivityStats, Interval, Sparseness, SpikeTrains
+    from neurosparse.activity import (
+        Activations,
+        ActiveWhen,
+        ActivityCurve,
+        ActivityStats,
+        Interval,
+        Sparseness,
+        SpikeTrains,
+    )
     from neurosparse.comparison import Comparison, compare
     from neurosparse.lif import LIF
     from neurosparse.measurement import measure

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-DASHES = ("-", "--", "-.", ":")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (8, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (10, 4)))
 BAND_COLOUR = "#F0E442"
 _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
@@ -75,7 +75,7 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
         label = f"{network.name}: {percent(network.active_fraction)} ({network.active_when.describe()})"
         if windows:
             label += ", as the circuit in " + ", ".join(f"{w:.3g} ms" for w in windows)
-        ax.axhline(level, color=colour, ls=DASHES[1 + k % 3], lw=1.5, label=label, zorder=2)
+        ax.axhline(level, color=colour, ls=DASHES[1 + k % 6], lw=1.5, label=label, zorder=2)
         ax.plot(windows, [level] * len(windows), "o", color=colour, mec="white", ms=7, zorder=4)
     ax.set(
         xscale="log",
@@ -161,35 +161,41 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, n_units: int = 200, d
 
 
 def rate_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Axes:
-    """Firing rates over the units of each circuit on a log axis, beside a log-normal distribution of the same mean and variance.
+    """Firing rates over the units of each circuit on a log axis, beside what log-normal rates would give.
 
-    The variance that comes from counting spikes (the mean over the duration, for Poisson firing) is taken off first. Bins hold whole
-    numbers of spikes, so that a short record shows no false gaps; the height is the density per decade.
+    The line is what would be counted in a record of this length if rates were log-normal, with the mean and the variance of those
+    observed, and spikes came at random. Bins hold whole numbers of spikes, so that a short record shows no false gaps.
     """
     ax = _axes(ax)
     for k, s in enumerate(s for s in stats if s.unit_rates_hz is not None and s.n_spikes):
         rates = np.asarray(s.unit_rates_hz)
         seconds = float(s.duration_ms or 0) * 1e-3
-        most = rates.max() * seconds
-        counts = np.unique(np.rint(np.geomspace(1, most + 1, 28)))
-        edges = (np.append(counts, counts[-1] + 1) - 0.5) / seconds
-        decades = np.diff(np.log10(edges))
-        density = 100 * np.histogram(rates, edges)[0] / rates.size / decades
+        counts = np.unique(np.rint(np.geomspace(1, rates.max() * seconds + 1, 28)))
+        edges = np.append(counts, counts[-1] + 1) - 0.5  # in spikes
+        per_decade = 100 / np.diff(np.log10(edges))
         colour = COLOURS[k % len(COLOURS)]
         label = f"{s.name}: mean {rates.mean():.2g} Hz, {s.n_silent:,} of {s.n_units:,} silent"
-        ax.stairs(density, edges, fill=True, alpha=0.35, color=colour, label=label)
-        mean, variance = rates.mean(), rates.var() - rates.mean() / seconds
-        if variance > 0:
-            sigma = np.sqrt(np.log1p(variance / mean**2))
-            log_rate = np.log(np.geomspace(edges[0], edges[-1], 200))
-            z = (log_rate - np.log(mean) + sigma**2 / 2) / sigma
-            curve = 100 * np.exp(-0.5 * z**2) / (sigma * np.sqrt(2 * np.pi)) * np.log(10)
-            ax.plot(np.exp(log_rate), curve, color=colour, ls=DASHES[k % 4], lw=1.4)
-    title = "Rates over neurons, and log-normals (lines)"
+        found = np.histogram(rates * seconds, edges)[0] / rates.size
+        ax.stairs(found * per_decade, edges / seconds, fill=True, alpha=0.35, color=colour, label=label)
+        expected = _lognormal_counts(rates, seconds, edges)
+        ax.stairs(expected * per_decade, edges / seconds, baseline=None, color=colour, ls=DASHES[k % 4], lw=1.4)
+    title = "Rates over neurons; lines: log-normal rates"
     ax.set(xscale="log", xlabel="mean firing rate (Hz)", ylabel="neurons (% per decade)", title=title)
     ax.xaxis.set_major_formatter(_plain)
     _legend_below(ax, -0.16)
     return ax
+
+
+def _lognormal_counts(rates: Any, seconds: float, edges: Any) -> Any:
+    """The share of units with a spike count between `edges`, for Poisson spikes at log-normal rates of this mean and variance."""
+    from scipy import stats
+
+    variance = max(rates.var() - rates.mean() / seconds, 0.0)  # less what counting adds
+    sigma = np.sqrt(np.log1p(variance / rates.mean() ** 2))
+    quantiles = stats.norm.ppf((np.arange(400) + 0.5) / 400)
+    log_normal = rates.mean() * np.exp(sigma * quantiles - sigma**2 / 2)
+    below = stats.poisson.cdf(edges[:, None], log_normal * seconds).mean(axis=1)
+    return np.diff(below)
 
 
 def activation_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Axes:

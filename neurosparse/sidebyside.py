@@ -180,7 +180,9 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
         active_when = ActiveWhen(threshold=train_spec.active_threshold)
         network, images = trained.network, splits.test
         wholes = {recipe.title: network}
-        if train_spec.network.activation == "sigmoid":  # the paper's 50 % is where a sigmoid network starts, not where it ends
+        if (
+            train_spec.network.activation == "sigmoid"
+        ):  # the paper's 50 % is where a sigmoid network starts, not where it ends
             initial = rectifier.RectifierNetwork(train_spec.network, seed=train_spec.seed)
             wholes[f"{recipe.title}, as initialised"] = initial
         runs[name] = NetworkRun(
@@ -252,8 +254,9 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
         Panel(
             "rates",
             "How often a neuron fires",
-            "Mean firing rates over the neurons on a log axis. Lines: log-normal distributions of the same log mean and standard "
-            "deviation. A minority of the neurons makes most of the spikes (Buzsaki & Mizuseki 2014).",
+            "Mean firing rates over the neurons on a log axis. Lines: what a record of this length would show if the rates were "
+            "log-normal, with the same mean and variance. A minority of the neurons makes most of the spikes (Buzsaki & "
+            "Mizuseki 2014).",
             lambda ax: plots.rate_histogram(populations, ax),
         ),
         Panel(

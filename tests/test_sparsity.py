@@ -328,6 +328,7 @@ def test_golden_values(name: str) -> None:
         values = np.maximum(np.random.default_rng(11).normal(-1, 1, size=(200, 50)), 0)
         stats = describe_activations(observe(values, ActiveWhen(threshold=0)))
     found, expected = flat(stats.to_dict()), flat(golden)
+    assert found.pop("definition") == stats.active_when.describe()
     assert found.keys() == expected.keys()
     for key, value in expected.items():
         assert found[key] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value), key

@@ -37,7 +37,20 @@ _HOME = {
     "measure": "measurement",
 }
 
-__all__ = [*sorted(_HOME), "__version__"]  # noqa: PLE0604
+__all__ = [
+    "LIF",
+    "Activations",
+    "ActiveWhen",
+    "ActivityCurve",
+    "ActivityStats",
+    "Comparison",
+    "Interval",
+    "Sparseness",
+    "SpikeTrains",
+    "__version__",
+    "compare",
+    "measure",
+]
 
 
 __getattr__, __dir__ = lazy.exports(__name__, _HOME)

@@ -71,12 +71,12 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
     for k, network in enumerate(comparison.networks):
         colour = COLOURS[(k + len(comparison.circuits)) % len(COLOURS)]
         level = 100 * network.active_fraction
-        windows = [w for w in comparison.equivalent_window_ms[network.name].values() if w]
+        equal = [w for w in comparison.equivalent_window_ms[network.name].values() if w]
         label = f"{network.name}: {percent(network.active_fraction)} ({network.active_when.describe()})"
-        if windows:
-            label += ", as the circuit in " + ", ".join(f"{w:.3g} ms" for w in windows)
+        if equal:
+            label += ", as the circuit in " + ", ".join(f"{w:.3g} ms" for w in equal)
         ax.axhline(level, color=colour, ls=DASHES[1 + k % 6], lw=1.5, label=label, zorder=2)
-        ax.plot(windows, [level] * len(windows), "o", color=colour, mec="white", ms=7, zorder=4)
+        ax.plot(equal, [level] * len(equal), "o", color=colour, mec="white", ms=7, zorder=4)
     ax.set(
         xscale="log",
         yscale="log",
@@ -88,7 +88,12 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
     ax.yaxis.set_major_formatter(_plain)
     ax.xaxis.set_major_formatter(_plain)
     _legend_below(ax, -0.16)
-    note = {"xycoords": "axes fraction", "textcoords": "offset points", "fontsize": 7.5, "color": "0.35"}
+    note: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "fontsize": 7.5,
+        "color": "0.35",
+    }
     ax.annotate(f"* {band.caption}", (1, 0), xytext=(-2, 4), ha="right", **note)
     return ax
 
@@ -273,12 +278,12 @@ def training(
         colour, dash = COLOURS[(k + 1) % len(COLOURS)], DASHES[k % 4]
         ax.plot(np.arange(values.size), values, color=colour, ls=dash, marker="o", ms=3, label=network)
     ax.set(xlabel="epoch", ylabel=label)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     ax.legend()
     return ax
 
 
-def _plain(value: float, _: int) -> str:
+def _plain(value: float, _: float) -> str:
     """Tick labels without powers of ten."""
     return f"{value:g}"
 

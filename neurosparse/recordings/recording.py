@@ -201,10 +201,14 @@ def select(
     start, stop = _part(stretches, times_s, start_s, duration_s)
     times_ms, inside, dt_ms = _on_grid((times_s - start) * 1e3, (stop - start) * 1e3, table.resolution_s)
     duration_ms = (stop - start) * 1e3
+    n_outside = int((~inside).sum())
+    times_ms, units = times_ms[inside], units[inside]
+    if dt_ms is not None:
+        times_ms, units = _by_time(times_ms, units, rows.size, duration_ms, dt_ms)
     return Recording(
         spikes=SpikeTrains(
-            times_ms[inside],
-            units[inside],
+            times_ms,
+            units,
             n_units=rows.size,
             duration_ms=duration_ms,
             dt_ms=dt_ms,
@@ -217,7 +221,7 @@ def select(
         start_s=start,
         stop_s=stop,
         observed_s=tuple(stretches or ()),
-        n_outside=int((~inside).sum()),
+        n_outside=n_outside,
         columns={name: _in_words(values) for name, values in table.columns.items()},
         where=tuple(where),
         population_column=column,
@@ -376,3 +380,13 @@ def _on_grid(
         if (np.abs(exact - ticks) <= _GRID_TOLERANCE).all():
             return ticks[:-1] * dt_ms, (ticks[:-1] >= 0) & (ticks[:-1] < ticks[-1]), dt_ms
     return times_ms, (times_ms >= 0) & (times_ms < duration_ms), None
+
+
+def _by_time(
+    times_ms: NDArray[np.float64], units: NDArray[np.int64], n_units: int, duration_ms: float, dt_ms: float
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Times on a grid and their units, in the order of time: one sort of whole numbers takes a tenth of an argsort's time."""
+    if (duration_ms / dt_ms + 2) * n_units >= 2**63:
+        return times_ms, units
+    ticks, units = np.divmod(np.sort(np.rint(times_ms / dt_ms).astype(np.int64) * n_units + units), n_units)
+    return ticks * dt_ms, units

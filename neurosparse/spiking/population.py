@@ -17,6 +17,8 @@ from pydantic import Field, model_validator
 
 from neurosparse import checks, recipes
 from neurosparse.activity import SpikeTrains
+from neurosparse.lif import LIF
+from neurosparse.meanfield import MeanField
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import brian_circuit, engine
 from neurosparse.spiking.circuit import CellSpec, Circuit, Population, Projection
@@ -104,6 +106,20 @@ class PopulationSpec(recipes.Spec):
             if in_degree and weight
         )
         return Circuit("delta", None, populations, projections)
+
+
+def mean_field(spec: PopulationSpec) -> MeanField:
+    """What theory needs of a population; `meanfield.solve` gives the rates of "E" and "I", in this order."""
+    kinds = (spec.excitatory, spec.inhibitory)
+    return MeanField(
+        cells=[LIF(**kind.cell.model_dump(exclude={"capacitance_pF"})) for kind in kinds],
+        in_degrees=np.tile([float(spec.in_degree_excitatory), float(spec.in_degree_inhibitory)], (2, 1)),
+        weights_mV=np.tile([spec.weight_excitatory_mV, spec.weight_inhibitory_mV], (2, 1)),
+        input_mean_mV=np.array([kind.input_mean_mV for kind in kinds]),
+        input_sigma_mV=np.sqrt(2) * np.array([kind.input_noise_mV for kind in kinds]),
+        excitability_sd_mV=np.array([kind.excitability_sd_mV for kind in kinds]),
+        dt_ms=spec.dt_ms,
+    )
 
 
 def load_population(name_or_path: str | Path = "cortical_population", **overrides: Any) -> PopulationSpec:

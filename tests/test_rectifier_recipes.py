@@ -111,11 +111,27 @@ def test_a_sigmoid_is_never_zero(splits: Splits) -> None:
 
 @pytest.mark.slow
 def test_the_papers_story_in_full(splits: Splits) -> None:
-    """About two minutes: many more zeros with L1 at about the same error; the sigmoid trains and leaves its half."""
+    """About two minutes: many more zeros with L1 at about the same error; the sigmoid trains, and leaves its half.
+
+    The levels are those measured with seeds 0, 1 and 2, and room for another processor's rounding.
+    """
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    l1, plain, sigmoid = (train(recipes.load(name).spec(TrainSpec), splits, device="cpu", test=False) for name in NAMES)
-    assert plain.validation_error < 0.07
-    assert l1.validation_error < plain.validation_error + 0.015
-    assert sigmoid.validation_error < 0.10
-    assert 0.35 < plain.best.active_fraction < 0.55
-    assert l1.best.active_fraction < 0.25
+    try:
+        results = {name: train(recipes.load(name).spec(TrainSpec), splits, device="cpu", test=False) for name in NAMES}
+    finally:
+        torch.set_num_threads(threads)
+    l1, plain, sigmoid = (results[name] for name in NAMES)
+    assert plain.validation_error < 0.065
+    assert l1.validation_error < 0.065
+    assert sigmoid.validation_error < 0.095
+    for result, active in (
+        (plain, (0.35, 0.455, 0.49)),
+        (l1, (0.09, 0.235, 0.315)),
+        (sigmoid, (0.385, 0.26, 0.105)),
+    ):
+        found = [layer.active_fraction for layer in result.best.layers.values()]
+        np.testing.assert_allclose(found, active, atol=0.06)
+    means = [layer.mean_activation for layer in sigmoid.best.layers.values()]
+    np.testing.assert_allclose(means, (0.43, 0.34, 0.205), atol=0.05)
+    assert min(layer.n_alive for layer in l1.best.layers.values()) > 950

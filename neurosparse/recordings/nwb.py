@@ -9,13 +9,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import __version__
 from neurosparse.activity import SpikeTrains
 from neurosparse.files import new_file
 from neurosparse.recordings.recording import Recording, UnitTable, need, select
@@ -241,7 +241,7 @@ def write_nwb(
         session_description=description,
         identifier=str(uuid.uuid4()),
         session_start_time=session_start or datetime.now(UTC),
-        source_script=f"neurosparse {__version__}",
+        source_script=f"neurosparse {metadata.version('neurosparse')}",
         source_script_file_name="neurosparse",
     )
     session.units = pynwb.misc.Units(

@@ -108,6 +108,7 @@ def current(rate_hz: Any, lif: LIF) -> Any:
         raise ValueError(f"rate_hz must lie in [0, {limit_hz:g}) for t_ref_ms={lif.t_ref_ms:g}, got {rate_hz!r}")
     fires = f > 0
     climb = (1e3 / xp.where(fires, f, 1.0) - lif.t_ref_ms) / lif.tau_m_ms
+    climb = xp.where(climb > 700.0, 700.0, climb)  # beyond, the current is the rheobase to rounding, and exp overflows
     # (k V_th - V_r)/(k - 1) = V_th + (V_th - V_r)/(k - 1); expm1 keeps the precision at high rates
     above_threshold_mV = xp.where(fires, (lif.v_threshold_mV - lif.v_reset_mV) / xp.expm1(climb), 0.0 * climb)
     return (above_threshold_mV / lif.resistance_MOhm + lif.rheobase_nA)[()]

@@ -44,7 +44,7 @@ def integral(a: Floats, b: Floats) -> Floats:
     Examples
     --------
     >>> integral(np.array([0.0]), np.array([1.0])).round(6)
-    array([2.278815])
+    array([2.278044])
     """
     result = np.empty(a.shape)
     flat, flat_a, flat_b = result.reshape(-1), a.reshape(-1), b.reshape(-1)

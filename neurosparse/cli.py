@@ -32,13 +32,14 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; bad input is one sentence and exit code 2, Ctrl-C is exit code 130, a bug is a traceback."""
     try:
-        app(standalone_mode=True)
+        app()
     except (ValueError, OSError) as error:
         print(f"neurosparse: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
-    except KeyboardInterrupt:
-        print("neurosparse: stopped; nothing was written", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            print("neurosparse: stopped; nothing was written", file=sys.stderr)
+        raise
 
 
 Out = Annotated[
@@ -142,8 +143,8 @@ def train(
     spec = loaded.spec(TrainSpec, **{"seed": seed, **_overrides(settings)})
     splits = data.load(spec.data)
     out = out or Path("results") / f"{loaded.name}.safetensors"
-    files.check_file(out)
     where = resolve(device)
+    files.check_file(out)
     with _bars({recipe: loaded.name}) as show:
         result = train_network(spec, splits, device=where, progress=lambda done, text: show(recipe, done, text))
     save(result.network, out, training=spec)
@@ -267,9 +268,10 @@ def _table(stats: tuple[ActivityStats, ...], equivalents: dict[str, dict[str, fl
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     columns = ["name", "active means", "active", "95 % interval", "never active"]
     if equivalents:
-        columns[4:] = ["equivalent window"]
+        columns[4:] = ["equals window"]
     for column in columns:
-        table.add_column(column, overflow="fold", justify="left" if column in columns[:2] else "right")
+        words = column in columns[:2]
+        table.add_column(column, overflow="fold", no_wrap=not words, justify="left" if words else "right")
     for s in stats:
         cells = row(s, equivalents)
         table.add_row(*(cells[c] for c in columns))
@@ -292,8 +294,8 @@ def _print_spikes(
             for f in (0.01, 0.02, 0.04)
         )
         _print(f"{s.name}: {s.mean_rate_hz:.2f} Hz (median {s.median_rate_hz:.2f}), ISI CV {cv}; active {windows}")
-
     return stats
+
 
 def _print(what: Any) -> None:
     from rich.console import Console

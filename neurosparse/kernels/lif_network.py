@@ -1,0 +1,232 @@
+"""A network of current-based LIF cells, step by step, as fast as memory lets it.
+
+One step of a partition is `deliver` (the slices that arrive now are added to a row of integers) and `update` (noise, membranes,
+spikes). What makes it fast:
+
+- Delivery is postponed. There is no ring buffer of future input: each step walks back through the spikes of the last delays,
+  taking from each the slice whose delay is due, and adds them to one row that stays in the cache.
+- Weights are integers, so sums are exact whatever their order: the spikes are the same for any number of threads and partitions.
+- Slices lie anywhere in a gigabyte; each is prefetched some slices ahead. The latency of memory is the cost, not its bandwidth.
+- Poisson counts come from comparing 16 random bits a cell with cumulative probabilities, which vectorises. A state of 64 bits
+  serves four cells and belongs to them, so the noise does not depend on partitions either.
+- Cells that fired in the last steps are put back to their reset; no other cell pays for the refractory period.
+
+Floating-point operations are plain float32 in a fixed order (no fastmath): a NumPy program that writes the same steps gets the
+same bits. Threads wait only where a delay forces them to: a partition may run ahead of the others by less than the least delay.
+
+Nothing here checks an index: whoever fills `State` makes its arrays so large that they cannot overrun (see `kernel_engine`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from neurosparse.kernels.intrinsics import load_acquire, pause, prefetch, store_release, yield_core
+from neurosparse.kernels.synapses import LINE_WORDS, advance
+
+BLOCK = 512  # cells updated together: they stay in the first cache level from one pass to the next
+LANES = 4  # cells that share a state of the noise: 16 bits for each
+AHEAD = 24  # slices between asking for one and using it
+APART = 16  # progress counters that share no cache line
+SPINS = 2000  # looks at another thread's progress before giving it the core
+THRESHOLDS_AT_ONCE = 12
+NEVER = np.int16(32767)  # a threshold that no random lane exceeds
+
+
+class Cells(NamedTuple):
+    """Constants of the populations; all float32 in mV (relative to the leak potential) or pA. b: a population."""
+
+    offset: NDArray[np.int64]  # (n_partitions, b + 1) local index of its first cell
+    cells: NDArray[np.int64]  # (n_partitions, b) its cells in the partition
+    unit: NDArray[np.int64]  # (n_partitions, b) the unit of its first cell in the partition
+    exponential: bool
+    decay_v: NDArray[np.float32]  # (b,) exp(-dt / tau_m)
+    current_to_v: NDArray[np.float32]  # (b,) what 1 pA at the start of a step adds to V at its end
+    constant: NDArray[np.float32]  # (b,) what the constant input adds in a step
+    threshold: NDArray[np.float32]  # (b,)
+    reset: NDArray[np.float32]  # (b,)
+    held: NDArray[np.int64]  # (b,) refractory steps
+    most_held: int  # the most of them; at most `history`
+    decay_current: np.float32  # exp(-dt / tau_syn)
+    quantum: np.float32  # the weight of one unit of the rows
+    drive: NDArray[np.int32]  # (b,) weight of an external spike, in quanta
+    drive_least: NDArray[np.int16]  # (b,) external spikes that come in any case
+    drive_used: NDArray[np.int64]  # (b,) how many of the thresholds, a multiple of 12
+    drive_thresholds: NDArray[np.int16]  # (b, a multiple of 12) a lane above k of them brings k more
+
+
+class Wires(NamedTuple):
+    """The synapses (see `synapses.Synapses`)."""
+
+    first_delay: int
+    n_delays: int
+    start: NDArray[np.uint32]
+    base: NDArray[np.int64]
+    words: NDArray[np.uint16]
+    word_weights: NDArray[np.int8]  # the same memory, byte by byte
+    weight_of_source: NDArray[np.int16]
+    own_weights: bool
+    ahead: int  # slices
+
+
+class State(NamedTuple):
+    """What changes. p: a partition, i: a cell of it."""
+
+    v: NDArray[np.float32]  # (p, i) mV above the leak potential
+    current: NDArray[np.float32]  # (p, i) pA
+    row: NDArray[np.int32]  # (p, i) what arrives in this step, in quanta
+    noise: NDArray[np.uint64]  # (p, i / 4)
+    fired_at: NDArray[np.int64]  # (p, i) the step of the last spike
+    # the spikes since `history` steps before this chunk; times in steps of the chunk, the history at negative ones
+    spike_unit: NDArray[np.int32]  # (p, capacity)
+    spike_cell: NDArray[np.int32]  # (p, capacity) local index
+    spike_step: NDArray[np.int32]  # (p, capacity)
+    spike_end: NDArray[np.int64]  # (p, history + steps + 1) spikes before each step
+    spike_population: NDArray[np.uint8]  # (p, capacity)
+    due_begin: NDArray[np.uint32]  # (p, capacity) scratch: the slices that arrive now: first word,
+    due_end: NDArray[np.uint32]  # (p, capacity) one past the last,
+    due_weight: NDArray[np.int16]  # (p, capacity) and weight, where the synapses of a source are alike
+    progress: NDArray[np.int64]  # (p * APART,) steps done in this chunk, each on a cache line of its own
+
+
+@njit(nogil=True, cache=True)
+def deliver(p: Any, step: Any, history: Any, wires: Any, state: Any) -> None:
+    """Add to the row of partition p all that arrives in `step`."""
+    n_delays, ahead, own_weights = np.uint64(wires.n_delays), wires.ahead, wires.own_weights
+    start, row = wires.start[p], state.row[p]
+    due_begin, due_end, due_weight = state.due_begin[p], state.due_end[p], state.due_weight[p]
+    words, word_weights = wires.words[wires.base[p] :], wires.word_weights[2 * wires.base[p] :]
+    n = 0
+    due_step = step - wires.first_delay
+    for r in range(state.spike_unit.shape[0]):
+        units, steps = state.spike_unit[r], state.spike_step[r]
+        newest = state.spike_end[r, history + due_step + 1]
+        for i in range(state.spike_end[r, history + due_step - wires.n_delays + 1], newest):
+            j = min(i + AHEAD, newest - 1)
+            prefetch(start, units[j] * wires.n_delays + due_step - steps[j])
+            at = np.uint64(units[i]) * n_delays + np.uint64(due_step - steps[i])
+            a, b = start[at], start[at + np.uint64(1)]
+            due_begin[n], due_end[n] = a, b
+            if not own_weights:
+                due_weight[n] = wires.weight_of_source[units[i]]
+            n += b > a
+    for i in range(n):
+        if i + ahead < n:
+            for word in range(np.int64(due_begin[i + ahead]) & -LINE_WORDS, np.int64(due_end[i + ahead]), LINE_WORDS):
+                prefetch(words, word)
+        begin, n_words = np.uint64(due_begin[i]), np.uint64(due_end[i] - due_begin[i])
+        if own_weights:
+            n_targets = (n_words + n_words) // np.uint64(3)
+            weight_at = np.uint64(2) * (begin + n_targets)
+            for e in range(n_targets):
+                row[words[begin + e]] += word_weights[weight_at + e]
+        else:
+            weight = due_weight[i]
+            for e in range(n_words):
+                row[words[begin + e]] += weight
+
+
+@njit(nogil=True, cache=True)
+def update(p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: Any, arrived: Any) -> None:
+    """Carry partition p over one step: noise, membranes, spikes."""
+    v, current, row, noise = state.v[p], state.current[p], state.row[p], state.noise[p]
+    lanes = noise.view(np.int16)
+    units, spiking, steps, fired_at = state.spike_unit[p], state.spike_cell[p], state.spike_step[p], state.fired_at[p]
+    populations = state.spike_population[p]
+    n = state.spike_end[p, history + step]
+    now = first_step + step
+    quantum, decay_current = cells.quantum, cells.decay_current
+    for b in range(cells.cells.shape[1]):
+        thresholds = cells.drive_thresholds[b, : cells.drive_used[b]]
+        decay_v, to_v, constant = cells.decay_v[b], cells.current_to_v[b], cells.constant[b]
+        threshold, reset, held, drive = cells.threshold[b], cells.reset[b], cells.held[b], cells.drive[b]
+        end = cells.offset[p, b] + cells.cells[p, b]
+        for low in range(cells.offset[p, b], end, BLOCK):
+            high = min(low + BLOCK, end)
+            v_, row_ = v[low:high], row[low:high]
+            if drive != 0:
+                states = noise[low // LANES : (high + LANES - 1) // LANES]
+                poisson(states, lanes[low:high], cells.drive_least[b], thresholds, arrived)
+            fired = 0
+            if cells.exponential:
+                current_ = current[low:high]
+                for i in range(high - low):
+                    x = decay_v * v_[i] + to_v * current_[i] + constant
+                    arrives = quantum * np.float32(np.int32(row_[i] + np.int32(arrived[i] * drive)))
+                    current_[i] = decay_current * current_[i] + arrives
+                    row_[i] = 0
+                    v_[i] = x
+                    fired += x >= threshold
+            else:
+                for i in range(high - low):
+                    arrives = quantum * np.float32(np.int32(row_[i] + np.int32(arrived[i] * drive)))
+                    x = decay_v * v_[i] + constant + arrives
+                    row_[i] = 0
+                    v_[i] = x
+                    fired += x >= threshold
+            if fired:
+                for i in range(high - low):
+                    if v_[i] >= threshold and now - fired_at[low + i] > held:
+                        fired_at[low + i] = now
+                        v_[i] = reset
+                        units[n] = cells.unit[p, b] + low - cells.offset[p, b] + i
+                        spiking[n], steps[n], populations[n] = low + i, step, b
+                        n += 1
+    for i in range(state.spike_end[p, history + step - cells.most_held], state.spike_end[p, history + step]):
+        b = populations[i]
+        if step - steps[i] <= cells.held[b]:
+            v[spiking[i]] = cells.reset[b]
+    state.spike_end[p, history + step + 1] = n
+
+
+@njit(nogil=True, cache=True)
+def run(low: Any, high: Any, n_steps: Any, first_step: Any, history: Any, cells: Any, wires: Any, state: Any) -> None:
+    """Carry the partitions low to high - 1 over a chunk of steps, in step with the threads that carry the others."""
+    n_partitions = state.v.shape[0]
+    arrived = np.zeros(BLOCK, np.int16)
+    for step in range(n_steps):
+        for r in range(n_partitions):
+            spins = 0
+            while load_acquire(state.progress, r * APART) < step - wires.first_delay + 1:
+                pause()
+                spins += 1
+                if spins == SPINS:
+                    yield_core()
+                    spins = 0
+        for p in range(low, high):
+            deliver(p, step, history, wires, state)
+            update(p, step, history, first_step, cells, state, arrived)
+            store_release(state.progress, p * APART, step + 1)
+
+
+@njit(nogil=True, cache=True)
+def poisson(states: Any, lanes: Any, least: Any, thresholds: Any, counts: Any) -> None:
+    """Draw a Poisson count for each cell from its lane of the noise."""
+    for g in range(states.size):
+        states[g] = advance(states[g])
+    for i in range(lanes.size):
+        counts[i] = least
+    for k in range(0, thresholds.size, THRESHOLDS_AT_ONCE):
+        t0, t1, t2, t3 = thresholds[k], thresholds[k + 1], thresholds[k + 2], thresholds[k + 3]
+        t4, t5, t6, t7 = thresholds[k + 4], thresholds[k + 5], thresholds[k + 6], thresholds[k + 7]
+        t8, t9, ta, tb = thresholds[k + 8], thresholds[k + 9], thresholds[k + 10], thresholds[k + 11]
+        for i in range(lanes.size):
+            x = lanes[i]
+            counts[i] += (
+                np.int16(x > t0)
+                + np.int16(x > t1)
+                + np.int16(x > t2)
+                + np.int16(x > t3)
+                + np.int16(x > t4)
+                + np.int16(x > t5)
+                + np.int16(x > t6)
+                + np.int16(x > t7)
+                + np.int16(x > t8)
+                + np.int16(x > t9)
+                + np.int16(x > ta)
+                + np.int16(x > tb)
+            )

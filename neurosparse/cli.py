@@ -89,6 +89,8 @@ def compare(
     _print(_table(comparison.stats, comparison.equivalent_window_ms))
     for sentence in comparison.answer()[: len(comparison.circuits)]:
         _print(sentence)
+    errors = {n.name: n.provenance["test error"] for n in comparison.networks if n.provenance["test error"] is not None}
+    _print("Test error: " + ", ".join(f"{name} {100 * error:.1f} %" for name, error in errors.items()) + ".")
     _print(f"\nNumbers and figures: {out}\nPage: {(out / PAGE).resolve()}")
 
 

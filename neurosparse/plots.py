@@ -166,41 +166,32 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, n_units: int = 200, d
 
 
 def rate_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Axes:
-    """Firing rates over the units of each circuit on a log axis, beside what log-normal rates would give.
+    """Firing rates over the units of each circuit on a log axis, beside log-normal distributions.
 
-    The line is what would be counted in a record of this length if rates were log-normal, with the mean and the variance of those
-    observed, and spikes came at random. Bins hold whole numbers of spikes, so that a short record shows no false gaps.
+    The lines have the mean and the standard deviation of ln(rate) over the units that fired. Bins hold whole numbers of spikes, so
+    that a short record shows no false gaps.
     """
     ax = _axes(ax)
     for k, s in enumerate(s for s in stats if s.unit_rates_hz is not None and s.n_spikes):
         rates = np.asarray(s.unit_rates_hz)
         seconds = float(s.duration_ms or 0) * 1e-3
         counts = np.unique(np.rint(np.geomspace(1, rates.max() * seconds + 1, 28)))
-        edges = np.append(counts, counts[-1] + 1) - 0.5  # in spikes
-        per_decade = 100 / np.diff(np.log10(edges))
+        edges = (np.append(counts, counts[-1] + 1) - 0.5) / seconds
+        shares = np.histogram(rates, edges)[0] / rates.size
         colour = COLOURS[k % len(COLOURS)]
         label = f"{s.name}: mean {rates.mean():.2g} Hz, {s.n_silent:,} of {s.n_units:,} silent"
-        found = np.histogram(rates * seconds, edges)[0] / rates.size
-        ax.stairs(found * per_decade, edges / seconds, fill=True, alpha=0.35, color=colour, label=label)
-        expected = _lognormal_counts(rates, seconds, edges)
-        ax.stairs(expected * per_decade, edges / seconds, baseline=None, color=colour, ls=DASHES[k % 4], lw=1.4)
-    title = "Rates over neurons; lines: log-normal rates"
+        ax.stairs(100 * shares / np.diff(np.log10(edges)), edges, fill=True, alpha=0.35, color=colour, label=label)
+        log = np.log(rates[rates > 0])
+        if log.std() > 0:
+            line = np.geomspace(edges[0], edges[-1], 300)
+            density = np.exp(-0.5 * ((np.log(line) - log.mean()) / log.std()) ** 2) / (log.std() * np.sqrt(2 * np.pi))
+            share_per_decade = 100 * np.log(10) * density * log.size / rates.size
+            ax.plot(line, share_per_decade, color=colour, ls=DASHES[k % 4], lw=1.4)
+    title = "Rates over neurons; lines: log-normal"
     ax.set(xscale="log", xlabel="mean firing rate (Hz)", ylabel="neurons (% per decade)", title=title)
     ax.xaxis.set_major_formatter(_plain)
     _legend_below(ax, -0.16)
     return ax
-
-
-def _lognormal_counts(rates: Any, seconds: float, edges: Any) -> Any:
-    """The share of units with a spike count between `edges`, for Poisson spikes at log-normal rates of this mean and variance."""
-    from scipy import stats
-
-    variance = max(rates.var() - rates.mean() / seconds, 0.0)  # less what counting adds
-    sigma = np.sqrt(np.log1p(variance / rates.mean() ** 2))
-    quantiles = stats.norm.ppf((np.arange(400) + 0.5) / 400)
-    log_normal = rates.mean() * np.exp(sigma * quantiles - sigma**2 / 2)
-    below = stats.poisson.cdf(edges[:, None], log_normal * seconds).mean(axis=1)
-    return np.diff(below)
 
 
 def activation_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Axes:

@@ -73,7 +73,6 @@ class NetworkRun:
     wholes: tuple[ActivityStats, ...]  # all hidden units as one layer: trained, and as initialised where that matters
     layers: dict[str, ActivityStats]
     history: dict[str, list[float]] = field(repr=False)  # by quantity, one value an epoch
-    test_error: float
     device: str
     seconds: float
 
@@ -106,7 +105,6 @@ def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
                 "started": started,
                 "seconds": round(time.monotonic() - clock, 1),
                 **spec.model_dump(mode="json"),
-                "test error": {n.title: f"{100 * n.test_error:.2f} %" for n in networks.values()},
                 "devices": {n.title: n.device for n in networks.values()},
                 "f-I error": f"{100 * circuit.fi.largest_error:.2g} % at most",
                 **environment(),
@@ -180,6 +178,7 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
         active_when = ActiveWhen(threshold=train_spec.active_threshold)
         network, images = trained.network, splits.test
         wholes = {recipe.title: network}
+        errors = {recipe.title: trained.test_error}
         if (
             train_spec.network.activation == "sigmoid"
         ):  # the paper's 50 % is where a sigmoid network starts, not where it ends
@@ -188,7 +187,11 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
         runs[name] = NetworkRun(
             title=recipe.title,
             wholes=tuple(
-                measure(rectifier.record_whole(net, images, active_when, name=title)) for title, net in wholes.items()
+                measure(
+                    rectifier.record_whole(net, images, active_when, name=title),
+                    provenance={"recipe": recipe.name, "test error": errors.get(title)},
+                )
+                for title, net in wholes.items()
             ),
             layers=measure(network, images, active_when=active_when),
             history={
@@ -196,7 +199,6 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
                 "active": [100 * epoch.active_fraction for epoch in trained.history],
                 "alive": [sum(layer.n_alive for layer in epoch.layers.values()) for epoch in trained.history],
             },
-            test_error=float(trained.test_error or 0.0),
             device=trained.device,
             seconds=trained.seconds,
         )
@@ -254,9 +256,8 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
         Panel(
             "rates",
             "How often a neuron fires",
-            "Mean firing rates over the neurons on a log axis. Lines: what a record of this length would show if the rates were "
-            "log-normal, with the same mean and variance. A minority of the neurons makes most of the spikes (Buzsaki & "
-            "Mizuseki 2014).",
+            "Mean firing rates over the neurons on a log axis. Lines: log-normal distributions with the mean and standard deviation "
+            "of ln(rate) over the neurons that fired. A minority makes most of the spikes (Buzsaki & Mizuseki 2014).",
             lambda ax: plots.rate_histogram(populations, ax),
         ),
         Panel(

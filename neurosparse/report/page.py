@@ -124,12 +124,14 @@ def _html(comparison: Comparison, figures: Sequence[tuple[Panel, bytes]]) -> str
 def row(stats: ActivityStats, equivalent_window_ms: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:
     """One line of the table of results, for the page and the terminal."""
     equivalents = equivalent_window_ms.get(stats.name, {})
+    error = stats.provenance.get("test error")
     return {
         "name": stats.name,
         "active means": stats.active_when.describe(),
         "active": percent(stats.active_fraction),
         "95 % interval": percents(stats.interval.low, stats.interval.high),
         "equals window": ", ".join("none" if w is None else f"{w:.3g} ms" for w in equivalents.values()) or "-",
+        "test error": "-" if error is None else f"{100 * error:.1f} %",
         "never active": f"{stats.n_silent:,} of {stats.n_units:,}",
         "rate": "-" if stats.mean_rate_hz is None else f"{stats.mean_rate_hz:.2f} Hz",
         "Treves-Rolls": "-" if stats.population.treves_rolls is None else f"{stats.population.treves_rolls:.3f}",

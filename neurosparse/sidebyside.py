@@ -256,8 +256,8 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
         Panel(
             "rates",
             "How often a neuron fires",
-            "Mean firing rates over the neurons on a log axis. Lines: log-normal distributions with the mean and standard deviation "
-            "of ln(rate) over the neurons that fired. A minority makes most of the spikes (Buzsaki & Mizuseki 2014).",
+            "Mean firing rates over the neurons on a log axis. Lines: log-normal distributions with the mean and standard "
+            "deviation of ln(rate) over the neurons that fired. A minority makes most of the spikes (Buzsaki & Mizuseki 2014).",
             lambda ax: plots.rate_histogram(populations, ax),
         ),
         Panel(

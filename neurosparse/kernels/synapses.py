@@ -62,6 +62,28 @@ class Layout:
         return int(self.offset[:, -1].max())
 
 
+def listed(cells: Layout, synapses: Synapses) -> tuple[NDArray[np.int64], ...]:
+    """Every synapse, for those who want to look: source, target, delay (steps) and weight (quanta), each of shape (n_synapses,)."""
+    unit_of = np.zeros((cells.n_partitions, MOST_LOCAL), np.int64)
+    unit_of[cells.partition_of, cells.local_of] = np.arange(cells.n_units)
+    sizes = synapses.slice_sizes()
+    columns: list[list[NDArray[Any]]] = [[], [], [], []]
+    for p in range(cells.n_partitions):
+        n = sizes[p].ravel()
+        begin = synapses.base[p] + synapses.start[p, :-1].astype(np.int64)
+        slice_of = np.repeat(np.arange(n.size), n)
+        rank = np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+        source, column = np.divmod(slice_of, synapses.n_delays)
+        columns[0].append(source)
+        columns[1].append(unit_of[p, synapses.words[begin[slice_of] + rank]])
+        columns[2].append(column + synapses.first_delay)
+        if synapses.weight_of_source.size:
+            columns[3].append(synapses.weight_of_source[source])
+        else:
+            columns[3].append(synapses.words.view(np.int8)[2 * (begin + n)[slice_of] + rank])
+    return tuple(np.concatenate(column).astype(np.int64) for column in columns)
+
+
 def layout(sizes: Sequence[int], n_partitions: int = 1) -> Layout:
     """Deal the cells of all populations out to at least `n_partitions` partitions, more where targets would not fit 16 bits.
 

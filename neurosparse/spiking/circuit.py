@@ -372,9 +372,9 @@ def to_steps(name: str, value_ms: float, dt_ms: float) -> int:
 def scaled(circuit: Circuit, scale: float) -> Circuit:
     """A smaller circuit with, to first order, the mean and the variance of the full one's input; warns that it is another circuit.
 
-    Sizes and in-degrees are multiplied by `scale`, weights divided by its root, and the mean input that this loses,
-    (1 - sqrt(scale)) of the full one at the full circuit's rates, is given back as a constant (van Albada, Helias & Diesmann
-    2015, eqs. 18-20; as in the authors' implementation of Potjans & Diesmann 2014).
+    Sizes and in-degrees, external ones included, are multiplied by `scale`, weights divided by its root, and the mean input that
+    this loses at the full circuit's rates is given back as a constant (van Albada, Helias & Diesmann 2015, PLoS Comput Biol
+    11:e1004490; as in the authors' implementation of Potjans & Diesmann 2014).
 
     Raises
     ------
@@ -393,22 +393,13 @@ def scaled(circuit: Circuit, scale: float) -> Circuit:
         stacklevel=2,
     )
     root = math.sqrt(scale)
-    lost = (1 - root) * mean_input_mV(circuit)
     populations, first = [], 0
-    for p, lost_mV in zip(circuit.populations, lost, strict=True):
+    for p in circuit.populations:
         size = round(p.size * scale)
         if size < 1:
             raise ValueError(f"scale={scale:g} leaves no cell of population {p.name!r} ({p.size} cells)")
-        populations.append(
-            replace(
-                p,
-                size=size,
-                first=first,
-                drive_rate_hz=p.drive_rate_hz * scale,
-                drive_weight=p.drive_weight / root,
-                dc_mV=p.dc_mV + float(lost_mV),
-            )
-        )
+        rate_hz, weight = p.drive_rate_hz * scale, p.drive_weight / root
+        populations.append(replace(p, size=size, first=first, drive_rate_hz=rate_hz, drive_weight=weight))
         first += size
     factor = {"in_degree": scale, "total": scale**2, "pairwise": 1.0}
     projections = []
@@ -417,7 +408,12 @@ def scaled(circuit: Circuit, scale: float) -> Circuit:
         number = number if projection.rule == "pairwise" else round(number)
         if number:
             projections.append(replace(projection, number=number, weight=projection.weight / root))
-    return replace(circuit, populations=tuple(populations), projections=tuple(projections), scale=circuit.scale * scale)
+    small = replace(
+        circuit, populations=tuple(populations), projections=tuple(projections), scale=circuit.scale * scale
+    )
+    lost = mean_input_mV(circuit) - mean_input_mV(small)  # (1 - sqrt(scale)) of it, and what whole numbers lose
+    given_back = [replace(p, dc_mV=p.dc_mV + float(mV)) for p, mV in zip(populations, lost, strict=True)]
+    return replace(small, populations=tuple(given_back))
 
 
 def mean_input_mV(circuit: Circuit) -> np.ndarray:

@@ -1,0 +1,184 @@
+"""The synapses of the kernels: every one once, where its rule wants it, whatever the partitions and threads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare, norm
+
+from neurosparse.kernels import synapses as wiring
+from neurosparse.kernels.synapses import IN_DEGREE, PAIRWISE, TOTAL, Bundle, Layout, Synapses
+from neurosparse.spiking import kernel_engine
+
+
+def quiet(done: float) -> None:
+    pass
+
+
+def bundle(pre: int, post: int, rule: int, number: float, delay: int = 1, weight: int = 1) -> Bundle:
+    return Bundle(pre, post, rule, number, np.array([delay], np.uint16), np.array([weight], np.int16))
+
+
+def built(
+    sizes: list[int], bundles: list[Bundle], *, seed: int = 1, partitions: int = 1, threads: int = 1
+) -> tuple[Layout, Synapses, np.ndarray]:
+    cells = wiring.layout(sizes, partitions)
+    drawn = wiring.build(cells, bundles, seed=seed, n_threads=threads, progress=quiet)
+    table = np.array(wiring.listed(cells, drawn))
+    return cells, drawn, table[:, np.lexsort(table)]
+
+
+# ------------------------------------------------------------------------------------------------ where neurons live
+@given(sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=8), partitions=st.integers(1, 7))
+def test_every_cell_has_a_place_of_its_own(sizes: list[int], partitions: int) -> None:
+    cells = wiring.layout(sizes, partitions)
+    places = cells.partition_of.astype(np.int64) * wiring.MOST_LOCAL + cells.local_of
+    assert np.unique(places).size == sum(sizes) == cells.n_units
+    for p in range(cells.n_partitions):
+        mine = cells.partition_of == p
+        assert mine.sum() == np.diff(cells.bounds, axis=1)[:, p].sum()
+        # populations stand one after the other, each from its offset, on whole groups
+        local, population = cells.local_of[mine].astype(np.int64), cells.population_of[mine]
+        assert (local >= cells.offset[p, population]).all()
+        assert (local < cells.offset[p, population + 1]).all()
+    assert (cells.offset % wiring.ALIGN == 0).all()
+    assert (cells.bounds[:, :-1] % wiring.ALIGN == 0).all()
+
+
+@pytest.mark.parametrize("sizes", [[65_536], [65_000], [131_072, 1], [20_000] * 9 + [17]])
+def test_more_partitions_where_targets_do_not_fit_16_bits(sizes: list[int]) -> None:
+    cells = wiring.layout(sizes, 1)
+    assert cells.n_local <= wiring.MOST_LOCAL
+    places = cells.partition_of.astype(np.int64) * wiring.MOST_LOCAL + cells.local_of
+    assert np.unique(places).size == sum(sizes)
+
+
+def test_refuses_more_than_it_can_number() -> None:
+    with pytest.raises(ValueError, match="at most 255 populations"):
+        wiring.layout([1] * 256)
+    with pytest.raises(ValueError, match="at most 255 populations and 255 partitions"):
+        wiring.layout([17_000_000])
+
+
+# ------------------------------------------------------------------------------------------------ rules
+@settings(max_examples=25)
+@given(
+    sizes=st.lists(st.integers(1, 60), min_size=2, max_size=3),
+    total=st.integers(0, 300),
+    in_degree=st.integers(0, 12),
+    partitions=st.integers(1, 3),
+    delays=st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 9)),
+    weights=st.tuples(*[st.integers(-127, 127)] * 3),
+    seed=st.integers(0, 1000),
+)
+def test_every_rule_is_kept_to_the_synapse(sizes, total, in_degree, partitions, delays, weights, seed) -> None:  # type: ignore[no-untyped-def]
+    bundles = [
+        bundle(0, 1, TOTAL, total, delays[0], weights[0]),
+        bundle(1, 0, IN_DEGREE, in_degree, delays[1], weights[1]),
+        bundle(0, 0, PAIRWISE, 1.0, delays[2], weights[2]),
+    ]
+    cells, drawn, (source, target, delay, weight) = built(sizes, bundles, seed=seed, partitions=partitions)
+    assert drawn.n_synapses == source.size == total + in_degree * sizes[0] + sizes[0] ** 2
+    of = cells.population_of
+    for x, expected in zip(bundles, (total, in_degree * sizes[0], sizes[0] ** 2), strict=True):
+        mine = (of[source] == x.pre) & (of[target] == x.post)
+        assert mine.sum() == expected
+        assert (delay[mine] == x.delays[0]).all()
+        assert (weight[mine] == x.weights[0]).all()
+    into_first = (of[source] == 1) & (of[target] == 0)
+    assert (np.bincount(target[into_first], minlength=sizes[0])[: sizes[0]] == in_degree).all()
+    pairs = (of[source] == 0) & (of[target] == 0)
+    assert np.unique(source[pairs] * 1000 + target[pairs]).size == sizes[0] ** 2
+
+
+MIXED = [
+    Bundle(0, 1, TOTAL, 4000, kernel_engine.delay_table(1.5, 0.5, 0.1), kernel_engine.weight_table(2.0, 0.1, 0.1)),
+    Bundle(1, 0, IN_DEGREE, 30, kernel_engine.delay_table(0.8, 0.5, 0.1), kernel_engine.weight_table(-4.0, 0.1, 0.1)),
+    Bundle(0, 0, PAIRWISE, 0.2, kernel_engine.delay_table(0.8, 0.0, 0.1), kernel_engine.weight_table(2.0, 0.0, 0.1)),
+]
+
+
+@pytest.mark.parametrize(("partitions", "threads"), [(2, 2), (3, 1), (5, 4)])
+def test_the_circuit_does_not_depend_on_partitions_and_threads(partitions: int, threads: int) -> None:
+    sizes = [200, 100]
+    _, _, alone = built(sizes, MIXED)
+    _, _, shared = built(sizes, MIXED, partitions=partitions, threads=threads)
+    np.testing.assert_array_equal(alone, shared)
+    _, _, other = built(sizes, MIXED, seed=2)
+    assert alone.shape != other.shape or (alone != other).any()
+
+
+def test_partners_are_drawn_evenly() -> None:
+    _, _, (source, target, *_) = built([40, 50], [bundle(0, 1, TOTAL, 400_000)])
+    assert chisquare(np.bincount(source)).pvalue > 1e-3
+    assert chisquare(np.bincount(target - 40)).pvalue > 1e-3
+    assert chisquare(np.bincount(source * 50 + target - 40)).pvalue > 1e-3  # pairs: no source favours a target
+    _, _, (source, target, *_) = built([40, 50], [bundle(0, 1, IN_DEGREE, 8000)])
+    assert chisquare(np.bincount(source * 50 + target - 40)).pvalue > 1e-3
+
+
+def test_pairs_are_connected_independently() -> None:
+    _, _, (source, target, *_) = built([300, 400], [bundle(0, 1, PAIRWISE, 0.07)])
+    n, p = 300 * 400, 0.07
+    assert abs(source.size - n * p) < 4 * np.sqrt(n * p * (1 - p))
+    out_degree = np.bincount(source, minlength=300)
+    assert out_degree.var() == pytest.approx(400 * p * (1 - p), rel=0.3)
+    assert np.unique(source * 1000 + target).size == source.size
+
+
+def test_delays_and_weights_are_as_wide_as_they_should_be() -> None:
+    wide = Bundle(
+        0, 0, TOTAL, 500_000, kernel_engine.delay_table(1.5, 0.5, 0.1), kernel_engine.weight_table(1.0, 0.1, 1 / 22)
+    )
+    _, _, (source, target, delay, weight) = built([100], [wide])
+    below = norm.cdf((0.05 - 1.5) / 0.75)
+    steps = np.arange(1, 48)
+    seen = np.cumsum(np.bincount(delay, minlength=60))[steps] / delay.size
+    expected = (norm.cdf(((steps + 0.5) * 0.1 - 1.5) / 0.75) - below) / (1 - below)
+    np.testing.assert_allclose(seen, expected, atol=3e-3)
+    assert delay.min() == 1
+    quanta = np.arange(10, 35)
+    seen = np.cumsum(np.bincount(weight, minlength=60))[quanta] / weight.size
+    np.testing.assert_allclose(seen, norm.cdf((quanta + 0.5 - 22) / 2.2), atol=3e-3)
+    assert weight.mean() == pytest.approx(22, abs=0.02)
+    assert weight.var() == pytest.approx(2.2**2 + 1 / 12, rel=0.01)  # rounding adds quantum^2 / 12
+    assert abs(np.corrcoef(delay, weight)[0, 1]) < 5e-3
+    assert abs(np.corrcoef(target, weight)[0, 1]) < 5e-3
+    assert abs(np.corrcoef(source, delay)[0, 1]) < 5e-3
+
+
+def test_one_weight_a_source_needs_no_weights() -> None:
+    _, alike, _ = built([50, 50], [bundle(0, 1, TOTAL, 500, weight=3), bundle(1, 0, TOTAL, 500, weight=-300)])
+    assert alike.weight_of_source.tolist() == [3] * 50 + [-300] * 50
+    _, unlike, _ = built([50, 50], [bundle(0, 1, TOTAL, 500, weight=3), bundle(0, 0, TOTAL, 500, weight=4)])
+    assert unlike.weight_of_source.size == 0
+    assert unlike.words.size > alike.words.size
+
+
+def test_no_synapses_at_all() -> None:
+    _, drawn, table = built([10], [])
+    assert drawn.n_synapses == table.shape[1] == 0
+
+
+# ------------------------------------------------------------------------------------------------ faults
+@pytest.mark.parametrize(
+    ("bundles", "message"),
+    [
+        ([bundle(0, 0, TOTAL, 9, delay=0)], "delays must be at least one step, got 0"),
+        ([bundle(0, 0, TOTAL, 9, weight=128), bundle(0, 0, TOTAL, 9, weight=1)], "weights must be at most 127 quanta"),
+        ([bundle(0, 0, IN_DEGREE, 40_000, weight=32_767)], "could receive 1.31e.09 quanta at once"),
+        ([Bundle(0, 0, TOTAL, 9, np.ones(3, np.uint16), np.ones(1, np.int16))], "a table has 1 or 65536 values, got 3"),
+    ],
+)
+def test_refuses_in_one_sentence(bundles: list[Bundle], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        built([10], bundles)
+
+
+def test_a_partition_holds_what_32_bits_can_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "MOST_WORDS", 1000)
+    with pytest.raises(ValueError, match="1,000 synapses in one partition are too many; use more threads"):
+        built([10], [bundle(0, 0, TOTAL, 1000)])
+    built([32], [bundle(0, 0, TOTAL, 1000)], partitions=2)

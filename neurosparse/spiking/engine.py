@@ -14,17 +14,16 @@ A model is a function without arguments that makes Brian2 objects and returns th
 `run` lets Brian2 write C++ for it and hashes that code: where the same code was compiled before, by any process, its executable
 runs at once. The duration, the step, the seed, and every number or array that the model sets on a group's variables are handed to
 the executable, so that none of them needs a new build; equations, sizes and what stands in a `namespace` are part of the code.
-Give every object a `name`: names that Brian2 invents depend on what else is alive, and make another build. What expressions refer
-to belongs into a group's `namespace`. Without a compiler Brian2's NumPy target runs the same model.
+What expressions refer to belongs into a group's `namespace`. Without a compiler Brian2's NumPy target runs the same model.
 """
 
 from __future__ import annotations
 
-import gc
 import subprocess
 import sys
 import tempfile
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,10 +43,15 @@ Model = Callable[[], Any]  # () -> a Brian2 object, or a sequence of them
 Target = Literal["cpp", "numpy"]
 
 _NETWORK = "neurosparse_network"
-_PREFERENCES = {  # set while the engine works, then put back
+_PREFERENCES: dict[str, Any] = {  # set while the engine works, then put back
     "core.default_float_dtype": np.float64,
     "core.stop_on_keyboard_interrupt": False,  # an executable that gets Ctrl-C ends, rather than writing what it has
     "devices.cpp_standalone.openmp_threads": 0,
+    # generated code needs none, and Brian2 itself adds to them along the way: they would make another build of the same code
+    **{
+        f"codegen.cpp.{name}": []
+        for name in ("include_dirs", "library_dirs", "runtime_library_dirs", "libraries", "headers")
+    },
 }
 
 
@@ -166,7 +170,9 @@ def _working_on(make_device: Callable[[Any], Any], preferences: Mapping[str, Any
     )  # as an attribute of brian2.devices the name is the current device
     kept_device, kept_preferences = devices["active_device"], {key: b2.prefs[key] for key in preferences}
     numpy_random = np.random.get_state()  # noqa: NPY002  what Brian2's NumPy target draws from
-    gc.collect()  # dead objects of an earlier model still hold their names, and would change those of this one
+    # Brian2 numbers its names by the objects alive: this model's must not depend on others, so it sees none
+    alive = sys.modules["brian2.core.tracking"].Trackable.__instancefollower__
+    alive.instance_sets = defaultdict(sys.modules["brian2.core.tracking"].InstanceTrackerSet)
     try:
         for key, value in preferences.items():
             b2.prefs[key] = value
@@ -175,6 +181,7 @@ def _working_on(make_device: Callable[[Any], Any], preferences: Mapping[str, Any
         device.defaultclock.dt = dt_ms * b2.ms
         yield device
     finally:
+        del alive.instance_sets  # the class has the one of before
         devices["active_device"] = kept_device
         for key, value in kept_preferences.items():
             b2.prefs[key] = value

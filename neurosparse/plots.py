@@ -259,15 +259,12 @@ def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comp
     return ax
 
 
-def training(
-    histories: Mapping[str, Mapping[str, Sequence[float]]], quantity: str, label: str, ax: Axes | None = None
-) -> Axes:
-    """One quantity of each network over the epochs: histories[network][quantity][epoch]."""
+def by_epoch(courses: Mapping[str, Mapping[int, float]], label: str, ax: Axes | None = None) -> Axes:
+    """How one quantity of several networks or layers changes with training: courses[name][epoch]."""
     ax = _axes(ax)
-    for k, (network, history) in enumerate(histories.items()):
-        values = np.asarray(history[quantity], dtype=float)
+    for k, (name, course) in enumerate(courses.items()):
         colour, dash = COLOURS[(k + 1) % len(COLOURS)], DASHES[k % 4]
-        ax.plot(np.arange(values.size), values, color=colour, ls=dash, marker="o", ms=3, label=network)
+        ax.plot(list(course), list(course.values()), color=colour, ls=dash, marker="o", ms=3, label=name)
     ax.set(xlabel="epoch", ylabel=label)
     ax.locator_params(axis="x", integer=True)
     ax.legend()

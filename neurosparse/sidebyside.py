@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
@@ -22,6 +22,7 @@ from neurosparse.recipes import Spec
 from neurosparse.workers import Show, run_side_by_side
 
 if TYPE_CHECKING:
+    from neurosparse.rectifier import Epoch
     from neurosparse.report import Panel
     from neurosparse.spiking import FICurve
 
@@ -72,7 +73,7 @@ class NetworkRun:
     title: str
     wholes: tuple[ActivityStats, ...]  # all hidden units as one layer: trained, and as initialised where that matters
     layers: dict[str, ActivityStats]
-    history: dict[str, list[float]] = field(repr=False)  # by quantity, one value an epoch
+    history: list[dict[str, Any]] = field(repr=False)  # a row an epoch and layer
     device: str
     seconds: float
 
@@ -194,25 +195,43 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
                 for title, net in wholes.items()
             ),
             layers=measure(network, images, active_when=active_when),
-            history={
-                "validation error": [100 * epoch.validation_error for epoch in trained.history],
-                "active": [100 * epoch.active_fraction for epoch in trained.history],
-                "alive": [sum(layer.n_alive for layer in epoch.layers.values()) for epoch in trained.history],
-            },
+            history=_history(recipe.title, trained.history),
             device=trained.device,
             seconds=trained.seconds,
         )
     return runs
 
 
+def _history(title: str, epochs: Iterable[Epoch]) -> list[dict[str, Any]]:
+    return [
+        {
+            "network": title,
+            "epoch": epoch.epoch,
+            "validation_error": epoch.validation_error,
+            "layer": name,
+            "active_fraction": layer.active_fraction,
+            "units_alive": layer.n_alive,
+            "n_units": layer.n_units,
+        }
+        for epoch in epochs
+        for name, layer in epoch.layers.items()
+    ]
+
+
 # ---- The folder -----------------------------------------------------------------------------------------------------
 
 
 def _write(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun], folder: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     from neurosparse import report
     from neurosparse.recordings import save_spikes
 
     save_spikes(circuit.spikes, folder / "spikes.npz")
+    history = [row for network in networks.values() for row in network.history]
+    with files.new_file(folder / "training.parquet") as file:
+        pq.write_table(pa.Table.from_pylist(history), file)
     report.write(comparison, folder, _panels(comparison, circuit, networks))
 
 
@@ -223,6 +242,7 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
 
     layers = {n.title: n.layers for n in networks.values()}
     histories = {n.title: n.history for n in networks.values()}
+    errors = {title: {row["epoch"]: 100 * row["validation_error"] for row in rows} for title, rows in histories.items()}
     fi, spikes, lif = circuit.fi, circuit.spikes, load_lif(comparison.provenance["neuron"])
     populations = [
         measure(spikes.population(p), active_when=comparison.circuits[0].active_when, name=p)
@@ -233,9 +253,15 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
         plots.fi_curve(lif, fi.currents_nA, fi.rates_hz, left)
         plots.activation_functions(right)
 
-    def courses(left: Any, right: Any) -> None:
-        plots.training(histories, "validation error", "validation error (%)", left)
-        plots.training(histories, "active", "active units (%)", right)
+    def courses(first: Any, *others: Any) -> None:
+        plots.by_epoch(errors, "validation error (%)", first)
+        first.set_title("Validation error")
+        for ax, (title, rows) in zip(others, histories.items(), strict=True):
+            by_layer: dict[str, dict[int, float]] = {}
+            for row in rows:
+                by_layer.setdefault(row["layer"], {})[row["epoch"]] = 100 * row["active_fraction"]
+            plots.by_epoch(by_layer, "active units (%)", ax)
+            ax.set(title=title, ylim=(0, 60))
 
     return [
         Panel(
@@ -277,8 +303,9 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
         Panel(
             "training",
             "Training",
-            "Validation error and active units of all hidden layers, by epoch; epoch 0 is the network as initialised.",
+            "Validation error of each network, and the active units of each of its layers, by epoch; epoch 0 is the network as "
+            "initialised. Each network is then measured with the weights of its epoch of least validation error.",
             courses,
-            n_axes=2,
+            n_axes=1 + len(networks),
         ),
     ]

@@ -53,7 +53,14 @@ def compared(small_network, tmp_path_factory):
 def test_compare_writes_one_folder(compared):
     folder, _ = compared
     names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    wanted = {"comparison.json", "activity.parquet", "report.html", "spikes.npz", "networks/small.safetensors"}
+    wanted = {
+        "comparison.json",
+        "activity.parquet",
+        "report.html",
+        "spikes.npz",
+        "training.parquet",
+        "networks/small.safetensors",
+    }
     assert wanted <= names
     figures = {Path(name).stem for name in names if name.startswith("figures/")}
     assert figures == {

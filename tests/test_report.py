@@ -120,7 +120,7 @@ def test_every_plot_takes_axes_or_makes_them(comparison, spikes):
         lambda ax: plots.rate_histogram(parts, ax),
         lambda ax: plots.activation_histogram(list(comparison.networks), ax),
         lambda ax: plots.layers({"net": {"hidden1": comparison.networks[0]}}, comparison, ax),
-        lambda ax: plots.training({"net": {"error": [3.0, 2.0]}}, "error", "error (%)", ax),
+        lambda ax: plots.by_epoch({"net": {0: 3.0, 1: 2.0}}, "error (%)", ax),
     ]
     for draw in drawings:
         _, ax = plt.subplots()

@@ -87,9 +87,11 @@ def _draw(panel: Panel, folder: Path) -> bytes:
     from matplotlib.figure import Figure
 
     with plots.style():
-        figure = Figure(figsize=(7.2 if panel.n_axes == 1 else 5.2 * panel.n_axes, 4.8))
+        columns = min(panel.n_axes, 2)
+        rows = -(-panel.n_axes // columns)
+        figure = Figure(figsize=(7.2, 4.8) if columns == 1 else (10.4, 4.6 if rows == 1 else 3.8 * rows))
         FigureCanvasAgg(figure)
-        axes = figure.subplots(1, panel.n_axes, squeeze=False)[0]
+        axes = [figure.add_subplot(rows, columns, k + 1) for k in range(panel.n_axes)]
         panel.draw(*axes)
         for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
             with new_file(folder / f"{panel.key}.{suffix}") as file:

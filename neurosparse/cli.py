@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from neurosparse.activity import ActivityStats
+    from neurosparse.simulation import Simulation
     from neurosparse.workers import Show
 
 WIDTH = 80
@@ -95,33 +97,47 @@ def compare(
 
 
 @app.command(
-    epilog="Examples:\n\n`neurosparse simulate cortical_population --seconds 2`\n\n"
-    "`neurosparse simulate cortical_population --set n_excitatory=800 -o results/small.npz`"
+    epilog="Examples:\n\n`neurosparse simulate cortical_population`\n\n"
+    "`neurosparse simulate potjans2014 --seconds 1`\n\n"
+    "`neurosparse simulate potjans2014 --scale 0.1 --engine brian2 --seeds 3`\n\n"
+    "`neurosparse simulate brunel2000_ai --set projections.inhibitory.weight_mV=-0.6 --spikes nwb`"
 )
 def simulate(
-    recipe: Annotated[str, typer.Argument(help="Name or path of the recipe of a circuit.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File for the spikes (.npz).")] = Path("results/spikes.npz"),
-    seconds: Annotated[float, typer.Option(help="Biological time, after the warm-up.")] = 10.0,
+    recipe: Annotated[str, typer.Argument(help="Name or path of the recipe of a circuit or population.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the results; replaced as a whole.  [default: results/RECIPE]"),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Biological time to record, after the warm-up.")] = 2.0,
+    engine: Annotated[str, typer.Option(help="kernel, brian2, nest, or auto.")] = "auto",
+    scale: Annotated[float, typer.Option(help="Below 1: a smaller circuit, which is another one.")] = 1.0,
     window_ms: Window = 10.0,
     seed: Seed = 1,
+    seeds: Annotated[int, typer.Option(help="How many seeds to run, from --seed on.")] = 1,
+    spikes: Annotated[str, typer.Option(help="Format of the spikes: npz or nwb.")] = "npz",
     settings: Settings = None,
 ) -> None:
-    """Simulate a spiking circuit and say how sparse it is, population by population."""
-    from neurosparse import files, recipes
-    from neurosparse.activity import ActiveWhen
-    from neurosparse.measurement import measure
-    from neurosparse.recordings import save_spikes
-    from neurosparse.spiking import PopulationSpec, simulate_population
+    """Simulate a spiking circuit and say how many of its neurons are active at once, population by population.
 
-    spec = recipes.load(recipe).spec(PopulationSpec, **_overrides(settings))
-    files.check_file(out)
-    with _bars({recipe: recipe}) as show:
-        spikes = simulate_population(
-            spec, duration_ms=1e3 * seconds, seed=seed, progress=lambda done, text: show(recipe, done, text)
-        )
-    save_spikes(spikes, out)
-    _print_spikes(spikes, ActiveWhen(window_ms=window_ms), measure)
-    _print(f"\nSpikes: {out.resolve()}")
+    Writes comparison.json, populations.parquet, activity.parquet, the spikes, figures and report.html.
+    """
+    from neurosparse import recipes, simulation
+    from neurosparse.report import PAGE
+
+    values: dict[str, Any] = {
+        "recipe": recipe, "seconds": seconds, "seeds": range(seed, seed + seeds), "engine": engine,
+        "scale": scale, "window_ms": window_ms, "settings": _overrides(settings),
+    }  # fmt: skip
+    spec = recipes.build(simulation.SimulationSpec, values, what="simulate")
+    name = recipes.load(recipe).name
+    out = out or Path("results") / name
+    simulation.check(spec, out, spikes)
+    with _bars({recipe: name}) as show:
+        result = simulation.run(spec, out, spikes_format=spikes, progress=lambda done, text: show(recipe, done, text))
+    _print(_population_table(result, window_ms))
+    for line in (*result.comparison.answer()[:1], *result.notes):
+        _print(line)
+    _print(f"\nNumbers, spikes and figures: {out}\nPage: {(out / PAGE).resolve()}")
 
 
 @app.command(
@@ -278,6 +294,41 @@ def _table(stats: tuple[ActivityStats, ...], equivalents: dict[str, dict[str, fl
         cells = row(s, equivalents)
         table.add_row(*(cells[c] for c in columns))
     return table
+
+
+def _population_table(result: Simulation, window_ms: float) -> Table:
+    """A line a population; the windows with their spread over seeds, or over time where there is one seed."""
+    from rich import box
+    from rich.table import Table
+
+    from neurosparse.comparison import BRAIN_FRACTIONS, percent
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("population", "Hz", "CV", "sync.", f"in {window_ms:g} ms"):
+        table.add_column(heading, justify="left" if heading == "population" else "right")
+    for fraction in BRAIN_FRACTIONS:
+        table.add_column(f"{100 * fraction:g} % (ms)", justify="right")
+    for name in result.populations:
+        row = next(row for row in result.rows if row["population"] == name)
+        cells = [f"{result.over_seeds(name, 'rate_hz')[0]:.2f}"]
+        cells += ["-" if row[key] is None else f"{row[key]:.2f}" for key in ("isi_cv", "synchrony")]
+        cells.append(percent(result.over_seeds(name, "active_fraction")[0]))
+        for fraction in BRAIN_FRACTIONS:
+            key = f"window_ms_at_{100 * fraction:g}_percent"
+            mean, spread = result.over_seeds(name, key)
+            cells.append(_plus_minus(mean, row[f"{key}_sd_over_time"] if math.isnan(spread) else spread))
+        table.add_row(name, *cells)
+    return table
+
+
+def _plus_minus(mean: float, spread: float) -> str:
+    """'3.7±0.1', '22±6': the spread to one digit, the mean as far as that; the mean alone where the spread is not known."""
+    if math.isnan(mean):
+        return "none"
+    if math.isnan(spread) or spread == 0:
+        return f"{mean:.3g}"
+    decimals = min(max(-math.floor(math.log10(spread)), 0), 3)
+    return f"{mean:.{decimals}f}±{spread:.{decimals}f}"
 
 
 def _print_spikes(

@@ -67,7 +67,8 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
     )
     for k, circuit in enumerate(comparison.circuits):
         windows, fractions = comparison.curve(circuit)
-        ax.plot(windows, 100 * fractions, color=COLOURS[k % len(COLOURS)], label=f"{circuit.name} (spikes)", zorder=3)
+        look: dict[str, Any] = {"color": COLOURS[k % len(COLOURS)], "ls": DASHES[k // len(COLOURS)], "zorder": 3}
+        ax.plot(windows, 100 * fractions, label=f"{circuit.name} (spikes)", **look)
     for k, network in enumerate(comparison.networks):
         colour = COLOURS[(k + len(comparison.circuits)) % len(COLOURS)]
         level = 100 * network.active_fraction
@@ -191,6 +192,59 @@ def rate_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Ax
     ax.set(xscale="log", xlabel="mean firing rate (Hz)", ylabel="neurons (% per decade)", title=title)
     ax.xaxis.set_major_formatter(_plain)
     _legend_below(ax, -0.16)
+    return ax
+
+
+def rates_by_population(
+    stats: Sequence[ActivityStats], published_hz: Mapping[str, float] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Single-cell rates of each population as boxes, their means as dots, and published means as crosses."""
+    ax = _axes(ax)
+    published = published_hz or {}
+    rates = [np.asarray(s.unit_rates_hz) for s in stats]
+    at = np.arange(len(stats))
+    boxes = ax.boxplot(rates, positions=at, orientation="horizontal", whis=(5, 95), showfliers=False, widths=0.6)
+    for line in boxes["medians"]:
+        line.set_color(COLOURS[0])
+    ax.plot([r.mean() for r in rates], at, "o", color=COLOURS[0], ms=6, label="mean", zorder=3)
+    known = [k for k, s in enumerate(stats) if s.name in published]
+    if known:
+        means = [published[stats[k].name] for k in known]
+        ax.plot(means, known, "x", color=COLOURS[1], ms=8, mew=2, label="mean, as published", zorder=4)
+    ax.set_yticks(at, [s.name for s in stats])
+    ax.invert_yaxis()
+    ax.set(xlabel="firing rate (Hz)", xlim=(0, None), title="Rates by population")
+    _legend_below(ax, -0.16, ncols=2)
+    return ax
+
+
+def windows_by_population(
+    rows: Sequence[Mapping[str, Any]], fractions: Sequence[float], ax: Axes | None = None
+) -> Axes:
+    """The window that holds each active fraction, by population, with its spread over seeds, or over time where there is one seed.
+
+    `rows` are those of `simulation.run`: one a seed and population.
+    """
+    ax = _axes(ax)
+    names = list(dict.fromkeys(row["population"] for row in rows))
+    for k, fraction in enumerate(fractions):
+        key = f"window_ms_at_{100 * fraction:g}_percent"
+        by_name = [[row for row in rows if row["population"] == name] for name in names]
+        values = [np.array([row[key] for row in mine], dtype=float) for mine in by_name]
+        spread = [
+            v.std(ddof=1) if v.size > 1 else mine[0][f"{key}_sd_over_time"]
+            for v, mine in zip(values, by_name, strict=True)
+        ]
+        at = np.arange(len(names)) + 0.18 * (k - (len(fractions) - 1) / 2)
+        look: dict[str, Any] = {"fmt": "os^Dv"[k % 5], "color": COLOURS[k % len(COLOURS)], "ms": 5, "capsize": 2}
+        ax.errorbar([v.mean() for v in values], at, xerr=spread, label=f"{100 * fraction:g} % active", **look)
+    ax.set_yticks(np.arange(len(names)), names)
+    ax.invert_yaxis()
+    ax.set(xscale="log", xlabel="window (ms)", title="The window that holds a given share of active cells")
+    ax.xaxis.set_major_formatter(_plain)
+    ax.xaxis.set_minor_formatter(_plain)
+    ax.tick_params(axis="x", which="minor", labelsize=7)
+    _legend_below(ax, -0.18, ncols=3)
     return ax
 
 

@@ -10,7 +10,8 @@ Tolhurst 2001 for population against lifetime. Interval: Korn & Graubard 1998, S
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,43 @@ def _isi_cv(units: NDArray[np.int64], ticks: NDArray[np.int64], n_units: int, mi
     mean = np.divide(np.bincount(owner, intervals, n_units), n, where=n >= min_intervals, out=undefined.copy())
     spread = np.bincount(owner, (intervals - mean[owner]) ** 2, n_units)  # NaN where the mean is
     return np.divide(np.sqrt(spread / np.maximum(n, 1)), mean, where=mean > 0, out=undefined)
+
+
+def synchrony(spikes: SpikeTrains, bin_ms: float = 3.0) -> float:
+    """Variance over mean of the number of spikes of all units in bins of `bin_ms`: 1 for independent Poisson cells.
+
+    The measure of Potjans & Diesmann 2014 (figure 6), who take 1,000 cells and 3 ms; it grows with the number of cells wherever
+    they are correlated. A last part-bin is left out.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than two bins, or no spikes in them.
+    """
+    width = spikes.window_ticks(bin_ms)
+    n_bins = spikes.duration_ticks // width
+    if n_bins < 2:
+        raise ValueError(f"bin_ms must fit into the record at least twice, got {bin_ms:g} in {spikes.duration_ms:g} ms")
+    bins = spikes.ticks // width
+    counts = np.bincount(bins[bins < n_bins], minlength=n_bins)
+    if not counts.any():
+        raise ValueError("there are no spikes: silence has no synchrony")
+    return float(counts.var(ddof=1) / counts.mean())
+
+
+def windows_over_time(spikes: SpikeTrains, fractions: Sequence[float], n_stretches: int = N_BATCHES) -> Floats:
+    """The windows in ms that hold the given active fractions, in each of `n_stretches` disjoint stretches of the record.
+
+    Returns
+    -------
+    array of float, shape (n_stretches, n_fractions)
+        NaN where no window of a stretch reaches a fraction. Its spread over stretches is how steady the windows are over time.
+    """
+    checks.whole("n_stretches", n_stretches)
+    edges = spikes.duration_ticks * np.arange(n_stretches + 1) // n_stretches * spikes.tick_ms
+    curves = [activity_curve(spikes.between(start, stop)) for start, stop in itertools.pairwise(edges.tolist())]
+    windows = [[curve.window_ms(fraction) for fraction in fractions] for curve in curves]
+    return np.array([[np.nan if w is None else w for w in row] for row in windows])
 
 
 def spike_counts(spikes: SpikeTrains, window_ms: float) -> NDArray[np.int64]:

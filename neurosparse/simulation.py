@@ -1,0 +1,238 @@
+"""A circuit recipe, simulated with one or more seeds and measured population by population, into one folder."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from neurosparse import files, recipes
+from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
+from neurosparse.comparison import BRAIN_FRACTIONS, Comparison, compare
+from neurosparse.measurement import measure
+from neurosparse.progress import Progress, quiet
+from neurosparse.recipes import Recipe, Spec
+from neurosparse.sparsity import synchrony, windows_over_time
+
+if TYPE_CHECKING:
+    from neurosparse.report import Panel
+
+MARKER = "comparison.json"
+WHOLE = "all"
+
+
+class SimulationSpec(Spec):
+    """What is simulated.
+
+    Parameters
+    ----------
+    recipe
+        Name or path of a recipe of kind "circuit" or "population".
+    seconds
+        Biological time to record, after a warm-up.
+    seeds
+        One run each; the first is the one that is drawn and kept.
+    engine
+        "kernel", "brian2" or "nest"; "auto" is the kernel for circuits and Brian2 for populations.
+    scale
+        Below 1: a smaller circuit, which is another circuit, and says so.
+    window_ms
+        The window in which a spike counts as active, where one number is wanted.
+    settings
+        Values of the recipe to replace, by their dotted names.
+    """
+
+    recipe: str
+    seconds: Annotated[float, Field(gt=0)] = 2.0
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (1,)
+    engine: Literal["auto", "kernel", "brian2", "nest"] = "auto"
+    scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    window_ms: Annotated[float, Field(gt=0)] = 10.0
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Simulation:
+    """What `run` returns: the comparison with the brain of the first seed, and a row for each seed and population."""
+
+    comparison: Comparison
+    rows: tuple[dict[str, Any], ...] = field(repr=False)
+    notes: tuple[str, ...] = ()  # what must be said with the numbers, such as that a scaled circuit is another one
+
+    @property
+    def populations(self) -> tuple[str, ...]:
+        """All units together, then the populations in the recipe's order."""
+        return tuple(dict.fromkeys(row["population"] for row in self.rows))
+
+    def over_seeds(self, population: str, quantity: str) -> tuple[float, float]:
+        """Mean and standard deviation of a quantity over the seeds; the latter NaN for one seed."""
+        values = np.array([row[quantity] for row in self.rows if row["population"] == population], dtype=float)
+        return float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else float("nan")
+
+
+def run(
+    spec: SimulationSpec, directory: str | Path, *, spikes_format: str = "npz", progress: Progress = quiet
+) -> Simulation:
+    """Simulate, measure, and write numbers, spikes, figures and a page into `directory`, which appears whole or not at all.
+
+    Parameters
+    ----------
+    spikes_format
+        "npz" or "nwb".
+
+    Raises
+    ------
+    ValueError, OSError
+        On a recipe that is missing, wrong or of another kind, an engine that cannot run it, a directory that cannot be written.
+    """
+    directory = Path(directory)
+    simulate_one = check(spec, directory, spikes_format)
+    recipe, clock = recipes.load(spec.recipe), time.monotonic()
+    active_when = ActiveWhen(window_ms=spec.window_ms)
+    rows: list[dict[str, Any]] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for k, seed in enumerate(spec.seeds):
+            spikes = simulate_one(seed, _part_of(progress, k, len(spec.seeds)))
+            stats = _by_population(spikes, active_when)
+            rows += [_row(seed, name, *part) for name, part in stats.items()]
+            if k == 0:
+                first, first_stats = spikes, {name: s for name, (_, s) in stats.items()}
+    notes = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
+    provenance = {
+        **spec.model_dump(mode="json"),
+        "title": recipe.title,
+        "seconds to run": round(time.monotonic() - clock, 1),
+    }
+    comparison = compare(*first_stats.values(), provenance=provenance | ({"notes": list(notes)} if notes else {}))
+    simulation = Simulation(comparison, tuple(rows), notes)
+    with files.new_folder(directory) as folder:
+        _write(simulation, first, recipe, folder, spikes_format)
+    return simulation
+
+
+def check(spec: SimulationSpec, directory: Path, spikes_format: str = "npz") -> Any:
+    """Refuse what cannot run or be written before any work; return the function (seed, progress) -> SpikeTrains."""
+    from neurosparse.spiking import CircuitSpec, PopulationSpec, run_circuit, simulate_population
+
+    if spikes_format not in ("npz", "nwb"):
+        raise ValueError(f'spikes_format must be "npz" or "nwb", got {spikes_format!r}')
+    recipe = recipes.load(spec.recipe)
+    if recipe.kind == "circuit":
+        circuit = recipe.spec(CircuitSpec, **spec.settings)
+        engine = "kernel" if spec.engine == "auto" else spec.engine
+
+        def simulate_circuit(seed: int, progress: Progress) -> SpikeTrains:
+            return run_circuit(
+                circuit, seconds=spec.seconds, seed=seed, engine=engine, scale=spec.scale, progress=progress
+            )
+
+        result: Any = simulate_circuit
+    elif recipe.kind == "population":
+        if spec.engine not in ("auto", "brian2") or spec.scale != 1:
+            raise ValueError(
+                f"recipe {recipe.name!r} is a population: it runs on engine brian2 at scale 1; set its sizes instead"
+            )
+        population = recipe.spec(PopulationSpec, **spec.settings)
+
+        def simulate(seed: int, progress: Progress) -> SpikeTrains:
+            return simulate_population(population, duration_ms=1e3 * spec.seconds, seed=seed, progress=progress)
+
+        result = simulate
+    else:
+        raise ValueError(
+            f'recipe {recipe.name!r} is of kind {recipe.kind!r}; one of kind "circuit" or "population" is needed'
+        )
+    files.check_writable(directory, marker=MARKER)
+    return result
+
+
+def _part_of(progress: Progress, k: int, n: int) -> Progress:
+    return lambda done, text: progress((k + done) / n, text if n == 1 else f"seed {k + 1}/{n}: {text}")
+
+
+def _by_population(spikes: SpikeTrains, active_when: ActiveWhen) -> dict[str, tuple[SpikeTrains, ActivityStats]]:
+    parts = {WHOLE: spikes, **{name: spikes.population(name) for name in spikes.populations}}
+    return {name: (part, measure(part, active_when=active_when, name=name)) for name, part in parts.items()}
+
+
+def _row(seed: int, name: str, spikes: SpikeTrains, stats: ActivityStats) -> dict[str, Any]:
+    over_time = windows_over_time(spikes, BRAIN_FRACTIONS)
+    windows = {f"window_ms_at_{100 * f:g}_percent": stats.curve and stats.curve.window_ms(f) for f in BRAIN_FRACTIONS}
+    spread = {
+        f"window_ms_at_{100 * f:g}_percent_sd_over_time": float(over_time[:, k].std(ddof=1))
+        for k, f in enumerate(BRAIN_FRACTIONS)
+    }
+    return {
+        "seed": seed,
+        "population": name,
+        "n_units": stats.n_units,
+        "rate_hz": stats.mean_rate_hz,
+        "median_rate_hz": stats.median_rate_hz,
+        "isi_cv": stats.isi_cv,
+        "synchrony": synchrony(spikes) if len(spikes) else None,
+        "active_fraction": stats.active_fraction,
+        "active_fraction_low": stats.interval.low,
+        "active_fraction_high": stats.interval.high,
+        "n_silent": stats.n_silent,
+        **windows,
+        **spread,
+    }
+
+
+# ---- The folder -----------------------------------------------------------------------------------------------------
+
+
+def _write(simulation: Simulation, spikes: SpikeTrains, recipe: Recipe, folder: Path, spikes_format: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from neurosparse import report
+    from neurosparse.recordings import save_spikes
+
+    save_spikes(spikes, folder / f"spikes.{spikes_format}")
+    with files.new_file(folder / "populations.parquet") as file:
+        pq.write_table(pa.Table.from_pylist(list(simulation.rows)), file)
+    report.write(simulation.comparison, folder, _panels(simulation, spikes, _published_rates(recipe)))
+
+
+def _published_rates(recipe: Recipe) -> dict[str, float]:
+    """The rates that a recipe states for its populations, to draw beside those found."""
+    populations: Mapping[str, Any] = recipe.values.get("populations", {})
+    return {name: p["mean_rate_hz"] for name, p in populations.items() if p.get("mean_rate_hz") is not None}
+
+
+def _panels(simulation: Simulation, spikes: SpikeTrains, published: Mapping[str, float]) -> Sequence[Panel]:
+    from neurosparse import plots
+    from neurosparse.report import Panel
+
+    by_population = simulation.comparison.stats[1:] or simulation.comparison.stats
+    n_seeds = len({row["seed"] for row in simulation.rows})
+    return [
+        Panel(
+            "windows",
+            "The windows that hold 1, 2 and 4 %",
+            "For each population, the window in which the given share of its cells fires at least once. Bars: one standard "
+            "deviation, " + ("over seeds." if n_seeds > 1 else "over ten stretches of the record."),
+            lambda ax: plots.windows_by_population(simulation.rows, BRAIN_FRACTIONS, ax),
+        ),
+        Panel(
+            "rates",
+            "Rates by population",
+            "Boxes: the middle half of the cells and their median; whiskers: 5 to 95 %. Dots: means; crosses: the means that the "
+            "recipe states, where it does.",
+            lambda ax: plots.rates_by_population(by_population, published, ax),
+        ),
+        Panel(
+            "raster",
+            "Spikes",
+            "The first part of the record for a sample of the cells, each population in proportion to its size.",
+            lambda ax: plots.raster(spikes, ax, n_units=400, duration_ms=500.0),
+        ),
+    ]

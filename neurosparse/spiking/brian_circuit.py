@@ -85,6 +85,7 @@ def simulate(
             if f"{name} :" in equations:
                 setattr(cells, name, values[0] if _is_shared(name, values) else values)
         cells.v = v_init
+        cells.free_at = -1  # at 0 the first step would still put cells at their reset
         objects = [cells, b2.SpikeMonitor(cells, name="spikes")]
         arrives = "v_post" if circuit.synapse == "delta" else "current_post"
         return [*objects, *(bundle.in_brian(cells, arrives, k, dt_ms) for k, bundle in enumerate(bundles))]

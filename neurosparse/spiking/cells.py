@@ -160,10 +160,10 @@ def exact_cells(
 ) -> SpikeTrains:
     """Unconnected LIF cells under constant currents; spike times lie off the grid, at the crossings of the threshold.
 
-    Nothing here is random. The number of cells is rounded up to a power of two, so that few sizes are ever compiled.
+    Nothing here is random. The number of cells is rounded up to a power of two, 1024 at least, so that few sizes are compiled.
     """
     n = len(cells)
-    padded = [*cells, *[cells[-1]] * ((1 << max(6, (n - 1).bit_length())) - n)]
+    padded = [*cells, *[cells[-1]] * ((1 << max(10, (n - 1).bit_length())) - n)]
     value = {f.name: np.array([getattr(cell, f.name) for cell in padded]) for f in fields(LIF)}
     drive_mV = value["resistance_MOhm"] * np.pad(currents_nA, (0, len(padded) - n), mode="edge")
 

@@ -1,0 +1,74 @@
+"""Random input: the tables against the distribution itself, the functions in Brian2 against its moments."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from scipy import stats
+
+from neurosparse.spiking import engine
+from neurosparse.spiking.drive import MOST_MEAN, poisson_tables, table_poisson, white_noise
+
+MEANS = [0.0, 1e-4, 0.3, 2.0, 17.0, MOST_MEAN]
+
+
+def test_tables_hold_the_distribution_to_the_last_bits():
+    table, steps = poisson_tables(MEANS)
+    for mean, row, step in zip(MEANS, table, steps, strict=True):
+        mass = np.zeros(129)
+        sure = row >= 0
+        np.add.at(mass, row[sure], 2.0**-16)
+        for cell in np.flatnonzero(~sure):  # the draws in this cell, as the code counts them
+            low, high = cell << 16, (cell + 1) << 16
+            edges = np.clip(step.astype(np.float64), low, high)
+            mass[:128] += np.diff(edges, prepend=low) / 2.0**32
+            assert ~row[cell] == np.flatnonzero(step > low)[0]
+            mass[127] += (high - edges[-1]) / 2.0**32
+        assert_allclose(mass[:128], stats.poisson.pmf(np.arange(128), mean), atol=2.0**-31)
+
+
+@pytest.mark.parametrize("means", [[-0.1], [MOST_MEAN * 1.01], [np.nan], []])
+def test_means_that_no_table_holds_are_refused(means):
+    with pytest.raises(ValueError, match="mean number of external spikes in a step must lie in"):
+        poisson_tables(means)
+
+
+@pytest.fixture(scope="module", params=["cpp", "numpy"])
+def draws(request):
+    """Counts and noise of 60 cells over 3,000 steps, shape (steps, cells); 20 cells to each mean."""
+    means = [0.02, 0.7, 9.0]
+
+    def model():
+        b2 = engine.brian2()
+        namespace = {"table_poisson": table_poisson(means), "white_noise": white_noise()}
+        cells = b2.NeuronGroup(60, "count : 1\nnoise : 1\nkind : integer (constant)", namespace=namespace, name="draws")
+        cells.kind = np.repeat([0, 1, 2], 20)
+        cells.run_regularly("count = table_poisson(kind)\nnoise = white_noise()", when="start", name="draw")
+        return cells, b2.StateMonitor(cells, ["count", "noise"], record=True, when="end", name="seen")
+
+    seen = engine.run(model, duration_ms=300.0, seed=3, target=request.param)["seen"]
+    return means, seen["count"], seen["noise"]
+
+
+def test_counts_are_poisson_and_independent(draws):
+    means, counts, _ = draws
+    for k, mean in enumerate(means):
+        x = counts[:, 20 * k : 20 * k + 20]
+        n = x.size
+        assert_allclose(x.mean(), mean, atol=4 * np.sqrt(mean / n))
+        assert_allclose(x.var(), mean, atol=4 * np.sqrt((2 * mean**2 + mean) / n))
+        values = np.arange(int(x.max()) + 1)
+        assert_allclose([(x == v).mean() for v in values], stats.poisson.pmf(values, mean), atol=4 * 0.5 / np.sqrt(n))
+    standard = (counts - counts.mean(axis=0)) / counts.std(axis=0).clip(1e-9)
+    assert np.abs(np.mean(standard[1:] * standard[:-1])) < 4 / np.sqrt(standard.size)  # from step to step
+    assert np.abs(np.mean(standard[:, 1:] * standard[:, :-1])) < 4 / np.sqrt(standard.size)  # from cell to cell
+
+
+def test_noise_has_mean_0_and_variance_1_and_no_memory(draws):
+    _, counts, noise = draws
+    n = noise.size
+    assert_allclose(noise.mean(), 0.0, atol=4 / np.sqrt(n))
+    assert_allclose(noise.var(), 1.0, atol=4 * np.sqrt(2 / n))
+    for product in (noise[1:] * noise[:-1], noise[:, 1:] * noise[:, :-1], noise * (counts - counts.mean(axis=0))):
+        assert np.abs(product.mean()) < 4 * product.std() / np.sqrt(n)
+    summed = noise.reshape(-1, 100, 60).sum(axis=1).ravel() / 10  # what a membrane makes of it
+    assert stats.kstest(summed, "norm").pvalue > 1e-3

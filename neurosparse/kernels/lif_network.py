@@ -78,7 +78,7 @@ class State(NamedTuple):
 
     v: NDArray[np.float32]  # (p, i) mV above the leak potential
     current: NDArray[np.float32]  # (p, i) pA
-    row: NDArray[np.int32]  # (p, i) what arrives in this step, in quanta
+    row: NDArray[Any]  # (p, i) what arrives in this step, in quanta; int16 where no sum can leave it, else int32
     noise: NDArray[np.uint64]  # (p, i / 4)
     fired_at: NDArray[np.int64]  # (p, i) the step of the last spike
     # the spikes since `history` steps before this chunk; times in steps of the chunk, the history at negative ones

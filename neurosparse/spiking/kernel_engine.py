@@ -142,8 +142,8 @@ def run(built: Built, *, n_steps: int, seed: int, progress: Progress = quiet) ->
 def weight_quantum(circuit: Circuit, *, exact: bool = False) -> float:
     """The unit in which weights are whole numbers, in mV (delta) or pA (exponential).
 
-    The smallest mean weight, external ones included, is a whole number n of quanta. Without random weights, n is the least with which every mean is
-    whole; with them, the largest that fits 8 bits, if possible one with which every mean is whole.
+    The smallest mean weight, external ones included, is a whole number n of quanta. Without random weights, n is the least with
+    which every mean is whole; with them, the largest that fits 8 bits, if possible one with which every mean is whole.
 
     Raises
     ------
@@ -312,7 +312,7 @@ def _state(built: Built, wires: Wires, history: int, seed: int) -> State:
     return State(
         v=v,
         current=np.zeros((n_partitions, width), np.float32),
-        row=np.zeros((n_partitions, width), np.int32),
+        row=np.zeros((n_partitions, width), np.int16 if built.synapses.most_input < 1 << 15 else np.int32),
         noise=noise,
         fired_at=np.full((n_partitions, width), -(1 << 62)),
         spike_unit=np.empty((n_partitions, capacity), np.int32),

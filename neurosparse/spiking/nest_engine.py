@@ -1,0 +1,142 @@
+"""The same circuits in NEST, which scales out over machines: the way past one of them, and an independent check.
+
+NEST is no dependency: `simulate` says how to install it where it is missing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from neurosparse import checks
+from neurosparse.activity import SpikeTrains
+from neurosparse.progress import Progress, quiet
+from neurosparse.spiking.circuit import Circuit, Population, Projection, to_steps
+
+ANY_CAPACITANCE_pF = 250.0  # delta synapses move the potential whatever the capacitance
+CHUNKS = 20  # reports of progress
+LONGEST = 1e6  # no weight or delay is ever cut off above
+
+
+def simulate(
+    circuit: Circuit,
+    *,
+    duration_ms: float,
+    seed: int,
+    dt_ms: float = 0.1,
+    n_threads: int | None = None,
+    progress: Progress = quiet,
+) -> SpikeTrains:
+    """Run a circuit in NEST. Its kernel is reset before; whatever was built in this process is lost.
+
+    Parameters
+    ----------
+    n_threads
+        As many as there are cores where not given. NEST's spikes depend on it.
+
+    Returns
+    -------
+    SpikeTrains
+        Times are those of NEST less dt_ms, so that a spike has the start of its step, as in every engine.
+
+    Raises
+    ------
+    ImportError
+        Where NEST is not installed.
+    """
+    n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), checks.positive("dt_ms", dt_ms))
+    nest = _nest()
+    nest.ResetKernel()
+    nest.set(
+        resolution=dt_ms,
+        local_num_threads=checks.whole("n_threads", n_threads if n_threads is not None else os.cpu_count() or 1),
+        rng_seed=1 + checks.whole("seed", seed, least=0) % (2**31 - 1),
+    )
+    groups = [_create(nest, circuit, population, dt_ms) for population in circuit.populations]
+    for done, projection in enumerate(circuit.projections):
+        progress(0.3 * done / len(circuit.projections), "connecting")
+        _connect(nest, groups[projection.pre], groups[projection.post], projection, dt_ms)
+    recorder = nest.Create("spike_recorder")
+    for group in groups:
+        nest.Connect(group, recorder)
+
+    nest.Prepare()
+    edges = [n_steps * i // CHUNKS for i in range(CHUNKS + 1)]
+    for low, high in itertools.pairwise(edges):
+        if high > low:
+            nest.Run((high - low) * dt_ms)
+            progress(0.3 + 0.7 * high / n_steps, "simulating")
+    nest.Cleanup()
+    events = recorder.events
+    steps = np.rint(np.asarray(events["times"]) / dt_ms).astype(np.int64) - 1
+    units = np.asarray(events["senders"], np.int64) - int(groups[0].tolist()[0])
+    order = np.lexsort((units, steps))
+    return SpikeTrains(
+        steps[order] * dt_ms,
+        units[order],
+        n_units=circuit.n_units,
+        duration_ms=n_steps * dt_ms,
+        dt_ms=dt_ms,
+        populations=circuit.ranges,
+    )
+
+
+def _nest() -> Any:
+    try:
+        nest = import_module("nest")
+    except ImportError:
+        raise ImportError("the engine 'nest' needs NEST: install it with `pip install nest-simulator==3.10`") from None
+    if hasattr(nest, "set_verbosity"):
+        nest.set_verbosity("M_ERROR")
+    return nest
+
+
+def _create(nest: Any, circuit: Circuit, population: Population, dt_ms: float) -> Any:
+    """A population with its initial potentials and its Poisson input."""
+    cell = population.cell
+    capacitance_pF = cell.capacitance_pF or ANY_CAPACITANCE_pF
+    parameters: dict[str, float | None] = {
+        "C_m": capacitance_pF,
+        "tau_m": cell.tau_m_ms,
+        "E_L": cell.e_leak_mV,
+        "V_th": cell.v_threshold_mV,
+        "V_reset": cell.v_reset_mV,
+        "t_ref": cell.t_ref_ms,
+        "I_e": population.dc_mV * capacitance_pF / cell.tau_m_ms,
+    }
+    if circuit.synapse == "exponential":
+        parameters |= {"tau_syn_ex": circuit.tau_syn_ms, "tau_syn_in": circuit.tau_syn_ms}
+    model = "iaf_psc_exp" if circuit.synapse == "exponential" else "iaf_psc_delta"
+    group = nest.Create(model, population.size, params=parameters)
+    group.V_m = (
+        nest.random.normal(mean=population.v_init_mV, std=population.v_init_sd_mV)
+        if population.v_init_sd_mV > 0
+        else population.v_init_mV
+    )
+    if population.drive_rate_hz:
+        drive = nest.Create("poisson_generator", params={"rate": population.drive_rate_hz})
+        nest.Connect(drive, group, syn_spec={"weight": population.drive_weight, "delay": dt_ms})
+    return group
+
+
+def _connect(nest: Any, pre: Any, post: Any, projection: Projection, dt_ms: float) -> None:
+    rules = {
+        "in_degree": {"rule": "fixed_indegree", "indegree": int(projection.number)},
+        "total": {"rule": "fixed_total_number", "N": int(projection.number)},
+        "pairwise": {"rule": "pairwise_bernoulli", "p": projection.number},
+    }
+    weight: Any = projection.weight
+    delay: Any = projection.delay_ms
+    if projection.weight_rel_sd:
+        low, high = (0.0, LONGEST) if weight > 0 else (-LONGEST, 0.0)
+        normal = nest.random.normal(mean=weight, std=abs(weight) * projection.weight_rel_sd)
+        weight = nest.math.redraw(normal, min=low, max=high)
+    if projection.delay_rel_sd:
+        normal = nest.random.normal(mean=delay, std=delay * projection.delay_rel_sd)
+        delay = nest.math.redraw(normal, min=dt_ms / 2, max=LONGEST)  # NEST rounds to its grid
+    conn = {**rules[projection.rule], "allow_autapses": True, "allow_multapses": projection.rule != "pairwise"}
+    nest.Connect(pre, post, conn, {"synapse_model": "static_synapse", "weight": weight, "delay": delay})

@@ -246,23 +246,29 @@ def _draw(
     source, target = circuit.populations[projection.pre], circuit.populations[projection.post]
     if projection.rule == "pairwise":
         rows = [np.flatnonzero(generator.random(target.size) < projection.number) for _ in range(source.size)]
-        pre, post = np.repeat(np.arange(source.size), [row.size for row in rows]), np.concatenate(rows)
+        pre = np.repeat(np.arange(source.size, dtype=np.int32), [row.size for row in rows])
+        post = np.concatenate(rows).astype(np.int32)
     elif projection.rule == "in_degree":
-        post = np.repeat(np.arange(target.size), int(projection.number))
-        pre = generator.integers(source.size, size=post.size)
+        post = np.repeat(np.arange(target.size, dtype=np.int32), int(projection.number))
+        pre = generator.integers(source.size, size=post.size, dtype=np.int32)
     else:
-        pre, post = (generator.integers(size, size=int(projection.number)) for size in (source.size, target.size))
+        n = int(projection.number)
+        pre, post = (generator.integers(size, size=n, dtype=np.int32) for size in (source.size, target.size))
     sign = np.sign(projection.weight)
     weight = _redrawn(generator, projection.weight, projection.weight_rel_sd, pre.size, lambda w: w * sign < 0)
     delay = _redrawn(generator, projection.delay_ms, projection.delay_rel_sd, pre.size, lambda d: d < dt_ms / 2)
-    steps = np.maximum(np.rint(delay / dt_ms), 1).astype(np.int32)
-    return (pre + source.first).astype(np.int32), (post + target.first).astype(np.int32), weight, steps
+    delay_steps = (
+        np.maximum(np.rint(delay / dt_ms), 1).astype(np.int32) if projection.delay_rel_sd else np.zeros(0, np.int32)
+    )
+    return pre + np.int32(source.first), post + np.int32(target.first), weight, delay_steps
 
 
 def _redrawn(
     generator: np.random.Generator, mean: float, rel_sd: float, n: int, wrong: Callable[[Floats], NDArray[np.bool_]]
 ) -> Floats:
-    """Normal numbers, those that are `wrong` drawn anew."""
+    """Normal numbers, those that are `wrong` drawn anew; without spread one number, seen n times."""
+    if not rel_sd:
+        return np.broadcast_to(mean, n)
     values = generator.normal(mean, rel_sd * abs(mean), n)
     while (again := np.flatnonzero(wrong(values))).size:
         values[again] = generator.normal(mean, rel_sd * abs(mean), again.size)

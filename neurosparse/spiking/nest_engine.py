@@ -56,7 +56,13 @@ def simulate(
         local_num_threads=checks.whole("n_threads", n_threads if n_threads is not None else os.cpu_count() or 1),
         rng_seed=1 + checks.whole("seed", seed, least=0) % (2**31 - 1),
     )
-    groups = [_create(nest, circuit, population, dt_ms) for population in circuit.populations]
+    groups = [
+        _create(nest, circuit, population) for population in circuit.populations
+    ]  # nothing else between: ids run on
+    for group, population in zip(groups, circuit.populations, strict=True):
+        if population.drive_rate_hz:
+            drive = nest.Create("poisson_generator", params={"rate": population.drive_rate_hz})
+            nest.Connect(drive, group, syn_spec={"weight": population.drive_weight, "delay": dt_ms})
     for done, projection in enumerate(circuit.projections):
         progress(0.3 * done / len(circuit.projections), "connecting")
         _connect(nest, groups[projection.pre], groups[projection.post], projection, dt_ms)
@@ -95,8 +101,8 @@ def _nest() -> Any:
     return nest
 
 
-def _create(nest: Any, circuit: Circuit, population: Population, dt_ms: float) -> Any:
-    """A population with its initial potentials and its Poisson input."""
+def _create(nest: Any, circuit: Circuit, population: Population) -> Any:
+    """A population with its initial potentials."""
     cell = population.cell
     capacitance_pF = cell.capacitance_pF or ANY_CAPACITANCE_pF
     parameters: dict[str, float | None] = {
@@ -117,9 +123,6 @@ def _create(nest: Any, circuit: Circuit, population: Population, dt_ms: float) -
         if population.v_init_sd_mV > 0
         else population.v_init_mV
     )
-    if population.drive_rate_hz:
-        drive = nest.Create("poisson_generator", params={"rate": population.drive_rate_hz})
-        nest.Connect(drive, group, syn_spec={"weight": population.drive_weight, "delay": dt_ms})
     return group
 
 

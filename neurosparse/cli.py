@@ -63,6 +63,7 @@ Settings = Annotated[
 def compare(
     out: Out = Path("results/compare"),
     circuit: Annotated[str, typer.Option(help="Recipe of the spiking population.")] = "cortical_population",
+    column: Annotated[str, typer.Option(help="Recipe of a circuit to run at full scale, or none.")] = "potjans2014",
     network: Annotated[
         list[str] | None, typer.Option(help="Recipe of a network to train; may be given again.  [default: all three]")
     ] = None,
@@ -80,8 +81,14 @@ def compare(
     from neurosparse.report import PAGE
 
     values: dict[str, Any] = {
-        "circuit": circuit, "seconds": seconds, "window_ms": window_ms, "epochs": epochs, "device": device, "seed": seed
-    }  # fmt: skip
+        "circuit": circuit,
+        "column": column,
+        "seconds": seconds,
+        "window_ms": window_ms,
+        "epochs": epochs,
+        "device": device,
+        "seed": seed,
+    }
     if network:
         values["networks"] = tuple(network)
     spec = recipes.build(sidebyside.SideBySideSpec, values, what="compare")

@@ -75,7 +75,7 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
         equal = [w for w in comparison.equivalent_window_ms[network.name].values() if w]
         label = f"{network.name}: {percent(network.active_fraction)} ({network.active_when.describe()})"
         if equal:
-            label += ", as the circuit in " + ", ".join(f"{w:.3g} ms" for w in equal)
+            label += f", as the circuit{'s' * (len(equal) > 1)} in " + ", ".join(f"{w:.3g} ms" for w in equal)
         ax.axhline(level, color=colour, ls=DASHES[1 + k % 6], lw=1.5, label=label, zorder=2)
         ax.plot(equal, [level] * len(equal), "o", color=colour, mec="white", ms=7, zorder=4)
     ax.set(
@@ -88,7 +88,7 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
     ax.set_ylim(top=130)
     ax.yaxis.set_major_formatter(_plain)
     ax.xaxis.set_major_formatter(_plain)
-    _legend_below(ax, -0.16)
+    _legend_below(ax, -0.16, ncols=1 if comparison.networks else 3)
     note: dict[str, Any] = {
         "xycoords": "axes fraction",
         "textcoords": "offset points",
@@ -154,7 +154,7 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, n_units: int = 200, d
             place[spikes.units[inside]],
             ls="none",
             marker="|",
-            ms=3,
+            ms=min(3.0, 900 / n_units),
             mew=0.8,
             color=COLOURS[k % len(COLOURS)],
             label=label,
@@ -331,4 +331,4 @@ def _plain(value: float, _: float) -> str:
 
 
 def _legend_below(ax: Axes, distance: float, ncols: int = 1) -> None:
-    ax.legend(loc="upper left", bbox_to_anchor=(0, distance), ncols=ncols, borderaxespad=0)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, distance), ncols=ncols, borderaxespad=0, markerscale=1.5)

@@ -18,7 +18,7 @@ from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison, compare
 from neurosparse.measurement import measure
 from neurosparse.progress import Progress
-from neurosparse.recipes import Spec
+from neurosparse.recipes import Recipe, Spec
 from neurosparse.workers import Show, run_side_by_side
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MARKER = "comparison.json"
 FI_CURRENTS_NA = [0.002 * k for k in range(1000)]  # 0 to 2 nA: the onset and the bend of the cell's curve
 CIRCUIT, NETWORKS = "circuit", "networks"
+NO_COLUMN = "none"
 
 
 class SideBySideSpec(Spec):
@@ -36,10 +37,11 @@ class SideBySideSpec(Spec):
 
     Parameters
     ----------
-    neuron, circuit, networks
-        Names or paths of recipes: one cell for the f-I curve, a spiking population, networks to train.
-    seconds
-        Biological time of the circuit, after its warm-up.
+    neuron, circuit, column, networks
+        Names or paths of recipes: one cell for the f-I curve, a spiking population, a circuit to run at full scale (or "none"),
+        networks to train.
+    seconds, column_seconds
+        Biological time of the population and of the column, after their warm-up.
     window_ms
         The window in which a spike counts as active, where one number is wanted; the curve has every window.
     epochs
@@ -50,8 +52,10 @@ class SideBySideSpec(Spec):
 
     neuron: str = "lif_glorot2011"
     circuit: str = "cortical_population"
+    column: str = "potjans2014"
     networks: Annotated[tuple[str, ...], Field(min_length=1)] = ("rectifier_l1", "rectifier", "sigmoid")
     seconds: Annotated[float, Field(gt=0)] = 10.0
+    column_seconds: Annotated[float, Field(gt=0)] = 1.0
     window_ms: Annotated[float, Field(gt=0)] = 10.0
     epochs: Annotated[int, Field(ge=1)] | None = None
     device: str = "auto"
@@ -62,7 +66,7 @@ class SideBySideSpec(Spec):
 class CircuitRun:
     """What the circuit's process hands back."""
 
-    spikes: SpikeTrains
+    spikes: dict[str, SpikeTrains]  # by recipe: the population, then the column if there is one
     fi: FICurve
 
 
@@ -96,10 +100,9 @@ def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
             {CIRCUIT: partial(_run_circuit, spec), NETWORKS: partial(_run_networks, spec, folder / "networks")}, show
         )
         circuit, networks = results[CIRCUIT], results[NETWORKS]
-        name = recipes.load(spec.circuit).name.replace("_", " ")
-        stats = measure(circuit.spikes, active_when=ActiveWhen(window_ms=spec.window_ms), name=name)
+        active_when = ActiveWhen(window_ms=spec.window_ms)
         comparison = compare(
-            stats,
+            *(measure(spikes, active_when=active_when, name=name) for name, spikes in circuit.spikes.items()),
             *(whole for n in networks.values() for whole in n.wholes),
             mixed_definitions=True,  # a sigmoid has no zeros, so its recipe means something else by active, and says so
             provenance={
@@ -119,11 +122,13 @@ def check(spec: SideBySideSpec, directory: str | Path) -> None:
     """Refuse what cannot run, or cannot be written, before anything is started. Errors as `run`."""
     from neurosparse import data
     from neurosparse.rectifier import TrainSpec, resolve
-    from neurosparse.spiking import PopulationSpec, load_lif
+    from neurosparse.spiking import CircuitSpec, PopulationSpec, load_lif
 
     files.check_writable(Path(directory), marker=MARKER)
     load_lif(spec.neuron)
     recipes.load(spec.circuit).spec(PopulationSpec)
+    if spec.column != NO_COLUMN:
+        recipes.load(spec.column).spec(CircuitSpec)
     for name in spec.networks:
         data.load(recipes.load(name).spec(TrainSpec).data)
     resolve(spec.device)
@@ -146,16 +151,31 @@ def environment() -> dict[str, Any]:
 
 
 def _run_circuit(spec: SideBySideSpec, progress: Progress) -> CircuitRun:
-    from neurosparse.spiking import PopulationSpec, fi_curve, load_lif, simulate_population
+    from neurosparse.spiking import CircuitSpec, PopulationSpec, fi_curve, load_lif, run_circuit, simulate_population
 
     def part(low: float, high: float) -> Progress:
         return lambda done, text: progress(low + (high - low) * done, text)
 
-    fi = fi_curve(load_lif(spec.neuron), FI_CURRENTS_NA, progress=part(0.0, 0.2))
-    population = recipes.load(spec.circuit).spec(PopulationSpec)
-    duration_ms = spec.seconds * 1e3
-    spikes = simulate_population(population, duration_ms=duration_ms, seed=spec.seed, progress=part(0.2, 1.0))
+    fi = fi_curve(load_lif(spec.neuron), FI_CURRENTS_NA, progress=part(0.0, 0.1))
+    population, share = recipes.load(spec.circuit), 1.0 if spec.column == NO_COLUMN else 0.5
+    spikes = {
+        _name(population): simulate_population(
+            population.spec(PopulationSpec),
+            duration_ms=spec.seconds * 1e3,
+            seed=spec.seed,
+            progress=part(0.1, share),
+        )
+    }
+    if spec.column != NO_COLUMN:
+        column = recipes.load(spec.column)
+        spikes[_name(column)] = run_circuit(
+            column.spec(CircuitSpec), seconds=spec.column_seconds, seed=spec.seed, progress=part(share, 1.0)
+        )
     return CircuitRun(spikes, fi)
+
+
+def _name(recipe: Recipe) -> str:
+    return recipe.name.replace("_", " ")
 
 
 def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dict[str, NetworkRun]:
@@ -228,7 +248,8 @@ def _write(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, N
     from neurosparse import report
     from neurosparse.recordings import save_spikes
 
-    save_spikes(circuit.spikes, folder / "spikes.npz")
+    for name, spikes in circuit.spikes.items():
+        save_spikes(spikes, folder / "spikes" / f"{name.replace(' ', '_')}.npz")
     history = [row for network in networks.values() for row in network.history]
     with files.new_file(folder / "training.parquet") as file:
         pq.write_table(pa.Table.from_pylist(history), file)
@@ -243,11 +264,10 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
     layers = {n.title: n.layers for n in networks.values()}
     histories = {n.title: n.history for n in networks.values()}
     errors = {title: {row["epoch"]: 100 * row["validation_error"] for row in rows} for title, rows in histories.items()}
-    fi, spikes, lif = circuit.fi, circuit.spikes, load_lif(comparison.provenance["neuron"])
-    populations = [
-        measure(spikes.population(p), active_when=comparison.circuits[0].active_when, name=p)
-        for p in spikes.populations
-    ]
+    fi, lif = circuit.fi, load_lif(comparison.provenance["neuron"])
+    population, *columns = circuit.spikes.values()
+    when = comparison.circuits[0].active_when
+    kinds = [measure(population.population(p), active_when=when, name=p) for p in population.populations]
 
     def cells_and_units(left: Any, right: Any) -> None:
         plots.fi_curve(lif, fi.currents_nA, fi.rates_hz, left)
@@ -275,16 +295,18 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
         ),
         Panel(
             "raster",
-            "The circuit's spikes",
-            "The first second of the record for a sample of neurons, each population in proportion to its size.",
-            lambda ax: plots.raster(spikes, ax),
+            "The population's spikes",
+            "The first second of the record for a sample of the neurons, each kind in proportion to its number.",
+            lambda ax: plots.raster(population, ax),
         ),
+        *(_column_panel(column) for column in columns),
         Panel(
             "rates",
             "How often a neuron fires",
-            "Mean firing rates over the neurons on a log axis. Lines: log-normal distributions with the mean and standard "
-            "deviation of ln(rate) over the neurons that fired. A minority makes most of the spikes (Buzsaki & Mizuseki 2014).",
-            lambda ax: plots.rate_histogram(populations, ax),
+            "Mean firing rates over the neurons of the population on a log axis. Lines: log-normal distributions with the mean and "
+            "standard deviation of ln(rate) over the neurons that fired. A minority makes most of the spikes (Buzsaki & "
+            "Mizuseki 2014).",
+            lambda ax: plots.rate_histogram(kinds, ax),
         ),
         Panel(
             "layers",
@@ -309,3 +331,16 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
             n_axes=1 + len(networks),
         ),
     ]
+
+
+def _column_panel(column: SpikeTrains) -> Panel:
+    from neurosparse import plots
+    from neurosparse.report import Panel
+
+    return Panel(
+        "column_raster",
+        "A cortical column, at full scale",
+        f"{column.n_units:,} neurons with all their synapses: the first half second for a sample of them, each population in "
+        "proportion to its size.",
+        lambda ax: plots.raster(column, ax, n_units=1000, duration_ms=500.0),
+    )

@@ -233,6 +233,6 @@ def _panels(simulation: Simulation, spikes: SpikeTrains, published: Mapping[str,
             "raster",
             "Spikes",
             "The first part of the record for a sample of the cells, each population in proportion to its size.",
-            lambda ax: plots.raster(spikes, ax, n_units=400, duration_ms=500.0),
+            lambda ax: plots.raster(spikes, ax, n_units=1000, duration_ms=500.0),
         ),
     ]

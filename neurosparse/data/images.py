@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,23 @@ class Splits:
     def n_classes(self) -> int:
         """The number of classes."""
         return self.train.n_classes
+
+
+def from_bytes(
+    images: NDArray[Any], labels: NDArray[Any], *, n_classes: int, shape: tuple[int, ...], where: Path
+) -> ImageSet:
+    """Images of bytes in 0..255, shape (n, ...), divided by 255; errors name the file `where` the labels are from."""
+    try:
+        return ImageSet(scaled(images), labels, n_classes, shape)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"cannot read {where}: {error}") from None
+
+
+def scaled(images: NDArray[Any]) -> NDArray[np.float32]:
+    """Bytes of shape (n, ...) as float32 in [0, 1], shape (n, features)."""
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    flat /= 255
+    return flat
 
 
 def _frozen_copy(array: NDArray[Any], dtype: Any) -> NDArray[Any]:

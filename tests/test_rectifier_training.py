@@ -1,6 +1,7 @@
 """Training: the step equals autograd with torch.optim.SGD, L1 by hand, the same numbers again, faults in one sentence."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,8 @@ from torch import nn
 from neurosparse import ActiveWhen, data
 from neurosparse.data import ImageSet, Splits
 from neurosparse.rectifier import DivergenceError, NetworkSpec, RectifierNetwork, TrainSpec, record, train
-from neurosparse.rectifier.steps import sgd_step
-from neurosparse.rectifier.training import _run_epoch, check_fit, error
+from neurosparse.rectifier.steps import TorchEngine, sgd_step
+from neurosparse.rectifier.training import check_fit, error
 from neurosparse.sparsity import describe_activations
 
 ACTIVATIONS = ("rectifier", "softplus", "tanh", "sigmoid")
@@ -104,13 +105,13 @@ def test_l1_does_not_depend_on_the_batch_but_on_the_width() -> None:
 
 def test_an_epoch_is_its_minibatches_and_the_last_may_be_smaller(splits: Splits) -> None:
     x, y = torch.tensor(splits.train.images[:25]), torch.tensor(splits.train.labels[:25])
-    spec = TrainSpec(network=SMALL, batch_size=10, learning_rate=0.1)
-    ours, theirs = RectifierNetwork(SMALL), RectifierNetwork(SMALL)
-    loss = _run_epoch(ours, x, y, spec, 1, lambda part: None)
+    theirs = RectifierNetwork(SMALL)
+    engine = TorchEngine(theirs, x, y, batch_size=10)
+    found = engine.descend(torch.arange(25), learning_rate=0.1, l1=(0.0, 0.0))
     parts = [sgd_step(theirs, x[i : i + 10], y[i : i + 10], learning_rate=0.1).item() for i in (0, 10, 20)]
-    assert loss == pytest.approx((10 * parts[0] + 10 * parts[1] + 5 * parts[2]) / 25, rel=1e-6)
-    for mine, reference in zip(ours.parameters(), theirs.parameters(), strict=True):
-        assert torch.equal(mine, reference)
+    assert found.loss == pytest.approx(10 * parts[0] + 10 * parts[1] + 5 * parts[2], rel=1e-6)
+    for name, reference in theirs.state_dict().items():
+        assert torch.equal(engine.weights()[name], reference)
 
 
 # ---- A whole training -----------------------------------------------------------------------------------------------
@@ -235,8 +236,8 @@ def test_divergence_says_where_and_what_to_do(splits: Splits) -> None:
 
 
 def test_divergence_in_the_last_step_is_seen(splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaking(network: RectifierNetwork, *_: object) -> float:
-        network.linear2.weight.data[3, 4] = float("nan")
+    def breaking(course: Any, *_: object) -> float:
+        course.engine.weights()["linear2.weight"][3, 4] = float("nan")
         return 1.0
 
     monkeypatch.setattr("neurosparse.rectifier.training._run_epoch", breaking)

@@ -21,9 +21,10 @@ Ints = NDArray[np.int32]
 
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # not "nnan" and "ninf": a NaN must not be optimised away
 
-_options = {"fastmath": FAST, "nogil": True, "cache": True, "error_model": "numpy"}
-jit: Any = njit(**_options)  # called from Python
-inner: Any = njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called from other kernels alone
+_njit: Any = njit  # a type checker would hold the kernels to what numba makes of them
+_options: dict[str, Any] = {"fastmath": FAST, "nogil": True, "cache": True, "error_model": "numpy"}
+jit: Any = _njit(**_options)  # called from Python
+inner: Any = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called from other kernels alone
 
 
 @inner
@@ -65,7 +66,7 @@ def add_active_rows(z: Floats, b: int, W: Floats, units: Ints, values: Floats, c
 
 
 @inner
-def dot_and_add_1(W: Floats, i: int, n: int, D: Floats, b0: int, v0: float) -> float:
+def dot_and_add_1(W: Floats, i: int, n: int, D: Floats, b0: int, v0: float) -> np.float32:
     """W[i] . D[b0], then W[i] += v0 D[b0], in one pass."""
     s0 = np.float32(0)
     for j in range(n):
@@ -76,7 +77,9 @@ def dot_and_add_1(W: Floats, i: int, n: int, D: Floats, b0: int, v0: float) -> f
 
 
 @inner
-def dot_and_add_2(W: Floats, i: int, n: int, D: Floats, b0: int, v0: float, b1: int, v1: float) -> tuple[float, float]:
+def dot_and_add_2(
+    W: Floats, i: int, n: int, D: Floats, b0: int, v0: float, b1: int, v1: float
+) -> tuple[np.float32, np.float32]:
     """The same for two samples."""
     s0 = s1 = np.float32(0)
     for j in range(n):
@@ -90,7 +93,7 @@ def dot_and_add_2(W: Floats, i: int, n: int, D: Floats, b0: int, v0: float, b1: 
 @inner
 def dot_and_add_3(
     W: Floats, i: int, n: int, D: Floats, b0: int, v0: float, b1: int, v1: float, b2: int, v2: float
-) -> tuple[float, float, float]:
+) -> tuple[np.float32, ...]:
     """The same for three samples."""
     s0 = s1 = s2 = np.float32(0)
     for j in range(n):
@@ -103,9 +106,7 @@ def dot_and_add_3(
 
 
 @inner
-def dot_4(
-    W: Floats, i: int, n: int, D: Floats, b0: int, b1: int, b2: int, b3: int
-) -> tuple[float, float, float, float]:
+def dot_4(W: Floats, i: int, n: int, D: Floats, b0: int, b1: int, b2: int, b3: int) -> tuple[np.float32, ...]:
     """W[i] . D[b] for four samples."""
     s0 = s1 = s2 = s3 = np.float32(0)
     for j in range(n):

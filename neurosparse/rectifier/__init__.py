@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from neurosparse.rectifier.network import RectifierNetwork
     from neurosparse.rectifier.probe import record, record_whole
     from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
-    from neurosparse.rectifier.training import DivergenceError, Epoch, LayerActivity, TrainResult, train
+    from neurosparse.rectifier.training import DivergenceError, Epoch, LayerActivity, TrainResult, train, train_many
     from neurosparse.rectifier.weights import load, save
 
 _HOME = {
@@ -29,6 +29,7 @@ _HOME = {
     "resolve": "devices",
     "save": "weights",
     "train": "training",
+    "train_many": "training",
 }
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "resolve",
     "save",
     "train",
+    "train_many",
 ]
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from neurosparse.recipes import Spec
 
 Width = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
 
 
 class NetworkSpec(Spec):
@@ -50,7 +51,7 @@ class TrainSpec(Spec):
     batch_size
         Images a step; what is left over at the end of an epoch makes a smaller last batch.
     learning_rate
-        Of every step.
+        Of every step; of the first half of the training alone where `learning_rate_end` is given.
     l1
         Weight of the penalty on activations. The loss of a minibatch is the *mean over its images* of the negative
         log-likelihood plus `l1` times the *sum over all units of all hidden layers* of abs(activation). The paper does not spell
@@ -60,6 +61,24 @@ class TrainSpec(Spec):
         A unit counts as active for an image where abs(activation) exceeds this; see `neurosparse.ActiveWhen`.
     seed
         Of the initial weights and of the order of the images.
+    learning_rate_end
+        What the learning rate falls to, linearly over the second half of the training.
+    target_active
+        The share of active (non-zero) units to reach, as a mean over the network (0.04: 4 % of its units) or one for each hidden
+        layer. A controller then sets the `l1` of each layer as it goes (`rectifier.controller`); `l1` is where it starts,
+        with 0 for 0.0001. The network is that of the last epoch.
+    target_falloff
+        Where `target_active` is one number: each layer's share is this times that of the layer below. 0.38 makes 4 % in three
+        layers of one width 7.8, 3.0 and 1.1 %; 1 gives every layer the same.
+    target_start
+        The share that every layer is steered to at first; it then moves geometrically to the layer's target.
+    target_reached
+        The part of the training after which the target stands still.
+    average_last
+        The part of the training, at its end, over which the weights are averaged; the average is the network. 0: no average.
+    engine
+        What does the steps: "sparse" (the active units alone, in numba), "torch", or "auto": sparse where it can
+        (`rectifier.sparse_training`), and torch elsewhere. Both give the same numbers but for the rounding of float32.
     """
 
     network: NetworkSpec = NetworkSpec()
@@ -70,3 +89,42 @@ class TrainSpec(Spec):
     l1: Annotated[float, Field(ge=0)] = 0.0
     active_threshold: Annotated[float, Field(ge=0)] = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    learning_rate_end: Annotated[float, Field(gt=0)] | None = None
+    target_active: Share | tuple[Share, ...] | None = None
+    target_falloff: Share = 0.38
+    target_start: Share = 0.4
+    target_reached: Annotated[float, Field(gt=0, le=1)] = 0.5
+    average_last: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    engine: Literal["auto", "sparse", "torch"] = "auto"
+
+    @model_validator(mode="after")
+    def _target_can_be_met(self) -> Self:
+        if self.target_active is None:
+            return self
+        if self.network.activation != "rectifier":
+            raise ValueError(
+                f"target_active needs activation = 'rectifier', got {self.network.activation!r}: only it is silent"
+            )
+        targets = self.targets
+        if len(targets) != len(self.network.layers):
+            raise ValueError(
+                f"target_active must be one share, or one for each of {len(self.network.layers)} hidden layers, "
+                f"got {len(targets)}"
+            )
+        if max(targets) > 1:
+            raise ValueError(
+                f"target_active must leave no layer more than wholly active, got {self.target_active}, which "
+                f"with target_falloff = {self.target_falloff} is {targets[0]:.3g} of the first; use a larger "
+                "target_falloff or one share for each layer"
+            )
+        return self
+
+    @property
+    def targets(self) -> tuple[float, ...]:
+        """The share of active units that each hidden layer is to reach; empty without a target."""
+        if self.target_active is None or isinstance(self.target_active, tuple):
+            return self.target_active or ()
+        widths = self.network.sizes[1:-1]
+        shares = [self.target_falloff**k for k in range(len(widths))]
+        mean = sum(share * width for share, width in zip(shares, widths, strict=True)) / sum(widths)
+        return tuple(self.target_active * share / mean for share in shares)

@@ -7,13 +7,79 @@ write and read again. The tests hold it to autograd with torch.optim.SGD.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from neurosparse.rectifier.network import RectifierNetwork
+
+
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """What some steps of gradient descent came to."""
+
+    loss: float  # negative log-likelihood, summed over the images, each in its own step; without the penalty
+    n_active: tuple[int, ...]  # (hidden layers) pairs of an image and a unit that is not 0 for it
+    broken_step: int | None = (
+        None  # the step, from 0, whose loss is not finite, if there is one; none was done after it
+    )
+
+
+class Engine(Protocol):
+    """What trains a network: it holds the weights and the images."""
+
+    name: str
+
+    def descend(self, rows: Tensor, *, learning_rate: float, l1: Sequence[float]) -> Descent:
+        """Descend along the images of `rows`, a minibatch at a time; `l1` has a weight for each hidden layer."""
+        ...
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights as they stand, by the names of `RectifierNetwork.state_dict`: views, not copies."""
+        ...
+
+
+class TorchEngine:
+    """Steps in torch, on the device of the network.
+
+    Parameters
+    ----------
+    network
+        Any `RectifierNetwork`, where the weights start; it is left as it is.
+    images : tensor, shape (n, features)
+    labels : tensor of int64, shape (n,)
+    batch_size
+        Images a step.
+    """
+
+    name = "torch"
+
+    def __init__(self, network: RectifierNetwork, images: Tensor, labels: Tensor, batch_size: int) -> None:
+        self._network = copy.deepcopy(network)
+        self._images, self._labels, self._batch_size = images, labels, batch_size
+
+    def descend(self, rows: Tensor, *, learning_rate: float, l1: Sequence[float]) -> Descent:
+        """Descend along the images of `rows`, a minibatch at a time; `l1` has a weight for each hidden layer."""
+        images, labels = self._images[rows].split(self._batch_size), self._labels[rows].split(self._batch_size)
+        n_active = torch.zeros(len(l1), dtype=torch.int64, device=rows.device)
+        total = 0.0
+        for step, (x, y) in enumerate(zip(images, labels, strict=True)):
+            loss = float(sgd_step(self._network, x, y, learning_rate=learning_rate, l1=l1, n_active=n_active))
+            if not math.isfinite(loss):
+                return Descent(total, tuple(n_active.tolist()), step)
+            total += loss * len(y)
+        return Descent(total, tuple(n_active.tolist()))
+
+    def weights(self) -> dict[str, Tensor]:
+        """The weights as they stand, by the names of `RectifierNetwork.state_dict`: views, not copies."""
+        return self._network.state_dict()
+
 
 # The slope of each activation, from its value h
 _SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
@@ -26,7 +92,13 @@ _SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
 
 @torch.no_grad()
 def sgd_step(
-    network: RectifierNetwork, images: Tensor, labels: Tensor, *, learning_rate: float, l1: float = 0.0
+    network: RectifierNetwork,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    learning_rate: float,
+    l1: float | Sequence[float] = 0.0,
+    n_active: Tensor | None = None,
 ) -> Tensor:
     """One step of gradient descent on a minibatch, in place.
 
@@ -37,7 +109,10 @@ def sgd_step(
     learning_rate
         The weights move by minus this times the gradient.
     l1
-        Weight of the penalty: the gradient that each activation h gets besides is l1 sign(h) / n.
+        Weight of the penalty, one for all hidden layers or one for each: the gradient that each activation h gets besides is
+        l1 sign(h) / n.
+    n_active : tensor of int64, shape (hidden layers,)
+        To which the (image, unit) pairs of each layer that are not 0 are added, where it is given.
 
     Returns
     -------
@@ -46,7 +121,10 @@ def sgd_step(
     """
     n = len(labels)
     linears, slope = network.linears(), _SLOPES[network.spec.activation]
+    penalties = [l1] * (len(linears) - 1) if isinstance(l1, float | int) else l1
     values = [images, *network.activations(images).values()]  # values[k] goes into linears[k]; the scores last
+    if n_active is not None:
+        n_active += torch.stack([h.count_nonzero() for h in values[1:-1]])
     log_likelihood = functional.log_softmax(values.pop(), dim=1)
     delta = log_likelihood.exp()  # (n, classes): d loss / d scores = (softmax - one-hot) / n
     delta[torch.arange(n, device=delta.device), labels] -= 1
@@ -57,5 +135,5 @@ def sgd_step(
         weight.addmm_(delta.t(), below, alpha=-learning_rate)
         bias.sub_(delta.sum(0), alpha=learning_rate)
         if delta_below is not None:
-            delta = delta_below.add_(below.sign(), alpha=l1 / n).mul_(slope(below))
+            delta = delta_below.add_(below.sign(), alpha=penalties[k - 1] / n).mul_(slope(below))
     return functional.nll_loss(log_likelihood, labels)

@@ -1,26 +1,36 @@
-"""Training: epochs of plain stochastic gradient descent, each followed by a look at the validation images."""
+"""Training: epochs of plain stochastic gradient descent, each followed by a look at the validation images.
+
+An engine does the steps (`steps.TorchEngine`, `sparse_training.SparseEngine`); everything else here is the same for both.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
+import os
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from neurosparse import data
+from neurosparse import checks, data
 from neurosparse.data import ImageSet, Splits
 from neurosparse.progress import Progress, quiet
-from neurosparse.rectifier import devices
+from neurosparse.rectifier import controller, devices
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
-from neurosparse.rectifier.steps import sgd_step
+from neurosparse.rectifier.steps import Descent, Engine, TorchEngine
 
-REPORT_EVERY_STEPS = 50
 EVALUATION_BATCH = 1000
+
+log = logging.getLogger(__name__)
 
 
 class DivergenceError(ValueError):
@@ -36,6 +46,11 @@ class LayerActivity:
     n_units: int
     mean_activation: float
 
+    @property
+    def n_dead(self) -> int:
+        """Units that are active for none of the images."""
+        return self.n_units - self.n_alive
+
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
@@ -47,6 +62,9 @@ class Epoch:
     validation_error: float  # share of images that are misclassified
     layers: dict[str, LayerActivity]
     samples_per_s: float | None  # wall clock, training alone; None for epoch 0
+    active_macs: float  # mean multiply-accumulates of an image with an input that is not 0: what cannot be left out
+    dense_macs: int  # all of them
+    l1: tuple[float, ...]  # the weight of the penalty of each hidden layer at the end of the epoch
 
     @property
     def active_fraction(self) -> float:
@@ -57,7 +75,10 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """A trained network, at its epoch of least validation error (of equals, of least validation loss)."""
+    """A trained network, at its epoch of least validation error (of equals, of least validation loss).
+
+    With a target for the active share it is that of the last epoch, the first to have arrived.
+    """
 
     network: RectifierNetwork = field(repr=False)
     spec: TrainSpec
@@ -66,6 +87,8 @@ class TrainResult:
     test_error: float | None  # share of test images misclassified, read once at the end; None where not asked for
     device: str
     seconds: float
+    engine: str  # "sparse" or "torch": what did the steps
+    engine_note: str = ""  # why the sparse engine did not, where it was not asked for torch
 
     @property
     def best(self) -> Epoch:
@@ -127,34 +150,92 @@ def train(
     generator = torch.Generator().manual_seed(spec.seed)
     network = RectifierNetwork(spec.network, seed=generator).to(where).eval()
     images, labels = _tensors(splits.train, where)
+    engine, note = _engine(spec, network, images, labels)
+    if note:
+        log.info("trained in torch: %s", note)
+        progress(0.0, f"torch: {note}"[:40])
     validation = _tensors(splits.validation, where)
 
     started = time.perf_counter()
-    history = [_evaluate(network, *validation, spec.active_threshold)]
-    best, best_weights = history[0], _copy_of_weights(network)
+    course = _Course(spec, engine)
+    history = [replace(_evaluate(network, *validation, spec.active_threshold), l1=course.l1)]
+    best, best_weights = history[0], _copy(engine.weights())
     for epoch in range(1, spec.epochs + 1):
-        order = torch.randperm(len(labels), generator=generator).to(where)
-
-        def report(part: float, done: int = epoch - 1, latest: Epoch = history[-1]) -> None:
-            words = f"epoch {done + 1}/{spec.epochs}, error {100 * latest.validation_error:.1f} %"
-            progress((done + part) / spec.epochs, words)
-
+        order = torch.randperm(len(splits.train), generator=generator).to(where)
+        words = f"epoch {epoch}/{spec.epochs}, error {100 * history[-1].validation_error:.1f} %"
         clock = time.perf_counter()
-        train_loss = _run_epoch(network, images[order], labels[order], spec, epoch, report)
-        samples_per_s = len(labels) / (time.perf_counter() - clock)
+        train_loss = _run_epoch(course, network, images, order, epoch, partial(_say, progress, words))
+        samples_per_s = len(order) / (time.perf_counter() - clock)
+        network.load_state_dict(course.weights())
         state = _evaluate(network, *validation, spec.active_threshold)
         if not math.isfinite(state.validation_loss):
             raise _diverged(network, validation[0], spec, f"after epoch {epoch}")
-        state = replace(state, epoch=epoch, train_loss=train_loss, samples_per_s=samples_per_s)
+        state = replace(state, epoch=epoch, train_loss=train_loss, samples_per_s=samples_per_s, l1=course.l1)
         history.append(state)
-        if (state.validation_error, state.validation_loss) < (best.validation_error, best.validation_loss):
-            best, best_weights = state, _copy_of_weights(network)
+        if spec.targets or _rank(state) < _rank(best):
+            best, best_weights = state, _copy(network.state_dict())
     network.load_state_dict(best_weights)
     test_error = error(network, splits.test) if test else None
     progress(1.0, f"{spec.epochs} epochs, error {100 * best.validation_error:.1f} %")
+    seconds = time.perf_counter() - started
     return TrainResult(
-        network.cpu(), spec, tuple(history), best.epoch, test_error, str(where), time.perf_counter() - started
+        *(network.cpu(), spec, tuple(history), best.epoch, test_error, str(where), seconds),
+        *(engine.name, note),
     )
+
+
+def train_many(
+    specs: Sequence[TrainSpec],
+    splits: Splits | None = None,
+    *,
+    threads: int | None = None,
+    test: bool = True,
+    progress: Progress = quiet,
+) -> list[TrainResult]:
+    """Train several networks on the CPU, as many at once as there are threads; each as `train` would alone.
+
+    The sparse engine leaves Python's lock alone while it works, so two networks on two cores take about the time of one.
+
+    Parameters
+    ----------
+    specs
+        One for each network.
+    splits
+        The images of all of them; by default each has the set that its spec names.
+    threads
+        Networks at once; by default the number of cores.
+
+    Returns
+    -------
+    list
+        The results, in the order of the specs.
+
+    Raises
+    ------
+    DivergenceError, ValueError
+        As `train`, for the first network in order that cannot be trained; those not yet begun are not.
+    """
+    if not specs:
+        raise ValueError("specs is empty: nothing to train")
+    threads = min(len(specs), checks.whole("threads", threads or os.cpu_count() or 1))
+    sets = {name: splits or data.load(name) for name in {spec.data for spec in specs}}
+    shares, lock = [0.0] * len(specs), threading.Lock()
+
+    def one(k: int) -> TrainResult:
+        def part(done: float, text: str) -> None:
+            with lock:
+                shares[k] = done
+                progress(sum(shares) / len(specs), f"{k + 1}/{len(specs)}: {text}"[:40])
+
+        return train(specs[k], sets[specs[k].data], device="cpu", test=test, progress=part)
+
+    with ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(one, k) for k in range(len(specs))]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def check_fit(spec: TrainSpec, splits: Splits) -> None:
@@ -176,25 +257,84 @@ def error(network: RectifierNetwork, images: ImageSet) -> float:
 # ---- An epoch -------------------------------------------------------------------------------------------------------
 
 
+def _say(progress: Progress, words: str, done: float) -> None:
+    progress(done, words)
+
+
+def _engine(spec: TrainSpec, network: RectifierNetwork, images: Tensor, labels: Tensor) -> tuple[Engine, str]:
+    """The engine that the spec asks for, and why the sparse one was not taken where any would have done."""
+    if spec.engine != "torch":
+        from neurosparse.rectifier.sparse_training import SparseEngine, why_not
+
+        reason = why_not(network, batch_size=spec.batch_size, device=images.device)
+        if reason is None:
+            return SparseEngine(network, images, labels, spec.batch_size), ""
+        if spec.engine == "sparse":
+            raise ValueError(f"engine = 'sparse' cannot train this network: {reason}; use engine = 'auto' or 'torch'")
+        return TorchEngine(network, images, labels, spec.batch_size), reason
+    return TorchEngine(network, images, labels, spec.batch_size), ""
+
+
+class _Course:
+    """A training under way: the engine, the penalties of the layers, the mean of the weights so far."""
+
+    def __init__(self, spec: TrainSpec, engine: Engine) -> None:
+        self.spec, self.engine = spec, engine
+        self.l1 = controller.first_l1(spec)
+        self.mean: dict[str, Tensor] = {}
+        self.n_averaged = 0
+
+    def descend(self, rows: Tensor, before: float, after: float) -> Descent:
+        """Train on the images of `rows`, which bring the training from the share `before` to `after`."""
+        spec = self.spec
+        found = self.engine.descend(rows, learning_rate=controller.learning_rate_at(spec, before), l1=self.l1)
+        if spec.targets and found.broken_step is None:
+            widths = spec.network.sizes[1:-1]
+            active = [n / (len(rows) * width) for n, width in zip(found.n_active, widths, strict=True)]
+            self.l1 = controller.adjusted(self.l1, active, controller.targets_at(spec, after), len(rows))
+        if after > 1 - spec.average_last:
+            self._average()
+        return found
+
+    def weights(self) -> dict[str, Tensor]:
+        """The mean of the weights where there is one yet, and else the weights as they stand."""
+        return self.mean or self.engine.weights()
+
+    def _average(self) -> None:
+        self.n_averaged += 1
+        weights = self.engine.weights()
+        if not self.mean:
+            self.mean = _copy(weights)
+        for name, mean in self.mean.items():
+            mean.lerp_(weights[name], 1 / self.n_averaged)
+
+
 def _run_epoch(
+    course: _Course,
     network: RectifierNetwork,
     images: Tensor,
-    labels: Tensor,
-    spec: TrainSpec,
+    order: Tensor,
     epoch: int,
     report: Callable[[float], None],
 ) -> float:
-    """One pass over the images in their order; the mean loss of an image, each in its own step."""
+    """One pass over the images in their order; the mean loss of an image, each in its own step.
+
+    `network` takes the weights of a step that broke, to find the layer.
+    """
+    spec, n = course.spec, len(order)
+    every = controller.images_between_looks(spec.batch_size)
     total = 0.0
-    batches = zip(images.split(spec.batch_size), labels.split(spec.batch_size), strict=True)
-    for step, (x, y) in enumerate(batches, start=1):
-        loss = float(sgd_step(network, x, y, learning_rate=spec.learning_rate, l1=spec.l1))
-        if not math.isfinite(loss):
-            raise _diverged(network, x, spec, f"in epoch {epoch}, step {step}")
-        total += loss * len(y)
-        if step % REPORT_EVERY_STEPS == 0:
-            report(step * spec.batch_size / len(labels))
-    return total / len(labels)
+    for first, stop in pairwise([*range(0, n, every), n]):
+        before, after = ((epoch - 1 + part / n) / spec.epochs for part in (first, stop))
+        found = course.descend(order[first:stop], before, after)
+        if (step := found.broken_step) is not None:
+            start = first + step * spec.batch_size
+            network.load_state_dict(course.engine.weights())
+            batch = images[order[start : start + spec.batch_size]]
+            raise _diverged(network, batch, spec, f"in epoch {epoch}, step {start // spec.batch_size + 1}")
+        total += found.loss
+        report(after)
+    return total / n
 
 
 def _diverged(network: RectifierNetwork, images: Tensor, spec: TrainSpec, when: str) -> DivergenceError:
@@ -214,12 +354,15 @@ def _diverged(network: RectifierNetwork, images: Tensor, spec: TrainSpec, when: 
 def _evaluate(network: RectifierNetwork, images: Tensor, labels: Tensor, threshold: float) -> Epoch:
     """The state of a network on images; counts as `probe.record` does, without the sorting that an epoch can do without."""
     n, layers = len(labels), network.layers
-    loss, n_wrong = 0.0, 0
+    loss, n_wrong, macs = 0.0, 0, 0
+    fan_out = network.spec.sizes[1:]
+    dense_macs = sum(n_in * n_out for n_in, n_out in pairwise(network.spec.sizes))
     n_active, total = dict.fromkeys(layers, 0), dict.fromkeys(layers, 0.0)
     alive = {name: torch.zeros(1, dtype=torch.bool, device=images.device) for name in layers}
     for x, y in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
         values = network.activations(x)
         scores = values.pop("output")
+        macs += sum(int(h.count_nonzero()) * m for h, m in zip((x, *values.values()), fan_out, strict=True))
         loss += float(functional.cross_entropy(scores, y, reduction="sum"))
         n_wrong += int((scores.argmax(dim=1) != y).sum())
         for name, value in values.items():
@@ -231,12 +374,16 @@ def _evaluate(network: RectifierNetwork, images: Tensor, labels: Tensor, thresho
         name: LayerActivity(n_active[name] / (n * width), int(alive[name].sum()), width, total[name] / (n * width))
         for name, width in zip(layers, network.spec.sizes[1:-1], strict=True)
     }
-    return Epoch(0, None, loss / n, n_wrong / n, activity, None)
+    return Epoch(0, None, loss / n, n_wrong / n, activity, None, macs / n, dense_macs, ())
 
 
 def _tensors(images: ImageSet, where: torch.device) -> tuple[Tensor, Tensor]:
     return torch.tensor(images.images, device=where), torch.tensor(images.labels, device=where)
 
 
-def _copy_of_weights(network: RectifierNetwork) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in weights.items()}
+
+
+def _rank(state: Epoch) -> tuple[float, float]:
+    return state.validation_error, state.validation_loss

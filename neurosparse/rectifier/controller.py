@@ -1,0 +1,75 @@
+"""The sparsity controller: so many per cent active, reached by steering the L1 penalty of each layer while the network learns.
+
+After every `INTERVAL` images the weight of each layer's penalty is multiplied by exp(GAIN * clip(e, -1, 1)), with e the relative
+difference between the active share of its units in those images and what it is to be by then. A penalty that is there from the
+start in full kills units, so the wanted share falls geometrically from `target_start`. Pure functions: numbers in, numbers out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from neurosparse.rectifier.specs import TrainSpec
+
+INTERVAL = 1000  # images between two looks
+GAIN = 0.2
+FIRST_L1 = 1e-4
+LEAST_L1, MOST_L1 = 1e-8, 1.0  # a target out of reach must not send the penalty where it does not come back from
+
+
+def images_between_looks(batch_size: int) -> int:
+    """About `INTERVAL` images, in whole minibatches."""
+    return max(1, round(INTERVAL / batch_size)) * batch_size
+
+
+def first_l1(spec: TrainSpec) -> tuple[float, ...]:
+    """The weight of the penalty of each hidden layer at the start."""
+    l1 = spec.l1 if not spec.targets else (spec.l1 or FIRST_L1)
+    return (l1,) * len(spec.network.layers)
+
+
+def targets_at(spec: TrainSpec, done: float) -> tuple[float, ...]:
+    """What share of each hidden layer is to be active when the share `done` of the training, in [0, 1], is over.
+
+    Examples
+    --------
+    >>> targets_at(TrainSpec(target_active=(0.1, 0.04, 0.01), target_start=0.4, target_reached=0.5), 0.25)
+    (0.2, 0.126..., 0.063...)
+    """
+    way = min(done / spec.target_reached, 1.0)
+    return tuple(spec.target_start ** (1 - way) * target**way for target in spec.targets)
+
+
+def adjusted(
+    l1: Sequence[float], active: Sequence[float], targets: Sequence[float], images: int = INTERVAL
+) -> tuple[float, ...]:
+    """The penalty of each layer after a look.
+
+    Parameters
+    ----------
+    l1
+        The weights of the penalty that held for the last `images` images.
+    active, targets
+        The share of units of each layer that was active in these images, and what it was to be.
+    images
+        What the gain is in proportion to: a rest of an epoch says less than a whole interval.
+
+    Examples
+    --------
+    >>> adjusted([0.001, 0.001], active=[0.3, 0.1], targets=[0.1, 0.1])
+    (0.00122..., 0.001)
+    """
+    gain = GAIN * images / INTERVAL
+    return tuple(
+        min(max(weight * math.exp(gain * min(max((share - target) / target, -1.0), 1.0)), LEAST_L1), MOST_L1)
+        for weight, share, target in zip(l1, active, targets, strict=True)
+    )
+
+
+def learning_rate_at(spec: TrainSpec, done: float) -> float:
+    """The learning rate when the share `done` of the training is over: constant for half of it, then linear to its end."""
+    if spec.learning_rate_end is None:
+        return spec.learning_rate
+    way = max(0.0, 2 * done - 1)
+    return spec.learning_rate + way * (spec.learning_rate_end - spec.learning_rate)

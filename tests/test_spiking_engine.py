@@ -137,6 +137,20 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_killed_processes_left_is_removed_and_what_others_need_is_not(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    done = subprocess.Popen(["true"])
+    done.wait()
+    left, in_use, foreign = (
+        tmp_path / f"neurosparse-{name}" for name in (f"run-{done.pid}-a", f"run-{os.getpid()}-b", "other")
+    )
+    for folder in (left, in_use, foreign):
+        folder.mkdir()
+        (folder / "file").write_text("x")
+    run(model(), duration_ms=10.0, seed=1)
+    assert sorted(tmp_path.iterdir()) == sorted([in_use, foreign])
+
+
 def test_progress_rises_to_one():
     seen = []
     run(model(), duration_ms=100.0, seed=1, progress=lambda done, text: seen.append((done, text)))

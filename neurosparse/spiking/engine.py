@@ -19,6 +19,8 @@ What expressions refer to belongs into a group's `namespace`. Without a compiler
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -255,8 +257,7 @@ def _run_cpp(
 ) -> dict[str, dict[str, NDArray[Any]]]:
     progress(0.0, "writing C++")
     # static arrays come from, and results go to, this folder: the executable runs in it, wherever the executable itself lies
-    with tempfile.TemporaryDirectory(prefix="neurosparse-", ignore_cleanup_errors=True) as folder:
-        project = Path(folder)
+    with _scratch_folder() as project:
         recorded = _generate(model, dt_ms, project)
         executable = builds.executable(project, version=f"brian2 {brian2().__version__}", progress=progress)
         progress(0.0, "simulating")
@@ -266,6 +267,28 @@ def _run_cpp(
             values = np.fromfile(project / "results" / file, dtype=dtype)
             monitors.setdefault(monitor, {})[variable] = values.reshape(-1, columns) if columns else values
         return monitors
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """A temporary folder, removed at the end; those that killed processes left behind go as well."""
+    prefix = "neurosparse-run-"
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*-*"):
+        owner = left.name.removeprefix(prefix).split("-")[0]
+        if os.name == "posix" and owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)  # another user's cannot be removed, and stays
+    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str, str, Any, int]]:
@@ -296,6 +319,9 @@ def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str,
         _fix_order(device.main_queue)
         device.insert_code("before_end", "return 0;")  # before Brian2 writes every array there is, synapses and all
         device.build(directory=str(project), compile=False, run=False)
+    (
+        project / "make.deps"
+    ).touch()  # what depends on what matters to later changes, and takes a pass of its own to find
     return results
 
 

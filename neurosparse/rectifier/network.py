@@ -4,20 +4,58 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
+from neurosparse import checks
 from neurosparse.rectifier.specs import NetworkSpec
 
-_MODULES: dict[str, type[nn.Module]] = {
-    "rectifier": nn.ReLU,
-    "softplus": nn.Softplus,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
+
+class _Mirrored(nn.Module):
+    """Mixed into an activation: the second half of its units put out minus their activation."""
+
+    sign: Tensor
+
+    def __init__(self, n_units: int, **options: float) -> None:
+        super().__init__(**options)
+        self.register_buffer("sign", mirror(n_units), persistent=False)  # known from the spec: not among the weights
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The activation of `inputs`, shape (n, units), times 1 or -1."""
+        return super().forward(inputs) * self.sign
+
+
+class MirroredReLU(_Mirrored, nn.ReLU):
+    """A rectifier, mirrored; a class of its own, so that nobody takes it for a plain one."""
+
+
+class MirroredSoftplus(_Mirrored, nn.Softplus):
+    """A softplus, mirrored."""
+
+
+class MirroredTanh(_Mirrored, nn.Tanh):
+    """A tanh, mirrored."""
+
+
+class MirroredSigmoid(_Mirrored, nn.Sigmoid):
+    """A sigmoid, mirrored."""
+
+
+_MODULES: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
+    "rectifier": (nn.ReLU, MirroredReLU),
+    "softplus": (nn.Softplus, MirroredSoftplus),
+    "tanh": (nn.Tanh, MirroredTanh),
+    "sigmoid": (nn.Sigmoid, MirroredSigmoid),
 }
+
+
+def mirror(n_units: int) -> Tensor:
+    """1 for the first half of the units of a mirrored layer (of an odd number, the larger half), -1 for the others."""
+    return torch.where(torch.arange(n_units) < (n_units + 1) // 2, 1.0, -1.0)
 
 
 class RectifierNetwork(nn.Sequential):
@@ -45,7 +83,7 @@ class RectifierNetwork(nn.Sequential):
         modules: OrderedDict[str, nn.Module] = OrderedDict()
         for k, (fan_in, fan_out) in enumerate(zip(spec.sizes[:-2], spec.sizes[1:-1], strict=True), start=1):
             modules[f"linear{k}"] = _linear(spec, fan_in, fan_out, generator)
-            modules[f"hidden{k}"] = _MODULES[spec.activation]()
+            modules[f"hidden{k}"] = _hidden(spec, fan_out)
         modules["output"] = _linear(spec, spec.sizes[-2], spec.sizes[-1], generator)
         super().__init__(modules)
         self.spec = spec
@@ -75,6 +113,85 @@ class RectifierNetwork(nn.Sequential):
         return found
 
 
+def folded(network: RectifierNetwork) -> RectifierNetwork:
+    """The same function without mirrored units: the signs go into the outgoing weights, exactly.
+
+    Parameters
+    ----------
+    network
+        With `spec.mirrored`; it is left as it is.
+
+    Returns
+    -------
+    RectifierNetwork
+        Whose hidden units put out the magnitudes; for a tanh, the values of before their sign was turned.
+
+    Raises
+    ------
+    ValueError
+        For a network that is not mirrored.
+
+    Examples
+    --------
+    >>> network = RectifierNetwork(NetworkSpec(sizes=(4, 8, 2), mirrored=True))
+    >>> x = torch.rand(3, 4, generator=torch.Generator().manual_seed(0))
+    >>> torch.equal(folded(network)(x), network(x))
+    True
+    """
+    if not network.spec.mirrored:
+        raise ValueError("the network is not mirrored: there is nothing to fold")
+    plain = _like(network, network.spec.model_copy(update={"mirrored": False}))
+    with torch.no_grad():
+        for linear in plain.linears()[1:]:
+            linear.weight.mul_(mirror(linear.in_features).to(linear.weight))
+    return plain
+
+
+def rescaled(network: RectifierNetwork, factors: Sequence[float]) -> RectifierNetwork:
+    """A rectifier network with its layers' scales exchanged (Glorot, Bordes & Bengio 2011, section 3.2, property of the rectifier).
+
+    The weights of linear map i are divided by a_i, its biases by a_1 a_2 ... a_i. The output is that of the network divided by the
+    product of all factors: where that is 1, the function is the same. Zeros stay zeros; the L1 norm of the activations changes.
+
+    Parameters
+    ----------
+    network
+        Of rectifiers, mirrored or not; it is left as it is.
+    factors
+        a_i > 0, one for each linear map from the input to the output.
+
+    Raises
+    ------
+    ValueError
+        For another activation, and for factors that are not positive or of another number.
+    """
+    linears = network.linears()
+    if network.spec.activation != "rectifier":
+        raise ValueError(f"only rectifiers can be rescaled, max(0, a z) = a max(0, z), got {network.spec.activation!r}")
+    if len(factors) != len(linears):
+        raise ValueError(f"factors must be one for each of {len(linears)} linear maps, got {len(factors)}")
+    other, product = _like(network, network.spec), 1.0
+    with torch.no_grad():
+        for k, (linear, factor) in enumerate(zip(other.linears(), factors, strict=True)):
+            product *= checks.positive(f"factors[{k}]", factor)
+            linear.weight.div_(factor)
+            linear.bias.div_(product)
+    return other
+
+
+def _like(network: RectifierNetwork, spec: NetworkSpec) -> RectifierNetwork:
+    """A network of `spec` with the weights, the kind of number and the device of `network`."""
+    other = RectifierNetwork(spec).to(next(network.parameters()))
+    other.load_state_dict(network.state_dict())
+    return other.train(network.training)
+
+
+def _hidden(spec: NetworkSpec, n_units: int) -> nn.Module:
+    plain, mirrored = _MODULES[spec.activation]
+    options = {"beta": spec.sharpness} if spec.activation == "softplus" else {}
+    return mirrored(n_units, **options) if spec.mirrored else plain(**options)
+
+
 def _linear(spec: NetworkSpec, fan_in: int, fan_out: int, generator: torch.Generator) -> nn.Linear:
     """A linear map whose initial weights come from `generator` alone; nn.Linear would draw from torch's global one."""
     linear = skip_init(nn.Linear, fan_in, fan_out)
@@ -88,5 +205,7 @@ def _linear(spec: NetworkSpec, fan_in: int, fan_out: int, generator: torch.Gener
 def _bound(spec: NetworkSpec, fan_in: int, fan_out: int) -> float:
     if spec.initialisation == "he2015":
         return math.sqrt(6 / fan_in)
+    if spec.initialisation == "lecun1998":
+        return math.sqrt(3 / fan_in)
     gain = 4.0 if spec.activation == "sigmoid" else 1.0
     return gain * math.sqrt(6 / (fan_in + fan_out))

@@ -20,16 +20,31 @@ class NetworkSpec(Spec):
     sizes
         Inputs, the width of each hidden layer, classes. The default is the MNIST network of Glorot, Bordes & Bengio 2011.
     activation
-        The non-linearity of every hidden layer: max(0, z), ln(1 + exp z), tanh z or 1 / (1 + exp -z).
+        The non-linearity of every hidden layer: max(0, z), ln(1 + exp(a z)) / a, tanh z or 1 / (1 + exp -z).
     initialisation
         "glorot2010": weights uniform in +-g sqrt(6 / (fan_in + fan_out)), with g = 4 for the sigmoid and 1 otherwise (Glorot
         & Bengio 2010, eq. 16; the factor 4 makes up for the sigmoid's slope of 1/4 at 0). "he2015": uniform in
-        +-sqrt(6 / fan_in) (He et al. 2015, eq. 10). Biases start at 0.
+        +-sqrt(6 / fan_in) (He et al. 2015, eq. 10). "lecun1998": uniform in +-sqrt(3 / fan_in), of variance 1 / fan_in (LeCun et
+        al. 1998, Efficient BackProp, eq. 16). Biases start at 0.
+    sharpness
+        The a of the softplus, which tends to the rectifier as a grows (Glorot, Bordes & Bengio 2011, table 1, NORB: 1, 3 and 6).
+    mirrored
+        Whether the second half of the units of every hidden layer put out minus their activation, as in the paper's networks, so
+        that the next layer's inputs are not all positive. The same function as that of a network with the weights of those units
+        turned round (`rectifier.network.folded`).
     """
 
     sizes: Annotated[tuple[Width, ...], Field(min_length=3)] = (784, 1000, 1000, 1000, 10)
     activation: Literal["rectifier", "softplus", "tanh", "sigmoid"] = "rectifier"
-    initialisation: Literal["glorot2010", "he2015"] = "glorot2010"
+    initialisation: Literal["glorot2010", "he2015", "lecun1998"] = "glorot2010"
+    sharpness: Annotated[float, Field(gt=0)] = 1.0
+    mirrored: bool = False
+
+    @model_validator(mode="after")
+    def _only_softplus_is_sharp(self) -> Self:
+        if self.sharpness != 1 and self.activation != "softplus":
+            raise ValueError(f"sharpness is of the softplus alone, got {self.sharpness:g} for {self.activation!r}")
+        return self
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from neurosparse.rectifier.network import RectifierNetwork
+from neurosparse.rectifier.network import RectifierNetwork, mirror
+from neurosparse.rectifier.specs import NetworkSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +82,21 @@ class TorchEngine:
         return self._network.state_dict()
 
 
-# The slope of each activation, from its value h
-_SLOPES: dict[str, Callable[[Tensor], Tensor]] = {
-    "rectifier": lambda h: h > 0,
-    "softplus": lambda h: -torch.expm1(-h),
-    "tanh": lambda h: 1 - h * h,
-    "sigmoid": lambda h: h * (1 - h),
+# The slope of each activation, from its value h; a is the sharpness of the softplus
+_SLOPES: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "rectifier": lambda h, a: h > 0,
+    "softplus": lambda h, a: -torch.expm1(-a * h),
+    "tanh": lambda h, a: 1 - h * h,
+    "sigmoid": lambda h, a: h * (1 - h),
 }
+
+
+def slope(spec: NetworkSpec, values: Tensor) -> Tensor:
+    """The slope of the hidden units where they put out `values`, shape (n, units); a mirrored unit's is turned round."""
+    if not spec.mirrored:
+        return _SLOPES[spec.activation](values, spec.sharpness)
+    sign = mirror(values.shape[1]).to(values)
+    return _SLOPES[spec.activation](values * sign, spec.sharpness) * sign
 
 
 @torch.no_grad()
@@ -120,7 +129,7 @@ def sgd_step(
         The mean negative log-likelihood before the step, without the penalty.
     """
     n = len(labels)
-    linears, slope = network.linears(), _SLOPES[network.spec.activation]
+    linears = network.linears()
     penalties = [l1] * (len(linears) - 1) if isinstance(l1, float | int) else l1
     values = [images, *network.activations(images).values()]  # values[k] goes into linears[k]; the scores last
     if n_active is not None:
@@ -135,5 +144,5 @@ def sgd_step(
         weight.addmm_(delta.t(), below, alpha=-learning_rate)
         bias.sub_(delta.sum(0), alpha=learning_rate)
         if delta_below is not None:
-            delta = delta_below.add_(below.sign(), alpha=penalties[k - 1] / n).mul_(slope(below))
+            delta = delta_below.add_(below.sign(), alpha=penalties[k - 1] / n).mul_(slope(network.spec, below))
     return functional.nll_loss(log_likelihood, labels)

@@ -14,6 +14,8 @@ import numpy as np
 
 from neurosparse import checks, siegert
 
+_BLOCK = 32768  # points of an array at a time: what stays in the cache
+
 
 @dataclass(frozen=True, slots=True)
 class LIF:
@@ -170,16 +172,27 @@ def siegert_rate(mean_mV: Any, sigma_mV: Any, lif: LIF) -> Any:
     if (sigma < 0).any():
         raise ValueError(f"sigma_mV must be >= 0, got {sigma.min():g}")
     mean, sigma = np.broadcast_arrays(mean, sigma)
-    # so far from the threshold noise does not matter, and the limits of the integral would be infinite
-    certain = sigma <= 1e-6 * np.abs(lif.v_threshold_mV - mean)
-    with_noise = 1 / np.where(certain, np.inf, np.where(sigma == 0, 1e-300, sigma))
-    below, above = (lif.v_reset_mV - mean) * with_noise, (lif.v_threshold_mV - mean) * with_noise
-    interval_ms = lif.t_ref_ms + (lif.tau_m_ms * np.sqrt(np.pi)) * siegert.integral(below, above)
-    with np.errstate(divide="ignore"):
-        result = 1e3 / interval_ms
-    if certain.any():
-        result = np.where(certain, rate((mean - lif.e_leak_mV) / lif.resistance_MOhm, lif), result)
+    result = np.empty(mean.shape)
+    flat, mean, sigma = result.reshape(-1), mean.reshape(-1), sigma.reshape(-1)
+    for start in range(0, flat.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        flat[block] = _siegert(mean[block], sigma[block], lif)
     return result[()]
+
+
+def _siegert(mean: Any, sigma: Any, lif: LIF) -> Any:
+    distance = lif.v_threshold_mV - mean
+    # so far from the threshold noise does not matter, and the limits of the integral would be infinite
+    certain = sigma <= np.maximum(1e-6 * np.abs(distance), 1e-300)
+    inverse = 1 / np.where(certain, np.inf, sigma) if certain.any() else 1 / sigma
+    interval = siegert.integral((lif.v_reset_mV - mean) * inverse, distance * inverse)
+    interval *= np.sqrt(np.pi)
+    interval += lif.t_ref_ms / lif.tau_m_ms
+    with np.errstate(divide="ignore"):  # no interval where the noise is none: replaced below
+        result = 1e3 / lif.tau_m_ms / interval
+    if certain.any():
+        result[certain] = rate((mean[certain] - lif.e_leak_mV) / lif.resistance_MOhm, lif)
+    return result
 
 
 def _siegert_of_tensors(mean_mV: Any, sigma_mV: Any, lif: LIF) -> Any:

@@ -25,7 +25,7 @@ lint: $(VENV)/.installed-test  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: $(VENV)/.installed $(PEERS)/.installed  ## every benchmark beside its peers, into results/bench/ and benchmarks/README.md
+bench: $(VENV)/.installed $(PEERS)/.installed  ## every benchmark beside its peers
 	NEUROSPARSE_PEERS_PYTHON=$(CURDIR)/$(PEERS)/bin/python $(BIN)/python benchmarks/run.py
 
 clean:  ## remove the environment, results and caches

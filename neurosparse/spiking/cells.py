@@ -128,9 +128,9 @@ def fi_curve(
     return FICurve(currents, rates, theory, spikes)
 
 
-# A step in the membrane's own terms: it relaxes only while the cell is awake, that is after t_free. Where it ends a step above
-# the threshold, it crossed it tau ln((v_inf - v_th) / (v_inf - v)) earlier; what is left of the step after the refractory period
-# is spent relaxing from the reset. All exact, for any step that is shorter than the interval between spikes.
+# Where a step ends above the threshold, the membrane crossed it tau ln((v_inf - v_th) / (v_inf - v)) earlier. It is then put where the
+# relaxation that begins at the reset, once the refractory period is over, comes from: the further below, the longer it has still to
+# wait. So a held cell needs no case of its own and a step is one product; all exact, for any step shorter than the interval.
 _EQUATIONS = """
 v : volt
 v_inf : volt (constant)
@@ -138,14 +138,13 @@ v_th : volt (constant)
 v_reset : volt (constant)
 tau : second (constant)
 t_ref : second (constant)
-t_free : second
+decay : 1 (constant)
 t_spike : second
 """
-_RELAX = "v = v_inf + (v - v_inf) * exp(-clip(t + dt - t_free, 0*second, dt) / tau)"
+_RELAX = "v = v_inf + (v - v_inf) * decay"
 _SPIKE = """
 t_spike = t + dt - tau * log((v_inf - v_th) / (v_inf - v))
-t_free = t_spike + t_ref
-v = v_inf + (v_reset - v_inf) * exp(-clip(t + dt - t_free, 0*second, dt) / tau)
+v = v_inf + (v_reset - v_inf) * exp((t_spike + t_ref - t - dt) / tau)
 """
 
 
@@ -174,6 +173,7 @@ def exact_cells(
         group.v_inf = (value["e_leak_mV"] + drive_mV) * b2.mV
         group.v_th, group.v_reset = value["v_threshold_mV"] * b2.mV, value["v_reset_mV"] * b2.mV
         group.tau, group.t_ref = value["tau_m_ms"] * b2.ms, value["t_ref_ms"] * b2.ms
+        group.decay = np.exp(-dt_ms / value["tau_m_ms"])
         group.v = value["v_reset_mV"] * b2.mV
         return group, b2.SpikeMonitor(group, variables=["t_spike"], when="after_resets", name="spikes")
 

@@ -128,9 +128,9 @@ def fi_curve(
     return FICurve(currents, rates, theory, spikes)
 
 
-# Where a step ends above the threshold, the membrane crossed it tau ln((v_inf - v_th) / (v_inf - v)) earlier. It is then put where the
-# relaxation that begins at the reset, once the refractory period is over, comes from: the further below, the longer it has still to
-# wait. So a held cell needs no case of its own and a step is one product; all exact, for any step shorter than the interval.
+# Where a step ends above the threshold, the membrane crossed it tau ln((v_inf - v_th) / (v_inf - v)) earlier. It is then put where
+# the relaxation that begins at the reset, once the refractory period is over, comes from: the further below, the longer it still
+# has to wait. So a held cell needs no case of its own and a step is one product; exact for any step shorter than the interval.
 _EQUATIONS = """
 v : volt
 v_inf : volt (constant)

@@ -20,12 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse.kernels.layout import DENSE_TILE, Floats, Net, aligned_zeros, multiple, widest
+from neurosparse.kernels.sparse_forward import dense_sums, list_not_zero, list_positive, matrix, sparse_sums
 from neurosparse.kernels.sparse_rows import (
     add_1,
     add_2,
     add_4,
-    add_active_rows,
-    dot_2_by_5,
     dot_4,
     dot_and_add_1,
     dot_and_add_2,
@@ -33,8 +32,6 @@ from neurosparse.kernels.sparse_rows import (
     inner,
     jit,
 )
-
-TILE_UNITS, TILE_SAMPLES = DENSE_TILE
 
 
 class Work(NamedTuple):
@@ -55,7 +52,7 @@ class Work(NamedTuple):
 
 def work_for(net: Net, batch: int) -> Work:
     """Room for minibatches of up to `batch` samples of `net`."""
-    n, width, batch = len(net.rows), widest(net.sizes), multiple(batch, TILE_SAMPLES)
+    n, width, batch = len(net.rows), widest(net.sizes), multiple(batch, DENSE_TILE[1])
     return Work(
         np.zeros((n, batch, width), np.int32),
         aligned_zeros(n, batch, width),
@@ -127,19 +124,7 @@ def _take_images(net: Net, work: Work, images: Floats, rows: NDArray[np.int64], 
             for i in range(net.sizes[0]):
                 work.inputs[b, i] = images[row, i]
         else:
-            count = 0
-            for i in range(net.sizes[0]):
-                work.units[0, b, count] = i
-                work.values[0, b, count] = images[row, i]
-                count += images[row, i] != 0
-            work.n_listed[0, b] = count
-
-
-@inner
-def _matrix(net: Net, k: int) -> Floats:
-    """Matrix k with its padding, (rows, stride)."""
-    first, n_rows, stride = net.offsets[k], net.rows[k], net.strides[k]
-    return net.weights[first : first + n_rows * stride].reshape((n_rows, stride))
+            work.n_listed[0, b] = list_not_zero(images, row, net.sizes[0], work.units[0], work.values[0], b)
 
 
 @inner
@@ -147,60 +132,19 @@ def _forward(net: Net, work: Work, n: int, top_k: NDArray[np.int64], n_active: N
     """The active units of each hidden layer, and the scores in `work.z`."""
     z, n_layers = work.z, len(net.rows)
     for k in range(n_layers):
-        W, size = _matrix(net, k), net.sizes[k + 1]
+        W, size = matrix(net, k), net.sizes[k + 1]
         if k == 0 and net.dense_input:
-            _dense_sums(W, net.biases[0], work.inputs, z, net.columns[0], n)
+            dense_sums(W, net.biases[0], work.inputs, z, net.columns[0], n)
         else:
-            _sparse_sums(W, net.biases[k], work.units[k], work.values[k], work.n_listed[k], z, net.columns[k], n)
+            sparse_sums(W, net.biases[k], work.units[k], work.values[k], work.n_listed[k], z, net.columns[k], n)
         if k + 1 < n_layers:
             units, values = work.units[k + 1], work.values[k + 1]
             for b in range(n):
-                count = _rectify(z, b, size, units, values)
+                count = list_positive(z, b, size, units, values, b)
                 if 0 < top_k[k] < count:
                     count = _keep_largest(units, values, b, count, top_k[k], work.sorting)
                 work.n_listed[k + 1, b] = count
                 n_active[k] += count
-
-
-@inner
-def _sparse_sums(
-    W: Floats,
-    bias: Floats,
-    units: NDArray[np.int32],
-    values: Floats,
-    count: NDArray[np.int64],
-    z: Floats,
-    columns: int,
-    n: int,
-) -> None:
-    """z[b] = bias + values[b] W[units[b]] for each sample."""
-    for b in range(n):
-        for j in range(columns):
-            z[b, j] = bias[j]
-        add_active_rows(z, b, W, units, values, count[b], columns)
-
-
-@inner
-def _dense_sums(W: Floats, bias: Floats, inputs: Floats, z: Floats, columns: int, n: int) -> None:
-    """z[b, j] = bias[j] + W[j] . inputs[b]; samples past n, up to a whole tile, are computed and not used."""
-    for b in range(0, n, TILE_SAMPLES):
-        for s in range(TILE_SAMPLES):
-            for j in range(len(W)):
-                z[b + s, j] = bias[j]
-    for j in range(0, len(W), TILE_UNITS):
-        for b in range(0, n, TILE_SAMPLES):
-            dot_2_by_5(W, j, inputs, b, columns, z)
-
-
-@inner
-def _rectify(z: Floats, b: int, size: int, units: NDArray[np.int32], values: Floats) -> int:
-    """The entries of z[b, :size] above 0 as lists, without a branch; returns how many. NaN counts as active, to be seen."""
-    count = 0
-    for j in range(size):
-        units[b, count] = j
-        values[b, count] = z[b, j]
-        count += not z[b, j] <= 0
-    return count
 
 
 @inner
@@ -278,7 +222,7 @@ def _backward(net: Net, work: Work, n: int, learning_rate: float, l1: Floats) ->
     """Move every weight and bias, from the last layer to the first."""
     n_layers = len(net.rows)
     for k in range(n_layers - 1, -1, -1):
-        W, delta = _matrix(net, k), work.delta[k + 1]
+        W, delta = matrix(net, k), work.delta[k + 1]
         for b in range(n):
             for j in range(net.sizes[k + 1]):
                 net.biases[k, j] += delta[b, j]

@@ -9,6 +9,7 @@ from neurosparse import lazy
 
 if TYPE_CHECKING:
     from neurosparse.rectifier.devices import resolve
+    from neurosparse.rectifier.inference import SparseNetwork, infer
     from neurosparse.rectifier.network import RectifierNetwork
     from neurosparse.rectifier.probe import record, record_whole
     from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
@@ -21,8 +22,10 @@ _HOME = {
     "LayerActivity": "training",
     "NetworkSpec": "specs",
     "RectifierNetwork": "network",
+    "SparseNetwork": "inference",
     "TrainResult": "training",
     "TrainSpec": "specs",
+    "infer": "inference",
     "load": "weights",
     "record": "probe",
     "record_whole": "probe",
@@ -38,8 +41,10 @@ __all__ = [
     "LayerActivity",
     "NetworkSpec",
     "RectifierNetwork",
+    "SparseNetwork",
     "TrainResult",
     "TrainSpec",
+    "infer",
     "load",
     "record",
     "record_whole",

@@ -1,8 +1,9 @@
 """The sparsity controller: so many per cent active, reached by steering the L1 penalty of each layer while the network learns.
 
-After every `INTERVAL` images the weight of each layer's penalty is multiplied by exp(GAIN * clip(e, -1, 1)), with e the relative
-difference between the active share of its units in those images and what it is to be by then. A penalty that is there from the
-start in full kills units, so the wanted share falls geometrically from `target_start`. Pure functions: numbers in, numbers out.
+At every look, 1,000 images after the last or sooner in a short training, the weight of each layer's penalty is multiplied by
+exp(GAIN * clip(e, -1, 1)), with e the relative difference between the active share of its units in those images and what it is to
+be by then. A penalty that is there from the start in full kills units, so the wanted share falls geometrically from
+`target_start`. Pure functions: numbers in, numbers out.
 """
 
 from __future__ import annotations
@@ -12,15 +13,23 @@ from collections.abc import Sequence
 
 from neurosparse.rectifier.specs import TrainSpec
 
-INTERVAL = 1000  # images between two looks
+MOST_IMAGES = 1000  # between two looks
+LEAST_LOOKS = 350  # with fewer, the penalty overshoots and learning ends before the activity has come back
 GAIN = 0.2
 FIRST_L1 = 1e-4
 LEAST_L1, MOST_L1 = 1e-8, 1.0  # a target out of reach must not send the penalty where it does not come back from
 
 
-def images_between_looks(batch_size: int) -> int:
-    """About `INTERVAL` images, in whole minibatches."""
-    return max(1, round(INTERVAL / batch_size)) * batch_size
+def images_between_looks(spec: TrainSpec, n_images: int) -> int:
+    """How many of the `n_images` images of an epoch come between two looks, in whole minibatches.
+
+    Examples
+    --------
+    >>> images_between_looks(TrainSpec(epochs=20), 55_000), images_between_looks(TrainSpec(epochs=30), 3500)
+    (1000, 300)
+    """
+    images = min(MOST_IMAGES, n_images * spec.epochs / LEAST_LOOKS)
+    return max(1, round(images / spec.batch_size)) * spec.batch_size
 
 
 def first_l1(spec: TrainSpec) -> tuple[float, ...]:
@@ -42,25 +51,26 @@ def targets_at(spec: TrainSpec, done: float) -> tuple[float, ...]:
 
 
 def adjusted(
-    l1: Sequence[float], active: Sequence[float], targets: Sequence[float], images: int = INTERVAL
+    l1: Sequence[float], active: Sequence[float], targets: Sequence[float], part: float = 1.0
 ) -> tuple[float, ...]:
     """The penalty of each layer after a look.
 
     Parameters
     ----------
     l1
-        The weights of the penalty that held for the last `images` images.
+        The weights of the penalty that held since the last look.
     active, targets
-        The share of units of each layer that was active in these images, and what it was to be.
-    images
-        What the gain is in proportion to: a rest of an epoch says less than a whole interval.
+        The share of units of each layer that was active since then, and what it was to be.
+    part
+        The images since the last look as a part of those between two looks: the gain is in proportion, for the rest of an epoch
+        says less.
 
     Examples
     --------
     >>> adjusted([0.001, 0.001], active=[0.3, 0.1], targets=[0.1, 0.1])
     (0.00122..., 0.001)
     """
-    gain = GAIN * images / INTERVAL
+    gain = GAIN * part
     return tuple(
         min(max(weight * math.exp(gain * min(max((share - target) / target, -1.0), 1.0)), LEAST_L1), MOST_L1)
         for weight, share, target in zip(l1, active, targets, strict=True)

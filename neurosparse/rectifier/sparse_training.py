@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from neurosparse import checks
 from neurosparse.kernels import layout
-from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.steps import Descent
 
 MOST_IN_A_BATCH = 64  # beyond it a step is bound by arithmetic, not by the traffic of weights, and torch is as fast
@@ -25,21 +24,23 @@ def why_not(network: nn.Module, *, batch_size: int = 1, device: str | torch.devi
 
     Examples
     --------
-    >>> from neurosparse.rectifier import NetworkSpec
+    >>> from neurosparse.rectifier import NetworkSpec, RectifierNetwork
     >>> why_not(RectifierNetwork(NetworkSpec(activation="tanh")))
     'hidden1 is Tanh, not ReLU'
     """
     if torch.device(device).type != "cpu":
         return f"the device is {device}, not cpu"
     modules = list(network.named_children())
-    if type(network) is not RectifierNetwork or len(modules) % 2 == 0:
-        return f"the network is a {type(network).__name__}, not layers of ReLU"
+    if type(network).forward is not nn.Sequential.forward or len(modules) % 2 == 0:
+        return f"the {type(network).__name__} is not Linear, ReLU, ... Linear"
     for k, (name, module) in enumerate(modules):
         wanted = nn.ReLU if k % 2 else nn.Linear
         if type(module) is not wanted:
             return f"{name} is {type(module).__name__}, not {wanted.__name__}"
-    if any(parameter.dtype != torch.float32 for parameter in network.parameters()):
-        return "the weights are not float32"
+        if isinstance(module, nn.Linear) and module.bias is None:
+            return f"{name} has no biases"
+    if any(parameter.dtype != torch.float32 or parameter.device.type != "cpu" for parameter in network.parameters()):
+        return "the weights are not float32 on the CPU"
     if batch_size > MOST_IN_A_BATCH:
         return f"batch_size {batch_size} is above {MOST_IN_A_BATCH}"
     return None
@@ -51,7 +52,7 @@ class SparseEngine:
     Parameters
     ----------
     network
-        Where the weights start; it is left as it is.
+        Where the weights start; it is left as it is. A `RectifierNetwork`, or another `nn.Sequential` of Linear, ReLU, ... Linear.
     images : array or tensor of float32, shape (n, features)
         Kept, not copied, where it is contiguous and may be written to.
     labels : array or tensor of int, shape (n,)
@@ -71,7 +72,7 @@ class SparseEngine:
 
     Examples
     --------
-    >>> from neurosparse.rectifier import NetworkSpec
+    >>> from neurosparse.rectifier import NetworkSpec, RectifierNetwork
     >>> network = RectifierNetwork(NetworkSpec(sizes=(4, 8, 2)))
     >>> engine = SparseEngine(network, torch.ones(3, 4), torch.tensor([0, 1, 1]), batch_size=2)
     >>> round(engine.descend(torch.arange(3), learning_rate=0.1, l1=[0.0]).loss / 3, 1)
@@ -82,7 +83,7 @@ class SparseEngine:
 
     def __init__(
         self,
-        network: RectifierNetwork,
+        network: nn.Module,
         images: Any,
         labels: Any,
         batch_size: int,
@@ -98,15 +99,13 @@ class SparseEngine:
         self._names = [name for name, module in network.named_children() if isinstance(module, nn.Linear)]
         self._images = _contiguous("images", images, np.float32)
         self._labels = _contiguous("labels", labels, np.int64)
-        sizes = network.spec.sizes
-        self._check_images(sizes[0], sizes[-1])
-        self._top_k = _per_layer(
-            "top_k", top_k if top_k is not None else [0] * (len(sizes) - 2), len(sizes) - 2, np.int64
-        )
+        linears = [module for module in network.children() if isinstance(module, nn.Linear)]
+        self._check_images(linears[0].in_features, linears[-1].out_features)
+        depth = len(linears) - 1
+        self._top_k = _per_layer("top_k", [0] * depth if top_k is None else top_k, depth, np.int64)
         if dense_input is None:
             some = self._images[:LOOKED_AT]
             dense_input = bool(np.count_nonzero(some) > DENSE_FROM * some.size)
-        linears = network.linears()
         self._net = layout.net(
             [linear.weight.detach().numpy() for linear in linears],
             [linear.bias.detach().numpy() for linear in linears],

@@ -5,6 +5,7 @@ An engine does the steps (`steps.TorchEngine`, `sparse_training.SparseEngine`); 
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import os
@@ -15,6 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -27,6 +30,9 @@ from neurosparse.rectifier import controller, devices
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
 from neurosparse.rectifier.steps import Descent, Engine, TorchEngine
+
+if TYPE_CHECKING:
+    from neurosparse.rectifier.checkpoints import Checkpoint
 
 EVALUATION_BATCH = 1000
 
@@ -107,6 +113,8 @@ def train(
     *,
     device: str | torch.device = "auto",
     test: bool = True,
+    start: RectifierNetwork | None = None,
+    checkpoint: str | Path | None = None,
     progress: Progress = quiet,
 ) -> TrainResult:
     """Train the network of `spec` from its seed.
@@ -121,6 +129,11 @@ def train(
         Where: "auto", "cpu", "cuda" or "mps" (`rectifier.resolve`).
     test
         Whether to read the test error, once, at the end. False while choosing settings.
+    start
+        A network of `spec.network` to start from, such as a pre-trained one, in place of initial weights; it is left as it is.
+    checkpoint
+        A file that holds the training as it stands, written after every epoch. Where it exists, the training goes on from it: on
+        the CPU to the same numbers, bit for bit, as if it had never stopped (`rectifier.checkpoints`).
     progress
         Told how far it is.
 
@@ -134,7 +147,10 @@ def train(
     DivergenceError
         A ValueError with the epoch, step and layer at which the loss stopped being finite, and the remedy.
     ValueError
-        Where images and network do not fit together, or there is no such device or image set.
+        Where images and network do not fit together, there is no such device or image set, or the checkpoint is that of another
+        training.
+    OSError
+        Where the checkpoint cannot be written.
 
     Examples
     --------
@@ -148,7 +164,11 @@ def train(
     splits = data.load(spec.data) if splits is None else splits
     check_fit(spec, splits)
     generator = torch.Generator().manual_seed(spec.seed)
-    network = RectifierNetwork(spec.network, seed=generator).to(where).eval()
+    network = _first_network(spec, start, generator).to(where).eval()
+    kept, keep = _checkpoints(checkpoint, spec, splits, start)
+    if kept is not None:
+        network.load_state_dict(kept.weights)
+        generator.set_state(kept.generator)
     images, labels = _tensors(splits.train, where)
     engine, note = _engine(spec, network, images, labels)
     if note:
@@ -157,10 +177,16 @@ def train(
     validation = _tensors(splits.validation, where)
 
     started = time.perf_counter()
-    course = _Course(spec, engine)
-    history = [replace(_evaluate(network, *validation, spec.active_threshold), l1=course.l1)]
-    best, best_weights = history[0], _copy(engine.weights())
-    for epoch in range(1, spec.epochs + 1):
+    course = _Course(spec, engine, len(labels))
+    if kept is None:
+        history = [replace(_evaluate(network, *validation, spec.active_threshold), l1=course.l1)]
+        best, best_weights = history[0], _copy(engine.weights())
+    else:
+        course.l1, course.n_averaged = kept.l1, kept.n_averaged
+        course.mean = {name: value.to(where) for name, value in kept.mean.items()}
+        history, best, best_weights = list(kept.history), kept.history[kept.best_epoch], dict(kept.best)
+        started -= kept.seconds
+    for epoch in range(len(history), spec.epochs + 1):
         order = torch.randperm(len(splits.train), generator=generator).to(where)
         words = f"epoch {epoch}/{spec.epochs}, error {100 * history[-1].validation_error:.1f} %"
         clock = time.perf_counter()
@@ -174,6 +200,11 @@ def train(
         history.append(state)
         if spec.targets or _rank(state) < _rank(best):
             best, best_weights = state, _copy(network.state_dict())
+        keep(
+            history=tuple(history), best_epoch=best.epoch, best=best_weights, generator=generator.get_state(),
+            seconds=time.perf_counter() - started, l1=course.l1, n_averaged=course.n_averaged, mean=course.mean,
+            weights=engine.weights(),
+        )  # fmt: skip
     network.load_state_dict(best_weights)
     test_error = error(network, splits.test) if test else None
     progress(1.0, f"{spec.epochs} epochs, error {100 * best.validation_error:.1f} %")
@@ -254,6 +285,33 @@ def error(network: RectifierNetwork, images: ImageSet) -> float:
     return _evaluate(network, *_tensors(images, where), 0.0).validation_error
 
 
+# ---- Where it starts, and where it goes on --------------------------------------------------------------------------
+
+
+def _first_network(spec: TrainSpec, start: RectifierNetwork | None, generator: torch.Generator) -> RectifierNetwork:
+    if start is None:
+        return RectifierNetwork(spec.network, seed=generator)
+    if start.spec != spec.network:
+        raise ValueError(f"start must be a network of spec.network, {spec.network!r}, got {start.spec!r}")
+    return copy.deepcopy(start)
+
+
+def _checkpoints(
+    path: str | Path | None, spec: TrainSpec, splits: Splits, start: RectifierNetwork | None
+) -> tuple[Checkpoint | None, Callable[..., None]]:
+    """The checkpoint to go on from, if there is one, and what writes the next."""
+    if path is None:
+        return None, lambda **state: None
+    from neurosparse.rectifier import checkpoints
+
+    inputs = checkpoints.fingerprint(splits, start)
+
+    def keep(**state: Any) -> None:
+        checkpoints.save_checkpoint(checkpoints.Checkpoint(spec=spec, inputs=inputs, **state), path)
+
+    return checkpoints.load_for(path, spec, inputs), keep
+
+
 # ---- An epoch -------------------------------------------------------------------------------------------------------
 
 
@@ -278,8 +336,9 @@ def _engine(spec: TrainSpec, network: RectifierNetwork, images: Tensor, labels: 
 class _Course:
     """A training under way: the engine, the penalties of the layers, the mean of the weights so far."""
 
-    def __init__(self, spec: TrainSpec, engine: Engine) -> None:
+    def __init__(self, spec: TrainSpec, engine: Engine, n_images: int) -> None:
         self.spec, self.engine = spec, engine
+        self.every = controller.images_between_looks(spec, n_images)
         self.l1 = controller.first_l1(spec)
         self.mean: dict[str, Tensor] = {}
         self.n_averaged = 0
@@ -291,7 +350,7 @@ class _Course:
         if spec.targets and found.broken_step is None:
             widths = spec.network.sizes[1:-1]
             active = [n / (len(rows) * width) for n, width in zip(found.n_active, widths, strict=True)]
-            self.l1 = controller.adjusted(self.l1, active, controller.targets_at(spec, after), len(rows))
+            self.l1 = controller.adjusted(self.l1, active, controller.targets_at(spec, after), len(rows) / self.every)
         if after > 1 - spec.average_last:
             self._average()
         return found
@@ -322,9 +381,8 @@ def _run_epoch(
     `network` takes the weights of a step that broke, to find the layer.
     """
     spec, n = course.spec, len(order)
-    every = controller.images_between_looks(spec.batch_size)
     total = 0.0
-    for first, stop in pairwise([*range(0, n, every), n]):
+    for first, stop in pairwise([*range(0, n, course.every), n]):
         before, after = ((epoch - 1 + part / n) / spec.epochs for part in (first, stop))
         found = course.descend(order[first:stop], before, after)
         if (step := found.broken_step) is not None:

@@ -126,8 +126,7 @@ def test_equals_a_plain_simulation_with_the_same_external_spikes(model: str) -> 
     drive = {"rate_hz": 800.0, "in_degree": 10} | ({"weight_mV": 0.25} if model == "delta" else {"weight_pA": 30.0})
     circuit = small_net(model, E={"drive": drive, "dc_mV": 12.0}, I={"drive": {**drive, "in_degree": 20}, "dc_mV": 8.0})
     built = kernel_engine.build(circuit, seed=5, n_threads=1)
-    wires = kernel_engine._wires(built.synapses)
-    state = kernel_engine._state(built, wires, 100, 7)
+    state = kernel_engine._state(built, 100, 7)
     cells, n_steps = built.cells, 1200
     external = np.zeros((n_steps, circuit.n_units))
     counts = np.zeros(lif_network.BLOCK, np.int16)

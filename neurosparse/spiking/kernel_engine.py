@@ -77,6 +77,7 @@ class Built:
     layout: wiring.Layout
     synapses: wiring.Synapses
     cells: Cells
+    wires: Wires
 
 
 def build(
@@ -107,15 +108,14 @@ def build(
     drawn = wiring.build(
         layout, bundles, seed=seed, n_threads=n_threads, progress=lambda done: progress(0.2 * done, "connecting")
     )
-    return Built(circuit, dt_ms, n_threads, layout, drawn, _cells(circuit, layout, dt_ms, quantum))
+    return Built(circuit, dt_ms, n_threads, layout, drawn, _cells(circuit, layout, dt_ms, quantum), _wires(drawn))
 
 
 def run(built: Built, *, n_steps: int, seed: int, progress: Progress = quiet) -> SpikeTrains:
     """Run a built circuit from new initial potentials; the seed is that of the potentials and the Poisson input."""
-    layout, cells, circuit = built.layout, built.cells, built.circuit
-    wires = _wires(built.synapses)
+    layout, cells, wires, circuit = built.layout, built.cells, built.wires, built.circuit
     history = max(wires.first_delay + wires.n_delays - 1, cells.most_held)
-    state = _state(built, wires, history, seed)
+    state = _state(built, history, seed)
     n_threads = min(built.n_threads, layout.n_partitions)
     cuts = [layout.n_partitions * i // n_threads for i in range(n_threads + 1)]
     steps: list[NDArray[Any]] = []
@@ -274,7 +274,7 @@ def _current_to_v(tau_m: float, tau_s: float, capacitance_pF: float, dt: float) 
 
 
 def _wires(drawn: wiring.Synapses) -> Wires:
-    n_slices = max(int(np.count_nonzero(np.diff(drawn.start.astype(np.int64), axis=1))), 1)
+    n_slices = max(int(np.count_nonzero(drawn.start[:, 1:] != drawn.start[:, :-1])), 1)
     mean_bytes = 2 * drawn.words.size / n_slices + LINE_BYTES
     return Wires(
         first_delay=drawn.first_delay,
@@ -289,8 +289,8 @@ def _wires(drawn: wiring.Synapses) -> Wires:
     )
 
 
-def _state(built: Built, wires: Wires, history: int, seed: int) -> State:
-    layout, cells, circuit = built.layout, built.cells, built.circuit
+def _state(built: Built, history: int, seed: int) -> State:
+    layout, cells, wires, circuit = built.layout, built.cells, built.wires, built.circuit
     n_partitions = layout.n_partitions
     width = layout.n_local + network.BLOCK
     rng = np.random.default_rng([seed, 1])

@@ -82,9 +82,9 @@ class RectifierNetwork(nn.Sequential):
         generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
         modules: OrderedDict[str, nn.Module] = OrderedDict()
         for k, (fan_in, fan_out) in enumerate(zip(spec.sizes[:-2], spec.sizes[1:-1], strict=True), start=1):
-            modules[f"linear{k}"] = _linear(spec, fan_in, fan_out, generator)
+            modules[f"linear{k}"] = linear_map(spec, fan_in, fan_out, generator)
             modules[f"hidden{k}"] = _hidden(spec, fan_out)
-        modules["output"] = _linear(spec, spec.sizes[-2], spec.sizes[-1], generator)
+        modules["output"] = linear_map(spec, spec.sizes[-2], spec.sizes[-1], generator)
         super().__init__(modules)
         self.spec = spec
 
@@ -192,8 +192,8 @@ def _hidden(spec: NetworkSpec, n_units: int) -> nn.Module:
     return mirrored(n_units, **options) if spec.mirrored else plain(**options)
 
 
-def _linear(spec: NetworkSpec, fan_in: int, fan_out: int, generator: torch.Generator) -> nn.Linear:
-    """A linear map whose initial weights come from `generator` alone; nn.Linear would draw from torch's global one."""
+def linear_map(spec: NetworkSpec, fan_in: int, fan_out: int, generator: torch.Generator) -> nn.Linear:
+    """A linear map as `spec` initialises it, from `generator` alone; nn.Linear would draw from torch's global one."""
     linear = skip_init(nn.Linear, fan_in, fan_out)
     with torch.no_grad():
         bound = _bound(spec, fan_in, fan_out)

@@ -1,0 +1,299 @@
+"""Pre-training: stacked denoising auto-encoders, one hidden layer after another, without labels; then `train` fine-tunes.
+
+Vincent, Larochelle, Bengio & Manzagol 2008 (ICML); for rectifiers Glorot, Bordes & Bengio 2011, section 3.2. Each layer in turn
+learns to reconstruct what comes into it, x, from a copy x~ in which every value was set to 0 with the probability `corruption`:
+
+    h = activation(W x~ + b),  f = V h + c,  minimise the mean over images of the sum over inputs of the cost
+
+    reconstruction   of the inputs by      cost              targets t
+    softplus         ln(1 + exp f)         (t - it)^2        x                        the paper's first, best for images
+    scaled           1 / (1 + exp -f)      cross-entropy     x / (its largest value)  the second, best for text
+    linear           f                     (t - it)^2        x                        the third
+    rectifier        max(0, f)             (t - it)^2        x                        the fourth
+    cross_entropy    1 / (1 + exp -f)      cross-entropy     x; of a tanh (1 + x) / 2  for tanh and sigmoid networks
+
+V is a matrix of its own, as the paper writes it, and is thrown away with c. Where units are mirrored, t is their magnitude. In
+"scaled" the targets alone are scaled: the encoder sees values as the network has them, so that nothing needs undoing afterwards.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurosparse import data
+from neurosparse.data import Splits
+from neurosparse.progress import Progress, quiet
+from neurosparse.recipes import Spec
+from neurosparse.rectifier import devices
+from neurosparse.rectifier.network import RectifierNetwork, linear_map, mirror
+from neurosparse.rectifier.specs import NetworkSpec
+from neurosparse.rectifier.steps import slope
+from neurosparse.rectifier.training import DivergenceError
+
+REPORT_EVERY_STEPS = 50
+ENCODING_BATCH = 1000
+_BOUNDED = ("tanh", "sigmoid")
+
+
+class PretrainSpec(Spec):
+    """A network and its pre-training: same spec, same platform, same numbers.
+
+    Parameters
+    ----------
+    network
+        The network.
+    data
+        The name of the image set (`neurosparse.data.load`); its training images alone are used, without their labels.
+    reconstruction
+        One of the costs in the module's text. "cross_entropy" is for tanh and sigmoid networks, the others for rectifiers and
+        softplus; by default "cross_entropy" for the former and "softplus" for the latter.
+    corruption
+        The probability with which an input is set to 0.
+    epochs
+        Passes over the training images, for each layer.
+    batch_size
+        Images a step.
+    learning_rate
+        Of every step.
+    l1
+        Weight of the penalty on the layer's activations, as in `TrainSpec`.
+    seed
+        Of the initial weights, of the order of the images and of the corruption.
+    """
+
+    network: NetworkSpec = NetworkSpec()
+    data: str = "mnist5k"
+    reconstruction: Literal["softplus", "scaled", "linear", "rectifier", "cross_entropy"] | None = None
+    corruption: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 10
+    learning_rate: Annotated[float, Field(gt=0)] = 0.01
+    l1: Annotated[float, Field(ge=0)] = 0.0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @model_validator(mode="after")
+    def _reconstruction_suits_the_activation(self) -> Self:
+        bounded = self.network.activation in _BOUNDED
+        if self.reconstruction is not None and bounded != (self.reconstruction == "cross_entropy"):
+            suits = "'cross_entropy'" if bounded else "'softplus', 'scaled', 'linear' or 'rectifier'"
+            raise ValueError(
+                f"reconstruction must be {suits} for a network of {self.network.activation!r}, got {self.reconstruction!r}"
+            )
+        return self
+
+    @property
+    def cost(self) -> str:
+        """The reconstruction, the default spelled out."""
+        return self.reconstruction or ("cross_entropy" if self.network.activation in _BOUNDED else "softplus")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPretraining:
+    """How the pre-training of one layer went."""
+
+    layer: str
+    losses: tuple[
+        float, ...
+    ]  # of each epoch: the mean over images of the cost, summed over inputs, without the penalty
+    active_fraction: float  # share of its units that are not 0 for a training image, uncorrupted, afterwards
+
+
+@dataclass(frozen=True, slots=True)
+class PretrainResult:
+    """A pre-trained network, its read-out still as initialised: `train(spec, splits, start=result.network)` fine-tunes it."""
+
+    network: RectifierNetwork = field(repr=False)
+    spec: PretrainSpec
+    layers: tuple[LayerPretraining, ...]
+    device: str
+    seconds: float
+
+
+def pretrain(
+    spec: PretrainSpec,
+    splits: Splits | None = None,
+    *,
+    device: str | torch.device = "auto",
+    progress: Progress = quiet,
+) -> PretrainResult:
+    """Pre-train the network of `spec` layer by layer as denoising auto-encoders, from its seed.
+
+    Parameters
+    ----------
+    spec
+        What to pre-train, and how.
+    splits
+        The images; by default the set that the spec names. Its training images are used, and no labels.
+    device
+        Where: "auto", "cpu", "cuda" or "mps" (`rectifier.resolve`).
+    progress
+        Told how far it is.
+
+    Returns
+    -------
+    PretrainResult
+        The network on the CPU, in evaluation mode.
+
+    Raises
+    ------
+    DivergenceError
+        A ValueError that names the layer, the epoch and the step at which the cost stopped being finite, and the remedy.
+    ValueError
+        Where images and network do not fit together, or there is no such device or image set.
+
+    Examples
+    --------
+    >>> small = NetworkSpec(sizes=(784, 32, 10))
+    >>> result = pretrain(PretrainSpec(network=small, epochs=2), device="cpu")
+    >>> first, second = result.layers[0].losses
+    >>> second < first
+    True
+    """
+    where = devices.resolve(device)
+    splits = data.load(spec.data) if splits is None else splits
+    if spec.network.sizes[0] != splits.n_features:
+        raise ValueError(
+            f"the first of the network's sizes must be {splits.n_features} for {splits.name!r}, got {spec.network.sizes[0]}"
+        )
+    started = time.perf_counter()
+    generator = torch.Generator().manual_seed(spec.seed)
+    network = RectifierNetwork(spec.network, seed=generator).to(where).eval()
+    values = torch.tensor(splits.train.images, device=where)  # what comes into the layer, (n, inputs)
+    found, layers = [], spec.network.layers
+    for k, name in enumerate(layers):
+
+        def report(done: float, epoch: int, k: int = k, name: str = name) -> None:
+            progress((k + done) / len(layers), f"{name}, epoch {epoch}/{spec.epochs}")
+
+        losses = _pretrain_layer(network, k, values, spec, generator, report)
+        values = _encoded(network, k, values)
+        found.append(LayerPretraining(name, losses, float(values.count_nonzero()) / values.numel()))
+    progress(1.0, f"{len(layers)} layers pre-trained")
+    return PretrainResult(network.cpu(), spec, tuple(found), str(where), time.perf_counter() - started)
+
+
+# ---- A layer --------------------------------------------------------------------------------------------------------
+
+
+def _pretrain_layer(
+    network: RectifierNetwork,
+    k: int,
+    values: Tensor,
+    spec: PretrainSpec,
+    generator: torch.Generator,
+    report: Callable[[float, int], None],
+) -> tuple[float, ...]:
+    """Train linear map k of the network in place; the mean cost of an image in each epoch."""
+    n, n_inputs = values.shape
+    encoder, activation = network[2 * k : 2 * k + 2]
+    decoder = linear_map(spec.network, encoder.out_features, n_inputs, generator).to(values.device)
+    to_target = _targets(spec, k, values)
+    losses = []
+    for epoch in range(1, spec.epochs + 1):
+        total = 0.0
+        order = torch.randperm(n, generator=generator).to(values.device)
+        for step, rows in enumerate(order.split(spec.batch_size), start=1):
+            x = values[rows]
+            kept = (torch.rand(x.shape, generator=generator) >= spec.corruption).to(x.device)
+            loss = float(
+                denoising_step(
+                    *(spec, encoder, activation, decoder, x * kept, to_target(x)),
+                    learning_rate=spec.learning_rate,
+                    l1=spec.l1,
+                )
+            )
+            if not math.isfinite(loss):
+                raise DivergenceError(
+                    f"pre-training diverged in hidden{k + 1}, epoch {epoch}, step {step}: the cost is no longer finite; "
+                    f"use a smaller learning_rate (it is {spec.learning_rate:g})"
+                )
+            total += loss * len(rows)
+            if step % REPORT_EVERY_STEPS == 0:
+                report((epoch - 1 + step * spec.batch_size / n) / spec.epochs, epoch)
+        losses.append(total / n)
+    return tuple(losses)
+
+
+@torch.no_grad()
+def denoising_step(
+    spec: PretrainSpec,
+    encoder: nn.Linear,
+    activation: nn.Module,
+    decoder: nn.Linear,
+    corrupted: Tensor,
+    targets: Tensor,
+    *,
+    learning_rate: float,
+    l1: float = 0.0,
+) -> Tensor:
+    """One step of gradient descent on a minibatch, in place, written out by hand as in `steps.sgd_step`.
+
+    Parameters
+    ----------
+    encoder, activation, decoder
+        The layer, and the linear map back to its inputs; both maps are changed.
+    corrupted : tensor, shape (n, inputs)
+        What the encoder sees.
+    targets : tensor, shape (n, inputs)
+        What is to be reconstructed; in [0, 1] where the cost is the cross-entropy.
+
+    Returns
+    -------
+    Tensor
+        The mean over the images of the cost, summed over the inputs, before the step and without the penalty.
+    """
+    n = len(corrupted)
+    h = activation(encoder(corrupted))
+    f = decoder(h)
+    loss, delta = _cost(spec.cost, f, targets)
+    delta /= n
+    delta_h = delta @ decoder.weight
+    decoder.weight.addmm_(delta.t(), h, alpha=-learning_rate)
+    decoder.bias.sub_(delta.sum(0), alpha=learning_rate)
+    delta_h.add_(h.sign(), alpha=l1 / n).mul_(slope(spec.network, h))
+    encoder.weight.addmm_(delta_h.t(), corrupted, alpha=-learning_rate)
+    encoder.bias.sub_(delta_h.sum(0), alpha=learning_rate)
+    return loss / n
+
+
+def _cost(cost: str, f: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The cost of reconstructions from f, summed over all, and its derivative by f."""
+    if cost in ("scaled", "cross_entropy"):
+        loss = functional.binary_cross_entropy_with_logits(f, targets, reduction="sum")
+        return loss, torch.sigmoid(f).sub_(targets)
+    made, by_f = {
+        "softplus": lambda: (functional.softplus(f), torch.sigmoid(f)),
+        "rectifier": lambda: (f.clamp(min=0), (f > 0).to(f)),
+        "linear": lambda: (f, torch.ones_like(f)),
+    }[cost]()
+    difference = made - targets
+    return difference.square().sum(), by_f.mul_(difference).mul_(2)
+
+
+def _targets(spec: PretrainSpec, k: int, values: Tensor) -> Callable[[Tensor], Tensor]:
+    """What is to be reconstructed, from what comes into layer k: images as they are, units by their magnitude and range."""
+    scale = 1.0
+    if spec.cost == "scaled":
+        scale = float(values.abs().max()) or 1.0  # a layer that is silent throughout is its own target
+    if k == 0:
+        return lambda x: x / scale
+    sign = mirror(values.shape[1]).to(values) if spec.network.mirrored else torch.ones(1).to(values)
+    if spec.network.activation == "tanh":
+        return lambda x: (1 + x * sign) / 2
+    return lambda x: x * sign / scale
+
+
+@torch.no_grad()
+def _encoded(network: RectifierNetwork, k: int, values: Tensor) -> Tensor:
+    """What layer k puts out for what comes into it, uncorrupted."""
+    layer = network[2 * k : 2 * k + 2]
+    return torch.cat([layer(part) for part in values.split(ENCODING_BATCH)])

@@ -11,12 +11,11 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from pairs import ask_peer, in_turn, row, show
+from pairs import ask_peer, engine_seconds, in_turn, row, show
 
 from neurosparse import LIF
 from neurosparse.lif import rate
-from neurosparse.progress import quiet
-from neurosparse.spiking import engine, fi_curve
+from neurosparse.spiking import fi_curve
 
 CELL = LIF(tau_m_ms=20.0, resistance_MOhm=100.0, e_leak_mV=-70.0, v_threshold_mV=-50.0, v_reset_mV=-70.0, t_ref_ms=2.0)
 CURRENTS_NA = np.linspace(0.1, 0.6, 1000)
@@ -55,21 +54,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
-    took: list[float] = []
-    execute = engine._execute
-
-    def timed(*arguments: object) -> None:  # the simulation alone, as NEST's Run is
-        import time
-
-        begin = time.perf_counter()
-        execute(*arguments)  # type: ignore[arg-type]
-        took.append(time.perf_counter() - begin)
-
-    engine._execute = timed  # type: ignore[assignment]
 
     def ours() -> float:
-        fi_curve(CELL, CURRENTS_NA, progress=quiet)
-        return took[-1]
+        return engine_seconds(lambda: fi_curve(CELL, CURRENTS_NA))
 
     theory = rate(CURRENTS_NA, CELL)
     errors = np.abs(fi_curve(CELL, CURRENTS_NA).relative_error[theory > 5])

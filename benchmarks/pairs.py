@@ -26,6 +26,24 @@ def seconds(what: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
+def engine_seconds(what: Callable[[], object]) -> float:
+    """Wall seconds that the Brian2 engine's compiled program runs in one call, without generating and compiling."""
+    from neurosparse.spiking import engine
+
+    took: list[float] = []
+    execute = engine._execute
+
+    def timed(*arguments: Any) -> None:
+        took.append(seconds(lambda: execute(*arguments)))
+
+    engine._execute = timed  # type: ignore[assignment]
+    try:
+        what()
+    finally:
+        engine._execute = execute
+    return sum(took)
+
+
 def in_turn(ours: Callable[[], float], theirs: Callable[[], float], n: int) -> tuple[list[float], list[float]]:
     """Two measurements, n times in turn; each call returns what it measured."""
     pairs = []

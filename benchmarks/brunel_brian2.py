@@ -2,7 +2,7 @@
 
     python benchmarks/brunel_brian2.py [--pairs 3] [--seconds 1]
 
-Prints rows for results.json, job brunel_ai_brian2: wall seconds of the compiled program, from its start to its end (NEST: of Run), a
+Prints rows for results.json, job brunel_ai_brian2: wall seconds of the compiled program, start to end (NEST: of Run), a
 biological second. Generating and compiling are left out. NEST runs a tenth of the time.
 """
 

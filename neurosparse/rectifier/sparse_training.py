@@ -75,8 +75,8 @@ class SparseEngine:
     >>> from neurosparse.rectifier import NetworkSpec, RectifierNetwork
     >>> network = RectifierNetwork(NetworkSpec(sizes=(4, 8, 2)))
     >>> engine = SparseEngine(network, torch.ones(3, 4), torch.tensor([0, 1, 1]), batch_size=2)
-    >>> round(engine.descend(torch.arange(3), learning_rate=0.1, l1=[0.0]).loss / 3, 1)
-    0.7
+    >>> engine.descend(torch.arange(3), learning_rate=0.1, l1=[0.0]).loss / 3
+    1.04...
     """
 
     name = "sparse"

@@ -1,51 +1,29 @@
 """The full cortical microcircuit (77,169 cells, 0.3 billion synapses) on the kernel engine, against real time.
 
-    python benchmarks/microcircuit.py [--pairs 3] [--seconds 1] [--rates]
+    python benchmarks/microcircuit.py [--pairs 3] [--seconds 1] [--no-rates]
 
 Prints rows for results.json, job microcircuit_full: seconds (wall) a biological second on one core and on two in turn, the time to
-build with compilation cached, and the memory. `--rates` adds the rates of the eight populations over 5 seeds x 2 s beside the
-authors' reference run. CPU time goes to stderr: on a busy machine it is the steadier number.
+build with compilation cached, the memory, and the rates of the eight populations over 5 seeds x 2 s beside the authors'
+reference run. CPU time goes to stderr: on a busy machine it is the steadier number.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import resource
 import sys
 import time
 from dataclasses import replace
-from datetime import date
 
 import numpy as np
+from pairs import row, show
 
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking import kernel_engine
 
+JOB = "microcircuit_full"
 REFERENCE_HZ = (0.903, 2.965, 4.414, 5.876, 7.569, 8.633, 1.105, 7.829)
-
-
-def row(peer: str, unit: str, ours: list[float], theirs: float, goal: str) -> dict[str, object]:
-    """A row of results.json; the ratio is theirs / ours."""
-    ratios = [theirs / value for value in ours]
-    return {
-        "job": "microcircuit_full",
-        "peer": peer,
-        "unit": unit,
-        "ours": round(float(np.median(ours)), 3),
-        "theirs": theirs,
-        "ratio": {
-            "median": round(float(np.median(ratios)), 3),
-            "min": round(min(ratios), 3),
-            "max": round(max(ratios), 3),
-        },
-        "goal": goal,
-        "n": len(ours),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "date": date.today().isoformat(),
-    }
 
 
 def timed(built: kernel_engine.Built, seconds: float) -> tuple[float, float]:
@@ -64,7 +42,7 @@ def rates(circuit: circuits.Circuit) -> list[dict[str, object]]:
         print(f"seed {seed}: {np.round(found[-1], 3).tolist()} Hz", file=sys.stderr)
     columns = zip(circuit.populations, np.transpose(found), REFERENCE_HZ, strict=True)
     return [
-        row("the authors' reference run", f"Hz, {p.name}, mean of 5 seeds x 2 s", [float(np.mean(x))], hz, "within 4 %")
+        row(JOB, "the authors' run", f"Hz, {p.name}, 5 seeds x 2 s", [float(np.mean(x))], [hz], "within 4 %")
         for p, x, hz in columns
     ]
 
@@ -73,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0)
-    parser.add_argument("--rates", action="store_true")
+    parser.add_argument("--rates", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
     circuit = circuits.resolve(circuits.load("potjans2014"))
 
@@ -95,12 +73,13 @@ def main() -> None:
     memory_GB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
 
     goals = {1: "<= 1.5 s", 2: "<= 0.8 s"}
-    rows = [row("real time", f"s a biological second, {n} cores", x, 1.0, goals[n]) for n, x in walls.items()]
-    rows.append(row("goal", "s to build, compilation cached", [building_s], 8.0, "<= 8 s"))
-    rows.append(row("goal", "GB at most", [memory_GB], 1.4, "<= 1.4 GB"))
+    unit = "s a biological second, {} cores"
+    rows = [row(JOB, "real time", unit.format(n), x, [1.0] * len(x), goals[n]) for n, x in walls.items()]
+    rows.append(row(JOB, "goal", "s to build, compilation cached", [building_s], [8.0], "<= 8 s"))
+    rows.append(row(JOB, "goal", "GB at most", [memory_GB], [1.4], "<= 1.4 GB"))
     if options.rates:
         rows += rates(circuit)
-    print(json.dumps(rows, indent=1))
+    show(rows)
 
 
 if __name__ == "__main__":

@@ -22,78 +22,22 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosparse import data
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
-from neurosparse.recipes import Spec
 from neurosparse.rectifier import devices
 from neurosparse.rectifier.network import RectifierNetwork, linear_map, mirror
-from neurosparse.rectifier.specs import NetworkSpec
+from neurosparse.rectifier.specs import PretrainSpec
 from neurosparse.rectifier.steps import slope
 from neurosparse.rectifier.training import DivergenceError
 
 REPORT_EVERY_STEPS = 50
 ENCODING_BATCH = 1000
-_BOUNDED = ("tanh", "sigmoid")
-
-
-class PretrainSpec(Spec):
-    """A network and its pre-training: same spec, same platform, same numbers.
-
-    Parameters
-    ----------
-    network
-        The network.
-    data
-        The name of the image set (`neurosparse.data.load`); its training images alone are used, without their labels.
-    reconstruction
-        One of the costs in the module's text. "cross_entropy" is for tanh and sigmoid networks, the others for rectifiers and
-        softplus; by default "cross_entropy" for the former and "softplus" for the latter.
-    corruption
-        The probability with which an input is set to 0.
-    epochs
-        Passes over the training images, for each layer.
-    batch_size
-        Images a step.
-    learning_rate
-        Of every step.
-    l1
-        Weight of the penalty on the layer's activations, as in `TrainSpec`.
-    seed
-        Of the initial weights, of the order of the images and of the corruption.
-    """
-
-    network: NetworkSpec = NetworkSpec()
-    data: str = "mnist5k"
-    reconstruction: Literal["softplus", "scaled", "linear", "rectifier", "cross_entropy"] | None = None
-    corruption: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    epochs: Annotated[int, Field(ge=1)] = 10
-    batch_size: Annotated[int, Field(ge=1)] = 10
-    learning_rate: Annotated[float, Field(gt=0)] = 0.01
-    l1: Annotated[float, Field(ge=0)] = 0.0
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-
-    @model_validator(mode="after")
-    def _reconstruction_suits_the_activation(self) -> Self:
-        bounded = self.network.activation in _BOUNDED
-        if self.reconstruction is not None and bounded != (self.reconstruction == "cross_entropy"):
-            suits = "'cross_entropy'" if bounded else "'softplus', 'scaled', 'linear' or 'rectifier'"
-            raise ValueError(
-                f"reconstruction must be {suits} for a network of {self.network.activation!r}, got {self.reconstruction!r}"
-            )
-        return self
-
-    @property
-    def cost(self) -> str:
-        """The reconstruction, the default spelled out."""
-        return self.reconstruction or ("cross_entropy" if self.network.activation in _BOUNDED else "softplus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +45,9 @@ class LayerPretraining:
     """How the pre-training of one layer went."""
 
     layer: str
-    losses: tuple[
-        float, ...
-    ]  # of each epoch: the mean over images of the cost, summed over inputs, without the penalty
+    losses: tuple[float, ...]  # of each epoch: mean over images of the cost, summed over inputs; without the penalty
     active_fraction: float  # share of its units that are not 0 for a training image, uncorrupted, afterwards
+    n_alive: int  # units that are not 0 for at least one of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,13 +89,15 @@ def pretrain(
     Raises
     ------
     DivergenceError
-        A ValueError that names the layer, the epoch and the step at which the cost stopped being finite, and the remedy.
+        A ValueError that names the layer, the epoch and the step at which the cost stopped being finite, or the layer all of whose
+        units fell silent, and the remedy.
     ValueError
         Where images and network do not fit together, or there is no such device or image set.
 
     Examples
     --------
-    >>> small = NetworkSpec(sizes=(784, 32, 10))
+    >>> from neurosparse.rectifier import NetworkSpec
+    >>> small = NetworkSpec(sizes=(784, 100, 10))
     >>> result = pretrain(PretrainSpec(network=small, epochs=2), device="cpu")
     >>> first, second = result.layers[0].losses
     >>> second < first
@@ -176,9 +121,20 @@ def pretrain(
 
         losses = _pretrain_layer(network, k, values, spec, generator, report)
         values = _encoded(network, k, values)
-        found.append(LayerPretraining(name, losses, float(values.count_nonzero()) / values.numel()))
+        found.append(_described(name, losses, values, spec))
     progress(1.0, f"{len(layers)} layers pre-trained")
     return PretrainResult(network.cpu(), spec, tuple(found), str(where), time.perf_counter() - started)
+
+
+def _described(name: str, losses: tuple[float, ...], values: Tensor, spec: PretrainSpec) -> LayerPretraining:
+    active = values != 0  # (n, units)
+    n_alive = int(active.any(dim=0).sum())
+    if n_alive == 0:
+        raise DivergenceError(
+            f"pre-training left {name} silent: none of its {values.shape[1]} units is active for any image; use a smaller "
+            f"learning_rate (it is {spec.learning_rate:g}), more units, or another reconstruction than {spec.cost!r}"
+        )
+    return LayerPretraining(name, losses, float(active.sum()) / active.numel(), n_alive)
 
 
 # ---- A layer --------------------------------------------------------------------------------------------------------

@@ -143,3 +143,56 @@ class TrainSpec(Spec):
         shares = [self.target_falloff**k for k in range(len(widths))]
         mean = sum(share * width for share, width in zip(shares, widths, strict=True)) / sum(widths)
         return tuple(self.target_active * share / mean for share in shares)
+
+
+class PretrainSpec(Spec):
+    """A network and its pre-training: same spec, same platform, same numbers.
+
+    Parameters
+    ----------
+    network
+        The network.
+    data
+        The name of the image set (`neurosparse.data.load`); its training images alone are used, without their labels.
+    reconstruction
+        One of the costs that `rectifier.pretraining` lists. "cross_entropy" is for tanh and sigmoid networks, the others for rectifiers and
+        softplus; by default "cross_entropy" for the former and "softplus" for the latter.
+    corruption
+        The probability with which an input is set to 0.
+    epochs
+        Passes over the training images, for each layer.
+    batch_size
+        Images a step.
+    learning_rate
+        Of every step.
+    l1
+        Weight of the penalty on the layer's activations, as in `TrainSpec`.
+    seed
+        Of the initial weights, of the order of the images and of the corruption.
+    """
+
+    network: NetworkSpec = NetworkSpec()
+    data: str = "mnist5k"
+    reconstruction: Literal["softplus", "scaled", "linear", "rectifier", "cross_entropy"] | None = None
+    corruption: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    epochs: Annotated[int, Field(ge=1)] = 10
+    batch_size: Annotated[int, Field(ge=1)] = 10
+    learning_rate: Annotated[float, Field(gt=0)] = 0.01
+    l1: Annotated[float, Field(ge=0)] = 0.0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @model_validator(mode="after")
+    def _reconstruction_suits_the_activation(self) -> Self:
+        bounded = self.network.activation in ("tanh", "sigmoid")
+        if self.reconstruction is not None and bounded != (self.reconstruction == "cross_entropy"):
+            suits = "'cross_entropy'" if bounded else "'softplus', 'scaled', 'linear' or 'rectifier'"
+            raise ValueError(
+                f"reconstruction must be {suits} for a network of {self.network.activation!r}, got {self.reconstruction!r}"
+            )
+        return self
+
+    @property
+    def cost(self) -> str:
+        """The reconstruction, the default spelled out."""
+        bounded = self.network.activation in ("tanh", "sigmoid")
+        return self.reconstruction or ("cross_entropy" if bounded else "softplus")

@@ -155,8 +155,8 @@ class PretrainSpec(Spec):
     data
         The name of the image set (`neurosparse.data.load`); its training images alone are used, without their labels.
     reconstruction
-        One of the costs that `rectifier.pretraining` lists. "cross_entropy" is for tanh and sigmoid networks, the others for rectifiers and
-        softplus; by default "cross_entropy" for the former and "softplus" for the latter.
+        One of the costs that `rectifier.pretraining` lists. "cross_entropy" is for tanh and sigmoid networks and their default;
+        the others are for rectifiers and softplus, and "softplus" is theirs.
     corruption
         The probability with which an input is set to 0.
     epochs

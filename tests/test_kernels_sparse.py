@@ -146,24 +146,23 @@ def test_gradients_equal_autograd(case: Case) -> None:
         Case((784, 1000, 1000, 1000, 10), batch=10, l1=0.001, density=0.2),
         Case((784, 1000, 1000, 1000, 10), batch=10, l1=0.001, dense_input=True, seed=1),
         Case((784, 1000, 1000, 1000, 10), batch=10, top_k=50, seed=2),
-        Case((64, 64, 64, 64), batch=64),
         Case((3, 1024, 5), batch=7, density=1.0, seed=1),  # rows of exactly 4 KiB
-        Case((5, 4, 4, 4, 4, 4, 4, 2), batch=2, l1=0.1, top_k=1),
+        Case((64, 64, 64, 64), batch=64),
     ],
 )
-def test_gradients_equal_autograd_at_sizes_of_note(case: Case) -> None:
+def test_gradients_equal_autograd_to_a_millionth_of_their_norm(case: Case) -> None:
     expected = reference(case)
     assert expected.margin > MARGIN, "choose another seed"
-    check_gradients(case, expected)
+    check_gradients(case, expected, of=expected.gradients)
 
 
-def check_gradients(case: Case, expected: Reference) -> None:
+def check_gradients(case: Case, expected: Reference, of: dict[str, torch.Tensor] | None = None) -> None:
     gradients, loss, n_active = found(case)
     assert loss == pytest.approx(expected.loss, rel=1e-6)
     assert n_active == expected.n_active
     for name, gradient in expected.gradients.items():
         error = float((gradients[name] - gradient).norm())
-        assert error <= 1e-6 * float(expected.scales[name].norm()) + 1e-12, name
+        assert error <= 1e-6 * float((of or expected.scales)[name].norm()) + 1e-12, name
 
 
 def test_only_active_units_learn() -> None:

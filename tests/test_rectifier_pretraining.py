@@ -1,13 +1,14 @@
 """Pre-training: each step equals autograd of the paper's cost; layers are learnt in turn; fine-tuning goes on from there."""
 
 import doctest
+import runpy
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from neurosparse import data, recipes
+from neurosparse import data, recipes, share
 from neurosparse.data import ImageSet, Splits
 from neurosparse.rectifier import DivergenceError, NetworkSpec, RectifierNetwork, TrainSpec, pretraining, train
 from neurosparse.rectifier.network import linear_map
@@ -16,6 +17,7 @@ from neurosparse.rectifier.specs import PretrainSpec
 from neurosparse.rectifier.training import error
 
 SMALL = NetworkSpec(sizes=(784, 40, 30, 10))
+SCRIPT = share.folder("simulations") / "07_pretraining.py"
 QUICK = {"network": SMALL, "reconstruction": "rectifier"}
 PAPERS_FOUR = ("softplus", "scaled", "linear", "rectifier")
 
@@ -292,3 +294,40 @@ def test_networks_that_do_not_fit_the_images(few: Splits) -> None:
 def test_the_example_runs() -> None:
     found = doctest.testmod(pretraining)
     assert (found.attempted > 0, found.failed) == (True, 0)
+
+
+# ---- Recipes and the script -----------------------------------------------------------------------------------------
+
+
+def test_the_recipes_are_the_papers_pre_training() -> None:
+    names = recipes.available("pretraining")
+    assert "rectifier_pretraining" in names
+    for name in names:
+        recipe = recipes.load(name)
+        spec = recipe.spec(PretrainSpec)
+        assert (spec.corruption, spec.batch_size, spec.network.sizes) == (0.25, 10, (784, 1000, 1000, 1000, 10))
+        dumped = spec.model_dump(exclude_unset=True)
+        network = {f"network.{key}" for key in dumped.pop("network")}
+        assert set(recipe.sources) == set(dumped) | network  # every value has a source
+
+
+@pytest.mark.parametrize(("name", "threshold"), [("tanh", 0.5), ("softplus", 0.5)])
+def test_the_papers_other_networks_are_recipes(name: str, threshold: float) -> None:
+    spec = recipes.load(name).spec(TrainSpec)
+    assert (spec.network.activation, spec.active_threshold, spec.l1) == (name, threshold, 0.0)
+    assert spec.model_copy(update={"network": NetworkSpec(), "active_threshold": 0.0}) == recipes.load(
+        "rectifier"
+    ).spec(TrainSpec)
+
+
+@pytest.mark.slow
+def test_the_script(capsys: pytest.CaptureFixture[str]) -> None:
+    """About a minute and a half: pre-training helps both networks where labels are few."""
+    runpy.run_path(str(SCRIPT), run_name="script")["main"](seed=0)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
+    errors = {(activation, int(labels)): (float(w), float(p)) for labels, activation, w, p in rows}
+    assert len(errors) == 6
+    for activation in ("rectifier", "tanh"):
+        without, tuned = errors[activation, 500]
+        assert tuned < without - 1
+    assert len(SCRIPT.read_text().splitlines()) <= 40

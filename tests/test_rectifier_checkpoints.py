@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -105,7 +104,6 @@ def test_a_training_that_is_over_is_read_from_its_file(few: Splits, tmp_path: Pa
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system cannot kill a process outright")
 def test_a_killed_process_goes_on_from_its_last_epoch(few: Splits, tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
     spec = SPEC.model_copy(update={"epochs": 6, "engine": "torch"})

@@ -120,10 +120,15 @@ def write(net: Net, weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[An
 
 def view(net: Net, k: int) -> Floats:
     """Matrix k without its padding, (outputs, inputs): a view, to read and to write."""
-    first = int(net.offsets[k])
-    whole = net.weights[first : first + int(net.rows[k] * net.strides[k])].reshape(int(net.rows[k]), -1)
+    whole = matrix(net, k)
     n_in, n_out = (int(n) for n in net.sizes[k : k + 2])
     return whole[:n_out, :n_in] if k == 0 and net.dense_input else whole[:n_in, :n_out].T
+
+
+def matrix(net: Net, k: int) -> Floats:
+    """Matrix k with its padding, (rows, stride): a view, to read and to write."""
+    first, n_rows = int(net.offsets[k]), int(net.rows[k])
+    return net.weights[first : first + n_rows * int(net.strides[k])].reshape(n_rows, -1)
 
 
 def bias(net: Net, k: int) -> Floats:

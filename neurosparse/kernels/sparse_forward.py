@@ -16,8 +16,10 @@ TILE_UNITS, TILE_SAMPLES = DENSE_TILE
 
 @jit
 def run_layer(
-    net: Net,
-    k: int,
+    W: Floats,
+    bias: Floats,
+    n_in: int,
+    columns: int,
     x: Floats,
     n: int,
     rectified: bool,
@@ -27,19 +29,19 @@ def run_layer(
     n_listed: NDArray[np.int64],
     z: Floats,
 ) -> int:
-    """Layer k for the first n samples of x, (n, inputs): z = bias + max(0, x) W, or x W where not `rectified`.
+    """One layer for the first n samples of x, (n, inputs): z = bias + max(0, x) W, or x W where not `rectified`.
 
     Returns the (sample, input) pairs that are not zero; with more than `most` of them z is left alone.
     """
     total = 0
     for b in range(n):
         if rectified:
-            n_listed[b] = list_positive(x, b, net.sizes[k], units, values, b)
+            n_listed[b] = list_positive(x, b, n_in, units, values, b)
         else:
-            n_listed[b] = list_not_zero(x, b, net.sizes[k], units, values, b)
+            n_listed[b] = list_not_zero(x, b, n_in, units, values, b)
         total += n_listed[b]
     if total <= most:
-        sparse_sums(matrix(net, k), net.biases[k], units, values, n_listed, z, net.columns[k], n)
+        sparse_sums(W, bias, units, values, n_listed, z, columns, n)
     return total
 
 

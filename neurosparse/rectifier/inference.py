@@ -57,56 +57,66 @@ class SparseNetwork:
         )
         self._dense_above = dense_above
         self._run_layer = sparse_forward.run_layer
-        width = layout.widest(self._net.sizes)
-        self._units = np.zeros((MOST_AT_ONCE, width), np.int32)
-        self._values = layout.aligned_zeros(MOST_AT_ONCE, width)
-        self._n_listed = np.zeros(MOST_AT_ONCE, np.int64)
+        sizes, width = self._net.sizes.tolist(), layout.widest(self._net.sizes)
+        self._layers = [
+            (layout.matrix(self._net, k), self._net.biases[k], n_in, int(self._net.columns[k]))
+            for k, n_in in enumerate(sizes[:-1])
+        ]
+        self._n_classes = sizes[-1]
+        self._lists = (
+            np.zeros((MOST_AT_ONCE, width), np.int32),
+            layout.aligned_zeros(MOST_AT_ONCE, width),
+            np.zeros(MOST_AT_ONCE, np.int64),
+        )
         self._sums = [layout.aligned_zeros(MOST_AT_ONCE, width) for _ in range(2)]
-        self.densities: tuple[float, ...] = ()
+        self._active, self._n = [0] * len(self._layers), 1
 
-    densities: tuple[float, ...]
-    """Share of the inputs of each layer that was not zero in the last call, the images first."""
+    @property
+    def densities(self) -> tuple[float, ...]:
+        """Share of the inputs of each layer that was not zero in the last call, the images first."""
+        return tuple(n / (self._n * layer[2]) for n, layer in zip(self._active, self._layers, strict=True))
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
         """The scores of images: array or tensor, shape (n, features), in; array of float32, shape (n, classes), out."""
         x = self._checked(images)
-        scores = np.empty((len(x), int(self._net.sizes[-1])), np.float32)
-        active = np.zeros(len(self._net.rows), np.int64)
+        self._active, self._n = [0] * len(self._layers), len(x)
+        if len(x) <= MOST_AT_ONCE:
+            return self._run(x).copy()
+        scores = np.empty((len(x), self._n_classes), np.float32)
         for first in range(0, len(x), MOST_AT_ONCE):
             part = slice(first, first + MOST_AT_ONCE)
-            scores[part] = self._run(x[part], active)
-        self.densities = tuple((active / (len(x) * self._net.sizes[:-1])).tolist())
+            scores[part] = self._run(x[part])
         return scores
 
-    def _run(self, x: NDArray[np.float32], active: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The scores of at most `MOST_AT_ONCE` images; adds to `active` the inputs of each layer that were not zero."""
-        n, sizes = len(x), self._net.sizes
-        dense_above = self._dense_above
+    def _run(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The scores of at most `MOST_AT_ONCE` images: a view that the next call overwrites."""
+        n, dense_above = len(x), self._dense_above
         if dense_above is None:
             dense_above = 1.0 if n <= SMALL_BATCH else DENSE_ABOVE
-        for k in range(len(active)):
-            z = self._sums[k % 2]
-            most = int(dense_above * n * sizes[k])
-            n_active = self._run_layer(
-                *(self._net, k, x, n, k > 0, most, self._units, self._values, self._n_listed, z),
-            )
+        for k, layer in enumerate(self._layers):
+            z, most = self._sums[k % 2], int(dense_above * n * layer[2])
+            n_active = self._run_layer(*layer, x, n, k > 0, most, *self._lists, z)
             if n_active > most:
-                self._dense(k, x[:n, : sizes[k]], z[:n, : sizes[k + 1]])
-            active[k] += n_active
+                self._dense(k, x[:n], z[:n])
+            self._active[k] += n_active
             x = z
-        return x[:n, : sizes[-1]]
+        return x[:n, : self._n_classes]
 
     def _dense(self, k: int, x: NDArray[np.float32], z: NDArray[np.float32]) -> None:
-        weight, bias, inputs = (torch.from_numpy(a) for a in (layout.view(self._net, k), layout.bias(self._net, k), x))
-        z[:] = functional.linear(inputs.relu() if k else inputs, weight, bias).numpy()
+        """Layer k in torch, for inputs and sums with their padding."""
+        n_in, n_out = self._net.sizes[k : k + 2]
+        arrays = (x[:, :n_in], layout.view(self._net, k), layout.bias(self._net, k))
+        inputs, weight, bias = (torch.from_numpy(array) for array in arrays)
+        z[:, :n_out] = functional.linear(inputs.relu() if k else inputs, weight, bias).numpy()
 
     def _checked(self, images: Any) -> NDArray[np.float32]:
         x = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
-        if x.ndim != 2 or x.shape[1] != self._net.sizes[0] or not len(x):
-            raise ValueError(f"images must have shape (n, {self._net.sizes[0]}), n >= 1, got {x.shape}")
+        if x.ndim != 2 or x.shape[1] != self._layers[0][2] or not len(x):
+            raise ValueError(f"images must have shape (n, {self._layers[0][2]}), n >= 1, got {x.shape}")
         if x.dtype.kind not in "iuf":
             raise TypeError(f"images must be numbers, got dtype {x.dtype}")
-        return np.require(x, np.float32, ["C", "W", "A"])
+        x = np.ascontiguousarray(x, np.float32)
+        return x if x.flags.writeable else x.copy()  # the kernel is compiled for arrays that can be written to
 
 
 def infer(network: nn.Module, images: Any) -> NDArray[np.float32]:

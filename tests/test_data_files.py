@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from neurosparse import data
-from neurosparse.data import Splits, cifar10, fashion_mnist, idx, mnist, npz, places, smallnorb
+from neurosparse.data import Splits, cifar10, fashion_mnist, idx, matrix, mnist, norb, npz, places, smallnorb
 from neurosparse.data.downloads import RemoteFile
 
 RNG = np.random.default_rng(0)
@@ -312,7 +312,7 @@ def test_norb_files_are_read_reduced_and_split(tmp_path: Path, packed: bool) -> 
 def test_every_type_of_matrix(tmp_path: Path, array: np.ndarray, magic: int) -> None:
     path = tmp_path / "a.mat"
     path.write_bytes(_matrix(array, magic))
-    found = smallnorb.read_matrix(path)
+    found = matrix.read_matrix(path)
     np.testing.assert_array_equal(found, array)
     assert (found.dtype, found.shape) == (array.dtype, array.shape)
 
@@ -321,7 +321,7 @@ def test_a_small_matrix_byte_by_byte(tmp_path: Path) -> None:
     """The example that NORB's page gives: a vector is written with three lengths, the idle ones 1."""
     path = tmp_path / "cat.mat"
     path.write_bytes(bytes.fromhex("544c3d1e 01000000 02000000 01000000 01000000 03000000 04000000"))
-    assert smallnorb.read_matrix(path).tolist() == [3, 4]
+    assert matrix.read_matrix(path).tolist() == [3, 4]
 
 
 @pytest.mark.parametrize(
@@ -353,7 +353,7 @@ def test_norb_files_of_another_kind(tmp_path: Path) -> None:
         data.load("smallnorb", data_dir=tmp_path)
     labels.write_bytes(_matrix(np.zeros(10, "<f4"), 0x1E3D4C51))
     with pytest.raises(
-        ValueError, match=r"training-cat.mat must hold whole numbers of shape \(n,\), got float32 \(10,\)"
+        ValueError, match=r"training-cat.mat must hold whole numbers of shape \(10,\), one an image, got float32"
     ):
         data.load("smallnorb", data_dir=tmp_path)
     labels.write_bytes(_matrix(np.arange(10, dtype="<i4") % 5, 0x1E3D4C54))
@@ -365,15 +365,42 @@ def test_norb_files_of_another_kind(tmp_path: Path) -> None:
         data.load("smallnorb", data_dir=tmp_path)
 
 
+def test_the_papers_norb_is_read_and_split_as_in_the_paper(tmp_path: Path) -> None:
+    assert 291_600 - 58_428 == 233_172
+    assert (len(norb.NAMES), norb.NAMES[19][0]) == (24, "norb-5x46789x9x18x6x2x108x108-training-10-cat.mat")
+    labels = []
+    for k, (plain, gz) in enumerate(norb.NAMES):
+        if "-dat" in plain:
+            content = _matrix(_bytes(5, 2, 108, 108), 0x1E3D4C55)
+        else:
+            labels.append((np.arange(5, dtype="<i4") + k) % 6)
+            content = _matrix(labels[-1], 0x1E3D4C54)
+        (tmp_path / plain).write_bytes(content) if k % 3 else (tmp_path / gz).write_bytes(gzip.compress(content, 1))
+    splits = data.load("norb", data_dir=tmp_path)
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [40, 10, 10]
+    parts = (splits.train, splits.validation, splits.test)
+    np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), np.concatenate(labels))
+    assert (splits.train.shape, splits.n_features, splits.n_classes) == ((2, 32, 32), 2048, 6)
+    first = matrix.shrink(matrix.read_matrix(tmp_path / norb.NAMES[-2][0]))
+    np.testing.assert_array_equal(np.rint(255 * splits.test.images[5:]), first.reshape(5, 2048))
+    (tmp_path / norb.NAMES[4][0]).unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r"training-01-dat.mat.gz but no .*training-03-dat.mat; give the folder"
+    ):
+        data.load("norb", data_dir=tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"give the folder of its 24 files"):  # there is nothing to download
+        data.load("norb", data_dir=tmp_path / "nowhere", download=True)
+
+
 def test_shrinking_keeps_the_mean_also_where_pixels_are_shared() -> None:
     images = _bytes(4, 2, 108, 108)  # the size of the jittered-cluttered set
-    small = smallnorb.shrink(images)
+    small = matrix.shrink(images)
     assert small.shape == (4, 2, 32, 32)
     np.testing.assert_allclose(small.mean(axis=(2, 3)), images.mean(axis=(2, 3)), atol=0.1)
     ramp = np.broadcast_to(np.arange(108, dtype=np.uint8), (1, 1, 108, 108))
     expected = (np.arange(32) + 0.5) * 108 / 32 - 0.5
-    np.testing.assert_allclose(smallnorb.shrink(ramp)[0, 0, 5], expected, atol=0.64)
-    np.testing.assert_array_equal(smallnorb.shrink(images, 108), images)
+    np.testing.assert_allclose(matrix.shrink(ramp)[0, 0, 5], expected, atol=0.64)
+    np.testing.assert_array_equal(matrix.shrink(images, 108), images)
 
 
 # ---- .npz -----------------------------------------------------------------------------------------------------------

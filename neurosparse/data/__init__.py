@@ -14,7 +14,7 @@ from pathlib import Path
 from neurosparse.data.images import ImageSet, Splits
 from neurosparse.progress import Progress, quiet
 
-NAMES = ("mnist5k", "mnist", "fashion_mnist", "cifar10", "smallnorb")
+NAMES = ("mnist5k", "mnist", "fashion_mnist", "cifar10", "smallnorb", "norb")
 
 __all__ = ["NAMES", "ImageSet", "Splits", "load"]
 

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse.kernels.layout import DENSE_TILE, Floats, Net
-from neurosparse.kernels.sparse_rows import Ints, add_active_rows, dot_2_by_5, inner, jit
+from neurosparse.kernels.sparse_rows import Ints, add_active_rows, dot_2_by_5, fill_up, inner, jit
 
+BLOCK_ROWS = 64  # rows of 1,000 weights that stay in the second cache level
+LARGE_BATCH = 20
 TILE_UNITS, TILE_SAMPLES = DENSE_TILE
 
 
@@ -83,11 +85,21 @@ def sparse_sums(
     columns: int,
     n: int,
 ) -> None:
-    """z[b] = bias + values[b] W[units[b]] for each sample."""
+    """z[b] = bias + values[b] W[units[b]] for each sample.
+
+    In a large batch that uses many rows, these are taken in blocks: one serves all samples while it is in the cache.
+    """
+    total = 0
     for b in range(n):
+        total += count[b]
+        fill_up(units, values, b, count[b])
         for j in range(columns):
             z[b, j] = bias[j]
-        add_active_rows(z, b, W, units, values, count[b], columns)
+    done = np.zeros(n, np.int64)
+    block = BLOCK_ROWS if n >= LARGE_BATCH and total >= n * BLOCK_ROWS else len(W)
+    for end in range(block, len(W) + block, block):
+        for b in range(n):
+            done[b] = add_active_rows(z, b, W, units, values, done[b], count[b], end, columns)
 
 
 @inner

@@ -49,17 +49,28 @@ def add_4_rows(z: Floats, b: int, W: Floats, units: Ints, values: Floats, t: int
 
 
 @inner
-def add_active_rows(z: Floats, b: int, W: Floats, units: Ints, values: Floats, count: int, n: int) -> None:
-    """z[b] += values[b] W[units[b]], over the first `count` of the lists; these are filled up with zeros to a multiple of 4."""
+def add_active_rows(
+    z: Floats, b: int, W: Floats, units: Ints, values: Floats, t: int, count: int, end: int, n: int
+) -> int:
+    """z[b] += values[b, t:] W[units[b, t:]], for units below `end` and a few above; returns the t at which to go on.
+
+    The lists are in the order of the units; `fill_up` has made them a multiple of 4 long.
+    """
+    while t < count and units[b, t] < end:
+        if t + 4 < count:
+            add_8_rows(z, b, W, units, values, t, n)
+            t += 8
+        else:
+            add_4_rows(z, b, W, units, values, t, n)
+            t += 4
+    return t
+
+
+@inner
+def fill_up(units: Ints, values: Floats, b: int, count: int) -> None:
+    """Lengthen the lists of sample b to a multiple of 4 by its last unit with the value 0."""
     for t in range(count, (count + 3) & ~3):
         units[b, t], values[b, t] = units[b, count - 1], 0
-    t = 0
-    while t + 8 <= count:
-        add_8_rows(z, b, W, units, values, t, n)
-        t += 8
-    while t < count:
-        add_4_rows(z, b, W, units, values, t, n)
-        t += 4
 
 
 # ---- A row of weights: its products with the deltas, and its update --------------------------------------------------

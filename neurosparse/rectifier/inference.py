@@ -14,8 +14,9 @@ from neurosparse.kernels import layout
 from neurosparse.rectifier.sparse_training import why_not
 
 MOST_AT_ONCE = 64  # samples that pass through the network together
-SMALL_BATCH = 4  # up to here weights are read for few samples, and leaving rows out pays at any density
-DENSE_ABOVE = 0.35  # share of non-zero inputs of a layer above which torch's dense product is faster, in larger batches
+# For up to so many samples, the share of non-zero inputs of a layer above which torch's dense product is faster (1,000 units,
+# benchmarks/inference.py's machine): for a few of them weights are read once either way, and leaving rows out always pays.
+DENSE_ABOVE = ((4, 1.0), (8, 0.7), (MOST_AT_ONCE, 0.45))
 
 
 class SparseNetwork:
@@ -29,7 +30,7 @@ class SparseNetwork:
     network
         A `RectifierNetwork` on the CPU, or another `nn.Sequential` of Linear, ReLU, Linear, ... Linear.
     dense_above
-        Share of non-zero inputs above which a layer is done in torch; by default as measured (1 for a few samples, else 0.35).
+        Share of non-zero inputs above which a layer is done in torch; by default as measured (`DENSE_ABOVE`).
 
     Raises
     ------
@@ -92,7 +93,7 @@ class SparseNetwork:
         """The scores of at most `MOST_AT_ONCE` images: a view that the next call overwrites."""
         n, dense_above = len(x), self._dense_above
         if dense_above is None:
-            dense_above = 1.0 if n <= SMALL_BATCH else DENSE_ABOVE
+            dense_above = next(share for most, share in DENSE_ABOVE if n <= most)
         for k, layer in enumerate(self._layers):
             z, most = self._sums[k % 2], int(dense_above * n * layer[2])
             n_active = self._run_layer(*layer, x, n, k > 0, most, *self._lists, z)

@@ -40,7 +40,7 @@ def main() -> None:
         sys.exit(BAD_INPUT)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            print("neurosparse: stopped; nothing was written", file=sys.stderr)
+            print("neurosparse: stopped; nothing but checkpoints was written", file=sys.stderr)
         raise
 
 
@@ -50,6 +50,9 @@ Out = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Window = Annotated[float, typer.Option(help="Window in which a spike counts as active, in ms.")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Folder with the files of the image set, if not where they install.")
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the recipe; may be given again."),
@@ -65,7 +68,8 @@ def compare(
     circuit: Annotated[str, typer.Option(help="Recipe of the spiking population.")] = "cortical_population",
     column: Annotated[str, typer.Option(help="Recipe of a circuit to run at full scale, or none.")] = "potjans2014",
     network: Annotated[
-        list[str] | None, typer.Option(help="Recipe of a network to train; may be given again.  [default: all three]")
+        list[str] | None,
+        typer.Option(help="Recipe of a network to train; may be given again.  [default: four of them]"),
     ] = None,
     seconds: Annotated[float, typer.Option(help="Biological time of the circuit.")] = 10.0,
     window_ms: Window = 10.0,
@@ -155,9 +159,18 @@ def train(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="File for the weights (.safetensors).")] = None,
     device: Device = "auto",
     seed: Seed = 1,
+    data_dir: DataDir = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch the image set where it is missing.")] = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="File that keeps the last whole epoch; a stopped training goes on from it.", metavar="FILE"),
+    ] = None,
     settings: Settings = None,
 ) -> None:
-    """Train a network and say how sparse each of its layers is on the test images."""
+    """Train a network and say how sparse each of its layers is on the test images.
+
+    With --checkpoint, Ctrl-C keeps the last whole epoch, and the same command goes on from there to the same result.
+    """
     from neurosparse import data, files, recipes
     from neurosparse.activity import ActiveWhen
     from neurosparse.measurement import measure
@@ -166,12 +179,27 @@ def train(
 
     loaded = recipes.load(recipe)
     spec = loaded.spec(TrainSpec, **{"seed": seed, **_overrides(settings)})
-    splits = data.load(spec.data)
+    if download:
+        with _bars({spec.data: spec.data}) as show:
+            splits = data.load(
+                spec.data,
+                data_dir=data_dir,
+                download=True,
+                progress=lambda done, text: show(spec.data, done, text),
+            )
+    else:
+        splits = data.load(spec.data, data_dir=data_dir)
     out = out or Path("results") / f"{loaded.name}.safetensors"
     where = resolve(device)
     files.check_file(out)
     with _bars({recipe: loaded.name}) as show:
-        result = train_network(spec, splits, device=where, progress=lambda done, text: show(recipe, done, text))
+        result = train_network(
+            spec,
+            splits,
+            device=where,
+            checkpoint=checkpoint,
+            progress=lambda done, text: show(recipe, done, text),
+        )
     save(result.network, out, training=spec)
     layers = measure(result.network, splits.test, active_when=ActiveWhen(threshold=spec.active_threshold))
     _print(_table(tuple(layers.values()), {}))

@@ -73,7 +73,7 @@ class Comparison:
 
     def _circuit_sentence(self, circuit: ActivityStats) -> str:
         low, high = (circuit_window(circuit, fraction) for fraction in (self.band.low, self.band.high))
-        said = f"the {percents(self.band.low, self.band.high)} said of the brain"
+        said = f"the {100 * self.band.low:g}-{100 * self.band.high:g} % said of the brain"
         place = (
             f"no window of the record holds {said}"
             if low is None
@@ -193,9 +193,9 @@ def circuit_window(circuit: ActivityStats, fraction: float) -> float | None:
 
 
 def percent(fraction: float) -> str:
-    """A fraction in percent with two or three digits that mean something: '0.33 %', '3.2 %', '51 %'."""
+    """A fraction in percent with the two or three digits that mean something: '0.33 %', '4.0 %', '51.2 %'."""
     value = 100 * checks.number("fraction", fraction)
-    return f"{value:.2g} %" if value < 10 else f"{value:.0f} %" if value >= 99.95 else f"{value:.1f} %"
+    return f"{value:#.2g} %" if 0 < value < 9.95 else f"{value:.0f} %" if value in (0, 100) else f"{value:.1f} %"
 
 
 def percents(low: float, high: float) -> str:

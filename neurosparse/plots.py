@@ -18,7 +18,7 @@ from neurosparse.lif import LIF, rate
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (8, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (10, 4)))
 BAND_COLOUR = "#F0E442"
 _STYLE: dict[Any, Any] = {
@@ -162,7 +162,7 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, n_units: int = 200, d
         )
         row += sample.size
     ax.set(xlim=(0, shown), ylim=(-1, row), xlabel="time (ms)", ylabel="neuron (a sample)", title="Spikes")
-    _legend_below(ax, -0.16, ncols=4)
+    _legend_below(ax, -0.16, ncols=4, marker_size=8)
     return ax
 
 
@@ -330,5 +330,7 @@ def _plain(value: float, _: float) -> str:
     return f"{value:g}"
 
 
-def _legend_below(ax: Axes, distance: float, ncols: int = 1) -> None:
-    ax.legend(loc="upper left", bbox_to_anchor=(0, distance), ncols=ncols, borderaxespad=0, markerscale=1.5)
+def _legend_below(ax: Axes, distance: float, ncols: int = 1, marker_size: float | None = None) -> None:
+    legend = ax.legend(loc="upper left", bbox_to_anchor=(0, distance), ncols=ncols, borderaxespad=0)
+    for line in legend.get_lines() if marker_size else ():
+        line.set(markersize=marker_size, markeredgewidth=2)

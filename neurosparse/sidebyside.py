@@ -53,7 +53,12 @@ class SideBySideSpec(Spec):
     neuron: str = "lif_glorot2011"
     circuit: str = "cortical_population"
     column: str = "potjans2014"
-    networks: Annotated[tuple[str, ...], Field(min_length=1)] = ("rectifier_l1", "rectifier", "sigmoid")
+    networks: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "rectifier_4_percent",
+        "rectifier_l1",
+        "rectifier",
+        "sigmoid",
+    )
     seconds: Annotated[float, Field(gt=0)] = 10.0
     column_seconds: Annotated[float, Field(gt=0)] = 1.0
     window_ms: Annotated[float, Field(gt=0)] = 10.0

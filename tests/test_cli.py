@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load_file
 
 from neurosparse import cli, share
 
@@ -60,7 +61,7 @@ def test_compare_writes_one_folder(compared):
         "comparison.json",
         "activity.parquet",
         "report.html",
-        "spikes.npz",
+        "spikes/cortical_population.npz",
         "training.parquet",
         "networks/small.safetensors",
     }
@@ -115,6 +116,21 @@ def test_train_writes_weights_that_load(tmp_path):
     from neurosparse.rectifier import load
 
     assert load(out).spec.sizes == (784, 32, 32, 10)
+
+
+def test_a_stopped_training_goes_on_from_its_checkpoint(tmp_path):
+    arguments = ["train", "rectifier_l1", *SMALL[:2], "--set", "epochs=2", "--device", "cpu", "--out"]
+    done = neurosparse(*arguments, tmp_path / "a.safetensors", "--checkpoint", tmp_path / "c.safetensors")
+    assert done.returncode == 0, done.stderr
+    again = neurosparse(*arguments, tmp_path / "b.safetensors", "--checkpoint", tmp_path / "c.safetensors")
+    assert again.returncode == 0, again.stderr
+    first, second = (load_file(tmp_path / name) for name in ("a.safetensors", "b.safetensors"))
+    assert all(bool((first[name] == second[name]).all()) for name in first)
+    other = neurosparse(
+        *arguments, tmp_path / "c2.safetensors", "--seed", 9, "--checkpoint", tmp_path / "c.safetensors"
+    )
+    assert other.returncode == 2
+    assert "c.safetensors" in other.stderr
 
 
 # ---- bad input: one sentence, exit code 2, nothing written ----
@@ -215,7 +231,7 @@ def test_ctrl_c_leaves_neither_processes_nor_files(small_network, tmp_path):
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=30)
     assert running.returncode == 130
-    assert said.strip().endswith("stopped; nothing was written")
+    assert said.strip().endswith("stopped; nothing but checkpoints was written")
     end = time.monotonic() + 20
     while any(Path(f"/proc/{pid}").exists() for pid in below) and time.monotonic() < end:
         time.sleep(0.05)

@@ -119,7 +119,6 @@ def _html(comparison: Comparison, figures: Sequence[tuple[Panel, bytes]]) -> str
         rows=[row(s, comparison.equivalent_window_ms) for s in comparison.stats],
         windows=comparison.windows_at_ms,
         provenance=_flat(comparison.provenance),
-        percent=percent,
     )
 
 

@@ -9,21 +9,22 @@ from neurosparse import lazy
 
 if TYPE_CHECKING:
     from neurosparse.rectifier.devices import resolve
+    from neurosparse.rectifier.history import DivergenceError, Epoch, LayerActivity, TrainResult
     from neurosparse.rectifier.inference import SparseNetwork, infer
     from neurosparse.rectifier.network import RectifierNetwork
     from neurosparse.rectifier.probe import record, record_whole
     from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
-    from neurosparse.rectifier.training import DivergenceError, Epoch, LayerActivity, TrainResult, train, train_many
+    from neurosparse.rectifier.training import train, train_many
     from neurosparse.rectifier.weights import load, save
 
 _HOME = {
-    "DivergenceError": "training",
-    "Epoch": "training",
-    "LayerActivity": "training",
+    "DivergenceError": "history",
+    "Epoch": "history",
+    "LayerActivity": "history",
     "NetworkSpec": "specs",
     "RectifierNetwork": "network",
     "SparseNetwork": "inference",
-    "TrainResult": "training",
+    "TrainResult": "history",
     "TrainSpec": "specs",
     "infer": "inference",
     "load": "weights",

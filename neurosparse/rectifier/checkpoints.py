@@ -20,9 +20,9 @@ from torch import Tensor
 
 from neurosparse import files, recipes
 from neurosparse.data import Splits
+from neurosparse.rectifier.history import Epoch, LayerActivity
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
-from neurosparse.rectifier.training import Epoch, LayerActivity
 
 FORMAT = "neurosparse.training/1"
 _GROUPS = ("weights", "best", "mean")

@@ -31,10 +31,10 @@ from neurosparse import data
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier import devices
+from neurosparse.rectifier.history import DivergenceError
 from neurosparse.rectifier.network import RectifierNetwork, linear_map, mirror
 from neurosparse.rectifier.specs import PretrainSpec
 from neurosparse.rectifier.steps import slope
-from neurosparse.rectifier.training import DivergenceError
 
 REPORT_EVERY_STEPS = 50
 ENCODING_BATCH = 1000

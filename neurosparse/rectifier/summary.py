@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from neurosparse import data, recipes
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier import devices
+from neurosparse.rectifier.history import Epoch, TrainResult
 from neurosparse.rectifier.specs import TrainSpec
-from neurosparse.rectifier.training import Epoch, TrainResult, train
+from neurosparse.rectifier.training import train
 
 PAPERS_NETWORKS = ("rectifier", "rectifier_l1", "sigmoid")
 

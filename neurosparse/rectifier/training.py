@@ -13,11 +13,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,85 +26,16 @@ from torch.nn import functional
 from neurosparse import checks, data
 from neurosparse.data import ImageSet, Splits
 from neurosparse.progress import Progress, quiet
-from neurosparse.rectifier import controller, devices
+from neurosparse.rectifier import checkpoints, controller, devices
+from neurosparse.rectifier.checkpoints import Checkpoint
+from neurosparse.rectifier.history import DivergenceError, Epoch, LayerActivity, TrainResult
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
 from neurosparse.rectifier.steps import Descent, Engine, TorchEngine
 
-if TYPE_CHECKING:
-    from neurosparse.rectifier.checkpoints import Checkpoint
-
 EVALUATION_BATCH = 1000
 
 log = logging.getLogger(__name__)
-
-
-class DivergenceError(ValueError):
-    """The loss is no longer a number; the message says where it happened and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class LayerActivity:
-    """How active a hidden layer is on a set of images, by the spec's `active_threshold`."""
-
-    active_fraction: float  # mean share of its units that are active for an image
-    n_alive: int  # units that are active for at least one of the images
-    n_units: int
-    mean_activation: float
-
-    @property
-    def n_dead(self) -> int:
-        """Units that are active for none of the images."""
-        return self.n_units - self.n_alive
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """The state after an epoch, on the validation images; epoch 0 is the network as initialised."""
-
-    epoch: int
-    train_loss: float | None  # mean negative log-likelihood while training, without the penalty; None for epoch 0
-    validation_loss: float  # mean negative log-likelihood
-    validation_error: float  # share of images that are misclassified
-    layers: dict[str, LayerActivity]
-    samples_per_s: float | None  # wall clock, training alone; None for epoch 0
-    active_macs: float  # mean multiply-accumulates of an image with an input that is not 0: what cannot be left out
-    dense_macs: int  # all of them
-    l1: tuple[float, ...]  # the weight of the penalty of each hidden layer at the end of the epoch
-
-    @property
-    def active_fraction(self) -> float:
-        """The mean share of active units over all hidden layers together."""
-        n_active = sum(layer.active_fraction * layer.n_units for layer in self.layers.values())
-        return n_active / sum(layer.n_units for layer in self.layers.values())
-
-
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """A trained network, at its epoch of least validation error (of equals, of least validation loss).
-
-    With a target for the active share it is that of the last epoch, the first to have arrived.
-    """
-
-    network: RectifierNetwork = field(repr=False)
-    spec: TrainSpec
-    history: tuple[Epoch, ...] = field(repr=False)  # epoch 0 first
-    best_epoch: int
-    test_error: float | None  # share of test images misclassified, read once at the end; None where not asked for
-    device: str
-    seconds: float
-    engine: str  # "sparse" or "torch": what did the steps
-    engine_note: str = ""  # why the sparse engine did not, where it was not asked for torch
-
-    @property
-    def best(self) -> Epoch:
-        """The epoch whose weights the network has."""
-        return self.history[self.best_epoch]
-
-    @property
-    def validation_error(self) -> float:
-        """The validation error of the network."""
-        return self.best.validation_error
 
 
 def train(
@@ -302,8 +233,6 @@ def _checkpoints(
     """The checkpoint to go on from, if there is one, and what writes the next."""
     if path is None:
         return None, lambda **state: None
-    from neurosparse.rectifier import checkpoints
-
     inputs = checkpoints.fingerprint(splits, start)
 
     def keep(**state: Any) -> None:

@@ -56,7 +56,6 @@ class SparseNetwork:
         self._net = layout.net(
             [linear.weight.detach().numpy() for linear in linears], [linear.bias.detach().numpy() for linear in linears]
         )
-        self._dense_above = dense_above
         self._run_layer = sparse_forward.run_layer
         sizes, width = self._net.sizes.tolist(), layout.widest(self._net.sizes)
         self._layers = [
@@ -64,6 +63,9 @@ class SparseNetwork:
             for k, n_in in enumerate(sizes[:-1])
         ]
         self._n_classes = sizes[-1]
+        self._most = [  # of the inputs of each layer that may not be zero for it to be sparse, by the number of samples
+            [int(n * n_in * _limit(n, dense_above)) for n_in in sizes[:-1]] for n in range(MOST_AT_ONCE + 1)
+        ]
         self._lists = (
             np.zeros((MOST_AT_ONCE, width), np.int32),
             layout.aligned_zeros(MOST_AT_ONCE, width),
@@ -91,11 +93,9 @@ class SparseNetwork:
 
     def _run(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
         """The scores of at most `MOST_AT_ONCE` images: a view that the next call overwrites."""
-        n, dense_above = len(x), self._dense_above
-        if dense_above is None:
-            dense_above = next(share for most, share in DENSE_ABOVE if n <= most)
-        for k, layer in enumerate(self._layers):
-            z, most = self._sums[k % 2], int(dense_above * n * layer[2])
+        n = len(x)
+        for k, (layer, most) in enumerate(zip(self._layers, self._most[n], strict=True)):
+            z = self._sums[k % 2]
             n_active = self._run_layer(*layer, x, n, k > 0, most, *self._lists, z)
             if n_active > most:
                 self._dense(k, x[:n], z[:n])
@@ -118,6 +118,11 @@ class SparseNetwork:
             raise TypeError(f"images must be numbers, got dtype {x.dtype}")
         x = np.ascontiguousarray(x, np.float32)
         return x if x.flags.writeable else x.copy()  # the kernel is compiled for arrays that can be written to
+
+
+def _limit(n: int, dense_above: float | None) -> float:
+    """The share of non-zero inputs above which a layer is dense, for n samples."""
+    return next(share for most, share in DENSE_ABOVE if n <= most) if dense_above is None else dense_above
 
 
 def infer(network: nn.Module, images: Any) -> NDArray[np.float32]:

@@ -117,7 +117,9 @@ def test_a_killed_process_goes_on_from_its_last_epoch(few: Splits, tmp_path: Pat
         f"train(TrainSpec.model_validate_json({spec.model_dump_json()!r}), _few(), device='cpu', checkpoint={str(path)!r},\n"
         "      progress=slowly)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    )
     try:
         deadline = time.monotonic() + 60
         while not (path.exists() and load_checkpoint(path).epoch >= 2):

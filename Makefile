@@ -14,7 +14,7 @@ demo: $(VENV)/.installed  ## circuit and network side by side, into results/demo
 	$(BIN)/neurosparse compare --out results/demo
 
 test: $(VENV)/.installed-test lint  ## linters, types, layers, the tests, the wheel
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-slow: $(VENV)/.installed-test  ## the long tests
 	$(BIN)/pytest -m slow

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,8 +47,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     A folder that stands there is replaced as a whole, never mixed with the new one; `check_writable` says whether it may be.
     """
     path = Path(os.path.realpath(path))  # a link keeps pointing where it does: what it points at is replaced
-    if path.exists() and not path.is_dir():
-        raise FileExistsError(f"cannot write {path}: a file of that name stands there")
+    _refuse_file(path)
     temporary = _beside(path)
     with _naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,8 +73,7 @@ def check_writable(path: Path, *, marker: str) -> None:
         The file by which a folder of earlier results is known; a folder without it is replaced only if it is empty.
     """
     path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_dir():
-        raise FileExistsError(f"cannot write {path}: a file of that name stands there")
+    _refuse_file(path)
     if path.is_dir() and any(path.iterdir()) and not (path / marker).exists():
         raise FileExistsError(f"cannot replace {path}: it holds files but no {marker}; choose another folder")
     _check_parent(path)
@@ -86,6 +85,13 @@ def check_file(path: Path) -> None:
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: a folder of that name stands there")
     _check_parent(path)
+
+
+def _refuse_file(path: Path) -> None:
+    """Refuse what stands at `path` unless it is a folder; asked once, since another writer may be replacing it just now."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISDIR(path.stat().st_mode):
+            raise FileExistsError(f"cannot write {path}: a file of that name stands there")
 
 
 def _check_parent(path: Path) -> None:

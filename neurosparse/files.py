@@ -89,7 +89,7 @@ def check_file(path: Path) -> None:
 
 def _refuse_file(path: Path) -> None:
     """Refuse what stands at `path` unless it is a folder; asked once, since another writer may be replacing it just now."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, NotADirectoryError):
         if not stat.S_ISDIR(path.stat().st_mode):
             raise FileExistsError(f"cannot write {path}: a file of that name stands there")
 
@@ -115,8 +115,9 @@ def _put_in_place(temporary: Path, path: Path) -> None:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
         finally:
-            if not path.exists() and old.exists():  # interrupted in between: the earlier results come back
-                old.rename(path)
+            if not path.exists():  # interrupted in between: the earlier results come back
+                with suppress(OSError):  # there were none, or another writer was faster
+                    old.rename(path)
             shutil.rmtree(old, ignore_errors=True)
 
 

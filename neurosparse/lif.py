@@ -6,7 +6,6 @@ The cell obeys tau dV/dt = E - V + R I, fires when V reaches the threshold, is h
 from __future__ import annotations
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
@@ -176,17 +175,9 @@ def siegert_rate(mean_mV: Any, sigma_mV: Any, lif: LIF) -> Any:
     result = np.empty(mean.shape)
     flat, mean, sigma = result.reshape(-1), mean.reshape(-1), sigma.reshape(-1)
 
-    def fill(start: int) -> None:
+    for start in range(0, flat.size, _BLOCK):
         block = slice(start, start + _BLOCK)
         flat[block] = _siegert(mean[block], sigma[block], lif)
-
-    starts = range(0, flat.size, _BLOCK)
-    if len(starts) < 4:
-        for start in starts:
-            fill(start)
-    else:  # NumPy leaves the interpreter while it works, so threads share a large array
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(fill, starts))
     return result[()]
 
 

@@ -26,7 +26,7 @@ app = typer.Typer(
     help="How sparse is it: a spiking circuit, a rectifier network and a brain, measured the same way.",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,  # plain help: rich takes as long to load as all the rest
     pretty_exceptions_enable=False,
 )
 
@@ -60,8 +60,8 @@ Settings = Annotated[
 
 
 @app.command(
-    epilog="Examples:\n\n`neurosparse compare`\n\n"
-    "`neurosparse compare --seconds 2 --epochs 3 --network rectifier_l1 -o results/quick`"
+    epilog="Examples:\n\nneurosparse compare\n\n"
+    "neurosparse compare --seconds 2 --epochs 3 --network rectifier_l1 -o results/quick"
 )
 def compare(
     out: Out = Path("results/compare"),
@@ -108,10 +108,10 @@ def compare(
 
 
 @app.command(
-    epilog="Examples:\n\n`neurosparse simulate cortical_population`\n\n"
-    "`neurosparse simulate potjans2014 --seconds 1`\n\n"
-    "`neurosparse simulate potjans2014 --scale 0.1 --engine brian2 --seeds 3`\n\n"
-    "`neurosparse simulate brunel2000_ai --set projections.inhibitory.weight_mV=-0.6 --spikes nwb`"
+    epilog="Examples:\n\nneurosparse simulate cortical_population\n\n"
+    "neurosparse simulate potjans2014 --seconds 1\n\n"
+    "neurosparse simulate potjans2014 --scale 0.1 --engine brian2 --seeds 3\n\n"
+    "neurosparse simulate brunel2000_ai --set projections.inhibitory.weight_mV=-0.6 --spikes nwb"
 )
 def simulate(
     recipe: Annotated[str, typer.Argument(help="Name or path of the recipe of a circuit or population.")],
@@ -152,7 +152,7 @@ def simulate(
 
 
 @app.command(
-    epilog="Examples:\n\n`neurosparse train rectifier_l1`\n\n`neurosparse train rectifier_l1 --set l1=0.002 --set epochs=5`"
+    epilog="Examples:\n\nneurosparse train rectifier_l1\n\nneurosparse train rectifier_l1 --set l1=0.002 --set epochs=5"
 )
 def train(
     recipe: Annotated[str, typer.Argument(help="Name or path of the recipe of a network.")],
@@ -211,8 +211,8 @@ def train(
 
 @app.command(
     name="measure",
-    epilog="Examples:\n\n`neurosparse measure results/spikes.npz --window-ms 5`\n\n"
-    "`neurosparse measure session.nwb --where quality=good --where 'isi_violations<0.5' --out results/session`",
+    epilog="Examples:\n\nneurosparse measure results/spikes.npz --window-ms 5\n\n"
+    "neurosparse measure session.nwb --where quality=good --where 'isi_violations<0.5' --out results/session",
 )
 def measure_file(
     file: Annotated[Path, typer.Argument(help="Spikes: .npz, .nwb, or what Neo reads.")],

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from neurosparse.data import idx, places
-from neurosparse.data.downloads import RemoteFile
 from neurosparse.data.images import Splits
 
 NAME = "fashion_mnist"
@@ -30,19 +29,15 @@ SHA256 = dict(
     )
 )
 _URL = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
-FILES = tuple(
-    RemoteFile(f"{stem}.gz", f"{_URL}{stem}.gz", n_bytes, sha256)
-    for stem, n_bytes, sha256 in zip(
-        idx.STEMS,
-        (26_421_880, 29_515, 4_422_102, 5_148),
-        (
-            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-        ),
-        strict=True,
-    )
+FILES = idx.published_files(
+    _URL,
+    (26_421_880, 29_515, 4_422_102, 5_148),
+    (
+        "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+        "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+        "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+        "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    ),
 )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse.data.downloads import RemoteFile
 from neurosparse.data.images import ImageSet, Splits, from_bytes
 from neurosparse.data.raw import Take, read_array
 
@@ -19,6 +20,14 @@ NAMES = tuple(
     (stem, f"{stem}.gz", stem.replace("-idx", ".idx"), stem.replace("-idx", ".idx") + ".gz") for stem in STEMS
 )
 _UNSIGNED_BYTE = 8
+
+
+def published_files(url: str, n_bytes: Sequence[int], sha256: Sequence[str]) -> tuple[RemoteFile, ...]:
+    """The four packed files below `url`, with their lengths and sums, in the order of `STEMS`."""
+    return tuple(
+        RemoteFile(f"{stem}.gz", f"{url}{stem}.gz", length, digest)
+        for stem, length, digest in zip(STEMS, n_bytes, sha256, strict=True)
+    )
 
 
 def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from neurosparse.data import idx, places
-from neurosparse.data.downloads import RemoteFile
 from neurosparse.data.images import Splits
 
 NAME = "mnist"
@@ -28,19 +27,15 @@ SHA256 = dict(
     )
 )
 _URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
-FILES = tuple(
-    RemoteFile(f"{stem}.gz", f"{_URL}{stem}.gz", n_bytes, sha256)
-    for stem, n_bytes, sha256 in zip(
-        idx.STEMS,
-        (9_912_422, 28_881, 1_648_877, 4_542),
-        (
-            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-        ),
-        strict=True,
-    )
+FILES = idx.published_files(
+    _URL,
+    (9_912_422, 28_881, 1_648_877, 4_542),
+    (
+        "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+        "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+        "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+        "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    ),
 )
 
 

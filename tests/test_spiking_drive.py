@@ -1,12 +1,14 @@
 """Random input: the tables against the distribution itself, the functions in Brian2 against its moments."""
 
+import subprocess
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from neurosparse.spiking import engine
-from neurosparse.spiking.drive import MOST_MEAN, poisson_tables, table_poisson, white_noise
+from neurosparse.spiking import builds, engine
+from neurosparse.spiking.drive import _POISSON, MOST_MEAN, poisson_tables, table_poisson, white_noise
 
 MEANS = [0.0, 1e-4, 0.3, 2.0, 17.0, MOST_MEAN]
 
@@ -24,6 +26,41 @@ def test_tables_hold_the_distribution_to_the_last_bits():
             assert ~row[cell] == np.flatnonzero(step > low)[0]
             mass[127] += (high - edges[-1]) / 2.0**32
         assert_allclose(mass[:128], stats.poisson.pmf(np.arange(128), mean), atol=2.0**-31)
+
+
+@pytest.mark.skipif(builds.compiler() is None, reason="the C++ code needs a compiler: install g++ and make")
+def test_the_code_finds_the_count_of_every_draw_also_of_the_largest(tmp_path):
+    table, steps = poisson_tables(MEANS)
+    draws = np.array([0, 1, 2**16 - 1, 2**31, 2**32 - 2**16, 2**32 - 2, 2**32 - 1], dtype=np.uint64)
+    table.tofile(tmp_path / "table")
+    steps.tofile(tmp_path / "steps")
+    (tmp_path / "main.cpp").write_text(
+        f"""
+        #include <cstdint>
+        #include <cstdio>
+        #include <initializer_list>
+        static int8_t _namespacepoisson_table[{table.size}];
+        static uint32_t _namespacepoisson_steps[{steps.size}];
+        static uint64_t draw_now;
+        static inline uint64_t _poisson_random(int) {{ return draw_now << 32; }}
+        {_POISSON}
+        int main() {{
+            fread(_namespacepoisson_table, 1, {table.size}, fopen("table", "rb"));
+            fread(_namespacepoisson_steps, 4, {steps.size}, fopen("steps", "rb"));
+            for (int k = 0; k < {len(MEANS)}; k++)
+                for (uint64_t draw : {{{", ".join(f"{d}ULL" for d in draws)}}}) {{
+                    draw_now = draw;
+                    printf("%g ", table_poisson(k, 0));
+                }}
+        }}
+        """
+    )
+    command = [*builds.compiler().split(), "-w", "-fsanitize=address", "main.cpp", "-o", "main"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    said = subprocess.run([tmp_path / "main"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    last = (steps == 2**32 - 1).argmax(axis=1)  # the largest draw has the largest count that the table tells apart
+    expected = [np.minimum(np.searchsorted(row, draws, side="right"), m) for row, m in zip(steps, last, strict=True)]
+    np.testing.assert_array_equal(np.array(said.split(), dtype=int), np.concatenate(expected))
 
 
 @pytest.mark.parametrize("means", [[-0.1], [MOST_MEAN * 1.01], [np.nan], []])

@@ -42,7 +42,9 @@ static inline double table_poisson(const int table, const int _vectorisation_idx
     const uint32_t draw = (uint32_t)(_poisson_random(_vectorisation_idx) >> 32);
     int count = _namespacepoisson_table[table * 65536 + (draw >> 16)];
     if (count < 0)
-        for (count = ~count; draw >= _namespacepoisson_steps[table * 128 + count]; count++);
+        for (count = ~count; draw >= _namespacepoisson_steps[table * 128 + count]; count++)
+            if (_namespacepoisson_steps[table * 128 + count] == 4294967295U)
+                break;  // the largest draw of all: no step is above it
     return count;
 }
 """

@@ -157,6 +157,11 @@ def _part_of(progress: Progress, k: int, n: int) -> Progress:
     return lambda done, text: progress((k + done) / n, text if n == 1 else f"seed {k + 1}/{n}: {text}")
 
 
+def population_rows(spikes: SpikeTrains, active_when: ActiveWhen, *, seed: int) -> list[dict[str, Any]]:
+    """What `run` says of one seed: a row of numbers for all units together and one for each population."""
+    return [_row(seed, name, *part) for name, part in _by_population(spikes, active_when).items()]
+
+
 def _by_population(spikes: SpikeTrains, active_when: ActiveWhen) -> dict[str, tuple[SpikeTrains, ActivityStats]]:
     parts = {WHOLE: spikes, **{name: spikes.population(name) for name in spikes.populations}}
     return {name: (part, measure(part, active_when=active_when, name=name)) for name, part in parts.items()}

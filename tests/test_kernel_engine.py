@@ -134,7 +134,9 @@ def test_equals_a_plain_simulation_with_the_same_external_spikes(model: str) -> 
         states = state.noise[0, cells.offset[0, b] // 4 : -(-(cells.offset[0, b] + p.size) // 4)]
         for step in range(n_steps):
             thresholds = cells.drive_thresholds[b, : cells.drive_used[b]]
-            lif_network.poisson(states, states.view(np.int16)[: p.size], cells.drive_least[b], thresholds, counts)
+            counts[:] = 0
+            lanes = states.view(np.int16)[: p.size]
+            lif_network.poisson(states, lanes, cells.drive_least[b], thresholds, np.int32(1), counts)
             external[step, p.first : p.first + p.size] = counts[: p.size]
     assert external[:, :90].mean() == pytest.approx(0.8, rel=0.02)
     got = kernel_engine.run(built, n_steps=n_steps, seed=7)
@@ -242,7 +244,7 @@ def test_external_counts_are_poisson(mean: float) -> None:
     states = np.random.default_rng(1).integers(1, 1 << 63, 128, dtype=np.uint64)
     counts = np.zeros((1000, 512), np.int16)
     for row in counts:
-        lif_network.poisson(states, states.view(np.int16), np.int16(least), padded, row)
+        lif_network.poisson(states, states.view(np.int16), np.int16(least), padded, np.int32(1), row)
     n = counts.size
     assert abs(counts.mean() - mean) < 4 * math.sqrt(mean / n) + 2e-4 * math.sqrt(mean)
     k = np.arange(counts.max() + 1)

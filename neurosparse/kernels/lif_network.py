@@ -131,10 +131,10 @@ def deliver(p: Any, step: Any, history: Any, wires: Any, state: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def update(p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: Any, arrived: Any) -> None:
-    """Carry partition p over one step: noise, membranes, spikes."""
+def update(p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: Any, above: Any) -> None:
+    """Carry partition p over one step: noise, membranes, spikes. `above`: scratch, shape (BLOCK,)."""
     v, current, row, noise = state.v[p], state.current[p], state.row[p], state.noise[p]
-    lanes = noise.view(np.int16)
+    lanes, above_by_8 = noise.view(np.int16), above.view(np.uint64)
     units, spiking, steps, fired_at = state.spike_unit[p], state.spike_cell[p], state.spike_step[p], state.fired_at[p]
     populations = state.spike_population[p]
     n = state.spike_end[p, history + step]
@@ -150,32 +150,35 @@ def update(p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: 
             v_, row_ = v[low:high], row[low:high]
             if drive != 0:
                 states = noise[low // LANES : (high + LANES - 1) // LANES]
-                poisson(states, lanes[low:high], cells.drive_least[b], thresholds, arrived)
-            fired = 0
+                poisson(states, lanes[low:high], cells.drive_least[b], thresholds, drive, row_)
+            above_by_8[:] = 0
             if cells.exponential:
                 current_ = current[low:high]
                 for i in range(high - low):
                     x = decay_v * v_[i] + to_v * current_[i] + constant
-                    arrives = quantum * np.float32(np.int32(row_[i] + np.int32(arrived[i] * drive)))
-                    current_[i] = decay_current * current_[i] + arrives
+                    current_[i] = decay_current * current_[i] + quantum * np.float32(row_[i])
                     row_[i] = 0
                     v_[i] = x
-                    fired += x >= threshold
+                    above[i] = x >= threshold
             else:
                 for i in range(high - low):
-                    arrives = quantum * np.float32(np.int32(row_[i] + np.int32(arrived[i] * drive)))
-                    x = decay_v * v_[i] + constant + arrives
+                    x = decay_v * v_[i] + constant + quantum * np.float32(row_[i])
                     row_[i] = 0
                     v_[i] = x
-                    fired += x >= threshold
-            if fired:
-                for i in range(high - low):
-                    if v_[i] >= threshold and now - fired_at[low + i] > held:
-                        fired_at[low + i] = now
-                        v_[i] = reset
-                        units[n] = cells.unit[p, b] + low - cells.offset[p, b] + i
-                        spiking[n], steps[n], populations[n] = low + i, step, b
-                        n += 1
+                    above[i] = x >= threshold
+            some = np.uint64(0)
+            for k in range(above_by_8.size):
+                some |= above_by_8[k]
+            if some != 0:
+                for k in range(above_by_8.size):
+                    if above_by_8[k] != 0:
+                        for i in range(8 * k, 8 * k + 8):
+                            if above[i] and now - fired_at[low + i] > held:
+                                fired_at[low + i] = now
+                                v_[i] = reset
+                                units[n] = cells.unit[p, b] + low - cells.offset[p, b] + i
+                                spiking[n], steps[n], populations[n] = low + i, step, b
+                                n += 1
     for i in range(state.spike_end[p, history + step - cells.most_held], state.spike_end[p, history + step]):
         b = populations[i]
         if step - steps[i] <= cells.held[b]:
@@ -187,7 +190,7 @@ def update(p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: 
 def run(low: Any, high: Any, n_steps: Any, first_step: Any, history: Any, cells: Any, wires: Any, state: Any) -> None:
     """Carry the partitions low to high - 1 over a chunk of steps, in step with the threads that carry the others."""
     n_partitions = state.v.shape[0]
-    arrived = np.zeros(BLOCK, np.int16)
+    above = np.zeros(BLOCK, np.bool_)
     for step in range(n_steps):
         for r in range(n_partitions):
             spins = 0
@@ -199,25 +202,25 @@ def run(low: Any, high: Any, n_steps: Any, first_step: Any, history: Any, cells:
                     spins = 0
         for p in range(low, high):
             deliver(p, step, history, wires, state)
-            update(p, step, history, first_step, cells, state, arrived)
+            update(p, step, history, first_step, cells, state, above)
             store_release(state.progress, p * APART, step + 1)
 
 
 @njit(nogil=True, cache=True)
-def poisson(states: Any, lanes: Any, least: Any, thresholds: Any, counts: Any) -> None:
-    """Draw a Poisson count for each cell from its lane of the noise."""
+def poisson(states: Any, lanes: Any, least: Any, thresholds: Any, weight: Any, row: Any) -> None:
+    """Draw a Poisson count for each cell from its lane of the noise, and add it, times the weight, to the row."""
     for g in range(states.size):
         states[g] = advance(states[g])
-    for i in range(lanes.size):
-        counts[i] = least
     for k in range(0, thresholds.size, THRESHOLDS_AT_ONCE):
         t0, t1, t2, t3 = thresholds[k], thresholds[k + 1], thresholds[k + 2], thresholds[k + 3]
         t4, t5, t6, t7 = thresholds[k + 4], thresholds[k + 5], thresholds[k + 6], thresholds[k + 7]
         t8, t9, ta, tb = thresholds[k + 8], thresholds[k + 9], thresholds[k + 10], thresholds[k + 11]
+        sure = least if k == 0 else np.int16(0)
         for i in range(lanes.size):
             x = lanes[i]
-            counts[i] += (
-                np.int16(x > t0)
+            count = np.int16(
+                sure
+                + np.int16(x > t0)
                 + np.int16(x > t1)
                 + np.int16(x > t2)
                 + np.int16(x > t3)
@@ -230,3 +233,4 @@ def poisson(states: Any, lanes: Any, least: Any, thresholds: Any, counts: Any) -
                 + np.int16(x > ta)
                 + np.int16(x > tb)
             )
+            row[i] += weight * count

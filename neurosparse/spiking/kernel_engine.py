@@ -305,6 +305,8 @@ def _state(built: Built, history: int, seed: int) -> State:
             v[q, at : at + high - low] = v_init[low:high]
             mine = groups[low // network.LANES : -(-high // network.LANES)]
             noise[q, at // network.LANES : at // network.LANES + mine.size] = mine
+    most_drive = np.abs(cells.drive.astype(np.int64)) * (cells.drive_least.astype(np.int64) + cells.drive_used)
+    most_input = built.synapses.most_input + int(most_drive.max())
     # No cell fires twice within its refractory period, so none of these can overrun.
     per_cell = (history + CHUNK_STEPS - 1) // (cells.held + 1) + 1
     capacity = int((cells.cells * per_cell).sum(axis=1).max())
@@ -312,7 +314,7 @@ def _state(built: Built, history: int, seed: int) -> State:
     return State(
         v=v,
         current=np.zeros((n_partitions, width), np.float32),
-        row=np.zeros((n_partitions, width), np.int16 if built.synapses.most_input < 1 << 15 else np.int32),
+        row=np.zeros((n_partitions, width), np.int16 if most_input < 1 << 15 else np.int32),
         noise=noise,
         fired_at=np.full((n_partitions, width), -(1 << 62)),
         spike_unit=np.empty((n_partitions, capacity), np.int32),

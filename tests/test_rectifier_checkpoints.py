@@ -85,6 +85,16 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+def test_early_stopping_survives_an_interruption(few: Splits, tmp_path: Path) -> None:
+    spec = SPEC.model_copy(update={"epochs": 30, "patience": 2, "learning_rate": 0.3})
+    unbroken = train(spec, few, device="cpu")
+    last, path = unbroken.history[-1].epoch, tmp_path / "run.safetensors"
+    assert last == unbroken.best_epoch + 2 < 30
+    _interrupted(spec, few, path, epoch=last)
+    _same(train(spec, few, device="cpu", checkpoint=path), unbroken)
+    _same(train(spec, few, device="cpu", checkpoint=path), unbroken)  # over, and not a step further
+
+
 def test_checkpoints_do_not_change_a_training(few: Splits, tmp_path: Path) -> None:
     with_file = train(SPEC, few, device="cpu", checkpoint=tmp_path / "new" / "run.safetensors")
     _same(with_file, train(SPEC, few, device="cpu"))

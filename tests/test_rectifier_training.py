@@ -1,6 +1,7 @@
 """Training: the step equals autograd with torch.optim.SGD, L1 by hand, the same numbers again, faults in one sentence."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from neurosparse import ActiveWhen, data
+from neurosparse import ActiveWhen, data, recipes
 from neurosparse.data import ImageSet, Splits
-from neurosparse.rectifier import DivergenceError, NetworkSpec, RectifierNetwork, TrainSpec, record, train
+from neurosparse.rectifier import DivergenceError, Epoch, NetworkSpec, RectifierNetwork, TrainSpec, record, train
 from neurosparse.rectifier.steps import TorchEngine, sgd_step
 from neurosparse.rectifier.training import check_fit, error
 from neurosparse.sparsity import describe_activations
@@ -171,6 +172,52 @@ def test_the_network_is_that_of_the_best_validation_epoch(splits: Splits) -> Non
     assert not result.network.training
 
 
+@pytest.mark.parametrize("patience", [1, 3])
+def test_early_stopping_is_the_same_training_cut_short(splits: Splits, patience: int) -> None:
+    values = {"network": SMALL, "epochs": 30, "learning_rate": 0.2, "seed": 1}
+    whole = train(TrainSpec(**values), splits, device="cpu", test=False).history
+    ranks = [(epoch.validation_error, epoch.validation_loss) for epoch in whole]
+    best_so_far = [ranks.index(min(ranks[: k + 1])) for k in range(len(ranks))]
+    end = next(k for k, best in enumerate(best_so_far) if k - best == patience)
+    assert end < 30
+    told: list[Epoch] = []
+    stopped = train(TrainSpec(**values, patience=patience), splits, device="cpu", watch=told.append)
+    assert [(e.epoch, e.validation_loss) for e in stopped.history] == [
+        (e.epoch, e.validation_loss) for e in whole[: end + 1]
+    ]
+    assert stopped.best_epoch == end - patience
+    assert error(stopped.network, splits.validation) == stopped.validation_error
+    assert tuple(told) == stopped.history
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"patience": 0}, "patience"),
+        ({"patience": 2, "target_active": 0.1}, "patience must be left out beside target_active, whose plan needs all epochs"),
+        ({"patience": 2, "average_last": 0.1}, "patience must be left out beside average_last"),
+    ],
+)  # fmt: skip
+def test_patience_that_makes_no_sense(values: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        recipes.build(TrainSpec, values, what="a test")
+
+
+@pytest.mark.parametrize("engine", ["sparse", "torch"])
+def test_the_number_of_threads_does_not_change_a_bit(splits: Splits, engine: str) -> None:
+    """Sums are in one order; torch's products are, too, at these sizes (not at all: those of the torch engine, of odd widths)."""
+    spec = TrainSpec(network=SMALL, epochs=1, engine=engine, batch_size=50)
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            results.append(train(spec, splits, device="cpu"))
+    finally:
+        torch.set_num_threads(before)
+    clockless = [[replace(epoch, samples_per_s=None) for epoch in result.history] for result in results]
+    assert clockless[0] == clockless[1] == clockless[2]
+
+
 def test_history_counts_as_the_probe_does(splits: Splits) -> None:
     for activation, threshold in (("rectifier", 0.0), ("sigmoid", 0.5), ("tanh", 0.3)):
         network = NetworkSpec(sizes=(784, 64, 32, 10), activation=activation)
@@ -236,8 +283,8 @@ def test_divergence_says_where_and_what_to_do(splits: Splits) -> None:
 
 
 def test_divergence_in_the_last_step_is_seen(splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
-    def breaking(course: Any, *_: object) -> float:
-        course.engine.weights()["linear2.weight"][3, 4] = float("nan")
+    def breaking(course: Any, engine: Any, *_: object) -> float:
+        engine.weights()["linear2.weight"][3, 4] = float("nan")
         return 1.0
 
     monkeypatch.setattr("neurosparse.rectifier.training._run_epoch", breaking)

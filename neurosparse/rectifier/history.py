@@ -29,7 +29,7 @@ class LayerActivity:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """The state after an epoch, on the validation images; epoch 0 is the network as initialised."""
+    """The state after an epoch, on the validation images; epoch 0 is the network as it starts."""
 
     epoch: int
     train_loss: float | None  # mean negative log-likelihood while training, without the penalty; None for epoch 0
@@ -47,12 +47,23 @@ class Epoch:
         n_active = sum(layer.active_fraction * layer.n_units for layer in self.layers.values())
         return n_active / sum(layer.n_units for layer in self.layers.values())
 
+    @property
+    def n_alive(self) -> int:
+        """Hidden units that are active for at least one of the images."""
+        return sum(layer.n_alive for layer in self.layers.values())
+
+    @property
+    def n_dead(self) -> int:
+        """Hidden units that are active for none of the images."""
+        return sum(layer.n_dead for layer in self.layers.values())
+
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
     """A trained network, at its epoch of least validation error (of equals, of least validation loss).
 
-    With a target for the active share it is that of the last epoch, the first to have arrived.
+    With a target for the active share it is that of the last epoch, the first to have arrived, and so with averaged weights, whose
+    average is whole only then.
     """
 
     network: RectifierNetwork = field(repr=False)

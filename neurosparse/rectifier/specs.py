@@ -91,6 +91,9 @@ class TrainSpec(Spec):
         The part of the training after which the target stands still.
     average_last
         The part of the training, at its end, over which the weights are averaged; the average is the network. 0: no average.
+    patience
+        How many epochs in a row may be no better than the best (by validation error or, of equals, validation loss) before the
+        training stops. None: all epochs. Not beside `target_active` and `average_last`, whose plans need them all.
     engine
         What does the steps: "sparse" (the active units alone, in numba), "torch", or "auto": sparse where it can
         (`rectifier.sparse_training`), and torch elsewhere. Both give the same numbers but for the rounding of float32.
@@ -110,7 +113,17 @@ class TrainSpec(Spec):
     target_start: Share = 0.4
     target_reached: Annotated[float, Field(gt=0, le=1)] = 0.5
     average_last: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    patience: Annotated[int, Field(ge=1)] | None = None
     engine: Literal["auto", "sparse", "torch"] = "auto"
+
+    @model_validator(mode="after")
+    def _patience_leaves_plans_alone(self) -> Self:
+        if self.patience is not None and (self.average_last or self.target_active is not None):
+            planned = "target_active" if self.target_active is not None else "average_last"
+            raise ValueError(
+                f"patience must be left out beside {planned}, whose plan needs all epochs, got {self.patience}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _target_can_be_met(self) -> Self:

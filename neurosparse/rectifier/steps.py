@@ -109,7 +109,7 @@ def sgd_step(
     l1: float | Sequence[float] = 0.0,
     n_active: Tensor | None = None,
 ) -> Tensor:
-    """One step of gradient descent on a minibatch, in place.
+    """One step of gradient descent on a minibatch, in place; where the loss is not finite, the weights stay as they are.
 
     Parameters
     ----------
@@ -135,6 +135,9 @@ def sgd_step(
     if n_active is not None:
         n_active += torch.stack([h.count_nonzero() for h in values[1:-1]])
     log_likelihood = functional.log_softmax(values.pop(), dim=1)
+    loss = functional.nll_loss(log_likelihood, labels)
+    if not bool(loss.isfinite()):
+        return loss
     delta = log_likelihood.exp()  # (n, classes): d loss / d scores = (softmax - one-hot) / n
     delta[torch.arange(n, device=delta.device), labels] -= 1
     delta /= n
@@ -145,4 +148,4 @@ def sgd_step(
         bias.sub_(delta.sum(0), alpha=learning_rate)
         if delta_below is not None:
             delta = delta_below.add_(below.sign(), alpha=penalties[k - 1] / n).mul_(slope(network.spec, below))
-    return functional.nll_loss(log_likelihood, labels)
+    return loss

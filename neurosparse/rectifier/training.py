@@ -7,33 +7,31 @@ from __future__ import annotations
 
 import copy
 import logging
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from neurosparse import checks, data
-from neurosparse.data import ImageSet, Splits
+from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
-from neurosparse.rectifier import checkpoints, controller, devices
+from neurosparse.rectifier import checkpoints, devices
 from neurosparse.rectifier.checkpoints import Checkpoint
-from neurosparse.rectifier.history import DivergenceError, Epoch, LayerActivity, TrainResult
+from neurosparse.rectifier.course import Course
+from neurosparse.rectifier.evaluation import error, evaluate, tensors
+from neurosparse.rectifier.history import Epoch, TrainResult
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
-from neurosparse.rectifier.steps import Descent, Engine, TorchEngine
+from neurosparse.rectifier.steps import Engine, TorchEngine
 
-EVALUATION_BATCH = 1000
+__all__ = ["check_fit", "error", "evaluate", "train", "train_many"]
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +45,7 @@ def train(
     start: RectifierNetwork | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress = quiet,
+    watch: Callable[[Epoch], None] | None = None,
 ) -> TrainResult:
     """Train the network of `spec` from its seed.
 
@@ -67,6 +66,8 @@ def train(
         the CPU to the same numbers, bit for bit, as if it had never stopped (`rectifier.checkpoints`).
     progress
         Told how far it is.
+    watch
+        Called with every epoch as it ends, and first with those that the checkpoint holds or with that of the start.
 
     Returns
     -------
@@ -100,48 +101,31 @@ def train(
     if kept is not None:
         network.load_state_dict(kept.weights)
         generator.set_state(kept.generator)
-    images, labels = _tensors(splits.train, where)
+    images, labels = tensors(splits.train, where)
     engine, note = _engine(spec, network, images, labels)
     if note:
         log.info("trained in torch: %s", note)
         progress(0.0, f"torch: {note}"[:40])
-    validation = _tensors(splits.validation, where)
 
-    started = time.perf_counter()
-    course = _Course(spec, engine, len(labels))
-    if kept is None:
-        history = [replace(_evaluate(network, *validation, spec.active_threshold), l1=course.l1)]
-        best, best_weights = history[0], _copy(engine.weights())
-    else:
-        course.l1, course.n_averaged = kept.l1, kept.n_averaged
-        course.mean = {name: value.to(where) for name, value in kept.mean.items()}
-        history, best, best_weights = list(kept.history), kept.history[kept.best_epoch], dict(kept.best)
-        started -= kept.seconds
-    for epoch in range(len(history), spec.epochs + 1):
+    started = time.perf_counter() - (0.0 if kept is None else kept.seconds)
+    course = Course(spec, network, engine.weights, images, tensors(splits.validation, where), kept)
+    tell = watch or (lambda epoch: None)
+    for state in course.history:
+        tell(state)
+    while not course.over:
         order = torch.randperm(len(splits.train), generator=generator).to(where)
-        words = f"epoch {epoch}/{spec.epochs}, error {100 * history[-1].validation_error:.1f} %"
+        error_so_far = f"error {100 * course.history[-1].validation_error:.1f} %"
+        words = f"epoch {course.epoch}/{spec.epochs}, {error_so_far}, {engine.name}"
         clock = time.perf_counter()
-        train_loss = _run_epoch(course, network, images, order, epoch, partial(_say, progress, words))
-        samples_per_s = len(order) / (time.perf_counter() - clock)
-        network.load_state_dict(course.weights())
-        state = _evaluate(network, *validation, spec.active_threshold)
-        if not math.isfinite(state.validation_loss):
-            raise _diverged(network, validation[0], spec, f"after epoch {epoch}")
-        state = replace(state, epoch=epoch, train_loss=train_loss, samples_per_s=samples_per_s, l1=course.l1)
-        history.append(state)
-        if spec.targets or _rank(state) < _rank(best):
-            best, best_weights = state, _copy(network.state_dict())
-        keep(
-            history=tuple(history), best_epoch=best.epoch, best=best_weights, generator=generator.get_state(),
-            seconds=time.perf_counter() - started, l1=course.l1, n_averaged=course.n_averaged, mean=course.mean,
-            weights=engine.weights(),
-        )  # fmt: skip
-    network.load_state_dict(best_weights)
+        train_loss = _run_epoch(course, engine, order, partial(_say, progress, words))
+        tell(course.end_epoch(train_loss, len(order) / (time.perf_counter() - clock)))
+        keep(generator=generator.get_state(), seconds=time.perf_counter() - started, **course.state())
+    network = course.best_network()
     test_error = error(network, splits.test) if test else None
-    progress(1.0, f"{spec.epochs} epochs, error {100 * best.validation_error:.1f} %")
+    progress(1.0, f"{course.epoch - 1} epochs, error {100 * course.best.validation_error:.1f} %")
     seconds = time.perf_counter() - started
     return TrainResult(
-        *(network.cpu(), spec, tuple(history), best.epoch, test_error, str(where), seconds),
+        *(network.cpu(), spec, tuple(course.history), course.best.epoch, test_error, str(where), seconds),
         *(engine.name, note),
     )
 
@@ -210,12 +194,6 @@ def check_fit(spec: TrainSpec, splits: Splits) -> None:
             raise ValueError(f"the {what} of the network's sizes must be {wanted} for {splits.name!r}, got {size}")
 
 
-def error(network: RectifierNetwork, images: ImageSet) -> float:
-    """The share of `images` that `network` misclassifies, in [0, 1]."""
-    where = next(network.parameters()).device
-    return _evaluate(network, *_tensors(images, where), 0.0).validation_error
-
-
 # ---- Where it starts, and where it goes on --------------------------------------------------------------------------
 
 
@@ -262,115 +240,13 @@ def _engine(spec: TrainSpec, network: RectifierNetwork, images: Tensor, labels: 
     return TorchEngine(network, images, labels, spec.batch_size), ""
 
 
-class _Course:
-    """A training under way: the engine, the penalties of the layers, the mean of the weights so far."""
-
-    def __init__(self, spec: TrainSpec, engine: Engine, n_images: int) -> None:
-        self.spec, self.engine = spec, engine
-        self.every = controller.images_between_looks(spec, n_images)
-        self.l1 = controller.first_l1(spec)
-        self.mean: dict[str, Tensor] = {}
-        self.n_averaged = 0
-
-    def descend(self, rows: Tensor, before: float, after: float) -> Descent:
-        """Train on the images of `rows`, which bring the training from the share `before` to `after`."""
-        spec = self.spec
-        found = self.engine.descend(rows, learning_rate=controller.learning_rate_at(spec, before), l1=self.l1)
-        if spec.targets and found.broken_step is None:
-            widths = spec.network.sizes[1:-1]
-            active = [n / (len(rows) * width) for n, width in zip(found.n_active, widths, strict=True)]
-            self.l1 = controller.adjusted(self.l1, active, controller.targets_at(spec, after), len(rows) / self.every)
-        if after > 1 - spec.average_last:
-            self._average()
-        return found
-
-    def weights(self) -> dict[str, Tensor]:
-        """The mean of the weights where there is one yet, and else the weights as they stand."""
-        return self.mean or self.engine.weights()
-
-    def _average(self) -> None:
-        self.n_averaged += 1
-        weights = self.engine.weights()
-        if not self.mean:
-            self.mean = _copy(weights)
-        for name, mean in self.mean.items():
-            mean.lerp_(weights[name], 1 / self.n_averaged)
-
-
-def _run_epoch(
-    course: _Course,
-    network: RectifierNetwork,
-    images: Tensor,
-    order: Tensor,
-    epoch: int,
-    report: Callable[[float], None],
-) -> float:
-    """One pass over the images in their order; the mean loss of an image, each in its own step.
-
-    `network` takes the weights of a step that broke, to find the layer.
-    """
-    spec, n = course.spec, len(order)
+def _run_epoch(course: Course, engine: Engine, order: Tensor, report: Callable[[float], None]) -> float:
+    """One pass over the images in their order; the mean loss of an image, each in its own step."""
     total = 0.0
-    for first, stop in pairwise([*range(0, n, course.every), n]):
-        before, after = ((epoch - 1 + part / n) / spec.epochs for part in (first, stop))
-        found = course.descend(order[first:stop], before, after)
-        if (step := found.broken_step) is not None:
-            start = first + step * spec.batch_size
-            network.load_state_dict(course.engine.weights())
-            batch = images[order[start : start + spec.batch_size]]
-            raise _diverged(network, batch, spec, f"in epoch {epoch}, step {start // spec.batch_size + 1}")
+    for part in course.parts():
+        rows = order[part.first : part.stop]
+        found = engine.descend(rows, learning_rate=course.learning_rate(part), l1=course.l1)
+        course.take_in(found, part, order)
         total += found.loss
-        report(after)
-    return total / n
-
-
-def _diverged(network: RectifierNetwork, images: Tensor, spec: TrainSpec, when: str) -> DivergenceError:
-    with torch.no_grad():
-        values = network.activations(images)
-    layer = next((name for name, value in values.items() if not bool(value.isfinite().all())), "output")
-    remedy = f"a smaller learning_rate (it is {spec.learning_rate:g})"
-    if spec.l1:
-        remedy += f" or a smaller l1 (it is {spec.l1:g})"
-    return DivergenceError(f"training diverged {when}: {layer} is no longer finite; use {remedy}")
-
-
-# ---- Evaluation -----------------------------------------------------------------------------------------------------
-
-
-@torch.no_grad()
-def _evaluate(network: RectifierNetwork, images: Tensor, labels: Tensor, threshold: float) -> Epoch:
-    """The state of a network on images; counts as `probe.record` does, without the sorting that an epoch can do without."""
-    n, layers = len(labels), network.layers
-    loss, n_wrong, macs = 0.0, 0, 0
-    fan_out = network.spec.sizes[1:]
-    dense_macs = sum(n_in * n_out for n_in, n_out in pairwise(network.spec.sizes))
-    n_active, total = dict.fromkeys(layers, 0), dict.fromkeys(layers, 0.0)
-    alive = {name: torch.zeros(1, dtype=torch.bool, device=images.device) for name in layers}
-    for x, y in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
-        values = network.activations(x)
-        scores = values.pop("output")
-        macs += sum(int(h.count_nonzero()) * m for h, m in zip((x, *values.values()), fan_out, strict=True))
-        loss += float(functional.cross_entropy(scores, y, reduction="sum"))
-        n_wrong += int((scores.argmax(dim=1) != y).sum())
-        for name, value in values.items():
-            active = value.abs() > threshold  # (n, units)
-            n_active[name] += int(active.sum())
-            total[name] += float(value.sum())
-            alive[name] = alive[name] | active.any(dim=0)
-    activity = {
-        name: LayerActivity(n_active[name] / (n * width), int(alive[name].sum()), width, total[name] / (n * width))
-        for name, width in zip(layers, network.spec.sizes[1:-1], strict=True)
-    }
-    return Epoch(0, None, loss / n, n_wrong / n, activity, None, macs / n, dense_macs, ())
-
-
-def _tensors(images: ImageSet, where: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.tensor(images.images, device=where), torch.tensor(images.labels, device=where)
-
-
-def _copy(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in weights.items()}
-
-
-def _rank(state: Epoch) -> tuple[float, float]:
-    return state.validation_error, state.validation_loss
+        report(part.after)
+    return total / len(order)

@@ -1,0 +1,167 @@
+"""A training under way: what the loop around the steps keeps for one network, whoever does the steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor
+
+from neurosparse.rectifier import controller
+from neurosparse.rectifier.checkpoints import Checkpoint
+from neurosparse.rectifier.evaluation import diverged, look
+from neurosparse.rectifier.history import Epoch
+from neurosparse.rectifier.network import RectifierNetwork
+from neurosparse.rectifier.specs import TrainSpec
+from neurosparse.rectifier.steps import Descent
+
+Weights = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The images of an epoch between two looks, by their place in its order, and what share of the training they make up."""
+
+    first: int
+    stop: int
+    before: float  # the share of the training that is over where they begin
+    after: float  # and where they end
+
+
+class Course:
+    """The penalties of the layers, the mean of the weights so far, the epochs, and the weights of the best of them.
+
+    Parameters
+    ----------
+    spec
+        What is trained, and how.
+    network
+        Takes the weights of each epoch, to be looked at.
+    weights
+        The weights as they stand: views, by the names of `RectifierNetwork.state_dict`.
+    images, validation
+        The training images, shape (n, features), and the validation images with their labels.
+    kept
+        Where it goes on, if it does not begin.
+    """
+
+    def __init__(
+        self,
+        spec: TrainSpec,
+        network: RectifierNetwork,
+        weights: Callable[[], Weights],
+        images: Tensor,
+        validation: tuple[Tensor, Tensor],
+        kept: Checkpoint | None = None,
+    ) -> None:
+        self.spec, self.network, self._weights = spec, network, weights
+        self._images, self._validation = images, validation
+        self._every = controller.images_between_looks(spec, len(images))
+        self.l1 = controller.first_l1(spec)
+        self.mean: Weights = {}
+        self.n_averaged = 0
+        if kept is None:
+            self.history = [replace(look(network, *validation, spec.active_threshold), l1=self.l1)]
+            self.best, self.best_weights = self.history[0], _copy(weights())
+        else:
+            self.l1, self.n_averaged = kept.l1, kept.n_averaged
+            self.mean = {name: value.to(images.device) for name, value in kept.mean.items()}
+            self.history, self.best = list(kept.history), kept.history[kept.best_epoch]
+            self.best_weights = dict(kept.best)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that comes next."""
+        return len(self.history)
+
+    @property
+    def over(self) -> bool:
+        """Whether all epochs are done, or so many were no better that the spec's patience is at an end."""
+        since_best, patience = self.epoch - 1 - self.best.epoch, self.spec.patience
+        return self.epoch > self.spec.epochs or (patience is not None and since_best >= patience)
+
+    def parts(self) -> Iterator[Part]:
+        """The coming epoch."""
+        n, done = len(self._images), self.epoch - 1
+        for first, stop in pairwise([*range(0, n, self._every), n]):
+            yield Part(first, stop, *((done + place / n) / self.spec.epochs for place in (first, stop)))
+
+    def learning_rate(self, part: Part) -> float:
+        """The learning rate of that part."""
+        return controller.learning_rate_at(self.spec, part.before)
+
+    def take_in(self, found: Descent, part: Part, order: Tensor) -> None:
+        """Take in what the steps along a part of this epoch's `order` of the images came to.
+
+        Raises
+        ------
+        DivergenceError
+            Where the loss of one of them is not finite.
+        """
+        spec, n = self.spec, part.stop - part.first
+        if found.broken_step is not None:
+            self.network.load_state_dict(self._weights())
+            first = part.first + found.broken_step * spec.batch_size
+            batch = self._images[order[first : first + spec.batch_size]]
+            raise diverged(self.network, batch, spec, f"in epoch {self.epoch}, step {first // spec.batch_size + 1}")
+        if spec.targets:
+            widths = spec.network.sizes[1:-1]
+            active = [n_active / (n * width) for n_active, width in zip(found.n_active, widths, strict=True)]
+            self.l1 = controller.adjusted(self.l1, active, controller.targets_at(spec, part.after), n / self._every)
+        if part.after > 1 - spec.average_last:
+            self._average()
+
+    def end_epoch(self, train_loss: float, samples_per_s: float) -> Epoch:
+        """Look at the validation images, and note the epoch.
+
+        Raises
+        ------
+        DivergenceError
+            Where their loss is not finite.
+        """
+        spec, network = self.spec, self.network
+        network.load_state_dict(self.mean or self._weights())
+        state = look(network, *self._validation, spec.active_threshold)
+        if not math.isfinite(state.validation_loss):
+            raise diverged(network, self._validation[0], spec, f"after epoch {self.epoch}")
+        state = replace(state, epoch=self.epoch, train_loss=train_loss, samples_per_s=samples_per_s, l1=self.l1)
+        self.history.append(state)
+        if spec.targets or spec.average_last or _rank(state) < _rank(self.best):
+            self.best, self.best_weights = state, _copy(network.state_dict())
+        return state
+
+    def best_network(self) -> RectifierNetwork:
+        """The network with the weights of the best epoch."""
+        self.network.load_state_dict(self.best_weights)
+        return self.network
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {
+            "history": tuple(self.history),
+            "best_epoch": self.best.epoch,
+            "l1": self.l1,
+            "n_averaged": self.n_averaged,
+            "weights": self._weights(),
+            "best": self.best_weights,
+            "mean": self.mean,
+        }
+
+    def _average(self) -> None:
+        self.n_averaged += 1
+        weights = self._weights()
+        if not self.mean:
+            self.mean = _copy(weights)
+        for name, mean in self.mean.items():
+            mean.lerp_(weights[name], 1 / self.n_averaged)
+
+
+def _copy(weights: Weights) -> Weights:
+    return {name: value.detach().clone() for name, value in weights.items()}
+
+
+def _rank(state: Epoch) -> tuple[float, float]:
+    return state.validation_error, state.validation_loss

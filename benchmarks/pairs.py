@@ -28,19 +28,19 @@ def seconds(what: Callable[[], object]) -> float:
 
 def engine_seconds(what: Callable[[], object]) -> float:
     """Wall seconds that the Brian2 engine's compiled program runs in one call, without generating and compiling."""
-    from neurosparse.spiking import engine
+    from neurosparse.spiking import process
 
     took: list[float] = []
-    execute = engine._execute
+    execute = process.execute
 
     def timed(*arguments: Any) -> None:
         took.append(seconds(lambda: execute(*arguments)))
 
-    engine._execute = timed  # type: ignore[assignment]
+    process.execute = timed  # type: ignore[assignment]
     try:
         what()
     finally:
-        engine._execute = execute
+        process.execute = execute
     return sum(took)
 
 

@@ -12,7 +12,7 @@ import brian2 as b2
 import numpy as np
 import pytest
 
-from neurosparse.spiking import builds, engine
+from neurosparse.spiking import builds, engine, process
 from neurosparse.spiking.engine import run
 
 EQUATIONS = """
@@ -134,21 +134,53 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch):
 
     with pytest.raises(KeyboardInterrupt):
         run(model(), duration_ms=5000.0, seed=1, progress=stop)
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("neurosparse*"))
 
 
 def test_what_killed_processes_left_is_removed_and_what_others_need_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    done = subprocess.Popen(["true"])
-    done.wait()
-    left, in_use, foreign = (
-        tmp_path / f"neurosparse-{name}" for name in (f"run-{done.pid}-a", f"run-{os.getpid()}-b", "other")
+    code = (
+        "import sys, tempfile; tempfile.tempdir = sys.argv[1]; from neurosparse.spiking import process\n"
+        "with process.scratch_folder() as folder: print(folder, flush=True); sys.stdin.read()"
     )
-    for folder in (left, in_use, foreign):
-        folder.mkdir()
-        (folder / "file").write_text("x")
-    run(model(), duration_ms=10.0, seed=1)
-    assert sorted(tmp_path.iterdir()) == sorted([in_use, foreign])
+    owners = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    left, in_use = (Path(owner.stdout.readline().strip()) for owner in owners)
+    (left / "file").write_text("x")
+    (foreign := tmp_path / "neurosparse-other").mkdir()
+    owners[0].kill()
+    owners[0].wait()
+    assert left.exists()
+    with process.scratch_folder() as mine:
+        assert sorted(tmp_path.iterdir()) == sorted([mine, in_use, foreign])
+    owners[1].communicate("")
+    assert list(tmp_path.iterdir()) == [foreign]
+    for owner in owners:
+        owner.stdin.close()
+        owner.stdout.close()
+
+
+def test_a_folder_that_is_removed_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    make, made = tempfile.mkdtemp, []
+
+    def taken_at_once(prefix):
+        made.append(make(prefix=prefix))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", taken_at_once)
+    with process.scratch_folder() as folder:
+        assert folder == Path(made[1])
+        assert folder.is_dir()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(FileNotFoundError, match="of the block"), process.scratch_folder():
+        raise FileNotFoundError("an error of the block itself")
 
 
 def test_progress_rises_to_one():
@@ -239,6 +271,7 @@ def failing(script, monkeypatch, tmp_path):
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(builds, "executable", lambda *args, **kwargs: program)
     run(model(), duration_ms=10.0, seed=1)
 
@@ -248,12 +281,23 @@ def failing(script, monkeypatch, tmp_path):
     [
         ("echo out of luck >&2; exit 7", "status 7: out of luck"),
         ("exit 3", "is the disk full"),
-        ("kill -9 $$", "status -9"),
+        ("echo Error opening static array x.", "status 0: Error opening static array x."),
+        ("echo done 40; kill -9 $$", r"SIGKILL \(too little memory\?\) after step 40 of 100; .*log"),
     ],
 )
 def test_a_simulation_that_fails_says_why(script, message, monkeypatch, tmp_path):
     with pytest.raises(RuntimeError, match=message):
         failing(script, monkeypatch, tmp_path)
+
+
+def test_a_crash_leaves_a_log(monkeypatch, tmp_path):
+    with pytest.raises(RuntimeError, match="was ended by SIGSEGV after step 0 of 100") as raised:
+        failing("echo last words; kill -SEGV $$", monkeypatch, tmp_path)
+    (log,) = tmp_path.glob("*.log")
+    assert str(log) in str(raised.value)
+    command, end, words = log.read_text().splitlines()
+    assert command.startswith(f"{tmp_path / 'program'} 100 ")
+    assert (end, words) == ("ended by SIGSEGV after step 0 of 100", "last words")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for the child in /proc")

@@ -19,11 +19,7 @@ What expressions refer to belongs into a group's `namespace`. Without a compiler
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +35,7 @@ from numpy.typing import NDArray
 from neurosparse import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
-from neurosparse.spiking import builds
+from neurosparse.spiking import builds, process
 
 Model = Callable[[], Any]  # () -> a Brian2 object, or a sequence of them
 Target = Literal["cpp", "numpy"]
@@ -257,38 +253,16 @@ def _run_cpp(
 ) -> dict[str, dict[str, NDArray[Any]]]:
     progress(0.0, "writing C++")
     # static arrays come from, and results go to, this folder: the executable runs in it, wherever the executable itself lies
-    with _scratch_folder() as project:
+    with process.scratch_folder() as project:
         recorded = _generate(model, dt_ms, project)
         executable = builds.executable(project, version=f"brian2 {brian2().__version__}", progress=progress)
         progress(0.0, "simulating")
-        _execute(executable, project, steps, seed, progress)
+        process.execute(executable, project, steps, seed, progress)
         monitors: dict[str, dict[str, NDArray[Any]]] = {}
         for file, (monitor, variable, dtype, columns) in recorded.items():
             values = np.fromfile(project / "results" / file, dtype=dtype)
             monitors.setdefault(monitor, {})[variable] = values.reshape(-1, columns) if columns else values
         return monitors
-
-
-@contextmanager
-def _scratch_folder() -> Iterator[Path]:
-    """A temporary folder, removed at the end; those that killed processes left behind go as well."""
-    prefix = "neurosparse-run-"
-    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*-*"):
-        owner = left.name.removeprefix(prefix).split("-")[0]
-        if os.name == "posix" and owner.isdigit() and not _is_alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)  # another user's cannot be removed, and stays
-    with tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", ignore_cleanup_errors=True) as folder:
-        yield Path(folder)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str, str, Any, int]]:
@@ -350,28 +324,6 @@ def _fix_order(queue: list[tuple[str, Any]]) -> None:
         run = list(lines)
         ordered += sorted(run, key=lambda line: line[1][0]) if kind.startswith("set_by_") else run
     queue[:] = ordered
-
-
-def _execute(executable: Path, project: Path, steps: int, seed: int, progress: Progress) -> None:
-    """Run the executable in `project`; it ends when this process does, by whatever end."""
-    command = [str(executable), str(steps), str(seed)]
-    with tempfile.TemporaryFile() as errors:
-        child = subprocess.Popen(command, cwd=project, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
-        try:
-            for line in child.stdout or ():
-                if line.startswith(b"done "):
-                    progress(int(line[5:]) / steps, "simulating")
-            status = child.wait()
-        finally:
-            child.kill()
-            child.wait()
-            if child.stdout:
-                child.stdout.close()
-        errors.seek(0)
-        said = errors.read()[-2000:].decode(errors="replace").strip()
-    if status or said:
-        why = said or {2: "wrong arguments", 3: "cannot write its results; is the disk full?"}.get(status, "no message")
-        raise RuntimeError(f"the Brian2 simulation ended with status {status}: {why}")
 
 
 # ---- NumPy ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,67 @@
+"""Differences between arms of a study, paired by their seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean with its interval: Student's, for independent seeds; NaN at both ends for one seed."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def describe(self, scale: float = 1.0, digits: int = 2) -> str:
+        """The mean and half of the interval, `scale` times: "+0.08 +- 0.12"."""
+        return f"{scale * self.mean:+.{digits}f} ± {scale * (self.high - self.mean):.{digits}f}"
+
+
+def mean(values: Sequence[float]) -> Mean:
+    """The mean of `values`, shape (n,), with its 95 % interval (Student's t).
+
+    Examples
+    --------
+    >>> mean([1.0, 2.0, 3.0]).describe()
+    '+2.00 ± 2.48'
+    """
+    from scipy.stats import t
+
+    array = np.asarray(values, dtype=float)
+    if array.ndim != 1 or not array.size or not np.isfinite(array).all():
+        raise ValueError(f"values must be at least one finite number, got {values}")
+    n, middle = array.size, float(array.mean())
+    half = math.nan if n == 1 else float(t.ppf((1 + LEVEL) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
+    return Mean(middle, middle - half, middle + half, n)
+
+
+def difference(rows: Sequence[dict[str, Any]], arm: str, against: str, quantity: str) -> Mean:
+    """How much larger `quantity` is in `arm` than in `against`, over the seeds that both have.
+
+    Raises
+    ------
+    ValueError
+        Where they have no seed in common, or one has a seed twice.
+    """
+    first, second = (_by_seed(rows, name, quantity) for name in (arm, against))
+    common = sorted(first.keys() & second.keys())
+    if not common:
+        raise ValueError(f"arms {arm!r} and {against!r} have no seed in common: nothing to pair")
+    return mean([first[seed] - second[seed] for seed in common])
+
+
+def _by_seed(rows: Sequence[dict[str, Any]], arm: str, quantity: str) -> dict[int, float]:
+    mine = [row for row in rows if row["arm"] == arm]
+    found = {row["seed"]: row[quantity] for row in mine}
+    if len(found) < len(mine):
+        raise ValueError(f"arm {arm!r} has a seed twice: which one to pair is open")
+    return found

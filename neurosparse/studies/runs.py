@@ -1,0 +1,177 @@
+"""The networks of a study: each trained from its seed, measured, and written at once, so that a study goes on where it stopped.
+
+A run is known by what it does, not by when: a file of its own, named by its arm, its seed and the digest of its specs, holds its
+row. Training never sees the test images; they are measured afterwards and stand in columns that begin with `test_`, which nothing
+that chooses settings reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from neurosparse import checks, data, files
+from neurosparse.progress import Progress, quiet
+from neurosparse.recipes import Spec
+from neurosparse.rectifier import RectifierNetwork, TrainSpec, train
+from neurosparse.rectifier.evaluation import evaluate
+from neurosparse.rectifier.pretraining import pretrain
+from neurosparse.rectifier.specs import PretrainSpec
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A network to train: one seed of one arm of a study."""
+
+    arm: str
+    spec: TrainSpec
+    pretraining: PretrainSpec | None = None  # what it starts from, if not from initial weights
+    n_labels: int | None = None  # training images that have a label, evenly from all of them; None: all
+
+    @property
+    def name(self) -> str:
+        """The name of its file."""
+        specs = f"{_text(self.spec)}{_text(self.pretraining)}{self.n_labels}"
+        return f"{self.arm}-{self.spec.seed}-{hashlib.sha256(specs.encode()).hexdigest()[:10]}.parquet".replace(
+            " ", "_"
+        )
+
+
+def run_all(runs: Sequence[Run], directory: str | Path, *, threads: int = 1, progress: Progress = quiet) -> list[Row]:
+    """Train what is not yet in `directory`, each on one thread, and return the rows of all.
+
+    Parameters
+    ----------
+    runs
+        In the order in which they are trained; two that start from the same pre-training share it when they are neighbours.
+    directory
+        Has a Parquet file of one row for every run that is done; those of other studies do no harm.
+    threads
+        Networks at once.
+
+    Returns
+    -------
+    list
+        A row a run, in their order: `arm`, `seed`, the specs, `validation_error`, `validation_nll`, `test_error`, `test_nll`, and
+        of the test images `active_fraction`, `active_by_layer` and `alive_by_layer` (shares), `zeros_percent`, `active_macs`;
+        `train_nll` (of the last epoch, while training), `cpu_s` (of the training's thread), `samples` and `engine`.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `train` and `pretrain`, and where `directory` cannot be written.
+    """
+    threads = checks.whole("threads", threads)
+    places = [Path(directory) / run.name for run in runs]
+    missing = [k for k, place in enumerate(places) if not place.exists()]
+    for place in places:
+        files.check_file(place)
+    shares, lock = dict.fromkeys(missing, 0.0), threading.Lock()
+
+    def one(k: int) -> None:
+        def part(done: float, text: str) -> None:
+            with lock:
+                shares[k] = done
+                finished = len(runs) - len(missing) + sum(shares.values())
+                progress(finished / len(runs), f"{runs[k].arm}, seed {runs[k].spec.seed}: {text}"[:40])
+
+        write([_row(runs[k], part)], places[k])
+
+    with _one_torch_thread(), ThreadPoolExecutor(threads) as pool:
+        futures = [pool.submit(one, k) for k in missing]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return [row for place in places for row in read(place)]
+
+
+def read(path: str | Path) -> list[Row]:
+    """The rows of a Parquet file."""
+    import pyarrow.parquet as pq
+
+    rows: list[Row] = pq.read_table(path).to_pylist()
+    return rows
+
+
+def write(rows: Sequence[Row], path: Path) -> None:
+    """Write rows as one Parquet file, which appears whole or not at all."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with files.new_file(path) as file:
+        pq.write_table(pa.Table.from_pylist(list(rows)), file)
+
+
+def _row(run: Run, progress: Progress) -> Row:
+    splits = _splits(run.spec.data)
+    start = None if run.pretraining is None else _pretrained(run.pretraining)
+    if run.n_labels is not None:
+        some = np.linspace(0, len(splits.train) - 1, run.n_labels).astype(int)
+        splits = replace(splits, train=splits.train.take(some))
+    clock = time.thread_time()
+    result = train(run.spec, splits, device="cpu", test=False, start=start, progress=progress)
+    cpu_s = time.thread_time() - clock
+    test = evaluate(result.network, splits.test, run.spec.active_threshold)
+    return {
+        "arm": run.arm,
+        "seed": run.spec.seed,
+        "data": splits.name,
+        "spec": _text(run.spec),
+        "pretraining": _text(run.pretraining),
+        "learning_rate": run.spec.learning_rate,
+        "l1": run.spec.l1,
+        "epochs": run.spec.epochs,
+        "samples": len(splits.train),
+        "train_nll": result.history[-1].train_loss,
+        "validation_error": result.best.validation_error,
+        "validation_nll": result.best.validation_loss,
+        "test_error": test.validation_error,
+        "test_nll": test.validation_loss,
+        "active_fraction": test.active_fraction,
+        "zeros_percent": 100 * (1 - test.active_fraction),
+        "active_by_layer": [layer.active_fraction for layer in test.layers.values()],
+        "alive_by_layer": [layer.n_alive / layer.n_units for layer in test.layers.values()],
+        "active_macs": test.active_macs,
+        "cpu_s": cpu_s,
+        "engine": result.engine,
+    }
+
+
+def _text(spec: Spec | None) -> str | None:
+    """A spec by what it sets apart from the defaults: a setting that is added later leaves the names of files as they are."""
+    return spec and spec.model_dump_json(exclude_defaults=True)
+
+
+_splits = lru_cache(maxsize=2)(data.load)
+
+
+@lru_cache(maxsize=2)
+def _pretrained(spec: PretrainSpec) -> RectifierNetwork:
+    return pretrain(spec, _splits(spec.data), device="cpu").network
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """All the work of a training in its own thread, whose CPU time is then that of the training."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -75,6 +75,7 @@ def compare(
     window_ms: Window = 10.0,
     epochs: Annotated[int | None, typer.Option(help="Training epochs, in place of the recipes' own.")] = None,
     device: Device = "auto",
+    data_dir: DataDir = None,
     seed: Seed = 1,
 ) -> None:
     """Run a circuit and networks side by side and relate both to the brain's 1-4 %.
@@ -91,6 +92,7 @@ def compare(
         "window_ms": window_ms,
         "epochs": epochs,
         "device": device,
+        "data_dir": data_dir,
         "seed": seed,
     }
     if network:

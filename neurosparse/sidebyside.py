@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
@@ -22,7 +22,6 @@ from neurosparse.recipes import Recipe, Spec
 from neurosparse.workers import Show, run_side_by_side
 
 if TYPE_CHECKING:
-    from neurosparse.rectifier import Epoch
     from neurosparse.report import Panel
     from neurosparse.spiking import FICurve
 
@@ -48,6 +47,8 @@ class SideBySideSpec(Spec):
         Training epochs, in place of each recipe's own.
     device
         auto, cpu, cuda or mps.
+    data_dir
+        The folder with the files of the networks' image sets, if not where they install.
     """
 
     neuron: str = "lif_glorot2011"
@@ -64,6 +65,7 @@ class SideBySideSpec(Spec):
     window_ms: Annotated[float, Field(gt=0)] = 10.0
     epochs: Annotated[int, Field(ge=1)] | None = None
     device: str = "auto"
+    data_dir: Path | None = None
     seed: Annotated[int, Field(ge=0)] = 1
 
 
@@ -135,7 +137,7 @@ def check(spec: SideBySideSpec, directory: str | Path) -> None:
     if spec.column != NO_COLUMN:
         recipes.load(spec.column).spec(CircuitSpec)
     for name in spec.networks:
-        data.load(recipes.load(name).spec(TrainSpec).data)
+        data.load(recipes.load(name).spec(TrainSpec).data, data_dir=spec.data_dir)
     resolve(spec.device)
 
 
@@ -194,7 +196,7 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
         recipe = recipes.load(name)
         overrides = {"seed": spec.seed} | ({} if spec.epochs is None else {"epochs": spec.epochs})
         train_spec = recipe.spec(rectifier.TrainSpec, **overrides)
-        splits = data.load(train_spec.data)
+        splits = data.load(train_spec.data, data_dir=spec.data_dir)
 
         def show(done: float, text: str, k: int = k, name: str = name) -> None:
             progress((k + done) / len(spec.networks), f"{name}: {text}")
@@ -220,27 +222,11 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
                 for title, net in wholes.items()
             ),
             layers=measure(network, images, active_when=active_when),
-            history=_history(recipe.title, trained.history),
+            history=[{"network": recipe.title, **row} for row in rectifier.rows(trained.history)],
             device=trained.device,
             seconds=trained.seconds,
         )
     return runs
-
-
-def _history(title: str, epochs: Iterable[Epoch]) -> list[dict[str, Any]]:
-    return [
-        {
-            "network": title,
-            "epoch": epoch.epoch,
-            "validation_error": epoch.validation_error,
-            "layer": name,
-            "active_fraction": layer.active_fraction,
-            "units_alive": layer.n_alive,
-            "n_units": layer.n_units,
-        }
-        for epoch in epochs
-        for name, layer in epoch.layers.items()
-    ]
 
 
 # ---- The folder -----------------------------------------------------------------------------------------------------

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from neurosparse import lazy
 
 if TYPE_CHECKING:
+    from neurosparse.rectifier.checkpoints import load_checkpoint
     from neurosparse.rectifier.devices import resolve
-    from neurosparse.rectifier.history import DivergenceError, Epoch, LayerActivity, TrainResult
+    from neurosparse.rectifier.evaluation import evaluate
+    from neurosparse.rectifier.history import DivergenceError, Epoch, LayerActivity, TrainResult, rows
     from neurosparse.rectifier.inference import SparseNetwork, infer
-    from neurosparse.rectifier.network import RectifierNetwork
+    from neurosparse.rectifier.network import RectifierNetwork, folded, rescaled
+    from neurosparse.rectifier.pretraining import PretrainResult, pretrain
     from neurosparse.rectifier.probe import record, record_whole
-    from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
+    from neurosparse.rectifier.specs import NetworkSpec, PretrainSpec, TrainSpec
     from neurosparse.rectifier.training import train, train_many
     from neurosparse.rectifier.weights import load, save
 
@@ -22,15 +25,23 @@ _HOME = {
     "Epoch": "history",
     "LayerActivity": "history",
     "NetworkSpec": "specs",
+    "PretrainResult": "pretraining",
+    "PretrainSpec": "specs",
     "RectifierNetwork": "network",
     "SparseNetwork": "inference",
     "TrainResult": "history",
     "TrainSpec": "specs",
+    "evaluate": "evaluation",
+    "folded": "network",
     "infer": "inference",
     "load": "weights",
+    "load_checkpoint": "checkpoints",
+    "pretrain": "pretraining",
     "record": "probe",
     "record_whole": "probe",
+    "rescaled": "network",
     "resolve": "devices",
+    "rows": "history",
     "save": "weights",
     "train": "training",
     "train_many": "training",
@@ -41,15 +52,23 @@ __all__ = [
     "Epoch",
     "LayerActivity",
     "NetworkSpec",
+    "PretrainResult",
+    "PretrainSpec",
     "RectifierNetwork",
     "SparseNetwork",
     "TrainResult",
     "TrainSpec",
+    "evaluate",
+    "folded",
     "infer",
     "load",
+    "load_checkpoint",
+    "pretrain",
     "record",
     "record_whole",
+    "rescaled",
     "resolve",
+    "rows",
     "save",
     "train",
     "train_many",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
@@ -85,3 +87,27 @@ class TrainResult:
     def validation_error(self) -> float:
         """The validation error of the network."""
         return self.best.validation_error
+
+
+def rows(history: Iterable[Epoch]) -> list[dict[str, Any]]:
+    """A row an epoch and hidden layer, for a table; what is of the epoch as a whole stands in each of its rows."""
+    return [
+        {
+            "epoch": epoch.epoch,
+            "train_loss": epoch.train_loss,
+            "validation_loss": epoch.validation_loss,
+            "validation_error": epoch.validation_error,
+            "samples_per_s": epoch.samples_per_s,
+            "active_macs": epoch.active_macs,
+            "dense_macs": epoch.dense_macs,
+            "layer": name,
+            "l1": l1,
+            "active_fraction": layer.active_fraction,
+            "mean_activation": layer.mean_activation,
+            "n_units": layer.n_units,
+            "n_alive": layer.n_alive,
+            "n_dead": layer.n_dead,
+        }
+        for epoch in history
+        for (name, layer), l1 in zip(epoch.layers.items(), epoch.l1, strict=True)
+    ]

@@ -1,5 +1,7 @@
 """Jobs side by side: each in a process of its own that reports how far it is, and none outlives the one who asked.
 
+`run_side_by_side` runs a few different jobs at once; `pool` runs one after another of many tasks in processes that stay warm.
+
 A worker leads its own process group, so that what it starts itself (a compiled simulation) ends with it; it watches the parent,
 so that even a killed parent leaves nothing behind.
 """
@@ -8,20 +10,28 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import signal
 import threading
+import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 from neurosparse.progress import Progress
 
 Job = Callable[[Progress], Any]  # a picklable callable; what it returns must be picklable too
 Show = Callable[[str, float, str], None]  # (job, share done, what is going on)
+Task = TypeVar("Task")
 
 _GRACE_S = 2.0
+_BEAT_S = 0.5  # how often a pool looks for tasks that take too long
 
 
 class WorkerError(RuntimeError):
@@ -84,12 +94,180 @@ def _hear(
         show(name, 1.0, "done")
 
 
+# ---- Many tasks, warm processes -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Generic[Task]):
+    """How a task ended: with a result, or with the death of its process."""
+
+    task: Task
+    result: Any = None
+    death: str = ""  # why the process died; empty where it did not
+    too_long: bool = False  # whether it was killed for taking longer than it may
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: SpawnProcess
+    link: Connection
+    task: Any = None
+    until: float = 0.0  # when the task has taken too long, on the monotonic clock
+
+
+def pool(
+    work: Callable[[Task, Progress], Any],
+    tasks: deque[Task],
+    n: int,
+    *,
+    tell: Callable[[Task, float, str], None],
+    timeout_s: float | None = None,
+    memory_mb: float | None = None,
+    has_room: Callable[[int], bool] = lambda n_busy: True,
+    environment: Callable[[int], Mapping[str, str]] = lambda k: {},
+) -> Generator[Ended[Task], None, None]:
+    """Run tasks in up to `n` processes that stay warm, and yield each as it ends.
+
+    A process that dies takes its task with it, which is said, and a new one takes its place. Close the iterator to stop all.
+
+    Parameters
+    ----------
+    work
+        Called as work(task, progress) in a worker; it, the tasks and the results must be picklable.
+    tasks
+        Taken from the left; the caller may put more there while it iterates.
+    tell
+        Told as (task, share done, what is going on) when a task begins, and what it reports.
+    timeout_s
+        A task that takes longer is killed, with its process.
+    memory_mb
+        The most memory that a worker may allocate for itself.
+    has_room
+        Whether another task may begin beside those that run, given their number (> 0).
+    environment
+        Variables of the environment of the k-th worker.
+
+    Raises
+    ------
+    ValueError, OSError, WorkerError
+        What `work` raised, as `run_side_by_side` does; all others are stopped.
+    """
+    workers: list[_Worker] = []
+    try:
+        while tasks or any(worker.task is not None for worker in workers):
+            busy = [worker for worker in workers if worker.task is not None]
+            while tasks and len(busy) < n and (not busy or has_room(len(busy))):
+                worker = next((w for w in workers if w.task is None), None)
+                if worker is None:
+                    worker = _hire(work, memory_mb, environment(len(workers)))
+                    workers.append(worker)
+                try:
+                    worker.link.send(tasks[0])
+                except OSError:  # it died while it had nothing to do
+                    _dismiss(worker, workers)
+                    continue
+                worker.task = tasks.popleft()
+                worker.until = time.monotonic() + (timeout_s or float("inf"))
+                busy.append(worker)
+                tell(worker.task, 0.0, "")
+            ready = wait([worker.link for worker in busy], timeout=_BEAT_S)
+            for worker in busy:
+                if worker.link in ready:
+                    ended = _answer_of(worker, tell)
+                elif time.monotonic() > worker.until:
+                    ended = Ended(worker.task, death=f"it took longer than timeout_s = {timeout_s:g}", too_long=True)
+                else:
+                    continue
+                if ended is None:
+                    continue
+                if ended.death:
+                    _dismiss(worker, workers)
+                worker.task = None
+                yield ended
+    finally:
+        _stop({str(k): worker.process for k, worker in enumerate(workers)}, patience_s=0)
+
+
+def _hire(work: Callable[..., Any], memory_mb: float | None, variables: Mapping[str, str]) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(work, theirs, memory_mb))
+    with _environment(variables):
+        process.start()
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _dismiss(worker: _Worker, workers: list[_Worker]) -> None:
+    _stop({"": worker.process}, patience_s=0)
+    worker.link.close()
+    workers.remove(worker)
+
+
+def _answer_of(worker: _Worker, tell: Callable[[Any, float, str], None]) -> Ended[Any] | None:
+    """What a worker says: None where it is under way. What the work raised is raised."""
+    try:
+        kind, *content = worker.link.recv()
+    except (EOFError, OSError):
+        worker.process.join(_GRACE_S)
+        return Ended(worker.task, death=f"the process died ({_cause(worker.process.exitcode)})")
+    if kind == "refused":
+        raise cast(Exception, content[0])
+    if kind == "failed":
+        raise WorkerError(content[0])
+    if kind == "done":
+        return Ended(worker.task, content[0])
+    tell(worker.task, *content)
+    return None
+
+
+def _serve(work: Callable[[Any, Progress], Any], link: Connection, memory_mb: float | None) -> None:
+    _begin()
+    if memory_mb is not None:
+        most = int(memory_mb * 2**20)
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    while True:
+        try:
+            task = link.recv()
+        except EOFError:
+            return
+        _do(partial(work, task), link)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """The environment with some variables replaced, for a process that starts in the meantime."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+# ---- In the worker --------------------------------------------------------------------------------------------------
+
+
 def _work(job: Job, link: Connection) -> None:
+    _begin()
+    _do(job, link)
+    link.close()
+
+
+def _begin() -> None:
+    """Lead a group, leave Ctrl-C to the parent, which stops the group, and end with the parent."""
     os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and stops the group
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _do(job: Job, link: Connection) -> None:
     try:
         result = job(lambda done, text: link.send(("progress", done, text)))
     except (ValueError, OSError) as error:
@@ -98,12 +276,14 @@ def _work(job: Job, link: Connection) -> None:
         link.send(("failed", traceback.format_exc()))
     else:
         link.send(("done", result))
-    link.close()
 
 
 def _die_with(sentinel: int) -> None:
     wait([sentinel])
     os.killpg(0, signal.SIGKILL)
+
+
+# ---- How they end ---------------------------------------------------------------------------------------------------
 
 
 def _stop(processes: Mapping[str, SpawnProcess], patience_s: float) -> None:

@@ -1,0 +1,85 @@
+"""What starts workers. The store is the truth: an engine only hands out tasks and says how each ended.
+
+Each is called as engine(tasks, tell), takes tasks from the left of a deque that the caller may fill on, and yields `workers.Ended`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
+
+from neurosparse import workers
+from neurosparse.sweep.runs import Task, perform
+from neurosparse.workers import Ended
+
+Tell = Callable[[Task, float, str], None]
+Engine = Callable[[deque[Task], Tell], Generator[Ended[Task], None, None]]
+
+_ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
+
+
+def in_process(tasks: deque[Task], tell: Tell) -> Generator[Ended[Task], None, None]:
+    """One after another, in this process."""
+    while tasks:
+        task = tasks.popleft()
+        tell(task, 0.0, "")
+        yield Ended(task, perform(task, partial(tell, task)))
+
+
+def local(n: int, *, device: str, timeout_s: float | None, memory_mb: float | None) -> Engine:
+    """`n` processes of this machine, each with one thread and, where there are several and they are asked for, a GPU of its own."""
+    gpus = _gpus() if device != "cpu" else []
+    free_mb = _available_mb()
+
+    def environment(k: int) -> dict[str, str]:
+        return _ONE_THREAD | ({"CUDA_VISIBLE_DEVICES": gpus[k % len(gpus)]} if gpus else {})
+
+    def engine(tasks: deque[Task], tell: Tell) -> Generator[Ended[Task], None, None]:
+        largest_mb = memory_mb or 0.0
+        ended = workers.pool(
+            perform_and_weigh,
+            tasks,
+            n,
+            tell=tell,
+            timeout_s=timeout_s,
+            memory_mb=memory_mb,
+            has_room=lambda n_busy: (n_busy + 1) * largest_mb <= free_mb,
+            environment=environment,
+        )
+        try:
+            for end in ended:
+                if end.death:
+                    yield end
+                    continue
+                outcome, weight_mb = end.result
+                largest_mb = memory_mb or max(largest_mb, weight_mb)
+                yield Ended(end.task, outcome)
+        finally:
+            ended.close()
+
+    return engine
+
+
+def perform_and_weigh(task: Task, progress: workers.Progress) -> tuple[str, float]:
+    """What `perform` returns, and the most memory that this process has had so far, in MB."""
+    import resource
+
+    return perform(task, progress), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _available_mb() -> float:
+    """Memory that can be had without swapping; no limit where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return float("inf")
+
+
+def _gpus() -> list[str]:
+    if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [gpu for gpu in chosen.split(",") if gpu]
+    return [path.name.removeprefix("nvidia") for path in sorted(Path("/dev").glob("nvidia[0-9]*"))]

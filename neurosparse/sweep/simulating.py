@@ -1,0 +1,65 @@
+"""Runs that simulate a circuit or a population: its spikes, and how sparse each population is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neurosparse import recipes
+from neurosparse.activity import ActiveWhen
+from neurosparse.progress import Progress
+from neurosparse.recipes import Recipe
+from neurosparse.store import Claim, Row
+
+MODULES = ("spiking", "kernels", "lif", "activity", "sparsity", "measurement", "simulation", "sweep.simulating")
+PACKAGES = ("numpy", "scipy", "brian2", "numba")
+SPIKES = "spikes.npz"
+_OURS = ("seconds", "engine", "scale", "window_ms")  # settings of the simulation; all others are of the recipe
+
+
+def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+    """All that is asked for, as plain values. ValueError where recipe and settings do not fit together."""
+    from neurosparse.simulation import SimulationSpec
+    from neurosparse.spiking import CircuitSpec, PopulationSpec
+
+    if recipe.kind not in ("circuit", "population"):
+        raise ValueError(
+            f'recipe {recipe.name!r} is of kind {recipe.kind!r}; one of kind "circuit" or "population" is needed'
+        )
+    ours = {name: value for name, value in settings.items() if name in _OURS}
+    theirs = {name: value for name, value in settings.items() if name not in _OURS}
+    simulation = recipes.build(SimulationSpec, {"recipe": recipe.name, "seeds": (seed,), **ours}, what="simulate")
+    if recipe.kind == "population" and (simulation.engine not in ("auto", "brian2") or simulation.scale != 1):
+        raise ValueError(f"recipe {recipe.name!r} is a population: it runs on engine brian2 at scale 1")
+    spec = recipe.spec(CircuitSpec if recipe.kind == "circuit" else PopulationSpec, **theirs)
+    return {
+        recipe.kind: spec.model_dump(mode="json"),
+        "seconds": simulation.seconds,
+        "window_ms": simulation.window_ms,
+        "seed": seed,
+        **({"engine": simulation.engine, "scale": simulation.scale} if recipe.kind == "circuit" else {}),
+    }
+
+
+def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> list[Row]:
+    """Simulate and keep the spikes. A row for all cells and one for each population."""
+    from neurosparse.recordings import save_spikes
+    from neurosparse.simulation import population_rows
+    from neurosparse.spiking import CircuitSpec, PopulationSpec, run_circuit, simulate_population
+
+    if "circuit" in spec:
+        spikes = run_circuit(
+            CircuitSpec.model_validate(spec["circuit"]),
+            seconds=spec["seconds"],
+            seed=spec["seed"],
+            engine="kernel" if spec["engine"] == "auto" else spec["engine"],
+            scale=spec["scale"],
+            progress=progress,
+        )
+    else:
+        population = PopulationSpec.model_validate(spec["population"])
+        spikes = simulate_population(
+            population, duration_ms=1e3 * spec["seconds"], seed=spec["seed"], progress=progress
+        )
+    save_spikes(spikes, claim.folder / SPIKES)
+    rows = population_rows(spikes, ActiveWhen(window_ms=spec["window_ms"]), seed=spec["seed"])
+    return [{name: value for name, value in row.items() if name != "seed"} for row in rows]

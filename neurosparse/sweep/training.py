@@ -1,0 +1,80 @@
+"""Runs that train a network: its weights, its errors, and how sparse its layers are on the test images."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from neurosparse.progress import Progress
+from neurosparse.recipes import Recipe
+from neurosparse.store import Claim, Row
+
+MODULES = ("rectifier", "kernels", "data", "activity", "sparsity", "measurement", "sweep.training")
+PACKAGES = ("numpy", "torch", "numba", "mlxtend")
+WEIGHTS = "weights.safetensors"
+
+
+def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+    """All that is asked for, as plain values. ValueError where recipe and settings do not fit together."""
+    from neurosparse.rectifier import TrainSpec
+
+    if recipe.kind != "network":
+        raise ValueError(f'recipe {recipe.name!r} is of kind {recipe.kind!r}; one of kind "network" is needed')
+    spec = recipe.spec(TrainSpec, **{**settings, "seed": seed}).model_dump(mode="json")
+    if spec["data"].endswith(".npz"):  # a file of one's own: its content counts, not its name
+        spec["data"] = str(Path(spec["data"]).resolve())
+        return {"training": spec, "data_sha256": _sha256(spec["data"])}
+    return {"training": spec}
+
+
+def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> list[Row]:
+    """Train, going on from the checkpoint of an earlier try, and keep the weights. One row."""
+    from neurosparse import rectifier
+    from neurosparse.activity import ActiveWhen
+    from neurosparse.measurement import measure
+
+    training = rectifier.TrainSpec.model_validate(spec["training"])
+    splits = _splits(training.data)
+    _check_checkpoint(claim, training, splits)
+    result = rectifier.train(training, splits, device=device, checkpoint=claim.checkpoint, progress=progress)
+    rectifier.save(result.network, claim.folder / WEIGHTS, training=training)
+    layers = measure(result.network, splits.test, active_when=ActiveWhen(threshold=training.active_threshold))
+    n_units = sum(layer.n_units for layer in layers.values())
+    row = {
+        "test_error": result.test_error,
+        "validation_error": result.validation_error,
+        "validation_loss": result.best.validation_loss,
+        "best_epoch": result.best_epoch,
+        "active_fraction": sum(s.active_fraction * s.n_units for s in layers.values()) / n_units,
+        "n_units": n_units,
+        "n_dead": sum(s.n_silent for s in layers.values()),
+        "active_macs": result.best.active_macs,
+    }
+    for name, stats in layers.items():
+        row |= {f"{name}_active_fraction": stats.active_fraction, f"{name}_n_dead": stats.n_silent}
+    return [row]
+
+
+def _check_checkpoint(claim: Claim, training: Any, splits: Any) -> None:
+    """A checkpoint that cannot be gone on from is set aside, and the training begins anew."""
+    from neurosparse.rectifier import checkpoints
+
+    try:
+        checkpoints.load_for(claim.checkpoint, training, checkpoints.fingerprint(splits))
+    except ValueError as error:
+        claim.set_aside(claim.checkpoint, str(error))
+
+
+@lru_cache(maxsize=1)
+def _splits(name: str) -> Any:
+    from neurosparse import data
+
+    return data.load(name)
+
+
+@lru_cache
+def _sha256(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -124,6 +124,12 @@ def simulate(
     seconds: Annotated[float, typer.Option(help="Biological time to record, after the warm-up.")] = 2.0,
     engine: Annotated[str, typer.Option(help="kernel, brian2, nest, or auto.")] = "auto",
     scale: Annotated[float, typer.Option(help="Below 1: a smaller circuit, which is another one.")] = 1.0,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of the engines kernel and nest.  [default: one a core]")
+    ] = None,
+    exact_weights: Annotated[
+        bool, typer.Option("--exact-weights", help="Refuse a circuit whose weights the kernel would round.")
+    ] = False,
     window_ms: Window = 10.0,
     seed: Seed = 1,
     seeds: Annotated[int, typer.Option(help="How many seeds to run, from --seed on.")] = 1,
@@ -139,7 +145,8 @@ def simulate(
 
     values: dict[str, Any] = {
         "recipe": recipe, "seconds": seconds, "seeds": range(seed, seed + seeds), "engine": engine,
-        "scale": scale, "window_ms": window_ms, "settings": _overrides(settings),
+        "scale": scale, "n_threads": threads, "exact_weights": exact_weights, "window_ms": window_ms,
+        "settings": _overrides(settings),
     }  # fmt: skip
     spec = recipes.build(simulation.SimulationSpec, values, what="simulate")
     name = recipes.load(recipe).name
@@ -154,7 +161,8 @@ def simulate(
 
 
 @app.command(
-    epilog="Examples:\n\nneurosparse train rectifier_l1\n\nneurosparse train rectifier_l1 --set l1=0.002 --set epochs=5"
+    epilog="Examples:\n\nneurosparse train rectifier_l1\n\nneurosparse train rectifier_l1 --set l1=0.002 --set epochs=5\n\n"
+    "neurosparse train rectifier_4_percent --set target_active=0.02 --tensorboard results/runs"
 )
 def train(
     recipe: Annotated[str, typer.Argument(help="Name or path of the recipe of a network.")],
@@ -165,19 +173,28 @@ def train(
     download: Annotated[bool, typer.Option("--download", help="Fetch the image set where it is missing.")] = False,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="File that keeps the last whole epoch; a stopped training goes on from it.", metavar="FILE"),
+        typer.Option(
+            help="File that keeps the last whole epoch.  [default: beside --out, until it is done]", metavar="FILE"
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard's event files.", metavar="DIR")
     ] = None,
     settings: Settings = None,
 ) -> None:
     """Train a network and say how sparse each of its layers is on the test images.
 
-    With --checkpoint, Ctrl-C keeps the last whole epoch, and the same command goes on from there to the same result.
+    Writes the weights and, beside them, a summary (.json) and the epochs (.parquet). Ctrl-C keeps the last whole epoch, and the
+    same command goes on from there to the same result.
     """
+    from contextlib import nullcontext
+
     from neurosparse import data, files, recipes
     from neurosparse.activity import ActiveWhen
     from neurosparse.measurement import measure
-    from neurosparse.rectifier import TrainSpec, resolve, save
+    from neurosparse.rectifier import DivergenceError, TrainSpec, resolve, results
     from neurosparse.rectifier import train as train_network
+    from neurosparse.rectifier.tensorboard import events
 
     loaded = recipes.load(recipe)
     spec = loaded.spec(TrainSpec, **{"seed": seed, **_overrides(settings)})
@@ -194,20 +211,44 @@ def train(
     out = out or Path("results") / f"{loaded.name}.safetensors"
     where = resolve(device)
     files.check_file(out)
-    with _bars({recipe: loaded.name}) as show:
-        result = train_network(
-            spec,
-            splits,
-            device=where,
-            checkpoint=checkpoint,
-            progress=lambda done, text: show(recipe, done, text),
-        )
-    save(result.network, out, training=spec)
+    kept = checkpoint or out.with_suffix(".checkpoint.safetensors")
+    with nullcontext() if tensorboard is None else events(tensorboard) as write, _bars({recipe: loaded.name}) as show:
+        print(results.HEADING, file=sys.stderr)
+
+        def watch(epoch: Any) -> None:
+            print(results.line(epoch), file=sys.stderr)
+            if write is not None:
+                write(epoch)
+
+        try:
+            result = train_network(
+                spec,
+                splits,
+                device=where,
+                checkpoint=kept,
+                progress=lambda done, text: show(recipe, done, text),
+                watch=watch,
+            )
+        except KeyboardInterrupt:
+            if kept.exists():
+                print(f"The last whole epoch is in {kept}: the same command goes on from there.", file=sys.stderr)
+            raise
+        except DivergenceError:
+            if checkpoint is None:
+                kept.unlink(missing_ok=True)  # it would end the same way
+            raise
+    results.save_result(result, out)
+    if checkpoint is None:
+        kept.unlink(missing_ok=True)
     layers = measure(result.network, splits.test, active_when=ActiveWhen(threshold=spec.active_threshold))
     _print(_table(tuple(layers.values()), {}))
+    best, note = result.best, f" ({result.engine_note})" if result.engine_note else ""
     _print(
         f"Test error {100 * (result.test_error or 0.0):.2f} %, validation error {100 * result.validation_error:.2f} % "
-        f"(epoch {result.best_epoch}), {result.seconds:.0f} s on {result.device}.\n\nWeights: {out.resolve()}"
+        f"(epoch {result.best_epoch}), {result.seconds:.0f} s on {result.device}, {result.engine} engine{note}. "
+        f"On the validation images {best.n_alive:,} units are alive and {best.n_dead:,} dead; {best.active_macs / 1e6:.3g} of "
+        f"{best.dense_macs / 1e6:.3g} million multiply-accumulates have an input that is not 0."
+        f"\n\nWeights: {out.resolve()}\nSummary and epochs: {out.stem}.json, {out.stem}.parquet beside them"
     )
 
 
@@ -285,6 +326,115 @@ def _spike_panels(spikes: Any, stats: tuple[ActivityStats, ...]) -> list[Any]:
         lambda ax: plots.rate_histogram(firing, ax),
     )
     return [raster, rates] if firing else [raster]
+
+
+@app.command(
+    epilog="Examples:\n\nneurosparse sweep figure3.toml\n\nneurosparse sweep figure3.toml --workers 4 --retry-failed\n\n"
+    "neurosparse sweep figure3.toml --scheduler tcp://10.0.0.1:8786"
+)
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="What to run: kind, recipe, grid, random, seeds.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of the runs; what is complete stays.  [default: results/NAME]"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes, of one thread each; 0: this one.  [default: the cores]")
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, to use its workers.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
+) -> None:
+    """Run many networks or simulations; run it again to go on after whatever happened.
+
+    Writes runs/KEY/ for each run, table.parquet and table.csv. Exit code 1 where runs failed.
+    """
+    from neurosparse import sweep as sweeps
+
+    spec, place = sweeps.load(file), out or Path("results") / file.stem
+    with _bars({"sweep": file.stem}) as show:
+        result = sweeps.run(
+            *(spec, place),
+            workers=workers,
+            scheduler=scheduler,
+            retry_failed=retry_failed,
+            progress=lambda done, text: show("sweep", done, text),
+        )
+    for line in result.lines():
+        _print(line)
+    _print(f"\nTable: {(place / sweeps.TABLE).resolve()}")
+    if result.failures:
+        raise typer.Exit(1)
+
+
+runs_app = typer.Typer(help="What a sweep has run: list, show, verify, export.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(runs_app, name="runs")
+Runs = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of a sweep.")]
+
+
+@runs_app.command("list", epilog="Example:\n\nneurosparse runs list results/figure3")
+def runs_list(folder: Runs) -> None:
+    """A line a run: key, kind, time, size, and what sets it apart; then what failed and what is damaged."""
+    from neurosparse import store
+
+    n_complete, damaged = 0, []
+    for name, run in store.runs(store.existing(folder)):
+        if isinstance(run, store.DamageError):
+            damaged.append(f"{name[:8]:<8}  damaged: {run}")
+            continue
+        n_complete += 1
+        size_mb = sum(file["bytes"] for file in run.files.values()) / 1e6
+        print(f"{name[:8]}  {run.kind:<8} {run.seconds:>8.1f} s {size_mb:>8.1f} MB  {store.words(run.label)}")
+    failed = store.failures(folder)
+    for line in (*(f"{key[:8]}  failed: {failure.error}" for key, failure in failed.items()), *damaged):
+        print(line)
+    print(f"{n_complete} complete, {len(failed)} failed, {len(damaged)} damaged")
+
+
+@runs_app.command("show", epilog="Example:\n\nneurosparse runs show results/figure3 79bc65")
+def runs_show(
+    folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]
+) -> None:
+    """All that is known of a run: what was asked for, what came out, its files; or why it failed."""
+    from dataclasses import asdict
+    from json import dumps
+
+    from neurosparse import store
+
+    found = store.find(store.existing(folder), key)
+    run = store.read(folder, found)
+    if run is not None:
+        print(dumps(asdict(run), indent=1))
+        print(f"Files: {(folder / 'runs' / found).resolve()}")
+    else:
+        failure = store.failures(folder)[found]
+        print(f"{found}: {store.words(failure.label)}\n{failure.error}\n\n{failure.details}")
+
+
+@runs_app.command("verify", epilog="Example:\n\nneurosparse runs verify results/figure3")
+def runs_verify(folder: Runs) -> None:
+    """Read every byte of every run; what is damaged or foreign goes into quarantine, with the reason. Exit code 1 then."""
+    from neurosparse import store
+
+    damaged = store.verify(store.open_directory(store.existing(folder)))
+    for name, reason in damaged.items():
+        print(f"{name}: {reason}")
+    n = sum(1 for _ in store.runs(folder))
+    print(f"{n} runs are whole; {len(damaged)} went into {folder / 'quarantine'}")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@runs_app.command("export", epilog="Example:\n\nneurosparse runs export results/figure3 figure3.csv")
+def runs_export(folder: Runs, file: Annotated[Path, typer.Argument(help="Table to write: .parquet or .csv.")]) -> None:
+    """Write the rows of every complete run, of all sweeps in the folder, as one table."""
+    from neurosparse import files, store
+
+    found = [run for _, run in store.runs(store.existing(folder)) if isinstance(run, store.Run)]
+    if not found:
+        raise ValueError(f"{folder} holds no complete run")
+    with files.new_file(file) as temporary:
+        store.export([row for run in found for row in run.table()], temporary)
+    print(f"{len(found)} runs: {file.resolve()}")
 
 
 # ---- Shown on the terminal ------------------------------------------------------------------------------------------

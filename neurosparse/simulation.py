@@ -42,6 +42,10 @@ class SimulationSpec(Spec):
         "kernel", "brian2" or "nest"; "auto" is the kernel for circuits and Brian2 for populations.
     scale
         Below 1: a smaller circuit, which is another circuit, and says so.
+    n_threads
+        Of the engines kernel and nest; as many as there are cores where not given.
+    exact_weights
+        Refuse a circuit whose weights the kernel would round.
     window_ms
         The window in which a spike counts as active, where one number is wanted.
     settings
@@ -53,6 +57,8 @@ class SimulationSpec(Spec):
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (1,)
     engine: Literal["auto", "kernel", "brian2", "nest"] = "auto"
     scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    n_threads: Annotated[int, Field(ge=1)] | None = None
+    exact_weights: bool = False
     window_ms: Annotated[float, Field(gt=0)] = 10.0
     settings: dict[str, Any] = Field(default_factory=dict)
 
@@ -119,7 +125,7 @@ def run(
 
 def check(spec: SimulationSpec, directory: Path, spikes_format: str = "npz") -> Any:
     """Refuse what cannot run or be written before any work; return the function (seed, progress) -> SpikeTrains."""
-    from neurosparse.spiking import CircuitSpec, PopulationSpec, run_circuit, simulate_population
+    from neurosparse.spiking import CircuitSpec, PopulationSpec, nest_engine, run_circuit, simulate_population
 
     if spikes_format not in ("npz", "nwb"):
         raise ValueError(f'spikes_format must be "npz" or "nwb", got {spikes_format!r}')
@@ -127,17 +133,27 @@ def check(spec: SimulationSpec, directory: Path, spikes_format: str = "npz") -> 
     if recipe.kind == "circuit":
         circuit = recipe.spec(CircuitSpec, **spec.settings)
         engine = "kernel" if spec.engine == "auto" else spec.engine
+        if engine == "nest":
+            nest_engine.load()
 
         def simulate_circuit(seed: int, progress: Progress) -> SpikeTrains:
             return run_circuit(
-                circuit, seconds=spec.seconds, seed=seed, engine=engine, scale=spec.scale, progress=progress
+                circuit,
+                seconds=spec.seconds,
+                seed=seed,
+                engine=engine,
+                scale=spec.scale,
+                n_threads=spec.n_threads,
+                exact_weights=spec.exact_weights,
+                progress=progress,
             )
 
         result: Any = simulate_circuit
     elif recipe.kind == "population":
-        if spec.engine not in ("auto", "brian2") or spec.scale != 1:
+        if spec.engine not in ("auto", "brian2") or spec.scale != 1 or spec.n_threads not in (None, 1):
             raise ValueError(
-                f"recipe {recipe.name!r} is a population: it runs on engine brian2 at scale 1; set its sizes instead"
+                f"recipe {recipe.name!r} is a population: it runs on engine brian2 at scale 1 on one thread; "
+                "set its sizes instead"
             )
         population = recipe.spec(PopulationSpec, **spec.settings)
 

@@ -123,6 +123,8 @@ def test_over_seeds(simulated):
         ({"recipe": "rectifier"}, 'of kind "circuit" or "population" is needed'),
         ({"recipe": "cortical_population", "scale": 0.5}, "runs on engine brian2 at scale 1"),
         ({"recipe": "cortical_population", "engine": "kernel"}, "runs on engine brian2"),
+        ({"recipe": "cortical_population", "n_threads": 2}, "on one thread"),
+        ({"engine": "brian2", "n_threads": 2}, "n_threads is for the engines kernel and nest"),
         ({"settings": {"drive.rate_herz": 9.0}}, "unknown key"),
         ({"settings": {"cell.tau_m_ms": -5.0}}, "tau_m_ms"),
         ({"settings": {"cell.v_threshold_mV": -80.0}}, "v_threshold_mV must be > v_reset_mV"),

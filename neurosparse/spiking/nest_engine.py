@@ -1,20 +1,27 @@
 """The same circuits in NEST, which scales out over machines: the way past one of them, and an independent check.
 
-NEST is no dependency: `simulate` says how to install it where it is missing.
+NEST is no dependency: `pip install 'neurosparse[nest]'` brings a build with threads, on one machine. For many machines take a build
+with MPI (conda-forge has one, with mpi4py) and start as many processes as they have sockets, say:
+
+    mpirun -n 4 neurosparse simulate potjans2014 --engine nest --threads 8
+
+Each process then simulates its share of the cells and gets the spikes of all; what it writes is the same from each, and appears
+whole.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-from importlib import import_module
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosparse import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
+from neurosparse.recordings.recording import need
 from neurosparse.spiking.circuit import Circuit, Population, Projection, to_steps
 
 ANY_CAPACITANCE_pF = 250.0  # delta synapses move the potential whatever the capacitance
@@ -36,7 +43,7 @@ def simulate(
     Parameters
     ----------
     n_threads
-        As many as there are cores where not given. NEST's spikes depend on it.
+        Of each process; as many as there are cores where not given. NEST's spikes depend on it and on the number of processes.
 
     Returns
     -------
@@ -45,11 +52,11 @@ def simulate(
 
     Raises
     ------
-    ImportError
-        Where NEST is not installed.
+    MissingPackageError
+        Where NEST is not installed, or mpi4py under MPI.
     """
     n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), checks.positive("dt_ms", dt_ms))
-    nest = _nest()
+    nest = load()
     nest.ResetKernel()
     nest.set(
         resolution=dt_ms,
@@ -80,10 +87,10 @@ def simulate(
     events = recorder.events
     steps = np.rint(np.asarray(events["times"]) / dt_ms).astype(np.int64) - 1
     units = np.asarray(events["senders"], np.int64) - int(groups[0].tolist()[0])
-    order = np.lexsort((units, steps))
+    steps, units = np.divmod(_of_all_processes(nest, np.sort(steps * circuit.n_units + units)), circuit.n_units)
     return SpikeTrains(
-        steps[order] * dt_ms,
-        units[order],
+        steps * dt_ms,
+        units,
         n_units=circuit.n_units,
         duration_ms=n_steps * dt_ms,
         dt_ms=dt_ms,
@@ -91,14 +98,23 @@ def simulate(
     )
 
 
-def _nest() -> Any:
-    try:
-        nest = import_module("nest")
-    except ImportError:
-        raise ImportError("the engine 'nest' needs NEST: install it with `pip install nest-simulator==3.10`") from None
+def load() -> Any:
+    """NEST, or one sentence that says how to install it."""
+    nest = need("nest", "the engine 'nest'", extra="nest")
     if hasattr(nest, "set_verbosity"):
         nest.set_verbosity("M_ERROR")
     return nest
+
+
+def _of_all_processes(nest: Any, events: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The events of all processes of an MPI run, in each of them: a recorder of NEST has those of its own process's cells."""
+    if nest.NumProcesses() == 1:
+        return events
+    processes = need("mpi4py.MPI", "NEST under MPI", extra="nest").COMM_WORLD
+    sizes = processes.allgather(events.size)
+    gathered = np.empty(sum(sizes), np.int64)
+    processes.Allgatherv(events, [gathered, sizes])
+    return gathered
 
 
 def _create(nest: Any, circuit: Circuit, population: Population) -> Any:

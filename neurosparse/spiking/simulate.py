@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from neurosparse import checks
 from neurosparse.activity import SpikeTrains
@@ -10,7 +11,7 @@ from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.circuit import CircuitSpec
 
-# Each has `simulate(circuit, *, duration_ms, seed, dt_ms, progress) -> SpikeTrains`.
+# Each has `simulate(circuit, *, duration_ms, seed, dt_ms, progress) -> SpikeTrains`; all but Brian2 take `n_threads` too.
 ENGINES = {
     "kernel": "neurosparse.spiking.kernel_engine",
     "brian2": "neurosparse.spiking.brian_circuit",
@@ -27,6 +28,8 @@ def run_circuit(
     scale: float = 1.0,
     dt_ms: float = 0.1,
     warm_up_ms: float = 200.0,
+    n_threads: int | None = None,
+    exact_weights: bool = False,
     progress: Progress = quiet,
 ) -> SpikeTrains:
     """Simulate a circuit and return the spikes of all its cells.
@@ -43,6 +46,10 @@ def run_circuit(
         Below 1 the circuit is scaled down, with a warning: see `circuit.scaled`.
     warm_up_ms
         Simulated first and discarded.
+    n_threads
+        Of the engines kernel and nest; as many as there are cores where not given.
+    exact_weights
+        Refuse a circuit whose weights the kernel would round (see `kernel_engine`); the other engines round none.
 
     Returns
     -------
@@ -52,7 +59,9 @@ def run_circuit(
     Raises
     ------
     ValueError, TypeError
-        On an unknown engine, and times that are not positive or not on the grid.
+        On an unknown engine, times that are not positive or not on the grid, and threads for Brian2, which runs on one.
+    MissingPackageError
+        Where the engine is not installed.
 
     Examples
     --------
@@ -68,8 +77,15 @@ def run_circuit(
     if steps < 1:
         raise ValueError(f"seconds must be at least one step of dt_ms={dt_ms:g}, got {seconds:g}")
     seed = checks.whole("seed", seed, least=0)
+    options: dict[str, Any] = {"exact_weights": True} if exact_weights and engine == "kernel" else {}
+    if n_threads is not None:
+        if engine == "brian2":
+            raise ValueError(
+                f"n_threads is for the engines kernel and nest, got {n_threads} for brian2, which runs on one"
+            )
+        options["n_threads"] = checks.whole("n_threads", n_threads)
     circuit = circuits.scaled(circuits.resolve(spec), scale)
     spikes: SpikeTrains = import_module(ENGINES[engine]).simulate(
-        circuit, duration_ms=(warm_up_steps + steps) * dt_ms, seed=seed, dt_ms=dt_ms, progress=progress
+        circuit, duration_ms=(warm_up_steps + steps) * dt_ms, seed=seed, dt_ms=dt_ms, progress=progress, **options
     )
     return spikes.between(warm_up_steps * dt_ms, (warm_up_steps + steps) * dt_ms) if warm_up_steps else spikes

@@ -1,0 +1,157 @@
+"""The spiking neurons of a converted network: what they are, and one step of them as a pure function.
+
+Time goes in steps of dt. A neuron that is not refractory takes the current I of the step,
+
+    "if"    v = v + I
+    "lif"   v = I + (v - I) exp(-dt / tau_m)
+
+(exact for a current that is constant over the step, with a resistance of 1 and rest at 0), and spikes where v >= threshold. Then
+v = v - threshold ("subtract", which keeps what is above the threshold: Rueckauer et al. 2017, Front Neurosci 11:682, eq. 4) or
+v = v_reset ("value"), and for t_ref the neuron holds v and ignores its input.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from neurosparse.lif import LIF
+from neurosparse.recipes import Spec
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class NeuronSpec(Spec):
+    """A spiking neuron of a converted network.
+
+    Parameters
+    ----------
+    kind
+        "if": integrates its input; "lif": also leaks, with the time constant `tau_m_ms`.
+    threshold
+        Of the membrane potential, which has no unit here.
+    reset, v_reset
+        "subtract" takes the threshold away from the potential, "value" puts it to `v_reset`.
+    t_ref_ms
+        Refractory period, a whole number of steps.
+    tau_m_ms
+        Membrane time constant of the LIF neuron.
+    dt_ms
+        Length of a step: the time scale on which rates are said in Hz. A neuron spikes at most once a step.
+    v_initial
+        Potential at the start as a part of the threshold. With 1/2 the number of spikes of an IF neuron that subtracts is its
+        input rounded, not rounded down, which halves the error (Bu et al. 2022, arXiv 2303.04347, theorem 2).
+    max_rate_hz
+        The rate that stands for an activation of the layer's scale. By default the highest that there is, 1 / (dt + t_ref).
+
+    Examples
+    --------
+    >>> NeuronSpec(kind="lif", t_ref_ms=2.0).t_ref_steps
+    2
+    """
+
+    kind: Literal["if", "lif"] = "if"
+    threshold: Positive = 1.0
+    reset: Literal["subtract", "value"] = "subtract"
+    v_reset: float = 0.0
+    t_ref_ms: Annotated[float, Field(ge=0)] = 0.0
+    tau_m_ms: Positive = 20.0
+    dt_ms: Positive = 1.0
+    v_initial: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    max_rate_hz: Positive | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.reset == "subtract" and self.v_reset != 0:
+            raise ValueError(f'v_reset is of reset="value" alone, got {self.v_reset:g} with reset="subtract"')
+        if self.v_reset >= self.threshold:
+            raise ValueError(f"v_reset must be < threshold={self.threshold:g}, got {self.v_reset:g}")
+        if not math.isclose(self.t_ref_steps * self.dt_ms, self.t_ref_ms, rel_tol=1e-9, abs_tol=1e-12):
+            raise ValueError(f"t_ref_ms must be a whole number of steps of dt_ms={self.dt_ms:g}, got {self.t_ref_ms:g}")
+        if self.max_rate_hz is not None and self.max_rate_hz * 1e-3 * (self.dt_ms + self.t_ref_ms) > 1 + 1e-9:
+            highest = 1e3 / (self.dt_ms + self.t_ref_ms)
+            raise ValueError(f"max_rate_hz must be <= 1 / (dt_ms + t_ref_ms), {highest:g}, got {self.max_rate_hz:g}")
+        return self
+
+    @property
+    def t_ref_steps(self) -> int:
+        """The refractory period in steps."""
+        return round(self.t_ref_ms / self.dt_ms)
+
+    @property
+    def max_rate(self) -> float:
+        """Spikes a step that stand for an activation of the layer's scale."""
+        return 1 / (1 + self.t_ref_steps) if self.max_rate_hz is None else self.max_rate_hz * 1e-3 * self.dt_ms
+
+    @property
+    def decay(self) -> float:
+        """What remains of a deflection of the membrane after a step: exp(-dt / tau), 1 without a leak."""
+        return math.exp(-self.dt_ms / self.tau_m_ms) if self.kind == "lif" else 1.0
+
+    @property
+    def lif(self) -> LIF:
+        """The same cell in the terms of `neurosparse.lif`: potentials read as mV and currents as nA, through 1 MOhm."""
+        if self.kind != "lif":
+            raise ValueError(f'only a neuron of kind "lif" is a LIF cell, got {self.kind!r}')
+        return LIF(
+            tau_m_ms=self.tau_m_ms,
+            resistance_MOhm=1.0,
+            e_leak_mV=0.0,
+            v_threshold_mV=self.threshold,
+            v_reset_mV=self.v_reset if self.reset == "value" else 0.0,
+            t_ref_ms=self.t_ref_ms,
+        )
+
+
+def start(like: Tensor, neuron: NeuronSpec) -> tuple[Tensor, Tensor | None]:
+    """The state of neurons at the start, for currents of the shape and kind of `like`.
+
+    Returns
+    -------
+    v : tensor
+        The membrane potential.
+    waiting : tensor of int32, or None where there is no refractory period
+        Steps that the neuron is still refractory.
+    """
+    v = torch.full_like(like, neuron.v_initial * neuron.threshold)
+    return v, torch.zeros_like(like, dtype=torch.int32) if neuron.t_ref_steps else None
+
+
+def step(
+    current: Tensor, v: Tensor, waiting: Tensor | None, neuron: NeuronSpec
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """One step of neurons of any shape; the arguments are left as they are.
+
+    Parameters
+    ----------
+    current, v, waiting
+        The current of this step, and the state as `start` or the step before left it.
+
+    Returns
+    -------
+    spikes : tensor
+        1 where a neuron spikes and 0 elsewhere, of the kind of `current`.
+    v, waiting
+        The state after the step.
+
+    Examples
+    --------
+    >>> spikes, v, _ = step(torch.tensor([0.25, 0.75]), torch.tensor([0.5, 0.5]), None, NeuronSpec())
+    >>> spikes.tolist(), v.tolist()
+    ([0.0, 1.0], [0.75, 0.25])
+    """
+    after = v + current if neuron.kind == "if" else current + (v - current) * neuron.decay
+    if waiting is not None:
+        after = torch.where(waiting > 0, v, after)
+    fires = after >= neuron.threshold
+    if waiting is not None:
+        fires &= waiting == 0
+        waiting = torch.where(fires, neuron.t_ref_steps, (waiting - 1).clamp(min=0))
+    spikes = fires.to(after.dtype)
+    if neuron.reset == "subtract":
+        return spikes, after - neuron.threshold * spikes, waiting
+    return spikes, torch.where(fires, neuron.v_reset, after), waiting

@@ -1,0 +1,255 @@
+"""Weights in which a rate of spikes stands for an activation: weight normalisation, and the balance of leaky neurons.
+
+A layer whose activations lie in [0, lambda] is to spike at the rate r_max a / lambda. With the scale s = lambda / r_max of the layer before, and the
+gain g and offset c of the neurons (both of them functions of the neuron alone, g = threshold and c = 0 for a neuron without a
+leak or refractory period), that is
+
+    W' = g W s_before / lambda,    b' = g b / lambda + c
+
+(Rueckauer et al. 2017, Front Neurosci 11:682, eq. 6, where g = 1, c = 0, r_max = 1). Every path into a layer is brought to the scale of that
+layer, so branches and residual additions stay consistent; what no spikes follow is in the source's own units, the output included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from neurosparse import lif
+from neurosparse.convert.graph import Add, Concatenate, Conv, Graph, Input, Layer, Linear, Reshape, Spike
+from neurosparse.convert.neurons import NeuronSpec
+from neurosparse.recipes import Spec
+
+N_LEVELS = 200  # activations between 0 and 1 that the balance of a neuron is fitted to
+
+
+class Normalisation(Spec):
+    """How the scale lambda of each layer is chosen, from its activations on the calibration inputs.
+
+    Parameters
+    ----------
+    method
+        "maximum": the largest activation. "percentile": the one that `percentile` of all activations, zeros included, do not
+        exceed; those above saturate. "none": 1, for networks whose activations are at most 1.
+    percentile
+        In (0, 100].
+    per
+        Whether the activations are those of a "layer" or of a "channel" (a unit of a fully connected layer). A channel whose
+        percentile is 0 gets the largest scale of its layer.
+    """
+
+    method: Literal["percentile", "maximum", "none"] = "percentile"
+    percentile: Annotated[float, Field(gt=0, le=100)] = 99.9
+    per: Literal["layer", "channel"] = "layer"
+
+
+def ceilings(graph: Graph, batches: Iterable[Tensor], n_samples: int, how: Normalisation) -> dict[str, Tensor]:
+    """The scale lambda of each layer of rectifiers, from the activations of a source graph.
+
+    Parameters
+    ----------
+    graph
+        As traced.
+    batches
+        Inputs, `n_samples` in all.
+
+    Returns
+    -------
+    dict
+        By the layer's name: a tensor that broadcasts against the shape of a sample.
+
+    Raises
+    ------
+    ValueError
+        For a layer that is never active.
+    """
+    measured = [spike for spike in graph.spikes if spike.activation is None]
+    if how.method == "none":
+        return {spike.name: torch.tensor(1.0) for spike in measured}
+    share = 0.0 if how.method == "maximum" else 1 - how.percentile / 100
+    top: dict[str, Tensor] = {}
+    for batch in batches:
+        values = graph.values(batch)
+        for spike in measured:
+            rows = _rows(values[spike.name], how.per)
+            n = rows.shape[1] * n_samples // len(batch)
+            k = min(n, 1 + math.floor(share * (n - 1)))  # the k-th largest of all is the percentile
+            found = rows if spike.name not in top else torch.cat([top[spike.name], rows], dim=1)
+            top[spike.name] = found.topk(min(k, found.shape[1]), dim=1).values
+    return {spike.name: _ceiling(spike, top[spike.name]) for spike in measured}
+
+
+def _rows(values: Tensor, per: str) -> Tensor:
+    """Activations (n, channels, ...) as (rows, values), a row a channel or one for all."""
+    return values.flatten()[None] if per == "layer" else values.transpose(0, 1).flatten(1)
+
+
+def _ceiling(spike: Spike, top: Tensor) -> Tensor:
+    largest = top.max()
+    if largest <= 0:
+        raise ValueError(
+            f"layer {spike.name!r} is never active on the calibration inputs, so its scale is unknown; give others, or more of them"
+        )
+    kth = top[:, -1]
+    kth = torch.where(kth > 0, kth, kth.max() if bool(kth.max() > 0) else largest)
+    return kth[0] if len(kth) == 1 else kth.reshape(-1, *[1] * (len(spike.shape) - 1))
+
+
+def balance(neuron: NeuronSpec) -> tuple[float, float]:
+    """Gain g and offset c of the current I = g a + c at which a neuron's rate follows a in [0, 1]: rate(I) = r_max a.
+
+    Without a leak or a refractory period that is exact, with g = threshold and c = 0. Other f-I curves are bent. A sum of weighted spikes can be
+    scaled and shifted but not bent, so the inverse f-I curve is followed as well as a line can: it goes through the current of r_max at
+    a = 1, and its offset, at most the rheobase (a unit at 0 stays silent), has the least mean square of rate(g a + c) - r_max a over a.
+
+    Examples
+    --------
+    >>> balance(NeuronSpec(threshold=2.0))
+    (2.0, 0.0)
+    """
+    rheobase = neuron.threshold if neuron.kind == "lif" else 0.0
+    if neuron.kind == "if" and (neuron.t_ref_steps == 0 and neuron.max_rate == 1):
+        return neuron.threshold, 0.0
+    top = float(current(neuron.max_rate, neuron))
+    a = np.arange(1, N_LEVELS + 1) / N_LEVELS
+
+    def error(offset: float) -> float:
+        return float(((rate((top - offset) * a + offset, neuron) - neuron.max_rate * a) ** 2).mean())
+
+    offset = float(minimize_scalar(error, bounds=(rheobase - top / 2, rheobase), method="bounded").x)
+    return top - offset, offset
+
+
+def rate(current: Any, neuron: NeuronSpec) -> Any:
+    """Spikes a step of a neuron under a constant current: the f-I curve in closed form, for time that is not in steps, at most 1 a step."""
+    I = np.asarray(current, dtype=np.float64)  # noqa: E741
+    if neuron.kind == "lif":
+        return np.minimum(lif.rate(I, neuron.lif) * 1e-3 * neuron.dt_ms, 1 / (1 + neuron.t_ref_steps))
+    span = neuron.threshold - (neuron.v_reset if neuron.reset == "value" else 0.0)
+    interval = neuron.t_ref_steps + np.maximum(span / np.maximum(I, 1e-300), 1.0)
+    return 1 / interval
+
+
+def current(rate: Any, neuron: NeuronSpec) -> Any:
+    """The constant current for a rate of at most 1 / (1 + t_ref) spikes a step: the inverse of `rate`."""
+    steps = 1 / np.asarray(rate, dtype=np.float64) - neuron.t_ref_steps
+    span = neuron.threshold - (neuron.v_reset if neuron.reset == "value" else 0.0)
+    if neuron.kind == "lif":
+        return neuron.threshold + span / np.expm1(steps * neuron.dt_ms / neuron.tau_m_ms)
+    return span / steps
+
+
+def normalised(graph: Graph, ceilings: dict[str, Tensor], neuron: NeuronSpec, *, input_scale: float = 1.0) -> Graph:
+    """The graph whose `Spike` layers get currents and give spikes: the same function, layer by layer up to a scale.
+
+    Parameters
+    ----------
+    graph
+        As traced; it is left as it is.
+    ceilings
+        The scale lambda of each layer of rectifiers.
+    input_scale
+        What the inputs are divided by.
+
+    Returns
+    -------
+    Graph
+        Its output is that of `graph`.
+    """
+    neurons = {spike.name: _balanced(spike, ceilings, neuron) for spike in graph.spikes}
+    driven = _driven(graph)
+    layers: list[Layer] = []
+    worth: dict[str, Tensor] = {}  # what 1 in the output of a layer stands for, in the source's units
+    for layer in graph.layers:
+        before = [worth[name] for name in layer.inputs]
+        if isinstance(layer, Input):
+            layers.append(replace(layer, scale=input_scale))
+            worth[layer.name] = torch.tensor(input_scale)
+        elif isinstance(layer, Spike):
+            spike = neurons[layer.name]
+            if layer.name not in driven.values():  # nobody else may want what comes in at this scale
+                drive = Add(
+                    name=f"{layer.name}.drive",
+                    inputs=layer.inputs,
+                    shape=layer.shape,
+                    weights=(before[0] * spike.gain,),
+                    bias=spike.offset,
+                )
+                layers.append(drive)
+                spike = replace(spike, inputs=(drive.name,))
+            layers.append(spike)
+            worth[layer.name] = spike.scale
+        elif isinstance(layer, Linear | Conv | Add):
+            layers.append(_scaled(layer, before, neurons.get(driven.get(layer.name, ""))))
+            worth[layer.name] = torch.tensor(1.0)
+        else:
+            layers.append(layer)
+            worth[layer.name] = _passed(layer, before, graph)
+    last = graph.layers[-1]
+    if not isinstance(last, Linear | Conv | Add):
+        unit = worth[last.name]
+        layers.append(
+            Add(
+                name=f"{last.name}.units",
+                inputs=(last.name,),
+                shape=last.shape,
+                weights=(unit,),
+                bias=torch.zeros_like(unit),
+            )
+        )
+    return Graph(tuple(layers))
+
+
+def _balanced(spike: Spike, ceilings: dict[str, Tensor], neuron: NeuronSpec) -> Spike:
+    """The layer with the gain, offset and scale of its neurons."""
+    if spike.activation is not None:
+        gain, offset, scale = (torch.as_tensor(value) for value in spike.activation.spike_balance(neuron))
+        return replace(spike, gain=gain, offset=offset, scale=scale)
+    level = ceilings[spike.name]
+    slope, offset = balance(neuron)
+    return replace(spike, gain=slope / level, offset=torch.full_like(level, offset), scale=level / neuron.max_rate)
+
+
+def _driven(graph: Graph) -> dict[str, str]:
+    """The layers with weights whose output goes to one layer of neurons and nowhere else, and which."""
+    sole = {layer.name: graph.consumers(layer.name) for layer in graph.layers if isinstance(layer, Linear | Conv | Add)}
+    return {name: after[0].name for name, after in sole.items() if len(after) == 1 and isinstance(after[0], Spike)}
+
+
+def _scaled(layer: Linear | Conv | Add, before: list[Tensor], spike: Spike | None) -> Layer:
+    """The layer with the scales of its inputs in its weights, and the gain and offset of the neurons that it drives."""
+    gain, offset = (torch.tensor(1.0), torch.tensor(0.0)) if spike is None else (spike.gain, spike.offset)
+    if isinstance(layer, Add):
+        weights = tuple(weight * scale * gain for weight, scale in zip(layer.weights, before, strict=True))
+        return replace(layer, weights=weights, bias=layer.bias * gain + offset)
+    (scale,) = before
+    weight, kernel = layer.weight, [1] * (layer.weight.ndim - 2)
+    if scale.ndim:  # one for each input channel: (out, in / groups, 1...), for a group of outputs sees its inputs alone
+        groups = layer.groups if isinstance(layer, Conv) else 1
+        scale = scale.reshape(groups, 1, -1, *kernel)
+        weight = (weight.reshape(groups, -1, *weight.shape[1:]) * scale).reshape(weight.shape)
+    else:
+        weight = weight * scale
+    rows = gain.reshape(-1, 1, *kernel) if gain.ndim else gain
+    return replace(layer, weight=weight * rows, bias=layer.bias * gain.flatten() + offset.flatten())
+
+
+def _passed(layer: Layer, before: list[Tensor], graph: Graph) -> Tensor:
+    """The scale of what pooling, reshaping or concatenation gives."""
+    shapes = [graph[name].shape for name in layer.inputs]
+    if isinstance(layer, Reshape) and before[0].ndim:
+        if len(layer.shape) > 1:
+            raise ValueError(f'layer {layer.name!r} gives units another shape, so channels mix: normalise per="layer"')
+        return before[0].expand(shapes[0]).flatten()
+    if isinstance(layer, Concatenate):
+        ones = [1] * (len(layer.shape) - 1)
+        return torch.cat([scale.expand(shape[0], *ones) for scale, shape in zip(before, shapes, strict=True)])
+    return before[0]

@@ -1,0 +1,232 @@
+"""From a torch module to the graph of its layers, by torch.fx; what cannot be converted is refused with a list.
+
+`convert.translation` says what can be. Batch normalisation goes into the weights before it.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from neurosparse.convert import translation
+from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, Shape
+from neurosparse.convert.translation import Refusal
+from neurosparse.rectifier.network import RectifierNetwork, folded
+from neurosparse.rectifier.probe import NON_LINEARITIES
+
+CHECKED = 8  # inputs on which the graph must agree with the model
+TOLERANCE = 1e-3  # of the largest output; rounding in float32 stays far below that
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A layer that cannot be converted, why, and what to do."""
+
+    layer: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.layer}: {self.reason}; {self.remedy}"
+
+
+class ConversionError(ValueError):
+    """A model cannot be converted; `problems` lists the layers, the reasons and what to do."""
+
+    def __init__(self, model: nn.Module, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = [str(problem) for problem in problems]
+        text = lines[0] if len(lines) == 1 else "".join(f"\n  {line}" for line in lines)
+        super().__init__(f"cannot convert {type(model).__name__}: {text}")
+
+
+def trace(model: nn.Module, samples: Tensor) -> Graph:
+    """The graph that computes what `model` computes in evaluation mode.
+
+    Parameters
+    ----------
+    model
+        It is left as it is: its parameters, its buffers, the mode of each of its modules.
+    samples : tensor, shape (n, *input shape)
+        Inputs, for the shapes; on the first few, the graph is compared with the model.
+
+    Raises
+    ------
+    ConversionError
+        With every layer that cannot be converted.
+    ValueError
+        Where the model does not run on the samples.
+
+    Examples
+    --------
+    >>> graph = trace(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2)), torch.rand(5, 4))
+    >>> [layer.name for layer in graph.layers]
+    ['input', '0', '2', '3']
+    """
+    if isinstance(model, RectifierNetwork) and model.spec.mirrored:
+        model = folded(model)
+    own = copy.deepcopy(model).eval()
+    few = samples[:CHECKED].to(next(own.parameters(), samples))
+    few = (
+        few.repeat(2, *[1] * (few.ndim - 1)) if len(few) == 1 else few
+    )  # so that the batch is not taken for an axis of 1
+    expected = _run(own, few)
+    layers, problems = _translated(_nodes(own, few), tuple(few.shape))
+    if problems:
+        raise ConversionError(model, problems)
+    if not isinstance(expected, Tensor):
+        raise ConversionError(
+            model, [Problem("the output", f"it is a {type(expected).__name__}", "let the model return one tensor")]
+        )
+    graph = _fused(layers)
+    if not graph.spikes:
+        raise ConversionError(model, [Problem("the whole", "it has no rectifier", "there is nothing that could spike")])
+    difference = float((graph(few) - expected).abs().max())
+    if not difference <= TOLERANCE * max(1e-3, float(expected.abs().max())):
+        reason = f"what was traced gives other outputs, by up to {difference:.3g}"
+        remedy = "change no value in place that is used again, and let no output depend on chance or on the rest of the batch"
+        raise ConversionError(model, [Problem("the whole", reason, remedy)])
+    return graph
+
+
+def _run(own: nn.Module, few: Tensor) -> Any:
+    try:
+        with torch.no_grad():
+            return own(few.clone())  # a rectifier may work in place
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        name, said = type(own).__name__, str(error).splitlines()[0]
+        raise ValueError(
+            f"{name} does not run on inputs of shape (n, {str(tuple(few.shape[1:]))[1:-1]}): {said}"
+        ) from None
+
+
+class _Tracer(fx.Tracer):
+    """Enters every module but torch's own, non-linearities, and those that bring their own neurons."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        special = isinstance(m, NON_LINEARITIES) or hasattr(m, "spike_balance")
+        return special or super().is_leaf_module(m, module_qualified_name)
+
+
+class _Interpreter(fx.Interpreter):
+    """Runs the traced model; notes the shape of each tensor, and each value that is none."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        several = isinstance(result, tuple | list) and any(isinstance(part, Tensor) for part in result)
+        if isinstance(result, Tensor):
+            n.meta["shape"] = tuple(result.shape)
+        elif not several:
+            n.meta["value"] = result
+        return result
+
+
+def _nodes(own: nn.Module, few: Tensor) -> list[fx.Node]:
+    """The calls of a model as torch.fx finds them, each with its module, if it is one, and what the interpreter notes."""
+    tracer = _Tracer()
+    root = nn.Sequential(own) if tracer.is_leaf_module(own, "") else own
+    try:
+        module = fx.GraphModule(root, tracer.trace(root))
+        with torch.no_grad():
+            _Interpreter(module).run(few.clone())
+    except Exception as error:  # the model's own code, run on proxies: it may raise anything
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        remedy = "let no branch, loop or number in it depend on the values of a tensor"
+        raise ConversionError(
+            own, [Problem("its forward pass", f"torch.fx cannot trace it ({said})", remedy)]
+        ) from None
+    for node in module.graph.nodes:
+        node.meta["module"] = module.get_submodule(node.target) if node.op == "call_module" else None
+    return list(module.graph.nodes)
+
+
+def _translated(nodes: list[fx.Node], shape: Shape) -> tuple[list[Layer], list[Problem]]:
+    """The layers of traced calls, for inputs of a shape; and what cannot be translated, less what only depends on that."""
+    layers: dict[str, Layer] = {"input": Input(name="input", inputs=(), shape=shape[1:])}
+    problems: list[Problem] = []
+    results: dict[fx.Node, Layer | None] = {nodes[0]: layers["input"]}  # what gives each tensor; None: it was refused
+    for node in nodes[1:]:
+        tensors = [n for n in node.all_input_nodes if "value" not in n.meta]
+        if node.op == "output":
+            last = results.get(node.args[0])  # type: ignore[arg-type]
+            return _reached(layers, last) if last else [], problems
+        if "value" in node.meta:
+            continue
+        results[node] = None
+        if None in (before := [results[n] for n in tensors]):
+            continue
+        name = _unused(str(node.target) if node.op == "call_module" else node.name, layers)
+        try:
+            found = _layers_of(node, name, results, shape[0])
+        except Refusal as refusal:
+            problems.append(Problem(name, refusal.reason, refusal.remedy))
+            if "shape" in node.meta:  # go on, so that whatever else cannot be converted is listed too
+                layers[name] = results[node] = Layer(name=name, inputs=(), shape=node.meta["shape"][1:])
+        else:
+            layers.update((layer.name, layer) for layer in found)
+            results[node] = found[-1] if found else before[0]
+    raise RuntimeError("torch.fx gave a graph without an output")
+
+
+def _layers_of(node: fx.Node, name: str, results: dict[fx.Node, Layer | None], n_samples: int) -> Sequence[Layer]:
+    """The layers that stand for a call."""
+
+    def value(n: fx.Node) -> Any:
+        return n.meta["value"] if "value" in n.meta else results[n]
+
+    if node.op == "placeholder":
+        raise Refusal("it is a second input", "let the model take one tensor")
+    if node.op == "get_attr":
+        raise Refusal("it is a parameter or buffer that is used outside of a module", "use a module such as nn.Linear")
+    shape = node.meta.get("shape", ())
+    module = node.meta["module"]
+    target = module if module is not None else getattr(node.target, "__name__", str(node.target))
+    found = translation.layers(
+        name, target, fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value), shape[1:]
+    )
+    if shape[:1] != (n_samples,):
+        raise Refusal("it mixes the samples of a batch", "keep the first axis for the samples")
+    return found
+
+
+def _unused(name: str, taken: Container[str]) -> str:
+    """The name, or name#2, name#3 ... for a module that is called again."""
+    return next(n for n in chain([name], (f"{name}#{k}" for k in count(2))) if n not in taken)
+
+
+def _reached(layers: dict[str, Layer], last: Layer) -> list[Layer]:
+    """The layers that the last one needs, in their order."""
+    needed = {last.name, "input"}
+    for layer in reversed(layers.values()):
+        if layer.name in needed:
+            needed.update(layer.inputs)
+    kept = [layer for layer in layers.values() if layer.name in needed and layer is not last]
+    return [*kept, last]
+
+
+def _fused(layers: list[Layer]) -> Graph:
+    """The graph in which a layer with weights that only a one-to-one map follows holds that map: batch normalisation, a factor."""
+    graph = Graph(tuple(layers))
+    for name in [layer.name for layer in layers]:
+        add = graph[name]
+        if isinstance(add, Add) and len(add.inputs) == 1:
+            before = graph[add.inputs[0]]
+            if isinstance(before, Linear | Conv) and len(graph.consumers(before.name)) == 1:
+                graph = _without(graph, add, translation.scaled(before, add))
+    return graph
+
+
+def _without(graph: Graph, add: Add, fused: Layer) -> Graph:
+    """The graph with `fused` in the place of its namesake, and without `add`, whose output it now gives."""
+
+    def renamed(layer: Layer) -> Layer:
+        return replace(layer, inputs=tuple(fused.name if name == add.name else name for name in layer.inputs))
+
+    kept = (fused if layer.name == fused.name else layer for layer in graph.layers if layer.name != add.name)
+    return Graph(tuple(renamed(layer) for layer in kept))

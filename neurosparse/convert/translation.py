@@ -1,0 +1,241 @@
+"""One call of a torch module or function as layers of a graph.
+
+Linear, Conv1d and Conv2d (padded with zeros), BatchNorm1d and 2d, ReLU (a module, a function or a method), average and maximum
+pooling, adaptive average pooling to a divisor of the size, the mean over all of an image, flatten, view and reshape, sums and
+differences, factors, concatenation of features or channels; Dropout and Identity, which do nothing; and any module with a method
+`spike_balance` (see `graph.Spike`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurosparse.convert.graph import Add, AveragePool, Concatenate, Conv, Layer, Linear, MaxPool, Reshape, Shape, Spike
+from neurosparse.rectifier.network import MirroredReLU
+from neurosparse.rectifier.probe import NON_LINEARITIES
+
+AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
+MAXIMUM = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+REPLACE = "build the model of layers that neurosparse.convert.translation lists"
+
+
+class Refusal(ValueError):
+    """A call that cannot be translated: the reason, and what to do."""
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason, remedy)
+        self.reason, self.remedy = reason, remedy
+
+
+def layers(
+    name: str, target: nn.Module | str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape
+) -> list[Layer]:
+    """The layers that compute a call, the last of them its output; none where it gives what it takes.
+
+    Parameters
+    ----------
+    name
+        Of the last layer.
+    target
+        The module, or the name of the function or method.
+    args, options
+        What it is called with: a `Layer` in the place of each tensor.
+    shape
+        Of the output for one sample.
+
+    Raises
+    ------
+    Refusal
+        Where there is no such layer.
+    """
+    if isinstance(target, nn.Module):
+        return _of_module(name, target, args[0], shape)
+    return _of_function(name, target, args, options, shape)
+
+
+def _of_module(name: str, module: nn.Module, before: Layer, shape: Shape) -> list[Layer]:
+    here: dict[str, Any] = {"name": name, "inputs": (before.name,), "shape": shape}
+    for parameter in (*module.parameters(), *module.buffers()):
+        if parameter.is_floating_point() and not bool(parameter.isfinite().all()):
+            raise Refusal("its weights are NaN or infinite", "train or load the model again")
+    match module:
+        case _ if hasattr(module, "spike_balance"):
+            return [Spike(**here, activation=module)]
+        case MirroredReLU():
+            spike = Spike(name=f"{name}.rectified", inputs=(before.name,), shape=shape)
+            return [spike, _one_to_one(name, (spike,), shape, (module.sign,))]
+        case nn.ReLU() if type(module) is nn.ReLU:
+            return [Spike(**here)]
+        case nn.Linear():
+            if len(before.shape) != 1:
+                raise Refusal(f"its inputs have shape {before.shape} for one sample", "flatten them first")
+            return [Linear(**here, weight=_own(module.weight), bias=_bias(module))]
+        case nn.Conv1d() | nn.Conv2d():
+            if module.padding_mode != "zeros":
+                raise Refusal(f"it pads with padding_mode={module.padding_mode!r}", 'use padding_mode="zeros"')
+            how = {"stride": module.stride, "padding": module.padding, "dilation": module.dilation}
+            return [Conv(**here, **how, groups=module.groups, weight=_own(module.weight), bias=_bias(module))]
+        case nn.BatchNorm1d() | nn.BatchNorm2d():
+            return [_batch_norm(name, module, before, shape)]
+        case nn.AvgPool1d() | nn.AvgPool2d():
+            return [AveragePool(**here, options={key: getattr(module, key) for key in AVERAGE})]
+        case nn.MaxPool1d() | nn.MaxPool2d():
+            return [_maximum(here, {key: getattr(module, key) for key in MAXIMUM})]
+        case nn.AdaptiveAvgPool1d() | nn.AdaptiveAvgPool2d():
+            return [_adaptive(name, before, shape)]
+        case nn.Flatten() | nn.Unflatten():
+            return [Reshape(**here)]
+        case nn.Identity() | nn.Dropout() | nn.Dropout1d() | nn.Dropout2d() | nn.AlphaDropout():
+            return []
+    raise _refusal_of(module)
+
+
+def _of_function(
+    name: str, function: str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape
+) -> list[Layer]:
+    tensors = [arg for arg in (*args, *options.values()) if isinstance(arg, Layer)]
+    before = tensors[0] if tensors else None
+    rest = [arg for arg in args if not isinstance(arg, Layer)]
+    function = function.rstrip("_")
+    if function in ("cat", "concat", "concatenate"):
+        return [_concatenation(name, args, options, shape)]
+    if before is None:
+        raise Refusal(f"it makes a tensor with {function}", REPLACE)
+    here: dict[str, Any] = {"name": name, "inputs": (before.name,), "shape": shape}
+    match function:
+        case "relu":
+            return [Spike(**here)]
+        case "dropout" | "contiguous":
+            return []
+        case "flatten" | "view" | "reshape" | "squeeze" | "unsqueeze" | "unflatten":
+            return [] if shape == before.shape else [Reshape(**here)]
+        case "avg_pool1d" | "avg_pool2d":
+            return [AveragePool(**here, options=dict(zip(AVERAGE, rest, strict=False)) | _known(options, AVERAGE))]
+        case "max_pool1d" | "max_pool2d":
+            return [_maximum(here, dict(zip(MAXIMUM, rest, strict=False)) | _known(options, MAXIMUM))]
+        case "adaptive_avg_pool1d" | "adaptive_avg_pool2d":
+            return [_adaptive(name, before, shape)]
+        case "mean" if len(before.shape) > 1 and math.prod(shape) == shape[0] == before.shape[0]:
+            pool = _adaptive(f"{name}.pool", before, (shape[0], *[1] * (len(before.shape) - 1)))
+            return [pool, Reshape(name=name, inputs=(pool.name,), shape=shape)]
+        case "add" | "iadd" | "sub" | "isub" | "mul" | "imul" | "truediv" | "itruediv" | "div":
+            return [_arithmetic(name, function.removeprefix("i"), args, options, shape)]
+    if function.replace("_", "") in {kind.__name__.lower() for kind in NON_LINEARITIES}:
+        raise Refusal(f"{function} is not a rectifier", "train the model with ReLU in its place")
+    raise Refusal(f"the function {function} cannot be converted", REPLACE)
+
+
+def scaled(layer: Linear | Conv, add: Add) -> Layer:
+    """A layer with weights and the one-to-one map that follows it, as one."""
+    weight, bias = (torch.as_tensor(values).expand(layer.shape) for values in (add.weights[0], add.bias))
+    first = (slice(None), *[0] * (len(layer.shape) - 1))
+    weight, bias = weight[first], bias[first]  # the same all over a channel
+    rows = weight.reshape(-1, *[1] * (layer.weight.ndim - 1))
+    return replace(layer, weight=layer.weight * rows, bias=layer.bias * weight + bias)
+
+
+def _own(parameter: Tensor) -> Tensor:
+    return parameter.detach().clone()
+
+
+def _bias(module: nn.Linear | nn.Conv1d | nn.Conv2d) -> Tensor:
+    return module.weight.new_zeros(len(module.weight)) if module.bias is None else _own(module.bias)
+
+
+def _known(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key in names}
+
+
+def _one_to_one(name: str, before: Sequence[Layer], shape: Shape, weights: Sequence[Any], bias: Any = 0.0) -> Add:
+    if any(layer.shape != shape for layer in before):
+        shapes = " and ".join(str(layer.shape) for layer in before)
+        raise Refusal(f"it adds values of shapes {shapes} for one sample", "let all of them have the shape of the sum")
+    factors = tuple(torch.as_tensor(weight) for weight in weights)
+    return Add(
+        name=name,
+        inputs=tuple(layer.name for layer in before),
+        shape=shape,
+        weights=factors,
+        bias=torch.as_tensor(bias),
+    )
+
+
+def _batch_norm(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, before: Layer, shape: Shape) -> Add:
+    """gamma (x - mean) / sqrt(var + eps) + beta as w x + b (Ioffe & Szegedy 2015, arXiv 1502.03167, algorithm 2)."""
+    mean, var = module.running_mean, module.running_var
+    if mean is None or var is None:
+        raise Refusal(
+            "it has no running statistics, so it depends on the rest of the batch", "use track_running_stats=True"
+        )
+    weight = (var + module.eps).rsqrt()
+    weight = weight if module.weight is None else weight * module.weight.detach()
+    bias = -mean * weight if module.bias is None else module.bias.detach() - mean * weight
+    each = (-1, *[1] * (len(shape) - 1))
+    return _one_to_one(name, (before,), shape, (weight.reshape(each),), bias.reshape(each))
+
+
+def _maximum(here: dict[str, Any], options: dict[str, Any]) -> MaxPool:
+    if options.pop("return_indices", False):
+        raise Refusal("it returns the indices of the maxima", "use return_indices=False")
+    return MaxPool(**here, options=options)
+
+
+def _adaptive(name: str, before: Layer, shape: Shape) -> AveragePool:
+    sizes = list(zip(before.shape[1:], shape[1:], strict=True))
+    if any(size % out for size, out in sizes):
+        raise Refusal(
+            f"it averages {before.shape[1:]} to {shape[1:]} in windows of unlike sizes", "use a divisor of the size"
+        )
+    kernel = tuple(size // out for size, out in sizes)
+    return AveragePool(name=name, inputs=(before.name,), shape=shape, options={"kernel_size": kernel})
+
+
+def _concatenation(name: str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape) -> Concatenate:
+    parts = args[0] if args else options["tensors"]
+    axis = args[1] if len(args) > 1 else options.get("dim", options.get("axis", 0))
+    if axis not in (1, -len(shape)):
+        raise Refusal(f"it concatenates along axis {axis}", "concatenate features or channels, axis 1")
+    return Concatenate(name=name, inputs=tuple(part.name for part in parts), shape=shape)
+
+
+def _arithmetic(name: str, function: str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape) -> Add:
+    left, right = (*args, options.get("other"))[:2]
+    factor = float(options.get("alpha", 1.0))
+    if isinstance(left, Layer) and isinstance(right, Layer):
+        if function not in ("add", "sub"):
+            raise Refusal("it multiplies or divides two of the network's values", "only sums of them can be converted")
+        return _one_to_one(name, (left, right), shape, (1.0, factor if function == "add" else -factor))
+    before, number = (left, right) if isinstance(left, Layer) else (right, left)
+    match function:
+        case "add":
+            return _one_to_one(name, (before,), shape, (1.0,), factor * number)
+        case "sub" if before is left:
+            return _one_to_one(name, (before,), shape, (1.0,), -factor * number)
+        case "sub":
+            return _one_to_one(name, (before,), shape, (-factor,), number)
+        case "mul":
+            return _one_to_one(name, (before,), shape, (float(number),))
+        case _ if before is left:
+            return _one_to_one(name, (before,), shape, (1 / number,))
+    raise Refusal("it divides by a value of the network", "only sums of values can be converted")
+
+
+def _refusal_of(module: nn.Module) -> Refusal:
+    kind = type(module).__name__
+    if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+        return Refusal(f"{kind} is recurrent, with a state of its own", "convert the layers before and after it alone")
+    if isinstance(module, NON_LINEARITIES):
+        return Refusal(f"{kind} is not a rectifier", "train the model with nn.ReLU in its place")
+    if isinstance(module, nn.Softmax | nn.LogSoftmax):
+        return Refusal(f"{kind} is no layer of rectifiers", "leave it out: the largest output stays the largest")
+    if isinstance(module, nn.LayerNorm | nn.GroupNorm | nn.InstanceNorm1d | nn.InstanceNorm2d):
+        return Refusal(
+            f"{kind} normalises each sample by itself", "train the model with batch normalisation in its place"
+        )
+    return Refusal(f"{kind} cannot be converted", REPLACE)

@@ -366,7 +366,9 @@ def sweep(
         raise typer.Exit(1)
 
 
-runs_app = typer.Typer(help="What a sweep has run: list, show, verify, export.", no_args_is_help=True, rich_markup_mode=None)
+runs_app = typer.Typer(
+    help="What a sweep has run: list, show, verify, export.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(runs_app, name="runs")
 Runs = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of a sweep.")]
 
@@ -391,9 +393,7 @@ def runs_list(folder: Runs) -> None:
 
 
 @runs_app.command("show", epilog="Example:\n\nneurosparse runs show results/figure3 79bc65")
-def runs_show(
-    folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]
-) -> None:
+def runs_show(folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]) -> None:
     """All that is known of a run: what was asked for, what came out, its files; or why it failed."""
     from dataclasses import asdict
     from json import dumps

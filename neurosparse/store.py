@@ -52,6 +52,14 @@ class Run:
     seconds: float  # what it took, in all tries
     files: dict[str, dict[str, Any]] = field(repr=False)  # name -> bytes, sha256
 
+    def table(self, label: Mapping[str, Any] | None = None) -> list[Row]:
+        """Its rows with its key and its label, or another, before them."""
+        label = {
+            name: value if isinstance(value, int | float | str) else json.dumps(value)
+            for name, value in (self.label if label is None else label).items()
+        }
+        return [{"run": self.key, **label, **row} for row in self.rows]
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -222,6 +230,13 @@ def open_directory(directory: str | Path) -> Path:
         raise type(error)(f"cannot write {directory}: {error.strerror}") from None
 
 
+def existing(directory: Path) -> Path:
+    """`directory`, where it is that of a sweep. FileNotFoundError otherwise."""
+    if not (directory / "runs").is_dir():
+        raise FileNotFoundError(f"no runs in {directory}: it is not the folder of a sweep")
+    return directory
+
+
 # ---- Reading --------------------------------------------------------------------------------------------------------
 
 
@@ -285,6 +300,11 @@ def failures(directory: Path) -> dict[str, Failure]:
             if failure.key == path.stem:
                 found[failure.key] = failure
     return found
+
+
+def words(label: Mapping[str, Any]) -> str:
+    """A label in words: 'l1=0.001, seed=1'."""
+    return ", ".join(f"{name}={value}" for name, value in label.items())
 
 
 def find(directory: Path, start: str) -> str:

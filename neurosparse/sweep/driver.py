@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import Counter, deque
@@ -107,7 +106,7 @@ def run(
         _run_all(todo, engine, spec, (n_before, len(tasks)), progress)
         complete |= _complete(place, todo, quiet, thorough=False)
         failed = store.failures(place)
-    rows = [row for task in tasks if task.key in complete for row in _rows(complete[task.key], task)]
+    rows = [row for task in tasks if task.key in complete for row in complete[task.key].table(task.label)]
     failures = tuple(failed[task.key] for task in tasks if task.key in failed and task.key not in complete)
     store.write_table(place, rows, Path(TABLE).stem)
     progress(1.0, f"{len(complete)} done, {len(failures)} failed")
@@ -193,13 +192,6 @@ def _bury(end: Ended[Task], deaths: Counter[str], attempts: int) -> str:
             return "again"
         claim.fail(task.kind, task.label, end.death)
     return "failed"
-
-
-def _rows(run: Run, task: Task) -> list[dict[str, Any]]:
-    label = {
-        name: value if isinstance(value, int | float | str) else json.dumps(value) for name, value in task.label.items()
-    }
-    return [{"run": run.key, **label, **row} for row in run.rows]
 
 
 def _span(seconds: float) -> str:

@@ -42,11 +42,6 @@ class Task:
     code: str
     device: str = "cpu"
 
-    @property
-    def name(self) -> str:
-        """What sets it apart, in words."""
-        return ", ".join(f"{name}={value}" for name, value in self.label.items())
-
 
 def task(
     directory: Path, kind: str, recipe: Recipe, settings: dict[str, Any], label: dict[str, Any], device: str

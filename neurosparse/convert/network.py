@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -22,9 +22,13 @@ from neurosparse.convert.normalisation import Normalisation, ceilings, normalise
 from neurosparse.data import ImageSet
 from neurosparse.progress import Progress, quiet
 
+if TYPE_CHECKING:
+    from neurosparse.convert.events import EventNetwork
+
 BATCH = 500  # calibration inputs at a time
 
 Coding = Literal["constant", "poisson"]
+Engine = Literal["auto", "events", "torch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class SpikingNetwork:
     graph: Graph
     neuron: NeuronSpec
     normalisation: Normalisation
+    _prepared: dict[str, EventNetwork] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def scales(self) -> dict[str, Tensor]:
@@ -93,6 +98,7 @@ class SpikingNetwork:
         seed: int = 0,
         outputs_at: Sequence[int] = (),
         record_spikes: bool = False,
+        engine: Engine = "auto",
         progress: Progress = quiet,
     ) -> Run:
         """Run on inputs that are shown for a number of steps.
@@ -111,6 +117,9 @@ class SpikingNetwork:
             Numbers of steps after which the outputs are kept as well.
         record_spikes
             Whether to keep every spike.
+        engine
+            "events": work in proportion to the spikes, for fully connected layers on the CPU (`convert.events`); "torch": any graph,
+            any device; "auto": events where it can.
 
         Raises
         ------
@@ -123,6 +132,9 @@ class SpikingNetwork:
             raise ValueError(f"outputs_at must be <= steps={steps}, got {max(keep)}")
         x = as_inputs(inputs, self.graph)
         plan = _plan(self.graph, constant=coding == "constant")
+        events = self._events(plan, x, coding, engine)
+        if events is not None:
+            return self._run_events(events, plan, x, steps, coding, seed, keep, record_spikes, progress)
         values: dict[str, Tensor] = {}
         state: dict[str, Any] = {}
         totals: dict[str, Tensor] = {}
@@ -148,6 +160,49 @@ class SpikingNetwork:
             {t: kept[t] for t in sorted(keep)},
             {name: torch.stack(found) for name, found in spikes.items() if found},
         )
+
+    def _events(self, plan: _Plan, x: Tensor, coding: Coding, engine: Engine) -> EventNetwork | None:
+        """The graph laid out for the events engine, once; None where torch is to run it."""
+        if engine not in ("auto", "events", "torch"):
+            raise ValueError(f"engine must be 'auto', 'events' or 'torch', got {engine!r}")
+        if engine == "torch":
+            return None
+        from neurosparse.convert import events
+
+        steady = [self.graph.input.name, *(layer.name for layer in plan.once)] if coding == "constant" else []
+        try:
+            if not steady and (x < 0).any():
+                raise ValueError("the Poisson input has negative spikes")
+            if coding not in self._prepared:
+                self._prepared[coding] = events.prepared(self.graph, self.neuron, steady=steady, summed=plan.summed)
+        except ValueError as reason:
+            if engine == "events":
+                raise ValueError(f"the events engine cannot run this network: {reason}; use engine='torch'") from None
+            return None
+        return self._prepared[coding]
+
+    def _run_events(
+        self, network: EventNetwork, plan: _Plan, x: Tensor, steps: int, coding: Coding, seed: int, keep: set[int],
+        record_spikes: bool, progress: Progress,
+    ) -> Run:  # fmt: skip
+        from neurosparse.convert import events
+
+        values, shown = {}, None
+        if coding == "constant":
+            values[self.graph.input.name] = self.graph.input(x)
+            for layer in plan.once:
+                values[layer.name] = layer(*(values[name] for name in layer.inputs))
+        else:
+            shown = torch.stack([step > 0 for step in encoded(x, self.graph, steps, coding, seed)])
+        counts, spikes = events.run(
+            network, values, shown, steps, at=keep | {steps}, record_spikes=record_spikes, progress=progress
+        )
+        kept = {}
+        for t, totals in counts.items():
+            steady = {name: t * values[name] for name in plan.summed if name in values}
+            kept[t] = self._read_out(plan, totals | steady, t)
+        at = {t: kept[t] for t in sorted(keep)}
+        return Run(kept[steps], counts[steps], steps, self.neuron.dt_ms, at, spikes)
 
     def _step(self, layer: Layer, inputs: list[Tensor], state: dict[str, Any]) -> Tensor:
         if isinstance(layer, Spike):

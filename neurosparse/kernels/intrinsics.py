@@ -16,6 +16,9 @@ from numba.extending import intrinsic
 
 _intrinsic: Any = intrinsic  # a type checker would hold the callers to the signature of the generator, not of the call
 
+VECTOR = 8  # float32 of a vector of AVX; other machines take it in parts, or two at a time
+ROW = 32  # float32 of a row that `sum_rows` adds: four sums at a time hide the latency of one
+
 _X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 
 
@@ -71,6 +74,49 @@ def pause(typing: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(), generate
+
+
+@_intrinsic
+def sum_rows(typing: Any, z: Any, start: Any, at: Any, rows: Any, first: Any, units: Any, begin: Any, n: Any) -> Any:
+    """sum_rows(z, start, at, rows, first, units, begin, n): start[at : at + ROW] and the rows first + units[begin : begin + n] into z.
+
+    The arrays are 1-D, `rows` a matrix of ROW columns in one. The sums stay in registers meanwhile: in a loop over z they would be
+    loaded and stored for each row.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector, i64 = ir.VectorType(ir.FloatType(), VECTOR), ir.IntType(64)
+        lanes = [i64(k) for k in range(ROW // VECTOR)]
+        before, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
+
+        def vectors(k: int, index: Any) -> Any:
+            return builder.bitcast(_address(context, builder, signature.args[k], args[k], index), vector.as_pointer())
+
+        def load(pointer: Any, lane: Any) -> Any:
+            return builder.load(builder.gep(pointer, [lane]), align=4)
+
+        started, table, sums = vectors(1, args[2]), vectors(3, i64(0)), vectors(0, i64(0))
+        started = [load(started, lane) for lane in lanes]
+        builder.branch(head)
+        builder.position_at_end(head)
+        s, totals = builder.phi(i64), [builder.phi(vector) for _ in lanes]
+        builder.cbranch(builder.icmp_signed("<", s, args[7]), body, after)
+        builder.position_at_end(body)
+        unit = builder.load(_address(context, builder, signature.args[5], args[5], builder.add(args[6], s)))
+        row = builder.mul(builder.add(args[4], builder.sext(unit, i64)), i64(len(lanes)))
+        s.add_incoming(i64(0), before)
+        s.add_incoming(builder.add(s, i64(1)), body)
+        for lane, total, value in zip(lanes, totals, started, strict=True):
+            total.add_incoming(value, before)
+            total.add_incoming(builder.fadd(total, load(table, builder.add(row, lane))), body)
+        builder.branch(head)
+        builder.position_at_end(after)
+        for lane, total in zip(lanes, totals, strict=True):
+            builder.store(total, builder.gep(sums, [lane]), align=4)
+        return context.get_dummy_value()
+
+    i = types.int64
+    return types.void(z, start, i, rows, i, units, i, i), generate
 
 
 # Gives the core to another thread: a spinning thread must not keep it from the one it waits for.

@@ -213,10 +213,9 @@ def train(
     files.check_file(out)
     kept = checkpoint or out.with_suffix(".checkpoint.safetensors")
     with nullcontext() if tensorboard is None else events(tensorboard) as write, _bars({recipe: loaded.name}) as show:
-        print(results.HEADING, file=sys.stderr)
 
         def watch(epoch: Any) -> None:
-            print(results.line(epoch), file=sys.stderr)
+            print(*([] if epoch.epoch else [results.HEADING]), results.line(epoch), sep="\n", file=sys.stderr)
             if write is not None:
                 write(epoch)
 

@@ -1,0 +1,77 @@
+"""A trained network on disk and on the terminal: weights, a summary in JSON, the epochs in Parquet; a line an epoch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from neurosparse import files
+from neurosparse.rectifier.history import Epoch, TrainResult, rows
+from neurosparse.rectifier.weights import save
+
+HEADING = "epoch  error %   loss  alive  dead  MACs %  samples/s   active %, by layer"
+
+
+def line(epoch: Epoch) -> str:
+    """An epoch on the validation images, under `HEADING`: at most 80 columns for up to four hidden layers.
+
+    MACs are the multiply-accumulates whose input is not 0, in per cent of all.
+    """
+    speed = "" if epoch.samples_per_s is None else f"{epoch.samples_per_s:,.0f}"
+    macs = 100 * epoch.active_macs / epoch.dense_macs
+    return (
+        f"{epoch.epoch:>5}{100 * epoch.validation_error:>9.2f}{epoch.validation_loss:>7.3f}{epoch.n_alive:>7}{epoch.n_dead:>6}"
+        f"{macs:>8.1f}{speed:>11} " + "".join(f"{100 * layer.active_fraction:>6.1f}" for layer in epoch.layers.values())
+    )
+
+
+def summary(result: TrainResult) -> dict[str, Any]:
+    """A training in numbers that JSON can hold: its spec, what trained it, and how the network does on validation images."""
+    best = result.best
+    return {
+        "spec": result.spec.model_dump(mode="json"),
+        "engine": result.engine,
+        "engine_note": result.engine_note,
+        "device": result.device,
+        "seconds": result.seconds,
+        "epochs": result.history[-1].epoch,
+        "best_epoch": result.best_epoch,
+        "validation_error": best.validation_error,
+        "validation_loss": best.validation_loss,
+        "test_error": result.test_error,
+        "active_fraction": best.active_fraction,
+        "active_macs": best.active_macs,
+        "dense_macs": best.dense_macs,
+        "n_alive": best.n_alive,
+        "n_dead": best.n_dead,
+        "layers": {
+            name: {
+                "active_fraction": layer.active_fraction,
+                "mean_activation": layer.mean_activation,
+                "n_units": layer.n_units,
+                "n_alive": layer.n_alive,
+                "n_dead": layer.n_dead,
+            }
+            for name, layer in best.layers.items()
+        },
+    }
+
+
+def save_result(result: TrainResult, path: str | Path) -> None:
+    """Write the weights to `path`, and beside it the `summary` (.json) and the rows of the epochs (.parquet).
+
+    Raises
+    ------
+    OSError
+        Where a file cannot be written.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = Path(path)
+    save(result.network, path, training=result.spec)
+    with files.new_file(path.with_suffix(".json")) as file:
+        file.write_text(json.dumps(summary(result), indent=1, allow_nan=False), encoding="utf-8")
+    with files.new_file(path.with_suffix(".parquet")) as file:
+        pq.write_table(pa.Table.from_pylist(rows(result.history)), file)

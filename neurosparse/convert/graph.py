@@ -126,9 +126,9 @@ class Concatenate(Layer):
 class Spike(Layer):
     """A non-linearity, and the neurons that take its place.
 
-    A neuron gets the current I = gain z + offset for the pre-activation z of its unit. Its spikes a step then follow the unit's
-    activation, a = scale * rate: for a neuron that integrates without a leak, rate = I / threshold as far as 1. Called, it gives the rate
-    that it should have, activation((I - offset) / gain) / scale; with the values by default, that is the rectifier.
+    A neuron gets the current I = gain z + offset for the pre-activation z of its unit, and its spikes a step are to follow the
+    unit's activation: a = scale * rate. Called, the layer gives the rate that this asks for,
+    activation((I - offset) / gain) / scale; with the values by default, that is the rectifier.
 
     Parameters
     ----------

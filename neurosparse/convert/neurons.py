@@ -83,6 +83,11 @@ class NeuronSpec(Spec):
         return round(self.t_ref_ms / self.dt_ms)
 
     @property
+    def span(self) -> float:
+        """From the potential after a spike at the threshold back up to it."""
+        return self.threshold - self.v_reset
+
+    @property
     def max_rate(self) -> float:
         """Spikes a step that stand for an activation of the layer's scale."""
         return 1 / (1 + self.t_ref_steps) if self.max_rate_hz is None else self.max_rate_hz * 1e-3 * self.dt_ms
@@ -102,7 +107,7 @@ class NeuronSpec(Spec):
             resistance_MOhm=1.0,
             e_leak_mV=0.0,
             v_threshold_mV=self.threshold,
-            v_reset_mV=self.v_reset if self.reset == "value" else 0.0,
+            v_reset_mV=self.v_reset,
             t_ref_ms=self.t_ref_ms,
         )
 

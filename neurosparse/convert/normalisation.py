@@ -1,13 +1,12 @@
-"""Weights in which a rate of spikes stands for an activation: weight normalisation, and the balance of leaky neurons.
+"""Weights in which a rate of spikes stands for an activation: weight normalisation, and the balance of the neurons.
 
-A layer whose activations lie in [0, lambda] is to spike at the rate r_max a / lambda. With the scale s = lambda / r_max of the layer before, and the
-gain g and offset c of the neurons (both of them functions of the neuron alone, g = threshold and c = 0 for a neuron without a
-leak or refractory period), that is
+A layer whose activations lie in [0, lambda] is to spike at the rate r_max a / lambda. With the scale s = lambda / r_max of the
+layer before, and the gain g and offset c of the neurons (`balance`), that is
 
     W' = g W s_before / lambda,    b' = g b / lambda + c
 
-(Rueckauer et al. 2017, Front Neurosci 11:682, eq. 6, where g = 1, c = 0, r_max = 1). Every path into a layer is brought to the scale of that
-layer, so branches and residual additions stay consistent; what no spikes follow is in the source's own units, the output included.
+(Rueckauer et al. 2017, Front Neurosci 11:682, eq. 6, where g = 1, c = 0 and r_max = 1). Every path into a layer is brought to that
+layer's scale, so branches and residual additions stay consistent; what no neurons follow is in the source's own units.
 """
 
 from __future__ import annotations
@@ -96,7 +95,7 @@ def _ceiling(spike: Spike, top: Tensor) -> Tensor:
     largest = top.max()
     if largest <= 0:
         raise ValueError(
-            f"layer {spike.name!r} is never active on the calibration inputs, so its scale is unknown; give others, or more of them"
+            f"layer {spike.name!r} is never active on the calibration inputs, so its scale is unknown: give others"
         )
     kth = top[:, -1]
     kth = torch.where(kth > 0, kth, kth.max() if bool(kth.max() > 0) else largest)
@@ -104,20 +103,20 @@ def _ceiling(spike: Spike, top: Tensor) -> Tensor:
 
 
 def balance(neuron: NeuronSpec) -> tuple[float, float]:
-    """Gain g and offset c of the current I = g a + c at which a neuron's rate follows a in [0, 1]: rate(I) = r_max a.
+    """Gain g and offset c of the current I = g a + c under which a neuron spikes at the rate r_max a, for a in [0, 1].
 
-    Without a leak or a refractory period that is exact, with g = threshold and c = 0. Other f-I curves are bent. A sum of weighted spikes can be
-    scaled and shifted but not bent, so the inverse f-I curve is followed as well as a line can: it goes through the current of r_max at
-    a = 1, and its offset, at most the rheobase (a unit at 0 stays silent), has the least mean square of rate(g a + c) - r_max a over a.
+    For a neuron without a leak or refractory period that is exact, with c = 0. Other f-I curves are bent, and a sum of spikes can
+    be scaled and shifted but not bent: a line takes the place of the inverse f-I curve. It meets the curve at a = 1; its offset
+    is at most the rheobase, so that a unit at 0 is silent, and minimises the mean over a of (rate(g a + c) - r_max a)^2.
 
     Examples
     --------
     >>> balance(NeuronSpec(threshold=2.0))
     (2.0, 0.0)
     """
+    if neuron.kind == "if" and not neuron.t_ref_steps:
+        return neuron.span * neuron.max_rate, 0.0
     rheobase = neuron.threshold if neuron.kind == "lif" else 0.0
-    if neuron.kind == "if" and (neuron.t_ref_steps == 0 and neuron.max_rate == 1):
-        return neuron.threshold, 0.0
     top = float(current(neuron.max_rate, neuron))
     a = np.arange(1, N_LEVELS + 1) / N_LEVELS
 
@@ -129,22 +128,21 @@ def balance(neuron: NeuronSpec) -> tuple[float, float]:
 
 
 def rate(current: Any, neuron: NeuronSpec) -> Any:
-    """Spikes a step of a neuron under a constant current: the f-I curve in closed form, for time that is not in steps, at most 1 a step."""
-    I = np.asarray(current, dtype=np.float64)  # noqa: E741
+    """Spikes a step under a constant current, as if time had no steps, at most 1 / (1 + t_ref): the neuron's f-I curve."""
+    drive = np.asarray(current, dtype=np.float64)
     if neuron.kind == "lif":
-        return np.minimum(lif.rate(I, neuron.lif) * 1e-3 * neuron.dt_ms, 1 / (1 + neuron.t_ref_steps))
-    span = neuron.threshold - (neuron.v_reset if neuron.reset == "value" else 0.0)
-    interval = neuron.t_ref_steps + np.maximum(span / np.maximum(I, 1e-300), 1.0)
-    return 1 / interval
+        free = lif.rate(drive, neuron.lif) * 1e-3 * neuron.dt_ms
+    else:
+        free = 1 / (neuron.t_ref_steps + neuron.span / np.maximum(drive, 1e-300))
+    return np.minimum(free, 1 / (1 + neuron.t_ref_steps))
 
 
 def current(rate: Any, neuron: NeuronSpec) -> Any:
-    """The constant current for a rate of at most 1 / (1 + t_ref) spikes a step: the inverse of `rate`."""
-    steps = 1 / np.asarray(rate, dtype=np.float64) - neuron.t_ref_steps
-    span = neuron.threshold - (neuron.v_reset if neuron.reset == "value" else 0.0)
+    """The constant current for a rate in (0, 1 / (1 + t_ref)] spikes a step: the inverse of `rate`."""
+    f = np.asarray(rate, dtype=np.float64)
     if neuron.kind == "lif":
-        return neuron.threshold + span / np.expm1(steps * neuron.dt_ms / neuron.tau_m_ms)
-    return span / steps
+        return lif.current(f * 1e3 / neuron.dt_ms, neuron.lif)
+    return neuron.span / (1 / f - neuron.t_ref_steps)
 
 
 def normalised(graph: Graph, ceilings: dict[str, Tensor], neuron: NeuronSpec, *, input_scale: float = 1.0) -> Graph:
@@ -211,11 +209,12 @@ def normalised(graph: Graph, ceilings: dict[str, Tensor], neuron: NeuronSpec, *,
 def _balanced(spike: Spike, ceilings: dict[str, Tensor], neuron: NeuronSpec) -> Spike:
     """The layer with the gain, offset and scale of its neurons."""
     if spike.activation is not None:
-        gain, offset, scale = (torch.as_tensor(value) for value in spike.activation.spike_balance(neuron))
+        values: Any = spike.activation.spike_balance(neuron)  # type: ignore[operator]
+        gain, offset, scale = (torch.as_tensor(value) for value in values)
         return replace(spike, gain=gain, offset=offset, scale=scale)
     level = ceilings[spike.name]
-    slope, offset = balance(neuron)
-    return replace(spike, gain=slope / level, offset=torch.full_like(level, offset), scale=level / neuron.max_rate)
+    slope, shift = balance(neuron)
+    return replace(spike, gain=slope / level, offset=torch.full_like(level, shift), scale=level / neuron.max_rate)
 
 
 def _driven(graph: Graph) -> dict[str, str]:

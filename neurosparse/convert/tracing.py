@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 
 from neurosparse.convert import translation
 from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, Shape
-from neurosparse.convert.translation import Refusal
+from neurosparse.convert.translation import RefusalError
 from neurosparse.rectifier.network import RectifierNetwork, folded
 from neurosparse.rectifier.probe import NON_LINEARITIES
 
@@ -164,7 +164,7 @@ def _translated(nodes: list[fx.Node], shape: Shape) -> tuple[list[Layer], list[P
         name = _unused(str(node.target) if node.op == "call_module" else node.name, layers)
         try:
             found = _layers_of(node, name, results, shape[0])
-        except Refusal as refusal:
+        except RefusalError as refusal:
             problems.append(Problem(name, refusal.reason, refusal.remedy))
             if "shape" in node.meta:  # go on, so that whatever else cannot be converted is listed too
                 layers[name] = results[node] = Layer(name=name, inputs=(), shape=node.meta["shape"][1:])
@@ -181,9 +181,11 @@ def _layers_of(node: fx.Node, name: str, results: dict[fx.Node, Layer | None], n
         return n.meta["value"] if "value" in n.meta else results[n]
 
     if node.op == "placeholder":
-        raise Refusal("it is a second input", "let the model take one tensor")
+        raise RefusalError("it is a second input", "let the model take one tensor")
     if node.op == "get_attr":
-        raise Refusal("it is a parameter or buffer that is used outside of a module", "use a module such as nn.Linear")
+        raise RefusalError(
+            "it is a parameter or buffer that is used outside of a module", "use a module such as nn.Linear"
+        )
     shape = node.meta.get("shape", ())
     module = node.meta["module"]
     target = module if module is not None else getattr(node.target, "__name__", str(node.target))
@@ -191,7 +193,7 @@ def _layers_of(node: fx.Node, name: str, results: dict[fx.Node, Layer | None], n
         name, target, fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value), shape[1:]
     )
     if shape[:1] != (n_samples,):
-        raise Refusal("it mixes the samples of a batch", "keep the first axis for the samples")
+        raise RefusalError("it mixes the samples of a batch", "keep the first axis for the samples")
     return found
 
 

@@ -25,7 +25,7 @@ MAXIMUM = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_
 REPLACE = "build the model of layers that neurosparse.convert.translation lists"
 
 
-class Refusal(ValueError):
+class RefusalError(ValueError):
     """A call that cannot be translated: the reason, and what to do."""
 
     def __init__(self, reason: str, remedy: str) -> None:
@@ -51,7 +51,7 @@ def layers(
 
     Raises
     ------
-    Refusal
+    RefusalError
         Where there is no such layer.
     """
     if isinstance(target, nn.Module):
@@ -63,7 +63,7 @@ def _of_module(name: str, module: nn.Module, before: Layer, shape: Shape) -> lis
     here: dict[str, Any] = {"name": name, "inputs": (before.name,), "shape": shape}
     for parameter in (*module.parameters(), *module.buffers()):
         if parameter.is_floating_point() and not bool(parameter.isfinite().all()):
-            raise Refusal("its weights are NaN or infinite", "train or load the model again")
+            raise RefusalError("its weights are NaN or infinite", "train or load the model again")
     match module:
         case _ if hasattr(module, "spike_balance"):
             return [Spike(**here, activation=module)]
@@ -74,13 +74,14 @@ def _of_module(name: str, module: nn.Module, before: Layer, shape: Shape) -> lis
             return [Spike(**here)]
         case nn.Linear():
             if len(before.shape) != 1:
-                raise Refusal(f"its inputs have shape {before.shape} for one sample", "flatten them first")
+                raise RefusalError(f"its inputs have shape {before.shape} for one sample", "flatten them first")
             return [Linear(**here, weight=_own(module.weight), bias=_bias(module))]
         case nn.Conv1d() | nn.Conv2d():
             if module.padding_mode != "zeros":
-                raise Refusal(f"it pads with padding_mode={module.padding_mode!r}", 'use padding_mode="zeros"')
-            how = {"stride": module.stride, "padding": module.padding, "dilation": module.dilation}
-            return [Conv(**here, **how, groups=module.groups, weight=_own(module.weight), bias=_bias(module))]
+                raise RefusalError(f"it pads with padding_mode={module.padding_mode!r}", 'use padding_mode="zeros"')
+            for option in ("stride", "padding", "dilation", "groups"):
+                here[option] = getattr(module, option)
+            return [Conv(**here, weight=_own(module.weight), bias=_bias(module))]
         case nn.BatchNorm1d() | nn.BatchNorm2d():
             return [_batch_norm(name, module, before, shape)]
         case nn.AvgPool1d() | nn.AvgPool2d():
@@ -106,7 +107,7 @@ def _of_function(
     if function in ("cat", "concat", "concatenate"):
         return [_concatenation(name, args, options, shape)]
     if before is None:
-        raise Refusal(f"it makes a tensor with {function}", REPLACE)
+        raise RefusalError(f"it makes a tensor with {function}", REPLACE)
     here: dict[str, Any] = {"name": name, "inputs": (before.name,), "shape": shape}
     match function:
         case "relu":
@@ -127,15 +128,14 @@ def _of_function(
         case "add" | "iadd" | "sub" | "isub" | "mul" | "imul" | "truediv" | "itruediv" | "div":
             return [_arithmetic(name, function.removeprefix("i"), args, options, shape)]
     if function.replace("_", "") in {kind.__name__.lower() for kind in NON_LINEARITIES}:
-        raise Refusal(f"{function} is not a rectifier", "train the model with ReLU in its place")
-    raise Refusal(f"the function {function} cannot be converted", REPLACE)
+        raise RefusalError(f"{function} is not a rectifier", "train the model with ReLU in its place")
+    raise RefusalError(f"the function {function} cannot be converted", REPLACE)
 
 
 def scaled(layer: Linear | Conv, add: Add) -> Layer:
     """A layer with weights and the one-to-one map that follows it, as one."""
-    weight, bias = (torch.as_tensor(values).expand(layer.shape) for values in (add.weights[0], add.bias))
-    first = (slice(None), *[0] * (len(layer.shape) - 1))
-    weight, bias = weight[first], bias[first]  # the same all over a channel
+    each = (layer.shape[0], *[1] * (len(layer.shape) - 1))  # one a channel
+    weight, bias = (values.expand(each).flatten() for values in (add.weights[0], add.bias))
     rows = weight.reshape(-1, *[1] * (layer.weight.ndim - 1))
     return replace(layer, weight=layer.weight * rows, bias=layer.bias * weight + bias)
 
@@ -155,7 +155,9 @@ def _known(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
 def _one_to_one(name: str, before: Sequence[Layer], shape: Shape, weights: Sequence[Any], bias: Any = 0.0) -> Add:
     if any(layer.shape != shape for layer in before):
         shapes = " and ".join(str(layer.shape) for layer in before)
-        raise Refusal(f"it adds values of shapes {shapes} for one sample", "let all of them have the shape of the sum")
+        raise RefusalError(
+            f"it adds values of shapes {shapes} for one sample", "let all of them have the shape of the sum"
+        )
     factors = tuple(torch.as_tensor(weight) for weight in weights)
     return Add(
         name=name,
@@ -170,7 +172,7 @@ def _batch_norm(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, before: Laye
     """gamma (x - mean) / sqrt(var + eps) + beta as w x + b (Ioffe & Szegedy 2015, arXiv 1502.03167, algorithm 2)."""
     mean, var = module.running_mean, module.running_var
     if mean is None or var is None:
-        raise Refusal(
+        raise RefusalError(
             "it has no running statistics, so it depends on the rest of the batch", "use track_running_stats=True"
         )
     weight = (var + module.eps).rsqrt()
@@ -182,14 +184,14 @@ def _batch_norm(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, before: Laye
 
 def _maximum(here: dict[str, Any], options: dict[str, Any]) -> MaxPool:
     if options.pop("return_indices", False):
-        raise Refusal("it returns the indices of the maxima", "use return_indices=False")
+        raise RefusalError("it returns the indices of the maxima", "use return_indices=False")
     return MaxPool(**here, options=options)
 
 
 def _adaptive(name: str, before: Layer, shape: Shape) -> AveragePool:
     sizes = list(zip(before.shape[1:], shape[1:], strict=True))
     if any(size % out for size, out in sizes):
-        raise Refusal(
+        raise RefusalError(
             f"it averages {before.shape[1:]} to {shape[1:]} in windows of unlike sizes", "use a divisor of the size"
         )
     kernel = tuple(size // out for size, out in sizes)
@@ -200,7 +202,7 @@ def _concatenation(name: str, args: Sequence[Any], options: Mapping[str, Any], s
     parts = args[0] if args else options["tensors"]
     axis = args[1] if len(args) > 1 else options.get("dim", options.get("axis", 0))
     if axis not in (1, -len(shape)):
-        raise Refusal(f"it concatenates along axis {axis}", "concatenate features or channels, axis 1")
+        raise RefusalError(f"it concatenates along axis {axis}", "concatenate features or channels, axis 1")
     return Concatenate(name=name, inputs=tuple(part.name for part in parts), shape=shape)
 
 
@@ -209,7 +211,9 @@ def _arithmetic(name: str, function: str, args: Sequence[Any], options: Mapping[
     factor = float(options.get("alpha", 1.0))
     if isinstance(left, Layer) and isinstance(right, Layer):
         if function not in ("add", "sub"):
-            raise Refusal("it multiplies or divides two of the network's values", "only sums of them can be converted")
+            raise RefusalError(
+                "it multiplies or divides two of the network's values", "only sums of them can be converted"
+            )
         return _one_to_one(name, (left, right), shape, (1.0, factor if function == "add" else -factor))
     before, number = (left, right) if isinstance(left, Layer) else (right, left)
     match function:
@@ -223,19 +227,21 @@ def _arithmetic(name: str, function: str, args: Sequence[Any], options: Mapping[
             return _one_to_one(name, (before,), shape, (float(number),))
         case _ if before is left:
             return _one_to_one(name, (before,), shape, (1 / number,))
-    raise Refusal("it divides by a value of the network", "only sums of values can be converted")
+    raise RefusalError("it divides by a value of the network", "only sums of values can be converted")
 
 
-def _refusal_of(module: nn.Module) -> Refusal:
+def _refusal_of(module: nn.Module) -> RefusalError:
     kind = type(module).__name__
     if isinstance(module, nn.RNNBase | nn.RNNCellBase):
-        return Refusal(f"{kind} is recurrent, with a state of its own", "convert the layers before and after it alone")
+        return RefusalError(
+            f"{kind} is recurrent, with a state of its own", "convert the layers before and after it alone"
+        )
     if isinstance(module, NON_LINEARITIES):
-        return Refusal(f"{kind} is not a rectifier", "train the model with nn.ReLU in its place")
+        return RefusalError(f"{kind} is not a rectifier", "train the model with nn.ReLU in its place")
     if isinstance(module, nn.Softmax | nn.LogSoftmax):
-        return Refusal(f"{kind} is no layer of rectifiers", "leave it out: the largest output stays the largest")
+        return RefusalError(f"{kind} is no layer of rectifiers", "leave it out: the largest output stays the largest")
     if isinstance(module, nn.LayerNorm | nn.GroupNorm | nn.InstanceNorm1d | nn.InstanceNorm2d):
-        return Refusal(
+        return RefusalError(
             f"{kind} normalises each sample by itself", "train the model with batch normalisation in its place"
         )
-    return Refusal(f"{kind} cannot be converted", REPLACE)
+    return RefusalError(f"{kind} cannot be converted", REPLACE)

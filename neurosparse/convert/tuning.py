@@ -1,0 +1,88 @@
+"""Training on of a network that is to spike: with quantised rectifiers, with rates of LIF cells, or as `to_rate` gives it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Annotated, TypeVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurosparse.progress import Progress, quiet
+from neurosparse.recipes import Spec
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Tuning(Spec):
+    """How `tune` trains: by Adam, the learning rate falling to 0 along a cosine, epoch by epoch.
+
+    Parameters
+    ----------
+    epochs, batch_size, learning_rate
+        The learning rate is that of the first epoch.
+    seed
+        Of the order of the images.
+    """
+
+    epochs: Annotated[int, Field(ge=1)] = 5
+    batch_size: Annotated[int, Field(ge=1)] = 50
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+
+def tune(model: M, images: Tensor, labels: Tensor, spec: Tuning | None = None, *, progress: Progress = quiet) -> M:
+    """A copy of a classifier that is trained on for a few epochs, on the mean cross-entropy.
+
+    Parameters
+    ----------
+    model
+        Any module with gradients; it is left as it is.
+    images : tensor, shape (n, ...)
+    labels : tensor of int64, shape (n,)
+    spec
+        How to train.
+    progress
+        Told how far it is.
+
+    Returns
+    -------
+    Module
+        In evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        Where images and labels are none or not alike in number, and where the loss is no longer finite.
+
+    Examples
+    --------
+    >>> from neurosparse.convert.quantised import quantised
+    >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> x = torch.rand(64, 2)
+    >>> for_4_steps = tune(quantised(model, x, levels=4), x, (x[:, 0] > x[:, 1]).long(), Tuning(epochs=1))
+    """
+    spec = Tuning() if spec is None else spec
+    if len(images) != len(labels) or not len(labels):
+        raise ValueError(f"images and labels must be alike in number, at least 1, got {len(images)} and {len(labels)}")
+    tuned = copy.deepcopy(model).train()
+    optimiser = torch.optim.Adam(tuned.parameters(), lr=spec.learning_rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, spec.epochs)
+    generator = torch.Generator().manual_seed(spec.seed)
+    for epoch in range(spec.epochs):
+        total = 0.0
+        for rows in torch.randperm(len(labels), generator=generator).to(labels.device).split(spec.batch_size):
+            optimiser.zero_grad()
+            loss = functional.cross_entropy(tuned(images[rows]), labels[rows])
+            loss.backward()
+            optimiser.step()
+            total += loss.item() * len(rows)
+        if not total < float("inf"):
+            raise ValueError(
+                f"training diverged in epoch {epoch + 1}: use a learning_rate below {spec.learning_rate:g}"
+            )
+        schedule.step()
+        progress((epoch + 1) / spec.epochs, f"epoch {epoch + 1}/{spec.epochs}, loss {total / len(labels):.3g}")
+    return tuned.eval()

@@ -1,0 +1,113 @@
+"""Quantised rectifiers: what IF neurons give in as many steps, gradients by hand, and any way of writing a rectifier."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from neurosparse.convert.network import to_spiking
+from neurosparse.convert.neurons import NeuronSpec, start, step
+from neurosparse.convert.quantised import QuantisedReLU, quantised
+from neurosparse.convert.tuning import Tuning, tune
+
+GRID = 2**-10  # sums of multiples of it are exact
+
+
+@given(st.integers(1, 12), st.lists(st.integers(-2000, 4000), min_size=1, max_size=8))
+def test_it_is_what_an_if_neuron_gives_in_as_many_steps(levels, drives):
+    z = torch.tensor(drives) * GRID
+    neuron = NeuronSpec(v_initial=0.5)
+    v, waiting = start(z, neuron)
+    count = torch.zeros_like(z)
+    for _ in range(levels):
+        spikes, v, waiting = step(z, v, waiting, neuron)
+        count += spikes
+    # z L is exact here and may lie just on a step: then the clip at 1, before the rounding, changes nothing
+    assert torch.equal(QuantisedReLU(levels, 1.0)(z) * levels, count) or torch.allclose(
+        QuantisedReLU(levels, 1.0)(z) * levels, count, atol=1e-5
+    )
+
+
+def test_gradients_go_straight_through_the_rounding():
+    z = torch.tensor([-1.0, 0.3, 1.1, 5.0], requires_grad=True)
+    activation = QuantisedReLU(4, 2.0)
+    h = activation(z)
+    for k, (slope, ceiling_slope) in enumerate([(0, 0), (1, (0.5 - 0.3) / 2), (1, (1.0 - 1.1) / 2), (0, 1)]):
+        dz, dceiling = torch.autograd.grad(h[k], (z, activation.ceiling), retain_graph=True)
+        assert dz[k] == slope
+        assert float(dceiling) == pytest.approx(ceiling_slope, abs=1e-6)
+
+
+class Functional(nn.Module):
+    """Rectifiers written in three ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c, self.d = (nn.Linear(12, 12) for _ in range(4))
+        self.act = nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        x = functional.relu(self.a(x))
+        x = torch.relu(self.b(x)) + x
+        return self.d(self.act(self.c(x).relu()))
+
+
+def test_every_way_to_write_a_rectifier_is_replaced_and_the_model_left_as_it_is():
+    torch.manual_seed(0)
+    model, x = Functional(), torch.rand(50, 12)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    copy = quantised(model, x, levels=2000)
+    assert sum(isinstance(module, QuantisedReLU) for module in copy.modules()) == 4
+    assert not any(isinstance(module, nn.ReLU) for module in copy.modules())
+    assert torch.allclose(copy(x), model(x), atol=5e-3)  # 2,000 levels
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+def test_with_one_layer_four_steps_give_the_network_that_was_tuned_for_them():
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(1500, 8, generator=generator)
+    y = (x[:, 0] * x[:, 1] > x[:, 2] * x[:, 3]).long() + 2 * (x[:, 4] > x[:, 5]).long()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 40), nn.ReLU(), nn.Linear(40, 4))
+    model = tune(model, x[:1000], y[:1000], Tuning(epochs=15, learning_rate=1e-2))
+    tuned = tune(quantised(model, x[:1000], levels=4), x[:1000], y[:1000], Tuning(epochs=10, learning_rate=3e-3))
+
+    def in_4_steps(network):
+        return to_spiking(network, x[:1000]).run(x[1000:], steps=4).outputs
+
+    assert (
+        float((in_4_steps(tuned) - tuned(x[1000:]).detach()).abs().quantile(0.99)) < 1e-4
+    )  # all but where rounding is at a tie
+    wrong = [float((in_4_steps(network).argmax(1) != y[1000:]).float().mean()) for network in (tuned, model)]
+    assert wrong[0] < 0.8 * wrong[1]
+
+
+def test_its_ceilings_are_the_scales_of_the_spiking_network():
+    torch.manual_seed(0)
+    x = torch.rand(50, 4)
+    copy = quantised(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), x, levels=4)
+    ceiling = copy.quantised1.ceiling.data.fill_(0.25)
+    (scale,) = to_spiking(copy, x).scales.values()
+    assert torch.equal(scale, ceiling)
+
+
+@pytest.mark.parametrize(
+    ("model", "match"),
+    [
+        (nn.Sequential(nn.Linear(4, 2)), "Sequential has no rectifier to quantise"),
+        (nn.Sequential(nn.Threshold(9.0, 0.0), nn.ReLU()), "rectifier '_1' is never active"),
+    ],
+)
+def test_what_cannot_be_quantised_is_refused(model, match):
+    with pytest.raises(ValueError, match=match):
+        quantised(model, torch.rand(5, 4), levels=4)
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="levels must be >= 1, got 0"):
+        QuantisedReLU(0, 1.0)
+    with pytest.raises(ValueError, match="ceiling must be > 0, got 0"):
+        QuantisedReLU(4, 0.0)

@@ -383,8 +383,8 @@ def runs_list(folder: Runs) -> None:
             damaged.append(f"{name[:8]:<8}  damaged: {run}")
             continue
         n_complete += 1
-        size_mb = sum(file["bytes"] for file in run.files.values()) / 1e6
-        print(f"{name[:8]}  {run.kind:<8} {run.seconds:>8.1f} s {size_mb:>8.1f} MB  {store.words(run.label)}")
+        label = ", ".join(f"{name}={value}" for name, value in run.label.items())
+        print(f"{name[:8]}  {run.kind:<8} {run.seconds:>8.1f} s {run.n_bytes / 1e6:>8.1f} MB  {label}")
     failed = store.failures(folder)
     for line in (*(f"{key[:8]}  failed: {failure.error}" for key, failure in failed.items()), *damaged):
         print(line)
@@ -394,19 +394,16 @@ def runs_list(folder: Runs) -> None:
 @runs_app.command("show", epilog="Example:\n\nneurosparse runs show results/figure3 79bc65")
 def runs_show(folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]) -> None:
     """All that is known of a run: what was asked for, what came out, its files; or why it failed."""
-    from dataclasses import asdict
-    from json import dumps
-
     from neurosparse import store
 
     found = store.find(store.existing(folder), key)
     run = store.read(folder, found)
     if run is not None:
-        print(dumps(asdict(run), indent=1))
+        print(run.model_dump_json(indent=1))
         print(f"Files: {(folder / 'runs' / found).resolve()}")
     else:
         failure = store.failures(folder)[found]
-        print(f"{found}: {store.words(failure.label)}\n{failure.error}\n\n{failure.details}")
+        print(f"{found}: {failure.label}\n{failure.error}\n\n{failure.details}")
 
 
 @runs_app.command("verify", epilog="Example:\n\nneurosparse runs verify results/figure3")

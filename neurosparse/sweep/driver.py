@@ -190,7 +190,7 @@ def _bury(end: Ended[Task], deaths: Counter[str], attempts: int) -> str:
     with store.claim(Path(task.directory), task.key) as claim:
         if claim is None:
             return "again"
-        claim.fail(task.kind, task.label, end.death)
+        claim.fail(kind=task.kind, label=task.label, error=end.death)
     return "failed"
 
 

@@ -89,10 +89,18 @@ def perform(task: Task, progress: Progress) -> Outcome:
         except Exception as error:
             if any(os.strerror(number) in str(error) for number in _OF_THE_DISK):
                 raise OSError(f"{error}; make room and run the sweep again") from None
-            claim.fail(task.kind, task.label, f"{type(error).__name__}: {error}", traceback.format_exc())
+            sentence = f"{type(error).__name__}: {error}"
+            claim.fail(kind=task.kind, label=task.label, error=sentence, details=traceback.format_exc())
             return "failed"
         plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
-        claim.complete(task.kind, task.label, task.spec, task.code, plain, round(time.monotonic() - clock, 3))
+        claim.complete(
+            kind=task.kind,
+            label=task.label,
+            spec=task.spec,
+            code=task.code,
+            rows=plain,
+            seconds=round(time.monotonic() - clock, 3),
+        )
     return "complete"
 
 

@@ -64,7 +64,7 @@ def _check_checkpoint(claim: Claim, training: Any, splits: Any) -> None:
     try:
         checkpoints.load_for(claim.checkpoint, training, checkpoints.fingerprint(splits))
     except ValueError as error:
-        claim.set_aside(claim.checkpoint, str(error))
+        claim.set_checkpoint_aside(str(error))
 
 
 @lru_cache(maxsize=1)

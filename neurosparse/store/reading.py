@@ -1,0 +1,92 @@
+"""What is in a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from neurosparse.store import disk
+from neurosparse.store.records import DamageError, Failure, Run, read_record
+
+MANIFEST = "manifest.json"
+
+
+def read(directory: Path, key: str, *, thorough: bool = True) -> Run | None:
+    """A complete run, or None where there is none.
+
+    Parameters
+    ----------
+    thorough
+        Read every byte of its files against their checksums; otherwise the manifest alone, against its own.
+
+    Raises
+    ------
+    DamageError
+        Where something else stands there: what it is, in one sentence.
+    """
+    folder = directory / "runs" / key
+    if not os.path.lexists(folder):
+        return None
+    if folder.is_symlink() or not folder.is_dir():
+        raise DamageError("it is not a folder")
+    run = read_record(Run, folder / MANIFEST)
+    if run.key != key:
+        raise DamageError(f"it is a copy of the run {run.key}")
+    if thorough:
+        there = set(disk.files_in(folder)) - {MANIFEST}
+        if there != set(run.files):
+            odd = min(there ^ set(run.files))
+            raise DamageError(f"{odd} is {'not of it' if odd in there else 'missing'}")
+        for name, expected in run.files.items():
+            try:
+                found = disk.summed(folder / name)
+            except OSError as error:
+                raise DamageError(f"{name} cannot be read: {error.strerror}") from None
+            if found != expected:
+                raise DamageError(f"{name} is not as it was written")
+    return run
+
+
+def runs(directory: Path, *, thorough: bool = False) -> Iterator[tuple[str, Run | DamageError]]:
+    """Every entry of `runs`, by name: the run, or what is wrong with it."""
+    for name in disk.entries(directory / "runs"):
+        try:
+            if not disk.KEY.fullmatch(name):
+                raise DamageError("its name is not that of a run")
+            run = read(directory, name, thorough=thorough)
+        except DamageError as damage:
+            yield name, damage
+        else:
+            if run is not None:
+                yield name, run
+
+
+def failures(directory: Path) -> dict[str, Failure]:
+    """The failed runs by key; a note that is damaged is as good as none: the run is tried again."""
+    found = {}
+    for name in disk.entries(directory / "failed"):
+        with suppress(DamageError):
+            failure = read_record(Failure, directory / "failed" / name)
+            if name == f"{failure.key}.json":
+                found[failure.key] = failure
+    return found
+
+
+def find(directory: Path, start: str) -> str:
+    """The one key of a run or failure that starts with `start`. ValueError where there is none, or more than one."""
+    keys = {name for name, _ in runs(directory)} | set(failures(directory))
+    matches = sorted(name for name in keys if name.startswith(start))
+    if len(matches) != 1:
+        raise ValueError(
+            f"{directory} holds {len(matches) or 'no'} runs whose key starts with {start!r}; see `runs list`"
+        )
+    return matches[0]
+
+
+def existing(directory: Path) -> Path:
+    """`directory`, where it is that of a sweep. FileNotFoundError otherwise."""
+    if not (directory / "runs").is_dir():
+        raise FileNotFoundError(f"no runs in {directory}: it is not the folder of a sweep")
+    return directory

@@ -1,0 +1,131 @@
+"""What is noted of a run, and how it is written and read: JSON that carries its own checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from neurosparse.recipes import Spec
+
+MOST_BYTES = 16_000_000  # of a record
+
+Row = dict[str, Any]  # column -> true, false, a number, text or None
+
+
+class DamageError(ValueError):
+    """What stands in the place of a run is not that run; the message says why."""
+
+
+class File(Spec):
+    """A file of a run."""
+
+    bytes: int
+    sha256: str
+
+
+class Run(Spec):
+    """A complete run: its manifest.
+
+    Parameters
+    ----------
+    label
+        What sets it apart in its sweep: settings and seed.
+    spec
+        All that was asked for.
+    code
+        The fingerprint of the code that computed it.
+    rows
+        Its lines of the table.
+    seconds
+        What its last try took.
+    files
+        Its files by their paths within its folder.
+    """
+
+    format: Literal["neurosparse.run/1"] = "neurosparse.run/1"
+    key: str
+    kind: str
+    label: dict[str, Any]
+    spec: dict[str, Any] = Field(repr=False)
+    code: str
+    rows: tuple[dict[str, bool | int | float | str | None], ...] = Field(repr=False)
+    seconds: float
+    files: dict[str, File] = Field(repr=False)
+
+    @property
+    def n_bytes(self) -> int:
+        """The size of its files."""
+        return sum(file.bytes for file in self.files.values())
+
+    def table(self, label: Mapping[str, Any] | None = None) -> list[Row]:
+        """Its rows with its key and its label, or another, before them."""
+        before = {
+            name: value if isinstance(value, int | float | str) else json.dumps(value)
+            for name, value in (self.label if label is None else label).items()
+        }
+        return [{"run": self.key, **before, **row} for row in self.rows]
+
+
+class Failure(Spec):
+    """A run that ended in an error of its own: the error in one line, and its traceback where there is one."""
+
+    format: Literal["neurosparse.failure/1"] = "neurosparse.failure/1"
+    key: str
+    kind: str
+    label: dict[str, Any]
+    error: str
+    details: str = Field(default="", repr=False)
+
+
+Record = TypeVar("Record", Run, Failure)
+
+
+def key(kind: str, spec: Mapping[str, Any], code: str) -> str:
+    """The name of a run: the start of a SHA-256 of its kind, its spec in canonical JSON, and the fingerprint of the code.
+
+    Examples
+    --------
+    >>> key("train", {"l1": 0.001, "seed": 1}, "c0de") == key("train", {"seed": 1, "l1": 0.001}, "c0de")
+    True
+    """
+    return _sha256({"kind": kind, "spec": spec, "code": code})[:32]
+
+
+def write_record(record: Run | Failure, path: Path) -> None:
+    """Write a record with its checksum."""
+    content = record.model_dump(mode="json")
+    path.write_text(json.dumps({**content, "sha256": _sha256(content)}, indent=1, allow_nan=False) + "\n")
+
+
+def read_record(record_type: type[Record], path: Path) -> Record:
+    """Read what `write_record` wrote. DamageError, which says why, for anything else."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            text = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise DamageError(f"{path.name} cannot be read: {error.strerror}") from None
+    if len(text) > MOST_BYTES:
+        raise DamageError(f"{path.name} is larger than {MOST_BYTES:,} bytes")
+    try:
+        content = json.loads(text)
+        if content.pop("sha256") != _sha256(content):
+            raise DamageError(f"{path.name} is not as it was written")
+        return record_type.model_validate(content)
+    except ValidationError:
+        raise DamageError(f"{path.name} is not that of a run") from None
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
+        if isinstance(error, DamageError):
+            raise
+        raise DamageError(f"{path.name} is empty, cut off or not a record") from None
+
+
+def _sha256(content: Any) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -14,7 +14,21 @@ Fashion-MNIST, 55,000 / 5,000 / 10,000 images, 784-1000-1000-1000-10, minibatch 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurosparse import files, plots
+from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
+from neurosparse.studies.pairs import difference, mean
+from neurosparse.studies.runs import Row, Run, run_all, write
+from neurosparse.studies.tables import markdown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 DENSE = TrainSpec(
     network=NetworkSpec(),
@@ -24,3 +38,146 @@ DENSE = TrainSpec(
     learning_rate_end=0.002,
     average_last=0.25,
 )
+
+
+def _sparse(active: float, epochs: int, width: int = 1000) -> TrainSpec:
+    network = NetworkSpec(sizes=(784, width, width, width, 10))
+    target = {"target_active": active, "target_start": 0.2, "target_reached": 0.3}
+    return DENSE.model_copy(update={"network": network, "epochs": epochs, **target})
+
+
+ARMS = {
+    "dense": DENSE,
+    "4 %": _sparse(0.04, 24),
+    "2 %": _sparse(0.02, 30),
+    "1 %": _sparse(0.01, 40),
+}
+
+
+def run(
+    directory: str | Path,
+    *,
+    arms: Sequence[str] = tuple(ARMS),
+    seeds: Sequence[int] = tuple(range(10)),
+    quick: bool = False,
+    threads: int = 1,
+    progress: Progress = quiet,
+) -> str:
+    """Train what is missing and write `runs.parquet`, `table.md` and `brain_level.png` into `directory`.
+
+    Parameters
+    ----------
+    arms
+        Some of `ARMS`, "dense" among them.
+    quick
+        The 5,000 digits, 100 units a layer and a quarter of the epochs instead: to see that it runs, not to learn from.
+    threads
+        Networks at once.
+
+    Returns
+    -------
+    str
+        The table.
+
+    Raises
+    ------
+    ValueError, OSError
+        On unknown arms, no seeds, images that are not there, and a directory that cannot be written.
+    """
+    if unknown := [arm for arm in arms if arm not in ARMS]:
+        raise ValueError(f"no arm {unknown[0]!r}; there are: {', '.join(ARMS)}")
+    if "dense" not in arms or not seeds:
+        raise ValueError(f"arms must have 'dense' among them and seeds must not be empty, got {arms} and {seeds}")
+    specs = {arm: _quick(ARMS[arm]) if quick else ARMS[arm] for arm in arms}
+    directory = Path(directory)
+    runs = [Run(arm, spec.model_copy(update={"seed": seed})) for seed in seeds for arm, spec in specs.items()]
+    rows = run_all(runs, directory / "runs", threads=threads, progress=progress)
+    write(rows, directory / "runs.parquet")
+    text = table(rows)
+    with files.new_file(directory / "table.md") as file:
+        file.write_text(text + "\n", encoding="utf-8")
+    figure(rows, directory / "brain_level.png")
+    return text
+
+
+def _quick(spec: TrainSpec) -> TrainSpec:
+    small = NetworkSpec(sizes=(784, 100, 100, 100, 10))
+    return spec.model_copy(update={"network": small, "data": "mnist5k", "epochs": max(1, spec.epochs // 4)})
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Two Markdown tables of at most 80 columns: what it costs, and how active the networks are, on the test images."""
+    arms = list(dict.fromkeys(row["arm"] for row in rows))
+    dense_s = np.mean([row["cpu_s"] for row in rows if row["arm"] == "dense"])
+    cost, activity = [], []
+    for arm in arms:
+        mine = [row for row in rows if row["arm"] == arm]
+        error, nll = (mean([row[name] for row in mine]).mean for name in ("test_error", "test_nll"))
+        paired = ["", ""]
+        if arm != "dense":
+            paired = [
+                difference(rows, arm, "dense", "test_error").describe(100),
+                difference(rows, arm, "dense", "test_nll").describe(1, 3),
+            ]
+        cost.append(
+            [
+                arm,
+                f"{len(mine)}",
+                f"{100 * error:.2f}",
+                paired[0],
+                f"{nll:.3f}",
+                paired[1],
+                f"{np.mean([row['cpu_s'] for row in mine]) / dense_s:.2f}",
+            ]
+        )
+        activity.append(
+            [
+                arm,
+                f"{mine[0]['epochs']}",
+                f"{100 * np.mean([row['active_fraction'] for row in mine]):.2f}",
+                _by_layer(mine, "active_by_layer", ".2g"),
+                _by_layer(mine, "alive_by_layer", ".0f"),
+                f"{np.mean([row['active_macs'] for row in mine]) / 1000:,.0f}",
+            ]
+        )
+    head = ["arm", "seeds", "error %", "against dense", "NLL", "against dense", "time"]
+    other = ["arm", "epochs", "active %", "by layer", "alive % by layer", "MACs / 1000"]
+    return f"{markdown(head, cost)}\n\n{markdown(other, activity)}"
+
+
+def _by_layer(rows: Sequence[Row], name: str, form: str) -> str:
+    return ", ".join(f"{100 * share:{form}}" for share in np.mean([row[name] for row in rows], axis=0))
+
+
+def figure(rows: Sequence[Row], path: Path) -> None:
+    """Differences from the dense arm, a dot a seed, with their means and intervals."""
+    import matplotlib.pyplot as plt
+
+    with plots.style(), files.new_file(path) as file:
+        fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
+        differences(rows, "test_error", 100, left)
+        differences(rows, "test_nll", 1, right)
+        left.set(ylabel="test error - dense (points)", title="Error")
+        right.set(ylabel="test NLL - dense", title="Negative log-likelihood")
+        fig.savefig(file, format="png")
+        plt.close(fig)
+
+
+def differences(rows: Sequence[Row], quantity: str, scale: float, ax: Axes) -> Axes:
+    """`scale` times the difference of a quantity from the dense arm: a dot a seed, the mean with its interval beside."""
+    dense = {row["seed"]: row[quantity] for row in rows if row["arm"] == "dense"}
+    arms = [arm for arm in dict.fromkeys(row["arm"] for row in rows) if arm != "dense"]
+    for k, arm in enumerate(arms):
+        each = [
+            scale * (row[quantity] - dense[row["seed"]]) for row in rows if row["arm"] == arm and row["seed"] in dense
+        ]
+        whole = difference(rows, arm, "dense", quantity)
+        colour = plots.COLOURS[k % len(plots.COLOURS)]
+        ax.plot([k - 0.12] * len(each), each, "o", color=colour, ms=4, alpha=0.5, mew=0)
+        ax.errorbar(
+            k + 0.12, scale * whole.mean, scale * (whole.high - whole.mean), fmt="D", color=colour, ms=6, capsize=4
+        )
+    ax.axhline(0, color="0.6", lw=1, ls="--", zorder=0)
+    ax.set_xticks(range(len(arms)), arms)
+    ax.set(xlabel="active units", xlim=(-0.5, len(arms) - 0.5))
+    return ax

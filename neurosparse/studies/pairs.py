@@ -59,6 +59,20 @@ def difference(rows: Sequence[dict[str, Any]], arm: str, against: str, quantity:
     return mean([first[seed] - second[seed] for seed in common])
 
 
+def unpaired(first: Sequence[float], second: Sequence[float]) -> Mean:
+    """How much larger the mean of `first` is than that of `second`, two or more numbers each, with Welch's 95 % interval.
+
+    `n` is the number of values of both together.
+    """
+    from scipy.stats import ttest_ind
+
+    found = ttest_ind(first, second, equal_var=False)
+    interval = found.confidence_interval(LEVEL)
+    return Mean(
+        float(np.mean(first) - np.mean(second)), float(interval.low), float(interval.high), len(first) + len(second)
+    )
+
+
 def _by_seed(rows: Sequence[dict[str, Any]], arm: str, quantity: str) -> dict[int, float]:
     mine = [row for row in rows if row["arm"] == arm]
     found = {row["seed"]: row[quantity] for row in mine}

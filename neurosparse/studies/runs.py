@@ -155,7 +155,7 @@ def _row(run: Run, progress: Progress) -> Row:
 
 def _text(spec: Spec | None) -> str | None:
     """A spec by what it sets apart from the defaults: a setting that is added later leaves the names of files as they are."""
-    return spec and spec.model_dump_json(exclude_defaults=True)
+    return None if spec is None else spec.model_dump_json(exclude_defaults=True)
 
 
 _splits = lru_cache(maxsize=2)(data.load)

@@ -1,0 +1,227 @@
+"""Rectifier, tanh and softplus, with and without pre-training: table 1 and figure 4 of Glorot, Bordes & Bengio 2011.
+
+Arms share their seeds. The learning rate of each arm is that of least validation error on the first seed, of `LEARNING_RATES` (the
+paper's grid without what is too slow to learn here); the columns of the test are not read for it. Pre-training is of denoising
+auto-encoders, softplus reconstruction for rectifier and softplus, cross-entropy for tanh, on all training images without labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurosparse import files, plots, reference
+from neurosparse.progress import Progress, quiet
+from neurosparse.rectifier.specs import NetworkSpec, PretrainSpec, TrainSpec
+from neurosparse.studies.pairs import Mean, difference, mean
+from neurosparse.studies.runs import Row, Run, run_all, write
+from neurosparse.studies.tables import markdown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ACTIVATIONS = ("rectifier", "tanh", "softplus")
+LEARNING_RATES = (0.1, 0.01)
+LABELS = (100, 500, 3500)  # of figure 4
+EPOCHS = {100: 60, 500: 30}  # where labels are few; else `TrainSpec.epochs` as below
+FULL, QUICK = NetworkSpec(), NetworkSpec(sizes=(784, 300, 300, 300, 10))
+PRETRAINED = ", pre-trained"
+
+
+def table1(
+    directory: str | Path,
+    *,
+    data: str = "mnist5k",
+    seeds: Sequence[int] = tuple(range(5)),
+    quick: bool = False,
+    threads: int = 1,
+    progress: Progress = quiet,
+) -> str:
+    """Train what is missing and write `runs.parquet`, `table.md` and `table1.png` into `directory`.
+
+    Parameters
+    ----------
+    data
+        "mnist5k" or any other set of 784 pixels and 10 classes.
+    quick
+        300 units a layer, and at most 10,000 training images with labels.
+    threads
+        Networks at once.
+
+    Returns
+    -------
+    str
+        The table: test errors, and differences from the rectifier with and without pre-training.
+    """
+    n_labels = 10_000 if quick and data != "mnist5k" else None
+    arms = [(activation, pretrained, n_labels) for activation in ACTIVATIONS for pretrained in (False, True)]
+    rows = _train(arms, directory, data=data, seeds=seeds, quick=quick, threads=threads, progress=progress)
+    text = _table1(rows)
+    _finish(rows, text, Path(directory))
+    import matplotlib.pyplot as plt
+
+    with plots.style(), files.new_file(Path(directory) / "table1.png") as file:
+        fig, ax = plt.subplots(figsize=(6, 3.4))
+        errors_by_arm(rows, ax)
+        fig.savefig(file, format="png")
+        plt.close(fig)
+    return text
+
+
+def few_labels(
+    directory: str | Path,
+    *,
+    seeds: Sequence[int] = tuple(range(5)),
+    quick: bool = False,
+    threads: int = 1,
+    progress: Progress = quiet,
+) -> str:
+    """Train what is missing on 100, 500 and all 3,500 labels and write `runs.parquet`, `table.md` and `figure4.png`.
+
+    The parameters are those of `table1`.
+    """
+    arms = [
+        (activation, pretrained, n) for n in LABELS for activation in ACTIVATIONS[:2] for pretrained in (False, True)
+    ]
+    rows = _train(arms, directory, data="mnist5k", seeds=seeds, quick=quick, threads=threads, progress=progress)
+    text = _few_labels(rows)
+    _finish(rows, text, Path(directory))
+    import matplotlib.pyplot as plt
+
+    with plots.style(), files.new_file(Path(directory) / "figure4.png") as file:
+        fig, ax = plt.subplots(figsize=(6, 3.6))
+        errors_over_labels(rows, ax)
+        fig.savefig(file, format="png")
+        plt.close(fig)
+    return text
+
+
+# ---- Training -------------------------------------------------------------------------------------------------------
+
+
+def _train(
+    arms: Iterable[tuple[str, bool, int | None]],
+    directory: str | Path,
+    *,
+    data: str,
+    seeds: Sequence[int],
+    quick: bool,
+    threads: int,
+    progress: Progress,
+) -> list[Row]:
+    """The rows of all arms and seeds, each arm with the learning rate that the validation images chose on the first seed."""
+    if not seeds:
+        raise ValueError("seeds is empty: nothing to train")
+    network, arms, place = QUICK if quick else FULL, list(arms), Path(directory) / "runs"
+
+    def run_of(activation: str, pretrained: bool, n_labels: int | None, rate: float, seed: int) -> Run:
+        net = network.model_copy(update={"activation": activation})
+        spec = TrainSpec(network=net, data=data, epochs=EPOCHS.get(n_labels or 0, 15), learning_rate=rate, seed=seed)
+        before = PretrainSpec(network=net, data=data, epochs=5 if data == "mnist5k" else 1, seed=seed)
+        return Run(_name(activation, pretrained, n_labels), spec, before if pretrained else None, n_labels)
+
+    first = [run_of(*arm, rate, seeds[0]) for arm in arms for rate in LEARNING_RATES]
+    trials = run_all(first, place, threads=threads, progress=lambda done, text: progress(0.3 * done, text))
+    rates = chosen(trials)
+    runs = [run_of(*arm, rates[_name(*arm)], seed) for seed in seeds for arm in arms]
+    return run_all(runs, place, threads=threads, progress=lambda done, text: progress(0.3 + 0.7 * done, text))
+
+
+def chosen(rows: Sequence[Row]) -> dict[str, float]:
+    """The learning rate of least validation error (of equals, validation NLL) of each arm."""
+    best = sorted(rows, key=lambda row: (row["validation_error"], row["validation_nll"]), reverse=True)
+    return {row["arm"]: row["learning_rate"] for row in best}
+
+
+def _name(activation: str, pretrained: bool, n_labels: int | None) -> str:
+    labels = f", {n_labels} labels" if n_labels in LABELS else ""
+    return f"{activation}{PRETRAINED if pretrained else ''}{labels}"
+
+
+# ---- Tables and figures ---------------------------------------------------------------------------------------------
+
+
+def _finish(rows: Sequence[Row], text: str, directory: Path) -> None:
+    write(rows, directory / "runs.parquet")
+    with files.new_file(directory / "table.md") as file:
+        file.write_text(text + "\n", encoding="utf-8")
+
+
+def _table1(rows: Sequence[Row]) -> str:
+    lines = []
+    for name in dict.fromkeys(row["arm"] for row in rows):
+        activation, pretrained = name.removesuffix(PRETRAINED), name.endswith(PRETRAINED)
+        rectifier = "rectifier" + PRETRAINED * pretrained
+        error, rate = _error(rows, name)
+        against = difference(rows, name, rectifier, "test_error").describe(100) if name != rectifier else ""
+        gain = difference(rows, name, activation, "test_error").describe(100) if pretrained else ""
+        lines.append([name, f"{rate:g}", f"{100 * error.mean:.2f}", against, gain, _papers(activation, pretrained)])
+    head = ["network", "rate", "error %", "- rectifier", "- not pre-tr.", "paper, MNIST"]
+    return markdown(head, lines)
+
+
+def _few_labels(rows: Sequence[Row]) -> str:
+    lines = []
+    for n in LABELS:
+        for activation in ACTIVATIONS[:2]:
+            without, tuned = (_name(activation, pretrained, n) for pretrained in (False, True))
+            errors = [f"{100 * _error(rows, name)[0].mean:.2f}" for name in (without, tuned)]
+            lines.append([f"{n:,}", activation, *errors, difference(rows, tuned, without, "test_error").describe(100)])
+    return markdown(["labels", "network", "without: error %", "pre-trained", "difference"], lines)
+
+
+def _error(rows: Sequence[Row], arm: str) -> tuple[Mean, float]:
+    """The test error of an arm, and its learning rate."""
+    mine = [row for row in rows if row["arm"] == arm]
+    return mean([row["test_error"] for row in mine]), mine[0]["learning_rate"]
+
+
+def _papers(activation: str, pretrained: bool) -> str:
+    """The paper's error on MNIST, with a mark where it is unverified."""
+    for entry in reference.paper()["table1"]:
+        if (entry["net"], entry["pretrained"]) == (activation, pretrained) and "MNIST" in entry["test_error_percent"]:
+            return f"{entry['test_error_percent']['MNIST']:.2f}" + "*" * (entry["trust"] == "C")
+    return ""
+
+
+def errors_by_arm(rows: Sequence[Row], ax: Axes) -> Axes:
+    """Test errors: a dot a seed, the mean with its interval beside."""
+    names = list(dict.fromkeys(row["arm"] for row in rows))
+    for k, name in enumerate(names):
+        each = [100 * row["test_error"] for row in rows if row["arm"] == name]
+        whole, colour = mean(each), plots.COLOURS[k // 2]
+        ax.plot(each, [k - 0.12] * len(each), "o", color=colour, ms=4, alpha=0.5, mew=0)
+        ax.errorbar(whole.mean, k + 0.12, xerr=whole.high - whole.mean, fmt="D", color=colour, ms=5, capsize=3)
+    ax.set_yticks(range(len(names)), names)
+    ax.invert_yaxis()
+    ax.set(xlabel="test error (%)", title=f"{rows[0]['data']}, {rows[0]['samples']:,} images")
+    return ax
+
+
+def errors_over_labels(rows: Sequence[Row], ax: Axes) -> Axes:
+    """Test error over the number of labels, with and without pre-training, with intervals."""
+    for k, activation in enumerate(ACTIVATIONS[:2]):
+        for pretrained in (False, True):
+            wholes = [_error(rows, _name(activation, pretrained, n))[0] for n in LABELS]
+            middle, half = (100 * np.array(v) for v in zip(*((w.mean, w.high - w.mean) for w in wholes), strict=True))
+            at = np.array(LABELS) * (
+                1 + 0.03 * (2 * k + pretrained - 1.5)
+            )  # side by side, so that the intervals can be told apart
+            look = {"color": plots.COLOURS[k], "ls": plots.DASHES[int(pretrained)], "marker": "os"[k], "capsize": 3}
+            ax.errorbar(at, middle, half, label=activation + PRETRAINED * pretrained, **look)
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="digits with a label",
+        ylabel="test error (%)",
+        title="Pre-training and few labels",
+    )
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:g}")
+        axis.set_minor_formatter(lambda value, _: "")
+    ax.set_xticks(LABELS)
+    ax.legend()
+    return ax

@@ -1,0 +1,30 @@
+"""What does it cost a network to be as sparse as a brain: 4, 2 and 1 % of its units active, against a dense one?
+
+Source: the 1 to 4 % are those that Glorot, Bordes & Bengio 2011 cite for the brain (Attwell & Laughlin 2001, Lennie 2003); the
+question is this project's, and its plan stands in `neurosparse.studies.brain_level`. Fashion-MNIST, 784-1000-1000-1000-10, seeds
+shared by all arms. Expected: docs/accuracy.md. Run time: on an idle core about 3 minutes a dense network and 1 to 2 a sparse one;
+what is done stays done. Into results/brain_level/, with --quick into results/brain_level_quick/ (a few minutes, 5,000 digits).
+"""
+
+import argparse
+
+from neurosparse.progress import on_stderr
+from neurosparse.studies import brain_level
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small networks, 5,000 digits")
+    parser.add_argument("--seeds", type=int, default=10, help="networks an arm")
+    parser.add_argument("--arms", nargs="*", default=list(brain_level.ARMS), help="some of the arms, dense among them")
+    parser.add_argument("--threads", type=int, default=1, help="networks at once")
+    options = parser.parse_args()
+    folder = "results/brain_level_quick" if options.quick else "results/brain_level"
+    try:
+        print(
+            brain_level.run(
+                *(folder,), arms=options.arms, seeds=range(options.seeds),
+                quick=options.quick, threads=options.threads, progress=on_stderr,
+            )
+        )  # fmt: skip
+    except (ValueError, OSError) as error:
+        parser.error(str(error))

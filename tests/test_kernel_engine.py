@@ -155,6 +155,20 @@ def test_the_number_of_threads_changes_nothing(name: str) -> None:
     assert not same(alone, kernel_engine.simulate(circuit, duration_ms=150.0, seed=4, n_threads=1))
 
 
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_bits_and_lists_of_synapses_give_the_same_spikes(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.warns(circuits.ScaledCircuitWarning):
+        circuit = circuits.scaled(circuits.resolve(circuits.load("brunel2000_ai")), 0.1)
+    bits = kernel_engine.build(circuit, seed=3, n_threads=n_threads)
+    assert bits.synapses.bits.weight.size == 2
+    monkeypatch.setattr(synapses, "DENSE", 2.0)
+    lists = kernel_engine.build(circuit, seed=3)
+    assert lists.synapses.bits.weight.size == 0
+    expected = kernel_engine.run(lists, n_steps=1500, seed=3)
+    assert len(expected) > 1000
+    assert same(kernel_engine.run(bits, n_steps=1500, seed=3), expected)
+
+
 @pytest.mark.parametrize("chunk", [1, 7, 64])
 def test_the_length_of_a_chunk_changes_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     built = kernel_engine.build(small_net("exponential"), seed=5, n_threads=2)

@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, norm
 
+from neurosparse.kernels import bit_rows
 from neurosparse.kernels import synapses as wiring
-from neurosparse.kernels.synapses import IN_DEGREE, PAIRWISE, TOTAL, Bundle, Layout, Synapses
+from neurosparse.kernels.partitions import ALIGN, MOST_LOCAL, Layout, layout
+from neurosparse.kernels.synapse_draws import IN_DEGREE, PAIRWISE, TOTAL, Bundle
+from neurosparse.kernels.synapses import Synapses
 from neurosparse.spiking import kernel_engine
 
 
@@ -24,7 +27,7 @@ def bundle(pre: int, post: int, rule: int, number: float, delay: int = 1, weight
 def built(
     sizes: list[int], bundles: list[Bundle], *, seed: int = 1, partitions: int = 1, threads: int = 1
 ) -> tuple[Layout, Synapses, np.ndarray]:
-    cells = wiring.layout(sizes, partitions)
+    cells = layout(sizes, partitions)
     drawn = wiring.build(cells, bundles, seed=seed, n_threads=threads, progress=quiet)
     table = np.array(wiring.listed(cells, drawn))
     return cells, drawn, table[:, np.lexsort(table)]
@@ -33,8 +36,8 @@ def built(
 # ------------------------------------------------------------------------------------------------ where neurons live
 @given(sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=8), partitions=st.integers(1, 7))
 def test_every_cell_has_a_place_of_its_own(sizes: list[int], partitions: int) -> None:
-    cells = wiring.layout(sizes, partitions)
-    places = cells.partition_of.astype(np.int64) * wiring.MOST_LOCAL + cells.local_of
+    cells = layout(sizes, partitions)
+    places = cells.partition_of.astype(np.int64) * MOST_LOCAL + cells.local_of
     assert np.unique(places).size == sum(sizes) == cells.n_units
     for p in range(cells.n_partitions):
         mine = cells.partition_of == p
@@ -43,23 +46,23 @@ def test_every_cell_has_a_place_of_its_own(sizes: list[int], partitions: int) ->
         local, population = cells.local_of[mine].astype(np.int64), cells.population_of[mine]
         assert (local >= cells.offset[p, population]).all()
         assert (local < cells.offset[p, population + 1]).all()
-    assert (cells.offset % wiring.ALIGN == 0).all()
-    assert (cells.bounds[:, :-1] % wiring.ALIGN == 0).all()
+    assert (cells.offset % ALIGN == 0).all()
+    assert (cells.bounds[:, :-1] % ALIGN == 0).all()
 
 
 @pytest.mark.parametrize("sizes", [[65_536], [65_000], [131_072, 1], [20_000] * 9 + [17]])
 def test_more_partitions_where_targets_do_not_fit_16_bits(sizes: list[int]) -> None:
-    cells = wiring.layout(sizes, 1)
-    assert cells.n_local <= wiring.MOST_LOCAL
-    places = cells.partition_of.astype(np.int64) * wiring.MOST_LOCAL + cells.local_of
+    cells = layout(sizes, 1)
+    assert cells.n_local <= MOST_LOCAL
+    places = cells.partition_of.astype(np.int64) * MOST_LOCAL + cells.local_of
     assert np.unique(places).size == sum(sizes)
 
 
 def test_refuses_more_than_it_can_number() -> None:
     with pytest.raises(ValueError, match="at most 255 populations"):
-        wiring.layout([1] * 256)
+        layout([1] * 256)
     with pytest.raises(ValueError, match="at most 255 populations and 255 partitions"):
-        wiring.layout([17_000_000])
+        layout([17_000_000])
 
 
 # ------------------------------------------------------------------------------------------------ rules
@@ -157,6 +160,67 @@ def test_one_weight_a_source_needs_no_weights() -> None:
     assert unlike.words.size > alike.words.size
 
 
+# ------------------------------------------------------------------------------------------------ bits
+DENSE = [
+    bundle(0, 0, IN_DEGREE, 90, delay=3, weight=2),  # of 300: many pairs have several
+    bundle(0, 1, IN_DEGREE, 60, delay=3, weight=2),
+    bundle(1, 0, TOTAL, 9000, delay=7, weight=-5),
+    bundle(1, 1, PAIRWISE, 0.4, delay=7, weight=-5),
+    bundle(1, 0, TOTAL, 100, delay=2, weight=-5),  # sparse
+]
+
+
+@pytest.mark.parametrize(("partitions", "threads"), [(1, 1), (2, 2), (5, 3)])
+def test_bits_hold_the_same_synapses_as_lists(partitions: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [300, 120]
+    _, bits, table = built(sizes, DENSE, partitions=partitions, threads=threads)
+    monkeypatch.setattr(wiring, "DENSE", 2.0)
+    _, lists, expected = built(sizes, DENSE)
+    assert lists.bits.weight.size == 0
+    assert bits.bits.weight.tolist() == [2, -5]
+    assert bits.n_synapses == lists.n_synapses == expected.shape[1]
+    assert (
+        bits.slice_sizes().sum() < 0.25 * expected.shape[1]
+    )  # what several synapses of a pair leave over, and the sparse ones
+    np.testing.assert_array_equal(table, expected)
+
+
+def test_bits_where_they_are_shorter_than_lists() -> None:
+    def n_groups(*bundles: Bundle) -> int:
+        return built([1000, 100], list(bundles))[1].bits.weight.size
+
+    assert n_groups(bundle(0, 0, IN_DEGREE, 60)) == 0  # 60,000 synapses, 1,100,000 bits
+    assert n_groups(bundle(0, 0, IN_DEGREE, 70)) == 1
+    # populations of targets share a row where they share delay and weight
+    assert n_groups(bundle(0, 0, IN_DEGREE, 66), bundle(0, 1, IN_DEGREE, 66)) == 1
+    assert n_groups(bundle(0, 0, IN_DEGREE, 66), bundle(0, 1, IN_DEGREE, 66, delay=2)) == 0
+    random = Bundle(0, 0, IN_DEGREE, 500, kernel_engine.delay_table(1.5, 0.5, 0.1), np.ones(1, np.int16))
+    assert n_groups(random) == 0
+
+
+@pytest.mark.parametrize("n_due", [0, 1, 7, 8, 9, 247, 248, 249, 1000])
+@pytest.mark.parametrize("dtype", [np.int16, np.int32])
+def test_rows_of_bits_add_up(n_due: int, dtype: type) -> None:
+    rng = np.random.default_rng(n_due)
+    n_cells, n_rows = 2500, 40
+    n_words = -(-n_cells // bit_rows.CELLS) * bit_rows.WORDS
+    is_set = rng.random((n_rows + 1, n_cells)) < 0.3
+    is_set[-1] = False
+    bits = bit_rows.BitRows(
+        np.zeros((1, (n_rows + 1) * n_words), np.uint64), n_words, *(np.zeros(1, np.int64) for _ in range(6))
+    )
+    for row, cell in np.argwhere(is_set):
+        assert bit_rows.claim(bits, 0, 0, row, cell)
+        assert not bit_rows.claim(bits, 0, 0, row, cell)
+    due = np.full(n_due + bit_rows.AT_ONCE, -1)
+    due[:n_due] = rng.integers(0, n_rows, n_due)
+    planes = np.zeros(bit_rows.PLANES * n_words, np.uint64)
+    sums = np.full(n_cells, 7, dtype)
+    bit_rows.add_rows(bits.rows[0], n_words, due, n_due, planes, np.int64(-3), sums)
+    np.testing.assert_array_equal(sums, 7 - 3 * is_set[due[:n_due]].sum(axis=0))
+    assert not planes.any()
+
+
 def test_no_synapses_at_all() -> None:
     _, drawn, table = built([10], [])
     assert drawn.n_synapses == table.shape[1] == 0
@@ -180,5 +244,5 @@ def test_refuses_in_one_sentence(bundles: list[Bundle], message: str) -> None:
 def test_a_partition_holds_what_32_bits_can_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "MOST_WORDS", 1000)
     with pytest.raises(ValueError, match="1,000 synapses in one partition are too many; use more threads"):
-        built([10], [bundle(0, 0, TOTAL, 1000)])
-    built([32], [bundle(0, 0, TOTAL, 1000)], partitions=2)
+        built([200], [bundle(0, 0, TOTAL, 1000)])
+    built([200], [bundle(0, 0, TOTAL, 1000)], partitions=2)

@@ -25,8 +25,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from neurosparse.kernels.bit_rows import BitRows, add_rows
 from neurosparse.kernels.intrinsics import load_acquire, pause, prefetch, store_release, yield_core
-from neurosparse.kernels.synapses import LINE_WORDS, advance
+from neurosparse.kernels.synapse_draws import advance
+from neurosparse.kernels.synapses import LINE_WORDS
 
 BLOCK = 512  # cells updated together: they stay in the first cache level from one pass to the next
 LANES = 4  # cells that share a state of the noise: 16 bits for each
@@ -70,6 +72,7 @@ class Wires(NamedTuple):
     word_weights: NDArray[np.int8]  # the same memory, byte by byte
     weight_of_source: NDArray[np.int16]
     own_weights: bool
+    bits: BitRows
     ahead: int  # slices
 
 
@@ -90,6 +93,8 @@ class State(NamedTuple):
     due_begin: NDArray[np.uint32]  # (p, capacity) scratch: the slices that arrive now: first word,
     due_end: NDArray[np.uint32]  # (p, capacity) one past the last,
     due_weight: NDArray[np.int16]  # (p, capacity) and weight, where the synapses of a source are alike
+    due_row: NDArray[np.int64]  # (p, sources of a group and some more) scratch: the bit rows that arrive now
+    planes: NDArray[np.uint64]  # (p, planes of a row) scratch, zero
     progress: NDArray[np.int64]  # (p * APART,) steps done in this chunk, each on a cache line of its own
 
 
@@ -128,6 +133,22 @@ def deliver(p: Any, step: Any, history: Any, wires: Any, state: Any) -> None:
             weight = due_weight[i]
             for e in range(n_words):
                 row[words[begin + e]] += weight
+
+
+@njit(nogil=True, cache=True)
+def deliver_bits(p: Any, step: Any, history: Any, bits: Any, state: Any) -> None:
+    """Add to the row of partition p the bit rows that arrive in `step`."""
+    due = state.due_row[p]
+    for g in range(bits.weight.size):
+        n = 0
+        fired_in = history + step - bits.delay[g]
+        for r in range(state.spike_unit.shape[0]):
+            for i in range(state.spike_end[r, fired_in], state.spike_end[r, fired_in + 1]):
+                source = state.spike_unit[r, i] - bits.first_unit[g]
+                if 0 <= source < bits.n_units[g]:
+                    due[n] = bits.first_row[g] + source
+                    n += 1
+        add_rows(bits.rows[p], bits.n_words, due, n, state.planes[p], bits.weight[g], state.row[p])
 
 
 @njit(nogil=True, cache=True)
@@ -202,6 +223,7 @@ def run(low: Any, high: Any, n_steps: Any, first_step: Any, history: Any, cells:
                     spins = 0
         for p in range(low, high):
             deliver(p, step, history, wires, state)
+            deliver_bits(p, step, history, wires.bits, state)
             update(p, step, history, first_step, cells, state, above)
             store_release(state.progress, p * APART, step + 1)
 

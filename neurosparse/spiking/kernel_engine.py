@@ -20,6 +20,7 @@ from scipy.special import ndtr, ndtri, pdtr
 
 from neurosparse import checks
 from neurosparse.activity import SpikeTrains
+from neurosparse.kernels import bit_rows, partitions, synapse_draws
 from neurosparse.kernels import lif_network as network
 from neurosparse.kernels import synapses as wiring
 from neurosparse.kernels.lif_network import Cells, State, Wires
@@ -30,7 +31,7 @@ CHUNK_STEPS = 250  # between two reports of progress
 MOST_MEAN_ERROR = 0.01  # of a mean weight, by rounding
 MOST_DRIVE = 20_000.0  # external spikes of a cell in a step: counts are 16 bits
 LINE_BYTES, FETCHED_BYTES = 64, 8192  # how much to prefetch at most
-_RULES = {"total": wiring.TOTAL, "pairwise": wiring.PAIRWISE, "in_degree": wiring.IN_DEGREE}
+_RULES = {"total": synapse_draws.TOTAL, "pairwise": synapse_draws.PAIRWISE, "in_degree": synapse_draws.IN_DEGREE}
 
 
 def simulate(
@@ -74,7 +75,7 @@ class Built:
     circuit: Circuit
     dt_ms: float
     n_threads: int
-    layout: wiring.Layout
+    layout: partitions.Layout
     synapses: wiring.Synapses
     cells: Cells
     wires: Wires
@@ -93,9 +94,9 @@ def build(
     seed = checks.whole("seed", seed, least=0)
     n_threads = checks.whole("n_threads", n_threads if n_threads is not None else _cores())
     quantum = weight_quantum(circuit, exact=exact_weights)
-    layout = wiring.layout([p.size for p in circuit.populations], n_threads)
+    layout = partitions.layout([p.size for p in circuit.populations], n_threads)
     bundles = [
-        wiring.Bundle(
+        synapse_draws.Bundle(
             pre=p.pre,
             post=p.post,
             rule=_RULES[p.rule],
@@ -161,7 +162,7 @@ def weight_quantum(circuit: Circuit, *, exact: bool = False) -> float:
         per_source.setdefault(p.pre, set()).add(p.weight)
     random = bool(spread.any())
     own = random or any(len(weights) > 1 for weights in per_source.values())
-    furthest = means * (1 + spread * float(ndtri(1 - 0.5 / wiring.N_QUANTILES)))
+    furthest = means * (1 + spread * float(ndtri(1 - 0.5 / synapse_draws.N_QUANTILES)))
     limit = np.array([127 if own else 32767] * len(synaptic) + [32767] * len(external))
     ratio = means / means.min()
     most = int((limit * means.min() / furthest).min() + 1e-9)
@@ -206,7 +207,7 @@ def delay_table(delay_ms: float, rel_sd: float, dt_ms: float) -> NDArray[np.uint
 
 def _normal_quantiles(mean: float, sd: float, least: float) -> NDArray[np.float64]:
     """The middles of N_QUANTILES equally likely parts of a normal distribution without what lies below `least`."""
-    middles = (np.arange(wiring.N_QUANTILES) + 0.5) / wiring.N_QUANTILES
+    middles = (np.arange(synapse_draws.N_QUANTILES) + 0.5) / synapse_draws.N_QUANTILES
     below = ndtr((least - mean) / sd)
     return mean + sd * ndtri(below + middles * (1 - below))
 
@@ -227,7 +228,7 @@ def poisson_thresholds(mean: float) -> tuple[int, NDArray[np.int16]]:
 
 
 # ------------------------------------------------------------------------------------------------ arrays of the kernel
-def _cells(circuit: Circuit, layout: wiring.Layout, dt_ms: float, quantum: float) -> Cells:
+def _cells(circuit: Circuit, layout: partitions.Layout, dt_ms: float, quantum: float) -> Cells:
     populations = circuit.populations
     drives = [poisson_thresholds(p.drive_mean(dt_ms)) for p in populations]
     n_thresholds = _padded(max(t.size for _, t in drives))
@@ -285,6 +286,7 @@ def _wires(drawn: wiring.Synapses) -> Wires:
         word_weights=drawn.words.view(np.int8),
         weight_of_source=drawn.weight_of_source,
         own_weights=drawn.weight_of_source.size == 0,
+        bits=drawn.bits,
         ahead=int(np.clip(FETCHED_BYTES / mean_bytes, 1, network.AHEAD)),
     )
 
@@ -325,6 +327,8 @@ def _state(built: Built, history: int, seed: int) -> State:
         due_begin=np.empty((n_partitions, due + 1), np.uint32),
         due_end=np.empty((n_partitions, due + 1), np.uint32),
         due_weight=np.empty((n_partitions, due + 1), np.int16),
+        due_row=np.empty((n_partitions, int(wires.bits.n_units.max(initial=0)) + bit_rows.AT_ONCE), np.int64),
+        planes=np.zeros((n_partitions, bit_rows.PLANES * wires.bits.n_words), np.uint64),
         progress=np.zeros(n_partitions * network.APART, np.int64),
     )
 

@@ -1,0 +1,298 @@
+"""The drawing of synapses: each cell has a random stream of its own that is replayed, first to count, then to fill.
+
+The stream belongs to the *source* for projections with a given number of synapses or a probability, to the *target* for given
+in-degrees. So the circuit depends on the seed alone, neither on the number of partitions nor on that of threads.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from neurosparse.kernels.bit_rows import claim
+from neurosparse.kernels.partitions import Layout
+
+N_QUANTILES = 1 << 16  # entries of a table of delays or weights
+
+TOTAL, PAIRWISE, IN_DEGREE = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The synapses from one population to one other, in the kernel's units.
+
+    `delays` (steps) and `weights` (quanta) are quantile tables, of N_QUANTILES equally likely values or of a single one.
+    """
+
+    pre: int
+    post: int
+    rule: int  # TOTAL, PAIRWISE or IN_DEGREE
+    number: float  # synapses; probability; sources of each target
+    delays: NDArray[Any]
+    weights: NDArray[np.int16]
+
+    def n_synapses(self, cells: Layout) -> float:
+        """The number of synapses; the expected one for PAIRWISE."""
+        n_pre, n_post = float(cells.sizes[self.pre]), float(cells.sizes[self.post])
+        return self.number * {TOTAL: 1.0, PAIRWISE: n_pre * n_post, IN_DEGREE: n_post}[self.rule]
+
+
+class Plan(NamedTuple):
+    """What each cell draws, from the source's side or from the target's."""
+
+    seed: int
+    by_target: bool
+    bundles: NDArray[np.int64]  # (n_populations, most + 1): those that a cell of population b draws; -1 behind the last
+    numbers: NDArray[np.int32]  # (n_units, most): how many synapses in each
+    first: NDArray[np.int64]  # (n_bundles, 2): the units among which partners are drawn, first and one past the last
+    log_miss: NDArray[np.float64]  # (n_bundles,): log(1 - probability) for PAIRWISE, else 0
+    delays: NDArray[Any]  # tables side by side, in steps beyond the least delay
+    delay_at: NDArray[np.int64]  # (n_bundles, 2): where a bundle's table begins, and the mask of its index
+    weights: NDArray[Any]
+    weight_at: NDArray[np.int64]
+    most: int  # synapses that one cell can draw
+
+
+def plan(cells: Layout, bundles: list[Bundle], seed: int, least: int, *, by_target: bool) -> Plan | None:
+    if not bundles:
+        return None
+    mine = [
+        [j for j, x in enumerate(bundles) if (x.post if by_target else x.pre) == b] for b in range(cells.sizes.size)
+    ]
+    table = np.full((len(mine), max(map(len, mine)) + 1), -1, np.int64)
+    numbers = np.zeros((cells.n_units, table.shape[1]), np.int32)
+    most = np.zeros(cells.n_units, np.int64)
+    for b, of_population in enumerate(mine):
+        units, n = slice(cells.first[b], cells.first[b + 1]), int(cells.sizes[b])
+        for slot, j in enumerate(of_population):
+            x = bundles[j]
+            table[b, slot] = j
+            if x.rule == IN_DEGREE:
+                numbers[units, slot] = x.number
+            elif x.rule == TOTAL:  # random sources: their shares are multinomial
+                rng = np.random.default_rng([seed, x.pre, x.post, slot])
+                numbers[units, slot] = rng.multinomial(int(x.number), np.full(n, 1 / n))
+            most[units] += cells.sizes[x.post] if x.rule == PAIRWISE else numbers[units, slot]
+    partner = np.array([x.pre if by_target else x.post for x in bundles])
+    miss = np.array([1 - x.number if x.rule == PAIRWISE else 1.0 for x in bundles])
+    delays, delay_at = _side_by_side([x.delays - least for x in bundles])
+    weights, weight_at = _side_by_side([x.weights for x in bundles])
+    with np.errstate(divide="ignore"):
+        return Plan(
+            seed=seed,
+            by_target=by_target,
+            bundles=table,
+            numbers=numbers,
+            first=np.stack([cells.first[partner], cells.first[partner + 1]], axis=1),
+            log_miss=np.log(miss),
+            delays=delays,
+            delay_at=delay_at,
+            weights=weights,
+            weight_at=weight_at,
+            most=int(most.max()),
+        )
+
+
+def _side_by_side(tables: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Tables in one array, equal ones once, with the place of each: first entry, and 0 or N_QUANTILES - 1 as a mask."""
+    at, known, length = [], {}, 0
+    for table in tables:
+        if table.size not in (1, N_QUANTILES):
+            raise ValueError(f"a table has 1 or {N_QUANTILES} values, got {table.size}")
+        key = table.tobytes()
+        if key not in known:
+            known[key] = (length, table)
+            length += table.size
+        at.append((known[key][0], table.size - 1))
+    joined = np.concatenate([table for _, table in known.values()])
+    narrow = (
+        np.min_scalar_type(-int(np.abs(joined).max()) - 1) if joined.min() < 0 else np.min_scalar_type(joined.max())
+    )
+    return joined.astype(narrow), np.array(at)  # small tables stay in the cache
+
+
+# ------------------------------------------------------------------------------------------------ random streams
+@njit(nogil=True, cache=True)
+def stream(seed: Any, which: Any) -> Any:
+    """The start of stream `which`, never 0: two rounds of splitmix64 (Steele, Lea & Flood 2014)."""
+    z = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(which) * np.uint64(0x9E3779B97F4A7C15)
+    for _ in range(2):
+        z += np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z = z ^ (z >> np.uint64(31))
+    return z | np.uint64(1)
+
+
+@njit(nogil=True, cache=True)
+def advance(state: Any) -> Any:
+    """The next state of a stream: xorshift64 (Marsaglia 2003)."""
+    state ^= state << np.uint64(13)
+    state ^= state >> np.uint64(7)
+    return state ^ (state << np.uint64(17))
+
+
+@njit(nogil=True, cache=True)
+def _gap(state: Any, log_miss: Any) -> Any:
+    """Cells to skip until the next that is connected: geometric, by inversion."""
+    uniform = (np.float64(state >> np.uint64(11)) + 0.5) / 9007199254740992.0
+    return np.int64(math.log(uniform) / log_miss)
+
+
+@njit(nogil=True, cache=True)
+def _draw(cell: Any, population: Any, plan: Any, partner: Any, delay: Any, weight: Any) -> Any:
+    """All synapses of a cell, always the same ones, into the last three arrays; their number.
+
+    A draw is 64 bits: the upper 32 choose the partner, the lowest 16 the delay, the next 16 the weight.
+    """
+    delays, weights = plan.delays, plan.weights  # taken out of the loops: numba counts references inside them
+    state = stream(plan.seed, 2 * cell + np.int64(plan.by_target))
+    n = 0
+    for slot in range(plan.numbers.shape[1]):
+        j = plan.bundles[population, slot]
+        if j < 0:
+            break
+        low, high = plan.first[j]
+        first_delay, delay_mask = plan.delay_at[j]
+        first_weight, weight_mask = plan.weight_at[j]
+        begin = n
+        if plan.log_miss[j] < 0:
+            state = advance(state)
+            at = low + _gap(state, plan.log_miss[j])
+            while at < high:
+                partner[n] = at
+                n += 1
+                state = advance(state)
+                at += 1 + _gap(state, plan.log_miss[j])
+            for i in range(begin, n):
+                state = advance(state)
+                delay[i] = delays[first_delay + (np.int64(state) & delay_mask)]
+                weight[i] = weights[first_weight + (np.int64(state >> np.uint64(16)) & weight_mask)]
+        else:
+            n += plan.numbers[cell, slot]
+            size = np.uint64(high - low)
+            for i in range(begin, n):
+                state = advance(state)
+                partner[i] = low + np.int64(((state >> np.uint64(32)) * size) >> np.uint64(32))
+                delay[i] = delays[first_delay + (np.int64(state) & delay_mask)]
+                weight[i] = weights[first_weight + (np.int64(state >> np.uint64(16)) & weight_mask)]
+    return n
+
+
+@njit(nogil=True, cache=True)
+def count(low: Any, high: Any, order: Any, plan: Any, places: Any, bits: Any, counts: Any) -> None:
+    """Count the synapses of each (partition, source, delay) that the cells order[low:high] draw, without those of `bits`."""
+    partition_of, population_of, local_of = places
+    n_delays = counts.shape[2]
+    partner, delay, weight = (
+        np.empty(plan.most, np.uint32),
+        np.empty(plan.most, np.uint16),
+        np.empty(plan.most, np.int16),
+    )
+    for k in range(low, high):
+        cell = order[k]
+        n = _draw(cell, population_of[cell], plan, partner, delay, weight)
+        if plan.by_target:
+            p = partition_of[cell]
+            of_target = counts[p]
+            for i in range(n):
+                d = _slice_delay(bits, n_delays, p, partner[i], local_of[cell], delay[i])
+                if d >= 0:
+                    of_target[partner[i], d] += np.uint32(1)
+        else:
+            of_source = counts[:, cell]
+            for i in range(n):
+                q = partition_of[partner[i]]
+                d = _slice_delay(bits, n_delays, q, cell, local_of[partner[i]], delay[i])
+                if d >= 0:
+                    of_source[q, d] += np.uint32(1)
+
+
+@njit(nogil=True, cache=True)
+def fill(
+    low: Any,
+    high: Any,
+    order: Any,
+    plan: Any,
+    places: Any,
+    bits: Any,
+    own_weights: Any,
+    start: Any,
+    base: Any,
+    words: Any,
+    word_weights: Any,
+    filled: Any,
+) -> None:
+    """Draw the same synapses again, each into its slice or its bit; `filled` says how much of each slice is."""
+    partition_of, population_of, local_of = places
+    partner, delay, weight = (
+        np.empty(plan.most, np.uint32),
+        np.empty(plan.most, np.uint16),
+        np.empty(plan.most, np.int16),
+    )
+    n_partitions, n_delays = filled.shape[0], filled.shape[2]
+    target_at = np.empty((n_partitions, n_delays), np.uint64)  # the word of the next target of each slice of a source
+    weight_at = np.empty((n_partitions, n_delays), np.uint64)  # the byte of its weight
+    for k in range(low, high):
+        cell = order[k]
+        n = _draw(cell, population_of[cell], plan, partner, delay, weight)
+        if plan.by_target:
+            p = partition_of[cell]
+            for i in range(n):
+                s = partner[i]
+                d = _slice_delay(bits, n_delays, p, s, local_of[cell], delay[i])
+                if d < 0:
+                    continue
+                begin, end = _slice(start[p], base[p], s, d, n_delays)
+                words[begin + filled[p, s, d]] = local_of[cell]
+                if own_weights:
+                    word_weights[_first_weight(begin, end) + filled[p, s, d]] = weight[i]
+                filled[p, s, d] += np.uint32(1)
+        else:
+            for p in range(n_partitions):
+                for d in range(n_delays):
+                    begin, end = _slice(start[p], base[p], cell, d, n_delays)
+                    target_at[p, d] = begin + filled[p, cell, d]
+                    weight_at[p, d] = _first_weight(begin, end) + filled[p, cell, d]
+            for i in range(n):
+                t = partner[i]
+                q = partition_of[t]
+                d = _slice_delay(bits, n_delays, q, cell, local_of[t], delay[i])
+                if d < 0:
+                    continue
+                words[target_at[q, d]] = local_of[t]
+                target_at[q, d] += np.uint64(1)
+                if own_weights:
+                    word_weights[weight_at[q, d]] = weight[i]
+                    weight_at[q, d] += np.uint64(1)
+            for p in range(n_partitions):
+                for d in range(n_delays):
+                    begin, end = _slice(start[p], base[p], cell, d, n_delays)
+                    filled[p, cell, d] = np.uint32(target_at[p, d] - begin)
+
+
+@njit(nogil=True, cache=True)
+def _slice_delay(bits: Any, n_delays: Any, p: Any, source: Any, target: Any, delay: Any) -> Any:
+    """The delay, as a column, of the slice that a synapse goes to; -1 where it went to the bit rows (see `synapses`)."""
+    if delay < n_delays:
+        return np.int64(delay)
+    group = np.int64(delay) - n_delays
+    return np.int64(-1) if claim(bits, p, group, source, target) else bits.column[group]
+
+
+@njit(nogil=True, cache=True)
+def _slice(start: Any, base: Any, source: Any, delay: Any, n_delays: Any) -> Any:
+    """The first word of a slice, and one past its last."""
+    at = np.uint64(source) * np.uint64(n_delays) + np.uint64(delay)
+    return np.uint64(base) + np.uint64(start[at]), np.uint64(base) + np.uint64(start[at + np.uint64(1)])
+
+
+@njit(nogil=True, cache=True)
+def _first_weight(begin: Any, end: Any) -> Any:
+    """The byte at which the weights of a slice begin: behind its n targets, where the slice has (3 n + 1) // 2 words."""
+    return np.uint64(2) * (begin + np.uint64(2) * (end - begin) // np.uint64(3))

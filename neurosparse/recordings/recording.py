@@ -186,11 +186,12 @@ def select(
     if column is not None:
         _, first, code = np.unique(names[rows], return_index=True, return_inverse=True)
         rows = rows[np.argsort(first[code], kind="stable")]  # by population, in the order in which the file has them
-    new_index = np.full(table.n_units, -1)
-    new_index[rows] = np.arange(rows.size)
-
-    units = new_index[table.units]
-    times_s, units = table.times_s[units >= 0], units[units >= 0]
+    times_s, units = table.times_s, table.units
+    if not np.array_equal(rows, np.arange(table.n_units)):
+        new_index = np.full(table.n_units, -1)
+        new_index[rows] = np.arange(rows.size)
+        units = new_index[units]
+        times_s, units = times_s[units >= 0], units[units >= 0]
     bad = ~np.isfinite(times_s)
     if bad.any():
         row = rows[units[int(np.argmax(bad))]]
@@ -199,12 +200,9 @@ def select(
         )
     stretches = _stretches(table, rows)
     start, stop = _part(stretches, times_s, start_s, duration_s)
-    times_ms, inside, dt_ms = _on_grid((times_s - start) * 1e3, (stop - start) * 1e3, table.resolution_s)
     duration_ms = (stop - start) * 1e3
-    n_outside = int((~inside).sum())
-    times_ms, units = times_ms[inside], units[inside]
-    if dt_ms is not None:
-        times_ms, units = _by_time(times_ms, units, rows.size, duration_ms, dt_ms)
+    n_found = times_s.size
+    times_ms, units, dt_ms = _within((times_s - start) * 1e3, units, rows.size, duration_ms, table.resolution_s)
     return Recording(
         spikes=SpikeTrains(
             times_ms,
@@ -221,7 +219,7 @@ def select(
         start_s=start,
         stop_s=stop,
         observed_s=tuple(stretches or ()),
-        n_outside=n_outside,
+        n_outside=n_found - times_ms.size,
         columns={name: _in_words(values) for name, values in table.columns.items()},
         where=tuple(where),
         population_column=column,
@@ -369,24 +367,43 @@ def _part(
     raise ValueError(f"{asked} is not within a time at which all units were observed; those are, in s: {known}{more}")
 
 
-def _on_grid(
-    times_ms: NDArray[np.float64], duration_ms: float, resolution_s: float | None
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], float | None]:
-    """Times, which of them lie in [0, duration_ms), and the grid in ms if they and the duration keep the one that is named."""
+def _within(
+    times_ms: NDArray[np.float64],
+    units: NDArray[np.int64],
+    n_units: int,
+    duration_ms: float,
+    resolution_s: float | None,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], float | None]:
+    """The spikes in [0, duration_ms), and the grid in ms if times and duration keep the one that is named: then in order of time.
+
+    Arrays of millions of spikes are worked on in place: new memory takes longer than the sums.
+    """
     if resolution_s is not None and np.isfinite(resolution_s) and 0 < resolution_s * 1e3 <= duration_ms:
         dt_ms = float(f"{resolution_s * 1e3:.12g}")  # 1e-4 s is 0.1 ms, not 0.1 ms and a rounding
-        exact = np.append(times_ms, duration_ms) / dt_ms
+        n_ticks = round(duration_ms / dt_ms)
+        exact = times_ms / dt_ms
         ticks = np.rint(exact)
-        if (np.abs(exact - ticks) <= _GRID_TOLERANCE).all():
-            return ticks[:-1] * dt_ms, (ticks[:-1] >= 0) & (ticks[:-1] < ticks[-1]), dt_ms
-    return times_ms, (times_ms >= 0) & (times_ms < duration_ms), None
+        exact -= ticks
+        off = max(abs(duration_ms / dt_ms - n_ticks), *(abs(f(exact, initial=0.0)) for f in (np.max, np.min)))
+        if off <= _GRID_TOLERANCE:
+            ticks, units = _between(ticks, units, n_ticks)
+            keys = ticks.astype(np.int64)
+            keys *= n_units
+            keys += units
+            keys.sort()  # of whole numbers: a tenth of an argsort's time
+            in_order = keys // n_units
+            keys -= in_order * n_units
+            times_ms = in_order.astype(np.float64)
+            times_ms *= dt_ms
+            return times_ms, keys, dt_ms
+    return *_between(times_ms, units, duration_ms), None
 
 
-def _by_time(
-    times_ms: NDArray[np.float64], units: NDArray[np.int64], n_units: int, duration_ms: float, dt_ms: float
+def _between(
+    times: NDArray[np.float64], units: NDArray[np.int64], stop: float
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Times on a grid and their units, in the order of time: one sort of whole numbers takes a tenth of an argsort's time."""
-    if (duration_ms / dt_ms + 2) * n_units >= 2**63:
-        return times_ms, units
-    ticks, units = np.divmod(np.sort(np.rint(times_ms / dt_ms).astype(np.int64) * n_units + units), n_units)
-    return ticks * dt_ms, units
+    """The spikes in [0, stop)."""
+    if times.size == 0 or (times.min() >= 0 and times.max() < stop):
+        return times, units
+    inside = (times >= 0) & (times < stop)
+    return times[inside], units[inside]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from neurosparse.rectifier.pretraining import PretrainResult, pretrain
     from neurosparse.rectifier.probe import record, record_whole
     from neurosparse.rectifier.specs import NetworkSpec, PretrainSpec, TrainSpec
+    from neurosparse.rectifier.stacked import train_stacked
     from neurosparse.rectifier.training import train, train_many
     from neurosparse.rectifier.weights import load, save
 
@@ -45,6 +46,7 @@ _HOME = {
     "save": "weights",
     "train": "training",
     "train_many": "training",
+    "train_stacked": "stacked",
 }
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "save",
     "train",
     "train_many",
+    "train_stacked",
 ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
+from neurosparse.data import Splits
 from neurosparse.rectifier import controller
 from neurosparse.rectifier.checkpoints import Checkpoint
 from neurosparse.rectifier.evaluation import diverged, look
@@ -64,6 +65,7 @@ class Course:
         self.mean: Weights = {}
         self.n_averaged = 0
         if kept is None:
+            network.load_state_dict(weights())
             self.history = [replace(look(network, *validation, spec.active_threshold), l1=self.l1)]
             self.best, self.best_weights = self.history[0], _copy(weights())
         else:
@@ -157,6 +159,16 @@ class Course:
             self.mean = _copy(weights)
         for name, mean in self.mean.items():
             mean.lerp_(weights[name], 1 / self.n_averaged)
+
+
+def check_fit(spec: TrainSpec, splits: Splits) -> None:
+    """Refuse a network whose inputs and outputs are not those of the images."""
+    for what, size, wanted in (
+        ("first", spec.network.sizes[0], splits.n_features),
+        ("last", spec.network.sizes[-1], splits.n_classes),
+    ):
+        if size != wanted:
+            raise ValueError(f"the {what} of the network's sizes must be {wanted} for {splits.name!r}, got {size}")
 
 
 def _copy(weights: Weights) -> Weights:

@@ -53,9 +53,10 @@ _MODULES: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
 }
 
 
-def mirror(n_units: int) -> Tensor:
+def mirror(n_units: int, device: torch.device | None = None) -> Tensor:
     """1 for the first half of the units of a mirrored layer (of an odd number, the larger half), -1 for the others."""
-    return torch.where(torch.arange(n_units) < (n_units + 1) // 2, 1.0, -1.0)
+    second = torch.arange(n_units, device=device) >= (n_units + 1) // 2
+    return 1.0 - 2.0 * second  # in arithmetic, which also a CUDA graph can hold
 
 
 class RectifierNetwork(nn.Sequential):

@@ -92,10 +92,10 @@ _SLOPES: dict[str, Callable[[Tensor, float], Tensor]] = {
 
 
 def slope(spec: NetworkSpec, values: Tensor) -> Tensor:
-    """The slope of the hidden units where they put out `values`, shape (n, units); a mirrored unit's is turned round."""
+    """The slope of the hidden units where they put out `values`, shape (..., units); a mirrored unit's is turned round."""
     if not spec.mirrored:
         return _SLOPES[spec.activation](values, spec.sharpness)
-    sign = mirror(values.shape[1]).to(values)
+    sign = mirror(values.shape[-1], values.device).to(values.dtype)
     return _SLOPES[spec.activation](values * sign, spec.sharpness) * sign
 
 

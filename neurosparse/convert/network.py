@@ -1,24 +1,20 @@
-"""A rectifier network as a spiking network: converted in one call, and run step by step in torch.
-
-Within a step the layers are done in the order of the graph, and spikes reach the next layer within the same step. What follows
-the last neurons does not spike: it is linear but for maxima, and gets the mean of what comes in over the steps.
-"""
+"""A rectifier network as a spiking network: converted in one call, and run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from neurosparse import checks
-from neurosparse.convert import neurons, tracing
-from neurosparse.convert.graph import Graph, Layer, MaxPool, Spike
+from neurosparse.convert import running, tracing
+from neurosparse.convert.graph import Graph
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.normalisation import Normalisation, ceilings, normalised
+from neurosparse.convert.running import Coding, Plan
 from neurosparse.data import ImageSet
 from neurosparse.progress import Progress, quiet
 
@@ -27,7 +23,6 @@ if TYPE_CHECKING:
 
 BATCH = 500  # calibration inputs at a time
 
-Coding = Literal["constant", "poisson"]
 Engine = Literal["auto", "events", "torch"]
 
 
@@ -118,8 +113,8 @@ class SpikingNetwork:
         record_spikes
             Whether to keep every spike.
         engine
-            "events": work in proportion to the spikes, for fully connected layers on the CPU (`convert.events`); "torch": any graph,
-            any device; "auto": events where it can.
+            "events": work in proportion to the spikes, for fully connected layers on the CPU (`convert.events`); "torch": any
+            graph, any device; "auto": events where it can.
 
         Raises
         ------
@@ -127,152 +122,47 @@ class SpikingNetwork:
             For inputs of another shape, of none, of NaN; for Poisson input that would need more than one spike a step.
         """
         checks.whole("steps", steps)
-        keep = {checks.whole("outputs_at", at) for at in outputs_at}
-        if max(keep, default=0) > steps:
-            raise ValueError(f"outputs_at must be <= steps={steps}, got {max(keep)}")
+        at = {checks.whole("outputs_at", t) for t in outputs_at}
+        if max(at, default=0) > steps:
+            raise ValueError(f"outputs_at must be <= steps={steps}, got {max(at)}")
+        _one_of("coding", coding, Coding)
+        _one_of("engine", engine, Engine)
         x = as_inputs(inputs, self.graph)
-        plan = _plan(self.graph, constant=coding == "constant")
-        events = self._events(plan, x, coding, engine)
-        if events is not None:
-            return self._run_events(events, plan, x, steps, coding, seed, keep, record_spikes, progress)
-        values: dict[str, Tensor] = {}
-        state: dict[str, Any] = {}
-        totals: dict[str, Tensor] = {}
-        kept: dict[int, Tensor] = {}
-        spikes: dict[str, list[Tensor]] = {spike.name: [] for spike in self.graph.spikes}
-        for t, shown in enumerate(encoded(x, self.graph, steps, coding, seed), start=1):
-            values[self.graph.input.name] = shown
-            for layer in (*plan.once, *plan.stepped) if t == 1 else plan.stepped:
-                values[layer.name] = self._step(layer, [values[name] for name in layer.inputs], state)
-            for name in plan.summed:
-                totals[name] = totals[name] + values[name] if name in totals else values[name]
-            if record_spikes:
-                for name, found in spikes.items():
-                    found.append(values[name] > 0)
-            if t in keep or t == steps:
-                kept[t] = self._read_out(plan, totals, t)
-            progress(t / steps, f"step {t} of {steps}")
+        how = running.plan(self.graph, coding)
+        shown = running.encoded(x, self.graph, steps, coding, seed)
+        prepared = None if engine == "torch" else self._for_events(how, x, coding, needed=engine == "events")
+        if prepared is None:
+            sums, spikes = running.in_steps(self.graph, self.neuron, how, shown, at | {steps}, record_spikes, progress)
+        else:
+            sums, spikes = running.by_events(prepared, how, shown, at | {steps}, record_spikes, progress)
         return Run(
-            kept[steps],
-            {spike.name: totals[spike.name] for spike in self.graph.spikes},
-            steps,
-            self.neuron.dt_ms,
-            {t: kept[t] for t in sorted(keep)},
-            {name: torch.stack(found) for name, found in spikes.items() if found},
+            outputs=how.read_out(sums[steps], steps),
+            spike_counts={spike.name: sums[steps][spike.name] for spike in self.graph.spikes},
+            steps=steps,
+            dt_ms=self.neuron.dt_ms,
+            outputs_at={t: how.read_out(sums[t], t) for t in sorted(at)},
+            spikes=spikes,
         )
 
-    def _events(self, plan: _Plan, x: Tensor, coding: Coding, engine: Engine) -> EventNetwork | None:
+    def _for_events(self, how: Plan, x: Tensor, coding: Coding, *, needed: bool) -> EventNetwork | None:
         """The graph laid out for the events engine, once; None where torch is to run it."""
-        if engine not in ("auto", "events", "torch"):
-            raise ValueError(f"engine must be 'auto', 'events' or 'torch', got {engine!r}")
-        if engine == "torch":
-            return None
         from neurosparse.convert import events
 
-        steady = [self.graph.input.name, *(layer.name for layer in plan.once)] if coding == "constant" else []
         try:
-            if not steady and (x < 0).any():
+            if coding == "poisson" and (x < 0).any():
                 raise ValueError("the Poisson input has negative spikes")
             if coding not in self._prepared:
-                self._prepared[coding] = events.prepared(self.graph, self.neuron, steady=steady, summed=plan.summed)
+                self._prepared[coding] = events.prepared(self.graph, self.neuron, steady=how.steady, summed=how.summed)
         except ValueError as reason:
-            if engine == "events":
+            if needed:
                 raise ValueError(f"the events engine cannot run this network: {reason}; use engine='torch'") from None
             return None
         return self._prepared[coding]
 
-    def _run_events(
-        self, network: EventNetwork, plan: _Plan, x: Tensor, steps: int, coding: Coding, seed: int, keep: set[int],
-        record_spikes: bool, progress: Progress,
-    ) -> Run:  # fmt: skip
-        from neurosparse.convert import events
 
-        values, shown = {}, None
-        if coding == "constant":
-            values[self.graph.input.name] = self.graph.input(x)
-            for layer in plan.once:
-                values[layer.name] = layer(*(values[name] for name in layer.inputs))
-        else:
-            shown = torch.stack([step > 0 for step in encoded(x, self.graph, steps, coding, seed)])
-        counts, spikes = events.run(
-            network, values, shown, steps, at=keep | {steps}, record_spikes=record_spikes, progress=progress
-        )
-        kept = {}
-        for t, totals in counts.items():
-            steady = {name: t * values[name] for name in plan.summed if name in values}
-            kept[t] = self._read_out(plan, totals | steady, t)
-        at = {t: kept[t] for t in sorted(keep)}
-        return Run(kept[steps], counts[steps], steps, self.neuron.dt_ms, at, spikes)
-
-    def _step(self, layer: Layer, inputs: list[Tensor], state: dict[str, Any]) -> Tensor:
-        if isinstance(layer, Spike):
-            v, waiting = state.get(layer.name) or neurons.start(inputs[0], self.neuron)
-            spikes, *state[layer.name] = neurons.step(inputs[0], v, waiting, self.neuron)
-            return spikes
-        if isinstance(layer, MaxPool):
-            # the increments of the largest sum so far: spikes stay 0 or 1, and their number is the largest of the inputs' numbers
-            total, most = state.get(layer.name, (0.0, 0.0))
-            total = total + inputs[0]
-            state[layer.name] = total, layer(total)
-            return state[layer.name][1] - most
-        return layer(*inputs)
-
-    def _read_out(self, plan: _Plan, totals: dict[str, Tensor], steps: int) -> Tensor:
-        values = {name: total / steps for name, total in totals.items()}
-        for layer in plan.after:
-            values[layer.name] = layer(*(values[name] for name in layer.inputs))
-        return values[self.graph.layers[-1].name]
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Which layers are computed once, in every step, and once on the means over the steps; what is to be summed for these."""
-
-    once: tuple[Layer, ...]
-    stepped: tuple[Layer, ...]
-    after: tuple[Layer, ...]
-    summed: tuple[str, ...]
-
-
-def _plan(graph: Graph, *, constant: bool) -> _Plan:
-    steady = {graph.input.name} if constant else set()
-    for layer in graph.layers[1:]:
-        if not isinstance(layer, Spike) and steady.issuperset(layer.inputs):
-            steady.add(layer.name)
-    late: set[str] = set()
-    for layer in reversed(graph.layers[1:]):
-        if not isinstance(layer, Spike) and late.issuperset(after.name for after in graph.consumers(layer.name)):
-            late.add(layer.name)
-    once = tuple(layer for layer in graph.layers[1:] if layer.name in steady - late)
-    after = tuple(layer for layer in graph.layers[1:] if layer.name in late)
-    stepped = tuple(layer for layer in graph.layers[1:] if layer.name not in steady | late)
-    wanted = {name for layer in after for name in layer.inputs} - late | {spike.name for spike in graph.spikes}
-    return _Plan(once, stepped, after, tuple(sorted(wanted)))
-
-
-def encoded(inputs: Tensor, graph: Graph, steps: int, coding: Coding, seed: int) -> Iterator[Tensor]:
-    """What comes out of the graph's `Input` in each step, shape (n, *input shape): the same for every way of running it.
-
-    Raises
-    ------
-    ValueError
-        For another coding, and for Poisson input of magnitudes above the scale of the `Input`.
-    """
-    x = graph.input(inputs)
-    if coding == "constant":
-        for _ in range(steps):
-            yield x
-        return
-    if coding != "poisson":
-        raise ValueError(f"coding must be 'constant' or 'poisson', got {coding!r}")
-    if x.abs().max() > 1:
-        raise ValueError(
-            f"Poisson input must lie within {graph.input.scale:g} of 0, the largest of the calibration, got {inputs.abs().max():g}; "
-            "convert with a calibration that covers it"
-        )
-    generator = torch.Generator(x.device).manual_seed(seed)
-    for _ in range(steps):
-        yield x.sign() * (torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) < x.abs())
+def _one_of(name: str, value: str, options: Any) -> None:
+    if value not in get_args(options):
+        raise ValueError(f"{name} must be one of {', '.join(get_args(options))}, got {value!r}")
 
 
 def as_inputs(inputs: Any, graph: Graph, *, name: str = "inputs") -> Tensor:
@@ -289,11 +179,10 @@ def as_tensor(inputs: Any, name: str) -> Tensor:
     """A tensor, an array or the images of an ImageSet, at least one sample, all of them finite."""
     if isinstance(inputs, ImageSet):
         inputs = inputs.images
-    x = (
-        inputs.detach()
-        if isinstance(inputs, Tensor)
-        else torch.tensor(checks.finite_array(name, inputs, dtype=np.result_type(inputs, np.float32)))
-    )
+    if isinstance(inputs, Tensor):
+        x = inputs.detach()
+    else:
+        x = torch.tensor(checks.finite_array(name, inputs))
     if x.ndim < 2 or len(x) == 0:
         raise ValueError(
             f"{name} must be at least one sample along axis 0, of at least 1 axis each, got shape {tuple(x.shape)}"
@@ -316,7 +205,7 @@ def to_spiking(
     Parameters
     ----------
     model
-        Any module that torch.fx can trace, of the layers that `convert.tracing` lists; it is left as it is.
+        Any module that torch.fx can trace, of the layers that `convert.translation` lists; it is left as it is.
     calibration : tensor, array or ImageSet, shape (n, *input shape)
         Inputs like those to come, such as a thousand training images: the scale of each layer is taken from them.
     neuron

@@ -66,23 +66,23 @@ def test_every_way_to_write_a_rectifier_is_replaced_and_the_model_left_as_it_is(
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_with_one_layer_four_steps_give_the_network_that_was_tuned_for_them():
+def test_with_one_layer_two_steps_give_the_network_that_was_tuned_for_them():
     generator = torch.Generator().manual_seed(1)
     x = torch.rand(1500, 8, generator=generator)
     y = (x[:, 0] * x[:, 1] > x[:, 2] * x[:, 3]).long() + 2 * (x[:, 4] > x[:, 5]).long()
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 40), nn.ReLU(), nn.Linear(40, 4))
     model = tune(model, x[:1000], y[:1000], Tuning(epochs=15, learning_rate=1e-2))
-    tuned = tune(quantised(model, x[:1000], levels=4), x[:1000], y[:1000], Tuning(epochs=10, learning_rate=3e-3))
+    tuned = tune(quantised(model, x[:1000], levels=2), x[:1000], y[:1000], Tuning(epochs=10, learning_rate=3e-3))
 
-    def in_4_steps(network):
-        return to_spiking(network, x[:1000]).run(x[1000:], steps=4).outputs
+    def in_2_steps(network):
+        return to_spiking(network, x[:1000]).run(x[1000:], steps=2).outputs
 
     assert (
-        float((in_4_steps(tuned) - tuned(x[1000:]).detach()).abs().quantile(0.99)) < 1e-4
+        float((in_2_steps(tuned) - tuned(x[1000:]).detach()).abs().quantile(0.99)) < 1e-4
     )  # all but where rounding is at a tie
-    wrong = [float((in_4_steps(network).argmax(1) != y[1000:]).float().mean()) for network in (tuned, model)]
-    assert wrong[0] < 0.8 * wrong[1]
+    wrong = [float((in_2_steps(network).argmax(1) != y[1000:]).float().mean()) for network in (tuned, model)]
+    assert wrong[0] < wrong[1]
 
 
 def test_its_ceilings_are_the_scales_of_the_spiking_network():

@@ -1,0 +1,181 @@
+"""What an inference costs: operations of a rectifier network and of its spiking twin, and energy by named tables.
+
+An operation is a connection that something travels over: a multiply-accumulate for a value, a synaptic operation (an addition)
+for a spike. The rectifier network is counted twice: dense, all connections, and active, those from values that are not 0, which is
+what an implementation that uses the zeros has to do. Biases, pooling and comparisons are left out on both sides.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurosparse import checks, reference
+from neurosparse.convert.graph import Add, AveragePool, Conv, Graph, Linear
+
+_DATA = Path(reference.__file__).with_name("reference") / "operations.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What operations cost on a device, in pJ.
+
+    Parameters
+    ----------
+    multiply_accumulate_pJ
+        None where the device multiplies no values: it is then compared with the dense network on "float32_45nm".
+    accumulate_pJ
+        Of a synaptic operation.
+    update_pJ
+        Of a neuron, each step.
+    trust
+        A, B or C; C is unverified.
+    """
+
+    key: str
+    label: str
+    source: str
+    accumulate_pJ: float
+    update_pJ: float
+    trust: str
+    note: str
+    multiply_accumulate_pJ: float | None = None
+
+    def __post_init__(self) -> None:
+        checks.positive("accumulate_pJ", self.accumulate_pJ)
+        checks.not_negative("update_pJ", self.update_pJ)
+        if self.multiply_accumulate_pJ is not None:
+            checks.positive("multiply_accumulate_pJ", self.multiply_accumulate_pJ)
+
+
+@cache
+def devices() -> dict[str, Device]:
+    """The devices that come with the package by key: float32_45nm, int8_45nm, loihi, spinnaker2."""
+    entries = tomllib.loads(_DATA.read_text(encoding="utf-8"))["device"]
+    return {entry["key"]: Device(**entry) for entry in entries}
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Operations of one inference, as means over inputs.
+
+    Attributes
+    ----------
+    dense, active
+        Multiply-accumulates of the source network: all, and those from values that are not 0.
+    input
+        Multiply-accumulates of the spiking network: those from the inputs that are not 0, once, where the coding is constant.
+    synaptic
+        Additions of the spiking network: connections that spikes travel over.
+    updates
+        Neurons times steps.
+    steps
+        How long the spiking network ran.
+    """
+
+    dense: float
+    active: float
+    input: float
+    synaptic: float
+    updates: float
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What one inference costs on a device, in nJ. Made by `energy`.
+
+    Attributes
+    ----------
+    dense_nJ, active_nJ
+        The source network, on "float32_45nm" where the device has no multiplication.
+    break_even_steps, break_even_active_steps
+        The steps up to which the spiking network costs less than the dense one, and than the active one: with its rates as they
+        are, below 1 where it never does.
+    """
+
+    device: Device
+    dense_nJ: float
+    active_nJ: float
+    spiking_nJ: float
+    break_even_steps: float
+    break_even_active_steps: float
+
+    def sentence(self) -> str:
+        """The comparison in words."""
+        dense, active = (self.spiking_nJ / other for other in (self.dense_nJ, self.active_nJ))
+
+        def until(steps: float) -> str:
+            return f"costs less up to {steps:.0f} steps" if steps >= 1 else "costs more at any number of steps"
+
+        return (
+            f"{self.device.label}: {self.spiking_nJ:.3g} nJ an inference, {dense:.2g} times the dense network "
+            f"({until(self.break_even_steps)}) and {active:.2g} times the network with its zeros left out "
+            f"({until(self.break_even_active_steps)})."
+        )
+
+
+def energy(operations: Operations, device: Device) -> Energy:
+    """What one inference costs on a device.
+
+    Examples
+    --------
+    >>> found = energy(Operations(1000, 400, 100, 2000, 100, steps=10), devices()["float32_45nm"])
+    >>> found.dense_nJ, round(found.spiking_nJ, 2), round(found.break_even_steps)
+    (4.6, 2.35, 22)
+    """
+    multiply = device.multiply_accumulate_pJ or devices()["float32_45nm"].multiply_accumulate_pJ or 0.0
+    once = operations.input * (device.multiply_accumulate_pJ or device.accumulate_pJ)
+    stepped = operations.synaptic * device.accumulate_pJ + operations.updates * device.update_pJ
+    dense, active = operations.dense * multiply, operations.active * multiply
+    until = [operations.steps * max(0.0, rival - once) / stepped for rival in (dense, active)]
+    return Energy(device, dense * 1e-3, active * 1e-3, (once + stepped) * 1e-3, *until)
+
+
+@torch.no_grad()
+def traffic(graph: Graph, events: Mapping[str, Tensor]) -> Tensor:
+    """Connections that events travel over.
+
+    Parameters
+    ----------
+    graph
+        The layers; the weights themselves do not matter.
+    events
+        How many events each unit of some layers sends, shape (n, *layer shape): the input and the `Spike` layers. A pooled unit
+        sends on what comes in; a unit that adds up currents without spiking sends one value if anything comes in.
+
+    Returns
+    -------
+    tensor, shape (n,)
+        For each sample, over all linear maps and convolutions.
+    """
+    flow: dict[str, Tensor] = {}
+    total: Any = 0.0
+    for layer in graph.layers:
+        if layer.name in events:
+            flow[layer.name] = events[layer.name].double()
+            continue
+        before = [flow[name] for name in layer.inputs]
+        if isinstance(layer, Linear | Conv):
+            ones = replace(
+                layer, weight=torch.ones_like(layer.weight).double(), bias=torch.zeros_like(layer.bias).double()
+            )
+            reached = ones(*before)
+            total = total + reached.flatten(1).sum(1)
+            flow[layer.name] = (reached > 0).double()
+        elif isinstance(layer, AveragePool):
+            window = np.broadcast_to(layer.options["kernel_size"], len(layer.shape) - 1)
+            flow[layer.name] = layer(*before) * int(window.prod())
+        elif isinstance(layer, Add):
+            flow[layer.name] = torch.stack(before).sum(0)
+        else:
+            flow[layer.name] = layer(*before)
+    return total

@@ -1,0 +1,209 @@
+"""The report of a conversion: how well the spiking network does what its source does, how sparse it is, and what it costs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from neurosparse import files, reference
+from neurosparse.activity import ActivityStats
+from neurosparse.convert.costs import Energy, Operations
+
+TOLERANCE = 0.005  # of accuracy, or of agreement where there are no labels
+FORMAT, VERSION = "neurosparse.conversion", 1
+
+
+@dataclass(frozen=True, slots=True)
+class AtSteps:
+    """How good the outputs are after some steps: shares of the inputs."""
+
+    steps: int
+    agreement: float  # the same class as the source's
+    accuracy: float | None  # None without labels
+
+
+@dataclass(frozen=True, slots=True)
+class LayerReport:
+    """A layer of neurons beside the layer of activations that it stands for.
+
+    Attributes
+    ----------
+    source_active
+        The share of its activations that are not 0.
+    active_per_step, active_per_inference
+        The share of its neurons that spike in a step; that spike at all for an input.
+    spikes
+        Of an inference.
+    rate_hz
+        Of a neuron, at the stated length of a step.
+    error
+        The mean of abs(s r - a) over that of a: a the activation, r the spikes a step, s the activation that 1 stands for.
+    worst_unit, worst_error
+        The unit with the largest mean of abs(s r - a), and that mean in the units of the source.
+    """
+
+    name: str
+    n_units: int
+    source_active: float
+    active_per_step: float
+    active_per_inference: float
+    spikes: float
+    rate_hz: float
+    error: float
+    worst_unit: tuple[int, ...]
+    worst_error: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionReport:
+    """How a spiking network compares with its source. Made by `verification.verify`.
+
+    Attributes
+    ----------
+    source_accuracy
+        None without labels.
+    curve
+        After 1, 2, 4, ... steps and after all.
+    layers
+        The layers of neurons in order.
+    operations, energies
+        Of one inference, and by device.
+    spiking, source
+        Statistics of both with all layers side by side, for `neurosparse.compare`: the spikes of the first inputs one after
+        another, with a step for the window; the activations of all.
+    """
+
+    name: str
+    neuron: dict[str, Any]
+    normalisation: dict[str, Any]
+    coding: str
+    n_inputs: int
+    steps: int
+    dt_ms: float
+    source_accuracy: float | None
+    curve: tuple[AtSteps, ...]
+    layers: tuple[LayerReport, ...]
+    operations: Operations
+    energies: tuple[Energy, ...]
+    spiking: ActivityStats = field(repr=False)
+    source: ActivityStats = field(repr=False)
+
+    @property
+    def fewest_steps(self) -> int | None:
+        """The fewest of the looked-at steps from which on at most 0.5 points of accuracy are lost; None where that is not reached.
+
+        Without labels: from which on the classes of at most 0.5 % of the inputs differ.
+        """
+        fewest = None
+        for at in reversed(self.curve):
+            lost = 1 - at.agreement if self.source_accuracy is None else self.source_accuracy - (at.accuracy or 0.0)
+            if lost > TOLERANCE + 1e-9:
+                break
+            fewest = at.steps
+        return fewest
+
+    @property
+    def spikes(self) -> float:
+        """Spikes of an inference, all layers together."""
+        return sum(layer.spikes for layer in self.layers)
+
+    @property
+    def active_per_inference(self) -> float:
+        """The share of the neurons that spike at all for an input."""
+        return sum(layer.active_per_inference * layer.n_units for layer in self.layers) / self.n_units
+
+    @property
+    def n_units(self) -> int:
+        """Spiking neurons."""
+        return sum(layer.n_units for layer in self.layers)
+
+    def sentences(self) -> list[str]:
+        """The findings in plain words."""
+        last, band = self.curve[-1], reference.bands()["glorot2011"]
+        fewest = "not reached" if self.fewest_steps is None else f"from {self.fewest_steps} steps on"
+        if self.source_accuracy is None or last.accuracy is None:
+            good = (
+                f"Agreement with the source after {self.steps} steps: {100 * last.agreement:.2f} %; 99.5 %: {fewest}."
+            )
+        else:
+            good = (
+                f"Accuracy after {self.steps} steps {100 * last.accuracy:.2f} %, of the source {100 * self.source_accuracy:.2f} %; "
+                f"the same class for {100 * last.agreement:.2f} %; within 0.5 points: {fewest}."
+            )
+        worst = max(self.layers, key=lambda layer: layer.error)
+        place = ", ".join(map(str, worst.worst_unit))
+        windows = [self._window(share) for share in (band.low, band.high)]
+        total = self.operations
+        return [
+            good,
+            f"Rates differ most from activations in {worst.name}: by {100 * worst.error:.1f} % of their mean; "
+            f"worst unit [{place}], by {worst.worst_error:.3g}.",
+            f"{self.spikes:.0f} spikes an inference; {100 * self.spiking.active_fraction:.2f} % of {self.n_units:,} neurons spike "
+            f"in a step of {self.dt_ms:g} ms, {100 * self.active_per_inference:.1f} % in the {self.steps * self.dt_ms:g} ms of an "
+            f"inference; mean rate {self.spiking.mean_rate_hz:.1f} Hz.",
+            f"{100 * band.low:g} and {100 * band.high:g} % of the neurons spike in {' and '.join(windows)}; "
+            f"of the source's units {100 * self.source.active_fraction:.1f} % are active for an input.",
+            f"{total.synaptic:,.0f} synaptic operations and {total.input:,.0f} multiply-accumulates, for {total.dense:,.0f} "
+            f"multiply-accumulates of the dense network, {total.active:,.0f} of them from values that are not 0: "
+            f"{(total.synaptic + total.input) / total.active:.3g} times these.",
+            *(found.sentence() for found in self.energies),
+        ]
+
+    def _window(self, share: float) -> str:
+        window = self.spiking.curve.window_ms(share) if self.spiking.curve else None
+        if window is None:
+            return "no window of the record"
+        return f"{window:.3g} ms" if window >= self.dt_ms else f"less than a step of {self.dt_ms:g} ms"
+
+    def table(self) -> str:
+        """Steps and layers in a table of at most 80 columns."""
+        lines = [f"{'steps':>6}{'agreement %':>13}{'accuracy %':>12}{'lost, points':>14}"]
+        for at in self.curve:
+            row = f"{at.steps:>6}{100 * at.agreement:>13.2f}"
+            if at.accuracy is not None and self.source_accuracy is not None:
+                row += f"{100 * at.accuracy:>12.2f}{100 * (self.source_accuracy - at.accuracy):>14.2f}"
+            lines.append(row)
+        lines += [
+            "",
+            f"{'':<14}{'active %':>9}{'spiking %':>18}{'spikes':>10}{'rate':>8}{'error':>8}{'worst':>9}",
+            f"{'layer':<14}{'source':>9}{'a step':>9}{'in all':>9}{'':>10}{'Hz':>8}{'%':>8}{'unit':>9}",
+        ]
+        for layer in self.layers:
+            lines.append(
+                f"{layer.name[:14]:<14}{100 * layer.source_active:>9.1f}{100 * layer.active_per_step:>9.2f}"
+                f"{100 * layer.active_per_inference:>9.1f}{layer.spikes:>10.0f}{layer.rate_hz:>8.1f}"
+                f"{100 * layer.error:>8.1f}{','.join(map(str, layer.worst_unit)):>9}"
+            )
+        lines += ["", f"{'nJ an inference':<24}{'dense':>10}{'active':>10}{'spiking':>10}{'break-even, steps':>20}"]
+        for found in self.energies:
+            until = f"{found.break_even_steps:.1f} / {found.break_even_active_steps:.1f}"
+            lines.append(
+                f"{found.device.label:<24}{found.dense_nJ:>10.4g}{found.active_nJ:>10.4g}{found.spiking_nJ:>10.4g}{until:>20}"
+            )
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the per-unit arrays, as plain JSON types."""
+        plain = ("name", "neuron", "normalisation", "coding", "n_inputs", "steps", "dt_ms", "source_accuracy")
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            **{name: getattr(self, name) for name in plain},
+            "sentences": self.sentences(),
+            "fewest_steps": self.fewest_steps,
+            "curve": [asdict(at) for at in self.curve],
+            "layers": [asdict(layer) for layer in self.layers],
+            "spikes": self.spikes,
+            "active_per_inference": self.active_per_inference,
+            "operations": asdict(self.operations),
+            "energies": [asdict(found) for found in self.energies],
+            "activity": {"spiking": self.spiking.to_dict(), "source": self.source.to_dict()},
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the report as a JSON file, which appears whole or not at all."""
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        with files.new_file(Path(path)) as file:
+            file.write_text(text, encoding="utf-8")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -18,13 +18,14 @@ from neurosparse.comparison import BRAIN_FRACTIONS, Comparison, compare
 from neurosparse.measurement import measure
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Recipe, Spec
-from neurosparse.sparsity import synchrony, windows_over_time
+from neurosparse.sparsity import count_correlation, synchrony, windows_over_time
 
 if TYPE_CHECKING:
     from neurosparse.report import Panel
 
 MARKER = "comparison.json"
 WHOLE = "all"
+CORRELATION_BINS_MS = (2.0, 10.0)
 
 
 class SimulationSpec(Spec):
@@ -103,7 +104,8 @@ def run(
     active_when = ActiveWhen(window_ms=spec.window_ms)
     rows: list[dict[str, Any]] = []
     with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+        warnings.simplefilter("always", UserWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries
         for k, seed in enumerate(spec.seeds):
             spikes = simulate_one(seed, _part_of(progress, k, len(spec.seeds)))
             stats = _by_population(spikes, active_when)
@@ -129,6 +131,9 @@ def check(spec: SimulationSpec, directory: Path, spikes_format: str = "npz") -> 
 
     if spikes_format not in ("npz", "nwb"):
         raise ValueError(f'spikes_format must be "npz" or "nwb", got {spikes_format!r}')
+    if spec.window_ms > 1e3 * spec.seconds:
+        recorded_ms = 1e3 * spec.seconds
+        raise ValueError(f"window_ms must be at most the {recorded_ms:g} ms that are recorded, got {spec.window_ms:g}")
     recipe = recipes.load(spec.recipe)
     if recipe.kind == "circuit":
         circuit = recipe.spec(CircuitSpec, **spec.settings)
@@ -197,7 +202,8 @@ def _row(seed: int, name: str, spikes: SpikeTrains, stats: ActivityStats) -> dic
         "rate_hz": stats.mean_rate_hz,
         "median_rate_hz": stats.median_rate_hz,
         "isi_cv": stats.isi_cv,
-        "synchrony": synchrony(spikes) if len(spikes) else None,
+        "synchrony": _if_defined(synchrony, spikes, 3.0),
+        **{f"correlation_in_{b:g}_ms": _if_defined(count_correlation, spikes, b) for b in CORRELATION_BINS_MS},
         "active_fraction": stats.active_fraction,
         "active_fraction_low": stats.interval.low,
         "active_fraction_high": stats.interval.high,
@@ -205,6 +211,14 @@ def _row(seed: int, name: str, spikes: SpikeTrains, stats: ActivityStats) -> dic
         **windows,
         **spread,
     }
+
+
+def _if_defined(measure_of: Callable[[SpikeTrains, float], float], spikes: SpikeTrains, bin_ms: float) -> float | None:
+    """A measure, or None where so few spikes or so short a record have none."""
+    try:
+        return measure_of(spikes, bin_ms)
+    except ValueError:
+        return None
 
 
 # ---- The folder -----------------------------------------------------------------------------------------------------
@@ -235,14 +249,18 @@ def _panels(simulation: Simulation, spikes: SpikeTrains, published: Mapping[str,
 
     by_population = simulation.comparison.stats[1:] or simulation.comparison.stats
     n_seeds = len({row["seed"] for row in simulation.rows})
-    return [
+    reached = any(row[f"window_ms_at_{100 * f:g}_percent"] for row in simulation.rows for f in BRAIN_FRACTIONS)
+    windows = [
         Panel(
             "windows",
             "The windows that hold 1, 2 and 4 %",
             "For each population, the window in which the given share of its cells fires at least once. Bars: one standard "
             "deviation, " + ("over seeds." if n_seeds > 1 else "over ten stretches of the record."),
             lambda ax: plots.windows_by_population(simulation.rows, BRAIN_FRACTIONS, ax),
-        ),
+        )
+    ]
+    return [
+        *(windows if reached else []),
         Panel(
             "rates",
             "Rates by population",

@@ -10,7 +10,7 @@ import neurosparse as ns
 from neurosparse import simulation
 from neurosparse.recordings import load_spikes
 from neurosparse.simulation import SimulationSpec
-from neurosparse.sparsity import synchrony, windows_over_time
+from neurosparse.sparsity import count_correlation, synchrony, windows_over_time
 
 
 def poisson(rate_hz, n_units, seconds, seed=0):
@@ -109,6 +109,20 @@ def test_a_scaled_circuit_is_called_another_one(simulated):
     assert "not the full one" in (folder / "report.html").read_text()
 
 
+def test_correlations_stand_in_the_rows(simulated):
+    result, folder = simulated
+    spikes = load_spikes(folder / "spikes.npz")
+    row = next(row for row in result.rows if row["population"] == "L5E")
+    for bin_ms in (2.0, 10.0):
+        assert row[f"correlation_in_{bin_ms:g}_ms"] == count_correlation(spikes.population("L5E"), bin_ms)
+
+
+def test_a_population_with_too_few_spikes_has_no_correlation(tmp_path):
+    spec = SimulationSpec(recipe="potjans2014", seconds=0.002, scale=0.01, window_ms=1.0)
+    row = simulation.run(spec, tmp_path / "out").rows[1]
+    assert (row["n_units"], row["synchrony"], row["correlation_in_2_ms"]) == (207, None, None)
+
+
 def test_over_seeds(simulated):
     result, _ = simulated
     rates = [row["rate_hz"] for row in result.rows if row["population"] == "L5I"]
@@ -126,6 +140,7 @@ def test_over_seeds(simulated):
         ({"recipe": "cortical_population", "n_threads": 2}, "on one thread"),
         ({"engine": "brian2", "n_threads": 2}, "n_threads is for the engines kernel and nest"),
         ({"settings": {"drive.rate_herz": 9.0}}, "unknown key"),
+        ({"seconds": 0.005}, "window_ms must be at most the 5 ms that are recorded, got 10"),
         ({"settings": {"cell.tau_m_ms": -5.0}}, "tau_m_ms"),
         ({"settings": {"cell.v_threshold_mV": -80.0}}, "v_threshold_mV must be > v_reset_mV"),
     ],

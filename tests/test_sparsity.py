@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import quantities as pq
 from conftest import spike_trains
-from elephant import conversion, statistics
+from elephant import conversion, spike_train_correlation, statistics
 from hypothesis import given
 from hypothesis import strategies as st
 from neo import SpikeTrain
@@ -21,6 +21,7 @@ from neo import SpikeTrain
 from neurosparse import sparsity
 from neurosparse.activity import ActiveWhen, Sparseness, SpikeTrains
 from neurosparse.sparsity import (
+    count_correlation,
     describe_activations,
     describe_spikes,
     describe_windows,
@@ -81,6 +82,55 @@ def test_binned_counts_are_those_of_elephant(window_ms: float) -> None:
     assert counts.T.tolist() == binned.to_array().tolist()
     histogram = statistics.time_histogram(trains, window_ms * pq.ms, output="counts")
     assert counts.sum(axis=1).tolist() == histogram.magnitude[:, 0].astype(int).tolist()
+
+
+@pytest.mark.parametrize("bin_ms", [2.0, 8.0, 50.0])
+def test_correlation_is_the_mean_of_elephants_matrix(bin_ms: float) -> None:
+    spikes = random_train(5)
+    trains = [train for train in as_neo(spikes) if len(train)]
+    binned = conversion.BinnedSpikeTrain(trains, bin_size=bin_ms * pq.ms)
+    matrix = spike_train_correlation.correlation_coefficient(binned)
+    expected = matrix[np.triu_indices(len(trains), 1)].mean()
+    assert count_correlation(spikes, bin_ms) == pytest.approx(expected, abs=1e-12)
+
+
+# ---- Correlation ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("bin_ms", [1.0, 2.0, 10.0])
+def test_units_that_share_a_poisson_source_have_its_share_of_the_variance_in_common(bin_ms: float) -> None:
+    own_hz, shared_hz, n_units, n_ticks = 6.0, 4.0, 30, 400_000  # ticks of 1 ms
+    rng = np.random.default_rng(1)
+    own = rng.poisson(own_hz * 1e-3, (n_units, n_ticks))
+    counts = own + rng.poisson(shared_hz * 1e-3, n_ticks)
+    units, ticks = np.nonzero(counts)
+    number = counts[units, ticks]
+    spikes = SpikeTrains(
+        np.repeat(ticks, number) * 1.0,
+        np.repeat(units, number),
+        n_units=n_units + 5,
+        duration_ms=float(n_ticks),
+        dt_ms=1.0,
+    )
+    assert count_correlation(spikes, bin_ms) == pytest.approx(shared_hz / (own_hz + shared_hz), rel=0.03)
+
+
+def test_independent_units_are_not_correlated(poisson: Callable[..., SpikeTrains]) -> None:
+    found = [count_correlation(poisson(s, n_units=400, duration_ms=4000, rate_hz=5.0), 2.0) for s in range(8)]
+    assert abs(np.mean(found)) < 4 * np.sqrt(2 / 2000) / 400 / np.sqrt(8)  # Var(sum z) / n is 1 +- sqrt(2 / bins)
+
+
+@given(spike_trains(most_units=4))
+def test_correlation_is_that_of_the_matrix_or_refused(spikes: SpikeTrains) -> None:
+    width = min(1.0, spikes.duration_ms)
+    counts = spike_counts(spikes, width)
+    varying = counts[:, counts.std(axis=0) > 0]
+    if len(counts) < 2 or varying.shape[1] < 2:
+        with pytest.raises(ValueError, match=r"at least twice|correlation needs two units"):
+            count_correlation(spikes, width)
+        return
+    matrix = np.corrcoef(varying, rowvar=False)
+    assert count_correlation(spikes, width) == pytest.approx(matrix[np.triu_indices(len(matrix), 1)].mean(), abs=1e-9)
 
 
 # ---- Vectors: closed forms ------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from neurosparse import lazy
 
 if TYPE_CHECKING:
+    from neurosparse.convert.brian import run_in_brian2, to_brian2
     from neurosparse.convert.network import Run, SpikingNetwork, to_spiking
     from neurosparse.convert.neurons import NeuronSpec
     from neurosparse.convert.normalisation import Normalisation
@@ -19,6 +20,8 @@ _HOME = {
     "Normalisation": "normalisation",
     "Run": "network",
     "SpikingNetwork": "network",
+    "run_in_brian2": "brian",
+    "to_brian2": "brian",
     "to_spiking": "network",
 }
 
@@ -28,6 +31,8 @@ __all__ = [
     "Normalisation",
     "Run",
     "SpikingNetwork",
+    "run_in_brian2",
+    "to_brian2",
     "to_spiking",
 ]
 

@@ -74,7 +74,9 @@ def _neurons(graph: Graph, spike: Spike, steady: Collection[str]) -> Neurons:
     (name,) = spike.inputs
     n = prod(spike.shape)
     if name in steady:
-        return Neurons(spike, name, spike_rows.laid_out(np.zeros((n, 0), np.float32)), _filled(np.zeros((1, n))))
+        return Neurons(
+            spike, name, spike_rows.laid_out(np.zeros((n, 0), np.float32)), _filled(np.zeros((1, n), np.float32))
+        )
     linear = graph[name]
     if not isinstance(linear, Linear):
         raise ValueError(f"{spike.name} is driven by {name}, which is {type(linear).__name__}, not Linear")

@@ -78,7 +78,7 @@ def pause(typing: Any) -> Any:
 
 @_intrinsic
 def sum_rows(typing: Any, z: Any, start: Any, at: Any, rows: Any, first: Any, units: Any, begin: Any, n: Any) -> Any:
-    """sum_rows(z, start, at, rows, first, units, begin, n): start[at : at + ROW] and the rows first + units[begin : begin + n] into z.
+    """sum_rows(z, start, at, rows, first, units, begin, n): z = start[at : at + ROW] + the rows first + units[begin : begin + n].
 
     The arrays are 1-D, `rows` a matrix of ROW columns in one. The sums stay in registers meanwhile: in a loop over z they would be
     loaded and stored for each row.

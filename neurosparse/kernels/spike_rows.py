@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
-from numba.cpython.unsafe.numbers import trailing_zeros
+from numba.cpython.unsafe import numbers
 from numpy.typing import NDArray
 
 from neurosparse.kernels.intrinsics import ROW as WIDTH
@@ -26,6 +26,8 @@ _njit: Any = njit
 _options: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
 jit: Any = _njit(**_options)
 inner: Any = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+trailing_zeros: Any = numbers.trailing_zeros
 
 WORD = 8  # neurons whose spikes are looked at together
 
@@ -95,9 +97,8 @@ def run_layer(
     events, n_events = work.units, np.zeros(n_images, np.int64)
     spikes.first[:] = 0
     for block in range(weights.shape[0]):
-        for k in range(
-            0, n_in * WIDTH, LINE
-        ):  # all at once: one by one, as the spikes ask for them, they take far longer to come
+        # all at once: one by one, as the spikes ask for them, the rows take far longer to come
+        for k in range(0, n_in * WIDTH, LINE):
             prefetch(rows, block * n_in * WIDTH + k)
         for image in range(n_images):
             at = image % current.shape[0] * current.shape[1] + block * WIDTH
@@ -163,7 +164,7 @@ def step_refractory(cell: Cell, z: Floats, v: Floats, waiting: Floats, fired: An
 
 @inner
 def list_spikes(words: Any, begin: int, n_out: int, events: Ints, image: int, n: int, per_step: Ints) -> int:
-    """Append step * n_out + unit for each spike of a block of neurons, the first of which is `begin`, to the n events of an image."""
+    """Append step * n_out + unit for each spike of the block that begins at a neuron to the n events of an image."""
     for t in range(words.shape[0]):
         for k in range(WIDTH // WORD):
             word = words[t, k]

@@ -1,0 +1,297 @@
+"""Converted networks in Brian2: one that can be extended, and a fast way to run many inputs.
+
+Brian2 does the neurons by the equations of `convert.neurons`, in double precision. What lies between two layers of neurons is
+linear: one matrix of synapses. Layers take their turn within a step by their `order`, so that spikes reach the next layer in the
+same step, as in torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurosparse import checks
+from neurosparse.convert import running
+from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, MaxPool, Spike
+from neurosparse.convert.network import Run, SpikingNetwork, as_inputs
+from neurosparse.convert.neurons import NeuronSpec
+from neurosparse.convert.running import Coding
+from neurosparse.progress import Progress, quiet
+from neurosparse.spiking import engine
+
+OUTPUT = "output"
+ROOM = 2**24  # currents that one simulation is given
+TURNS = 8  # what a layer does in a step comes in this range of `order`
+
+
+def to_brian2(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Coding = "constant") -> Any:
+    """A Brian2 `Network` that is shown inputs one after another, for a number of steps each.
+
+    Run it for `n * steps * network.neuron.dt_ms` milliseconds. Each layer of neurons is a `NeuronGroup` with the potential `v` and
+    the current `I` of the step, and has a `SpikeMonitor`: "hidden1_relu" and "hidden1_relu_spikes" (`identifier` gives the name).
+    The group "output" sums what comes in, bias included, in `total`; over the steps of an input, that is the output. With each
+    input the neurons start anew, and `total` too. Before it runs, add what you like: synapses on `I_post` act in the next step.
+
+    Parameters
+    ----------
+    inputs : tensor, array or ImageSet, shape (n, *input shape)
+    coding
+        "constant", or "poisson": a group "input" that spikes at random, by Brian2's seed.
+
+    Returns
+    -------
+    brian2.Network
+
+    Raises
+    ------
+    ValueError, TypeError
+        For inputs that do not fit, and for a network with max pooling.
+
+    Examples
+    --------
+    >>> from neurosparse.convert import to_spiking
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
+    >>> images = torch.rand(10, 2, generator=torch.Generator().manual_seed(0))
+    >>> net = to_brian2(to_spiking(model, images), images[:1])
+    >>> net["layer_1"].N, net["output"].N
+    (3, 1)
+    """
+    return engine.brian2().Network(*objects(network, inputs, steps, coding=coding))
+
+
+def objects(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Coding = "constant") -> list[Any]:
+    """The objects of `to_brian2`: with its arguments bound, a model for `spiking.engine.run`."""
+    b2 = engine.brian2()
+    graph, neuron = network.graph, network.neuron
+    dt = neuron.dt_ms * b2.ms
+    period = checks.whole("steps", steps) * dt
+    shown = graph.input(as_inputs(inputs, graph))
+    cells: dict[str, Any] = {}
+    others: list[Any] = []
+    if coding == "poisson":
+        cells[graph.input.name] = _poisson(shown, period, dt)
+        shown = torch.zeros_like(shown[:1])
+    for k, layer in enumerate((*graph.spikes, graph.layers[-1])):
+        before = layer.inputs[0] if isinstance(layer, Spike) else layer.name
+        sources = _before(graph, before)
+        silent = {each.name: torch.zeros(len(shown), *each.shape) for each in sources}
+        steady = _value(graph, before, silent | {graph.input.name: shown}).flatten(1)
+        space = {"drive": b2.TimedArray(steady.double().numpy(), dt=period)}  # past its end the last value holds
+        if isinstance(layer, Spike):
+            options = {"dt": dt, "name": identifier(layer.name)}
+            group = _neurons(steady.shape[1], neuron, "drive(t, i)", space, k * TURNS, **options)
+            group.run_regularly("v = v_initial\nwaiting = 0", dt=period, when="start")
+            others.append(b2.SpikeMonitor(group, name=f"{group.name}_spikes"))
+        else:
+            group = b2.NeuronGroup(steady.shape[1], "total : 1\nI : 1", namespace=space, dt=dt, name=OUTPUT)
+            group.run_regularly("total = 0", dt=period, when="start")
+            group.run_regularly("I = drive(t, i)", dt=dt, when="groups", order=k * TURNS)
+            group.run_regularly("total += I", dt=dt, when="groups", order=k * TURNS + 2)
+        for source in sources:
+            if source.name in cells:
+                others.append(_synapses(cells[source.name], group, _matrix(graph, before, source), k * TURNS + 1, dt))
+        cells[layer.name] = group
+    return [*cells.values(), *others]
+
+
+def _poisson(shown: Tensor, period: Any, dt: Any) -> Any:
+    """A group that spikes at random, in each step with the probability that is shown."""
+    if shown.min() < 0 or shown.max() > 1:
+        raise ValueError("Poisson input must lie between 0 and the largest of the calibration inputs")
+    b2 = engine.brian2()
+    space = {"chance": b2.TimedArray(shown.flatten(1).double().numpy(), dt=period)}
+    group = b2.NeuronGroup(
+        shown[0].numel(), "", threshold="rand() < chance(t, i)", namespace=space, dt=dt, name="input"
+    )
+    _take_turn(group.thresholder["spike"], -1)
+    return group
+
+
+def _synapses(source: Any, target: Any, weights: Tensor, order: int, dt: Any) -> Any:
+    """Synapses of the weights that are not 0, (source units, target units), in the order of the sources, which is the fast one."""
+    b2 = engine.brian2()
+    synapses = b2.Synapses(source, target, "w : 1", on_pre="I_post += w", dt=dt, name=f"{source.name}_to_{target.name}")
+    i, j = weights.nonzero(as_tuple=True)
+    synapses.connect(i=i.numpy(), j=j.numpy())
+    synapses.w = weights[i, j].double().numpy()
+    _take_turn(synapses.pre, order)
+    return synapses
+
+
+def run_in_brian2(
+    network: SpikingNetwork,
+    inputs: Any,
+    steps: int = 64,
+    *,
+    coding: Coding = "constant",
+    seed: int = 0,
+    record_spikes: bool = False,
+    target: engine.Target | None = None,
+    progress: Progress = quiet,
+) -> Run:
+    """Run many inputs, fast: `SpikingNetwork.run` with the neurons of all inputs in Brian2, a layer after the other.
+
+    A layer goes through all its steps before the next begins, one group for all inputs; in between, torch sums the currents. So the
+    weights are there once, not once an input.
+
+    Parameters
+    ----------
+    network, inputs, steps, coding, seed, record_spikes
+        As in `SpikingNetwork.run`; the spikes are the same.
+    target
+        As in `spiking.engine.run`: "cpp", "numpy", or None for C++ where there is a compiler.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `SpikingNetwork.run`, and for a network with max pooling.
+    RuntimeError
+        Where the simulation fails.
+    """
+    graph, steps = network.graph, checks.whole("steps", steps)
+    x = as_inputs(inputs, graph)
+    how = running.plan(graph, coding)
+    shown = list(running.encoded(x, graph, 1 if graph.input.name in how.steady else steps, coding, seed))
+    size = max(ROOM // (steps * max(prod(spike.shape) for spike in graph.spikes)), 1)
+    parts: list[Run] = []
+    for begin in range(0, len(x), size):
+        values = {graph.input.name: torch.stack([each[begin : begin + size] for each in shown])}  # (1 or steps, n, ...)
+        for spike in graph.spikes:
+            values[spike.name] = _simulated(_currents(graph, spike, values), spike, steps, network.neuron, target)
+        sums = {name: values[name].sum(0) * (steps / len(values[name])) for name in how.summed}
+        counts = {spike.name: sums[spike.name] for spike in graph.spikes}
+        spikes = {spike.name: values[spike.name] > 0 for spike in graph.spikes} if record_spikes else {}
+        parts.append(Run(how.read_out(sums, steps), counts, steps, network.neuron.dt_ms, {}, spikes))
+        progress(min(begin + size, len(x)) / len(x), f"input {min(begin + size, len(x))} of {len(x)}")
+    return Run(
+        torch.cat([part.outputs for part in parts]),
+        {name: torch.cat([part.spike_counts[name] for part in parts]) for name in parts[0].spike_counts},
+        steps,
+        network.neuron.dt_ms,
+        {},
+        {name: torch.cat([part.spikes[name] for part in parts], dim=1) for name in parts[0].spikes},
+    )
+
+
+def identifier(name: str) -> str:
+    """The name of a layer as Brian2 takes it: "hidden1.relu" is "hidden1_relu", and "1" is "layer_1".
+
+    Examples
+    --------
+    >>> identifier("features.0"), identifier("0")
+    ('features_0', 'layer_0')
+    """
+    name = re.sub(r"\W", "_", name)
+    return name if name[0].isalpha() else f"layer_{name}"
+
+
+# ---- Groups ---------------------------------------------------------------------------------------------------------
+
+
+def _neurons(n: int, neuron: NeuronSpec, drive: str, space: dict[str, Any], turn: int = 0, **options: Any) -> Any:
+    """A group of neurons, at rest; `drive` is the current of a step before synapses add to it, in the terms of `space`."""
+    b2 = engine.brian2()
+    waits = neuron.t_ref_steps > 0
+    after = "v + I" if neuron.kind == "if" else "I + (v - I) * decay"
+    if waits:
+        after = f"({after}) * int(waiting == 0) + v * int(waiting > 0)"
+    space = space | {
+        "decay": neuron.decay,
+        "v_threshold": neuron.threshold,
+        "v_reset": neuron.v_reset,
+        "v_initial": neuron.v_initial * neuron.threshold,
+        "t_ref_steps": neuron.t_ref_steps,
+    }
+    cells = b2.NeuronGroup(
+        n,
+        "v : 1\nI : 1\nwaiting : integer" + "\ndrive : 1 (constant)" * (drive == "drive"),
+        threshold="v >= v_threshold" + " and waiting == 0" * waits,
+        reset=("v -= v_threshold" if neuron.reset == "subtract" else "v = v_reset")
+        + "\nwaiting = t_ref_steps + 1" * waits,
+        namespace=space,
+        **options,
+    )
+    dt = options["dt"]
+    cells.run_regularly(f"I = {drive}", dt=dt, when="groups", order=turn)
+    cells.run_regularly(f"v = {after}", dt=dt, when="groups", order=turn + 2)
+    _take_turn(cells.thresholder["spike"], turn + 3)
+    _take_turn(cells.resetter["spike"], turn + 4)
+    if waits:
+        cells.run_regularly("waiting -= int(waiting > 0)", dt=dt, when="groups", order=turn + 5)
+    cells.v = neuron.v_initial * neuron.threshold
+    return cells
+
+
+def _take_turn(what: Any, order: int) -> None:
+    what.when, what.order = "groups", order
+
+
+def _simulated(currents: Tensor, spike: Spike, steps: int, neuron: NeuronSpec, target: engine.Target | None) -> Tensor:
+    """The spikes of a layer, (steps, n, *shape), under currents of shape (1 or steps, n, *shape)."""
+
+    def model() -> list[Any]:
+        b2 = engine.brian2()
+        values, dt = currents.flatten(1).double().numpy(), neuron.dt_ms * b2.ms
+        if len(values) == 1:
+            cells = _neurons(values.shape[1], neuron, "drive", {}, dt=dt, name="cells")
+            cells.drive = values[0]
+        else:
+            space = {"drive": b2.TimedArray(values, dt=dt)}
+            cells = _neurons(values.shape[1], neuron, "drive(t, i)", space, dt=dt, name="cells")
+        return [cells, b2.SpikeMonitor(cells, name="spikes")]
+
+    result = engine.run(model, duration_ms=steps * neuron.dt_ms, dt_ms=neuron.dt_ms, seed=0, target=target)
+    fired = np.zeros((steps, currents[0].numel()), np.float32)
+    fired[np.rint(result["spikes"]["t"] * 1e3 / neuron.dt_ms).astype(int), result["spikes"]["i"]] = 1
+    return torch.from_numpy(fired).unflatten(1, currents.shape[1:]).to(currents.dtype)
+
+
+# ---- The linear stretches between neurons ----------------------------------------------------------------------------
+
+
+def _before(graph: Graph, name: str) -> list[Layer]:
+    """The input, and the layers of neurons, on which a layer depends directly: through linear layers alone."""
+    layer = graph[name]
+    if isinstance(layer, MaxPool):
+        raise ValueError(f"{name} is max pooling, which Brian2 is not given: use average pooling, or run it in torch")
+    found: list[Layer] = []
+    for each in layer.inputs:
+        found += [graph[each]] if isinstance(graph[each], Spike | Input) else _before(graph, each)
+    return list(dict.fromkeys(found))
+
+
+def _value(graph: Graph, name: str, given: Mapping[str, Tensor]) -> Tensor:
+    """What a layer gives where others give what is given."""
+    if name in given:
+        return given[name]
+    layer = graph[name]
+    return layer(*(_value(graph, each, given) for each in layer.inputs))
+
+
+def _currents(graph: Graph, spike: Spike, values: Mapping[str, Tensor]) -> Tensor:
+    """The currents of a layer of neurons, (steps, n, *shape), or (1, n, *shape) where they are steady."""
+    (name,) = spike.inputs
+    given = {each.name: values[each.name] for each in _before(graph, name)}
+    steps, n = max(map(len, given.values())), next(iter(given.values())).shape[1]
+    flat = {each: value.expand(steps, *value.shape[1:]).flatten(0, 1) for each, value in given.items()}
+    return _value(graph, name, flat).unflatten(0, (steps, n))
+
+
+def _matrix(graph: Graph, name: str, source: Layer) -> Tensor:
+    """What a unit of `source` adds to each unit of a layer: shape (source units, units)."""
+    layers = (
+        replace(layer, bias=torch.zeros_like(layer.bias)) if isinstance(layer, Linear | Conv | Add) else layer
+        for layer in graph.layers
+    )
+    graph = Graph(tuple(layers))
+    n = prod(source.shape)
+    given = {each.name: torch.zeros(n, *each.shape) for each in _before(graph, name)}
+    given[source.name] = torch.eye(n).reshape(n, *source.shape)
+    return _value(graph, name, given).flatten(1)

@@ -84,7 +84,7 @@ def trace(model: nn.Module, samples: Tensor) -> Graph:
         raise ConversionError(
             model, [Problem("the output", f"it is a {type(expected).__name__}", "let the model return one tensor")]
         )
-    graph = _fused(layers)
+    graph = _fused(layers).to(few.device, few.dtype)
     if not graph.spikes:
         raise ConversionError(model, [Problem("the whole", "it has no rectifier", "there is nothing that could spike")])
     difference = float((graph(few) - expected).abs().max())
@@ -101,9 +101,8 @@ def _run(own: nn.Module, few: Tensor) -> Any:
             return own(few.clone())  # a rectifier may work in place
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
         name, said = type(own).__name__, str(error).splitlines()[0]
-        raise ValueError(
-            f"{name} does not run on inputs of shape (n, {str(tuple(few.shape[1:]))[1:-1]}): {said}"
-        ) from None
+        shape = ", ".join(["n", *map(str, few.shape[1:])])
+        raise ValueError(f"{name} does not run on inputs of shape ({shape}): {said}") from None
 
 
 class _Tracer(fx.Tracer):

@@ -158,14 +158,13 @@ def _one_to_one(name: str, before: Sequence[Layer], shape: Shape, weights: Seque
         raise RefusalError(
             f"it adds values of shapes {shapes} for one sample", "let all of them have the shape of the sum"
         )
-    factors = tuple(torch.as_tensor(weight) for weight in weights)
-    return Add(
-        name=name,
-        inputs=tuple(layer.name for layer in before),
-        shape=shape,
-        weights=factors,
-        bias=torch.as_tensor(bias),
-    )
+    factors = tuple(_exact(weight) for weight in weights)
+    return Add(name=name, inputs=tuple(layer.name for layer in before), shape=shape, weights=factors, bias=_exact(bias))
+
+
+def _exact(value: Any) -> Tensor:
+    """A tensor; a number in float64, for nobody knows yet what the model computes in."""
+    return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
 
 
 def _batch_norm(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, before: Layer, shape: Shape) -> Add:

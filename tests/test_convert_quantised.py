@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from neurosparse.convert.network import to_spiking
 from neurosparse.convert.neurons import NeuronSpec, start, step
-from neurosparse.convert.quantised import QuantisedReLU, quantised
+from neurosparse.convert.quantised import QuantisedReLU, quantise
 from neurosparse.convert.tuning import Tuning, tune
 
 GRID = 2**-10  # sums of multiples of it are exact
@@ -58,7 +58,7 @@ def test_every_way_to_write_a_rectifier_is_replaced_and_the_model_left_as_it_is(
     torch.manual_seed(0)
     model, x = Functional(), torch.rand(50, 12)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    copy = quantised(model, x, levels=2000)
+    copy = quantise(model, x, levels=2000)
     assert sum(isinstance(module, QuantisedReLU) for module in copy.modules()) == 4
     assert not any(isinstance(module, nn.ReLU) for module in copy.modules())
     assert torch.allclose(copy(x), model(x), atol=5e-3)  # 2,000 levels
@@ -73,7 +73,7 @@ def test_with_one_layer_two_steps_give_the_network_that_was_tuned_for_them():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 40), nn.ReLU(), nn.Linear(40, 4))
     model = tune(model, x[:1000], y[:1000], Tuning(epochs=15, learning_rate=1e-2))
-    tuned = tune(quantised(model, x[:1000], levels=2), x[:1000], y[:1000], Tuning(epochs=10, learning_rate=3e-3))
+    tuned = tune(quantise(model, x[:1000], levels=2), x[:1000], y[:1000], Tuning(epochs=10, learning_rate=3e-3))
 
     def in_2_steps(network):
         return to_spiking(network, x[:1000]).run(x[1000:], steps=2).outputs
@@ -88,7 +88,7 @@ def test_with_one_layer_two_steps_give_the_network_that_was_tuned_for_them():
 def test_its_ceilings_are_the_scales_of_the_spiking_network():
     torch.manual_seed(0)
     x = torch.rand(50, 4)
-    copy = quantised(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), x, levels=4)
+    copy = quantise(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), x, levels=4)
     ceiling = copy.quantised1.ceiling.data.fill_(0.25)
     (scale,) = to_spiking(copy, x).scales.values()
     assert torch.equal(scale, ceiling)
@@ -103,7 +103,7 @@ def test_its_ceilings_are_the_scales_of_the_spiking_network():
 )
 def test_what_cannot_be_quantised_is_refused(model, match):
     with pytest.raises(ValueError, match=match):
-        quantised(model, torch.rand(5, 4), levels=4)
+        quantise(model, torch.rand(5, 4), levels=4)
 
 
 def test_bad_arguments_are_refused():

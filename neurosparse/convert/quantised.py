@@ -66,7 +66,7 @@ class QuantisedReLU(nn.Module):
         return f"levels={self.levels}, ceiling={self.ceiling.item():.4g}"
 
 
-def quantised(model: nn.Module, calibration: Tensor, levels: int) -> fx.GraphModule:
+def quantise(model: nn.Module, calibration: Tensor, levels: int) -> fx.GraphModule:
     """A copy of a model with a `QuantisedReLU` for every rectifier, its ceiling the largest activation on the calibration inputs.
 
     `to_spiking` takes it: its activations then give the scales in place of the calibration inputs.

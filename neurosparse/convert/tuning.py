@@ -59,10 +59,10 @@ def tune(model: M, images: Tensor, labels: Tensor, spec: Tuning | None = None, *
 
     Examples
     --------
-    >>> from neurosparse.convert.quantised import quantised
+    >>> from neurosparse.convert.quantised import quantise
     >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> x = torch.rand(64, 2)
-    >>> for_4_steps = tune(quantised(model, x, levels=4), x, (x[:, 0] > x[:, 1]).long(), Tuning(epochs=1))
+    >>> for_4_steps = tune(quantise(model, x, levels=4), x, (x[:, 0] > x[:, 1]).long(), Tuning(epochs=1))
     """
     spec = Tuning() if spec is None else spec
     if len(images) != len(labels) or not len(labels):

@@ -1,0 +1,255 @@
+"""NIR files: there and back to the bit, Euler's rule by hand, what is lost is said, and bad files are one sentence each."""
+
+import os
+
+import h5py
+import nir
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from neurosparse.convert import nir_files
+from neurosparse.convert.network import to_spiking
+from neurosparse.convert.neurons import NeuronSpec
+from neurosparse.convert.nir_files import FILE_DT_S, from_nir, to_nir
+
+PORTABLE = NeuronSpec(kind="lif", reset="value", v_initial=0.0, tau_m_ms=20.0)
+LOSSY = NeuronSpec(kind="lif", reset="subtract", t_ref_ms=2.0, v_initial=0.5, tau_m_ms=15.0, dt_ms=0.5)
+
+
+def chain() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 4))
+
+
+def convolutions() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        *(nn.Conv2d(2, 4, 3, padding=1, stride=2), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 6, 2, groups=2), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(6, 3)),
+    )
+
+
+@pytest.mark.parametrize("neuron", [PORTABLE, LOSSY, NeuronSpec()], ids=["portable", "lossy", "if"])
+@pytest.mark.parametrize(
+    ("model", "shape"), [(chain(), (6,)), (convolutions(), (2, 8, 8))], ids=["linear", "convolutions"]
+)
+def test_there_and_back_spikes_are_the_same(neuron, model, shape, tmp_path):
+    x = 2.0 * torch.rand(20, *shape, generator=torch.Generator().manual_seed(1))
+    spiking = to_spiking(model, x, neuron, normalisation="maximum")
+    to_nir(spiking, tmp_path / "net.nir", lossy=True)
+    read = from_nir(tmp_path / "net.nir")
+    assert read.neuron == neuron
+    assert [layer.name for layer in read.graph.layers] == [layer.name for layer in spiking.graph.layers]
+    ours, theirs = (network.run(x, 30, record_spikes=True) for network in (spiking, read))
+    assert sum(int(spikes.sum()) for spikes in ours.spikes.values()) > 100
+    for name, spikes in ours.spikes.items():  # the inputs' scale is in the weights now: sums may round differently
+        assert float((spikes != theirs.spikes[name]).float().mean()) < 1e-3
+    assert torch.allclose(ours.outputs, theirs.outputs, atol=0.05)
+
+
+def test_without_an_input_scale_it_is_the_same_to_the_bit(tmp_path):
+    x = torch.rand(20, 6, generator=torch.Generator().manual_seed(1))
+    spiking = to_spiking(chain(), x / x.max(), PORTABLE)
+    assert to_nir(spiking, tmp_path / "net.nir") == []
+    assert torch.equal(from_nir(tmp_path / "net.nir").run(x, 30).outputs, spiking.run(x, 30).outputs)
+
+
+def test_the_file_means_by_eulers_rule_what_the_network_does(tmp_path):
+    """The nodes alone, metadata aside, stepped as other readers step them."""
+    x = torch.rand(20, 6, generator=torch.Generator().manual_seed(1))
+    spiking = to_spiking(chain(), x / x.max(), PORTABLE)
+    to_nir(spiking, tmp_path / "net.nir")
+    graph = nir.read(tmp_path / "net.nir")
+    assert float(graph.metadata["dt"]) == FILE_DT_S
+    assert graph.metadata["reset"] == "value"
+    nodes = [node for node in graph.nodes.values() if isinstance(node, nir.Affine | nir.LIF)]
+    assert [type(node) for node in nodes] == [nir.Affine, nir.LIF, nir.Affine, nir.LIF, nir.Affine]
+    v: dict[int, np.ndarray] = {}
+    counts = dict.fromkeys((1, 3), 0)
+    for _ in range(50):
+        values = x.double().numpy()
+        for k, node in enumerate(nodes):
+            if isinstance(node, nir.Affine):
+                values = values @ node.weight.astype(float).T + node.bias
+                continue
+            part = FILE_DT_S / node.tau.astype(float)
+            after = v.get(k, 0 * values) * (1 - part) + part * (node.v_leak + node.r * values)
+            fires = after >= node.v_threshold
+            v[k] = np.where(fires, node.v_reset, after)
+            values = fires.astype(float)
+            counts[k] = counts[k] + values
+    for found, wanted in zip(counts.values(), spiking.run(x, 50).spike_counts.values(), strict=True):
+        assert np.array_equal(found, wanted.numpy())
+        assert found.sum() > 100
+
+
+def test_a_file_of_other_thresholds_and_resistances_runs_as_it_says(tmp_path):
+    """v = v (1 - dt/tau) + dt/tau (v_leak + r I), from 0, for a file that says nothing of us."""
+    rng = np.random.default_rng(0)
+    weight, bias = rng.uniform(0, 2, (5, 3)), rng.uniform(0, 1, 5)
+    threshold, r, leak = rng.uniform(0.5, 2, 5), rng.uniform(5, 20, 5), rng.uniform(-0.1, 0.3, 5)
+    tau, dt = 5e-3, 1e-3
+    lif = nir.LIF(np.full(5, tau), r, leak, threshold, v_reset=0.1 * threshold)
+    graph = nir.NIRGraph.from_list(nir.Input({"input": np.array([3])}), nir.Affine(weight, bias), lif)
+    nir.write(tmp_path / "theirs.nir", graph)
+    read = from_nir(tmp_path / "theirs.nir", dt_s=dt)
+    x = rng.uniform(0, 1, 3)
+    run = read.run(torch.tensor(x[None], dtype=torch.float32), 60, record_spikes=True)
+    (spikes,) = run.spikes.values()
+    v = np.zeros(5)
+    for t in range(60):
+        v = v * (1 - dt / tau) + dt / tau * (leak + r * (weight @ x + bias))
+        assert np.array_equal(spikes[t, 0].numpy(), v >= threshold)
+        v = np.where(v >= threshold, 0.1 * threshold, v)
+    assert torch.equal(run.outputs, run.spike_counts[read.graph.spikes[0].name] / 60)
+
+
+def test_an_if_node_integrates_r_dt_times_its_input(tmp_path):
+    node = nir.IF(np.full(2, 500.0), np.array([1.0, 2.0]))
+    graph = nir.NIRGraph.from_list(nir.Input({"input": np.array([2])}), nir.Linear(np.eye(2)), node)
+    nir.write(tmp_path / "if.nir", graph)
+    run = from_nir(tmp_path / "if.nir", dt_s=1e-3).run(torch.tensor([[1.0, 1.0]]), 12)
+    (counts,) = run.spike_counts.values()
+    assert counts.tolist() == [[6, 3]]
+
+
+def test_what_is_lost_is_refused_and_named(tmp_path):
+    spiking = to_spiking(chain(), torch.rand(5, 6), LOSSY)
+    with pytest.raises(ValueError, match=r"not by subtraction.*no refractory period, got t_ref_ms=2.*v_initial=0.5"):
+        to_nir(spiking, tmp_path / "net.nir")
+    assert not (tmp_path / "net.nir").exists()
+    assert len(to_nir(spiking, tmp_path / "net.nir", lossy=True)) == 3
+    assert nir_files.losses(PORTABLE) == []
+    assert "snnTorch lets IF neurons leak" in nir_files.losses(NeuronSpec())[0]
+
+
+class Residual(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x):
+        x = torch.relu(self.a(x))
+        return torch.relu(self.b(x)) + x
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "match"),
+    [
+        (Residual(), (6,), "only chains of layers are written to NIR"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2)), (1, 8, 8), r"\(MaxPool\) has no node in NIR"),
+    ],
+)
+def test_layers_without_a_node_are_refused_by_name(model, shape, match, tmp_path):
+    torch.manual_seed(0)
+    with pytest.raises(ValueError, match=match):
+        to_nir(to_spiking(model, torch.rand(5, *shape), PORTABLE), tmp_path / "net.nir")
+
+
+def written(path, *nodes) -> None:
+    nir.write(path, nir.NIRGraph.from_list(nir.Input({"input": np.array([3])}), *nodes))
+
+
+AFFINE = nir.Affine(np.ones((3, 3)), np.zeros(3))
+LIF = nir.LIF(np.full(3, 0.01), np.ones(3), np.zeros(3), np.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "match"),
+    [
+        ((AFFINE,), "neurons of one kind, IF or LIF"),
+        ((AFFINE, LIF, AFFINE, nir.IF(np.ones(3), np.ones(3))), "neurons of one kind, IF or LIF"),
+        ((AFFINE, LIF, AFFINE, nir.LIF(np.full(3, 0.02), *[np.ones(3)] * 3)), "tau must be one for all neurons"),
+        ((AFFINE, LIF, LIF), "must follow an Affine, Linear or Conv node"),
+        ((AFFINE, nir.LIF(np.full(3, 1e-5), np.ones(3), np.zeros(3), np.ones(3))), "tau must be > dt_s=0.0001"),
+        ((AFFINE, nir.CubaLIF(*[np.ones(3)] * 5), AFFINE, LIF), "is a CubaLIF; Affine, Linear, Conv1d"),
+        ((nir.Affine(np.full((3, 3), np.nan), np.zeros(3)), LIF), "NaN or infinite"),
+        ((AFFINE, nir.LIF(np.full(3, 0.01), np.ones(3), np.zeros(3), np.zeros(3))), "must be"),
+    ],
+    ids=["no neurons", "two kinds", "two taus", "no map", "fast", "unknown node", "NaN", "threshold 0"],
+)
+def test_what_cannot_be_run_here_is_one_sentence(nodes, match, tmp_path):
+    written(tmp_path / "x.nir", *nodes)
+    with pytest.raises(ValueError, match=match) as error:
+        from_nir(tmp_path / "x.nir")
+    assert "\n" not in str(error.value)
+    assert "x.nir" in str(error.value)
+
+
+def test_recurrent_and_branching_networks_are_refused(tmp_path):
+    nodes = {
+        "input": nir.Input({"input": np.array([3])}),
+        "a": AFFINE,
+        "n": LIF,
+        "output": nir.Output({"output": np.array([3])}),
+    }
+    edges = [("input", "a"), ("a", "n"), ("n", "output")]
+    nir.write(tmp_path / "x.nir", nir.NIRGraph(nodes, [*edges, ("n", "a")]))
+    with pytest.raises(ValueError, match="recurrent"):
+        from_nir(tmp_path / "x.nir")
+    nir.write(tmp_path / "x.nir", nir.NIRGraph(nodes, [*edges, ("input", "n")]))
+    with pytest.raises(ValueError, match="one chain of layers"):
+        from_nir(tmp_path / "x.nir")
+
+
+def cut_off(path) -> None:
+    written(path, AFFINE, LIF)
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def huge(path) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("node/weight", shape=(2**20, 2**20), dtype="f8", chunks=(1024, 1024))
+
+
+def linked(path) -> None:
+    with h5py.File(path, "w") as file:
+        file["node"] = h5py.ExternalLink("/etc/passwd", "/")
+
+
+def endless(path) -> None:
+    with h5py.File(path, "w") as file:
+        group = file.create_group("node")
+        group["node"] = group
+
+
+def wrong_edge(path) -> None:
+    written(path, AFFINE, LIF)
+    with h5py.File(path, "r+") as file:
+        file["node/edges"][0] = [b"input", b"nowhere"]
+
+
+def changed_tau(path) -> None:
+    to_nir(to_spiking(chain(), torch.ones(5, 6), PORTABLE), path)
+    with h5py.File(path, "r+") as file:
+        file["node/nodes/layer_2/tau"][...] = 0.5
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (cut_off, "is cut off or not an HDF5 file"),
+        (lambda path: path.write_bytes(b"not at all"), "is cut off or not an HDF5 file"),
+        (lambda path: path.write_bytes(b""), "is cut off or not an HDF5 file"),
+        (lambda path: h5py.File(path, "w").close(), "is not a NIR file that can be read"),
+        (huge, "is too large"),
+        (linked, "'node', that leads elsewhere"),
+        (endless, "nested more than 8 levels deep"),
+        (wrong_edge, "is not a NIR file that can be read: ValueError"),
+        (changed_tau, "its tau is not that of its metadata"),
+    ],
+    ids=["cut off", "text", "empty", "no graph", "huge", "link", "endless", "edge", "tau"],
+)
+def test_bad_files_are_one_sentence(make, match, tmp_path):
+    make(tmp_path / "x.nir")
+    with pytest.raises(ValueError, match=match) as error:
+        from_nir(tmp_path / "x.nir")
+    assert "\n" not in str(error.value)
+    assert "x.nir" in str(error.value)
+
+
+def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no NIR file"):
+        from_nir(tmp_path / "none.nir")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 from dataclasses import dataclass
 from itertools import pairwise
+from random import Random
 
 import numpy as np
 import pytest
@@ -218,6 +219,20 @@ def test_top_k_keeps_the_first_of_equals_and_all_that_is_larger() -> None:
     assert engine.descend([0], learning_rate=1e-3, l1=[1.0]).n_active == (3,)
     moved = (engine.weights()["linear1.bias"] != 0).tolist()
     assert moved == [True, False, True, False, False, True]
+
+
+@given(st.lists(st.integers(-3, 8), min_size=1, max_size=300), st.integers(1, 40), st.randoms(use_true_random=False))
+def test_top_k_equals_a_stable_sort(sums: list[int], k: int, random: Random) -> None:
+    """Many equals, in any order: the k largest by value and then by place are those that learn."""
+    random.shuffle(sums)
+    network = RectifierNetwork(NetworkSpec(sizes=(1, len(sums), 2)))
+    with torch.no_grad():
+        network.linear1.weight.copy_(torch.tensor(sums)[:, None])
+    engine = SparseEngine(network, np.ones((1, 1), np.float32), np.array([0]), 1, top_k=[k])
+    engine.descend([0], learning_rate=1e-3, l1=[10.0])
+    moved = np.flatnonzero(engine.weights()["linear1.bias"]).tolist()
+    expected = sorted(range(len(sums)), key=lambda unit: -sums[unit])[:k]
+    assert moved == sorted(unit for unit in expected if sums[unit] > 0)
 
 
 # ---- The layout -----------------------------------------------------------------------------------------------------

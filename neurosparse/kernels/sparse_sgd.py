@@ -150,9 +150,13 @@ def _forward(net: Net, work: Work, n: int, top_k: NDArray[np.int64], n_active: N
 @inner
 def _keep_largest(units: NDArray[np.int32], values: Floats, b: int, count: int, k: int, sorting: Floats) -> int:
     """Shorten the lists to the k largest values; of equals, the first units. NaN is kept."""
-    for t in range(count):
-        sorting[t] = values[b, t]
-    least = _kth_largest(sorting, count, k)
+    least, kept, room = -np.float32(np.inf), 0, 4 * k
+    for t in range(count):  # most values are soon below the k-th largest so far, and are passed over
+        sorting[kept] = values[b, t]
+        kept += not values[b, t] <= least
+        if kept == room:
+            least, kept = _kth_largest(sorting, kept, k), k
+    least = _kth_largest(sorting, kept, k)
     n_above = 0
     for t in range(count):
         n_above += values[b, t] > least
@@ -172,7 +176,7 @@ def _keep_largest(units: NDArray[np.int32], values: Floats, b: int, count: int, 
 
 @inner
 def _kth_largest(a: Floats, n: int, k: int) -> float:
-    """The k-th largest of a[:n], which is reordered (Hoare's selection)."""
+    """The k-th largest of a[:n], which is reordered so that the k largest come first (Hoare's selection)."""
     low, high = 0, n - 1
     while low < high:
         pivot, i, j = a[(low + high) // 2], low, high

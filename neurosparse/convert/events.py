@@ -144,7 +144,7 @@ def run(
                 by_layer[name].append(_counts(fired[name], t, shape))
             if record_spikes:
                 spikes[name].append(_dense(fired[name], shape))
-        progress(min(begin + size, n) / n, f"image {min(begin + size, n)} of {n}")
+        progress(min(begin + size, n) / n, f"input {min(begin + size, n)} of {n}")
     return (
         {t: {name: torch.cat(found) for name, found in by_layer.items()} for t, by_layer in counts.items()},
         {name: torch.cat(found, dim=1) for name, found in spikes.items()},

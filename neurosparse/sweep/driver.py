@@ -143,7 +143,9 @@ def _complete(directory: Path, tasks: Sequence[Task], progress: Progress, *, tho
 
 def _engine(spec: SweepSpec, n_workers: int, scheduler: str | None) -> engines.Engine:
     if scheduler is not None:
-        raise ValueError("a Dask scheduler is not supported yet")
+        from neurosparse.sweep import dask
+
+        return dask.engine(scheduler, timeout_s=spec.timeout_s)
     if n_workers == 0:
         if spec.timeout_s or spec.memory_mb:
             raise ValueError("timeout_s and memory_mb need processes of their own: use workers >= 1")

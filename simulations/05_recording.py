@@ -4,7 +4,7 @@ Question: in which window is a driven sensory cell active with 1-4 %, and how fa
 Source: recordings that the package nitime carries (`pip install nitime`): 10 s under amplitude-modulated sound, times in us.
 Expected: 92.9 and 86.8 Hz with ISI CV 0.53 and 0.45; 1-4 % active in windows of 0.11 to 0.44 ms, shorter than a spike. Two cells
 that were chosen because they fire say nothing of how many of their kind are silent: the fraction is an upper bound.
-Run time: 10 s.
+Figure and page in results/recording/. Run time: 10 s.
 """
 
 from importlib.util import find_spec
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import neurosparse as ns
+from neurosparse import report
 from neurosparse.recordings import read
 from neurosparse.recordings.nwb import write_nwb
 from neurosparse.sparsity import isi_cv
@@ -29,8 +30,7 @@ def main(folder: str | Path = "results/recording", duration_s: float = 10.0) -> 
     spikes = ns.SpikeTrains(np.concatenate(trains_ms), units, n_units=2, duration_ms=1e3 * duration_s)
     recording = read(write_nwb(spikes, Path(folder) / "locust.nwb", all_units=False, description="Locust receptors."))
     stats = ns.measure(recording.spikes, active_when=ns.ActiveWhen(window_ms=10.0), name="locust receptors")
-    comparison = ns.compare(stats, provenance=recording.provenance)
-    comparison.save(folder)
+    report.write(comparison := ns.compare(stats, provenance=recording.provenance), folder)
     print("rates (Hz):", stats.unit_rates_hz.round(1), " ISI CV:", isi_cv(recording.spikes).round(2))
     print(*comparison.answer(), recording.note, sep="\n")
     return comparison

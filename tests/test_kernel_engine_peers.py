@@ -1,28 +1,30 @@
-"""The kernel engine beside the other engines, on a circuit in which nothing is random."""
+"""The kernel engine beside the other engines: spike for spike where nothing is random, in distribution where all is."""
 
 from __future__ import annotations
 
 import sys
+import warnings
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from neurosparse import recipes, simulation
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings import MissingPackageError
+from neurosparse.sparsity import count_correlation, firing_rates_hz, isi_cv
 from neurosparse.spiking import brian_circuit, kernel_engine, nest_engine
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.circuit import Circuit, CircuitSpec
-from neurosparse.spiking.simulate import run_circuit
+from neurosparse.spiking.simulate import ENGINES, run_circuit
 
 
 def all_to_all(model: str) -> Circuit:
-    """Eight populations of three cells, each from its own potential, all connected with all: the same in every engine.
-
-    `benchmarks/nest_agreement.py` runs it in NEST, spike for spike.
-    """
+    """Eight populations of three cells, each from its own potential, all connected with all: the same in every engine."""
 
     def weight(jumps: float) -> dict[str, float]:
         return {"weight_mV": 0.25 * jumps} if model == "delta" else {"weight_pA": 30.0 * jumps}
@@ -51,15 +53,87 @@ def all_to_all(model: str) -> Circuit:
     return circuits.resolve(recipes.build(CircuitSpec, values, what="circuit"))
 
 
+@pytest.fixture(params=["brian2", "nest"])
+def peer(request: pytest.FixtureRequest) -> str:
+    """The name of another engine."""
+    if request.param == "nest" and find_spec("nest") is None:
+        pytest.skip("NEST is not installed: pip install 'neurosparse[nest]'")
+    return request.param
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["delta", "exponential"])
-def test_equals_brian2_spike_for_spike(model: str) -> None:
+def test_equals_another_engine_spike_for_spike(model: str, peer: str) -> None:
     circuit = all_to_all(model)
     ours = kernel_engine.simulate(circuit, duration_ms=300.0, seed=1)
-    theirs = brian_circuit.simulate(circuit, duration_ms=300.0, seed=1)
+    theirs = import_module(ENGINES[peer]).simulate(circuit, duration_ms=300.0, seed=1)
     assert len(ours) > 150
     np.testing.assert_array_equal(ours.ticks, theirs.ticks)
     np.testing.assert_array_equal(ours.units, theirs.units)
+
+
+# ---- The microcircuit at a tenth: equal in distribution -------------------------------------------------------------
+
+QUANTITIES = ("rate Hz", "CV", "correlation, 2 ms", "correlation, 10 ms")
+
+
+def measures(spikes: SpikeTrains) -> NDArray[np.float64]:
+    """The mean rate in Hz, mean CV of the intervals and mean spike-count correlations of each population.
+
+    Returns
+    -------
+    array of float, shape (4, n_populations)
+        In the order of QUANTITIES.
+    """
+    parts = [spikes.population(name) for name in spikes.populations]
+    return np.array(
+        [
+            [firing_rates_hz(part).mean() for part in parts],
+            [np.nanmean(isi_cv(part)) for part in parts],
+            *([count_correlation(part, bin_ms) for part in parts] for bin_ms in (2.0, 10.0)),
+        ]
+    )
+
+
+def over_seeds(engine: str, *, scale: float, seconds: float, seeds: int) -> NDArray[np.float64]:
+    """The measures of the microcircuit on an engine, shape (n_seeds, 4, n_populations)."""
+    spec, n_threads = circuits.load("potjans2014"), None if engine == "brian2" else 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", circuits.ScaledCircuitWarning)
+        return np.array(
+            [
+                measures(run_circuit(spec, seconds=seconds, seed=s, engine=engine, scale=scale, n_threads=n_threads))
+                for s in range(1, seeds + 1)
+            ]
+        )
+
+
+def differences(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Student's t of each measure and population between two engines, from the spread over the seeds of both."""
+    n = len(one)
+    spread = np.sqrt((one.var(axis=0, ddof=1) + other.var(axis=0, ddof=1)) / n)
+    return (one.mean(axis=0) - other.mean(axis=0)) / spread
+
+
+@pytest.fixture(scope="module")
+def kernel_over_seeds() -> NDArray[np.float64]:
+    return over_seeds("kernel", scale=0.1, seconds=2.0, seeds=5)
+
+
+@pytest.mark.slow
+def test_rates_cvs_and_correlations_are_those_of_another_engine(
+    peer: str, kernel_over_seeds: NDArray[np.float64]
+) -> None:
+    theirs = over_seeds(peer, scale=0.1, seconds=2.0, seeds=5)
+    t = differences(kernel_over_seeds, theirs)
+    assert t.shape == (len(QUANTITIES), 8)
+    assert np.abs(t).max() < 5
+    assert np.sqrt(np.mean(t**2, axis=1)).max() < 2.0  # t of 8 degrees of freedom has a standard deviation of 1.15
+    kernel, other = (x[:, 0].mean(axis=0) for x in (kernel_over_seeds, theirs))
+    np.testing.assert_allclose(kernel, other, rtol=0.1)  # and so that a wide spread hides nothing
+
+
+# ---- The engines' options -------------------------------------------------------------------------------------------
 
 
 def test_says_how_to_install_nest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -101,7 +101,9 @@ def simulate(
 def load() -> Any:
     """NEST, or one sentence that says how to install it."""
     nest = need("nest", "the engine 'nest'", extra="nest")
-    if hasattr(nest, "set_verbosity"):
+    if hasattr(nest, "VerbosityLevel"):  # from 3.10 on
+        nest.verbosity = nest.VerbosityLevel.ERROR
+    else:
         nest.set_verbosity("M_ERROR")
     return nest
 

@@ -28,7 +28,7 @@ LEARNING_RATES = (0.1, 0.01)
 LABELS = (100, 500, 3500)  # of figure 4
 EPOCHS = {100: 60, 500: 30}  # where labels are few; else `TrainSpec.epochs` as below
 FULL, QUICK = NetworkSpec(), NetworkSpec(sizes=(784, 300, 300, 300, 10))
-PRETRAINED = ", pre-trained"
+PRETRAINED = " (pre)"  # what the name of a pre-trained arm ends in
 
 
 def table1(
@@ -159,8 +159,9 @@ def _table1(rows: Sequence[Row]) -> str:
         against = difference(rows, name, rectifier, "test_error").describe(100) if name != rectifier else ""
         gain = difference(rows, name, activation, "test_error").describe(100) if pretrained else ""
         lines.append([name, f"{rate:g}", f"{100 * error.mean:.2f}", against, gain, _papers(activation, pretrained)])
-    head = ["network", "rate", "error %", "- rectifier", "- not pre-tr.", "paper, MNIST"]
-    return markdown(head, lines)
+    head = ["network", "rate", "error %", "- rectifier", "- not pre", "paper"]
+    notes = "(pre): pre-trained; rate: chosen on validation; paper: on MNIST, * unverified."
+    return f"{markdown(head, lines)}\n\n{notes}"
 
 
 def _few_labels(rows: Sequence[Row]) -> str:

@@ -1,0 +1,59 @@
+"""The brain-level study: its arms, its table, its files."""
+
+import numpy as np
+import pytest
+
+from neurosparse.rectifier import NetworkSpec
+from neurosparse.studies import brain_level
+from neurosparse.studies.brain_level import ARMS, DENSE, table
+
+
+def rows_of(arm: str, errors: list[float], **changes: object) -> list[dict]:
+    base = {"test_nll": 0.3, "cpu_s": 100.0, "epochs": 20, "active_fraction": 0.2, "active_macs": 700_000.0}
+    base |= {"active_by_layer": [0.3, 0.2, 0.1], "alive_by_layer": [1.0, 1.0, 0.5]} | changes
+    return [{"arm": arm, "seed": seed, "test_error": error, **base} for seed, error in enumerate(errors)]
+
+
+def test_the_arms_differ_from_the_dense_one_in_what_the_plan_says() -> None:
+    for name, spec in ARMS.items():
+        assert spec.network.sizes[1:-1] == (spec.network.sizes[1],) * 3
+        assert (spec.data, spec.batch_size, spec.average_last) == ("fashion_mnist", 10, DENSE.average_last)
+        if name != "dense":
+            active = float(name.split()[0]) / 100
+            units = spec.network.sizes[1] * np.mean(spec.targets)
+            assert units == pytest.approx(1000 * active)  # wider layers have as many active units
+
+
+def test_the_table_by_hand() -> None:
+    rows = rows_of("dense", [0.10, 0.12]) + rows_of("4 %", [0.11, 0.14], cpu_s=50.0, test_nll=0.25)
+    cost, activity = table(rows).split("\n\n")
+    # differences 1 and 2 points: mean 1.5, half of the interval 12.7062 * 0.70711 / sqrt 2
+    assert [cell.strip() for cell in cost.splitlines()[-1].split("|")[1:-1]] == [
+        *("4 %", "2", "12.50", "+1.50 ± 6.35", "0.250", "-0.050 ± 0.000", "0.50")
+    ]
+    assert [cell.strip() for cell in activity.splitlines()[2].split("|")[1:-1]] == [
+        *("dense", "20", "20.00", "30, 20, 10", "100, 100, 50", "700")
+    ]
+    assert max(map(len, table(rows).splitlines())) <= 80
+
+
+def test_a_study_leaves_its_files_and_is_the_same_when_repeated(tmp_path, monkeypatch) -> None:
+    tiny = {"network": NetworkSpec(sizes=(784, 16, 16, 16, 10)), "data": "mnist5k", "epochs": 1}
+    monkeypatch.setattr(brain_level, "_quick", lambda spec: spec.model_copy(update=tiny))
+    text = brain_level.run(tmp_path, arms=["dense", "4 %"], seeds=[0, 1], quick=True)
+    assert (tmp_path / "table.md").read_text() == text + "\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["brain_level.png", "runs", "runs.parquet", "table.md"]
+    assert brain_level.run(tmp_path, arms=["dense", "4 %"], seeds=[0, 1], quick=True) == text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"arms": ["dense", "3 %"]}, "no arm '3 %'; there are: dense, 4 %"),
+        ({"arms": ["4 %"]}, "arms must have 'dense' among them"),
+        ({"seeds": []}, "seeds must not be empty"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(tmp_path, options, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        brain_level.run(tmp_path, **options)

@@ -69,55 +69,58 @@ def to_brian2(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: 
 def objects(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Coding = "constant") -> list[Any]:
     """The objects of `to_brian2`: with its arguments bound, a model for `spiking.engine.run`."""
     b2 = engine.brian2()
-    graph, neuron = network.graph, network.neuron
-    dt = neuron.dt_ms * b2.ms
-    period = checks.whole("steps", steps) * dt
+    graph, neuron = network.graph.to("cpu"), network.neuron
+    clock = b2.Clock(neuron.dt_ms * b2.ms, name="step_clock")
+    period = checks.whole("steps", steps) * clock.dt
     shown = graph.input(as_inputs(inputs, graph))
     cells: dict[str, Any] = {}
     others: list[Any] = []
     if coding == "poisson":
-        cells[graph.input.name] = _poisson(shown, period, dt)
+        cells[graph.input.name] = _poisson(shown, period, clock)
         shown = torch.zeros_like(shown[:1])
     for k, layer in enumerate((*graph.spikes, graph.layers[-1])):
         before = layer.inputs[0] if isinstance(layer, Spike) else layer.name
         sources = _before(graph, before)
-        silent = {each.name: torch.zeros(len(shown), *each.shape) for each in sources}
+        silent = {each.name: shown.new_zeros(len(shown), *each.shape) for each in sources}
         steady = _value(graph, before, silent | {graph.input.name: shown}).flatten(1)
         space = {"drive": b2.TimedArray(steady.double().numpy(), dt=period)}  # past its end the last value holds
+        space["steps"] = steps
+        begin = "I = drive(t, i)"
+        again = "int(timestep(t, dt) % steps == 0)"  # whether another input comes: a clock of its own would cost more
         if isinstance(layer, Spike):
-            options = {"dt": dt, "name": identifier(layer.name)}
-            group = _neurons(steady.shape[1], neuron, "drive(t, i)", space, k * TURNS, **options)
-            group.run_regularly("v = v_initial\nwaiting = 0", dt=period, when="start")
+            group = _neurons(steady.shape[1], neuron, "I : 1", "I", space, clock, identifier(layer.name), k * TURNS)
+            begin += f"\nv += (v_initial - v) * {again}" + f"\nwaiting *= 1 - {again}" * bool(neuron.t_ref_steps)
             others.append(b2.SpikeMonitor(group, name=f"{group.name}_spikes"))
         else:
-            group = b2.NeuronGroup(steady.shape[1], "total : 1\nI : 1", namespace=space, dt=dt, name=OUTPUT)
-            group.run_regularly("total = 0", dt=period, when="start")
-            group.run_regularly("I = drive(t, i)", dt=dt, when="groups", order=k * TURNS)
-            group.run_regularly("total += I", dt=dt, when="groups", order=k * TURNS + 2)
+            group = b2.NeuronGroup(steady.shape[1], "total : 1\nI : 1", namespace=space, clock=clock, name=OUTPUT)
+            begin += f"\ntotal *= 1 - {again}"
+            _each_step(group, "total += I", k * TURNS + 2)
+        _each_step(group, begin, k * TURNS)
         for source in sources:
             if source.name in cells:
-                others.append(_synapses(cells[source.name], group, _matrix(graph, before, source), k * TURNS + 1, dt))
+                others.append(_synapses(cells[source.name], group, _matrix(graph, before, source, like=shown), k * TURNS + 1))
         cells[layer.name] = group
     return [*cells.values(), *others]
 
 
-def _poisson(shown: Tensor, period: Any, dt: Any) -> Any:
+def _poisson(shown: Tensor, period: Any, clock: Any) -> Any:
     """A group that spikes at random, in each step with the probability that is shown."""
     if shown.min() < 0 or shown.max() > 1:
         raise ValueError("Poisson input must lie between 0 and the largest of the calibration inputs")
     b2 = engine.brian2()
     space = {"chance": b2.TimedArray(shown.flatten(1).double().numpy(), dt=period)}
     group = b2.NeuronGroup(
-        shown[0].numel(), "", threshold="rand() < chance(t, i)", namespace=space, dt=dt, name="input"
+        shown[0].numel(), "", threshold="rand() < chance(t, i)", namespace=space, clock=clock, name="input"
     )
     _take_turn(group.thresholder["spike"], -1)
     return group
 
 
-def _synapses(source: Any, target: Any, weights: Tensor, order: int, dt: Any) -> Any:
+def _synapses(source: Any, target: Any, weights: Tensor, order: int) -> Any:
     """Synapses of the weights that are not 0, (source units, target units), in the order of the sources, which is the fast one."""
     b2 = engine.brian2()
-    synapses = b2.Synapses(source, target, "w : 1", on_pre="I_post += w", dt=dt, name=f"{source.name}_to_{target.name}")
+    name = f"{source.name}_to_{target.name}"
+    synapses = b2.Synapses(source, target, "w : 1", on_pre="I_post += w", clock=source.clock, name=name)
     i, j = weights.nonzero(as_tuple=True)
     synapses.connect(i=i.numpy(), j=j.numpy())
     synapses.w = weights[i, j].double().numpy()
@@ -155,7 +158,7 @@ def run_in_brian2(
     RuntimeError
         Where the simulation fails.
     """
-    graph, steps = network.graph, checks.whole("steps", steps)
+    graph, steps = network.graph.to("cpu"), checks.whole("steps", steps)
     x = as_inputs(inputs, graph)
     how = running.plan(graph, coding)
     shown = list(running.encoded(x, graph, 1 if graph.input.name in how.steady else steps, coding, seed))
@@ -195,11 +198,19 @@ def identifier(name: str) -> str:
 # ---- Groups ---------------------------------------------------------------------------------------------------------
 
 
-def _neurons(n: int, neuron: NeuronSpec, drive: str, space: dict[str, Any], turn: int = 0, **options: Any) -> Any:
-    """A group of neurons, at rest; `drive` is the current of a step before synapses add to it, in the terms of `space`."""
-    b2 = engine.brian2()
+def _neurons(
+    n: int,
+    neuron: NeuronSpec,
+    equations: str,
+    current: str,
+    space: dict[str, Any],
+    clock: Any,
+    name: str,
+    turn: int = 0,
+) -> Any:
+    """A group of neurons at the start, under a current in the terms of `equations` and `space`."""
     waits = neuron.t_ref_steps > 0
-    after = "v + I" if neuron.kind == "if" else "I + (v - I) * decay"
+    after = f"v + {current}" if neuron.kind == "if" else f"{current} + (v - {current}) * decay"
     if waits:
         after = f"({after}) * int(waiting == 0) + v * int(waiting > 0)"
     space = space | {
@@ -209,24 +220,27 @@ def _neurons(n: int, neuron: NeuronSpec, drive: str, space: dict[str, Any], turn
         "v_initial": neuron.v_initial * neuron.threshold,
         "t_ref_steps": neuron.t_ref_steps,
     }
-    cells = b2.NeuronGroup(
+    cells = engine.brian2().NeuronGroup(
         n,
-        "v : 1\nI : 1\nwaiting : integer" + "\ndrive : 1 (constant)" * (drive == "drive"),
+        f"v : 1\nwaiting : integer\n{equations}",
         threshold="v >= v_threshold" + " and waiting == 0" * waits,
         reset=("v -= v_threshold" if neuron.reset == "subtract" else "v = v_reset")
         + "\nwaiting = t_ref_steps + 1" * waits,
         namespace=space,
-        **options,
+        clock=clock,
+        name=name,
     )
-    dt = options["dt"]
-    cells.run_regularly(f"I = {drive}", dt=dt, when="groups", order=turn)
-    cells.run_regularly(f"v = {after}", dt=dt, when="groups", order=turn + 2)
+    _each_step(cells, f"v = {after}", turn + 2)
     _take_turn(cells.thresholder["spike"], turn + 3)
     _take_turn(cells.resetter["spike"], turn + 4)
     if waits:
-        cells.run_regularly("waiting -= int(waiting > 0)", dt=dt, when="groups", order=turn + 5)
+        _each_step(cells, "waiting -= int(waiting > 0)", turn + 5)
     cells.v = neuron.v_initial * neuron.threshold
     return cells
+
+
+def _each_step(group: Any, code: str, order: int) -> None:
+    group.run_regularly(code, clock=group.clock, when="groups", order=order)
 
 
 def _take_turn(what: Any, order: int) -> None:
@@ -238,13 +252,13 @@ def _simulated(currents: Tensor, spike: Spike, steps: int, neuron: NeuronSpec, t
 
     def model() -> list[Any]:
         b2 = engine.brian2()
-        values, dt = currents.flatten(1).double().numpy(), neuron.dt_ms * b2.ms
+        values, clock = currents.flatten(1).double().numpy(), b2.Clock(neuron.dt_ms * b2.ms, name="step_clock")
         if len(values) == 1:
-            cells = _neurons(values.shape[1], neuron, "drive", {}, dt=dt, name="cells")
+            cells = _neurons(values.shape[1], neuron, "drive : 1 (constant)", "drive", {}, clock, "cells")
             cells.drive = values[0]
         else:
-            space = {"drive": b2.TimedArray(values, dt=dt)}
-            cells = _neurons(values.shape[1], neuron, "drive(t, i)", space, dt=dt, name="cells")
+            space = {"drive": b2.TimedArray(values, dt=clock.dt)}
+            cells = _neurons(values.shape[1], neuron, "", "drive(t, i)", space, clock, "cells")
         return [cells, b2.SpikeMonitor(cells, name="spikes")]
 
     result = engine.run(model, duration_ms=steps * neuron.dt_ms, dt_ms=neuron.dt_ms, seed=0, target=target)
@@ -284,7 +298,7 @@ def _currents(graph: Graph, spike: Spike, values: Mapping[str, Tensor]) -> Tenso
     return _value(graph, name, flat).unflatten(0, (steps, n))
 
 
-def _matrix(graph: Graph, name: str, source: Layer) -> Tensor:
+def _matrix(graph: Graph, name: str, source: Layer, like: Tensor) -> Tensor:
     """What a unit of `source` adds to each unit of a layer: shape (source units, units)."""
     layers = (
         replace(layer, bias=torch.zeros_like(layer.bias)) if isinstance(layer, Linear | Conv | Add) else layer
@@ -292,6 +306,6 @@ def _matrix(graph: Graph, name: str, source: Layer) -> Tensor:
     )
     graph = Graph(tuple(layers))
     n = prod(source.shape)
-    given = {each.name: torch.zeros(n, *each.shape) for each in _before(graph, name)}
-    given[source.name] = torch.eye(n).reshape(n, *source.shape)
+    given = {each.name: like.new_zeros(n, *each.shape) for each in _before(graph, name)}
+    given[source.name] = torch.eye(n, dtype=like.dtype).reshape(n, *source.shape)
     return _value(graph, name, given).flatten(1)

@@ -1,0 +1,62 @@
+"""NIR files that norse, snnTorch and SpikingJelly read and write, in the environment that holds them: equal spikes, step by step."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from neurosparse.convert import NeuronSpec, from_nir, to_nir, to_spiking
+
+ROOT = Path(__file__).parents[1]
+PYTHON = Path(os.environ.get("NEUROSPARSE_SNN_PYTHON", ROOT / ".venv-snn" / "bin" / "python"))
+FRAMEWORKS = ("norse", "snntorch", "spikingjelly")
+STEPS = 60
+
+pytestmark = pytest.mark.skipif(
+    not PYTHON.exists(),
+    reason=f"no {PYTHON}: `make bench` installs the frameworks, or name theirs in NEUROSPARSE_SNN_PYTHON",
+)
+
+
+def in_framework(what: str, framework: str, path: Path, inputs: torch.Tensor) -> list[np.ndarray]:
+    """The spikes of each layer, shape (steps, n, units), as another framework runs the file."""
+    folder = path.parent
+    np.save(folder / "inputs.npy", inputs.numpy())
+    command = [PYTHON, ROOT / "benchmarks" / "nir_peers.py", what, framework, path]
+    subprocess.run(
+        [*command, folder / "inputs.npy", str(STEPS), folder / "spikes.npz"], check=True, capture_output=True
+    )
+    with np.load(folder / "spikes.npz") as file:
+        return [file[name] for name in file.files]
+
+
+@pytest.fixture
+def inputs():
+    x = torch.rand(50, 16, generator=torch.Generator().manual_seed(0))
+    return x / x.max()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_what_is_written_here_spikes_alike_there(framework, inputs, tmp_path):
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 40), nn.ReLU(), nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 5))
+    spiking = to_spiking(model, inputs, NeuronSpec(kind="lif", reset="value", v_initial=0.0))
+    assert to_nir(spiking, tmp_path / "ours.nir") == []
+    ours = spiking.run(inputs, STEPS, record_spikes=True).spikes.values()
+    theirs = in_framework("read", framework, tmp_path / "ours.nir", inputs)
+    for mine, their in zip(ours, theirs, strict=True):
+        assert int(mine.sum()) > 5000
+        assert np.array_equal(mine.numpy(), their)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_what_is_written_there_spikes_alike_here(framework, inputs, tmp_path):
+    theirs = in_framework("write", framework, tmp_path / "theirs.nir", inputs)
+    ours = from_nir(tmp_path / "theirs.nir").run(inputs, STEPS, record_spikes=True).spikes.values()
+    for mine, their in zip(ours, theirs, strict=True):
+        assert int(mine.sum()) > 500
+        assert np.array_equal(mine.numpy(), their)

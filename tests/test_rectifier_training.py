@@ -11,7 +11,16 @@ from torch import nn
 
 from neurosparse import ActiveWhen, data, recipes
 from neurosparse.data import ImageSet, Splits
-from neurosparse.rectifier import DivergenceError, Epoch, NetworkSpec, RectifierNetwork, TrainSpec, record, train
+from neurosparse.rectifier import (
+    DivergenceError,
+    Epoch,
+    NetworkSpec,
+    RectifierNetwork,
+    TrainSpec,
+    record,
+    train,
+    train_many,
+)
 from neurosparse.rectifier.steps import TorchEngine, sgd_step
 from neurosparse.rectifier.training import check_fit, error
 from neurosparse.sparsity import describe_activations
@@ -203,15 +212,17 @@ def test_patience_that_makes_no_sense(values: dict, message: str) -> None:
         recipes.build(TrainSpec, values, what="a test")
 
 
-@pytest.mark.parametrize("engine", ["sparse", "torch"])
-def test_the_number_of_threads_does_not_change_a_bit(splits: Splits, engine: str) -> None:
-    """Sums are in one order; torch's products are, too, at these sizes (not at all: those of the torch engine, of odd widths)."""
-    spec = TrainSpec(network=SMALL, epochs=1, engine=engine, batch_size=50)
+def test_the_number_of_threads_does_not_change_a_bit_of_sparse_training(splits: Splits) -> None:
+    """With widths at which torch's products do depend on it (the evaluation's of 100 units and of 7 images)."""
+    spec = TrainSpec(network=NetworkSpec(sizes=(784, 100, 64, 10)), epochs=1, engine="sparse")
+    seven = Splits("seven", splits.train, splits.validation.take(slice(7)), splits.test)
     before, results = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            results.append(train(spec, splits, device="cpu"))
+            results.append(train(spec, seven, device="cpu"))
+            train_many([spec], seven, threads=1)
+            assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
     clockless = [[replace(epoch, samples_per_s=None) for epoch in result.history] for result in results]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 KINDS = ("cpu", "cuda", "mps")
@@ -37,6 +40,17 @@ def resolve(device: str | torch.device = "auto") -> torch.device:
         there = ["cpu", *(kind for kind in ("cuda", "mps") if _count(kind))]
         raise ValueError(f"device {str(device)!r} is not available here; use {' or '.join(there)}, or auto")
     return found
+
+
+@contextmanager
+def torch_threads(n: int) -> Iterator[None]:
+    """Have torch work with n threads in this thread of Python and those that it starts, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _count(kind: str) -> int:

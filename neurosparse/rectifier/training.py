@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,8 @@ def train(
         A network of `spec.network` to start from, such as a pre-trained one, in place of initial weights; it is left as it is.
     checkpoint
         A file that holds the training as it stands, written after every epoch. Where it exists, the training goes on from it: on
-        the CPU to the same numbers, bit for bit, as if it had never stopped (`rectifier.checkpoints`).
+        the CPU to the same numbers, bit for bit, as if it had never stopped (`rectifier.checkpoints`); in the torch engine with as
+        many threads of torch, for its products depend on them.
     progress
         Told how far it is.
     watch
@@ -107,27 +109,29 @@ def train(
         log.info("trained in torch: %s", note)
         progress(0.0, f"torch: {note}"[:40])
 
-    started = time.perf_counter() - (0.0 if kept is None else kept.seconds)
-    course = Course(spec, network, engine.weights, images, tensors(splits.validation, where), kept)
-    tell = watch or (lambda epoch: None)
-    for state in course.history:
-        tell(state)
-    while not course.over:
-        order = torch.randperm(len(splits.train), generator=generator).to(where)
-        error_so_far = f"error {100 * course.history[-1].validation_error:.1f} %"
-        words = f"epoch {course.epoch}/{spec.epochs}, {error_so_far}, {engine.name}"
-        clock = time.perf_counter()
-        train_loss = _run_epoch(course, engine, order, partial(_say, progress, words))
-        tell(course.end_epoch(train_loss, len(order) / (time.perf_counter() - clock)))
-        keep(generator=generator.get_state(), seconds=time.perf_counter() - started, **course.state())
-    network = course.best_network()
-    test_error = error(network, splits.test) if test else None
-    progress(1.0, f"{course.epoch - 1} epochs, error {100 * course.best.validation_error:.1f} %")
-    seconds = time.perf_counter() - started
-    return TrainResult(
-        *(network.cpu(), spec, tuple(course.history), course.best.epoch, test_error, str(where), seconds),
-        *(engine.name, note),
-    )
+    # torch has little to do beside the sparse engine: more threads of it would spend their time in waiting, awake
+    with devices.torch_threads(1) if engine.name == "sparse" else nullcontext():
+        started = time.perf_counter() - (0.0 if kept is None else kept.seconds)
+        course = Course(spec, network, engine.weights, images, tensors(splits.validation, where), kept)
+        tell = watch or (lambda epoch: None)
+        for state in course.history:
+            tell(state)
+        while not course.over:
+            order = torch.randperm(len(splits.train), generator=generator).to(where)
+            error_so_far = f"error {100 * course.history[-1].validation_error:.1f} %"
+            words = f"epoch {course.epoch}/{spec.epochs}, {error_so_far}, {engine.name}"
+            clock = time.perf_counter()
+            train_loss = _run_epoch(course, engine, order, partial(_say, progress, words))
+            tell(course.end_epoch(train_loss, len(order) / (time.perf_counter() - clock)))
+            keep(generator=generator.get_state(), seconds=time.perf_counter() - started, **course.state())
+        network = course.best_network()
+        test_error = error(network, splits.test) if test else None
+        progress(1.0, f"{course.epoch - 1} epochs, error {100 * course.best.validation_error:.1f} %")
+        seconds = time.perf_counter() - started
+        return TrainResult(
+            *(network.cpu(), spec, tuple(course.history), course.best.epoch, test_error, str(where), seconds),
+            *(engine.name, note),
+        )
 
 
 def train_many(
@@ -184,7 +188,8 @@ def train_many(
 
         return train(specs[k], sets[specs[k].data], device=where, test=test, progress=part)
 
-    with ThreadPoolExecutor(threads) as pool:
+    torch_threads = max(1, torch.get_num_threads() // threads)
+    with devices.torch_threads(torch_threads), ThreadPoolExecutor(threads) as pool:
         futures = [pool.submit(one, k) for k in range(len(specs))]
         try:
             return [future.result() for future in futures]

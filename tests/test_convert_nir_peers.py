@@ -1,4 +1,4 @@
-"""NIR files that norse, snnTorch and SpikingJelly read and write, in the environment that holds them: equal spikes, step by step."""
+"""NIR files that norse, snnTorch and SpikingJelly read and write, in an environment of theirs: equal spikes, step by step."""
 
 import os
 import subprocess
@@ -16,10 +16,13 @@ PYTHON = Path(os.environ.get("NEUROSPARSE_SNN_PYTHON", ROOT / ".venv-snn" / "bin
 FRAMEWORKS = ("norse", "snntorch", "spikingjelly")
 STEPS = 60
 
-pytestmark = pytest.mark.skipif(
-    not PYTHON.exists(),
-    reason=f"no {PYTHON}: `make bench` installs the frameworks, or name theirs in NEUROSPARSE_SNN_PYTHON",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not PYTHON.exists(),
+        reason=f"no {PYTHON}: `make bench` installs the frameworks, or name theirs in NEUROSPARSE_SNN_PYTHON",
+    ),
+]
 
 
 def in_framework(what: str, framework: str, path: Path, inputs: torch.Tensor) -> list[np.ndarray]:

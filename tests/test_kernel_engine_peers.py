@@ -128,7 +128,7 @@ def test_rates_cvs_and_correlations_are_those_of_another_engine(
     t = differences(kernel_over_seeds, theirs)
     assert t.shape == (len(QUANTITIES), 8)
     assert np.abs(t).max() < 5
-    assert np.sqrt(np.mean(t**2, axis=1)).max() < 2.0  # t of 8 degrees of freedom has a standard deviation of 1.15
+    assert np.sqrt(np.mean(t**2, axis=1)).max() < 2.5  # 1.15 for independent populations
     kernel, other = (x[:, 0].mean(axis=0) for x in (kernel_over_seeds, theirs))
     np.testing.assert_allclose(kernel, other, rtol=0.1)  # and so that a wide spread hides nothing
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 
 from neurosparse.convert.graph import Add, Conv, Graph, Linear, MaxPool, Spike
 from neurosparse.convert.tracing import ConversionError, trace
@@ -82,7 +82,10 @@ MODELS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "batch norm after relu": (flat(nn.ReLU(), nn.BatchNorm1d(8)), (4,)),
     "batch norm first": (nn.Sequential(nn.BatchNorm2d(2), nn.ReLU(), head(18)), (2, 3, 3)),
     "dropout and identity": (flat(nn.Dropout(0.5), nn.ReLU(), nn.Identity()), (4,)),
-    "nested sequentials": (nn.Sequential(nn.Sequential(nn.Linear(4, 8), nn.Sequential(nn.ReLU())), nn.Linear(8, 3)), (4,)),
+    "nested sequentials": (
+        nn.Sequential(nn.Sequential(nn.Linear(4, 8), nn.Sequential(nn.ReLU())), nn.Linear(8, 3)),
+        (4,),
+    ),
     "a rectifier at the end": (nn.Sequential(nn.Linear(4, 3), nn.ReLU()), (4,)),
     "conv1d with a stride": (materialised(conv1d(stride=2, padding=1), 4, 9), (4, 9)),
     "conv1d, dilated, in groups": (materialised(conv1d(dilation=2, groups=2, padding="same"), 4, 9), (4, 9)),
@@ -103,37 +106,70 @@ MODELS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "a mirrored network inside": (nn.Sequential(RectifierNetwork(NetworkSpec(sizes=(4, 8, 3), mirrored=True))), (4,)),
     "a linear layer at the root": (nn.Sequential(nn.ReLU()), (4,)),
     "torch.relu": (Net(lambda m, x: m.b(torch.relu(m.a(x))), a=nn.Linear(4, 8), b=nn.Linear(8, 3)), (4,)),
-    "functional relu": (Net(lambda m, x: m.b(F.relu(m.a(x), inplace=True)), a=nn.Linear(4, 8), b=nn.Linear(8, 3)), (4,)),
+    "functional relu": (
+        Net(lambda m, x: m.b(functional.relu(m.a(x), inplace=True)), a=nn.Linear(4, 8), b=nn.Linear(8, 3)),
+        (4,),
+    ),
     "relu as a method": (Net(lambda m, x: m.b(m.a(x).relu_()), a=nn.Linear(4, 8), b=nn.Linear(8, 3)), (4,)),
     "one module called twice": (Net(lambda m, x: m.r(m.a(m.r(m.a(x)))), a=nn.Linear(4, 4), r=nn.ReLU()), (4,)),
     "view with the batch size": (
-        Net(lambda m, x: m.b(F.avg_pool2d(m.a(x).relu(), x.size(2) // 2).view(x.size(0), -1)), a=nn.Conv2d(1, 2, 1), b=nn.Linear(8, 3)),
+        Net(
+            lambda m, x: m.b(functional.avg_pool2d(m.a(x).relu(), x.size(2) // 2).view(x.size(0), -1)),
+            a=nn.Conv2d(1, 2, 1),
+            b=nn.Linear(8, 3),
+        ),
         (1, 4, 4),
     ),
     "the mean over an image": (Net(lambda m, x: m.a(x.relu().mean((2, 3))), a=nn.Linear(2, 3)), (2, 4, 5)),
     "functional pooling": (
-        Net(lambda m, x: m.a(F.adaptive_avg_pool2d(F.max_pool2d(x.relu(), 2, stride=1), 1).flatten(1)), a=nn.Linear(2, 3)),
+        Net(
+            lambda m, x: m.a(
+                functional.adaptive_avg_pool2d(functional.max_pool2d(x.relu(), 2, stride=1), 1).flatten(1)
+            ),
+            a=nn.Linear(2, 3),
+        ),
         (2, 4, 5),
     ),
-    "functional dropout": (Net(lambda m, x: F.dropout(m.a(x).relu(), 0.5, m.training), a=nn.Linear(4, 3)), (4,)),
+    "functional dropout": (
+        Net(lambda m, x: functional.dropout(m.a(x).relu(), 0.5, m.training), a=nn.Linear(4, 3)),
+        (4,),
+    ),
     "a residual addition": (
         Net(
             lambda m, x: m.out((m.bn(m.b(h := m.a(x).relu())) + h).relu().flatten(1)),
-            a=nn.Conv2d(2, 4, 3, padding=1), b=nn.Conv2d(4, 4, 3, padding=1, bias=False), bn=nn.BatchNorm2d(4), out=nn.Linear(36, 3),
+            a=nn.Conv2d(2, 4, 3, padding=1),
+            b=nn.Conv2d(4, 4, 3, padding=1, bias=False),
+            bn=nn.BatchNorm2d(4),
+            out=nn.Linear(36, 3),
         ),
         (2, 3, 3),
     ),
-    "branches of one layer": (Net(lambda m, x: m.b((h := m.a(x)).relu()) + m.b(h), a=nn.Linear(4, 8), b=nn.Linear(8, 3)), (4,)),
-    "batch norm on a branch": (Net(lambda m, x: (m.bn(h := m.a(x)).relu() + h).relu(), a=nn.Linear(4, 8), bn=nn.BatchNorm1d(8)), (4,)),
+    "branches of one layer": (
+        Net(lambda m, x: m.b((h := m.a(x)).relu()) + m.b(h), a=nn.Linear(4, 8), b=nn.Linear(8, 3)),
+        (4,),
+    ),
+    "batch norm on a branch": (
+        Net(lambda m, x: (m.bn(h := m.a(x)).relu() + h).relu(), a=nn.Linear(4, 8), bn=nn.BatchNorm1d(8)),
+        (4,),
+    ),
     "concatenation": (
-        Net(lambda m, x: m.c(torch.cat([m.a(x).relu(), m.b(x).relu(), x], dim=1)), a=nn.Linear(4, 8), b=nn.Linear(4, 2), c=nn.Linear(14, 3)),
+        Net(
+            lambda m, x: m.c(torch.cat([m.a(x).relu(), m.b(x).relu(), x], dim=1)),
+            a=nn.Linear(4, 8),
+            b=nn.Linear(4, 2),
+            c=nn.Linear(14, 3),
+        ),
         (4,),
     ),
     "factors and differences": (
-        Net(lambda m, x: torch.add(m.a(x).relu() / 4, m.b((x - 0.5) * 2).relu(), alpha=0.3) - (1 - x) - 0.1 * m.a(x), a=nn.Linear(4, 4), b=nn.Linear(4, 4)),
+        Net(
+            lambda m, x: torch.add(m.a(x).relu() / 4, m.b((x - 0.5) * 2).relu(), alpha=0.3) - (1 - x) - 0.1 * m.a(x),
+            a=nn.Linear(4, 4),
+            b=nn.Linear(4, 4),
+        ),
         (4,),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -191,22 +227,37 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "softmax": (sequential(nn.Softmax(1)), "2: Softmax is no layer of rectifiers; leave it out"),
     "layer norm": (sequential(nn.LayerNorm(4)), "2: LayerNorm normalises each sample"),
     "batch statistics": (sequential(nn.BatchNorm1d(4, track_running_stats=False)), "2: it has no running statistics"),
-    "unknown": (nn.Sequential(nn.Unflatten(1, (2, 2)), nn.ReLU(), nn.ConvTranspose1d(2, 2, 1)), "2: ConvTranspose1d cannot be converted"),
-    "padding": (Net(lambda m, x: m.c(x[:, None]).relu(), c=nn.Conv1d(1, 2, 3, padding=1, padding_mode="circular")), "c: it pads with padding_mode='circular'"),
-    "linear on sequences": (nn.Sequential(nn.Unflatten(1, (2, 2)), nn.Linear(2, 2), nn.ReLU()), "1: its inputs have shape (2, 2)"),
+    "unknown": (
+        nn.Sequential(nn.Unflatten(1, (2, 2)), nn.ReLU(), nn.ConvTranspose1d(2, 2, 1)),
+        "2: ConvTranspose1d cannot be converted",
+    ),
+    "padding": (
+        Net(lambda m, x: m.c(x[:, None]).relu(), c=nn.Conv1d(1, 2, 3, padding=1, padding_mode="circular")),
+        "c: it pads with padding_mode='circular'",
+    ),
+    "linear on sequences": (
+        nn.Sequential(nn.Unflatten(1, (2, 2)), nn.Linear(2, 2), nn.ReLU()),
+        "1: its inputs have shape (2, 2)",
+    ),
     "product": (Net(lambda m, x: x.relu() * x), "mul: it multiplies or divides two"),
     "broadcast": (Net(lambda m, x: x.relu() + x[:, :1]), "getitem"),
-    "a free parameter": (Net(lambda m, x: x.relu() * m.l.weight[0], l=nn.Linear(4, 4)), "l_weight: it is a parameter or buffer"),
+    "a free parameter": (
+        Net(lambda m, x: x.relu() * m.l.weight[0], l=nn.Linear(4, 4)),
+        "l_weight: it is a parameter or buffer",
+    ),
     "weights of nan": (with_nan(), "2: its weights are NaN or infinite; train or load the model again"),
     "no rectifier": (nn.Linear(4, 2), "it has no rectifier"),
     "a branch on values": (Net(lambda m, x: x.relu() if x.sum() > 0 else x), "torch.fx cannot trace it"),
     "two outputs": (Net(lambda m, x: (x.relu(), x)), "the output: it is a tuple; let the model return one tensor"),
     "mixed samples": (Net(lambda m, x: x.relu().reshape(-1, 2)), "it mixes the samples of a batch"),
-    "chance": (Net(lambda m, x: F.dropout(x.relu(), 0.5, True)), "gives other outputs"),
+    "chance": (Net(lambda m, x: functional.dropout(x.relu(), 0.5, True)), "gives other outputs"),
     "values changed in place": (Net(lambda m, x: (h := m.a(x)).relu_() + h, a=nn.Linear(4, 4)), "gives other outputs"),
-    "indices": (Net(lambda m, x: F.max_pool1d(x[:, None].relu(), 2, return_indices=True)[0]), "getitem"),
-    "uneven pooling": (nn.Sequential(nn.Unflatten(1, (1, 4)), nn.ReLU(), nn.AdaptiveAvgPool1d(3)), "use a divisor of the size"),
-}  # fmt: skip
+    "indices": (Net(lambda m, x: functional.max_pool1d(x[:, None].relu(), 2, return_indices=True)[0]), "getitem"),
+    "uneven pooling": (
+        nn.Sequential(nn.Unflatten(1, (1, 4)), nn.ReLU(), nn.AdaptiveAvgPool1d(3)),
+        "use a divisor of the size",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

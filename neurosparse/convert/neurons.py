@@ -46,7 +46,8 @@ class NeuronSpec(Spec):
         Potential at the start as a part of the threshold. With 1/2 the number of spikes of an IF neuron that subtracts is its
         input rounded, not rounded down, which halves the error (Bu et al. 2022, arXiv 2303.04347, theorem 2).
     max_rate_hz
-        The rate that stands for an activation of the layer's scale. By default the highest that there is, 1 / (dt + t_ref).
+        The rate that stands for an activation of the layer's scale. By default the highest that there is, 1 / dt; with a
+        refractory period, half of the highest, 1 / (dt + t_ref), for the f-I curve is bent the most towards its end.
 
     Examples
     --------
@@ -90,7 +91,9 @@ class NeuronSpec(Spec):
     @property
     def max_rate(self) -> float:
         """Spikes a step that stand for an activation of the layer's scale."""
-        return 1 / (1 + self.t_ref_steps) if self.max_rate_hz is None else self.max_rate_hz * 1e-3 * self.dt_ms
+        if self.max_rate_hz is not None:
+            return self.max_rate_hz * 1e-3 * self.dt_ms
+        return 0.5 / (1 + self.t_ref_steps) if self.t_ref_steps else 1.0
 
     @property
     def decay(self) -> float:

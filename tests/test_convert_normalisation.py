@@ -1,0 +1,164 @@
+"""Normalisation: the same function up to one scale a layer, scales as NumPy finds them, the balance of leaky neurons."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.nn import functional
+
+from neurosparse.convert import NeuronSpec, Normalisation, to_spiking
+from neurosparse.convert.normalisation import balance, ceilings, normalised, rate
+from neurosparse.convert.tracing import trace
+
+
+class RandomNet(nn.Module):
+    """Convolutions with branches, residual additions, pooling and batch normalisation as a list of random numbers says."""
+
+    def __init__(self, blocks: list[int], seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        self.blocks = blocks
+        self.convs = nn.ModuleList(nn.Conv2d(4, 4, 3, padding=1, groups=1 + b % 2) for b in blocks)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in blocks)
+        self.first, self.merge, self.out = nn.Conv2d(2, 4, 1), nn.Conv2d(8, 4, 1), nn.Linear(4 * 16, 3)
+        for norm in self.norms:
+            norm.running_mean.normal_()
+            norm.running_var.uniform_(0.5, 2)
+            norm.weight.data.uniform_(0.5, 2)
+            norm.bias.data.normal_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x).relu()
+        for kind, conv, norm in zip(self.blocks, self.convs, self.norms, strict=True):
+            y = conv(x)
+            match kind:
+                case 0:
+                    x = norm(y).relu()
+                case 1:
+                    x = (norm(y) + x).relu()
+                case 2:
+                    x = torch.relu(y) + x  # an addition of activations, which no neurons follow at once
+                case 3:
+                    x = (norm(y).relu() - 0.5 * conv(x.relu())).relu()
+                case 4:
+                    x = functional.max_pool2d(norm(y), 3, 1, 1).relu()
+                case _:
+                    x = self.merge(torch.cat([norm(y).relu(), functional.avg_pool2d(x, 3, 1, 1)], 1)).relu()
+        return self.out(x.flatten(1))
+
+
+neurons = st.sampled_from(
+    [
+        NeuronSpec(),
+        NeuronSpec(threshold=2.5, reset="value", v_reset=-0.5),
+        NeuronSpec(t_ref_ms=2.0),
+        NeuronSpec(kind="lif", t_ref_ms=1.0),
+        NeuronSpec(kind="lif", max_rate_hz=100.0),
+    ]
+)
+ways = st.builds(
+    Normalisation,
+    method=st.sampled_from(["none", "maximum", "percentile"]),
+    percentile=st.sampled_from([90.0, 99.9]),
+    per=st.sampled_from(["layer", "channel"]),
+)
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=4), st.integers(0, 99), neurons, ways)
+def test_the_same_function_up_to_one_scale_a_layer(
+    blocks: list[int], seed: int, neuron: NeuronSpec, how: Normalisation
+) -> None:
+    """With rectifiers in the place of the neurons, and to the rounding of float64."""
+    model = RandomNet(blocks, seed).double()
+    inputs = torch.randn(6, 2, 4, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    spiking = to_spiking(model, inputs, neuron, normalisation=how)
+    with torch.no_grad():
+        expected = model.eval()(inputs)
+    torch.testing.assert_close(spiking.graph(inputs), expected, rtol=1e-9, atol=1e-9)
+    values, source = spiking.graph.values(inputs), spiking.source.values(inputs)
+    for name, scale in spiking.scales.items():
+        torch.testing.assert_close(values[name] * scale, source[name], rtol=1e-9, atol=1e-9)
+    if how.method == "maximum":
+        assert all(values[name].max() <= neuron.max_rate + 1e-9 for name in spiking.scales)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 40])
+@pytest.mark.parametrize("percentile", [50.0, 90.0, 99.0, 100.0])
+def test_scales_are_percentiles_as_numpy_finds_them(batch: int, percentile: float) -> None:
+    torch.manual_seed(4)
+    model = nn.Sequential(
+        nn.Conv1d(2, 3, 2), nn.ReLU(), nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 2)
+    ).double()
+    inputs = torch.randn(40, 2, 5, dtype=torch.float64)
+    graph = trace(model, inputs)
+    values = graph.values(inputs)
+    for per, axes in (("layer", lambda a: None), ("channel", lambda a: (0, *range(2, a.ndim)))):
+        how = Normalisation(percentile=percentile, per=per)
+        found = ceilings(graph, inputs.split(batch), len(inputs), how)
+        for name in ("1", "4"):
+            activations = values[name].numpy()
+            expected = np.percentile(activations, percentile, axis=axes(activations), method="higher")
+            expected = np.where(expected > 0, expected, expected.max() or activations.max())
+            np.testing.assert_allclose(found[name].numpy().ravel(), np.ravel(expected), rtol=1e-14)
+
+
+def test_maximum_is_the_hundredth_percentile_and_none_is_1() -> None:
+    torch.manual_seed(0)
+    model, inputs = nn.Sequential(nn.Linear(3, 5), nn.ReLU()), torch.rand(9, 3)
+    graph = trace(model, inputs)
+    largest = ceilings(graph, [inputs], 9, Normalisation(method="maximum"))["1"]
+    assert largest == graph(inputs).max() == ceilings(graph, [inputs], 9, Normalisation(percentile=100))["1"]
+    unchanged = normalised(graph, ceilings(graph, [inputs], 9, Normalisation(method="none")), NeuronSpec())
+    assert torch.equal(unchanged["0"].weight, model[0].weight)
+    assert torch.equal(unchanged["0"].bias, model[0].bias)
+
+
+def test_a_silent_unit_has_the_largest_scale_of_its_layer() -> None:
+    model = nn.Sequential(nn.Linear(1, 3), nn.ReLU())
+    model[0].weight.data = torch.tensor([[1.0], [2.0], [-1.0]])
+    model[0].bias.data.zero_()
+    found = ceilings(trace(model, torch.ones(4, 1)), [torch.ones(4, 1)], 4, Normalisation(per="channel"))
+    assert found["1"].tolist() == [1.0, 2.0, 2.0]
+
+
+def test_a_silent_layer_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 3), nn.ReLU())
+    model[2].bias.data.fill_(-100.0)
+    with pytest.raises(ValueError, match="layer '3' is never active on the calibration inputs"):
+        to_spiking(model, torch.rand(5, 2))
+
+
+def test_channels_that_a_reshape_mixes_are_refused() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Unflatten(1, (2, 4)), nn.Conv1d(2, 3, 2), nn.ReLU())
+    assert to_spiking(model, torch.rand(9, 4)).graph.layers
+    with pytest.raises(ValueError, match='normalise per="layer"'):
+        to_spiking(model, torch.rand(9, 4), normalisation=Normalisation(per="channel"))
+
+
+@pytest.mark.parametrize(
+    ("neuron", "worst"),
+    [
+        (NeuronSpec(kind="lif"), 0.03),
+        (NeuronSpec(kind="lif", tau_m_ms=5.0), 0.11),
+        (NeuronSpec(kind="lif", t_ref_ms=2.0), 0.18),
+        (NeuronSpec(kind="lif", t_ref_ms=2.0, max_rate_hz=100.0), 0.18),
+        (NeuronSpec(t_ref_ms=2.0), 0.1),
+    ],
+)
+def test_the_rate_of_a_leaky_layer_follows_the_rectifier(neuron: NeuronSpec, worst: float) -> None:
+    """One layer under constant currents: as the f-I curve says, and within `worst` of r_max of the activation."""
+    a = torch.linspace(-1, 1, 81, dtype=torch.float64)
+    model = nn.Sequential(nn.Linear(1, 81), nn.ReLU()).double()
+    model[0].weight.data, model[0].bias.data = 2.0 * a[:, None], torch.zeros(81, dtype=torch.float64)
+    spiking = to_spiking(model, torch.ones(2, 1), neuron, normalisation="maximum")
+    assert spiking.scales["1"] == pytest.approx(2.0 / neuron.max_rate)
+    steps = 20_000
+    found = spiking.run(torch.ones(1, 1), steps).spike_counts["1"][0].numpy() / steps
+    gain, offset = balance(neuron)
+    in_steps = neuron.dt_ms / (2 * neuron.tau_m_ms)  # by so much a leak loses more in steps than in continuous time
+    np.testing.assert_allclose(found, rate(gain * a + offset, neuron), atol=(in_steps + 0.015) * neuron.max_rate)
+    error = np.abs(found - neuron.max_rate * a.clamp(min=0).numpy()).max() / neuron.max_rate
+    assert worst / 2 < error < worst
+    assert found[a <= 0].max() == 0

@@ -58,7 +58,7 @@ def test_every_way_to_write_a_rectifier_is_replaced_and_the_model_left_as_it_is(
     torch.manual_seed(0)
     model, x = Functional(), torch.rand(50, 12)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    copy = quantise(model, x, levels=2000)
+    copy = quantise(model, x, levels=2000, percentile=100)
     assert sum(isinstance(module, QuantisedReLU) for module in copy.modules()) == 4
     assert not any(isinstance(module, nn.ReLU) for module in copy.modules())
     assert torch.allclose(copy(x), model(x), atol=5e-3)  # 2,000 levels
@@ -98,7 +98,7 @@ def test_its_ceilings_are_the_scales_of_the_spiking_network():
     ("model", "match"),
     [
         (nn.Sequential(nn.Linear(4, 2)), "Sequential has no rectifier to quantise"),
-        (nn.Sequential(nn.Threshold(9.0, 0.0), nn.ReLU()), "rectifier '_1' is never active"),
+        (nn.Sequential(nn.Threshold(9.0, 0.0), nn.ReLU()), "rectifier '_1' is too seldom active"),
     ],
 )
 def test_what_cannot_be_quantised_is_refused(model, match):
@@ -111,3 +111,5 @@ def test_bad_arguments_are_refused():
         QuantisedReLU(0, 1.0)
     with pytest.raises(ValueError, match="ceiling must be > 0, got 0"):
         QuantisedReLU(4, 0.0)
+    with pytest.raises(ValueError, match=r"percentile must lie in \(0, 100\], got 0"):
+        quantise(Functional(), torch.rand(5, 12), 4, percentile=0)

@@ -66,8 +66,8 @@ class QuantisedReLU(nn.Module):
         return f"levels={self.levels}, ceiling={self.ceiling.item():.4g}"
 
 
-def quantise(model: nn.Module, calibration: Tensor, levels: int) -> fx.GraphModule:
-    """A copy of a model with a `QuantisedReLU` for every rectifier, its ceiling the largest activation on the calibration inputs.
+def quantise(model: nn.Module, calibration: Tensor, levels: int, *, percentile: float = 99.9) -> fx.GraphModule:
+    """A copy of a model with a `QuantisedReLU` for every rectifier, its ceiling taken from the activations on calibration inputs.
 
     `to_spiking` takes it: its activations then give the scales in place of the calibration inputs.
 
@@ -79,6 +79,8 @@ def quantise(model: nn.Module, calibration: Tensor, levels: int) -> fx.GraphModu
         Inputs.
     levels
         L of every activation: the time steps that the network is to run for.
+    percentile
+        In (0, 100]: the ceiling at the start is what this part of a layer's activations, zeros included, do not exceed.
 
     Raises
     ------
@@ -86,20 +88,23 @@ def quantise(model: nn.Module, calibration: Tensor, levels: int) -> fx.GraphModu
         Where there is no rectifier, or one that is never active on the calibration inputs.
     """
     checks.whole("levels", levels)
+    if not 0 < checks.number("percentile", percentile) <= 100:
+        raise ValueError(f"percentile must lie in (0, 100], got {percentile}")
     traced = fx.symbolic_trace(copy.deepcopy(model).eval())
     places = [node for node in traced.graph.nodes if _is_relu(node, traced)]
     if not places:
         raise ValueError(f"{type(model).__name__} has no rectifier to quantise: nn.ReLU, torch.relu or functional.relu")
-    largest = _Largest(traced, places)
+    tops = _Tops(traced, places, percentile)
     with torch.no_grad():
-        largest.run(calibration)
+        tops.run(calibration)
     for k, node in enumerate(places):
-        if largest.found[node.name] <= 0:
+        if tops.found[node.name] <= 0:
             raise ValueError(
-                f"rectifier {node.name!r} is never active on the calibration inputs, so its ceiling is unknown"
+                f"rectifier {node.name!r} is too seldom active on the calibration inputs for a ceiling: "
+                "give others, or a higher percentile"
             )
         name = f"quantised{k + 1}"
-        traced.add_submodule(name, QuantisedReLU(levels, largest.found[node.name]))
+        traced.add_submodule(name, QuantisedReLU(levels, tops.found[node.name]))
         with traced.graph.inserting_before(node):
             node.replace_all_uses_with(traced.graph.call_module(name, (node.args[0],)))
         traced.graph.erase_node(node)
@@ -116,16 +121,17 @@ def _is_relu(node: fx.Node, traced: fx.GraphModule) -> bool:
     )
 
 
-class _Largest(fx.Interpreter):
-    """Runs a traced model and keeps the largest output of some of its nodes."""
+class _Tops(fx.Interpreter):
+    """Runs a traced model and keeps a percentile of the outputs of some of its nodes."""
 
-    def __init__(self, traced: fx.GraphModule, places: list[fx.Node]) -> None:
+    def __init__(self, traced: fx.GraphModule, places: list[fx.Node], percentile: float) -> None:
         super().__init__(traced)
-        self.places = {node.name for node in places}
+        self.places, self.share = {node.name for node in places}, percentile / 100
         self.found: dict[str, float] = {}
 
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         if n.name in self.places:
-            self.found[n.name] = float(value.max())
+            flat = value.flatten()
+            self.found[n.name] = float(flat.kthvalue(max(1, round(self.share * flat.numel()))).values)
         return value

@@ -47,7 +47,8 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	@touch $@
 
 # The peers have pins of their own; nothing of ours goes into their environment.
-$(PEERS)/.installed: benchmarks/peers.txt
+$(PEERS)/.installed: benchmarks/peers.txt benchmarks/peers_spiking.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers_spiking.txt
 	@touch $@

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("fi_curve", "siegert", "brunel", "brunel_brian2", "microcircuit", "train", "inference")
+NAMES = ("fi_curve", "siegert", "brunel", "brunel_brian2", "microcircuit", "train", "inference", "convert", "brian2_images")
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 

@@ -35,7 +35,7 @@ def to_brian2(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: 
     """A Brian2 `Network` that is shown inputs one after another, for a number of steps each.
 
     Run it for `n * steps * network.neuron.dt_ms` milliseconds. Each layer of neurons is a `NeuronGroup` with the potential `v` and
-    the current `I` of the step, and has a `SpikeMonitor`: "hidden1_relu" and "hidden1_relu_spikes" (`identifier` gives the name).
+    the current `I` that the next step takes, and has a `SpikeMonitor`: "hidden1_relu" and "hidden1_relu_spikes" (`identifier` gives the name).
     The group "output" sums what comes in, bias included, in `total`; over the steps of an input, that is the output. With each
     input the neurons start anew, and `total` too. Before it runs, add what you like: synapses on `I_post` act in the next step.
 
@@ -85,7 +85,7 @@ def objects(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Co
         steady = _value(graph, before, silent | {graph.input.name: shown}).flatten(1)
         space = {"drive": b2.TimedArray(steady.double().numpy(), dt=period)}  # past its end the last value holds
         space["steps"] = steps
-        begin = "I = drive(t, i)"
+        begin = "I += drive(t, i)"
         again = "int(timestep(t, dt) % steps == 0)"  # whether another input comes: a clock of its own would cost more
         if isinstance(layer, Spike):
             group = _neurons(steady.shape[1], neuron, "I : 1", "I", space, clock, identifier(layer.name), k * TURNS)
@@ -94,11 +94,13 @@ def objects(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Co
         else:
             group = b2.NeuronGroup(steady.shape[1], "total : 1\nI : 1", namespace=space, clock=clock, name=OUTPUT)
             begin += f"\ntotal *= 1 - {again}"
-            _each_step(group, "total += I", k * TURNS + 2)
+            _each_step(group, "total += I\nI = 0", k * TURNS + 2)
         _each_step(group, begin, k * TURNS)
         for source in sources:
             if source.name in cells:
-                others.append(_synapses(cells[source.name], group, _matrix(graph, before, source, like=shown), k * TURNS + 1))
+                others.append(
+                    _synapses(cells[source.name], group, _matrix(graph, before, source, like=shown), k * TURNS + 1)
+                )
         cells[layer.name] = group
     return [*cells.values(), *others]
 
@@ -230,7 +232,7 @@ def _neurons(
         clock=clock,
         name=name,
     )
-    _each_step(cells, f"v = {after}", turn + 2)
+    _each_step(cells, f"v = {after}" + "\nI = 0" * (current == "I"), turn + 2)
     _take_turn(cells.thresholder["spike"], turn + 3)
     _take_turn(cells.resetter["spike"], turn + 4)
     if waits:

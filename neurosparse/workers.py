@@ -85,7 +85,7 @@ def _hear(
         raise WorkerError(f"{name}: the process died ({_cause(processes[name].exitcode)})") from None
     if kind == "refused":
         raise cast(Exception, content[0])
-    if kind == "failed":
+    if kind in ("failed", "starved"):
         raise WorkerError(f"{name}: {content[0]}")
     if kind == "progress":
         show(name, *content)
@@ -99,7 +99,7 @@ def _hear(
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[Task]):
-    """How a task ended: with a result, or with the death of its process."""
+    """How a task ended: with a result, or with the death of its process, for want of memory or otherwise."""
 
     task: Task
     result: Any = None
@@ -213,6 +213,8 @@ def _answer_of(worker: _Worker, tell: Callable[[Any, float, str], None]) -> Ende
         return Ended(worker.task, death=f"the process died ({_cause(worker.process.exitcode)})")
     if kind == "refused":
         raise cast(Exception, content[0])
+    if kind == "starved":
+        return Ended(worker.task, death="it ran out of memory")
     if kind == "failed":
         raise WorkerError(content[0])
     if kind == "done":
@@ -272,6 +274,8 @@ def _do(job: Job, link: Connection) -> None:
         result = job(lambda done, text: link.send(("progress", done, text)))
     except (ValueError, OSError) as error:
         link.send(("refused", (OSError if isinstance(error, OSError) else ValueError)(str(error))))
+    except MemoryError:
+        link.send(("starved", traceback.format_exc()))
     except Exception:
         link.send(("failed", traceback.format_exc()))
     else:

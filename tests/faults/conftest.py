@@ -53,7 +53,8 @@ class Field:
         self.file.write_text(SWEEP.format(seeds=seeds))
         (folder / "run.py").write_text(RUN)
         self.spec = sweep.load(self.file)
-        self.rows = sweep.run(self.spec, folder / "undisturbed", workers=0).rows
+        self.undisturbed = folder / "undisturbed"
+        self.rows = sweep.run(self.spec, self.undisturbed, workers=0).rows
 
     def start(self, folder: Path, *, workers: int = 2, scheduler: str = "", **options: object) -> subprocess.Popen:
         """The sweep into `folder`, in a process of its own."""

@@ -23,11 +23,13 @@ class RandomNet(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(4, 4, 3, padding=1, groups=1 + b % 2) for b in blocks)
         self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in blocks)
         self.first, self.merge, self.out = nn.Conv2d(2, 4, 1), nn.Conv2d(8, 4, 1), nn.Linear(4 * 16, 3)
+        for layer in (self.first, self.merge, *self.convs):
+            layer.bias.data.uniform_(0.5, 2)  # so that no layer is silent
         for norm in self.norms:
-            norm.running_mean.normal_()
+            norm.running_mean.uniform_(-1, 0)
             norm.running_var.uniform_(0.5, 2)
             norm.weight.data.uniform_(0.5, 2)
-            norm.bias.data.normal_()
+            norm.bias.data.uniform_(0.5, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.first(x).relu()

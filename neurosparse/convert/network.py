@@ -149,6 +149,8 @@ class SpikingNetwork:
         from neurosparse.convert import events
 
         try:
+            if x.dtype != torch.float32 or x.device.type != "cpu":
+                raise ValueError("its weights are not float32 on the CPU")
             if coding == "poisson" and (x < 0).any():
                 raise ValueError("the Poisson input has negative spikes")
             if coding not in self._prepared:
@@ -240,6 +242,6 @@ def to_spiking(
     levels = ceilings(source, samples.split(BATCH), len(samples), how)
     progress(0.9, "measured")
     scale = 1.0 if how.method == "none" else float(samples.abs().max())
-    graph = normalised(source, levels, spec, input_scale=scale)
+    graph = normalised(source, levels, spec, input_scale=scale).to(samples.device, samples.dtype)
     progress(1.0, "converted")
     return SpikingNetwork(source, graph, spec, how)

@@ -173,7 +173,7 @@ def normalised(graph: Graph, ceilings: dict[str, Tensor], neuron: NeuronSpec, *,
         before = [worth[name] for name in layer.inputs]
         if isinstance(layer, Input):
             layers.append(replace(layer, scale=input_scale))
-            worth[layer.name] = torch.tensor(input_scale)
+            worth[layer.name] = torch.tensor(input_scale, dtype=torch.float64)
         elif isinstance(layer, Spike):
             spike = neurons[layer.name]
             if layer.name not in driven.values():  # nobody else may want what comes in at this scale
@@ -213,7 +213,7 @@ def _balanced(spike: Spike, ceilings: dict[str, Tensor], neuron: NeuronSpec) -> 
     """The layer with the gain, offset and scale of its neurons."""
     if spike.activation is not None:
         values: Any = spike.activation.spike_balance(neuron)  # type: ignore[operator]
-        gain, offset, scale = (torch.as_tensor(value) for value in values)
+        gain, offset, scale = (torch.as_tensor(value, dtype=torch.float64) for value in values)
         return replace(spike, gain=gain, offset=offset, scale=scale)
     level = ceilings[spike.name]
     slope, shift = balance(neuron)

@@ -1,0 +1,102 @@
+"""Dask's workers: the same table, whatever of Dask is killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import contextmanager
+
+import pytest
+
+from neurosparse import store, sweep
+
+
+@contextmanager
+def cluster(folder, *options):
+    """A scheduler and a nanny with one worker, as processes: (address, scheduler, nanny)."""
+    folder.mkdir()
+    note = folder / "scheduler.json"
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, "OMP_NUM_THREADS": "1"}}
+    dask = [sys.executable, "-m"]
+    common = ["--scheduler-file", str(note), "--no-dashboard"]
+    address = ["--host", "127.0.0.1"]
+    processes = [subprocess.Popen([*dask, "distributed.cli.dask_scheduler", *common, *address, "--port", "0"], **quiet)]
+    try:
+        wait_for(note.exists)
+        place = ["--local-directory", str(folder)]
+        command = [*dask, "distributed.cli.dask_worker", *common, *place, *(options or ("--nthreads", "1"))]
+        processes.append(subprocess.Popen(command, **quiet))
+        wait_for(lambda: note.read_text().endswith("}"))
+        yield json.loads(note.read_text())["address"], *processes
+    finally:
+        for process in processes:
+            for child in children(process.pid):
+                os.kill(child, signal.SIGKILL)
+            process.kill()
+            process.wait()
+
+
+def children(pid):
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as found:  # noqa: PTH123
+            return [int(child) for child in found.read().split()]
+    except FileNotFoundError:
+        return []
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.01)
+
+
+def test_dask_gives_the_same_table(field, tmp_path):
+    with cluster(tmp_path / "dask") as (address, _, _):
+        result = sweep.run(field.spec, tmp_path / "sweep", scheduler=address)
+    assert result.rows == field.rows
+    field.check(tmp_path / "sweep")
+
+
+def test_what_dask_cannot_do_is_said(field, tmp_path, monkeypatch):
+    from neurosparse.sweep import dask
+
+    monkeypatch.setattr(dask, "_WAIT_S", 3.0)
+    with pytest.raises(OSError, match=r"no Dask scheduler at tcp://127.0.0.1:9"):
+        sweep.run(field.spec, tmp_path / "sweep", scheduler="tcp://127.0.0.1:9")
+    monkeypatch.setattr(dask, "_WAIT_S", 60.0)
+    with (
+        cluster(tmp_path / "dask", "--nthreads", "2") as (address, _, _),
+        pytest.raises(ValueError, match=r"need one thread each, .* has 2: start them with --nthreads 1"),
+    ):
+        sweep.run(field.spec, tmp_path / "sweep", scheduler=address)
+
+
+@pytest.mark.slow
+def test_a_dask_worker_and_then_the_scheduler_are_killed(field, tmp_path):
+    folder, killed = tmp_path / "sweep", Counter()
+
+    def busy():
+        return any((folder / "locks").iterdir())
+
+    for k in range(3):
+        store.tidy(store.open_directory(folder))
+        with cluster(tmp_path / f"dask{k}") as (address, scheduler, nanny):
+            driver = field.start(folder, scheduler=address)
+            wait_for(busy)
+            for child in children(nanny.pid):
+                os.kill(child, signal.SIGKILL)
+                killed["worker"] += 1
+            time.sleep(0.5)
+            scheduler.kill()
+            killed["scheduler"] += 1
+            _, errors = driver.communicate(timeout=120)
+            assert "is gone; start one and run the sweep again" in errors or driver.returncode == 0
+    assert killed["scheduler"] == 3
+    assert killed["worker"] >= 3
+    assert len(list(store.runs(folder))) <= len(field.rows)
+    field.check(folder)

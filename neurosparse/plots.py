@@ -359,7 +359,7 @@ def l1_to_spikes(reports: Mapping[float, ConversionReport], ax: Axes | None = No
     ax = _axes(ax)
     active = [100 * report.source.active_fraction for report in reports.values()]
     spikes = [report.spikes for report in reports.values()]
-    ax.plot(active, spikes, "o-", color=COLOURS[0], lw=1)
+    ax.plot(active, spikes, "o", color=COLOURS[0])
     for x, y, (l1, report) in zip(active, spikes, reports.items(), strict=True):
         errors = [100 * (1 - (share or 0.0)) for share in (report.source_accuracy, report.curve[-1].accuracy)]
         text = f"L1 {l1:g}: {errors[0]:.1f} % wrong, spiking {errors[1]:.1f} %"

@@ -13,7 +13,7 @@ from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier import TrainSpec, train
 
-STRENGTHS = (0.0, 1e-4, 1e-3, 3e-3)
+STRENGTHS = (0.0, 1e-4, 3e-4, 1e-3, 2e-3, 3e-3)
 N_CALIBRATION = 1000
 
 

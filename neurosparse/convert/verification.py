@@ -66,7 +66,8 @@ def verify(
         )
     looks = sorted({2**k for k in range(checks.whole("steps", steps).bit_length())} | {steps})
     tally = _Tally(spiking, steps, coding)
-    right, same, source_right = torch.zeros(len(looks)), torch.zeros(len(looks)), 0
+    right, same = torch.zeros(2, len(looks), dtype=torch.float64)
+    source_right = 0
     for first in range(0, len(x), BATCH):
         shown = x[first : first + BATCH]
         run = spiking.run(shown, steps, coding=coding, seed=seed + first, outputs_at=looks)

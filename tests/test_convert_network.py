@@ -71,6 +71,7 @@ def test_a_pooled_unit_spikes_as_often_as_the_most_active_of_its_window() -> Non
     model = nn.Sequential(
         nn.Conv2d(1, 3, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(3, 2, 2), nn.ReLU(), nn.Flatten()
     )
+    model[3].bias.data.fill_(0.3)
     inputs = torch.rand(4, 1, 7, 7)
     spiking = to_spiking(model, inputs)
     for coding in ("constant", "poisson"):

@@ -72,7 +72,7 @@ def ceilings(graph: Graph, batches: Iterable[Tensor], n_samples: int, how: Norma
     """
     measured = [spike for spike in graph.spikes if spike.activation is None]
     if how.method == "none":
-        return {spike.name: torch.tensor(1.0) for spike in measured}
+        return {spike.name: torch.tensor(1.0, dtype=torch.float64) for spike in measured}
     share = 0.0 if how.method == "maximum" else 1 - how.percentile / 100
     top: dict[str, Tensor] = {}
     for batch in batches:

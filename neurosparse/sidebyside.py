@@ -29,6 +29,7 @@ MARKER = "comparison.json"
 FI_CURRENTS_NA = [0.002 * k for k in range(1000)]  # 0 to 2 nA: the onset and the bend of the cell's curve
 CIRCUIT, NETWORKS = "circuit", "networks"
 NO_COLUMN = "none"
+TWIN_STEPS = 64  # of 1 ms, for each image
 
 
 class SideBySideSpec(Spec):
@@ -41,6 +42,8 @@ class SideBySideSpec(Spec):
         networks to train.
     seconds, column_seconds
         Biological time of the population and of the column, after their warm-up.
+    twin, twin_images
+        Which of the networks, if it is among them, is simulated in Brian2 as a spiking one too, and for how many test images.
     window_ms
         The window in which a spike counts as active, where one number is wanted; the curve has every window.
     epochs
@@ -60,6 +63,8 @@ class SideBySideSpec(Spec):
         "rectifier",
         "sigmoid",
     )
+    twin: str = "rectifier_4_percent"
+    twin_images: Annotated[int, Field(ge=1)] = 500
     seconds: Annotated[float, Field(gt=0)] = 10.0
     column_seconds: Annotated[float, Field(gt=0)] = 1.0
     window_ms: Annotated[float, Field(gt=0)] = 10.0
@@ -87,6 +92,7 @@ class NetworkRun:
     history: list[dict[str, Any]] = field(repr=False)  # a row an epoch and layer
     device: str
     seconds: float
+    twin: SpikeTrains | None = None  # of the network as a spiking one
 
 
 def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
@@ -110,6 +116,11 @@ def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
         active_when = ActiveWhen(window_ms=spec.window_ms)
         comparison = compare(
             *(measure(spikes, active_when=active_when, name=name) for name, spikes in circuit.spikes.items()),
+            *(
+                measure(n.twin, active_when=active_when, name=f"{n.title}, spiking")
+                for n in networks.values()
+                if n.twin
+            ),
             *(whole for n in networks.values() for whole in n.wholes),
             mixed_definitions=True,  # a sigmoid has no zeros, so its recipe means something else by active, and says so
             provenance={
@@ -212,6 +223,7 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
         ):  # the paper's 50 % is where a sigmoid network starts, not where it ends
             initial = rectifier.RectifierNetwork(train_spec.network, seed=train_spec.seed)
             wholes[f"{recipe.title}, as initialised"] = initial
+        progress((k + 1) / len(spec.networks), f"{name}: Brian2" if name == spec.twin else name)
         runs[name] = NetworkRun(
             title=recipe.title,
             wholes=tuple(
@@ -225,8 +237,18 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
             history=[{"network": recipe.title, **row} for row in rectifier.rows(trained.history)],
             device=trained.device,
             seconds=trained.seconds,
+            twin=_twin(network, splits, spec.twin_images) if name == spec.twin else None,
         )
     return runs
+
+
+def _twin(network: Any, splits: Any, n: int) -> SpikeTrains:
+    """What the network fires as a spiking one in Brian2, shown test images one after another."""
+    from neurosparse.convert import run_in_brian2, to_spiking
+    from neurosparse.convert.verification import spike_trains
+
+    spiking = to_spiking(network, splits.train.images[:1000])
+    return spike_trains(run_in_brian2(spiking, splits.test.images[:n], TWIN_STEPS, record_spikes=True))
 
 
 # ---- The folder -----------------------------------------------------------------------------------------------------
@@ -241,6 +263,9 @@ def _write(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, N
 
     for name, spikes in circuit.spikes.items():
         save_spikes(spikes, folder / "spikes" / f"{name.replace(' ', '_')}.npz")
+    for name, network in networks.items():
+        if network.twin:
+            save_spikes(network.twin, folder / "spikes" / f"{recipes.load(name).name}_spiking.npz")
     history = [row for network in networks.values() for row in network.history]
     with files.new_file(folder / "training.parquet") as file:
         pq.write_table(pa.Table.from_pylist(history), file)
@@ -291,6 +316,7 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
             lambda ax: plots.raster(population, ax),
         ),
         *(_column_panel(column) for column in columns),
+        *(_twin_panel(n.title, n.twin) for n in networks.values() if n.twin),
         Panel(
             "rates",
             "How often a neuron fires",
@@ -334,4 +360,17 @@ def _column_panel(column: SpikeTrains) -> Panel:
         f"{column.n_units:,} neurons with all their synapses: the first half second for a sample of them, each population in "
         "proportion to its size.",
         lambda ax: plots.raster(column, ax, n_units=1000, duration_ms=500.0),
+    )
+
+
+def _twin_panel(title: str, twin: SpikeTrains) -> Panel:
+    from neurosparse import plots
+    from neurosparse.report import Panel
+
+    return Panel(
+        "twin_raster",
+        f"{title}: as a spiking network",
+        "The network with an integrate-and-fire neuron in the place of each rectifier, simulated in Brian2: its spikes for the "
+        f"first ten test images, shown for {TWIN_STEPS} steps of 1 ms each. A neuron fires as often as its unit is active.",
+        lambda ax: plots.raster(twin, ax, n_units=1000, duration_ms=10.0 * TWIN_STEPS),
     )

@@ -7,6 +7,7 @@ spikes). What makes it fast:
   taking from each the slice whose delay is due, and adds them to one row that stays in the cache.
 - Weights are integers, so sums are exact whatever their order: the spikes are the same for any number of threads and partitions.
 - Slices lie anywhere in a gigabyte; each is prefetched some slices ahead. The latency of memory is the cost, not its bandwidth.
+- Dense projections of one weight and one delay are rows of bits, added as whole words (see `bit_rows`).
 - Poisson counts come from comparing 16 random bits a cell with cumulative probabilities, which vectorises. A state of 64 bits
   serves four cells and belongs to them, so the noise does not depend on partitions either.
 - Cells that fired in the last steps are put back to their reset; no other cell pays for the refractory period.

@@ -201,16 +201,22 @@ def count(low: Any, high: Any, order: Any, plan: Any, places: Any, bits: Any, co
             p = partition_of[cell]
             of_target = counts[p]
             for i in range(n):
-                d = _slice_delay(bits, n_delays, p, partner[i], local_of[cell], delay[i])
-                if d >= 0:
-                    of_target[partner[i], d] += np.uint32(1)
+                d = delay[i]
+                if d >= n_delays:
+                    if claim(bits, p, d - n_delays, partner[i], local_of[cell]):
+                        continue
+                    d = np.uint16(bits.column[d - n_delays])
+                of_target[partner[i], d] += np.uint32(1)
         else:
             of_source = counts[:, cell]
             for i in range(n):
                 q = partition_of[partner[i]]
-                d = _slice_delay(bits, n_delays, q, cell, local_of[partner[i]], delay[i])
-                if d >= 0:
-                    of_source[q, d] += np.uint32(1)
+                d = delay[i]
+                if d >= n_delays:
+                    if claim(bits, q, d - n_delays, cell, local_of[partner[i]]):
+                        continue
+                    d = np.uint16(bits.column[d - n_delays])
+                of_source[q, d] += np.uint32(1)
 
 
 @njit(nogil=True, cache=True)
@@ -245,9 +251,11 @@ def fill(
             p = partition_of[cell]
             for i in range(n):
                 s = partner[i]
-                d = _slice_delay(bits, n_delays, p, s, local_of[cell], delay[i])
-                if d < 0:
-                    continue
+                d = delay[i]
+                if d >= n_delays:
+                    if claim(bits, p, d - n_delays, s, local_of[cell]):
+                        continue
+                    d = np.uint16(bits.column[d - n_delays])
                 begin, end = _slice(start[p], base[p], s, d, n_delays)
                 words[begin + filled[p, s, d]] = local_of[cell]
                 if own_weights:
@@ -262,9 +270,11 @@ def fill(
             for i in range(n):
                 t = partner[i]
                 q = partition_of[t]
-                d = _slice_delay(bits, n_delays, q, cell, local_of[t], delay[i])
-                if d < 0:
-                    continue
+                d = delay[i]
+                if d >= n_delays:
+                    if claim(bits, q, d - n_delays, cell, local_of[t]):
+                        continue
+                    d = np.uint16(bits.column[d - n_delays])
                 words[target_at[q, d]] = local_of[t]
                 target_at[q, d] += np.uint64(1)
                 if own_weights:
@@ -274,15 +284,6 @@ def fill(
                 for d in range(n_delays):
                     begin, end = _slice(start[p], base[p], cell, d, n_delays)
                     filled[p, cell, d] = np.uint32(target_at[p, d] - begin)
-
-
-@njit(nogil=True, cache=True)
-def _slice_delay(bits: Any, n_delays: Any, p: Any, source: Any, target: Any, delay: Any) -> Any:
-    """The delay, as a column, of the slice that a synapse goes to; -1 where it went to the bit rows (see `synapses`)."""
-    if delay < n_delays:
-        return np.int64(delay)
-    group = np.int64(delay) - n_delays
-    return np.int64(-1) if claim(bits, p, group, source, target) else bits.column[group]
 
 
 @njit(nogil=True, cache=True)

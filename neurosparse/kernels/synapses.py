@@ -131,6 +131,8 @@ def _in_bits(cells: Layout, bundles: Sequence[Bundle], first_delay: int, n_delay
         for key, members in sharing.items()
         if sum(bundles[j].n_synapses(cells) for j in members) >= DENSE * cells.sizes[key[0]] * cells.n_units
     }
+    if n_delays + len(chosen) > 1 << 16:  # the draws have 16 bits for a delay
+        chosen = {}
     coded = list(bundles)
     for g, members in enumerate(chosen.values()):
         for j in members:

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 from neurosparse import lazy
 
 if TYPE_CHECKING:
-    from neurosparse.convert.brian import run_in_brian2, to_brian2
+    from neurosparse.convert.brian import to_brian2
     from neurosparse.convert.network import Run, SpikingNetwork, to_spiking
     from neurosparse.convert.neurons import NeuronSpec
     from neurosparse.convert.nir_files import from_nir, to_nir
     from neurosparse.convert.normalisation import Normalisation
-    from neurosparse.convert.quantised import quantise
     from neurosparse.convert.rate import LIFRate, to_rate
     from neurosparse.convert.report import ConversionReport
     from neurosparse.convert.tracing import ConversionError
-    from neurosparse.convert.tuning import tune
-    from neurosparse.convert.verification import verify
 
 _HOME = {
     "ConversionError": "tracing",
@@ -29,14 +26,10 @@ _HOME = {
     "Run": "network",
     "SpikingNetwork": "network",
     "from_nir": "nir_files",
-    "quantise": "quantised",
-    "run_in_brian2": "brian",
     "to_brian2": "brian",
     "to_nir": "nir_files",
     "to_rate": "rate",
     "to_spiking": "network",
-    "tune": "tuning",
-    "verify": "verification",
 }
 
 __all__ = [
@@ -48,14 +41,10 @@ __all__ = [
     "Run",
     "SpikingNetwork",
     "from_nir",
-    "quantise",
-    "run_in_brian2",
     "to_brian2",
     "to_nir",
     "to_rate",
     "to_spiking",
-    "tune",
-    "verify",
 ]
 
 

@@ -290,6 +290,25 @@ def test_simulations_are_swept_too(tmp_path):
     assert (tmp_path / "runs" / wide["run"] / "spikes.npz").exists()
 
 
+def test_conversions_are_swept_and_share_their_network(recipe, tmp_path):
+    spec = sweep.SweepSpec(
+        kind="convert",
+        recipe=str(recipe),
+        settings={"normalisation": {"method": "maximum"}},
+        grid={"neuron.v_initial": (0.0, 0.5), "steps": (4, 32)},
+    )
+    result = sweep.run(spec, tmp_path, workers=0)
+    assert result.failures == ()
+    kinds = [run.kind for _, run in store.runs(tmp_path)]
+    assert (kinds.count("train"), kinds.count("convert")) == (1, 4)
+    last = [row for row in result.rows if row["after_steps"] == row["steps"] == 32]
+    assert [row["neuron.v_initial"] for row in last] == [0.0, 0.5]
+    assert all(row["agreement"] > 0.9 for row in last)
+    assert sweep.run(spec, tmp_path, workers=0).rows == result.rows
+    with pytest.raises(ValueError, match="steps"):
+        sweep.plan(spec.model_copy(update={"grid": {"steps": (0,)}}), tmp_path)
+
+
 def test_a_run_of_other_code_is_refused(spec, tmp_path):
     from dataclasses import replace
 

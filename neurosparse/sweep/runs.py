@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from errno import EDQUOT, EFBIG, EIO, ENOSPC, EROFS
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from neurosparse import store
 from neurosparse.progress import Progress
@@ -22,7 +22,11 @@ from neurosparse.store import DamageError
 from neurosparse.sweep.code import fingerprint
 
 # Each has MODULES and PACKAGES, which compute it, `resolve(recipe, settings, seed)` and `run(spec, claim, device, progress)`.
-KINDS = {"train": "neurosparse.sweep.training", "simulate": "neurosparse.sweep.simulating"}
+KINDS = {
+    "train": "neurosparse.sweep.training",
+    "simulate": "neurosparse.sweep.simulating",
+    "convert": "neurosparse.sweep.converting",
+}
 
 Outcome = Literal["complete", "failed", "taken"]
 
@@ -40,19 +44,23 @@ class Task:
     label: dict[str, Any]
     spec: dict[str, Any] = field(repr=False)
     code: str
-    device: str = "cpu"
+    device: str
+
+    @classmethod
+    def of(cls, directory: str, kind: str, label: dict[str, Any], spec: dict[str, Any], device: str) -> Self:
+        """The run of a resolved spec with the code as it is."""
+        module = import_module(KINDS[kind])
+        spec = spec if device == "cpu" else {**spec, "device": device}  # elsewhere the last bits may differ
+        code = fingerprint(module.MODULES, module.PACKAGES)
+        return cls(directory, store.key(kind, spec, code), kind, label, spec, code, device)
 
 
 def task(
-    directory: Path, kind: str, recipe: Recipe, settings: dict[str, Any], label: dict[str, Any], device: str
+    directory: str, kind: str, recipe: Recipe, settings: dict[str, Any], label: dict[str, Any], device: str
 ) -> Task:
     """The run of a recipe with settings and a seed. ValueError where they do not fit together."""
-    module = import_module(KINDS[kind])
-    spec = module.resolve(recipe, settings, label["seed"])
-    if device != "cpu":
-        spec["device"] = device
-    code = fingerprint(module.MODULES, module.PACKAGES)
-    return Task(str(directory), store.key(kind, spec, code), kind, label, spec, code, device)
+    spec = import_module(KINDS[kind]).resolve(recipe, settings, label["seed"])
+    return Task.of(directory, kind, label, spec, device)
 
 
 def perform(task: Task, progress: Progress) -> Outcome:

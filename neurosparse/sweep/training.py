@@ -36,11 +36,11 @@ def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> 
     from neurosparse.measurement import measure
 
     training = rectifier.TrainSpec.model_validate(spec["training"])
-    splits = _splits(training.data)
-    _check_checkpoint(claim, training, splits)
-    result = rectifier.train(training, splits, device=device, checkpoint=claim.checkpoint, progress=progress)
+    images = splits(training.data)
+    _check_checkpoint(claim, training, images)
+    result = rectifier.train(training, images, device=device, checkpoint=claim.checkpoint, progress=progress)
     rectifier.save(result.network, claim.folder / WEIGHTS, training=training)
-    layers = measure(result.network, splits.test, active_when=ActiveWhen(threshold=training.active_threshold))
+    layers = measure(result.network, images.test, active_when=ActiveWhen(threshold=training.active_threshold))
     n_units = sum(layer.n_units for layer in layers.values())
     row = {
         "test_error": result.test_error,
@@ -57,18 +57,19 @@ def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> 
     return [row]
 
 
-def _check_checkpoint(claim: Claim, training: Any, splits: Any) -> None:
+def _check_checkpoint(claim: Claim, training: Any, images: Any) -> None:
     """A checkpoint that cannot be gone on from is set aside, and the training begins anew."""
     from neurosparse.rectifier import checkpoints
 
     try:
-        checkpoints.load_for(claim.checkpoint, training, checkpoints.fingerprint(splits))
+        checkpoints.load_for(claim.checkpoint, training, checkpoints.fingerprint(images))
     except ValueError as error:
         claim.set_checkpoint_aside(str(error))
 
 
 @lru_cache(maxsize=1)
-def _splits(name: str) -> Any:
+def splits(name: str) -> Any:
+    """The image set of a name, read once a process."""
     from neurosparse import data
 
     return data.load(name)

@@ -1,0 +1,81 @@
+"""Runs that train a network and convert it to a spiking one: how well the two agree on the test images, step by step.
+
+The training is a run of its own in the same store, shared by all conversions of the network.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from neurosparse import recipes, store
+from neurosparse.convert import NeuronSpec, Normalisation
+from neurosparse.progress import Progress
+from neurosparse.recipes import Recipe
+from neurosparse.store import Claim, Row
+from neurosparse.sweep import training
+
+MODULES = (*training.MODULES, "convert", "lif", "sweep.converting")
+PACKAGES = training.PACKAGES
+
+
+class ConversionSpec(recipes.Spec):
+    """What a sweep of conversions takes as `steps`, `neuron.*` and `normalisation.*`; all else is of the network's recipe."""
+
+    steps: Annotated[int, Field(ge=1)] = 64
+    neuron: NeuronSpec = NeuronSpec()
+    normalisation: Normalisation = Normalisation()
+
+
+def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+    """All that is asked for, as plain values. ValueError where recipe and settings do not fit together."""
+    ours: dict[str, Any] = {"neuron": {}, "normalisation": {}}
+    theirs = {}
+    for name, value in settings.items():
+        table, _, key = name.partition(".")
+        if name == "steps":
+            ours[name] = value
+        elif table in ours and key:
+            ours[table][key] = value
+        else:
+            theirs[name] = value
+    spec = recipes.build(ConversionSpec, ours, what="convert")
+    return {"network": training.resolve(recipe, theirs, seed), "conversion": spec.model_dump(mode="json")}
+
+
+def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> list[Row]:
+    """Train or find the network, convert it, and compare the two. A row for each number of steps that was looked at."""
+    from neurosparse import rectifier
+    from neurosparse.convert import to_spiking, verify
+
+    conversion = ConversionSpec.model_validate(spec["conversion"])
+    weights = _trained(spec["network"], claim, device, lambda done, text: progress(0.8 * done, text))
+    splits = training.splits(spec["network"]["training"]["data"])
+    spiking = to_spiking(
+        rectifier.load(weights), splits.train, conversion.neuron, normalisation=conversion.normalisation
+    )
+    report = verify(spiking, splits.test, steps=conversion.steps)
+    return [
+        {
+            "after_steps": at.steps,
+            "accuracy": at.accuracy,
+            "agreement": at.agreement,
+            "source_accuracy": report.source_accuracy,
+            "spikes": report.spikes,
+            "active_per_inference": report.active_per_inference,
+        }
+        for at in report.curve
+    ]
+
+
+def _trained(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> Any:
+    """The weights of a network: of the run that trained it, which is done now where nobody has."""
+    from neurosparse.sweep import runs
+
+    task = runs.Task.of(str(claim.directory), "train", {"seed": spec["training"]["seed"]}, spec, device)
+    while (outcome := runs.perform(task, progress)) == "taken":
+        progress(0.0, "waits for the network's training")
+    if outcome == "failed":
+        raise ValueError(f"the network cannot be trained: {store.failures(claim.directory)[task.key].error}")
+    return claim.directory / "runs" / task.key / training.WEIGHTS

@@ -227,6 +227,12 @@ def changed_tau(path) -> None:
         file["node/nodes/layer_2/tau"][...] = 0.5
 
 
+def lost_metadata(path) -> None:
+    to_nir(to_spiking(chain(), torch.ones(5, 6), PORTABLE), path)
+    with h5py.File(path, "r+") as file:
+        del file["node/metadata/neuron"]
+
+
 @pytest.mark.parametrize(
     ("make", "match"),
     [
@@ -239,8 +245,9 @@ def changed_tau(path) -> None:
         (endless, "nested more than 8 levels deep"),
         (wrong_edge, "is not a NIR file that can be read: ValueError"),
         (changed_tau, "its tau is not that of its metadata"),
+        (lost_metadata, "cannot be run here: 'neuron'"),
     ],
-    ids=["cut off", "text", "empty", "no graph", "huge", "link", "endless", "edge", "tau"],
+    ids=["cut off", "text", "empty", "no graph", "huge", "link", "endless", "edge", "tau", "metadata"],
 )
 def test_bad_files_are_one_sentence(make, match, tmp_path):
     make(tmp_path / "x.nir")
@@ -251,5 +258,7 @@ def test_bad_files_are_one_sentence(make, match, tmp_path):
 
 
 def test_a_missing_file_is_said(tmp_path):
+    with pytest.raises(ValueError, match="dt_s must be > 0, got 0"):
+        from_nir(tmp_path / "none.nir", dt_s=0)
     with pytest.raises(FileNotFoundError, match="no NIR file"):
         from_nir(tmp_path / "none.nir")

@@ -129,7 +129,7 @@ def energy(operations: Operations, device: Device) -> Energy:
     Examples
     --------
     >>> found = energy(Operations(1000, 400, 100, 2000, 100, steps=10), devices()["float32_45nm"])
-    >>> found.dense_nJ, round(found.spiking_nJ, 2), round(found.break_even_steps)
+    >>> round(found.dense_nJ, 2), round(found.spiking_nJ, 2), round(found.break_even_steps)
     (4.6, 2.35, 22)
     """
     multiply = device.multiply_accumulate_pJ or devices()["float32_45nm"].multiply_accumulate_pJ or 0.0

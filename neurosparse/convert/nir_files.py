@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from neurosparse import files, recipes
+from neurosparse import checks, files, recipes
 from neurosparse.convert import nir_nodes
 from neurosparse.convert.graph import Conv, Graph, Input, Layer, Linear, Reshape, Spike
 from neurosparse.convert.network import SpikingNetwork
@@ -148,11 +148,12 @@ def from_nir(path: str | Path, *, dt_s: float = FILE_DT_S) -> SpikingNetwork:
         One sentence: where there is no such file, it is cut off, no NIR file, too large, or holds what cannot be run here.
     """
     path = Path(path)
+    checks.positive("dt_s", dt_s)
     graph = _read(path)
     order = _chain(graph, path)
     try:
         return _network(graph, order, dt_s)
-    except (ValueError, TypeError, AttributeError, IndexError, RuntimeError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError, RuntimeError) as error:
         raise ValueError(f"{path} cannot be run here: {_first_line(error)}") from None
 
 

@@ -143,7 +143,7 @@ class ConversionReport:
             f"{self.spikes:.0f} spikes an inference; {100 * self.spiking.active_fraction:.2f} % of {self.n_units:,} neurons spike "
             f"in a step of {self.dt_ms:g} ms, {100 * self.active_per_inference:.1f} % in the {self.steps * self.dt_ms:g} ms of an "
             f"inference; mean rate {self.spiking.mean_rate_hz:.1f} Hz.",
-            f"{100 * band.low:g} and {100 * band.high:g} % of the neurons spike in {' and '.join(windows)}; "
+            f"{100 * band.low:g} and {100 * band.high:g} % of the neurons spike in {' and '.join(dict.fromkeys(windows))}; "
             f"of the source's units {100 * self.source.active_fraction:.1f} % are active for an input.",
             f"{total.synaptic:,.0f} synaptic operations and {total.input:,.0f} multiply-accumulates, for {total.dense:,.0f} "
             f"multiply-accumulates of the dense network, {total.active:,.0f} of them from values that are not 0: "

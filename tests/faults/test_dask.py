@@ -81,7 +81,7 @@ def test_a_dask_worker_and_then_the_scheduler_are_killed(field, tmp_path):
     folder, killed = tmp_path / "sweep", Counter()
 
     def busy():
-        return any((folder / "locks").iterdir())
+        return any((folder / "partial").glob("*/run"))
 
     for k in range(3):
         store.tidy(store.open_directory(folder))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from neurosparse import lazy
 
 if TYPE_CHECKING:
-    from neurosparse.convert.brian import to_brian2
+    from neurosparse.convert.brian import run_in_brian2, to_brian2
     from neurosparse.convert.network import Run, SpikingNetwork, to_spiking
     from neurosparse.convert.neurons import NeuronSpec
     from neurosparse.convert.nir_files import from_nir, to_nir
@@ -26,6 +26,7 @@ _HOME = {
     "Run": "network",
     "SpikingNetwork": "network",
     "from_nir": "nir_files",
+    "run_in_brian2": "brian",
     "to_brian2": "brian",
     "to_nir": "nir_files",
     "to_rate": "rate",
@@ -41,6 +42,7 @@ __all__ = [
     "Run",
     "SpikingNetwork",
     "from_nir",
+    "run_in_brian2",
     "to_brian2",
     "to_nir",
     "to_rate",

@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from neurosparse.convert.neurons import NeuronSpec
     from neurosparse.convert.nir_files import from_nir, to_nir
     from neurosparse.convert.normalisation import Normalisation
+    from neurosparse.convert.quantised import quantise
     from neurosparse.convert.rate import LIFRate, to_rate
     from neurosparse.convert.report import ConversionReport
     from neurosparse.convert.tracing import ConversionError
+    from neurosparse.convert.tuning import tune
+    from neurosparse.convert.verification import verify
 
 _HOME = {
     "ConversionError": "tracing",
@@ -26,11 +29,14 @@ _HOME = {
     "Run": "network",
     "SpikingNetwork": "network",
     "from_nir": "nir_files",
+    "quantise": "quantised",
     "run_in_brian2": "brian",
     "to_brian2": "brian",
     "to_nir": "nir_files",
     "to_rate": "rate",
     "to_spiking": "network",
+    "tune": "tuning",
+    "verify": "verification",
 }
 
 __all__ = [
@@ -42,11 +48,14 @@ __all__ = [
     "Run",
     "SpikingNetwork",
     "from_nir",
+    "quantise",
     "run_in_brian2",
     "to_brian2",
     "to_nir",
     "to_rate",
     "to_spiking",
+    "tune",
+    "verify",
 ]
 
 

@@ -15,7 +15,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small networks, 5,000 digits")
     parser.add_argument("--seeds", type=int, default=10, help="networks an arm")
-    parser.add_argument("--arms", nargs="*", default=list(brain_level.ARMS), help="some of the arms, dense among them")
+    parser.add_argument(
+        "--arms", nargs="*", default=list(brain_level.MAIN), help=", ".join(brain_level.ARMS).replace("%", "%%")
+    )
     parser.add_argument("--threads", type=int, default=1, help="networks at once")
     options = parser.parse_args()
     folder = "results/brain_level_quick" if options.quick else "results/brain_level"

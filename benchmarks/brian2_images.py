@@ -72,9 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     splits = data.load("mnist5k")
-    source = train(
-        TrainSpec(network=NetworkSpec(sizes=(784, 500, 10)), l1=0.001, epochs=10), splits, device="cpu"
-    ).network
+    source = train(TrainSpec(network=NetworkSpec(sizes=(784, 500, 10)), epochs=10), splits, device="cpu").network
     spiking = to_spiking(source, splits.train.images)
     images = torch.tensor(splits.test.images[:IMAGES])
     first, last = (layer for layer in spiking.graph.layers if hasattr(layer, "weight"))

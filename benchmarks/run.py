@@ -18,7 +18,17 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-NAMES = ("fi_curve", "siegert", "brunel", "brunel_brian2", "microcircuit", "train", "inference", "convert", "brian2_images")
+NAMES = (
+    "fi_curve",
+    "siegert",
+    "brunel",
+    "brunel_brian2",
+    "microcircuit",
+    "train",
+    "inference",
+    "convert",
+    "brian2_images",
+)
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 

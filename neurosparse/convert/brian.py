@@ -35,9 +35,10 @@ def to_brian2(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: 
     """A Brian2 `Network` that is shown inputs one after another, for a number of steps each.
 
     Run it for `n * steps * network.neuron.dt_ms` milliseconds. Each layer of neurons is a `NeuronGroup` with the potential `v` and
-    the current `I` that the next step takes, and has a `SpikeMonitor`: "hidden1_relu" and "hidden1_relu_spikes" (`identifier` gives the name).
-    The group "output" sums what comes in, bias included, in `total`; over the steps of an input, that is the output. With each
-    input the neurons start anew, and `total` too. Before it runs, add what you like: synapses on `I_post` act in the next step.
+    the current `I` that its next step takes, and has a `SpikeMonitor`: "hidden1" and "hidden1_spikes" (`identifier` gives the
+    name). The group "output" sums what comes in, bias included, in `total`; over the steps of an input, that is the output. With
+    each input the neurons start anew, and `total` too. Before it runs, add what you like: synapses on `I_post` act in the next
+    step.
 
     Parameters
     ----------

@@ -182,10 +182,7 @@ def _epoch(values: dict[str, Any]) -> Epoch:
 
 def _check(checkpoint: Checkpoint, path: Path) -> None:
     """Refuse what no training can go on from."""
-    expected = {
-        name: (value.shape, value.dtype)
-        for name, value in RectifierNetwork(checkpoint.spec.network).state_dict().items()
-    }
+    expected = {name: (shape, torch.float32) for name, shape in checkpoint.spec.network.shapes.items()}
     for group in _GROUPS:
         weights = getattr(checkpoint, group)
         if group == "mean" and not weights:

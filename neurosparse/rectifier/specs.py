@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -50,6 +51,15 @@ class NetworkSpec(Spec):
     def layers(self) -> tuple[str, ...]:
         """The names of the hidden layers, "hidden1" onwards."""
         return tuple(f"hidden{k}" for k in range(1, len(self.sizes) - 1))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the weights by name: what a file must hold, known before memory is asked for."""
+        names = [*(f"linear{k}" for k in range(1, len(self.sizes) - 1)), "output"]
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name, (fan_in, fan_out) in zip(names, pairwise(self.sizes), strict=True):
+            shapes |= {f"{name}.weight": (fan_out, fan_in), f"{name}.bias": (fan_out,)}
+        return shapes
 
 
 class TrainSpec(Spec):

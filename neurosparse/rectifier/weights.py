@@ -49,11 +49,13 @@ def load(path: str | Path) -> RectifierNetwork:
     """
     path = Path(path)
     with _opened(path) as file:
-        metadata = file.metadata() or {}
-        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    network = RectifierNetwork(_spec(path, metadata))
-    expected = {name: (value.shape, value.dtype) for name, value in network.state_dict().items()}
-    if expected != {name: (value.shape, value.dtype) for name, value in weights.items()}:
+        spec = _spec(path, file.metadata() or {})
+        names = list(file.keys())
+        if {name: tuple(file.get_slice(name).get_shape()) for name in names} != spec.shapes:
+            raise ValueError(f"{path} does not hold the weights of the network that its metadata describes")
+        weights = {name: file.get_tensor(name) for name in names}
+    network = RectifierNetwork(spec)
+    if any(value.dtype != weights[name].dtype for name, value in network.state_dict().items()):
         raise ValueError(f"{path} does not hold the weights of the network that its metadata describes")
     if not all(bool(value.isfinite().all()) for value in weights.values()):
         raise ValueError(f"{path} holds weights that are NaN or infinite")

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -33,10 +33,12 @@ def cluster(folder, *options):
         yield json.loads(note.read_text())["address"], *processes
     finally:
         for process in processes:
-            for child in children(process.pid):
-                os.kill(child, signal.SIGKILL)
-            process.kill()
+            orphans = children(process.pid)
+            process.kill()  # first, or a nanny would start another worker
             process.wait()
+            for orphan in orphans:
+                with suppress(ProcessLookupError):
+                    os.kill(orphan, signal.SIGKILL)
 
 
 def children(pid):

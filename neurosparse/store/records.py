@@ -108,10 +108,11 @@ def read_record(record_type: type[Record], path: Path) -> Record:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
-            text = file.read(MOST_BYTES + 1)
+            n_bytes = os.fstat(descriptor).st_size
+            text = file.read(n_bytes) if n_bytes <= MOST_BYTES else None
     except OSError as error:
         raise DamageError(f"{path.name} cannot be read: {error.strerror}") from None
-    if len(text) > MOST_BYTES:
+    if text is None:
         raise DamageError(f"{path.name} is larger than {MOST_BYTES:,} bytes")
     try:
         content = json.loads(text)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 DENSE = TrainSpec(
-    data="fashion_mnist", epochs=20, learning_rate=0.1, learning_rate_end=0.002, average_last=0.25
+    data="fashion_mnist", epochs=20, learning_rate=0.05, learning_rate_end=0.002, average_last=0.25
 )  # of the default network
 
 
@@ -43,6 +43,7 @@ def _sparse(active: float, epochs: int, width: int = 1000) -> TrainSpec:
             "epochs": epochs,
             "learning_rate": 0.03,
             "target_active": active * 1000 / width,
+            "target_falloff": 0.6,
             "target_start": 0.2,
             "target_reached": 0.3,
         }

@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 
 import pytest
+from processes import workers_of
 
 from neurosparse import store, sweep
 
@@ -33,20 +34,12 @@ def cluster(folder, *options):
         yield json.loads(note.read_text())["address"], *processes
     finally:
         for process in processes:
-            orphans = children(process.pid)
+            orphans = workers_of(process)
             process.kill()  # first, or a nanny would start another worker
             process.wait()
             for orphan in orphans:
                 with suppress(ProcessLookupError):
                     os.kill(orphan, signal.SIGKILL)
-
-
-def children(pid):
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as found:  # noqa: PTH123
-            return [int(child) for child in found.read().split()]
-    except FileNotFoundError:
-        return []
 
 
 def wait_for(condition, seconds=120):
@@ -90,8 +83,8 @@ def test_a_dask_worker_and_then_the_scheduler_are_killed(field, tmp_path):
         with cluster(tmp_path / f"dask{k}") as (address, scheduler, nanny):
             driver = field.start(folder, scheduler=address)
             wait_for(busy)
-            for child in children(nanny.pid):
-                os.kill(child, signal.SIGKILL)
+            for worker in workers_of(nanny):
+                os.kill(worker, signal.SIGKILL)
                 killed["worker"] += 1
             time.sleep(0.5)
             scheduler.kill()

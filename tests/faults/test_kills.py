@@ -4,25 +4,11 @@ import os
 import random
 import signal
 import time
-from pathlib import Path
 
 import pytest
+from processes import workers_of
 
 from neurosparse import store
-
-
-def workers_of(driver):
-    """The processes that a driver has started for its runs."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            what = (entry / "cmdline").read_text()
-        except OSError:  # it is gone
-            continue
-        if parent == driver.pid and "spawn_main" in what:
-            found.append(int(entry.name))
-    return found
 
 
 def under_way(driver, folder):

@@ -5,12 +5,14 @@ Colours are Okabe and Ito's, which the colour-blind can tell apart; what is comp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurosparse import files
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison, percent
 from neurosparse.lif import LIF, rate
@@ -49,6 +51,18 @@ def style() -> Iterator[None]:
 
     with mpl.rc_context(_STYLE):
         yield
+
+
+def save(path: str | Path, *draw: Callable[[Axes], object], inches: tuple[float, float] = (6.4, 4.4)) -> None:
+    """Write a figure as PNG, which appears whole or not at all; each of `draw` is given axes of its own, side by side."""
+    import matplotlib.pyplot as plt
+
+    with style(), files.new_file(Path(path)) as file:
+        fig, axes = plt.subplots(1, len(draw), figsize=inches, squeeze=False)
+        for draw_on, ax in zip(draw, axes[0], strict=True):
+            draw_on(ax)
+        fig.savefig(file, format="png")
+        plt.close(fig)
 
 
 def _axes(ax: Axes | None) -> Axes:

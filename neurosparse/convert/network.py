@@ -20,6 +20,7 @@ from neurosparse.progress import Progress, quiet
 
 if TYPE_CHECKING:
     from neurosparse.convert.events import EventNetwork
+    from neurosparse.convert.report import ConversionReport
 
 BATCH = 500  # calibration inputs at a time
 
@@ -143,6 +144,12 @@ class SpikingNetwork:
             outputs_at={t: how.read_out(sums[t], t) for t in sorted(at)},
             spikes=spikes,
         )
+
+    def report(self, inputs: Any, labels: Any = None, **options: Any) -> ConversionReport:
+        """Run beside the source and say how well they agree; options, errors: `verification.verify`."""
+        from neurosparse.convert.verification import verify
+
+        return verify(self, inputs, labels, **options)
 
     def _for_events(self, how: Plan, x: Tensor, coding: Coding, *, needed: bool) -> EventNetwork | None:
         """The graph laid out for the events engine, once; None where torch is to run it."""

@@ -42,7 +42,7 @@ def main() -> None:
         sys.exit(BAD_INPUT)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:
-            print("neurosparse: stopped; nothing but checkpoints was written", file=sys.stderr)
+            print("neurosparse: stopped; what was complete and checkpoints are kept", file=sys.stderr)
         raise
 
 

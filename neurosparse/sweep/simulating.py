@@ -47,11 +47,13 @@ def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> 
     from neurosparse.spiking import CircuitSpec, PopulationSpec, run_circuit, simulate_population
 
     if "circuit" in spec:
+        engine = "kernel" if spec["engine"] == "auto" else spec["engine"]
         spikes = run_circuit(
             CircuitSpec.model_validate(spec["circuit"]),
             seconds=spec["seconds"],
             seed=spec["seed"],
-            engine="kernel" if spec["engine"] == "auto" else spec["engine"],
+            engine=engine,
+            n_threads=None if engine == "brian2" else 1,  # the other cores have other runs
             scale=spec["scale"],
             progress=progress,
         )

@@ -49,8 +49,9 @@ class ActiveWhen:
     threshold
         For activations: a unit is active for a sample where abs(a) > threshold. 0 counts everything but exact zeros.
     axis
-        For activations: the axis of an activation tensor that holds the units (-1: the features of a linear layer). Every
-        other axis holds samples.
+        For activations: the axis of an activation tensor that holds the units (-1: the features of a linear layer, 1: the
+        channels of a convolution). Every other axis holds samples: inputs, positions, tokens. None: as each layer of a model lays
+        out its units, and -1 for an array.
 
     Examples
     --------
@@ -62,7 +63,7 @@ class ActiveWhen:
 
     window_ms: float | None = None
     threshold: float | None = None
-    axis: int = -1
+    axis: int | None = None
 
     def __post_init__(self) -> None:
         if (self.window_ms is None) == (self.threshold is None):
@@ -74,7 +75,8 @@ class ActiveWhen:
             object.__setattr__(self, "window_ms", checks.positive("window_ms", self.window_ms))
         if self.threshold is not None:
             object.__setattr__(self, "threshold", checks.not_negative("threshold", self.threshold))
-        checks.whole("axis", self.axis, least=-16)
+        if self.axis is not None:
+            checks.whole("axis", self.axis, least=-16)
 
     def describe(self) -> str:
         """The definition in words, for axes, tables and captions."""
@@ -327,11 +329,14 @@ class Activations:
     square_count_sum: int  # sum over repeats of (active units, all samples of it)^2
     population_sums: NDArray[np.float64]  # (4,) sums over samples of Treves-Rolls, Vinje-Gallant, Hoyer, Gini
     n_population: int  # samples with any activity, over which population_sums run
+    n_ranked: int  # those of them over which the sum of Gini runs: a few positions of each input, since it takes a sort
+    n_zero: int  # (sample, unit) pairs that are exactly 0
+    difference_sums: NDArray[np.float64]  # (4,) see sparsity.effective_dimension
 
     def __post_init__(self) -> None:
         checks.whole("n_samples", self.n_samples)
         object.__setattr__(self, "active_count", np.array(self.active_count, dtype=np.int64))
-        for name in ("magnitude_sum", "square_sum", "population_sums"):
+        for name in ("magnitude_sum", "square_sum", "population_sums", "difference_sums"):
             object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
         shapes = {name: getattr(self, name).shape for name in ("active_count", "magnitude_sum", "square_sum")}
         if len(set(shapes.values())) > 1 or self.active_count.ndim != 1 or self.active_count.size == 0:
@@ -365,6 +370,9 @@ class Activations:
             self.square_count_sum + other.square_count_sum,
             self.population_sums + other.population_sums,
             self.n_population + other.n_population,
+            self.n_ranked + other.n_ranked,
+            self.n_zero + other.n_zero,
+            self.difference_sums + other.difference_sums,
         )
 
 
@@ -465,6 +473,7 @@ class ActivityStats:
     population: Sparseness  # over units, within a window or a sample
     lifetime: Sparseness  # over windows or samples, within a unit
     unit_active_fraction: NDArray[np.float64]  # (n_units,)
+    effective_dimension: float | None = None  # of the covariance between units; see sparsity.effective_dimension
     n_spikes: int | None = None
     duration_ms: float | None = None
     mean_rate_hz: float | None = None
@@ -472,6 +481,9 @@ class ActivityStats:
     isi_cv: float | None = None
     unit_rates_hz: NDArray[np.float64] | None = None  # (n_units,)
     curve: ActivityCurve | None = None
+    zero_fraction: float | None = (
+        None  # (sample, unit) pairs that are exactly 0; abs(a) <= threshold is 1 - active_fraction
+    )
     mean_magnitude: float | None = None
     unit_mean_magnitude: NDArray[np.float64] | None = None  # (n_units,)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -488,10 +500,23 @@ class ActivityStats:
         """Units that were active at least once."""
         return self.n_units - self.n_silent
 
+    @property
+    def effective_units(self) -> float | None:
+        """Effective number of active units: the participation ratio (sum |a|)^2 / sum a^2 of a sample, averaged over samples.
+
+        k where k units are equally active and the rest silent; needs no threshold. It is n_units times Treves-Rolls sparseness.
+        """
+        return None if self.population.treves_rolls is None else self.n_units * self.population.treves_rolls
+
     def to_dict(self) -> dict[str, Any]:
         """The statistics as plain JSON types, without the per-unit arrays and the curve."""
         skip = {"unit_active_fraction", "unit_rates_hz", "unit_mean_magnitude", "curve"}
         result = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
         for name in ("active_when", "interval", "population", "lifetime"):
             result[name] = asdict(result[name])
-        return {**result, "provenance": dict(self.provenance), "definition": self.active_when.describe()}
+        return {
+            **result,
+            "effective_units": self.effective_units,
+            "provenance": dict(self.provenance),
+            "definition": self.active_when.describe(),
+        }

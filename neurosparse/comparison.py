@@ -216,7 +216,7 @@ def _flatten(stats: Iterable[ActivityStats | Mapping[str, ActivityStats]]) -> It
 def _refuse_mixed(stats: Sequence[ActivityStats]) -> None:
     for kind in ("spikes", "activations"):
         alike = [s for s in stats if s.kind == kind]
-        other = next((s for s in alike if s.active_when != alike[0].active_when), None)
+        other = next((s for s in alike if s.active_when.describe() != alike[0].active_when.describe()), None)
         if other is not None:
             raise ValueError(
                 f"{alike[0].name!r} ({alike[0].active_when.describe()}) and {other.name!r} ({other.active_when.describe()}) mean "

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats as _distributions
+from scipy.sparse import csr_array
 
 from neurosparse import checks
 from neurosparse.activity import (
@@ -32,8 +33,11 @@ from neurosparse.activity import (
 CONFIDENCE = 0.95
 N_BATCHES = 10  # stretches of the record taken as independent repeats: few, so that each outlasts slow fluctuations
 MIN_INTERVALS = 5  # inter-spike intervals a unit needs before its CV counts
-MOST_MAGNITUDE = 1e100  # of an activation: its square, summed over any stream, stays finite
+FEW = 4  # positions of an input at which Gini is taken: it takes a sort
+MOST_DIFFERENCES = 64  # of a batch or a record, from which the effective dimension is estimated
+MOST_MAGNITUDE = 1e70  # of an activation: its fourth power, summed over any stream, stays finite
 _INT64 = 2**63
+_GOLDEN = (5**0.5 - 1) / 2
 
 Floats = NDArray[np.float64]
 
@@ -113,8 +117,9 @@ def _measures(total: Floats, square_total: Floats, ranked_total: Floats, n: int)
     )
 
 
-def _mean_sparseness(sums: Floats, n_averaged: int) -> Sparseness:
-    means = [None if n_averaged == 0 or np.isnan(s) else float(s) / n_averaged for s in sums]
+def _mean_sparseness(sums: Floats, n_averaged: int, n_ranked: int | None = None) -> Sparseness:
+    numbers = [n_averaged] * 3 + [n_averaged if n_ranked is None else n_ranked]
+    means = [None if n == 0 or np.isnan(s) else float(s) / n for s, n in zip(sums, numbers, strict=True)]
     return Sparseness(means[0], means[1], means[2], means[3], n_averaged=n_averaged)
 
 
@@ -401,6 +406,7 @@ def _describe_windows(
             population=_grouped_sparseness(cell_window, counts, spikes.n_units),
             lifetime=_grouped_sparseness(cell_unit, counts, n_windows),
             unit_active_fraction=(positions - missed) / positions,
+            effective_dimension=_dimension_of_counts(cell_window, cell_unit, counts, n_windows, spikes.n_units),
             n_spikes=len(spikes),
             duration_ms=spikes.duration_ms,
             mean_rate_hz=float(rates.mean()),
@@ -423,41 +429,141 @@ def observe(activations: ArrayLike, active_when: ActiveWhen, name: str = "activa
     Parameters
     ----------
     activations : array of float, any shape
-        Axis `active_when.axis` holds the units, every other axis samples. Along the first of those axes they are taken as
-        independent (the inputs of a batch), along the others not (the positions of a convolution, time).
+        Axis `active_when.axis` (by default the last) holds the units, every other axis samples. Along the first of those axes they
+        are taken as independent (the inputs of a batch), along the others not (the positions of a convolution, time).
 
     Raises
     ------
     ValueError
         On NaN, infinity, an empty batch, or a definition without a threshold.
     """
-    if active_when.threshold is None:
-        raise ValueError("activations need a threshold: pass ActiveWhen(threshold=...), not a window")
+    threshold = _threshold(active_when)
     values = np.atleast_1d(checks.finite_array(f"activations of {name!r}", activations))
     if values.size == 0:
         raise ValueError(f"activations of {name!r} are empty, shape {values.shape}: nothing to measure")
-    if not -values.ndim <= active_when.axis < values.ndim:
-        raise ValueError(f"axis {active_when.axis} does not exist in activations of shape {values.shape}")
-    magnitude = np.atleast_2d(np.abs(np.moveaxis(values, active_when.axis, -1)))
+    values = np.atleast_2d(np.moveaxis(values, units_axis(active_when, values.ndim, values.shape), -1))
+    magnitude = np.abs(values)
     if (most := magnitude.max()) > MOST_MAGNITUDE:
         raise ValueError(f"activations of {name!r} must be below {MOST_MAGNITUDE:g}, got {most:g}: too large to square")
-    n_repeats = magnitude.shape[0]
-    magnitude = magnitude.reshape(-1, magnitude.shape[-1])  # (samples, units)
-    active = magnitude > active_when.threshold
-    per_repeat = active.reshape(n_repeats, -1).sum(axis=1)
-    defined = magnitude.any(axis=1)
+    active = magnitude > threshold
+    samples = tuple(range(values.ndim - 1))
+    # sparseness does not depend on scale; with a largest entry of 1 in each sample no square overflows or vanishes
+    scaled = magnitude / np.maximum(magnitude.max(axis=-1, keepdims=True), np.finfo(float).tiny)
+    return from_margins(
+        name,
+        active_when,
+        units=np.stack([a.sum(axis=samples) for a in (active, magnitude, np.square(magnitude))]),
+        samples=np.stack([a.sum(axis=-1) for a in (active, scaled, np.square(scaled))]).reshape(3, len(values), -1),
+        n_zero=int((magnitude == 0).sum()),
+        some=few_positions(values.reshape(len(values), -1, values.shape[-1])),
+    )
+
+
+def _threshold(active_when: ActiveWhen) -> float:
+    if active_when.threshold is None:
+        raise ValueError("activations need a threshold: pass ActiveWhen(threshold=...), not a window")
+    return active_when.threshold
+
+
+def units_axis(active_when: ActiveWhen, n_axes: int, shape: Sequence[int]) -> int:
+    """The axis of the units of activations of that shape, counted from 0; a ValueError where there is none."""
+    axis = -1 if active_when.axis is None else active_when.axis
+    if not -n_axes <= axis < n_axes:
+        raise ValueError(f"axis {axis} does not exist in activations of shape {tuple(shape)}")
+    return axis % n_axes
+
+
+def few_positions(values: Any) -> Any:
+    """At most `FEW` samples of each input, spread over its positions: (n, positions, units) -> (n, few, units).
+
+    By the golden ratio, which keeps clear of a map's edges and never falls into step with its rows.
+    """
+    n = values.shape[1]
+    return values if n <= FEW else values[:, [int(n * (k * _GOLDEN % 1)) for k in range(1, FEW + 1)]]
+
+
+def from_margins(
+    name: str, active_when: ActiveWhen, *, units: Floats, samples: Floats, n_zero: int, some: Floats
+) -> Activations:
+    """The record of a batch from sums of the active, of abs(a) and of a^2 along its margins.
+
+    Parameters
+    ----------
+    units : array of float, shape (3, n_units)
+        The sums over samples.
+    samples : array of float, shape (3, n_inputs, n_positions)
+        The sums over units; abs(a) and a^2 may be scaled, each sample by a factor of its own.
+    n_zero
+        Activations that are exactly 0.
+    some : array of float, shape (n_inputs, n_few, n_units)
+        The activations at `few_positions`.
+    """
+    per_input = samples[0].sum(axis=1).astype(np.int64)
+    n_units = units.shape[1]
+    defined = samples[2] > 0
+    measures = _measures(samples[1][defined], samples[2][defined], np.zeros(int(defined.sum())), n_units)
+    ranked = np.abs(some.reshape(-1, n_units))
+    ranked = ranked[ranked.any(axis=1)]
+    sums = measures.sum(axis=-1)
+    sums[3] = _sparseness_rows(ranked)[3].sum()
+    half = min(len(some) // 2, MOST_DIFFERENCES)
+    differences = some[:half, 0] - some[half : 2 * half, 0]
     return Activations(
         name=name,
         active_when=active_when,
-        n_samples=magnitude.shape[0],
-        active_count=active.sum(axis=0),
-        magnitude_sum=magnitude.sum(axis=0),
-        square_sum=np.square(magnitude).sum(axis=0),
-        n_repeats=n_repeats,
-        square_count_sum=int(np.square(per_repeat).sum()),
-        population_sums=_sparseness_rows(magnitude[defined]).sum(axis=-1),
+        n_samples=samples[0].size,
+        active_count=units[0],
+        magnitude_sum=units[1],
+        square_sum=units[2],
+        n_repeats=len(per_input),
+        square_count_sum=sum(int(count) ** 2 for count in per_input),  # beyond int64 for large maps
+        population_sums=sums,
         n_population=int(defined.sum()),
+        n_ranked=len(ranked),
+        n_zero=n_zero,
+        difference_sums=_difference_sums(differences @ differences.T),
     )
+
+
+def effective_dimension(difference_sums: Floats) -> float | None:
+    """Effective dimension (tr C)^2 / tr(C^2) of the covariance C between units: its participation ratio; None if not defined.
+
+    k where activity varies equally along k directions and along no other. C itself is never formed: with d the difference of two
+    independent samples, E |d|^2 = 2 tr C, and for two such differences E (d . d')^2 = 4 tr(C^2). The mean over pairs of
+    differences is unbiased for tr(C^2), where the covariance of a few samples is not (Gao et al. 2017, bioRxiv 214262, define
+    the dimension).
+
+    Parameters
+    ----------
+    difference_sums : array of float, shape (4,)
+        Over differences: the sum of |d|^2 and their number; over pairs of them: the sum of (d . d')^2 and their number.
+    """
+    squares, n, products, n_pairs = difference_sums
+    return float((squares / n) ** 2 / (products / n_pairs)) if n_pairs and products > 0 else None
+
+
+def _difference_sums(gram: Floats) -> Floats:
+    """The sums that `effective_dimension` takes, from the products of all differences, shape (n, n)."""
+    n = len(gram)
+    squares = np.diagonal(gram)
+    products = (np.square(gram).sum() - np.square(squares).sum()) / 2
+    return np.array([squares.sum(), n, products, n * (n - 1) / 2])
+
+
+def _dimension_of_counts(
+    windows: NDArray[np.int64], units: NDArray[np.int64], counts: NDArray[np.int64], n_windows: int, n_units: int
+) -> float | None:
+    """The effective dimension of spike counts in windows, from differences of windows half a record apart."""
+    half = min(n_windows // 2, MOST_DIFFERENCES)
+    if half < 2:
+        return None
+    chosen = np.arange(2 * half) * n_windows // (2 * half)
+    row = np.full(n_windows, -1)
+    row[chosen] = np.arange(2 * half)
+    inside = row[windows] >= 0
+    table = csr_array((counts[inside].astype(float), (row[windows[inside]], units[inside])), shape=(2 * half, n_units))
+    differences = table[:half] - table[half:]
+    return effective_dimension(_difference_sums((differences @ differences.T).toarray()))
 
 
 def describe_activations(
@@ -491,9 +597,11 @@ def describe_activations(
         n_units=width,
         n_samples=n,
         n_silent=int((activations.active_count == 0).sum()),
-        population=_mean_sparseness(activations.population_sums, activations.n_population),
+        population=_mean_sparseness(activations.population_sums, activations.n_population, activations.n_ranked),
         lifetime=_mean_sparseness(lifetime.sum(axis=-1), int(alive.sum())),
         unit_active_fraction=unit_fraction,
+        effective_dimension=effective_dimension(activations.difference_sums),
+        zero_fraction=activations.n_zero / (n * width),
         mean_magnitude=float(activations.magnitude_sum.sum() / (n * width)),
         unit_mean_magnitude=activations.magnitude_sum / n,
         provenance=provenance or {},

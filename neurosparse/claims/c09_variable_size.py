@@ -1,0 +1,54 @@
+"""Claim 9: more units for more information."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse.claims.frame import Claim, Criterion
+from neurosparse.claims.lab import Lab, hidden
+
+CLAIM = Claim(
+    text="The number of active units varies with the amount of information in the input.",
+    source="section 2.2",
+    criteria=(
+        Criterion("correlation", "rank correlation, active units with the bytes of the compressed image", low=0.2),
+    ),
+    arms=("rectifier_l1",),
+    limits="Compressed size stands for information, and goes along with ink; what is left at equal ink is given beside it.",
+)
+
+
+def measure(lab: Lab, seed: int) -> dict[str, float]:
+    """Active units of all hidden layers on each test image, of the network with L1."""
+    layers = hidden(lab.network("rectifier_l1", seed), lab.test_images())
+    by_layer = [(layer != 0).sum(dim=1).numpy() for layer in layers]  # (n,) each
+    n_active = np.sum(by_layer, axis=0)
+    images = lab.splits.test.images
+    information, ink = compressed_bytes(images), images.sum(axis=1)
+    found = {
+        "correlation": rank_correlation(n_active, information),
+        "correlation_with_ink": rank_correlation(n_active, ink),
+        **{
+            f"correlation_of_layer_{k}": rank_correlation((v != 0).sum(dim=1).numpy(), information)
+            for k, v in enumerate(layers, 1)
+        },
+    }
+    between = rank_correlation(information, ink)
+    spread = np.sqrt((1 - found["correlation_with_ink"] ** 2) * (1 - between**2))
+    found["correlation_at_equal_ink"] = float((found["correlation"] - found["correlation_with_ink"] * between) / spread)
+    return found
+
+
+def compressed_bytes(images: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The size of each image, shape (n, features) in [0, 1], as bytes under DEFLATE at its best."""
+    return np.array([len(zlib.compress(row.tobytes(), 9)) for row in np.rint(255 * images).astype(np.uint8)])
+
+
+def rank_correlation(first: NDArray, second: NDArray) -> float:
+    """Spearman's correlation; 0 where one of them never varies, and so goes along with nothing."""
+    from scipy.stats import spearmanr
+
+    return 0.0 if np.ptp(first) == 0 or np.ptp(second) == 0 else float(spearmanr(first, second).statistic)

@@ -1,0 +1,61 @@
+"""Claim 10: sparse codes are more linearly separable."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from neurosparse.claims.frame import Claim, Criterion
+from neurosparse.claims.lab import Lab, hidden
+from neurosparse.data import ImageSet
+from neurosparse.rectifier import RectifierNetwork
+from neurosparse.rectifier.evaluation import tensors
+
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the probe, in units of the mean square of a feature's sum over images
+
+CLAIM = Claim(
+    text="Sparse representations are more linearly separable than dense ones.",
+    source="section 2.2",
+    criteria=(
+        Criterion(
+            "difference", "test error of a linear probe of layer 1, tanh minus rectifier with L1", low=0, unit="points"
+        ),
+    ),
+    arms=("rectifier_l1", "rectifier", "tanh"),
+    limits="Layer 1, whose features are the least shaped by the labels; the classes' one-hot codes by ridge regression.",
+)
+
+
+def measure(lab: Lab, seed: int) -> dict[str, float]:
+    """Test errors of probes; beside the arms, of an untrained rectifier network's layer 1 and of the pixels."""
+    networks: dict[str, RectifierNetwork | None] = {arm: lab.network(arm, seed) for arm in CLAIM.arms}
+    networks |= {"untrained": lab.untrained(seed), "pixels": None}
+    error = {name: probe_error(lab, network) for name, network in networks.items()}
+    return {
+        "difference": error["tanh"] - error["rectifier_l1"],
+        **{f"probe_{name}": value for name, value in error.items()},
+    }
+
+
+def probe_error(lab: Lab, network: RectifierNetwork | None) -> float:
+    """Test error in % of a ridge probe of a network's first layer, its penalty chosen on the validation images."""
+
+    def features(images: ImageSet) -> tuple[Tensor, Tensor]:
+        x, labels = tensors(images, torch.device("cpu"))
+        values = x if network is None else hidden(network, x)[0]
+        return functional.pad(values.double(), (0, 1), value=1.0), labels  # the last feature is the bias
+
+    (train, y), validation, test = (
+        features(part) for part in (lab.splits.train, lab.splits.validation, lab.splits.test)
+    )
+    gram = train.T @ train  # (features, features)
+    towards = train.T @ functional.one_hot(y, lab.splits.n_classes).double()
+    unit = gram.diagonal().mean()
+    eye = torch.eye(len(gram), dtype=torch.float64)
+    weights = [torch.linalg.solve(gram + penalty * unit * eye, towards) for penalty in PENALTIES]
+    return 100 * _error(min(weights, key=lambda w: _error(w, *validation)), *test)
+
+
+def _error(weights: Tensor, features: Tensor, labels: Tensor) -> float:
+    return float(((features @ weights).argmax(dim=1) != labels).double().mean())

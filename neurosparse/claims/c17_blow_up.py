@@ -1,0 +1,61 @@
+"""Claim 17: unbounded activations can blow up; L1 prevents it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+
+from neurosparse.claims.frame import Claim, Criterion
+from neurosparse.claims.lab import Lab, hidden
+from neurosparse.rectifier import DivergenceError, TrainSpec, train
+
+FIRST, MOST = 0.1, 7  # the learning rates tried are 0.1 times 1, 2, 4 ... 64
+N_IMAGES = 3500
+
+CLAIM = Claim(
+    text="Unbounded activations can blow up numerically; an L1 penalty prevents it.",
+    source="section 3.1",
+    criteria=(
+        Criterion("smaller", "doublings of the largest activation, without L1 over with", low=0),
+        Criterion("prevented", "doublings of the learning rate that keeps finite, with L1 minus without", low=0.5),
+    ),
+    arms=("rectifier", "rectifier_l1"),
+    limits="One epoch at each learning rate. Finite is not trained: a network that falls silent is finite too.",
+)
+
+
+def measure(lab: Lab, seed: int) -> dict[str, float]:
+    """Largest hidden activations on the test images after training, and learning rates from 0.1 up to the first that diverges."""
+    with_l1, without = (_largest(lab, arm, seed) for arm in ("rectifier_l1", "rectifier"))
+    survived = {l1: doublings(lab, seed, l1) for l1 in (0.001, 0.0)}
+    return {
+        "smaller": math.log2(without / with_l1),
+        "prevented": survived[0.001] - survived[0.0],
+        "largest_with_l1": with_l1,
+        "largest_without_l1": without,
+        "doublings_with_l1": survived[0.001],
+        "doublings_without_l1": survived[0.0],
+    }
+
+
+def doublings(lab: Lab, seed: int, l1: float) -> int:
+    """How often the learning rate can be doubled before an epoch of training is no longer finite, at most `MOST` times."""
+    splits = replace(lab.splits, train=lab.splits.train.take(slice(0, N_IMAGES)))
+    for k in range(MOST):
+        spec = TrainSpec(**_plan(lab, seed), l1=l1, learning_rate=FIRST * 2**k)
+        try:
+            train(spec, splits, device="cpu", test=False)
+        except DivergenceError:
+            return k
+    return MOST
+
+
+def _plan(lab: Lab, seed: int) -> dict:
+    return {"network": lab.untrained(seed).spec, "data": lab.spec.data, "epochs": 1, "seed": seed}
+
+
+def _largest(lab: Lab, arm: str, seed: int) -> float:
+    found = max(float(layer.max()) for layer in hidden(lab.network(arm, seed), lab.test_images()))
+    return max(found, torch.finfo(torch.float32).tiny)  # a network that fell silent has a logarithm too

@@ -1,0 +1,204 @@
+"""The networks that the claims share: each trained once from its seed, and kept.
+
+All arms have the same schedule: a learning rate that is constant for half of the training and then falls linearly, and weights
+that are averaged over its last quarter, so that every network is that of its last step and none was chosen by a score.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from neurosparse.data import Splits
+from neurosparse.progress import Progress, quiet
+from neurosparse.recipes import Spec
+from neurosparse.rectifier import NetworkSpec, PretrainSpec, RectifierNetwork, TrainSpec, devices, load, save, train
+from neurosparse.rectifier.evaluation import error, evaluate, tensors
+from neurosparse.rectifier.pretraining import pretrain
+
+FEW = 10  # the arms with few labels have those of one training image in so many, and so many times the epochs
+
+ARMS: dict[str, dict[str, Any]] = {  # what sets each arm apart
+    "rectifier": {},
+    "rectifier_l1": {"l1": 0.001},
+    "tanh": {"activation": "tanh"},
+    "softplus": {"activation": "softplus"},
+    "zeros_85": {"target_active": 0.15},
+    "zeros_96": {"target_active": 0.04},
+    "zeros_98": {"target_active": 0.02},
+    "pretrained": {"pretrained": True},
+    "few_labels": {"few": True},
+    "pretrained_few_labels": {"few": True, "pretrained": True},
+}
+
+
+class LabSpec(Spec):
+    """Which images and networks the claims are put to the test on.
+
+    Parameters
+    ----------
+    data
+        The name of the image set.
+    width
+        Units in each of the three hidden layers.
+    epochs, pretraining_epochs
+        Passes over the training images; in pre-training, for each layer.
+    n_seeds
+        Every claim is measured with seeds 1 to `n_seeds`.
+    """
+
+    data: str = "mnist5k"
+    width: Annotated[int, Field(ge=8)] = 300
+    epochs: Annotated[int, Field(ge=1)] = 10
+    pretraining_epochs: Annotated[int, Field(ge=1)] = 5
+    n_seeds: Annotated[int, Field(ge=2)] = 5
+
+    @property
+    def seeds(self) -> range:
+        """The seeds."""
+        return range(1, self.n_seeds + 1)
+
+
+QUICK = LabSpec()
+FULL = LabSpec(data="fashion_mnist", width=1000, epochs=20, n_seeds=8)
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """Where claims are measured: the images, and the folder that keeps the trained networks.
+
+    Parameters
+    ----------
+    spec
+        What is trained.
+    splits
+        The images of `spec.data`.
+    folder
+        Has a safetensors file for each network.
+    """
+
+    spec: LabSpec
+    splits: Splits
+    folder: Path
+
+    def sizes(self, depth: int = 3) -> tuple[int, ...]:
+        """The sizes of a network with so many hidden layers."""
+        return (self.splits.n_features, *[self.spec.width] * depth, self.splits.n_classes)
+
+    def untrained(self, seed: int, *, depth: int = 3, **settings: Any) -> RectifierNetwork:
+        """A network as it starts; `settings` are those of `NetworkSpec`."""
+        return RectifierNetwork(NetworkSpec(sizes=self.sizes(depth), **settings), seed=seed).eval()
+
+    def training(self, arm: str, seed: int) -> TrainSpec:
+        """How a network of an arm is trained."""
+        values = {k: v for k, v in ARMS[arm].items() if k in TrainSpec.model_fields}
+        return TrainSpec(
+            network=NetworkSpec(sizes=self.sizes(), activation=ARMS[arm].get("activation", "rectifier")),
+            data=self.spec.data,
+            epochs=self.spec.epochs * (FEW if "few" in ARMS[arm] else 1),
+            learning_rate=0.1,
+            learning_rate_end=0.002,
+            average_last=0.25,
+            target_start=0.2,
+            target_reached=0.3,
+            seed=seed,
+            **values,
+        )
+
+    def path(self, arm: str, seed: int) -> Path:
+        """The file of a network, named by all that decides its weights."""
+        specs = [self.training(arm, seed).model_dump_json()]
+        if "pretrained" in ARMS[arm]:
+            specs.append(self._pretraining(seed).model_dump_json())
+        return self._file(arm, seed, *specs)
+
+    def network(self, arm: str, seed: int) -> RectifierNetwork:
+        """A trained network; FileNotFoundError where `prepare` has not trained it."""
+        return load(self.path(arm, seed))
+
+    def prepare(self, arms: Sequence[str], *, threads: int = 1, progress: Progress = quiet) -> None:
+        """Train the networks of some arms that are not there yet, `threads` of them at once, on the CPU.
+
+        Raises
+        ------
+        ValueError, OSError
+            As `rectifier.train` and `rectifier.pretrain`, and where the folder cannot be written.
+        """
+        jobs = [(arm, seed) for arm in arms for seed in self.spec.seeds if not self.path(arm, seed).exists()]
+        shares, lock = [0.0] * len(jobs), threading.Lock()
+
+        def one(k: int) -> None:
+            def part(done: float, text: str) -> None:
+                with lock:
+                    shares[k] = done
+                    progress(sum(shares) / len(jobs), "{}, seed {}: {}".format(*jobs[k], text)[:40])
+
+            self._train(*jobs[k], part)
+
+        with devices.torch_threads(1), ThreadPoolExecutor(threads) as pool:
+            futures = [pool.submit(one, k) for k in range(len(jobs))]
+            try:
+                for future in futures:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def test_images(self) -> Tensor:
+        """The test images, shape (n, features)."""
+        return tensors(self.splits.test, torch.device("cpu"))[0]
+
+    def test_error(self, arm: str, seed: int) -> float:
+        """The share of test images that a trained network misclassifies, in per cent."""
+        return 100 * error(self.network(arm, seed), self.splits.test)
+
+    def validation_error(self, arm: str, seed: int) -> float:
+        """The same of the validation images."""
+        return 100 * error(self.network(arm, seed), self.splits.validation)
+
+    def zeros(self, arm: str, seed: int) -> float:
+        """Hidden activations on the test images that are exactly 0, in per cent."""
+        return 100 * (1 - evaluate(self.network(arm, seed), self.splits.test).active_fraction)
+
+    def _train(self, arm: str, seed: int, progress: Progress) -> None:
+        splits, spec = self.splits, self.training(arm, seed)
+        if "few" in ARMS[arm]:
+            some = np.linspace(0, len(splits.train) - 1, len(splits.train) // FEW).astype(int)
+            splits = replace(splits, train=splits.train.take(some))
+        start = self._start(seed) if "pretrained" in ARMS[arm] else None
+        result = train(spec, splits, device="cpu", test=False, start=start, progress=progress)
+        save(result.network, self.path(arm, seed), training=spec)
+
+    def _pretraining(self, seed: int) -> PretrainSpec:
+        return PretrainSpec(
+            network=NetworkSpec(sizes=self.sizes()), data=self.spec.data, epochs=self.spec.pretraining_epochs, seed=seed
+        )
+
+    def _start(self, seed: int) -> RectifierNetwork:
+        """The pre-trained network that both arms start from."""
+        spec = self._pretraining(seed)
+        path = self._file("start", seed, spec.model_dump_json())
+        if not path.exists():
+            save(pretrain(spec, self.splits, device="cpu").network, path)
+        return load(path)
+
+    def _file(self, name: str, seed: int, *specs: str) -> Path:
+        digest = hashlib.sha256("\n".join(specs).encode()).hexdigest()[:12]
+        return self.folder / f"{name}-{seed}-{digest}.safetensors"
+
+
+def hidden(network: RectifierNetwork, images: Tensor) -> list[Tensor]:
+    """What each hidden layer puts out, shape (n, units) each, without gradients."""
+    with torch.no_grad():
+        values = network.activations(images)
+    return [values[name] for name in network.layers]

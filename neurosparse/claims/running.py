@@ -1,0 +1,274 @@
+"""Run claims, and write what came out: claims.json, claims.parquet, a table and a figure each."""
+
+from __future__ import annotations
+
+import json
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurosparse import checks, data, files, plots
+from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine
+from neurosparse.claims.lab import QUICK, Lab, LabSpec
+from neurosparse.data import Splits
+from neurosparse.progress import Progress, quiet
+from neurosparse.report import Panel, environment
+from neurosparse.studies.runs import write
+from neurosparse.studies.tables import markdown
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MODULES = (
+    "c01_one_sided",
+    "c02_sigmoid_at_rest",
+    "c03_initial_zeros",
+    "c04_beats_tanh",
+    "c05_beats_softplus",
+    "c06_pretraining",
+    "c07_capacity",
+    "c08_conserved_sets",
+    "c09_variable_size",
+    "c10_separable",
+    "c11_robust",
+    "c12_storage",
+    "c13_computing",
+    "c14_gradients",
+    "c15_linear",
+    "c16_hard_zeros",
+    "c17_blow_up",
+    "c18_brains_are_sparser",
+)
+RESULT, TABLE = "claims.json", "claims.md"
+_FORMAT = "neurosparse claims 1"
+_TRAINING = 0.8  # of the time, more or less
+
+
+def load(number: int) -> Any:
+    """The module of a claim, with its `CLAIM` and `measure(lab, seed)`.
+
+    Raises
+    ------
+    ValueError
+        Where there is no claim of that number.
+    """
+    if not 1 <= checks.whole("number of a claim", number) <= len(MODULES):
+        raise ValueError(f"number of a claim must be 1 to {len(MODULES)}, got {number}")
+    return import_module(f"neurosparse.claims.{MODULES[number - 1]}")
+
+
+def run(
+    directory: str | Path,
+    numbers: Sequence[int] = (),
+    *,
+    spec: LabSpec = QUICK,
+    splits: Splits | None = None,
+    threads: int = 1,
+    progress: Progress = quiet,
+) -> list[Finding]:
+    """Put claims to the test.
+
+    Networks that a claim needs and that are not yet in `directory`/networks are trained, and stay there: a run that was stopped
+    goes on, and a second one with the same spec trains nothing. The other files are replaced.
+
+    Parameters
+    ----------
+    directory
+        Gets claims.json, claims.parquet (a row a claim, seed and quantity), claims.md and figures/claim_NN.png.
+    numbers
+        Of the claims; by default all.
+    spec
+        Images, networks and seeds: `QUICK`, `FULL`, or another.
+    splits
+        The images, in place of those of `spec.data`.
+    threads
+        Networks trained at once.
+
+    Raises
+    ------
+    ValueError, OSError
+        For a claim that there is not, and as `Lab.prepare`.
+    """
+    directory = Path(directory)
+    chosen = {number: load(number) for number in sorted(set(numbers)) or range(1, len(MODULES) + 1)}
+    files.check_file(directory / RESULT)
+    lab = Lab(spec, splits or data.load(spec.data), directory / "networks")
+    arms = list(dict.fromkeys(arm for module in chosen.values() for arm in module.CLAIM.arms))
+    lab.prepare(arms, threads=threads, progress=lambda done, text: progress(_TRAINING * done, text))
+    rows: dict[int, list[dict[str, float]]] = {number: [] for number in chosen}
+    for k, (number, module) in enumerate(chosen.items()):
+        for i, seed in enumerate(spec.seeds):
+            done = (k + i / spec.n_seeds) / len(chosen)
+            progress(_TRAINING + (1 - _TRAINING) * done, f"claim {number}, seed {seed}")
+            rows[number].append(module.measure(lab, seed))
+    found = [examine(number, module.CLAIM, rows[number]) for number, module in chosen.items()]
+    _write(directory, spec, found, rows)
+    progress(1.0, f"{len(found)} claims")
+    return found
+
+
+def read(directory: str | Path) -> list[Finding]:
+    """The findings that `run` wrote into a folder, with the criteria of then.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Where there are none, or the file is not one of these; one sentence.
+    """
+    path = Path(directory) / RESULT
+    if not path.is_file():
+        raise FileNotFoundError(f"no findings in {path}: run `neurosparse claims` first")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT:
+            raise KeyError("format")
+        return [examine(each["number"], _claim(each["claim"]), each["seeds"]) for each in content["findings"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} was not written by `neurosparse claims`: {error!r}") from None
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """Findings as a Markdown table, a line for each criterion."""
+    return markdown(list(rows(findings)[0]), [list(row.values()) for row in rows(findings)])
+
+
+def rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
+    """Findings as rows of a table, one for each criterion; the verdict is that of the whole claim."""
+    return [
+        {
+            "claim": f"{finding.number}. {finding.claim.text}",
+            "verdict": finding.verdict,
+            "measured": effect.criterion.text,
+            "effect [95 %]": effect.describe(),
+            "holds if": effect.criterion.range(),
+        }
+        for finding in findings
+        for effect in finding.effects
+    ]
+
+
+def panels(findings: Sequence[Finding]) -> list[Panel]:
+    """Parts of the page: all findings as one table, then a figure for each."""
+    if not findings:
+        raise ValueError("findings is empty: nothing to show")
+    n_seeds = findings[0].effects[0].mean.n
+    head = Panel(
+        "claims",
+        "The paper's claims, put to the test",
+        "Each effect is a mean over seeds with its 95 % interval. A claim holds where the interval lies within the range that was "
+        f"written down beforehand, does not hold here where it lies outside, and is undecided otherwise. {n_seeds} seeds.",
+        table=rows(findings),
+    )
+    return [head, *(_panel(finding) for finding in findings)]
+
+
+def _panel(finding: Finding) -> Panel:
+    claim = finding.claim
+    also = "; ".join(f"{name.replace('_', ' ')} {value.mean:.3g}" for name, value in finding.also.items())
+    words = [
+        f"{claim.text} ({claim.source}.) Here: {finding.verdict}.",
+        claim.limits,
+        also and f"Also measured: {also}.",
+    ]
+
+    def draw(*axes: Axes) -> None:
+        for effect, ax in zip(finding.effects, axes, strict=True):
+            draw_effect(effect, ax)
+
+    title = f"Claim {finding.number}: {finding.verdict}"
+    return Panel(f"claim_{finding.number:02}", title, " ".join(filter(None, words)), draw, len(finding.effects))
+
+
+def draw_effect(effect: Effect, ax: Axes) -> None:
+    """The values of the seeds, their mean and its interval, and the range in which the claim holds."""
+    criterion, mean = effect.criterion, effect.mean
+    seeds = range(1, len(effect.values) + 1)
+    ax.plot(seeds, effect.values, "o", color=plots.COLOURS[0], label="a seed")
+    ax.axhline(mean.mean, color=plots.COLOURS[0], lw=1.2, label="mean, 95 % interval")
+    if math.isfinite(mean.low):
+        ax.axhspan(mean.low, mean.high, color=plots.COLOURS[0], alpha=0.15, lw=0)
+    ends = [end for end in (criterion.low, criterion.high) if math.isfinite(end)]
+    ax.set(xlabel="seed", xticks=list(seeds), ylabel=criterion.unit or "value")
+    low, high = min([*effect.values, mean.low, *ends]), max([*effect.values, mean.high, *ends])
+    room = 0.15 * (high - low) or 0.5
+    ax.set_ylim(low - room, high + room)
+    ax.axhspan(
+        max(criterion.low, low - room),
+        min(criterion.high, high + room),
+        color=plots.COLOURS[2],
+        alpha=0.15,
+        lw=0,
+        label="holds",
+    )
+    for end in ends:
+        ax.axhline(end, color=plots.COLOURS[2], lw=1, ls="--")
+    ax.set_title("\n".join(textwrap.wrap(criterion.text, 44)), fontsize=9)
+    ax.legend(loc="best")
+
+
+def _write(
+    directory: Path, spec: LabSpec, found: Sequence[Finding], measured: Mapping[int, list[dict[str, float]]]
+) -> None:
+    content = {
+        "format": _FORMAT,
+        "lab": spec.model_dump(mode="json"),
+        "provenance": environment(),
+        "findings": [
+            {
+                "number": finding.number,
+                "verdict": finding.verdict,
+                "effects": [effect.describe() for effect in finding.effects],
+                "claim": _plain(finding.claim),
+                "seeds": measured[finding.number],
+            }
+            for finding in found
+        ],
+    }
+    with files.new_file(directory / RESULT) as file:
+        file.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    with files.new_file(directory / TABLE) as file:
+        file.write_text(table(found) + "\n", encoding="utf-8")
+    long = [
+        {"claim": number, "seed": seed, "quantity": name, "value": float(value)}
+        for number, values in measured.items()
+        for seed, row in zip(spec.seeds, values, strict=True)
+        for name, value in row.items()
+    ]
+    write(long, directory / "claims.parquet")
+    for panel in panels(found)[1:]:
+        _figure(panel, directory / "figures" / f"{panel.key}.png")
+
+
+def _figure(panel: Panel, path: Path) -> None:
+    import matplotlib.pyplot as plt
+
+    with plots.style(), files.new_file(path) as file:
+        fig, axes = plt.subplots(1, panel.n_axes, figsize=(4.2 * panel.n_axes, 3.4), squeeze=False)
+        try:
+            if panel.draw is not None:
+                panel.draw(*axes[0])
+            fig.suptitle(panel.title, x=0.01, ha="left")
+            fig.savefig(file, format="png")
+        finally:
+            plt.close(fig)
+
+
+def _plain(claim: Claim) -> dict[str, Any]:
+    """A claim as JSON can hold it: an open end of a range is null."""
+    plain = asdict(claim)
+    for criterion in plain["criteria"]:
+        criterion |= {end: criterion[end] if math.isfinite(criterion[end]) else None for end in ("low", "high")}
+    return plain
+
+
+def _claim(plain: Mapping[str, Any]) -> Claim:
+    open_ends = {"low": -math.inf, "high": math.inf}
+    criteria = [
+        Criterion(**{**each, **{end: value if each[end] is None else each[end] for end, value in open_ends.items()}})
+        for each in plain["criteria"]
+    ]
+    return Claim(**{**plain, "criteria": tuple(criteria), "arms": tuple(plain["arms"])})

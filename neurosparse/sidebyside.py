@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from neurosparse import __version__, files, recipes
+from neurosparse import files, recipes
 from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison, compare
 from neurosparse.measurement import measure
 from neurosparse.progress import Progress
 from neurosparse.recipes import Recipe, Spec
+from neurosparse.report import environment
 from neurosparse.workers import Show, run_side_by_side
 
 if TYPE_CHECKING:
@@ -152,19 +151,6 @@ def check(spec: SideBySideSpec, directory: str | Path) -> None:
     resolve(spec.device)
 
 
-def environment() -> dict[str, Any]:
-    """Versions and machine, for the provenance of results."""
-    packages = ("brian2", "torch", "numpy", "scipy")
-    return {
-        "versions": {
-            "neurosparse": __version__,
-            "python": platform.python_version(),
-            **{p: metadata.version(p) for p in packages},
-        },
-        "machine": f"{platform.system()} {platform.machine()}",
-    }
-
-
 # ---- The two processes ----------------------------------------------------------------------------------------------
 
 
@@ -274,7 +260,7 @@ def _write(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, N
 
 def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun]) -> list[Panel]:
     from neurosparse import plots
-    from neurosparse.report import Panel
+    from neurosparse.report import Panel, row
     from neurosparse.spiking import load_lif
 
     layers = {n.title: n.layers for n in networks.values()}
@@ -294,8 +280,8 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
         first.set_title("Validation error")
         for ax, (title, rows) in zip(others, histories.items(), strict=True):
             by_layer: dict[str, dict[int, float]] = {}
-            for row in rows:
-                by_layer.setdefault(row["layer"], {})[row["epoch"]] = 100 * row["active_fraction"]
+            for at in rows:
+                by_layer.setdefault(at["layer"], {})[at["epoch"]] = 100 * at["active_fraction"]
             plots.by_epoch(by_layer, "active units (%)", ax)
             ax.set(title=title, ylim=(0, 60))
 
@@ -312,8 +298,9 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
         Panel(
             "raster",
             "The population's spikes",
-            "The first second of the record for a sample of the neurons, each kind in proportion to its number.",
+            "Every dot is a spike; each kind in proportion to its number. In print: the first second for a sample of the neurons.",
             lambda ax: plots.raster(population, ax),
+            spikes=population,
         ),
         *(_column_panel(column) for column in columns),
         *(_twin_panel(n.title, n.twin) for n in networks.values() if n.twin),
@@ -332,6 +319,7 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
             "states what active means for it: exact zeros are inactive in a rectifier network; a sigmoid is never exactly 0, so "
             "the share above half of its range is shown.",
             lambda ax: plots.layers(layers, comparison, ax),
+            table=[{"network": title} | row(s, {}) for title, of in layers.items() for s in of.values()],
         ),
         Panel(
             "units",
@@ -357,9 +345,10 @@ def _column_panel(column: SpikeTrains) -> Panel:
     return Panel(
         "column_raster",
         "A cortical column, at full scale",
-        f"{column.n_units:,} neurons with all their synapses: the first half second for a sample of them, each population in "
-        "proportion to its size.",
+        f"{column.n_units:,} neurons with all their synapses. Every dot is a spike; each population in proportion to its size. In "
+        "print: the first half second for a sample of the neurons.",
         lambda ax: plots.raster(column, ax, n_units=1000, duration_ms=500.0),
+        spikes=column,
     )
 
 

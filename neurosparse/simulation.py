@@ -271,7 +271,9 @@ def _panels(simulation: Simulation, spikes: SpikeTrains, published: Mapping[str,
         Panel(
             "raster",
             "Spikes",
-            "The first part of the record for a sample of the cells, each population in proportion to its size.",
+            "Every dot is a spike; each population in proportion to its size. In print: the first part of the record for a "
+            "sample of the cells.",
             lambda ax: plots.raster(spikes, ax, n_units=1000, duration_ms=500.0),
+            spikes=spikes,
         ),
     ]

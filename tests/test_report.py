@@ -1,5 +1,8 @@
 """The folder of results: figures that open, a page that stands alone, names that stay text."""
 
+import base64
+import gzip
+import json
 import re
 from html.parser import HTMLParser
 
@@ -9,8 +12,11 @@ import pytest
 
 import neurosparse as ns
 from neurosparse import plots, report
+from neurosparse.comparison import percent
+from neurosparse.report import panel
 from neurosparse.sparsity import observe
 
+MAIN = "active_fraction_over_window"
 HOSTILE = "<script>alert('x')</script>"
 
 
@@ -38,8 +44,10 @@ def comparison(spikes):
 @pytest.fixture(scope="module")
 def folder(comparison, spikes, tmp_path_factory):
     directory = tmp_path_factory.mktemp("report") / "out"
-    panel = report.Panel("raster", "Spikes", f"A caption with {HOSTILE}.", lambda ax: plots.raster(spikes, ax))
-    report.write(comparison, directory, [panel])
+    caption = f"A caption with {HOSTILE}."
+    raster = report.Panel("raster", "Spikes", caption, lambda ax: plots.raster(spikes, ax), spikes=spikes)
+    verdicts = [{"claim": HOSTILE, "effect": 0.12345, "seeds": 1200, "verdict": None}]
+    report.write(comparison, directory, [raster, report.Panel("claims", "Claims", caption, table=verdicts)])
     return directory
 
 
@@ -49,17 +57,29 @@ class Page(HTMLParser):
     def __init__(self, html):
         super().__init__()
         self.tags, self.references, self.text, self.images = [], [], "", []
+        self.scripts, self.cells = {}, []  # by type: script, json, the packed library
         self.feed(html)
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
         values = dict(attributes)
+        if tag == "script":
+            self.scripts[values.get("type")] = ""
         self.references += [values[name] for name in ("src", "href", "action", "data") if name in values]
         if tag == "img":
             self.images.append(values)
 
     def handle_data(self, data):
+        tag = self.tags[-1] if self.tags else None
+        if tag == "script":
+            self.scripts[[*self.scripts][-1]] += data
+        elif tag in ("td", "th"):
+            self.cells.append(data)
         self.text += data
+
+
+def data_of(folder):
+    return json.loads(Page((folder / "report.html").read_text()).scripts["application/json"])
 
 
 def test_the_page_stands_alone(folder):
@@ -68,13 +88,19 @@ def test_the_page_stands_alone(folder):
     assert page.references
     assert all(reference.startswith("data:") for reference in page.references)
     assert not re.search(r"@import|url\(\s*['\"]?http", html)
+    assert "default-src 'none'" in html  # a browser would refuse to ask for anything
     assert len(html) < 6e6
+    packed = base64.b64decode(page.scripts["text/plain"])
+    assert gzip.decompress(packed).startswith(b"/**\n* plotly.js")
 
 
 def test_names_stay_text(folder):
     page = Page((folder / "report.html").read_text())
-    assert "script" not in page.tags
+    assert list(page.scripts) == ["application/json", None, "text/plain"]  # ours, and no other
+    assert page.tags.count("script") == 3
     assert page.text.count(HOSTILE) >= 4  # answer, table, caption, provenance
+    assert "<" not in page.scripts["application/json"]
+    assert HOSTILE in {trace["name"].split(":")[0] for trace in data_of(folder)["charts"][MAIN][0]["traces"]}
 
 
 def test_the_page_holds_the_numbers(folder, comparison):
@@ -102,8 +128,54 @@ def test_figures_can_be_opened_and_are_described(folder):
 
 def test_the_same_data_give_the_same_figures(folder, comparison, tmp_path):
     report.write(comparison, tmp_path)
+    assert not (tmp_path / "figures/claims.svg").exists()
     name = "figures/active_fraction_over_window.svg"
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_tables_write_numbers_and_leave_out_what_is_empty(folder):
+    page = Page((folder / "report.html").read_text())
+    assert {HOSTILE, "0.123", "1,200"} <= set(page.cells)
+    assert "verdict" not in page.cells
+    rows = [{"a": 1.5, "b": True, "c": None}, {"a": None, "d": "x"}]
+    assert panel.cells(rows) == [{"a": "1.5", "b": "yes", "d": "-"}, {"a": "-", "b": "-", "d": "x"}]
+    assert panel.cells([]) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"key": "a b", "draw": plots.activation_functions}, "key must be letters"),
+        ({"key": "../a", "draw": plots.activation_functions}, "key must be letters"),
+        ({"key": "empty"}, "shows nothing: pass draw, table or both"),
+        (
+            {"key": "raster", "table": [{"a": 1}], "spikes": ns.SpikeTrains([1.0], [0], n_units=1, duration_ms=2.0)},
+            "pass draw as well",
+        ),
+    ],
+)
+def test_panels_that_cannot_be_shown_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        report.Panel(**arguments, title="t", caption="c")
+
+
+def test_two_panels_of_one_key_are_refused(comparison, tmp_path):
+    with pytest.raises(ValueError, match=f"keys of panels must differ, got '{MAIN}' twice"):
+        report.write(comparison, tmp_path, [report.Panel(MAIN, "t", "c", plots.activation_functions)])
+
+
+def test_the_answer_in_one_sentence(comparison):
+    circuit, net = comparison.stats
+    sentence = panel.headline(comparison)
+    window = comparison.equivalent_window_ms[HOSTILE]["circuit"]
+    assert sentence.startswith(f"The network “{HOSTILE}” has {percent(net.active_fraction)} of its units active")
+    assert sentence.endswith(f"as many as fire in “circuit” in {window:.3g} ms: above the 1-4 % said of the brain.")
+    alone = panel.headline(ns.compare(circuit))
+    assert (
+        alone
+        == f"In “circuit” {percent(circuit.active_fraction)} of the neurons fire in 10 ms: within the 1-4 % said of the brain."
+    )
+    assert panel.headline(ns.compare(net)).endswith("active for one input: above the 1-4 % said of the brain.")
 
 
 def test_every_plot_takes_axes_or_makes_them(comparison, spikes):

@@ -3,89 +3,69 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from neurosparse import plots
-from neurosparse.activity import ActivityStats
-from neurosparse.comparison import Comparison, percent, percents
+from neurosparse.comparison import Comparison
 from neurosparse.files import new_file
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from neurosparse.report.charts import chart
+from neurosparse.report.live import raster, windows
+from neurosparse.report.panel import Panel, cells, headline, main_panel, row
+from neurosparse.report.provenance import flat
 
 PAGE = "report.html"
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
-    """One figure of the page.
+class _Figure:
+    """A panel as drawn: for paper, and for the screen where it can be had."""
 
-    Parameters
-    ----------
-    key
-        The name of its files: figures/<key>.png and .svg.
-    title, caption
-        What stands above and below it; the caption is also what a screen reader says.
-    draw
-        Draws it on the axes it is given, side by side where there are several.
-    n_axes
-        How many axes `draw` takes.
-    """
-
-    key: str
-    title: str
-    caption: str
-    draw: Callable[..., object]
-    n_axes: int = 1
-
-
-def main_panel(comparison: Comparison) -> Panel:
-    """The figure that answers the question."""
-
-    def draw(ax: Axes) -> None:
-        plots.activity_curves(comparison, ax)
-
-    return Panel(
-        "active_fraction_over_window",
-        "How many are active at once?",
-        "Curves: the share of a circuit's neurons that fire at least once in a window, over the length of the window. Horizontal "
-        "lines: the share of a network's units that are active for one input, which has no window. Where a line meets a curve, "
-        "the circuit is as active as the network: the equivalent window. Yellow: what is said of the brain. "
-        + comparison.band.caption,
-        draw,
-    )
+    svg: bytes
+    charts: list[dict[str, Any]]
 
 
 def write(comparison: Comparison, directory: str | Path, panels: Sequence[Panel] = ()) -> Path:
     """Write everything into `directory` and return the path of the page.
 
+    The page is one file that asks for nothing from anywhere. Its figures and tables are there without scripts and in print; in
+    a browser they become charts, and a slider moves the window.
+
     Parameters
     ----------
     panels
-        Figures beside the main one, in order.
+        Figures and tables beside the main figure, in order.
 
     Raises
     ------
+    ValueError
+        Where two panels have one key.
     OSError
         Where the directory cannot be written.
     """
+    parts = (main_panel(comparison), *panels)
+    keys = [panel.key for panel in parts]
+    if repeated := sorted({key for key in keys if keys.count(key) > 1}):
+        raise ValueError(f"keys of panels must differ, got {repeated[0]!r} twice")
     directory = comparison.save(directory)
-    figures = [(panel, _draw(panel, directory / "figures")) for panel in (main_panel(comparison), *panels)]
+    figures = {panel.key: _draw(panel, directory / "figures") for panel in parts if panel.draw is not None}
     with new_file(directory / PAGE) as file:
-        file.write_text(_html(comparison, figures), encoding="utf-8")
+        file.write_text(_html(comparison, parts, figures), encoding="utf-8")
     return directory / PAGE
 
 
-def _draw(panel: Panel, folder: Path) -> bytes:
-    """Save a panel as PNG and SVG; the SVG is returned for the page."""
+def _draw(panel: Panel, folder: Path) -> _Figure:
+    """Save a panel as PNG and SVG, and read off its axes what charts need."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    if panel.draw is None:
+        raise ValueError(f"panel {panel.key!r} has no figure")
     with plots.style():
         columns = min(panel.n_axes, 2)
         rows = -(-panel.n_axes // columns)
@@ -96,52 +76,51 @@ def _draw(panel: Panel, folder: Path) -> bytes:
         for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
             with new_file(folder / f"{panel.key}.{suffix}") as file:
                 figure.savefig(file, format=suffix, metadata=metadata)
-    return (folder / f"{panel.key}.svg").read_bytes()
+        charts = [] if panel.spikes is not None else [chart(ax) for ax in axes]
+    svg = (folder / f"{panel.key}.svg").read_bytes()
+    return _Figure(svg, [c for c in charts if c is not None] if None not in charts else [])
 
 
-def _html(comparison: Comparison, figures: Sequence[tuple[Panel, bytes]]) -> str:
+def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _Figure]) -> str:
     from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(
-        resources.files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8")
-    )
+    template = environment.from_string(_text("page.html.j2"))
+    live = windows(comparison)
+    data = {
+        "windows": live,
+        "charts": {key: figure.charts for key, figure in figures.items() if figure.charts},
+        "rasters": {panel.key: raster(panel.spikes) for panel in panels if panel.spikes is not None},
+    }
     return template.render(
+        style=Markup(_text("page.css")),
+        script=Markup(_text("page.js")),
+        data=Markup(json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")),
+        plotly=_plotly(),
+        headline=headline(comparison),
         answer=comparison.answer(),
         bands=comparison.bands,
-        figures=[
-            {
-                "panel": panel,
-                "uri": "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii"),
-            }
-            for panel, svg in figures
-        ],
-        rows=[row(s, comparison.equivalent_window_ms) for s in comparison.stats],
-        windows=comparison.windows_at_ms,
-        provenance=_flat(comparison.provenance),
+        live=live,
+        main=panels[0],
+        panels=panels[1:],
+        images={key: "data:image/svg+xml;base64," + base64.b64encode(f.svg).decode() for key, f in figures.items()},
+        tables={panel.key: cells(panel.table) for panel in panels},
+        rows=cells([row(s, comparison.equivalent_window_ms) for s in comparison.stats]),
+        windows_at=cells([{"circuit": c} | _windows_at(at) for c, at in comparison.windows_at_ms.items()]),
+        provenance=flat(comparison.provenance),
     )
 
 
-def row(stats: ActivityStats, equivalent_window_ms: Mapping[str, Mapping[str, float | None]]) -> dict[str, str]:
-    """One line of the table of results, for the page and the terminal."""
-    equivalents = equivalent_window_ms.get(stats.name, {})
-    error = stats.provenance.get("test error")
-    return {
-        "name": stats.name,
-        "active means": stats.active_when.describe(),
-        "active": percent(stats.active_fraction),
-        "95 % interval": percents(stats.interval.low, stats.interval.high),
-        "equals window": ", ".join("none" if w is None else f"{w:.3g} ms" for w in equivalents.values()) or "-",
-        "test error": "-" if error is None else f"{100 * error:.1f} %",
-        "never active": f"{stats.n_silent:,} of {stats.n_units:,}",
-        "rate": "-" if stats.mean_rate_hz is None else f"{stats.mean_rate_hz:.2f} Hz",
-        "Treves-Rolls": "-" if stats.population.treves_rolls is None else f"{stats.population.treves_rolls:.3f}",
-        "Gini": "-" if stats.population.gini is None else f"{stats.population.gini:.3f}",
-    }
+def _windows_at(windows_ms: dict[float, float | None]) -> dict[str, str]:
+    return {f"{100 * f:g} %": "none" if w is None else f"{w:.3g} ms" for f, w in windows_ms.items()}
 
 
-def _flat(node: Any, name: str = "") -> list[tuple[str, str]]:
-    """Nested provenance as (dotted name, text) pairs."""
-    if isinstance(node, Mapping):
-        return [pair for key, child in node.items() for pair in _flat(child, f"{name}.{key}" if name else str(key))]
-    return [(name, node if isinstance(node, str) else json.dumps(node))]
+def _text(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    """Plotly, compressed to a third: a page of 2 MB rather than 5, in which all else is at work before Plotly is unpacked."""
+    script = resources.files("plotly").joinpath("package_data/plotly.min.js").read_bytes()
+    return base64.b64encode(gzip.compress(script, 6, mtime=0)).decode("ascii")

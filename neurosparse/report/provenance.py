@@ -1,0 +1,32 @@
+"""Where results come from: versions and machine, and nested records as lines of a table."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+from neurosparse import __version__
+
+_PACKAGES = ("brian2", "torch", "numpy", "scipy")
+
+
+def environment() -> dict[str, Any]:
+    """Versions and machine, for the provenance of results."""
+    return {
+        "versions": {
+            "neurosparse": __version__,
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in _PACKAGES},
+        },
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def flat(node: Any, name: str = "") -> list[tuple[str, str]]:
+    """Nested provenance as (dotted name, text) pairs."""
+    if isinstance(node, Mapping):
+        return [pair for key, child in node.items() for pair in flat(child, f"{name}.{key}" if name else str(key))]
+    return [(name, node if isinstance(node, str) else json.dumps(node))]

@@ -15,6 +15,9 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="mnist5k", help="mnist5k, fashion_mnist or mnist")
     parser.add_argument("--quick", action="store_true", help="small networks")
+    parser.add_argument(
+        "--no-pretraining", dest="pretrained", action="store_false", help="the first half of the table alone"
+    )
     parser.add_argument("--seeds", type=int, default=5, help="networks an arm")
     parser.add_argument("--threads", type=int, default=1, help="networks at once")
     options = vars(parser.parse_args())

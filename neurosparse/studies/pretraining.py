@@ -35,6 +35,7 @@ def table1(
     directory: str | Path,
     *,
     data: str = "mnist5k",
+    pretrained: bool = True,
     seeds: Sequence[int] = tuple(range(5)),
     quick: bool = False,
     threads: int = 1,
@@ -46,6 +47,8 @@ def table1(
     ----------
     data
         "mnist5k" or any other set of 784 pixels and 10 classes.
+    pretrained
+        Whether to have the pre-trained networks beside those without.
     quick
         300 units a layer, and at most 10,000 training images with labels.
     threads
@@ -57,7 +60,7 @@ def table1(
         The table: test errors, and differences from the rectifier with and without pre-training.
     """
     n_labels = 10_000 if quick and data != "mnist5k" else None
-    arms = [(activation, pretrained, n_labels) for activation in ACTIVATIONS for pretrained in (False, True)]
+    arms = [(activation, before, n_labels) for activation in ACTIVATIONS for before in (False, True)[: 1 + pretrained]]
     rows = _train(arms, directory, data=data, seeds=seeds, quick=quick, threads=threads, progress=progress)
     text = _table1(rows)
     _finish(rows, text, Path(directory))
@@ -193,7 +196,7 @@ def errors_by_arm(rows: Sequence[Row], ax: Axes) -> Axes:
     names = list(dict.fromkeys(row["arm"] for row in rows))
     for k, name in enumerate(names):
         each = [100 * row["test_error"] for row in rows if row["arm"] == name]
-        whole, colour = mean(each), plots.COLOURS[k // 2]
+        whole, colour = mean(each), plots.COLOURS[ACTIVATIONS.index(name.removesuffix(PRETRAINED))]
         ax.plot(each, [k - 0.12] * len(each), "o", color=colour, ms=4, alpha=0.5, mew=0)
         ax.errorbar(whole.mean, k + 0.12, xerr=whole.high - whole.mean, fmt="D", color=colour, ms=5, capsize=3)
     ax.set_yticks(range(len(names)), names)

@@ -7,6 +7,8 @@ the *equivalent window*: the window in which the circuit is as active as the net
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,13 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import checks
+from neurosparse import checks, distributions, saved
 from neurosparse.activity import ActivityStats
 from neurosparse.files import new_file
 from neurosparse.reference import Band, bands
 
-FORMAT = "neurosparse comparison"
-VERSION = 1
 BRAIN_FRACTIONS = (0.01, 0.02, 0.04)
 _CURVE_POINTS = 120
 _LONGEST_WINDOW_MS = 10_000.0
@@ -73,13 +73,14 @@ class Comparison:
 
     def _circuit_sentence(self, circuit: ActivityStats) -> str:
         low, high = (circuit_window(circuit, fraction) for fraction in (self.band.low, self.band.high))
-        said = f"the {100 * self.band.low:g}-{100 * self.band.high:g} % said of the brain"
+        whose = "said of the brain" if self.band.key in bands() else f"of {self.band.label}"
+        said = f"the {100 * self.band.low:g}-{100 * self.band.high:g} % {whose}"
         place = (
             f"no window of the record holds {said}"
             if low is None
-            else f"{said} are reached from {low:.3g} ms on"
+            else f"{said} are reached from {milliseconds(low)} on"
             if high is None
-            else f"{said} take windows of {low:.3g} to {high:.3g} ms"
+            else f"{said} take windows of {milliseconds(low).removesuffix(' ms')} to {milliseconds(high)}"
         )
         fires = f"{percent(circuit.active_fraction)} of the neurons fire in {circuit.active_when.window_ms:g} ms"
         return f"{circuit.name}: {fires}; {place}."
@@ -89,10 +90,36 @@ class Comparison:
         places = [
             f"more than {circuit} in any window of its record"
             if window is None
-            else f"as many as in {circuit} in {window:.3g} ms"
+            else f"as many as in {circuit} in {milliseconds(window)}"
             for circuit, window in self.equivalent_window_ms[network.name].items()
         ]
         return f"{network.name}: {', '.join([active, *places])}."
+
+    def in_bands(self) -> list[str]:
+        """A sentence a band: who is within it, a circuit by its windows; then the band's caption."""
+        return [
+            f"{band.label}: {'; '.join(self._within(s, band) for s in self.stats)}. {band.caption}"
+            for band in self.bands
+        ]
+
+    def _within(self, stats: ActivityStats, band: Band) -> str:
+        if stats.curve is None:
+            return f"{stats.name} {'is within' if stats.active_fraction in band else 'is not'}"
+        low, high = circuit_window(stats, band.low), circuit_window(stats, band.high)
+        if low is None:
+            return f"{stats.name} in no window of its record"
+        until = "its whole record" if high is None else f"{high:.3g} ms"
+        return f"{stats.name} in windows of " + (f"up to {until}" if low == 0 else f"{low:.3g} ms to {until}")
+
+    def differences(self) -> list[Difference]:
+        """How each differs from the first of its kind; those with another definition of active are left out."""
+        firsts: dict[str, ActivityStats] = {}
+        found = []
+        for s in self.stats:
+            first = firsts.setdefault(s.kind, s)
+            if s is not first and s.active_when.describe() == first.active_when.describe():
+                found.append(difference(s, first))
+        return found
 
     def curve(self, circuit: ActivityStats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Windows in ms, evenly spaced on a log axis and on the circuit's grid, and its active fraction in each."""
@@ -108,8 +135,8 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Everything but the per-unit arrays, as plain JSON types."""
         return {
-            "format": FORMAT,
-            "version": VERSION,
+            "format": saved.FORMAT,
+            "version": saved.VERSION,
             "answer": self.answer(),
             "bands": [asdict(band) for band in self.bands],
             "stats": [s.to_dict() for s in self.stats],
@@ -120,18 +147,95 @@ class Comparison:
             },
             "windows_at_ms": {name: {f"{f:g}": w for f, w in at.items()} for name, at in self.windows_at_ms.items()},
             "equivalent_window_ms": self.equivalent_window_ms,
+            "differences": [asdict(d) for d in self.differences()],
+            "log_normal": {s.name: fit and asdict(fit) for s in self.stats for fit in [distributions.of_units(s)]},
             "provenance": dict(self.provenance),
         }
 
     def save(self, directory: str | Path) -> Path:
-        """Write `comparison.json` and `activity.parquet` (a row a unit) into `directory`; `report.write` adds figures and page."""
+        """Write `comparison.json`, `activity.parquet` (a row a unit) and the curves of circuits into `directory`, for `load`.
+
+        `report.write` adds figures and page.
+        """
         directory = Path(directory)
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        with new_file(directory / "comparison.json") as file:
+        with new_file(directory / saved.NUMBERS) as file:
             file.write_text(text, encoding="utf-8")
-        with new_file(directory / "activity.parquet") as file:
-            _write_units(self.stats, file)
+        saved.write_arrays(self.stats, directory)
         return directory
+
+
+def load(directory: str | Path) -> Comparison:
+    """A comparison as `Comparison.save` wrote it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Where a file is missing, damaged or of another format; one sentence.
+    """
+    numbers, stats = saved.read(directory)
+    reference = [Band(**band) for band in numbers["bands"]]
+    return compare(*stats, reference=reference, mixed_definitions=True, provenance=numbers["provenance"])
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How much more of one is active than of another, with a confidence interval that takes the two as independent."""
+
+    name: str
+    other: str
+    difference: float  # of active fractions: that of `name` less that of `other`
+    low: float
+    high: float
+    level: float
+
+    def sentence(self) -> str:
+        """In plain words, in percentage points."""
+        low, high = 100 * self.low, 100 * self.high
+        level = f"{100 * self.level:g} % interval {low:+.2g} to {high:+.2g}"
+        return f"{self.name} less {self.other}: {100 * self.difference:+.3g} points ({level})."
+
+
+def difference(stats: ActivityStats, other: ActivityStats) -> Difference:
+    """The difference of two active fractions, with an interval.
+
+    Newcombe's method 10 (1998, Statistics in Medicine 17:873): the distances of both fractions to the ends of their own intervals
+    are added as squares. Networks that saw the same inputs differ less by chance than this says.
+
+    Raises
+    ------
+    ValueError
+        Where the two mean different things by active.
+    """
+    _refuse_mixed((stats, other))
+    if stats.kind != other.kind:
+        raise ValueError(
+            f"{stats.name!r} is of {stats.kind} and {other.name!r} of {other.kind}: their fractions have no difference; "
+            "compare gives the window in which they are alike"
+        )
+    p, q, mine, theirs = stats.active_fraction, other.active_fraction, stats.interval, other.interval
+    below, above = math.hypot(p - mine.low, theirs.high - q), math.hypot(mine.high - p, q - theirs.low)
+    return Difference(stats.name, other.name, p - q, p - q - below, p - q + above, mine.level)
+
+
+def own_band(text: str) -> Band:
+    """A band of the user's own, from its name and its two fractions.
+
+    Examples
+    --------
+    >>> own_band("mine=0.02-0.05").label
+    'mine (2-5 %)'
+    """
+    found = re.fullmatch(r"\s*([^=]+?)\s*=\s*([0-9.]+)\s*-\s*([0-9.]+)\s*", text)
+    try:
+        name, low, high = found.groups() if found else ("", "", "")
+        ends = float(low), float(high)
+    except ValueError:
+        raise ValueError(
+            f"a band is NAME=LOW-HIGH, two fractions from 0 to 1 such as mine=0.02-0.05, got {text!r}"
+        ) from None
+    label = f"{name} ({100 * ends[0]:g}-{100 * ends[1]:g} %)"
+    return Band(name, label, *ends, caption="Given by whoever made this comparison.", source="none given", trust="C")
 
 
 def compare(
@@ -203,6 +307,11 @@ def percents(low: float, high: float) -> str:
     return f"{percent(low).removesuffix(' %')}-{percent(high)}"
 
 
+def milliseconds(window_ms: float) -> str:
+    """A window with three digits, never as a power of ten: '3.77 ms', '119 ms', '11,400 ms'."""
+    return f"{float(f'{window_ms:.3g}'):,.10g} ms"
+
+
 def _flatten(stats: Iterable[ActivityStats | Mapping[str, ActivityStats]]) -> Iterable[ActivityStats]:
     for item in stats:
         if isinstance(item, ActivityStats):
@@ -237,27 +346,3 @@ def _bands(reference: str | Band | Sequence[Band]) -> tuple[Band, ...]:
     if not reference:
         raise ValueError("reference must hold at least one band")
     return tuple(reference)
-
-
-def _write_units(stats: Sequence[ActivityStats], path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    nothing = pa.nulls
-    tables = [
-        pa.table(
-            {
-                "name": pa.array([s.name] * s.n_units, pa.string()).dictionary_encode(),
-                "kind": pa.array([s.kind] * s.n_units, pa.string()).dictionary_encode(),
-                "definition": pa.array([s.active_when.describe()] * s.n_units, pa.string()).dictionary_encode(),
-                "unit": pa.array(np.arange(s.n_units)),
-                "active_fraction": pa.array(s.unit_active_fraction),
-                "rate_hz": nothing(s.n_units, pa.float64()) if s.unit_rates_hz is None else pa.array(s.unit_rates_hz),
-                "mean_magnitude": nothing(s.n_units, pa.float64())
-                if s.unit_mean_magnitude is None
-                else pa.array(s.unit_mean_magnitude),
-            }
-        )
-        for s in stats
-    ]
-    pq.write_table(pa.concat_tables(tables), path)

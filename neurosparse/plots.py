@@ -14,7 +14,7 @@ import numpy as np
 
 from neurosparse import files
 from neurosparse.activity import ActivityStats, SpikeTrains
-from neurosparse.comparison import Comparison, percent
+from neurosparse.comparison import Comparison, milliseconds, percent
 from neurosparse.lif import LIF, rate
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
         equal = [w for w in comparison.equivalent_window_ms[network.name].values() if w]
         label = f"{network.name}: {percent(network.active_fraction)} ({network.active_when.describe()})"
         if equal:
-            label += f", as the circuit{'s' * (len(equal) > 1)} in " + ", ".join(f"{w:.3g} ms" for w in equal)
+            label += f", as the circuit{'s' * (len(equal) > 1)} in " + ", ".join(milliseconds(w) for w in equal)
         ax.axhline(level, color=colour, ls=DASHES[1 + k % 6], lw=1.5, label=label, zorder=2)
         ax.plot(equal, [level] * len(equal), "o", color=colour, mec="white", ms=7, zorder=4)
     ax.set(

@@ -359,7 +359,8 @@ def _twin_panel(title: str, twin: SpikeTrains) -> Panel:
     return Panel(
         "twin_raster",
         f"{title}: as a spiking network",
-        "The network with an integrate-and-fire neuron in the place of each rectifier, simulated in Brian2: its spikes for the "
-        f"first ten test images, shown for {TWIN_STEPS} steps of 1 ms each. A neuron fires as often as its unit is active.",
+        "The network with an integrate-and-fire neuron in the place of each rectifier, simulated in Brian2: test images, shown "
+        f"for {TWIN_STEPS} steps of 1 ms each. A neuron fires as often as its unit is active. In print: the first ten images.",
         lambda ax: plots.raster(twin, ax, n_units=1000, duration_ms=10.0 * TWIN_STEPS),
+        spikes=twin,
     )

@@ -12,7 +12,7 @@ import pytest
 
 import neurosparse as ns
 from neurosparse import plots, report
-from neurosparse.comparison import percent
+from neurosparse.comparison import milliseconds, percent
 from neurosparse.report import panel
 from neurosparse.sparsity import observe
 
@@ -162,6 +162,18 @@ def test_panels_that_cannot_be_shown_are_refused(arguments, message):
 def test_two_panels_of_one_key_are_refused(comparison, tmp_path):
     with pytest.raises(ValueError, match=f"keys of panels must differ, got '{MAIN}' twice"):
         report.write(comparison, tmp_path, [report.Panel(MAIN, "t", "c", plots.activation_functions)])
+
+
+def test_windows_are_written_as_people_read_them():
+    written = {
+        0.1234: "0.123 ms",
+        3.1: "3.1 ms",
+        119.3: "119 ms",
+        999.7: "1,000 ms",
+        11442: "11,400 ms",
+        1.23456e6: "1,230,000 ms",
+    }
+    assert [milliseconds(value) for value in written] == list(written.values())
 
 
 def test_the_answer_in_one_sentence(comparison):

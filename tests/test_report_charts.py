@@ -103,6 +103,7 @@ def test_named_ticks_and_notes(ax):
         lambda ax: ax.set_yscale("symlog"),
         lambda ax: ax.fill([0, 1, 1], [0, 0, 1]),
         lambda ax: ax.axvspan(0, 1),
+        lambda ax: ax.plot(range(30_000)),
     ],
 )
 def test_a_figure_with_what_has_no_counterpart_stays_as_it_is(ax, draw):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
 _SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "x": "x-thin-open"}
 _DIGITS = 6
+_MOST_POINTS = 20_000  # beyond which a chart is slow to draw; spikes have a raster of their own
 _ALONG_A_LEVEL = 60  # points of a line across the axes, each of which can be hovered over
 
 
@@ -25,10 +26,12 @@ def chart(ax: Axes) -> dict[str, Any] | None:
     """The axes as plain JSON types: title, x and y axis, traces as Plotly names them, bands behind them, notes.
 
     Returns None where something on the axes has no counterpart here - images, scatter and filled areas, symmetric-log axes -
-    since a chart that lacks a part of the figure would be wrong.
+    since a chart that lacks a part of the figure would be wrong, or where there are too many points.
     """
     from matplotlib.container import BarContainer, ErrorbarContainer
 
+    if sum(np.size(line.get_xdata()) for line in ax.lines) > _MOST_POINTS:
+        return None
     if ax.images or ax.tables or not {ax.get_xscale(), ax.get_yscale()} <= {"linear", "log"}:
         return None
     traces: list[dict[str, Any]] = []

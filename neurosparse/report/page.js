@@ -19,7 +19,7 @@
   }
   const unpack = (text, Type) => new Type(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
   const significant = (value, digits) => String(Number(value.toPrecision(digits)));
-  const inMs = (value) => `${significant(value, 3)} ms`;
+  const inMs = (value) => `${Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 })} ms`;
   function percent(fraction) { // the digits that the rest of the page and comparison.json's sentences show
     const value = 100 * fraction;
     if (value === 0 || value === 100) return `${value} %`;

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from neurosparse import plots
-from neurosparse.comparison import Comparison
+from neurosparse.comparison import Comparison, milliseconds
 from neurosparse.files import new_file
 from neurosparse.report.charts import chart
 from neurosparse.report.live import raster, windows
@@ -113,7 +113,7 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
 
 
 def _windows_at(windows_ms: dict[float, float | None]) -> dict[str, str]:
-    return {f"{100 * f:g} %": "none" if w is None else f"{w:.3g} ms" for f, w in windows_ms.items()}
+    return {f"{100 * f:g} %": "none" if w is None else milliseconds(w) for f, w in windows_ms.items()}
 
 
 def _text(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from neurosparse import plots
 from neurosparse.activity import ActivityStats, SpikeTrains
-from neurosparse.comparison import Comparison, percent, percents
+from neurosparse.comparison import Comparison, milliseconds, percent, percents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +99,7 @@ def headline(comparison: Comparison) -> str:
     which = "The network" if len(networks) == 1 else f"The sparsest of {len(networks)} networks,"
     active = f"{which} “{sparsest.name}”{',' * (len(networks) > 1)} has {percent(sparsest.active_fraction)} of its units active"
     window = circuits and comparison.equivalent_window_ms[sparsest.name][circuits[0].name]
-    as_many = f", as many as fire in “{circuits[0].name}” in {window:.3g} ms" if window else ""
+    as_many = f", as many as fire in “{circuits[0].name}” in {milliseconds(window)}" if window else ""
     return f"{active} for one input{as_many}: {place(sparsest.active_fraction)}."
 
 
@@ -112,7 +112,7 @@ def row(stats: ActivityStats, equivalent_window_ms: Mapping[str, Mapping[str, fl
         "active means": stats.active_when.describe(),
         "active": percent(stats.active_fraction),
         "95 % interval": percents(stats.interval.low, stats.interval.high),
-        "equals window": ", ".join("none" if w is None else f"{w:.3g} ms" for w in equivalents.values()) or NOTHING,
+        "equals window": ", ".join("none" if w is None else milliseconds(w) for w in equivalents.values()) or NOTHING,
         "test error": NOTHING if error is None else f"{100 * error:.1f} %",
         "never active": f"{stats.n_silent:,} of {stats.n_units:,}",
         "rate": NOTHING if stats.mean_rate_hz is None else f"{stats.mean_rate_hz:.2f} Hz",

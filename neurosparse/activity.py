@@ -409,6 +409,13 @@ class ActivityCurve:
     def __eq__(self, other: object) -> bool:
         return _equal(self, other)
 
+    @classmethod
+    def of_gaps(cls, gaps_ticks: NDArray[np.int64], n_units: int, duration_ticks: int, tick_ms: float) -> ActivityCurve:
+        """The curve of the gaps between spikes, in any order."""
+        ascending = np.sort(gaps_ticks)
+        above = np.concatenate([np.cumsum(ascending[::-1])[::-1], [0]])
+        return cls(ascending, above, n_units, duration_ticks, tick_ms)
+
     def __call__(self, windows_ms: ArrayLike) -> NDArray[np.float64]:
         """The active fraction in windows of the given lengths (any shape), linear between whole ticks."""
         windows = checks.finite_array("windows_ms", windows_ms) / self.tick_ms

@@ -246,9 +246,7 @@ def activity_curve(spikes: SpikeTrains) -> ActivityCurve:
 
 
 def _curve_of_gaps(spikes: SpikeTrains, gaps: NDArray[np.int64]) -> ActivityCurve:
-    ascending = np.sort(gaps)
-    above = np.concatenate([np.cumsum(ascending[::-1])[::-1], [0]])
-    return ActivityCurve(ascending, above, spikes.n_units, spikes.duration_ticks, spikes.tick_ms)
+    return ActivityCurve.of_gaps(gaps, spikes.n_units, spikes.duration_ticks, spikes.tick_ms)
 
 
 def active_fraction(spikes: SpikeTrains, window_ms: float) -> float:

@@ -59,6 +59,7 @@ def test_compare_writes_one_folder(compared):
     names = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     wanted = {
         "comparison.json",
+        "curves.npz",
         "activity.parquet",
         "report.html",
         "spikes/cortical_population.npz",

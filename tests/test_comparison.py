@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
 import neurosparse as ns
-from neurosparse.comparison import percent
+from neurosparse.comparison import difference, load, own_band, percent
+from neurosparse.distributions import log_normal, of_units
 from neurosparse.reference import Band, bands, paper
 from neurosparse.sparsity import observe
 
@@ -109,7 +111,7 @@ def test_what_is_saved_can_be_read_back(tmp_path):
     units = pq.read_table(tmp_path / "out" / "activity.parquet").to_pydict()
     assert len(units["unit"]) == 3000
     assert np.nanmean([r for r in units["rate_hz"] if r is not None]) == pytest.approx(comparison.stats[0].mean_rate_hz)
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["activity.parquet", "comparison.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["activity.parquet", "comparison.json", "curves.npz"]
 
 
 @given(st.floats(0, 1))
@@ -122,3 +124,110 @@ def test_percentages_keep_what_means_something(fraction):
 def test_layers_of_a_network_can_be_passed_as_a_dict():
     layers = {"hidden1": network(name="hidden1"), "hidden2": network(name="hidden2")}
     assert [s.name for s in ns.compare(poisson_circuit(), layers).networks] == ["hidden1", "hidden2"]
+
+
+# ---- Differences, bands, and what is read back ----------------------------------------------------------------------
+
+
+def stats_of(successes, n, name):
+    """`successes` of n units active for one input, with Wilson's interval."""
+    values = np.zeros((1, n))
+    values[0, :successes] = 1
+    return ns.measure(observe(values, ns.ActiveWhen(threshold=0), name))
+
+
+def test_differences_are_newcombes():
+    found = difference(stats_of(56, 70, "a"), stats_of(48, 80, "b"))  # his table II, contrast (a), method 10
+    assert found.difference == pytest.approx(0.2)
+    assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert found.sentence() == "a less b: +20 points (95 % interval +5.2 to +33)."
+    back = difference(stats_of(48, 80, "b"), stats_of(56, 70, "a"))
+    assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_differences_are_taken_from_the_first_of_each_kind():
+    comparison = ns.compare(
+        network(0.1, name="a"),
+        poisson_circuit(name="slow"),
+        network(0.3, name="b"),
+        poisson_circuit(8.0, name="fast"),
+        network(0.3, threshold=0.5, name="other"),
+        mixed_definitions=True,
+    )
+    assert [(d.name, d.other) for d in comparison.differences()] == [("b", "a"), ("fast", "slow")]
+    fast = comparison.differences()[1]
+    assert fast.low < np.exp(-0.05) - np.exp(-0.08) < fast.high  # 10 ms at 5 and 8 Hz
+
+
+def test_unlike_things_have_no_difference():
+    with pytest.raises(ValueError, match="mean different things by active: measure both alike"):
+        difference(network(name="a"), network(threshold=0.5, name="b"))
+    with pytest.raises(ValueError, match="'net' is of activations and 'circuit' of spikes"):
+        difference(network(), poisson_circuit())
+
+
+def test_bands_of_ones_own():
+    band = own_band("mine=0.05-0.2")
+    comparison = ns.compare(poisson_circuit(), network(0.1), reference=[band, *bands().values()])
+    first, glorot, lennie, attwell = comparison.in_bands()
+    assert first.startswith("mine (5-20 %): circuit in windows of 10.")
+    assert "net is within. Given by whoever" in first
+    assert "net is not. Estimate from the brain's energy budget" in glorot
+    assert "circuit in windows of up to 2.0" in lennie
+    assert "net is within. The share of cells" in attwell
+    assert "the 5-20 % of mine (5-20 %) take windows" in comparison.answer()[0]
+    for bad in ("mine", "mine=5", "=0.1-0.2", "mine=0.1.2-0.3"):
+        with pytest.raises(ValueError, match="a band is NAME=LOW-HIGH"):
+            own_band(bad)
+    with pytest.raises(ValueError, match="needs 0 <= low < high <= 1"):
+        own_band("mine=2-5")
+
+
+def test_a_comparison_is_read_back_as_it_was(tmp_path):
+    comparison = ns.compare(
+        poisson_circuit(name="a"), network(), poisson_circuit(2.0, seed=3, name="b"), provenance={"seed": 0}
+    )
+    assert load(comparison.save(tmp_path)) == comparison
+    only_networks = ns.compare(network(0.02), reference="lennie2003")
+    assert load(only_networks.save(tmp_path / "networks")) == only_networks
+    with pytest.raises(FileNotFoundError, match=r"^no comparison in .*nowhere: it holds no comparison.json"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["comparison.json", "activity.parquet", "curves.npz"])
+def test_what_is_damaged_is_refused(tmp_path, name):
+    ns.compare(poisson_circuit(n_units=50), network()).save(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    for cut in (0, 1, len(whole) // 2, len(whole) - 1):
+        (tmp_path / name).write_bytes(whole[:cut])
+        with pytest.raises(ValueError, match=r"^cannot read the comparison in [^\n]*$"):
+            load(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises((FileNotFoundError, ValueError), match=name):
+        load(tmp_path)
+
+
+# ---- Over units -----------------------------------------------------------------------------------------------------
+
+
+def test_a_log_normal_is_found_and_others_are_told_apart():
+    rng = np.random.default_rng(0)
+    logs = rng.normal(1.0, 0.5, 500)
+    fit = log_normal([*np.exp(logs), 0.0, 0.0])
+    assert (fit.median, fit.log_sd) == pytest.approx((np.exp(logs.mean()), logs.std(ddof=1)))
+    assert (fit.n, fit.n_silent, fit.differs) == (500, 2, False)
+    assert fit.distance == pytest.approx(scipy.stats.kstest(logs, "norm", (logs.mean(), logs.std(ddof=1))).statistic)
+    assert log_normal(rng.uniform(0, 1, 500)).differs
+    assert log_normal([1.0, 2.0, 3.0, 0.0]) is None
+    assert log_normal(np.full(100, 0.1)) is None
+
+
+def test_it_is_taken_for_one_in_nineteen_of_twenty():
+    rng = np.random.default_rng(1)
+    wrong = sum(log_normal(np.exp(rng.normal(size=50))).differs for _ in range(1000))
+    assert 30 < wrong < 70
+
+
+def test_rates_of_a_circuit_and_magnitudes_of_a_network():
+    assert of_units(poisson_circuit()).median == pytest.approx(5.0, rel=0.05)
+    assert of_units(network()) is None  # all alike

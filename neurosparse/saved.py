@@ -1,0 +1,122 @@
+"""Statistics on disk and back, exactly: JSON for the numbers, Parquet for the units, npz without pickle for the curves."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurosparse.activity import ActiveWhen, ActivityCurve, ActivityStats, Interval, Sparseness
+from neurosparse.files import new_file
+
+NUMBERS, UNITS, CURVES = "comparison.json", "activity.parquet", "curves.npz"
+FORMAT = "neurosparse comparison"
+VERSION = 1
+_COLUMNS = {
+    "unit_active_fraction": "active_fraction",
+    "unit_rates_hz": "rate_hz",
+    "unit_mean_magnitude": "mean_magnitude",
+}
+_PARTS: dict[str, Any] = {
+    "active_when": ActiveWhen, "interval": Interval, "population": Sparseness, "lifetime": Sparseness
+}  # fmt: skip
+
+
+def write_arrays(stats: Sequence[ActivityStats], directory: Path) -> None:
+    """Write what JSON has no place for: a row a unit, and the gaps that each circuit's curve is made of."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def column(s: ActivityStats, name: str) -> Any:
+        values = getattr(s, name)
+        return pa.nulls(s.n_units, pa.float64()) if values is None else pa.array(values)
+
+    tables = [
+        pa.table(
+            {
+                "name": pa.array([s.name] * s.n_units, pa.string()).dictionary_encode(),
+                "kind": pa.array([s.kind] * s.n_units, pa.string()).dictionary_encode(),
+                "definition": pa.array([s.active_when.describe()] * s.n_units, pa.string()).dictionary_encode(),
+                "unit": pa.array(np.arange(s.n_units)),
+                **{title: column(s, name) for name, title in _COLUMNS.items()},
+            }
+        )
+        for s in stats
+    ]
+    with new_file(directory / UNITS) as file:
+        pq.write_table(pa.concat_tables(tables), file)
+    curves: dict[str, Any] = {}
+    for k, s in enumerate(stats):
+        if s.curve is not None:
+            gaps, counts = np.unique(s.curve.gaps_ticks, return_counts=True)
+            curves |= {f"gaps{k}": gaps, f"counts{k}": counts, f"ticks{k}": np.array(s.curve.duration_ticks)}
+            curves |= {f"tick_ms{k}": np.array(s.curve.tick_ms)}
+    if curves:
+        with new_file(directory / CURVES) as file, file.open("wb") as stream:
+            np.savez_compressed(stream, **curves)
+
+
+def read(directory: str | Path) -> tuple[dict[str, Any], tuple[ActivityStats, ...]]:
+    """The numbers of a saved comparison, as JSON holds them, and its statistics as they were.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        Where a file is missing, damaged or of another format; one sentence.
+    """
+    directory = Path(directory)
+    for name in (NUMBERS, UNITS):
+        if not (directory / name).is_file():
+            raise FileNotFoundError(f"no comparison in {directory}: it holds no {name}")
+    try:
+        numbers = json.loads((directory / NUMBERS).read_text(encoding="utf-8"))
+        if (numbers["format"], numbers["version"]) != (FORMAT, VERSION):
+            raise ValueError(f"its format is {numbers['format']!r} {numbers['version']}, not {FORMAT!r} {VERSION}")
+        curves = _curves(directory / CURVES)
+        if not curves and any(entry["kind"] == "spikes" for entry in numbers["stats"]):
+            raise ValueError(f"it holds no {CURVES}, which older versions did not write: run it again")
+        units = _units(directory / UNITS)
+        stats = tuple(_stats(k, entry, units[entry["name"]], curves) for k, entry in enumerate(numbers["stats"]))
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        said = f"there is no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+        raise ValueError(f"cannot read the comparison in {directory}: {said}") from None
+    return numbers, stats
+
+
+def _curves(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _units(path: Path) -> dict[str, dict[str, Any]]:
+    """name -> column -> the values of its units, or None where they are all missing."""
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(path)
+    names = np.array(table["name"].to_pylist())
+    return {
+        str(name): {
+            title: None if part[title].null_count == len(part) else part[title].to_numpy()
+            for title in _COLUMNS.values()
+        }
+        for name in np.unique(names)
+        for part in [table.filter(names == name)]
+    }
+
+
+def _stats(k: int, entry: dict[str, Any], units: dict[str, Any], curves: dict[str, Any]) -> ActivityStats:
+    known = {f.name for f in fields(ActivityStats)}
+    values = {key: _PARTS[key](**value) if key in _PARTS else value for key, value in entry.items() if key in known}
+    values |= {name: units[title] for name, title in _COLUMNS.items()}
+    if entry["kind"] == "spikes":
+        gaps = np.repeat(curves[f"gaps{k}"], curves[f"counts{k}"])
+        ticks, tick_ms = int(curves[f"ticks{k}"]), float(curves[f"tick_ms{k}"])
+        values["curve"] = ActivityCurve.of_gaps(gaps, entry["n_units"], ticks, tick_ms)
+    return ActivityStats(**values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 
 import numpy as np
@@ -31,14 +32,11 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     found = {
         "correlation": rank_correlation(n_active, information),
         "correlation_with_ink": rank_correlation(n_active, ink),
-        **{
-            f"correlation_of_layer_{k}": rank_correlation((v != 0).sum(dim=1).numpy(), information)
-            for k, v in enumerate(layers, 1)
-        },
+        **{f"correlation_of_layer_{k}": rank_correlation(n, information) for k, n in enumerate(by_layer, start=1)},
     }
-    between = rank_correlation(information, ink)
-    spread = np.sqrt((1 - found["correlation_with_ink"] ** 2) * (1 - between**2))
-    found["correlation_at_equal_ink"] = float((found["correlation"] - found["correlation_with_ink"] * between) / spread)
+    found["correlation_at_equal_ink"] = partial(
+        found["correlation"], found["correlation_with_ink"], rank_correlation(information, ink)
+    )
     return found
 
 
@@ -52,3 +50,9 @@ def rank_correlation(first: NDArray, second: NDArray) -> float:
     from scipy.stats import spearmanr
 
     return 0.0 if np.ptp(first) == 0 or np.ptp(second) == 0 else float(spearmanr(first, second).statistic)
+
+
+def partial(xy: float, xz: float, yz: float) -> float:
+    """The correlation of x and y at equal z, from those of the three pairs; 0 where z says all about one of them."""
+    spread = math.sqrt((1 - xz**2) * (1 - yz**2))
+    return (xy - xz * yz) / spread if spread > 0 else 0.0

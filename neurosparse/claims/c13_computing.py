@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 import time
 
+import torch
+
 from neurosparse.claims.frame import Claim, Criterion
 from neurosparse.claims.lab import Lab
-from neurosparse.rectifier import SparseNetwork, devices, evaluate
+from neurosparse.rectifier import RectifierNetwork, SparseNetwork, devices, evaluate
 
-N_IMAGES, N_PAIRS = 200, 7
+N_IMAGES, N_ROUNDS = 200, 7
 
 CLAIM = Claim(
     text="Computing is cheaper: the zeros of a rectifier network can be left out.",
     source="section 3.1",
     criteria=(
-        Criterion("speed_up", "CPU time for one image, all weights over those of active units", low=1.0),
+        Criterion("speed_up", "CPU time for one image, the faster dense way over the active units", low=1.0),
         Criterion("work", "multiply-accumulates with an input that is not 0, of all", high=50, unit="%"),
     ),
     arms=("rectifier_l1",),
@@ -24,10 +27,11 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """The same network and images in turn, in dense products and over active rows alone."""
+    """The same images in turn: over active rows alone, in torch's dense products, and in the same kernel with every unit active."""
     network = lab.network("rectifier_l1", seed)
     images = lab.splits.test.images[:N_IMAGES]
-    dense, sparse = SparseNetwork(network, dense_above=0.0), SparseNetwork(network)
+    sparse, torchs = SparseNetwork(network), SparseNetwork(network, dense_above=0.0)
+    kernels = SparseNetwork(all_active(network), dense_above=1.0)
 
     def cpu_s(run: SparseNetwork) -> float:
         clock = time.thread_time()
@@ -36,7 +40,24 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
         return time.thread_time() - clock
 
     with devices.torch_threads(1):
-        cpu_s(dense), cpu_s(sparse)  # compiled, and in the cache
-        ratios = [cpu_s(dense) / cpu_s(sparse) for _ in range(N_PAIRS)]
+        for run in (torchs, kernels, sparse):
+            cpu_s(run)  # compiled, and in the cache
+        timings = [[cpu_s(run) for run in (torchs, kernels, sparse)] for _ in range(N_ROUNDS)]
+    over_torch, over_kernel = (statistics.median(row[k] / row[2] for row in timings) for k in (0, 1))
     state = evaluate(network, lab.splits.test)
-    return {"speed_up": statistics.median(ratios), "work": 100 * state.active_macs / state.dense_macs}
+    return {
+        "speed_up": min(over_torch, over_kernel),
+        "work": 100 * state.active_macs / state.dense_macs,
+        "speed_up_over_torch": over_torch,
+        "speed_up_over_kernel": over_kernel,
+    }
+
+
+@torch.no_grad()
+def all_active(network: RectifierNetwork) -> RectifierNetwork:
+    """A copy of a network whose hidden units are active for every image, whatever it then says of it."""
+    copied = copy.deepcopy(network)
+    for linear in copied.linears()[:-1]:
+        linear.weight.abs_()  # images and what follows from them are never negative
+        linear.bias.fill_(1.0)
+    return copied

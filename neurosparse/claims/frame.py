@@ -116,9 +116,10 @@ class Finding:
     effects: tuple[Effect, ...]  # one for each criterion
     verdict: Verdict
     also: Mapping[str, Mean]  # what else was measured, and no criterion asks for
+    left_out: tuple[str, ...] = ()  # seeds that are missing, and why
 
 
-def examine(number: int, claim: Claim, rows: Sequence[Mapping[str, float]]) -> Finding:
+def examine(number: int, claim: Claim, rows: Sequence[Mapping[str, float]], left_out: Sequence[str] = ()) -> Finding:
     """Judge a claim by what was measured.
 
     Parameters
@@ -127,6 +128,8 @@ def examine(number: int, claim: Claim, rows: Sequence[Mapping[str, float]]) -> F
         The claim's.
     rows
         The quantities of each seed, by name.
+    left_out
+        Which seeds are missing, and why.
 
     Raises
     ------
@@ -156,7 +159,7 @@ def examine(number: int, claim: Claim, rows: Sequence[Mapping[str, float]]) -> F
     )
     judged = {effect.criterion.quantity for effect in effects}
     also = {name: value for name, value in means.items() if name not in judged}
-    return Finding(number, claim, effects, _verdict([effect.verdict for effect in effects]), also)
+    return Finding(number, claim, effects, _verdict([effect.verdict for effect in effects]), also, tuple(left_out))
 
 
 def _verdict(verdicts: Sequence[Verdict]) -> Verdict:

@@ -22,9 +22,19 @@ from torch import Tensor
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Spec
-from neurosparse.rectifier import NetworkSpec, PretrainSpec, RectifierNetwork, TrainSpec, devices, load, save, train
+from neurosparse.rectifier import (
+    DivergenceError,
+    NetworkSpec,
+    PretrainSpec,
+    RectifierNetwork,
+    TrainSpec,
+    devices,
+    load,
+    pretrain,
+    save,
+    train,
+)
 from neurosparse.rectifier.evaluation import error, evaluate, tensors
-from neurosparse.rectifier.pretraining import pretrain
 
 FEW = 10  # the arms with few labels have those of one training image in so many, and so many times the epochs
 
@@ -61,7 +71,7 @@ class LabSpec(Spec):
     width: Annotated[int, Field(ge=8)] = 300
     epochs: Annotated[int, Field(ge=1)] = 10
     pretraining_epochs: Annotated[int, Field(ge=1)] = 5
-    n_seeds: Annotated[int, Field(ge=2)] = 5
+    n_seeds: Annotated[int, Field(ge=2)] = 8
 
     @property
     def seeds(self) -> range:
@@ -70,7 +80,7 @@ class LabSpec(Spec):
 
 
 QUICK = LabSpec()
-FULL = LabSpec(data="fashion_mnist", width=1000, epochs=20, n_seeds=8)
+FULL = LabSpec(data="fashion_mnist", width=1000, epochs=20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +136,15 @@ class Lab:
         """A trained network; FileNotFoundError where `prepare` has not trained it."""
         return load(self.path(arm, seed))
 
-    def prepare(self, arms: Sequence[str], *, threads: int = 1, progress: Progress = quiet) -> None:
+    def prepare(
+        self, arms: Sequence[str], *, threads: int = 1, progress: Progress = quiet
+    ) -> dict[tuple[str, int], DivergenceError]:
         """Train the networks of some arms that are not there yet, `threads` of them at once, on the CPU.
+
+        Returns
+        -------
+        dict
+            Why there is no network, for each arm and seed whose training diverged.
 
         Raises
         ------
@@ -136,6 +153,7 @@ class Lab:
         """
         jobs = [(arm, seed) for arm in arms for seed in self.spec.seeds if not self.path(arm, seed).exists()]
         shares, lock = [0.0] * len(jobs), threading.Lock()
+        failures: dict[tuple[str, int], DivergenceError] = {}
 
         def one(k: int) -> None:
             def part(done: float, text: str) -> None:
@@ -143,7 +161,10 @@ class Lab:
                     shares[k] = done
                     progress(sum(shares) / len(jobs), "{}, seed {}: {}".format(*jobs[k], text)[:40])
 
-            self._train(*jobs[k], part)
+            try:
+                self._train(*jobs[k], part)
+            except DivergenceError as error:
+                failures[jobs[k]] = error
 
         with devices.torch_threads(1), ThreadPoolExecutor(threads) as pool:
             futures = [pool.submit(one, k) for k in range(len(jobs))]
@@ -153,6 +174,7 @@ class Lab:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+        return failures
 
     def test_images(self) -> Tensor:
         """The test images, shape (n, features)."""

@@ -98,15 +98,19 @@ def run(
     files.check_file(directory / RESULT)
     lab = Lab(spec, splits or data.load(spec.data), directory / "networks")
     arms = list(dict.fromkeys(arm for module in chosen.values() for arm in module.CLAIM.arms))
-    lab.prepare(arms, threads=threads, progress=lambda done, text: progress(_TRAINING * done, text))
-    rows: dict[int, list[dict[str, float]]] = {number: [] for number in chosen}
+    failures = lab.prepare(arms, threads=threads, progress=lambda done, text: progress(_TRAINING * done, text))
+    found, measured = [], {}
     for k, (number, module) in enumerate(chosen.items()):
-        for i, seed in enumerate(spec.seeds):
+        failed = {seed: error for (arm, seed), error in failures.items() if arm in module.CLAIM.arms}
+        rows = {}
+        for i, seed in enumerate(seed for seed in spec.seeds if seed not in failed):
             done = (k + i / spec.n_seeds) / len(chosen)
             progress(_TRAINING + (1 - _TRAINING) * done, f"claim {number}, seed {seed}")
-            rows[number].append(module.measure(lab, seed))
-    found = [examine(number, module.CLAIM, rows[number]) for number, module in chosen.items()]
-    _write(directory, spec, found, rows)
+            rows[seed] = module.measure(lab, seed)
+        left_out = [f"seed {seed}: {error}" for seed, error in sorted(failed.items())]
+        found.append(examine(number, module.CLAIM, list(rows.values()), left_out))
+        measured[number] = rows
+    _write(directory, spec, found, measured)
     progress(1.0, f"{len(found)} claims")
     return found
 
@@ -126,21 +130,26 @@ def read(directory: str | Path) -> list[Finding]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != _FORMAT:
             raise KeyError("format")
-        return [examine(each["number"], _claim(each["claim"]), each["seeds"]) for each in content["findings"]]
+        return [
+            examine(each["number"], _claim(each["claim"]), list(each["seeds"].values()), each["left_out"])
+            for each in content["findings"]
+        ]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} was not written by `neurosparse claims`: {error!r}") from None
 
 
 def table(findings: Sequence[Finding]) -> str:
     """Findings as a Markdown table, a line for each criterion."""
-    return markdown(list(rows(findings)[0]), [list(row.values()) for row in rows(findings)])
+    lines = [[str(cell) for name, cell in row.items() if name != "says"] for row in rows(findings)]
+    return markdown(["claim", "verdict", "measured", "effect [95 %]", "holds if"], lines)
 
 
-def rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
+def rows(findings: Sequence[Finding]) -> list[dict[str, int | str]]:
     """Findings as rows of a table, one for each criterion; the verdict is that of the whole claim."""
     return [
         {
-            "claim": f"{finding.number}. {finding.claim.text}",
+            "claim": finding.number,
+            "says": finding.claim.text,
             "verdict": finding.verdict,
             "measured": effect.criterion.text,
             "effect [95 %]": effect.describe(),
@@ -211,7 +220,7 @@ def draw_effect(effect: Effect, ax: Axes) -> None:
 
 
 def _write(
-    directory: Path, spec: LabSpec, found: Sequence[Finding], measured: Mapping[int, list[dict[str, float]]]
+    directory: Path, spec: LabSpec, found: Sequence[Finding], measured: Mapping[int, dict[int, dict[str, float]]]
 ) -> None:
     content = {
         "format": _FORMAT,
@@ -224,6 +233,7 @@ def _write(
                 "effects": [effect.describe() for effect in finding.effects],
                 "claim": _plain(finding.claim),
                 "seeds": measured[finding.number],
+                "left_out": finding.left_out,
             }
             for finding in found
         ],
@@ -235,7 +245,7 @@ def _write(
     long = [
         {"claim": number, "seed": seed, "quantity": name, "value": float(value)}
         for number, values in measured.items()
-        for seed, row in zip(spec.seeds, values, strict=True)
+        for seed, row in values.items()
         for name, value in row.items()
     ]
     write(long, directory / "claims.parquet")

@@ -159,7 +159,8 @@ class ConversionReport:
 
     def table(self) -> str:
         """Steps and layers in a table of at most 80 columns."""
-        lines = [f"{'steps':>6}{'agreement %':>13}{'accuracy %':>12}{'lost, points':>14}"]
+        labelled = f"{'accuracy %':>12}{'lost, points':>14}" if self.source_accuracy is not None else ""
+        lines = [f"{'steps':>6}{'agreement %':>13}{labelled}"]
         for at in self.curve:
             row = f"{at.steps:>6}{100 * at.agreement:>13.2f}"
             if at.accuracy is not None and self.source_accuracy is not None:

@@ -14,13 +14,14 @@ TEXT = (ROOT / "README.md").read_text()
 
 def test_its_python_runs_as_it_stands(capsys):
     blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     namespace = {}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), namespace)
     printed = capsys.readouterr().out
     assert "untrained 1" in printed
     assert namespace["drive"].grad is not None
+    assert namespace["run"].outputs.shape == (50, 10)
     assert 0.01 < namespace["stats"].active_fraction < 0.1
 
 

@@ -25,7 +25,8 @@
     if (value === 0 || value === 100) return `${value} %`;
     return `${value < 9.95 ? value.toPrecision(2) : value.toFixed(1)} %`;
   }
-  const visible = (colour) => (dark.matches && colour === "#000000" ? style("--text") : colour);
+  const byNight = { "#000000": "--text", "#0072b2": "--blue" }; // too dark to be seen on a dark page
+  const visible = (colour) => (byNight[colour] ? style(byNight[colour]) : colour);
   function bisect(sorted, value) { // the first index with sorted[index] >= value
     let [low, high] = [0, sorted.length];
     while (low < high) {
@@ -69,7 +70,7 @@
       const dashes = { dash: "6 3", dot: "2 3", dashdot: "6 3 2 3" };
       const look = `stroke-width="${item.thick ? 9 : 2.5}" stroke-dasharray="${dashes[item.dash] ?? ""}" opacity="${item.opacity ?? 1}"`;
       swatch.innerHTML = item.dot ? '<path d="M11 6h0" stroke-width="8" stroke-linecap="round"/>' : `<path d="M0 6H22" ${look}/>`;
-      swatch.firstChild.style.stroke = item.colour === "#000000" ? "var(--text)" : item.colour;
+      swatch.firstChild.style.stroke = byNight[item.colour] ? `var(${byNight[item.colour]})` : item.colour;
       const button = element("button", { type: "button", "aria-pressed": "true", onclick: press }, swatch, element("span", {}, item.name));
       function press() {
         const on = button.getAttribute("aria-pressed") !== "true";
@@ -170,14 +171,16 @@
   const colourOf = (trace) => trace.line?.color ?? trace.marker?.color;
   const drawn = []; // functions that draw a chart again, in the colours of the day or the night
 
-  function axis(spec) {
+  const wrapped = (label, width) => text(label).replace(new RegExp(`(.{1,${Math.floor(width / 7)}})(\\s|$)`, "g"), "$1<br>").replace(/<br>$/, "");
+
+  function axis(spec, length) {
     const ticks = spec.ticktext ? { tickvals: spec.tickvals, ticktext: spec.ticktext.map(text) } : {};
     const decades = Math.abs(spec.range[1] - spec.range[0]);
     const log = spec.type === "log" && !spec.ticktext ? { dtick: decades < 3 ? "D2" : 1, tickformat: "~r" } : {};
     const lines = { gridcolor: style("--line"), linecolor: style("--soft"), zeroline: false, automargin: true };
-    return { title: { text: text(spec.label), standoff: 8 }, type: spec.type, range: spec.range, ...lines, ...ticks, ...log };
+    return { title: { text: wrapped(spec.label, length), standoff: 8, font: { size: 12 } }, type: spec.type, range: spec.range, ...lines, ...ticks, ...log };
   }
-  function layout(spec, shapes = []) {
+  function layout(spec, plot, shapes = []) {
     const bands = spec.bands.map((band) => ({
       type: "rect", layer: "below", xref: "paper", x0: 0, x1: 1, y0: band.from, y1: band.to, line: { width: 0 },
       fillcolor: band.color, opacity: band.opacity * (dark.matches ? 0.6 : 1), visible: !band.hidden,
@@ -187,7 +190,7 @@
       xanchor: note.anchor, showarrow: false, font: { size: 11 },
     }));
     return {
-      xaxis: axis(spec.x), yaxis: axis(spec.y), shapes: [...bands, ...shapes], annotations, uirevision: "keep",
+      xaxis: axis(spec.x, plot.clientWidth - 60), yaxis: axis(spec.y, plot.clientHeight - 60), shapes: [...bands, ...shapes], annotations, uirevision: "keep",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: style("--text") }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       hoverlabel: { bgcolor: style("--card"), bordercolor: style("--line"), font: { color: style("--text") }, namelength: -1 },
       margin: { l: 10, r: 10, t: 10, b: 10 }, showlegend: false, hovermode: "closest", barmode: "overlay",
@@ -231,7 +234,7 @@
       const [points, shapes] = isMain ? atWindow() : [null, []];
       marker.marker.color = style("--mark");
       const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-      return Plotly.react(plot, [...traces(spec), ...(points ? [{ ...marker, ...points }] : [])], layout(spec, shapes), config);
+      return Plotly.react(plot, [...traces(spec), ...(points ? [{ ...marker, ...points }] : [])], layout(spec, plot, shapes), config);
     }
     const named = spec.traces.filter((trace) => trace.name);
     const items = [
@@ -262,7 +265,7 @@
       const move = () => {
         waiting = false;
         const [points, shapes] = atWindow();
-        Plotly.update(plot, { x: [points.x], y: [points.y] }, { shapes: layout(spec, shapes).shapes }, [spec.traces.length]);
+        Plotly.update(plot, { x: [points.x], y: [points.y] }, { shapes: layout(spec, plot, shapes).shapes }, [spec.traces.length]);
       };
       onWindow = () => {
         if (!waiting) requestAnimationFrame(move);
@@ -280,7 +283,7 @@
 
   // ---- Rasters: a canvas of our own, every spike a pixel or more ---------------------------------------------------
 
-  const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C"];
+  const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c8c8c"];
 
   function addRaster(figure, spec) {
     const times = unpack(spec.times_ms, Float32Array);

@@ -16,7 +16,7 @@ from neurosparse.comparison import Comparison, milliseconds
 from neurosparse.files import new_file
 from neurosparse.report.charts import chart
 from neurosparse.report.live import raster, windows
-from neurosparse.report.panel import Panel, cells, headline, main_panel, row
+from neurosparse.report.panel import Panel, cells, headline, main_panel, row, said
 from neurosparse.report.provenance import flat
 
 PAGE = "report.html"
@@ -99,6 +99,7 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
         data=Markup(json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")),
         plotly=_plotly(),
         headline=headline(comparison),
+        said=said(comparison.band),
         answer=comparison.answer(),
         bands=comparison.bands,
         live=live,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from neurosparse import plots
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison, milliseconds, percent, percents
+from neurosparse.reference import Band, bands
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,14 +83,19 @@ def main_panel(comparison: Comparison) -> Panel:
     )
 
 
+def said(band: Band) -> str:
+    """A band in words: "1-4 % said of the brain"; a band of the user's own by its label."""
+    whose = "said of the brain" if band.key in bands() else f"of {band.label}"
+    return f"{100 * band.low:g}-{100 * band.high:g} % {whose}"
+
+
 def headline(comparison: Comparison) -> str:
     """The answer in one sentence: the sparsest network beside the first circuit, or the first circuit, beside the brain."""
     band, circuits, networks = comparison.band, comparison.circuits, comparison.networks
-    said = f"{100 * band.low:g}-{100 * band.high:g} % said of the brain"
 
     def place(fraction: float) -> str:
         shown = round(100 * fraction, 1)
-        return f"{'below' if shown < 100 * band.low else 'above' if shown > 100 * band.high else 'within'} the {said}"
+        return f"{'below' if shown < 100 * band.low else 'above' if shown > 100 * band.high else 'within'} the {said(band)}"
 
     if not networks:
         first = circuits[0]

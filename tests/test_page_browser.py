@@ -1,0 +1,332 @@
+"""The page in a real Chromium: it asks for nothing, and what moves shows the numbers of comparison.json."""
+
+import json
+import os
+import shutil
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+import neurosparse as ns
+from neurosparse import plots, report
+from neurosparse.comparison import percent
+from neurosparse.sparsity import observe
+
+BROWSERS = ("chromium", "google-chrome", "google-chrome-stable", "chromium-browser")
+HOSTILE = "<script>alert('x')</script><b>%{x}</b>"
+MAIN = "figure[data-key=active_fraction_over_window]"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    executable = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if executable is None:
+        if os.environ.get("NEUROSPARSE_REQUIRE_BROWSER") == "1":
+            pytest.fail(f"none of {', '.join(BROWSERS)} is installed, and NEUROSPARSE_REQUIRE_BROWSER=1 asks for one")
+        pytest.skip(f"needs a browser: one of {', '.join(BROWSERS)}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def comparison_and_panels():
+    rng = np.random.default_rng(0)
+
+    def circuit(rate_hz, dt_ms, seconds):
+        n_ticks = int(seconds * 1e3 / dt_ms)
+        n = int(rate_hz * seconds * 500)
+        ticks, units = rng.integers(0, n_ticks, n), rng.integers(0, 500, n)
+        populations = {HOSTILE: (0, 400), "I": (400, 500)}
+        return ns.SpikeTrains(
+            ticks * dt_ms, units, n_units=500, duration_ms=seconds * 1e3, dt_ms=dt_ms, populations=populations
+        )
+
+    spikes = circuit(4.0, 0.1, 2.0)
+    when = ns.ActiveWhen(window_ms=10)
+    comparison = ns.compare(
+        ns.measure(spikes, active_when=when, name="circuit"),
+        ns.measure(circuit(9.0, 1.0, 5.0), active_when=when, name=HOSTILE),
+        *(
+            ns.measure(
+                observe(
+                    np.maximum(rng.normal(mean, 1, (100, 200)), 0), ns.ActiveWhen(threshold=0), f"net {HOSTILE} {k}"
+                )
+            )
+            for k, mean in enumerate((-1.5, 0.0))
+        ),
+        provenance={"seed": 1},
+    )
+    table = [
+        {"layer": "layer 10", "active (%)": 4.5, "units": 1200, "note": None},
+        {"layer": "layer 2", "active (%)": 12.0, "units": 30, "note": "b"},
+        {"layer": HOSTILE, "active (%)": None, "units": 400, "note": "a"},
+    ]
+    panels = [
+        report.Panel("raster", "Spikes", "A caption.", lambda ax: plots.raster(spikes, ax), spikes=spikes),
+        report.Panel("units", "Units", "Two.", _two_axes, n_axes=2, table=table),
+    ]
+    return comparison, panels
+
+
+def _two_axes(left, right):
+    plots.activation_functions(left)
+    right.bar([0, 1], [2, 3], yerr=[0.1, 0.2], label=HOSTILE)
+    right.set_xticks([0, 1], [HOSTILE, "b"])
+
+
+@pytest.fixture(scope="module")
+def folder(comparison_and_panels, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("page")
+    comparison, panels = comparison_and_panels
+    report.write(comparison, directory, panels)
+    return directory
+
+
+@contextmanager
+def watched(browser, folder):
+    """Opens pages; at the end nothing may have been complained about or asked for."""
+    contexts, complaints, requests = [], [], []
+
+    def open_page(width=800, **options):
+        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.goto((folder / report.PAGE).as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    assert {url.split(":")[0] for url in requests} == {"file"}
+    assert len(requests) == len(contexts)
+
+
+@pytest.fixture
+def opened(browser, folder):
+    with watched(browser, folder) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def charts(browser, folder):
+    """One page with every chart drawn; Plotly takes longer to load than all the tests that look at it."""
+    with watched(browser, folder) as open_page:
+        page = open_page(color_scheme="light")
+        page.wait_for_function("performance.getEntriesByName('charts').length")
+        for figure in page.locator("figure").all():
+            figure.scroll_into_view_if_needed()
+        page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 6")  # several a chart
+        yield page
+
+
+def values(page, kind, k):
+    """The exact numbers behind a row's active fraction and equivalent window; None where there is none."""
+    found = page.eval_on_selector_all(f"[data-{kind}='{k}'] data", "all => all.map(data => data.value)")
+    return [float(value) if value else None for value in found]
+
+
+def move_slider(page, k):
+    page.eval_on_selector(
+        "#slider", "(slider, k) => { slider.value = k; slider.dispatchEvent(new Event('input')); }", str(k)
+    )
+
+
+def test_the_slider_moves_the_numbers_to_those_of_the_comparison(opened, folder):
+    page = opened()
+    numbers = json.loads((folder / "comparison.json").read_text())
+    grid = json.loads(page.locator("#data").text_content())["windows"]["grid_ms"]
+    curves = list(numbers["curves"].values())
+    points = [
+        (k, w, f) for k, c in enumerate(curves) for w, f in zip(c["window_ms"], c["active_fraction"], strict=True)
+    ]
+    for k, window, fraction in points[::7]:
+        at = int(np.abs(np.array(grid) - window).argmin())
+        assert abs(grid[at] - window) < 1e-9
+        move_slider(page, at)
+        assert values(page, "circuit", k)[0] == fraction
+        assert page.locator(f"[data-circuit='{k}'] data").first.text_content() == percent(fraction)
+    for beside, circuit in enumerate(numbers["curves"]):
+        page.select_option("#beside", str(beside))
+        for k, of in enumerate(numbers["equivalent_window_ms"].values()):
+            assert values(page, "network", k)[1] == of[circuit]
+        assert page.locator("#beside-name").text_content() == circuit
+
+
+def test_between_the_points_the_window_is_as_exact_as_the_page_shows(opened, comparison_and_panels):
+    page = opened()
+    first, second = comparison_and_panels[0].circuits
+    page.fill("#window-ms", "23.456")
+    fraction, equivalent = values(page, "circuit", 1)
+    assert fraction == pytest.approx(second.curve([23.456])[0], rel=1e-4)
+    assert equivalent == pytest.approx(first.curve.window_ms(fraction), rel=1e-3)
+    assert page.locator("[data-circuit='1'] td").nth(1).text_content() == "above"
+    page.fill("#window-ms", "3000")  # the first circuit was recorded for two seconds
+    assert page.locator("[data-circuit='0'] td").first.text_content() == "longer than its record"
+    assert values(page, "circuit", 0) == [None, None]
+
+
+def test_the_marks_on_the_figure_follow_the_window(charts):
+    page = charts
+    page.fill("#window-ms", "100")
+    plot = f"{MAIN} .plot"
+    page.wait_for_function(f"document.querySelector('{plot}').layout.shapes.at(-1).x0 === 100")
+    marks = page.eval_on_selector(plot, "plot => [plot.data.at(-1).x, plot.data.at(-1).y]")
+    assert marks == [[100, 100], [100 * values(page, "circuit", k)[0] for k in (0, 1)]]
+
+
+def test_the_window_moves_by_keyboard(opened):
+    page = opened()
+    before = float(page.input_value("#window-ms"))
+    page.focus("#slider")
+    page.keyboard.press("ArrowRight")
+    after = float(page.input_value("#window-ms"))
+    assert after > before
+    assert page.get_attribute("#slider", "aria-valuetext") == f"{after:.3g} ms"
+
+
+def test_tables_sort_numbers_as_numbers(opened):
+    page = opened()
+    column = "#units table.sortable tbody tr"
+
+    def order(head):
+        page.click(f"#units table.sortable thead th:has-text('{head}') button")
+        return [page.locator(column).nth(k).locator("th").text_content() for k in range(3)]
+
+    assert order("units") == ["layer 2", HOSTILE, "layer 10"]
+    assert order("units") == ["layer 10", HOSTILE, "layer 2"]
+    assert order("active") == ["layer 10", "layer 2", HOSTILE]  # nothing comes last
+    assert order("active") == ["layer 2", "layer 10", HOSTILE]
+    assert order("layer") == [HOSTILE, "layer 2", "layer 10"]
+    assert page.locator("#units th[aria-sort]").count() == 1
+
+
+def test_names_stay_text_wherever_they_are_shown(charts):
+    page = charts
+    assert page.locator("script").count() == 4  # ours, and Plotly
+    assert page.locator("figcaption b, .legend b, main script, table b").count() == 0
+    legend = page.locator("figure[data-key=units] .legend").nth(1)
+    assert legend.locator("button", has_text=HOSTILE).count() == 1
+    ticks = page.locator("figure[data-key=units] .xtick text").all_text_contents()
+    assert HOSTILE in ticks
+    page.locator(f"{MAIN} details.data summary").click()
+    assert page.locator(f"{MAIN} details.data th", has_text=HOSTILE).count() > 0
+
+
+def test_hovering_shows_names_and_values(charts):
+    page = charts
+    plot = page.locator("figure[data-key=units] .plot").nth(1)
+    plot.scroll_into_view_if_needed()
+    box = plot.locator(".bars .point path").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 8)
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 4)
+    hover = plot.locator(".hoverlayer .hovertext")
+    hover.wait_for()
+    assert HOSTILE in hover.text_content()
+    assert hover.text_content().endswith(": 2")
+
+
+def test_legends_toggle_traces_and_bands(charts):
+    page = charts
+    traces = page.locator(f"{MAIN} .plot .scatterlayer .trace")
+    n = traces.count()
+    page.locator(f"{MAIN} .legend button").first.click()
+    assert traces.count() == n - 1
+    assert page.locator(f"{MAIN} .legend button").first.get_attribute("aria-pressed") == "false"
+    page.locator(f"{MAIN} .legend button").last.click()
+    assert page.eval_on_selector(f"{MAIN} .plot", "plot => plot.layout.shapes[0].visible") is False
+
+
+def colours_of(page):
+    """How many pixels of the raster have each colour."""
+    return page.eval_on_selector(
+        "canvas",
+        """canvas => {
+            const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+            copy.drawImage(canvas, 0, 0);
+            const image = copy.getImageData(0, 0, canvas.width, canvas.height);
+            const counts = {};
+            for (const pixel of new Uint32Array(image.data.buffer)) counts[pixel] = (counts[pixel] ?? 0) + 1;
+            return counts;
+        }""",
+    )
+
+
+BLUE, VERMILION = str(0xFFB27200), str(0xFF005ED5)  # little-endian: alpha, blue, green, red
+
+
+def test_the_raster_zooms_moves_hides_and_can_be_read(opened):
+    page = opened()
+    canvas = page.locator("canvas")
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(100)
+    whole = colours_of(page)
+    assert whole[BLUE] > whole[VERMILION] > 100
+    canvas.focus()
+    for _ in range(4):
+        page.keyboard.press("+")
+    page.wait_for_timeout(100)
+    part = colours_of(page)
+    assert 0 < part[BLUE] < whole[BLUE] / 4
+    page.get_by_role("button", name="All", exact=True).click()
+    page.locator("figure[data-key=raster] .legend button").first.click()
+    page.wait_for_timeout(100)
+    hidden = colours_of(page)
+    assert BLUE not in hidden
+    assert hidden[VERMILION] > whole[VERMILION]  # it has the whole height
+    box = canvas.bounding_box()
+    for step in range(200):
+        page.mouse.move(box["x"] + 50 + step, box["y"] + 60)
+        if page.locator(".spike").text_content():
+            break
+    assert page.locator(".spike").text_content().split(": ")[1].startswith("I, unit ")
+
+
+@pytest.mark.parametrize("width", [360, 800, 1400])
+def test_nothing_is_wider_than_the_screen(charts, width):
+    page = charts
+    page.set_viewport_size({"width": width, "height": 800})
+    page.wait_for_function("width => document.documentElement.scrollWidth === width", arg=width)
+
+
+def test_at_night_the_page_is_dark_and_charts_follow(charts):
+    page = charts
+    page.emulate_media(color_scheme="dark")
+    background = "getComputedStyle(document.body).backgroundColor"
+    assert page.evaluate(background) == "rgb(22, 24, 28)"
+    colour = f"document.querySelector('{MAIN} .plot').layout.font.color"
+    page.wait_for_function(f"{colour} === '#e8e8e8'")
+    page.emulate_media(color_scheme="light")
+    assert page.evaluate(background) == "rgb(255, 255, 255)"
+    page.wait_for_function(f"{colour} === '#1a1a1a'")
+
+
+def test_without_scripts_and_in_print_the_figures_are_images(opened, charts):
+    assert opened(java_script_enabled=False).locator("img.paper:visible").count() == 3
+    assert charts.locator("img.paper:visible").count() == 0
+    charts.emulate_media(media="print", color_scheme="dark")
+    assert charts.locator("img.paper:visible").count() == 3
+    assert charts.locator(".screen:visible").count() == 0
+    assert charts.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    charts.emulate_media(media="screen", color_scheme="light")
+
+
+def test_everything_that_can_be_used_has_a_name(charts):
+    page = charts
+    unnamed = page.eval_on_selector_all(
+        "input, select, button, canvas, [role=img], [role=region]",
+        """all => all.filter(e => !(e.getAttribute("aria-label") || e.textContent.trim() || e.labels?.[0]?.textContent.trim()))
+            .map(e => e.outerHTML)""",
+    )
+    assert unnamed == []
+    page.keyboard.press("Tab")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"

@@ -91,7 +91,7 @@ def run(
     Raises
     ------
     ValueError, OSError
-        For a claim that there is not, and as `Lab.prepare`.
+        For a claim that there is not, where every seed of a claim has a training that diverges, and as `Lab.prepare`.
     """
     directory = Path(directory)
     chosen = {number: load(number) for number in sorted(set(numbers)) or range(1, len(MODULES) + 1)}
@@ -99,15 +99,20 @@ def run(
     lab = Lab(spec, splits or data.load(spec.data), directory / "networks")
     arms = list(dict.fromkeys(arm for module in chosen.values() for arm in module.CLAIM.arms))
     failures = lab.prepare(arms, threads=threads, progress=lambda done, text: progress(_TRAINING * done, text))
+    lost = {
+        number: {seed: str(error) for (arm, seed), error in failures.items() if arm in module.CLAIM.arms}
+        for number, module in chosen.items()
+    }
+    if hopeless := [number for number, seeds in lost.items() if len(seeds) == spec.n_seeds]:
+        raise ValueError(f"claim {hopeless[0]} has no seed left: {min(lost[hopeless[0]].values())}")
     found, measured = [], {}
     for k, (number, module) in enumerate(chosen.items()):
-        failed = {seed: error for (arm, seed), error in failures.items() if arm in module.CLAIM.arms}
         rows = {}
-        for i, seed in enumerate(seed for seed in spec.seeds if seed not in failed):
+        for i, seed in enumerate(seed for seed in spec.seeds if seed not in lost[number]):
             done = (k + i / spec.n_seeds) / len(chosen)
             progress(_TRAINING + (1 - _TRAINING) * done, f"claim {number}, seed {seed}")
             rows[seed] = module.measure(lab, seed)
-        left_out = [f"seed {seed}: {error}" for seed, error in sorted(failed.items())]
+        left_out = [f"seed {seed}: {why}" for seed, why in sorted(lost[number].items())]
         found.append(examine(number, module.CLAIM, list(rows.values()), left_out))
         measured[number] = rows
     _write(directory, spec, found, measured)
@@ -182,6 +187,7 @@ def _panel(finding: Finding) -> Panel:
         f"{claim.text} ({claim.source}.) Here: {finding.verdict}.",
         claim.limits,
         also and f"Also measured: {also}.",
+        *(f"Left out: {each}." for each in finding.left_out),
     ]
 
     def draw(*axes: Axes) -> None:

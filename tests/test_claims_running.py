@@ -1,0 +1,181 @@
+"""All claims on small networks: what is measured, written, read again, and what happens to those that cannot be trained."""
+
+import json
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from neurosparse import claims, data
+from neurosparse.claims import lab as lab_module
+from neurosparse.claims import running
+from neurosparse.cli import app
+from neurosparse.data import Splits
+from neurosparse.rectifier import DivergenceError, RectifierNetwork
+
+SPEC = claims.LabSpec(width=64, epochs=1, pretraining_epochs=1, n_seeds=2)
+
+
+@pytest.fixture(scope="module")
+def splits() -> Splits:
+    whole = data.load("mnist5k")
+    parts = (
+        whole.train.take(slice(None, None, 10)),
+        *(p.take(slice(None, None, 5)) for p in (whole.validation, whole.test)),
+    )
+    return Splits(whole.name, *parts)
+
+
+def not_pretrained(spec, *_, **__) -> SimpleNamespace:
+    """Pre-training wants more images than a quick test has time for: here it only leads to other weights."""
+    return SimpleNamespace(network=RectifierNetwork(spec.network, seed=spec.seed + 1000))
+
+
+@pytest.fixture(scope="module")
+def every(splits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("claims")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lab_module, "pretrain", not_pretrained)
+        return folder, claims.run(folder, spec=SPEC, splits=splits)
+
+
+@pytest.mark.slow
+def test_all_of_it_on_small_networks(tmp_path) -> None:
+    findings = claims.run(tmp_path, spec=SPEC)
+    assert [finding.left_out for finding in findings] == [()] * 18
+    assert {finding.number: finding.verdict for finding in findings}[15] == "holds"
+
+
+def test_every_claim_is_measured(every) -> None:
+    _, findings = every
+    assert [finding.number for finding in findings] == list(range(1, 19))
+    for finding in findings:
+        assert {effect.mean.n for effect in finding.effects} == {2}
+        assert finding.claim == claims.load(finding.number).CLAIM
+
+
+def test_what_follows_from_formulas_holds_on_any_network(every) -> None:
+    verdicts = {finding.number: finding.verdict for finding in every[1]}
+    assert (verdicts[1], verdicts[15]) == ("holds", "holds")
+
+
+def test_files(every) -> None:
+    folder, findings = every
+    again = claims.read(folder)
+    assert again == findings
+    table = pq.read_table(folder / "claims.parquet").to_pylist()
+    values = {(row["claim"], row["seed"], row["quantity"]): row["value"] for row in table}
+    for finding in findings:
+        for effect in finding.effects:
+            assert [values[finding.number, seed, effect.criterion.quantity] for seed in (1, 2)] == list(effect.values)
+    assert len((folder / "claims.md").read_text().splitlines()) == 2 + sum(len(f.effects) for f in findings)
+    assert sorted(path.name for path in (folder / "figures").iterdir()) == [f"claim_{n:02}.png" for n in range(1, 19)]
+
+
+def test_networks_are_trained_once(every, splits, monkeypatch) -> None:
+    folder, findings = every
+    monkeypatch.setattr(lab_module, "train", lambda *_, **__: pytest.fail("trained again"))
+    assert claims.run(folder, [5, 3, 5], spec=SPEC, splits=splits) == [findings[2], findings[4]]
+    claims.run(folder, [2], spec=SPEC, splits=splits)
+    assert [finding.number for finding in claims.read(folder)] == [2]
+
+
+def test_other_settings_are_other_networks(splits, tmp_path) -> None:
+    paths = {
+        claims.Lab(spec, splits, tmp_path).path(arm, seed)
+        for spec in (SPEC, *(SPEC.model_copy(update={key: 9}) for key in ("width", "epochs", "pretraining_epochs")))
+        for arm in lab_module.ARMS
+        for seed in (1, 2)
+    }
+    same = len(lab_module.ARMS) - 2  # arms that a longer pre-training leaves alone
+    assert len(paths) == 2 * (4 * len(lab_module.ARMS) - same)
+
+
+def test_threads_change_nothing(splits, tmp_path) -> None:
+    labs = [claims.Lab(SPEC, splits, tmp_path / name) for name in ("one", "two")]
+    for lab, threads in zip(labs, (1, 2), strict=True):
+        assert lab.prepare(["tanh", "few_labels"], threads=threads) == {}
+    for arm in ("tanh", "few_labels"):
+        first, second = (lab.network(arm, 2).state_dict() for lab in labs)
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def diverging(*broken: int):
+    """`train`, but for some seeds."""
+    train = lab_module.train
+
+    def sometimes(spec, *args, **options):
+        if spec.seed in broken:
+            raise DivergenceError("training diverged")
+        return train(spec, *args, **options)
+
+    return sometimes
+
+
+def test_a_seed_that_cannot_be_trained_is_left_out_and_named(splits, tmp_path, monkeypatch) -> None:
+    spec = SPEC.model_copy(update={"n_seeds": 3})
+    monkeypatch.setattr(lab_module, "train", diverging(2))
+    found = claims.run(tmp_path, [2, 4], spec=spec, splits=splits)
+    assert [finding.effects[0].mean.n for finding in found] == [3, 2]  # claim 2 needs no training
+    assert found[1].left_out == ("seed 2: training diverged",)
+    assert claims.read(tmp_path) == found
+    assert "Left out: seed 2: training diverged." in claims.panels(found)[2].caption
+    monkeypatch.setattr(lab_module, "train", diverging(1, 2, 3))
+    with pytest.raises(ValueError, match="claim 5 has no seed left: training diverged"):
+        claims.run(tmp_path / "none", [5], spec=spec, splits=splits)
+
+
+def test_panels(every) -> None:
+    import matplotlib.pyplot as plt
+
+    head, *others = claims.panels(every[1])
+    assert [row["claim"] for row in head.table] == [f.number for f in every[1] for _ in f.effects]
+    assert {row["verdict"] for row in head.table} <= {"holds", "does not hold here", "undecided"}
+    for panel, finding in zip(others, every[1], strict=True):
+        assert panel.n_axes == len(finding.effects)
+        assert finding.claim.text in panel.caption
+    _, axes = plt.subplots(1, others[6].n_axes)
+    others[6].draw(*axes)
+    for ax, effect in zip(axes, every[1][6].effects, strict=True):
+        assert list(ax.lines[0].get_ydata()) == list(effect.values)
+        assert ax.get_ylim()[0] < effect.mean.low < effect.mean.high < ax.get_ylim()[1]
+    plt.close("all")
+    with pytest.raises(ValueError, match="findings is empty"):
+        claims.panels([])
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "message"),
+    [
+        (0, ValueError, "must be >= 1, got 0"),
+        (19, ValueError, "must be 1 to 18, got 19"),
+        (1.0, TypeError, "whole number"),
+    ],
+)
+def test_claims_that_there_are_not(number, error, message) -> None:
+    with pytest.raises(error, match=message):
+        claims.load(number)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"format": "another"}', '{"format": "neurosparse claims 1", "findings": [{}]}']
+)
+def test_files_of_others_are_refused(tmp_path, content) -> None:
+    with pytest.raises(FileNotFoundError, match="run `neurosparse claims` first"):
+        claims.read(tmp_path)
+    (tmp_path / running.RESULT).write_text(content)
+    with pytest.raises(ValueError, match="was not written by `neurosparse claims`"):
+        claims.read(tmp_path)
+
+
+def test_on_the_command_line(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(claims, "QUICK", SPEC, raising=False)
+    done = CliRunner().invoke(app, ["claims", "--only", "2", "--only", "1", "-o", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "holds" in done.stdout
+    assert [each["number"] for each in json.loads((tmp_path / "claims.json").read_text())["findings"]] == [1, 2]
+    refused = CliRunner().invoke(app, ["claims", "--only", "99", "-o", str(tmp_path)])
+    assert "must be 1 to 18, got 99" in str(refused.exception)

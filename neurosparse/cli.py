@@ -440,6 +440,37 @@ def sweep(
         raise typer.Exit(1)
 
 
+@app.command(
+    epilog="Examples:\n\nneurosparse claims\n\nneurosparse claims --only 8 --only 15\n\n"
+    "neurosparse claims --full -o results/claims_full"
+)
+def claims(
+    only: Annotated[list[int] | None, typer.Option(metavar="N", help="Number of a claim; may be given again.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full/--quick", help="Fashion-MNIST and 1,000 units a layer, or 5,000 digits and 300.")
+    ] = False,
+    threads: Annotated[int, typer.Option(help="Networks trained at once.")] = 2,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the results; trained networks in it are used again.")
+    ] = Path("results/claims"),
+) -> None:
+    """Put the 18 claims of Glorot, Bordes & Bengio 2011 to the test, each against a criterion written down beforehand.
+
+    Quick takes minutes, full hours. Writes claims.json, claims.parquet, claims.md and a figure for each claim.
+    """
+    from neurosparse import claims as paper
+
+    with _bars({"claims": "claims"}) as show:
+        findings = paper.run(
+            *(out, only or ()),
+            spec=paper.FULL if full else paper.QUICK,
+            threads=threads,
+            progress=lambda done, text: show("claims", done, text),
+        )
+    _print(_claims_table(findings))
+    _print(f"Mean over seeds [95 % interval]. All numbers and figures: {out}")
+
+
 runs_app = typer.Typer(
     help="What a sweep has run: list, show, verify, export.", no_args_is_help=True, rich_markup_mode=None
 )
@@ -576,6 +607,21 @@ def _population_table(result: Simulation, window_ms: float) -> Table:
             mean, spread = result.over_seeds(name, key)
             cells.append(_plus_minus(mean, row[f"{key}_sd_over_time"] if math.isnan(spread) else spread))
         table.add_row(name, *cells)
+    return table
+
+
+def _claims_table(findings: Any) -> Table:
+    """A line a claim with its verdict, and below it one for each criterion."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("", "claim, and what is measured", "found", "holds if", "verdict"):
+        table.add_column(heading, overflow="fold", justify="right" if heading == "" else "left")
+    for finding in findings:
+        table.add_row(str(finding.number), finding.claim.text, "", "", finding.verdict)
+        for effect in finding.effects:
+            table.add_row("", f"- {effect.criterion.text}", effect.describe(), effect.criterion.range(), "")
     return table
 
 

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosparse import checks
 
+KEPT = 128  # inputs whose activations a record keeps, for what sums over units one by one do not tell
 NANOSECOND_MS = 1e-6
 _GRID_TOLERANCE = 1e-3  # of a tick: what float64 leaves of t = k * dt after hours of simulated time
 _MOST_TICKS = 2**53  # beyond which a float64 does not tell neighbouring ticks apart
@@ -312,9 +313,15 @@ class Sparseness:
     )
 
 
+def _lowest(keys: NDArray[np.uint64], rows: NDArray[np.float64]) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+    """The rows of the KEPT lowest keys: the same whatever order they come in, so that records add up in any."""
+    order = np.argsort(keys, kind="stable")[:KEPT]
+    return keys[order], rows[order]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Activations:
-    """What a stream of activations of one layer leaves behind: counts and moments per unit, never the activations.
+    """What a stream of activations of one layer leaves behind: counts and moments per unit, and a sample of at most KEPT inputs.
 
     Two records of one layer add up (`a + b`): counts exactly, sums to rounding. Sizes do not depend on the number of samples.
     """
@@ -331,12 +338,13 @@ class Activations:
     n_population: int  # samples with any activity, over which population_sums run
     n_ranked: int  # those of them over which the sum of Gini runs: a few positions of each input, since it takes a sort
     n_zero: int  # (sample, unit) pairs that are exactly 0
-    difference_sums: NDArray[np.float64]  # (4,) see sparsity.effective_dimension
+    sample_keys: NDArray[np.uint64]  # (n_kept,) ascending
+    sample: NDArray[np.float64]  # (n_kept, n_units) activations of at most KEPT inputs, those of the lowest keys
 
     def __post_init__(self) -> None:
         checks.whole("n_samples", self.n_samples)
         object.__setattr__(self, "active_count", np.array(self.active_count, dtype=np.int64))
-        for name in ("magnitude_sum", "square_sum", "population_sums", "difference_sums"):
+        for name in ("magnitude_sum", "square_sum", "population_sums", "sample"):
             object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
         shapes = {name: getattr(self, name).shape for name in ("active_count", "magnitude_sum", "square_sum")}
         if len(set(shapes.values())) > 1 or self.active_count.ndim != 1 or self.active_count.size == 0:
@@ -372,7 +380,9 @@ class Activations:
             self.n_population + other.n_population,
             self.n_ranked + other.n_ranked,
             self.n_zero + other.n_zero,
-            self.difference_sums + other.difference_sums,
+            *_lowest(
+                np.concatenate([self.sample_keys, other.sample_keys]), np.concatenate([self.sample, other.sample])
+            ),
         )
 
 

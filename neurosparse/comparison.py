@@ -191,9 +191,8 @@ class Difference:
 
     def sentence(self) -> str:
         """In plain words, in percentage points."""
-        low, high = 100 * self.low, 100 * self.high
-        level = f"{100 * self.level:g} % interval {low:+.2g} to {high:+.2g}"
-        return f"{self.name} less {self.other}: {100 * self.difference:+.3g} points ({level})."
+        found, low, high = (f"{100 * value:+.2f}" for value in (self.difference, self.low, self.high))
+        return f"{self.name} less {self.other}: {found} points ({100 * self.level:g} % interval {low} to {high})."
 
 
 def difference(stats: ActivityStats, other: ActivityStats) -> Difference:

@@ -69,3 +69,21 @@ def of_units(stats: ActivityStats) -> LogNormal | None:
     """The mean rates of a circuit's units in Hz, or the mean magnitudes of a network's, beside a log-normal."""
     values = stats.unit_rates_hz if stats.unit_rates_hz is not None else stats.unit_mean_magnitude
     return None if values is None else log_normal(values)
+
+
+def row(stats: ActivityStats) -> dict[str, str]:
+    """What the mean does not say, a cell a measure, for tables: sparseness is Treves-Rolls's, low where activity is sparse."""
+    fit = of_units(stats)
+
+    def cell(value: float | None) -> str:
+        return "-" if value is None else f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+    return {
+        "beyond the mean": stats.name,
+        "eff. units": cell(stats.effective_units),
+        "dim.": cell(stats.effective_dimension),
+        "popul.": cell(stats.population.treves_rolls),
+        "lifetime": cell(stats.lifetime.treves_rolls),
+        "sd ln": cell(None if fit is None else fit.log_sd),
+        "log-normal": "-" if fit is None else "no" if fit.differs else "yes",
+    }

@@ -94,6 +94,8 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
             label += f", as the circuit{'s' * (len(equal) > 1)} in " + ", ".join(milliseconds(w) for w in equal)
         ax.axhline(level, color=colour, ls=DASHES[1 + k % 6], lw=1.5, label=label, zorder=2)
         ax.plot(equal, [level] * len(equal), "o", color=colour, mec="white", ms=7, zorder=4)
+    if not comparison.circuits:
+        ax.set_xlim(1, 1000)  # a log axis finds none without data
     ax.set(
         xscale="log",
         yscale="log",

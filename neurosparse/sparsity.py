@@ -21,6 +21,7 @@ from scipy.sparse import csr_array
 
 from neurosparse import checks
 from neurosparse.activity import (
+    KEPT,
     Activations,
     ActiveWhen,
     ActivityCurve,
@@ -34,7 +35,6 @@ CONFIDENCE = 0.95
 N_BATCHES = 10  # stretches of the record taken as independent repeats: few, so that each outlasts slow fluctuations
 MIN_INTERVALS = 5  # inter-spike intervals a unit needs before its CV counts
 FEW = 4  # positions of an input at which Gini is taken: it takes a sort
-MOST_DIFFERENCES = 64  # of a batch or a record, from which the effective dimension is estimated
 MOST_MAGNITUDE = 1e70  # of an activation: its fourth power, summed over any stream, stays finite
 _INT64 = 2**63
 _GOLDEN = (5**0.5 - 1) / 2
@@ -504,8 +504,7 @@ def from_margins(
     ranked = ranked[ranked.any(axis=1)]
     sums = measures.sum(axis=-1)
     sums[3] = _sparseness_rows(ranked)[3].sum()
-    half = min(len(some) // 2, MOST_DIFFERENCES)
-    differences = some[:half, 0] - some[half : 2 * half, 0]
+    keys, sample = _sample(np.ascontiguousarray(some[:, 0]))
     return Activations(
         name=name,
         active_when=active_when,
@@ -519,12 +518,29 @@ def from_margins(
         n_population=int(defined.sum()),
         n_ranked=len(ranked),
         n_zero=n_zero,
-        difference_sums=_difference_sums(differences @ differences.T),
+        sample_keys=keys,
+        sample=sample,
     )
 
 
-def effective_dimension(difference_sums: Floats) -> float | None:
-    """Effective dimension (tr C)^2 / tr(C^2) of the covariance C between units: its participation ratio; None if not defined.
+def _sample(rows: Floats) -> tuple[NDArray[np.uint64], Floats]:
+    """At most `KEPT` rows with any activity, shape (n, n_units), and their keys.
+
+    A key is a number scrambled from the row's own sum. So what is kept is spread over the whole stream, whatever its order (by
+    class, as data often are), and does not hang on how it is cut into batches.
+    """
+    totals = np.abs(rows).sum(axis=1)
+    keys = totals.view(np.uint64).copy()
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64 (Steele et al. 2014)
+        keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
+    keys ^= keys >> np.uint64(31)
+    order = np.argsort(keys, kind="stable")
+    order = order[totals[order] > 0][:KEPT]
+    return keys[order], rows[order].astype(np.float64)
+
+
+def effective_dimension(samples: ArrayLike) -> float | None:
+    """Effective dimension (tr C)^2 / tr(C^2) of the covariance C between units: its participation ratio; None if nothing varies.
 
     k where activity varies equally along k directions and along no other. C itself is never formed: with d the difference of two
     independent samples, E |d|^2 = 2 tr C, and for two such differences E (d . d')^2 = 4 tr(C^2). The mean over pairs of
@@ -533,26 +549,34 @@ def effective_dimension(difference_sums: Floats) -> float | None:
 
     Parameters
     ----------
-    difference_sums : array of float, shape (4,)
-        Over differences: the sum of |d|^2 and their number; over pairs of them: the sum of (d . d')^2 and their number.
+    samples : array of float, shape (n_samples, n_units)
+        In an order that means nothing: each of the first half is taken from one of the second.
+
+    Examples
+    --------
+    >>> round(effective_dimension(np.random.default_rng(0).normal(size=(2000, 10))))
+    10
     """
-    squares, n, products, n_pairs = difference_sums
-    return float((squares / n) ** 2 / (products / n_pairs)) if n_pairs and products > 0 else None
+    values = checks.finite_array("samples", samples)
+    half = len(values) // 2
+    differences = values[:half] - values[half : 2 * half]
+    return _dimension(differences @ differences.T)
 
 
-def _difference_sums(gram: Floats) -> Floats:
-    """The sums that `effective_dimension` takes, from the products of all differences, shape (n, n)."""
-    n = len(gram)
-    squares = np.diagonal(gram)
-    products = (np.square(gram).sum() - np.square(squares).sum()) / 2
-    return np.array([squares.sum(), n, products, n * (n - 1) / 2])
+def _dimension(products: Floats) -> float | None:
+    """The effective dimension from the products of all differences, shape (n, n)."""
+    n, squares = len(products), np.diagonal(products)
+    off_diagonal = float(np.square(products).sum() - np.square(squares).sum())
+    if n < 2 or off_diagonal <= 0:
+        return None
+    return float(squares.mean() ** 2 / (off_diagonal / (n * (n - 1))))
 
 
 def _dimension_of_counts(
     windows: NDArray[np.int64], units: NDArray[np.int64], counts: NDArray[np.int64], n_windows: int, n_units: int
 ) -> float | None:
     """The effective dimension of spike counts in windows, from differences of windows half a record apart."""
-    half = min(n_windows // 2, MOST_DIFFERENCES)
+    half = min(n_windows, KEPT) // 2
     if half < 2:
         return None
     chosen = np.arange(2 * half) * n_windows // (2 * half)
@@ -561,7 +585,7 @@ def _dimension_of_counts(
     inside = row[windows] >= 0
     table = csr_array((counts[inside].astype(float), (row[windows[inside]], units[inside])), shape=(2 * half, n_units))
     differences = table[:half] - table[half:]
-    return effective_dimension(_difference_sums((differences @ differences.T).toarray()))
+    return _dimension((differences @ differences.T).toarray())
 
 
 def describe_activations(
@@ -598,7 +622,7 @@ def describe_activations(
         population=_mean_sparseness(activations.population_sums, activations.n_population, activations.n_ranked),
         lifetime=_mean_sparseness(lifetime.sum(axis=-1), int(alive.sum())),
         unit_active_fraction=unit_fraction,
-        effective_dimension=effective_dimension(activations.difference_sums),
+        effective_dimension=effective_dimension(activations.sample),
         zero_fraction=activations.n_zero / (n * width),
         mean_magnitude=float(activations.magnitude_sum.sum() / (n * width)),
         unit_mean_magnitude=activations.magnitude_sum / n,

@@ -350,9 +350,9 @@ def test_only_like_records_add_up() -> None:
 
 def test_a_record_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match=r"^the counts and sums of 'x' must be of one shape"):
-        Activations("x", THRESHOLD, 1, [1, 2], [1.0], [1.0], 1, 1, np.zeros(4), 0, 0, 0, np.zeros(4))
+        Activations("x", THRESHOLD, 1, [1, 2], [1.0], [1.0], 1, 1, np.zeros(4), 0, 0, 0, [], np.zeros((0, 1)))
     with pytest.raises(ValueError, match=r"^n_samples must be >= 1, got 0$"):
-        Activations("x", THRESHOLD, 0, [1], [1.0], [1.0], 1, 1, np.zeros(4), 0, 0, 0, np.zeros(4))
+        Activations("x", THRESHOLD, 0, [1], [1.0], [1.0], 1, 1, np.zeros(4), 0, 0, 0, [], np.zeros((0, 1)))
 
 
 @pytest.mark.parametrize(

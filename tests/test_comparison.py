@@ -140,7 +140,7 @@ def test_differences_are_newcombes():
     found = difference(stats_of(56, 70, "a"), stats_of(48, 80, "b"))  # his table II, contrast (a), method 10
     assert found.difference == pytest.approx(0.2)
     assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
-    assert found.sentence() == "a less b: +20 points (95 % interval +5.2 to +33)."
+    assert found.sentence() == "a less b: +20.00 points (95 % interval +5.24 to +33.39)."
     back = difference(stats_of(48, 80, "b"), stats_of(56, 70, "a"))
     assert (back.low, back.high) == pytest.approx((-found.high, -found.low))
 

@@ -24,8 +24,8 @@ def run(weight, current, spikes_in, n_steps, of=None):
     listed = spike_rows.no_spikes(n_images, n_steps, weight.shape[1])
     for t in range(n_steps):
         spike_rows.list_step(spikes_in[t], t, listed)
-    spikes, work = (spike_rows.no_spikes(n_images, n_steps, n) for _ in range(2))
-    spike_rows.run_layer(spike_rows.laid_out(weight), padded, of or cell(), listed, n, spikes, work)
+    spikes = spike_rows.no_spikes(n_images, n_steps, n)
+    spike_rows.run_layer(spike_rows.laid_out(weight), padded, of or cell(), listed, n, spikes)
     dense = np.zeros((n_steps, n_images, n), bool)
     for image, first in enumerate(spikes.first):
         for t in range(n_steps):

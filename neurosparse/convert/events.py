@@ -158,14 +158,13 @@ def _run_part(
     fired = {} if shown is None else {network.graph.input.name: _listed(shown)}
     n = len(next(iter(values.values()))) if shown is None else shown.shape[1]
     nothing = spike_rows.no_spikes(n, steps, 0)
-    work = spike_rows.no_spikes(n, steps, max(prod(layer.spike.shape) for layer in network.layers))
     for layer in network.layers:
         steady = layer.source in values
         current = _filled(values[layer.source].flatten(1).numpy()) if steady else layer.bias
         units = prod(layer.spike.shape)
         spikes = fired[layer.spike.name] = spike_rows.no_spikes(n, steps, units)
         spikes_in = nothing if steady else fired[layer.source]
-        spike_rows.run_layer(layer.weights, current, network.cell, spikes_in, units, spikes, work)
+        spike_rows.run_layer(layer.weights, current, network.cell, spikes_in, units, spikes)
     return fired
 
 

@@ -16,8 +16,9 @@ from numba.extending import intrinsic
 
 _intrinsic: Any = intrinsic  # a type checker would hold the callers to the signature of the generator, not of the call
 
-VECTOR = 8  # float32 of a vector of AVX; other machines take it in parts, or two at a time
-ROW = 32  # float32 of a row that `sum_rows` adds: four sums at a time hide the latency of one
+ROW = 64  # float32 of a row that `sum_rows` adds: eight vectors of AVX, half of its registers
+
+_ROW = ir.VectorType(ir.FloatType(), ROW)
 
 _X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 
@@ -25,6 +26,10 @@ _X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [index])
+
+
+def _row(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    return builder.bitcast(_address(context, builder, array_type, array, index), _ROW.as_pointer())
 
 
 @_intrinsic
@@ -85,38 +90,58 @@ def sum_rows(typing: Any, z: Any, start: Any, at: Any, rows: Any, first: Any, un
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector, i64 = ir.VectorType(ir.FloatType(), VECTOR), ir.IntType(64)
-        lanes = [i64(k) for k in range(ROW // VECTOR)]
+        i64 = ir.IntType(64)
         before, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
 
-        def vectors(k: int, index: Any) -> Any:
-            return builder.bitcast(_address(context, builder, signature.args[k], args[k], index), vector.as_pointer())
+        def row(k: int, index: Any) -> Any:
+            return _row(context, builder, signature.args[k], args[k], index)
 
-        def load(pointer: Any, lane: Any) -> Any:
-            return builder.load(builder.gep(pointer, [lane]), align=4)
-
-        started, table, sums = vectors(1, args[2]), vectors(3, i64(0)), vectors(0, i64(0))
-        started = [load(started, lane) for lane in lanes]
+        started = builder.load(row(1, args[2]), align=4)
         builder.branch(head)
         builder.position_at_end(head)
-        s, totals = builder.phi(i64), [builder.phi(vector) for _ in lanes]
+        s, total = builder.phi(i64), builder.phi(_ROW)
         builder.cbranch(builder.icmp_signed("<", s, args[7]), body, after)
         builder.position_at_end(body)
         unit = builder.load(_address(context, builder, signature.args[5], args[5], builder.add(args[6], s)))
-        row = builder.mul(builder.add(args[4], builder.sext(unit, i64)), i64(len(lanes)))
+        place = builder.mul(builder.add(args[4], builder.sext(unit, i64)), i64(ROW))
         s.add_incoming(i64(0), before)
         s.add_incoming(builder.add(s, i64(1)), body)
-        for lane, total, value in zip(lanes, totals, started, strict=True):
-            total.add_incoming(value, before)
-            total.add_incoming(builder.fadd(total, load(table, builder.add(row, lane))), body)
+        total.add_incoming(started, before)
+        total.add_incoming(builder.fadd(total, builder.load(row(3, place), align=4)), body)
         builder.branch(head)
         builder.position_at_end(after)
-        for lane, total in zip(lanes, totals, strict=True):
-            builder.store(total, builder.gep(sums, [lane]), align=4)
+        builder.store(total, row(0, i64(0)), align=4)
         return context.get_dummy_value()
 
     i = types.int64
     return types.void(z, start, i, rows, i, units, i, i), generate
+
+
+@_intrinsic
+def step_row(typing: Any, v: Any, z: Any, cell: Any) -> Any:
+    """step_row(v, z, cell): a step of ROW neurons with the potentials v under the currents z, both 1-D float32 arrays.
+
+    `cell` is a tuple that begins with (threshold, leak, decay, keep, jump): u = z + (v - leak z) decay, and v = keep u + jump where
+    u >= threshold, else u. Returns an uint64 whose bit j says whether u[j] >= threshold. In vectors by name: of a loop of this
+    length the compiler makes one scalar instruction after another.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        i32 = ir.IntType(32)
+        at_v, at_z = (_row(context, builder, signature.args[k], args[k], ir.IntType(64)(0)) for k in (0, 1))
+
+        def everywhere(k: int) -> Any:
+            first = builder.insert_element(ir.Constant(_ROW, ir.Undefined), builder.extract_value(args[2], k), i32(0))
+            return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(i32, ROW), None))
+
+        threshold, leak, decay, keep, jump = map(everywhere, range(5))
+        v, z = builder.load(at_v, align=4), builder.load(at_z, align=4)
+        u = builder.fadd(z, builder.fmul(builder.fsub(v, builder.fmul(leak, z)), decay))
+        fires = builder.fcmp_ordered(">=", u, threshold)
+        builder.store(builder.select(fires, builder.fadd(builder.fmul(keep, u), jump), u), at_v, align=4)
+        return builder.bitcast(fires, ir.IntType(ROW))
+
+    return types.uint64(v, z, cell), generate
 
 
 # Gives the core to another thread: a spinning thread must not keep it from the one it waits for.

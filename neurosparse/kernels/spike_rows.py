@@ -17,7 +17,7 @@ from numba.cpython.unsafe import numbers
 from numpy.typing import NDArray
 
 from neurosparse.kernels.intrinsics import ROW as WIDTH
-from neurosparse.kernels.intrinsics import prefetch, sum_rows
+from neurosparse.kernels.intrinsics import prefetch, step_row, sum_rows
 from neurosparse.kernels.layout import LINE, Floats, aligned_zeros, multiple
 from neurosparse.kernels.sparse_rows import Ints
 
@@ -28,8 +28,7 @@ jit: Any = _njit(**_options)
 inner: Any = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 trailing_zeros: Any = numbers.trailing_zeros
-
-WORD = 8  # neurons whose spikes are looked at together
+ONE = np.uint64(1)
 
 
 class Cell(NamedTuple):
@@ -72,9 +71,7 @@ def laid_out(weight: NDArray[Any]) -> Floats:
 
 
 @jit
-def run_layer(
-    weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n_out: int, spikes: Spikes, work: Spikes
-) -> None:
+def run_layer(weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n_out: int, spikes: Spikes) -> None:
     """Run n_out neurons through all steps of some images.
 
     Parameters
@@ -86,16 +83,13 @@ def run_layer(
         What the inputs fire.
     spikes
         Written: what the neurons fire.
-    work
-        Room as for `spikes`.
     """
     n_images, n_steps = spikes.first.shape[0], spikes.first.shape[1] - 1
     n_in, room = weights.shape[1], spikes_in.units.shape[1]
     rows, units, currents = weights.ravel(), spikes_in.units.ravel(), current.ravel()
-    z, v, waiting = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
-    fired = np.zeros((n_steps, WIDTH), np.uint8)
-    events, n_events = work.units, np.zeros(n_images, np.int64)
-    spikes.first[:] = 0
+    z, v, held = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
+    until = np.empty(WIDTH, np.int64)
+    fired = np.empty((weights.shape[0], n_images, n_steps), np.uint64)  # a bit for each neuron of a block
     for block in range(weights.shape[0]):
         # all at once: one by one, as the spikes ask for them, the rows take far longer to come
         for k in range(0, n_in * WIDTH, LINE):
@@ -103,19 +97,15 @@ def run_layer(
         for image in range(n_images):
             at = image % current.shape[0] * current.shape[1] + block * WIDTH
             v[:] = cell.v_initial
-            waiting[:] = 0
+            waiting = np.uint64(0)  # a bit for each neuron that is refractory
             for t in range(n_steps):
                 begin, end = spikes_in.first[image, t], spikes_in.first[image, t + 1]
                 sum_rows(z, currents, at, rows, block * n_in, units, image * room + begin, end - begin)
+                fires = step_row(v, z, cell)  # in the order of operations of `convert.neurons.step`
                 if cell.t_ref_steps:
-                    step_refractory(cell, z, v, waiting, fired, t)
-                else:
-                    step(cell, z, v, fired, t)
-            n_events[image] = list_spikes(
-                fired.view(np.uint64), block * WIDTH, n_out, events, image, n_events[image], spikes.first
-            )
-    for image in range(n_images):
-        sort_by_step(events, image, n_events[image], n_out, spikes)
+                    fires, waiting = hold(v, fires, waiting, held, until, t, cell.t_ref_steps)
+                fired[block, image, t] = fires
+    list_spikes(fired, n_out, spikes)
 
 
 @jit
@@ -138,54 +128,39 @@ def count(spikes: Spikes, steps: int, counts: Floats) -> None:
 
 
 @inner
-def step(cell: Cell, z: Floats, v: Floats, fired: Any, t: int) -> None:
-    """A step of a block of neurons under the currents z, in the order of operations of `convert.neurons.step`."""
-    for j in range(WIDTH):
-        u = z[j] + (v[j] - cell.leak * z[j]) * cell.decay
-        spike = u >= cell.threshold
-        v[j] = cell.keep * u + cell.jump if spike else u
-        fired[t, j] = spike
+def hold(v: Floats, fires: Any, waiting: Any, held: Floats, until: Any, t: int, t_ref_steps: int) -> Any:
+    """Undo step t where neurons wait and hold their potential. Returns bits: which fire, and which wait in the next step."""
+    fires &= ~waiting
+    bits = waiting
+    while bits:
+        j, bits = lowest(bits)
+        v[j] = held[j]
+        if until[j] == t:
+            waiting &= ~(ONE << j)
+    bits = fires
+    while bits:
+        j, bits = lowest(bits)
+        held[j], until[j] = v[j], t + t_ref_steps
+    return fires, waiting | fires
 
 
 @inner
-def step_refractory(cell: Cell, z: Floats, v: Floats, waiting: Floats, fired: Any, t: int) -> None:
-    """The same with a refractory period: a neuron that waits holds its potential. In a form that the compiler can vectorise."""
-    for j in range(WIDTH):
-        held, w = v[j], waiting[j]
-        u = z[j] + (held - cell.leak * z[j]) * cell.decay
-        u = u if w <= 0 else held
-        spike = (u if w <= 0 else np.float32(-np.inf)) >= cell.threshold
-        after = cell.keep * u + cell.jump
-        v[j] = after if spike else u
-        w -= np.float32(1)
-        waiting[j] = np.float32(cell.t_ref_steps) if spike else w
-        fired[t, j] = spike
+def lowest(bits: Any) -> Any:
+    """The place of the lowest bit of an uint64 that is not 0, and the other bits."""
+    return trailing_zeros(bits), bits & (bits - ONE)
 
 
 @inner
-def list_spikes(words: Any, begin: int, n_out: int, events: Ints, image: int, n: int, per_step: Ints) -> int:
-    """Append step * n_out + unit for each spike of the block that begins at a neuron to the n events of an image."""
-    for t in range(words.shape[0]):
-        for k in range(WIDTH // WORD):
-            word = words[t, k]
-            while word:
-                unit = begin + k * WORD + trailing_zeros(word) // 8
-                word &= word - np.uint64(1)
-                if unit < n_out:
-                    events[image, n] = t * n_out + unit
-                    per_step[image, t + 1] += 1
-                    n += 1
-    return n
-
-
-@inner
-def sort_by_step(events: Ints, image: int, n: int, n_out: int, spikes: Spikes) -> None:
-    """Sort the events of an image, which are in the order of blocks, by steps; `spikes.first` holds their numbers, to be summed."""
-    first = spikes.first
-    for t in range(1, first.shape[1]):
-        first[image, t] += first[image, t - 1]
-    place = first[image].copy()
-    for k in range(n):
-        t = events[image, k] // n_out
-        spikes.units[image, place[t]] = events[image, k] - t * n_out
-        place[t] += 1
+def list_spikes(fired: Any, n_out: int, spikes: Spikes) -> None:
+    """List the spikes of n_out neurons that are bits of `fired`, (blocks, images, steps)."""
+    for image in range(fired.shape[1]):
+        n = spikes.first[image, 0] = 0
+        for t in range(fired.shape[2]):
+            for block in range(fired.shape[0]):
+                bits = fired[block, image, t]
+                while bits:
+                    j, bits = lowest(bits)
+                    if block * WIDTH + j < n_out:
+                        spikes.units[image, n] = block * WIDTH + j
+                        n += 1
+            spikes.first[image, t + 1] = n

@@ -60,7 +60,7 @@ def test_the_wheel_has_one_top_level_name_and_the_recipes(tmp_path):
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"neurosparse"}
     assert "neurosparse/py.typed" in names
-    assert "neurosparse/report/page.html.j2" in names
+    assert {f"neurosparse/report/page.{suffix}" for suffix in ("html.j2", "css", "js")} <= set(names)
     shared = {name.removeprefix("neurosparse/_share/") for name in names if name.startswith("neurosparse/_share/")}
     ours = {str(p.relative_to(ROOT)) for folder in ("models", "simulations") for p in (ROOT / folder).rglob("*.*")}
     assert shared == {name for name in ours if "__pycache__" not in name}

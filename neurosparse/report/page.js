@@ -17,7 +17,8 @@
     made.append(...children);
     return made;
   }
-  const unpack = (text, Type) => new Type(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const bytes = (text) => Uint8Array.fromBase64?.(text) ?? Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+  const unpack = (text, Type) => new Type(bytes(text).buffer);
   const significant = (value, digits) => String(Number(value.toPrecision(digits)));
   const inMs = (value) => `${Number(value.toPrecision(3)).toLocaleString("en", { maximumSignificantDigits: 3 })} ms`;
   function percent(fraction) { // the digits that the rest of the page and comparison.json's sentences show
@@ -433,7 +434,7 @@
   // ---- Start -----------------------------------------------------------------------------------------------------
 
   async function loadPlotly() {
-    const packed = new Blob([unpack(document.getElementById("plotly").textContent, Uint8Array)]).stream();
+    const packed = new Blob([bytes(document.getElementById("plotly").textContent)]).stream();
     const script = element("script");
     script.textContent = await new Response(packed.pipeThrough(new DecompressionStream("gzip"))).text();
     document.head.append(script);

@@ -1,6 +1,7 @@
 """All claims on small networks: what is measured, written, read again, and what happens to those that cannot be trained."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
@@ -144,6 +145,15 @@ def test_panels(every) -> None:
     plt.close("all")
     with pytest.raises(ValueError, match="findings is empty"):
         claims.panels([])
+
+
+def test_the_page_of_the_docs_has_the_criteria_of_the_code() -> None:
+    text = (Path(__file__).parents[1] / "docs" / "claims.md").read_text(encoding="utf-8")
+    for number in range(1, 19):
+        claim = claims.load(number).CLAIM
+        part = text.split(f"**{number}. ")[1].split(f"**{number + 1}.")[0]
+        for words in (claim.text, claim.source, claim.limits, *(f"- {c.text}: {c.range()}" for c in claim.criteria)):
+            assert words in part
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from neurosparse.lif import LIF, rate, siegert_rate
 
 CLAIM = Claim(
     text="A LIF neuron and tanh or sigmoid units disagree: the neuron is one-sided, and silent below its threshold.",
-    source="section 2.2, figure 1",
+    source="section 2.1, figure 1",
     criteria=(
         Criterion("one_sidedness", "one-sidedness, LIF minus the larger of tanh and sigmoid", low=0.5),
         Criterion("silent", "drives below threshold at which the LIF neuron fires", high=0.0, unit="%"),

@@ -9,7 +9,7 @@ from neurosparse.claims.lab import Lab, hidden
 
 CLAIM = Claim(
     text="At rest a sigmoid network is active about 50 %: its units sit in the middle of their range.",
-    source="section 2.2",
+    source="section 2.1",
     criteria=(Criterion("above_half", "untrained units above 0.5 for a test image", low=45, high=55, unit="%"),),
     limits="A sigmoid is never 0, so its middle has to stand in for a threshold.",
 )

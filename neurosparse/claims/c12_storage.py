@@ -12,7 +12,7 @@ from neurosparse.claims.lab import Lab, hidden
 
 CLAIM = Claim(
     text="A sparse code is cheaper to store: the values that are not zero, and their locations.",
-    source="section 2.2",
+    source="reviewers of the paper",
     criteria=(Criterion("share", "bytes of values and locations, of those of all values", high=50, unit="%"),),
     arms=("rectifier_l1", "tanh"),
     limits="Activations in float32; what weights need is the same.",

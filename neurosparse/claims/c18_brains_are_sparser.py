@@ -7,7 +7,7 @@ from neurosparse.claims.lab import Lab
 
 CLAIM = Claim(
     text="The best networks have 50 to 80 % zeros; a brain, at 95 to 99 %, is sparser.",
-    source="sections 2.1 and 5",
+    source="sections 4.1 and 5",
     criteria=(
         Criterion("zeros_of_best", "zeros of the network with the least validation error", low=50, high=80, unit="%"),
         Criterion("cost", "test error, 96 % zeros minus the better of plain and L1 of 0.001", low=0, unit="points"),

@@ -193,6 +193,7 @@ def _panel(finding: Finding) -> Panel:
     def draw(*axes: Axes) -> None:
         for effect, ax in zip(finding.effects, axes, strict=True):
             draw_effect(effect, ax)
+        axes[0].legend(loc="best")
 
     title = f"Claim {finding.number}: {finding.verdict}"
     return Panel(f"claim_{finding.number:02}", title, " ".join(filter(None, words)), draw, len(finding.effects))
@@ -222,7 +223,6 @@ def draw_effect(effect: Effect, ax: Axes) -> None:
     for end in ends:
         ax.axhline(end, color=plots.COLOURS[2], lw=1, ls="--")
     ax.set_title("\n".join(textwrap.wrap(criterion.text, 44)), fontsize=9)
-    ax.legend(loc="best")
 
 
 def _write(

@@ -223,9 +223,8 @@ def errors_over_labels(rows: Sequence[Row], ax: Axes) -> Axes:
         ylabel="test error (%)",
         title="Pre-training and few labels",
     )
-    for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(lambda value, _: f"{value:g}")
-        axis.set_minor_formatter(lambda value, _: "")
-    ax.set_xticks(LABELS)
+    ax.set_xticks(LABELS, [f"{n:,}" for n in LABELS])
+    ax.set_yticks([5, 10, 20, 30], ["5", "10", "20", "30"])
+    ax.minorticks_off()
     ax.legend()
     return ax

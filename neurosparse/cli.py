@@ -52,6 +52,7 @@ Out = Annotated[
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Window = Annotated[float, typer.Option(help="Window in which a spike counts as active, in ms.")]
+Threshold = Annotated[float, typer.Option(help="A unit of a network is active where abs(a) is above this.")]
 DataDir = Annotated[
     Path | None, typer.Option(help="Folder with the files of the image set, if not where they install.")
 ]
@@ -63,10 +64,39 @@ Settings = Annotated[
 
 @app.command(
     epilog="Examples:\n\nneurosparse compare\n\n"
-    "neurosparse compare --seconds 2 --epochs 3 --network rectifier_l1 -o results/quick"
+    "neurosparse compare --seconds 2 --epochs 3 --network rectifier_l1 -o results/quick\n\n"
+    "neurosparse compare results/potjans2014 session.nwb results/rectifier_l1.safetensors --only all\n\n"
+    "neurosparse compare results/a results/b --band 'mine=0.02-0.05' -o results/a_and_b"
 )
 def compare(
-    out: Out = Path("results/compare"),
+    context: typer.Context,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[A B C ...]",
+            help="Folders of results, spike files, recordings, weights that `train` wrote.  [default: run the main job]",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for the results; replaced as a whole.  [default: results/compare; none for A B C]",
+        ),
+    ] = None,
+    window_ms: Window = 10.0,
+    threshold: Threshold = 0.0,
+    band: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=LOW-HIGH", help="For A B C: a band of your own, in fractions; may be given again."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="For A B C: keep these alone; may be given again.")
+    ] = None,
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="For A B C: allow unlike definitions of active, each with its own.")
+    ] = False,
     circuit: Annotated[str, typer.Option(help="Recipe of the spiking population.")] = "cortical_population",
     column: Annotated[str, typer.Option(help="Recipe of a circuit to run at full scale, or none.")] = "potjans2014",
     network: Annotated[
@@ -74,16 +104,25 @@ def compare(
         typer.Option(help="Recipe of a network to train; may be given again.  [default: four of them]"),
     ] = None,
     seconds: Annotated[float, typer.Option(help="Biological time of the circuit.")] = 10.0,
-    window_ms: Window = 10.0,
     epochs: Annotated[int | None, typer.Option(help="Training epochs, in place of the recipes' own.")] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     seed: Seed = 1,
 ) -> None:
-    """Run a circuit and networks side by side and relate both to the brain's 1-4 %.
+    """Relate circuits, networks and recordings to each other and to the brain's 1-4 %.
 
-    Writes comparison.json, activity.parquet, spikes, weights, figures and report.html, a page that opens offline.
+    Without A B C it is the main job: a circuit and networks are run side by side. Writes comparison.json, activity.parquet, spikes,
+    weights, figures and report.html, a page that opens offline. With A B C those are compared, and nothing is run.
     """
+    main_job = {"circuit", "column", "network", "seconds", "epochs", "device", "data_dir", "seed"}
+    others = main_job if sources else {"threshold", "band", "only", "mixed"}
+    if given := [name for name in context.params if name in others and _is_given(context, name)]:
+        remedy = "leave A B C out" if sources else "name what to compare"
+        raise ValueError(f"--{given[0].replace('_', '-')} does nothing here: {remedy}, or leave the option out")
+    if sources:
+        _compare_sources(sources, out, window_ms, threshold, band or [], only or [], mixed)
+        return
+    out = out or Path("results/compare")
     from neurosparse import recipes, sidebyside
     from neurosparse.report import PAGE
 
@@ -253,14 +292,75 @@ def train(
     )
 
 
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _compare_sources(
+    sources: list[str],
+    out: Path | None,
+    window_ms: float,
+    threshold: float,
+    bands: list[str],
+    only: list[str],
+    mixed: bool,
+) -> None:
+    from neurosparse import files, reference
+    from neurosparse import sources as anything
+    from neurosparse.comparison import compare as compare_stats
+    from neurosparse.comparison import own_band
+
+    known = [*map(own_band, bands), *reference.bands().values()]
+    if out is not None:
+        files.check_writable(out, marker="comparison.json")
+    stats = anything.read_all(sources, window_ms=window_ms, threshold=threshold, only=only)
+    try:
+        comparison = compare_stats(*stats, reference=known, mixed_definitions=mixed, provenance={"sources": sources})
+    except ValueError as error:
+        raise ValueError(str(error).replace("mixed_definitions=True", "--mixed")) from None
+    _print(_table(comparison.stats, comparison.equivalent_window_ms))
+    _print(_beyond_table(comparison.stats))
+    for line in (*comparison.answer(), *(d.sentence() for d in comparison.differences()), "", *comparison.in_bands()):
+        _print(line)
+    if out is not None:
+        _print(f"\nNumbers and figures: {out}\nPage: {anything.write(comparison, out).resolve()}")
+
+
 @app.command(
     name="measure",
     epilog="Examples:\n\nneurosparse measure results/spikes.npz --window-ms 5\n\n"
-    "neurosparse measure session.nwb --where quality=good --where 'isi_violations<0.5' --out results/session",
+    "neurosparse measure session.nwb --where quality=good --where 'isi_violations<0.5' --out results/session\n\n"
+    "neurosparse measure mynet:make --weights mynet.safetensors --data inputs.npy --threshold 0.01\n\n"
+    "neurosparse measure torchvision.models:resnet18 --data mnist5k --input-shape 1,28,28",
 )
 def measure_file(
-    file: Annotated[Path, typer.Argument(help="Spikes: .npz, .nwb, or what Neo reads.")],
+    context: typer.Context,
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE|MODULE:FACTORY",
+            help="Spikes: .npz, .nwb, or what Neo reads. Weights that `train` wrote: .safetensors. "
+            "Or a function that returns a torch module: its module is imported, which runs its code.",
+        ),
+    ],
     window_ms: Window = 10.0,
+    threshold: Threshold = 0.0,
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="For MODULE:FACTORY: its weights, .safetensors; no code in it is run."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="For networks: an image set, .npy, or .npz of one array or of several by their names; no code in it is run."
+        ),
+    ] = None,
+    input_shape: Annotated[
+        str | None,
+        typer.Option(metavar="C,H,W", help="For networks: the shape of one input, where data are stored flat."),
+    ] = None,
+    device: Device = "auto",
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -279,10 +379,25 @@ def measure_file(
         Path | None, typer.Option("--out", "-o", help="Folder for numbers, figures and a page; replaced as a whole.")
     ] = None,
 ) -> None:
-    """Say how sparse the spikes in a file are: a recording, or what `simulate` wrote.
+    """Say how sparse the spikes in a file are, or the layers of a network.
 
-    Reads one unbroken stretch in which all the units were observed; spikes outside it are left out and counted.
+    Spikes: one unbroken stretch in which all the units were observed; those outside it are left out and counted. Networks: each
+    non-linearity and gated unit is a layer; every axis but that of its units holds samples: inputs, positions, tokens.
     """
+    of_spikes = {"window_ms", "where", "populations", "start_s", "duration_s", "energy"}
+    of_networks = {"threshold", "weights", "data", "input_shape", "device"}
+    is_network = what.endswith(".safetensors") or (":" in what and not Path(what).exists())
+    if given := [
+        name
+        for name in context.params
+        if name in (of_spikes if is_network else of_networks) and _is_given(context, name)
+    ]:
+        kinds = ("networks", "spikes") if is_network else ("spikes", "networks")
+        raise ValueError(f"--{given[0].replace('_', '-')} is for {kinds[1]}, and {what} is of {kinds[0]}: leave it out")
+    if is_network:
+        _measure_network(what, weights, data, input_shape, threshold, device, out)
+        return
+    file = Path(what)
     from neurosparse import files, recordings, report
     from neurosparse.activity import ActiveWhen
     from neurosparse.comparison import compare as compare_stats
@@ -308,6 +423,46 @@ def measure_file(
         _print(f"\nNumbers and figures: {out}\nPage: {(out / report.PAGE).resolve()}")
 
 
+def _measure_network(
+    what: str,
+    weights: Path | None,
+    data: str | None,
+    shape: str | None,
+    threshold: float,
+    device: str,
+    out: Path | None,
+) -> None:
+    from neurosparse import files, sources
+    from neurosparse.activity import ActiveWhen
+    from neurosparse.comparison import compare as compare_stats
+    from neurosparse.measurement import measure
+    from neurosparse.rectifier import load as load_network
+    from neurosparse.rectifier import loading, resolve
+
+    if data is None:
+        raise ValueError("a network needs inputs to be measured on: give --data, an image set or a .npy or .npz file")
+    try:
+        sizes = None if shape is None else tuple(int(size) for size in shape.split(","))
+    except ValueError:
+        raise ValueError(f"--input-shape takes whole numbers such as 1,28,28, got {shape!r}") from None
+    if out is not None:
+        files.check_writable(out, marker="comparison.json")
+    network = load_network(what) if what.endswith(".safetensors") else loading.build(what, weights)
+    layers = measure(
+        network.to(resolve(device)),
+        loading.inputs(data, sizes),
+        active_when=ActiveWhen(threshold=threshold),
+        provenance={"network": what, "weights": None if weights is None else str(weights), "data": data},
+    )
+    _print(_layer_table(tuple(layers.values())))
+    first = next(iter(layers.values()))
+    _print(f"Active: {first.active_when.describe()}. Axis: that of the units; every other holds samples.")
+    _print(_beyond_table(tuple(layers.values())))
+    if out is not None:
+        comparison = compare_stats(layers)
+        _print(f"\nNumbers and figures: {out}\nPage: {sources.write(comparison, out).resolve()}")
+
+
 def _spike_panels(spikes: Any, stats: tuple[ActivityStats, ...]) -> list[Any]:
     """The figures of a recording beside the main one; rates only of populations that fire."""
     from neurosparse import plots
@@ -317,8 +472,9 @@ def _spike_panels(spikes: Any, stats: tuple[ActivityStats, ...]) -> list[Any]:
     raster = Panel(
         "raster",
         "The spikes",
-        "The first second of the record for a sample of the units, each population in proportion to its size.",
+        "Every dot is a spike; each population in proportion to its size. In print: the first second for a sample of the units.",
         lambda ax: plots.raster(spikes, ax),
+        spikes=spikes,
     )
     rates = Panel(
         "rates",
@@ -582,6 +738,49 @@ def _table(stats: tuple[ActivityStats, ...], equivalents: dict[str, dict[str, fl
     for s in stats:
         cells = row(s, equivalents)
         table.add_row(*(cells[c] for c in columns))
+    return table
+
+
+def _layer_table(stats: tuple[ActivityStats, ...]) -> Table:
+    """A line a layer of any network."""
+    from neurosparse.comparison import percent
+
+    return _rows_table(
+        [
+            {
+                "layer": s.name,
+                "units": f"{s.n_units:,}",
+                "axis": str(s.active_when.axis),
+                "samples": f"{s.n_samples:,}",
+                "active": percent(s.active_fraction),
+                "exact 0": "-" if s.zero_fraction is None else percent(s.zero_fraction),
+                "eff. units": "-" if s.effective_units is None else f"{s.effective_units:.3g}",
+                "dead": f"{s.n_silent:,}",
+            }
+            for s in stats
+        ]
+    )
+
+
+def _beyond_table(stats: tuple[ActivityStats, ...]) -> Table:
+    """What the mean does not say; a line each."""
+    from neurosparse.distributions import row
+
+    return _rows_table([row(s) for s in stats])
+
+
+def _rows_table(rows: list[dict[str, str]]) -> Table:
+    """Rows of text, the first column to the left."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for k, heading in enumerate(rows[0]):
+        table.add_column(
+            heading, overflow="fold", no_wrap=k > 0, justify="right" if k else "left", min_width=0 if k else 15
+        )
+    for row in rows:
+        table.add_row(*row.values())
     return table
 
 

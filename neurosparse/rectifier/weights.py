@@ -48,7 +48,7 @@ def load(path: str | Path) -> RectifierNetwork:
         Where the file is missing, truncated, not one of these networks, or holds NaN; one sentence.
     """
     path = Path(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         spec = _spec(path, file.metadata() or {})
         names = list(file.keys())
         if {name: tuple(file.get_slice(name).get_shape()) for name in names} != spec.shapes:
@@ -65,13 +65,13 @@ def load(path: str | Path) -> RectifierNetwork:
 
 def load_training_spec(path: str | Path) -> TrainSpec | None:
     """The spec that the network in a file was trained by; None where `save` was not given one. Raises as `load` does."""
-    with _opened(Path(path)) as file:
+    with opened(Path(path)) as file:
         text = (file.metadata() or {}).get("training")
     return None if text is None else recipes.build(TrainSpec, _json(text, path), what=f"the spec in {path}")
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")
     try:

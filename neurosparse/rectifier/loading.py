@@ -1,0 +1,128 @@
+"""Networks of anyone's from the command line: a module's factory, weights in safetensors, inputs in .npy and .npz files.
+
+Files of weights and inputs are data, whoever wrote them: pickle is never opened. A factory is code, and is run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from neurosparse import data
+from neurosparse.rectifier.weights import opened
+
+
+def build(factory: str, weights: str | Path | None = None) -> nn.Module:
+    """The network that "package.module:factory" names: a function that returns a torch module, a class of one, or one itself.
+
+    Parameters
+    ----------
+    factory
+        Where it is found, in the folder that one works in or among installed packages. Importing it runs its code.
+    weights
+        A safetensors file of its parameters and buffers, all of them and no others.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        Where there is no such module or name, it gives no network, or the weights do not fit; one sentence.
+    """
+    module_name, colon, name = factory.partition(":")
+    if not (module_name and colon and name):
+        raise ValueError(f"a network is named as module:factory, got {factory!r}")
+    with _working_folder():
+        try:
+            made: Any = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+                raise
+            raise ValueError(f"no module {error.name!r} in {Path.cwd()} or among the installed packages") from None
+        for part in name.split("."):
+            if not hasattr(made, part):
+                raise ValueError(f"module {module_name!r} has no {name!r}")
+            made = getattr(made, part)
+        network = made if isinstance(made, nn.Module) or not callable(made) else made()
+    if not isinstance(network, nn.Module):
+        raise ValueError(f"{factory} must give a torch module, got {type(network).__name__}")
+    if weights is not None:
+        _load_weights(network, Path(weights))
+    return network
+
+
+def _load_weights(network: nn.Module, path: Path) -> None:
+    with opened(path) as file:
+        found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
+    wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    for name in wanted.keys() - found.keys():
+        raise ValueError(f"{path} has no {name!r}, which {type(network).__name__} needs")
+    for name in found.keys() - wanted.keys():
+        raise ValueError(f"{path} has {name!r}, which {type(network).__name__} has no place for")
+    for name, shape in wanted.items():
+        if tuple(found[name].shape) != shape:
+            raise ValueError(f"{name!r} must have shape {shape}, got {tuple(found[name].shape)} in {path}")
+    network.load_state_dict(found)
+
+
+def inputs(source: str, shape: tuple[int, ...] | None = None) -> Any:
+    """Inputs for a network, samples along axis 0: an array, or a dict of arrays by name.
+
+    Parameters
+    ----------
+    source
+        The name of an image set, whose test images are taken; a .npy file; or a .npz file: of one array, or of several that the
+        network takes by their names, such as input_ids and attention_mask.
+    shape
+        The shape of one input, such as (1, 28, 28) for images that are stored flat.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        Where there are none, or they have another size; one sentence.
+    """
+    if source in data.NAMES:
+        found: Any = data.load(source).test.images
+    else:
+        path = Path(source)
+        if path.suffix not in (".npy", ".npz"):
+            raise ValueError(f"data are an image set ({', '.join(data.NAMES)}), a .npy or a .npz file, got {source!r}")
+        found = _arrays(path)
+    if shape is None:
+        return found
+    if isinstance(found, dict):
+        raise ValueError(f"a shape is for one array of inputs, and {source} holds several: {', '.join(found)}")
+    try:
+        return found.reshape(len(found), *shape)
+    except ValueError:
+        raise ValueError(f"inputs of shape {found.shape[1:]} do not have the shape {shape}") from None
+
+
+def _arrays(path: Path) -> Any:
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}")
+    try:
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            arrays = {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"cannot read arrays from {path}: {str(error).partition(chr(10))[0]}") from None
+    if not arrays:
+        raise ValueError(f"{path} holds no arrays")
+    return arrays if len(arrays) > 1 else next(iter(arrays.values()))
+
+
+@contextmanager
+def _working_folder() -> Iterator[None]:
+    """Let modules of the working folder be imported, as `python -m` does."""
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(Path.cwd()))

@@ -1,0 +1,119 @@
+"""Whatever one wants to compare, as statistics: results of runs, spike files, recordings, trained networks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from neurosparse import distributions, files, saved
+from neurosparse.activity import ActiveWhen, ActivityStats
+from neurosparse.comparison import Comparison
+from neurosparse.measurement import measure
+
+
+def read(source: str | Path, *, window_ms: float = 10.0, threshold: float = 0.0) -> tuple[ActivityStats, ...]:
+    """The statistics of one source.
+
+    Parameters
+    ----------
+    source
+        A folder that `neurosparse compare`, `simulate` or `measure --out` wrote, or the comparison.json in it: what was measured
+        then. A file of spikes: .npz, .nwb, or what Neo reads. Weights that `neurosparse train` wrote (.safetensors): measured on
+        the test images of the set that they were trained on, all hidden units as one layer.
+    window_ms, threshold
+        What active means for spikes and for activations that are measured now.
+
+    Raises
+    ------
+    ValueError, OSError
+        Where there is no such thing, or it is damaged; one sentence.
+    """
+    path = Path(source)
+    if path.name == saved.NUMBERS or (path / saved.NUMBERS).is_file():
+        return saved.read(path.parent if path.name == saved.NUMBERS else path)[1]
+    if path.suffix == ".safetensors":
+        return (_network(path, ActiveWhen(threshold=threshold)),)
+    from neurosparse import recordings
+
+    recording = recordings.read(path)
+    when = ActiveWhen(window_ms=window_ms)
+    return (measure(recording.spikes, active_when=when, name=path.stem, provenance=recording.provenance),)
+
+
+def read_all(
+    sources: Sequence[str | Path], *, window_ms: float = 10.0, threshold: float = 0.0, only: Collection[str] = ()
+) -> list[ActivityStats]:
+    """The statistics of several sources; a name that two of them have is preceded by the source's own.
+
+    Parameters
+    ----------
+    only
+        The names to keep, such as "all" for the whole of a circuit without its populations; all where empty.
+    """
+    found = [(_label(s), stats) for s in sources for stats in read(s, window_ms=window_ms, threshold=threshold)]
+    names = [stats.name for _, stats in found]
+    if missing := set(only) - set(names):
+        raise ValueError(f"none is called {min(missing)!r}; there are: {', '.join(dict.fromkeys(names))}")
+    kept = [(label, stats) for label, stats in found if not only or stats.name in only]
+    names = [stats.name for _, stats in kept]
+    return [replace(s, name=f"{label}: {s.name}") if names.count(s.name) > 1 else s for label, s in kept]
+
+
+def _label(source: str | Path) -> str:
+    path = Path(source)
+    return path.parent.name if path.name == saved.NUMBERS else path.stem
+
+
+def _network(path: Path, active_when: ActiveWhen) -> ActivityStats:
+    from neurosparse import data, rectifier
+    from neurosparse.rectifier.weights import load_training_spec
+
+    network, training = rectifier.load(path), load_training_spec(path)
+    if training is None:
+        raise ValueError(
+            f"{path} does not say what it was trained on: measure it with `neurosparse measure {path} --data ... --out FOLDER`, "
+            "then compare that folder"
+        )
+    record = rectifier.record_whole(network, data.load(training.data).test, active_when, name=path.stem)
+    return measure(record, provenance={"weights": str(path), "data": training.data})
+
+
+def write(comparison: Comparison, directory: str | Path) -> Path:
+    """Write a comparison of sources into `directory`, which appears whole or not at all; the path of its page is returned."""
+    from neurosparse import plots, report
+
+    firing, networks = [s for s in comparison.circuits if s.n_spikes], comparison.networks
+    panels = []
+    if firing:
+        panels.append(
+            report.Panel(
+                "rates",
+                "How often a unit fires",
+                "Mean firing rates over the units on a log axis. Lines: log-normal distributions of the same log mean and spread.",
+                lambda ax: plots.rate_histogram(firing, ax),
+            )
+        )
+    if networks:
+        panels.append(
+            report.Panel(
+                "units",
+                "How often a unit is active",
+                "The share of the samples for which a unit is active: inputs, or their positions and tokens.",
+                lambda ax: plots.activation_histogram(networks, ax),
+            )
+        )
+    panels.append(
+        report.Panel(
+            "beyond_the_mean",
+            "Beyond the mean",
+            "Effective units: the participation ratio of a sample, the number of units that share its activity. Dimension: that of "
+            "the covariance between units. Population and lifetime: Treves-Rolls sparseness over units at one time, and over time "
+            "within a unit; low is sparse. Then the spread of rates or magnitudes over units, and whether they may be log-normal: "
+            "no where they are told apart from it at 5 %.",
+            table=[distributions.row(s) for s in comparison.stats],
+        )
+    )
+    with files.new_folder(Path(directory)) as folder:
+        report.write(comparison, folder, panels)
+    return Path(directory) / report.PAGE

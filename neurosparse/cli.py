@@ -624,7 +624,7 @@ def claims(
             progress=lambda done, text: show("claims", done, text),
         )
     _print(_claims_table(findings))
-    _print(f"Mean over seeds [95 % interval]. All numbers and figures: {out}")
+    _print(f"Numbers and figures: {out}")
 
 
 runs_app = typer.Typer(
@@ -810,17 +810,17 @@ def _population_table(result: Simulation, window_ms: float) -> Table:
 
 
 def _claims_table(findings: Any) -> Table:
-    """A line a claim with its verdict, and below it one for each criterion."""
+    """A line a claim with its verdict, and below it one for each criterion: what was found, and the range in which it holds."""
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "claim, and what is measured", "found", "holds if", "verdict"):
-        table.add_column(heading, overflow="fold", justify="right" if heading == "" else "left")
+    for heading in ("", "claim, and what is measured: mean [95 % interval] over seeds", "verdict"):
+        table.add_column(heading, no_wrap=heading == "verdict", justify="left" if heading else "right")
     for finding in findings:
-        table.add_row(str(finding.number), finding.claim.text, "", "", finding.verdict)
+        table.add_row(str(finding.number), finding.claim.text, finding.verdict)
         for effect in finding.effects:
-            table.add_row("", f"- {effect.criterion.text}", effect.describe(), effect.criterion.range(), "")
+            table.add_row("", f"- {effect.criterion.text}: {effect.describe()}; holds if {effect.criterion.range()}")
     return table
 
 

@@ -75,6 +75,18 @@ def test_what_was_done_before_a_failure_stays(images, tmp_path) -> None:
     assert [path.name[:2] for path in tmp_path.glob("*.parquet")] == ["a-"]
 
 
+def test_what_is_interrupted_ends_at_once_and_leaves_nothing(images, tmp_path) -> None:
+    endless = Run("endless", spec_of(images, epochs=10**6))
+
+    def interrupt(done: float, text: str) -> None:
+        if text.startswith("short"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all([Run("short", spec_of(images)), endless], tmp_path, threads=2, progress=interrupt)
+    assert list(tmp_path.glob("*.parquet")) == []
+
+
 def test_networks_at_once_are_those_of_one_after_another(images, tmp_path) -> None:
     todo = [Run("a", spec_of(images, seed=seed)) for seed in range(4)]
     alone, together = run_all(todo, tmp_path / "alone"), run_all(todo, tmp_path / "together", threads=2)

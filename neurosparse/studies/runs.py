@@ -77,12 +77,14 @@ def run_all(runs: Sequence[Run], directory: str | Path, *, threads: int = 1, pro
     threads = checks.whole("threads", threads)
     places = [Path(directory) / run.name for run in runs]
     missing = [k for k, place in enumerate(places) if not place.exists()]
-    for place in places:
-        files.check_file(place)
-    shares, lock = dict.fromkeys(missing, 0.0), threading.Lock()
+    if missing:
+        files.check_file(places[missing[0]])
+    shares, lock, stop = dict.fromkeys(missing, 0.0), threading.Lock(), threading.Event()
 
     def one(k: int) -> None:
         def part(done: float, text: str) -> None:
+            if stop.is_set():  # Ctrl-C, or another network failed: this one ends here, too
+                raise KeyboardInterrupt
             with lock:
                 shares[k] = done
                 finished = len(runs) - len(missing) + sum(shares.values())
@@ -96,6 +98,7 @@ def run_all(runs: Sequence[Run], directory: str | Path, *, threads: int = 1, pro
             for future in futures:
                 future.result()
         except BaseException:
+            stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return [row for place in places for row in read(place)]

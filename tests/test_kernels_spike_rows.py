@@ -21,17 +21,15 @@ def run(weight, current, spikes_in, n_steps, of=None):
     n_images, n = current.shape
     padded = np.zeros((n_images, spike_rows.n_blocks(n) * WIDTH), np.float32)
     padded[:, :n] = current
-    listed = spike_rows.no_spikes(n_images, n_steps, weight.shape[1])
-    for t in range(n_steps):
-        spike_rows.list_step(spikes_in[t], t, listed)
-    spikes = spike_rows.no_spikes(n_images, n_steps, n)
-    spike_rows.run_layer(spike_rows.laid_out(weight), padded, of or cell(), listed, n, spikes)
+    listed = spike_rows.listed(spikes_in)
+    spikes = spike_rows.run_layer(spike_rows.laid_out(weight), padded, of or cell(), listed, n)
     dense = np.zeros((n_steps, n_images, n), bool)
     for image, first in enumerate(spikes.first):
         for t in range(n_steps):
-            units = spikes.units[image, first[t] : first[t + 1]]
+            units = spikes.units[first[t] : first[t + 1]]
             assert (np.diff(units) > 0).all()
             dense[t, image, units] = True
+    np.testing.assert_array_equal(spike_rows.dense(spikes, n), dense)
     counts = np.zeros((n_images, n), np.float32)
     spike_rows.count(spikes, n_steps, counts)
     np.testing.assert_array_equal(counts, dense.sum(0))

@@ -23,7 +23,7 @@ from neurosparse.kernels.spike_rows import WIDTH, Cell, Spikes
 from neurosparse.progress import Progress, quiet
 
 MOST_AT_ONCE = 128  # images that share a block of weights while it is in the cache
-ROOM = 2**24  # spikes of a layer that there is room for: with many steps, fewer images at once
+ROOM = 2**24  # spikes that a layer can fire at once: with many steps, fewer images
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,8 @@ def run(
             for t, by_layer in counts.items():
                 by_layer[name].append(_counts(fired[name], t, shape))
             if record_spikes:
-                spikes[name].append(_dense(fired[name], shape))
+                dense = torch.from_numpy(spike_rows.dense(fired[name], prod(shape)))
+                spikes[name].append(dense.unflatten(2, shape))
         progress(min(begin + size, n) / n, f"input {min(begin + size, n)} of {n}")
     return (
         {t: {name: torch.cat(found) for name, found in by_layer.items()} for t, by_layer in counts.items()},
@@ -155,37 +156,20 @@ def _run_part(
     network: EventNetwork, values: Mapping[str, Tensor], shown: Tensor | None, steps: int
 ) -> dict[str, Spikes]:
     """The spikes of each layer for a few images."""
-    fired = {} if shown is None else {network.graph.input.name: _listed(shown)}
+    fired = {} if shown is None else {network.graph.input.name: spike_rows.listed(shown.flatten(2).numpy())}
     n = len(next(iter(values.values()))) if shown is None else shown.shape[1]
-    nothing = spike_rows.no_spikes(n, steps, 0)
+    nothing = spike_rows.no_spikes(n, steps)
     for layer in network.layers:
         steady = layer.source in values
         current = _filled(values[layer.source].flatten(1).numpy()) if steady else layer.bias
-        units = prod(layer.spike.shape)
-        spikes = fired[layer.spike.name] = spike_rows.no_spikes(n, steps, units)
         spikes_in = nothing if steady else fired[layer.source]
-        spike_rows.run_layer(layer.weights, current, network.cell, spikes_in, units, spikes)
+        fired[layer.spike.name] = spike_rows.run_layer(
+            layer.weights, current, network.cell, spikes_in, prod(layer.spike.shape)
+        )
     return fired
-
-
-def _listed(shown: Tensor) -> Spikes:
-    dense = shown.flatten(2).numpy()
-    spikes = spike_rows.no_spikes(dense.shape[1], len(dense), dense.shape[2])
-    for t, step in enumerate(dense):
-        spike_rows.list_step(step, t, spikes)
-    return spikes
 
 
 def _counts(spikes: Spikes, steps: int, shape: tuple[int, ...]) -> Tensor:
     counts = np.zeros((len(spikes.first), prod(shape)), np.float32)
     spike_rows.count(spikes, steps, counts)
     return torch.from_numpy(counts).unflatten(1, shape)
-
-
-def _dense(spikes: Spikes, shape: tuple[int, ...]) -> Tensor:
-    n, steps = len(spikes.first), spikes.first.shape[1] - 1
-    dense = np.zeros((steps, n, prod(shape)), bool)
-    for image, first in enumerate(spikes.first):
-        t = np.repeat(np.arange(steps), np.diff(first))
-        dense[t, image, spikes.units[image, : first[-1]]] = True
-    return torch.from_numpy(dense).unflatten(2, shape)

@@ -144,5 +144,15 @@ def step_row(typing: Any, v: Any, z: Any, cell: Any) -> Any:
     return types.uint64(v, z, cell), generate
 
 
+@_intrinsic
+def popcount(typing: Any, bits: Any) -> Any:
+    """popcount(bits): how many bits of an uint64 are set."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), generate
+
+
 # Gives the core to another thread: a spinning thread must not keep it from the one it waits for.
 yield_core = types.ExternalFunction("SwitchToThread" if os.name == "nt" else "sched_yield", types.int32())

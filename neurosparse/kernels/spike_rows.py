@@ -17,7 +17,7 @@ from numba.cpython.unsafe import numbers
 from numpy.typing import NDArray
 
 from neurosparse.kernels.intrinsics import ROW as WIDTH
-from neurosparse.kernels.intrinsics import prefetch, step_row, sum_rows
+from neurosparse.kernels.intrinsics import popcount, prefetch, step_row, sum_rows
 from neurosparse.kernels.layout import LINE, Floats, aligned_zeros, multiple
 from neurosparse.kernels.sparse_rows import Ints
 
@@ -44,15 +44,32 @@ class Cell(NamedTuple):
 
 
 class Spikes(NamedTuple):
-    """The spikes of some images: in step t the units `units[image, first[image, t] : first[image, t + 1]]` fire, ascending."""
+    """The spikes of some images: in step t the units `units[first[image, t] : first[image, t + 1]]` fire, ascending."""
 
-    units: Ints  # (images, steps * units)
+    units: Ints  # (spikes,)
     first: Ints  # (images, steps + 1)
 
 
-def no_spikes(n_images: int, n_steps: int, n_units: int) -> Spikes:
-    """Room for all the spikes that n units can fire, with none in it."""
-    return Spikes(np.empty((n_images, n_steps * n_units), np.int32), np.zeros((n_images, n_steps + 1), np.int32))
+def no_spikes(n_images: int, n_steps: int) -> Spikes:
+    """What a layer gets whose current is steady."""
+    return Spikes(np.empty(0, np.int32), np.zeros((n_images, n_steps + 1), np.int32))
+
+
+def listed(shown: NDArray[np.bool_]) -> Spikes:
+    """The spikes that are True in an array (steps, images, units)."""
+    by_image = shown.swapaxes(0, 1)
+    first = np.zeros((by_image.shape[0], by_image.shape[1] + 1), np.int32)
+    first[:, 1:] = by_image.sum(2).cumsum().reshape(by_image.shape[:2])
+    first[1:, 0] = first[:-1, -1]
+    return Spikes(by_image.nonzero()[2].astype(np.int32), first)
+
+
+def dense(spikes: Spikes, n_units: int) -> NDArray[np.bool_]:
+    """The array of which `listed` makes the spikes."""
+    per_step = np.diff(spikes.first)
+    shown = np.zeros((per_step.size, n_units), bool)
+    shown[np.repeat(np.arange(per_step.size), per_step.ravel()), spikes.units] = True
+    return shown.reshape(*per_step.shape, n_units).swapaxes(0, 1)
 
 
 def n_blocks(n: int) -> int:
@@ -71,8 +88,8 @@ def laid_out(weight: NDArray[Any]) -> Floats:
 
 
 @jit
-def run_layer(weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n_out: int, spikes: Spikes) -> None:
-    """Run n_out neurons through all steps of some images.
+def run_layer(weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n_out: int) -> Spikes:
+    """What n_out neurons fire in all steps of some images.
 
     Parameters
     ----------
@@ -81,15 +98,14 @@ def run_layer(weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n
         What each neuron gets at every step; the weights of the units that fire come on top.
     spikes_in
         What the inputs fire.
-    spikes
-        Written: what the neurons fire.
     """
-    n_images, n_steps = spikes.first.shape[0], spikes.first.shape[1] - 1
-    n_in, room = weights.shape[1], spikes_in.units.shape[1]
-    rows, units, currents = weights.ravel(), spikes_in.units.ravel(), current.ravel()
+    units, first = spikes_in
+    n_images, n_steps, n_in = first.shape[0], first.shape[1] - 1, weights.shape[1]
+    rows, currents = weights.ravel(), current.ravel()
     z, v, held = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
     until = np.empty(WIDTH, np.int64)
     fired = np.empty((weights.shape[0], n_images, n_steps), np.uint64)  # a bit for each neuron of a block
+    n_spikes = 0
     for block in range(weights.shape[0]):
         # all at once: one by one, as the spikes ask for them, the rows take far longer to come
         for k in range(0, n_in * WIDTH, LINE):
@@ -99,32 +115,23 @@ def run_layer(weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n
             v[:] = cell.v_initial
             waiting = np.uint64(0)  # a bit for each neuron that is refractory
             for t in range(n_steps):
-                begin, end = spikes_in.first[image, t], spikes_in.first[image, t + 1]
-                sum_rows(z, currents, at, rows, block * n_in, units, image * room + begin, end - begin)
+                sum_rows(
+                    z, currents, at, rows, block * n_in, units, first[image, t], first[image, t + 1] - first[image, t]
+                )
                 fires = step_row(v, z, cell)  # in the order of operations of `convert.neurons.step`
                 if cell.t_ref_steps:
                     fires, waiting = hold(v, fires, waiting, held, until, t, cell.t_ref_steps)
                 fired[block, image, t] = fires
-    list_spikes(fired, n_out, spikes)
-
-
-@jit
-def list_step(shown: Any, t: int, spikes: Spikes) -> None:
-    """List what fires in step t: `shown`, (images, units), is not 0 there. The steps before are listed already."""
-    for image in range(shown.shape[0]):
-        n = spikes.first[image, t]
-        for unit in range(shown.shape[1]):
-            spikes.units[image, n] = unit
-            n += shown[image, unit] != 0
-        spikes.first[image, t + 1] = n
+                n_spikes += popcount(fires)
+    return list_spikes(fired, n_spikes, n_out)
 
 
 @jit
 def count(spikes: Spikes, steps: int, counts: Floats) -> None:
     """Add how often each unit fires in the first so many steps to `counts`, (images, units)."""
     for image in range(counts.shape[0]):
-        for k in range(spikes.first[image, steps]):
-            counts[image, spikes.units[image, k]] += 1
+        for k in range(spikes.first[image, 0], spikes.first[image, steps]):
+            counts[image, spikes.units[k]] += 1
 
 
 @inner
@@ -151,16 +158,19 @@ def lowest(bits: Any) -> Any:
 
 
 @inner
-def list_spikes(fired: Any, n_out: int, spikes: Spikes) -> None:
-    """List the spikes of n_out neurons that are bits of `fired`, (blocks, images, steps)."""
+def list_spikes(fired: Any, n_spikes: int, n_out: int) -> Spikes:
+    """List the spikes of n_out neurons that are bits of `fired`, (blocks, images, steps), of which n_spikes are set."""
+    units, first = np.empty(n_spikes, np.int32), np.zeros((fired.shape[1], fired.shape[2] + 1), np.int32)
+    n = 0
     for image in range(fired.shape[1]):
-        n = spikes.first[image, 0] = 0
+        first[image, 0] = n
         for t in range(fired.shape[2]):
             for block in range(fired.shape[0]):
                 bits = fired[block, image, t]
                 while bits:
                     j, bits = lowest(bits)
                     if block * WIDTH + j < n_out:
-                        spikes.units[image, n] = block * WIDTH + j
+                        units[n] = block * WIDTH + j
                         n += 1
-            spikes.first[image, t + 1] = n
+            first[image, t + 1] = n
+    return Spikes(units[:n], first)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import checks
+from neurosparse import cards, checks
 
 KEPT = 128  # inputs whose activations a record keeps, for what sums over units one by one do not tell
 NANOSECOND_MS = 1e-6
@@ -524,6 +524,27 @@ class ActivityStats:
         k where k units are equally active and the rest silent; needs no threshold. It is n_units times Treves-Rolls sparseness.
         """
         return None if self.population.treves_rolls is None else self.n_units * self.population.treves_rolls
+
+    def _repr_html_(self) -> str:
+        interval = self.interval
+        shown: dict[str, object] = {
+            "active means": self.active_when.describe(),
+            "active (%)": 100 * self.active_fraction,
+            f"{100 * interval.level:g} % interval": f"{100 * interval.low:.4g} to {100 * interval.high:.4g}",
+            "units": self.n_units,
+            "never active": self.n_silent,
+            "exactly 0 (%)": None if self.zero_fraction is None else 100 * self.zero_fraction,
+            "effective units": self.effective_units,
+            "effective dimension": self.effective_dimension,
+            "Treves-Rolls, population": self.population.treves_rolls,
+            "Treves-Rolls, lifetime": self.lifetime.treves_rolls,
+            "mean rate (Hz)": self.mean_rate_hz,
+            "CV of intervals": self.isi_cv,
+            "mean magnitude": self.mean_magnitude,
+        }
+        return cards.card(
+            self.name, {name: value for name, value in shown.items() if value is not None}, [interval.method]
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The statistics as plain JSON types, without the per-unit arrays and the curve."""

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import checks, distributions, saved
+from neurosparse import cards, checks, distributions, saved
 from neurosparse.activity import ActivityStats
 from neurosparse.files import new_file
 from neurosparse.reference import Band, bands
@@ -94,6 +94,21 @@ class Comparison:
             for circuit, window in self.equivalent_window_ms[network.name].items()
         ]
         return f"{network.name}: {', '.join([active, *places])}."
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "name": s.name,
+                "active means": s.active_when.describe(),
+                "active": percent(s.active_fraction),
+                "interval": percents(s.interval.low, s.interval.high),
+                "never active": f"{s.n_silent:,} of {s.n_units:,}",
+            }
+            for s in self.stats
+        ]
+        return cards.grid(
+            "Comparison", rows, [*self.answer(), *(d.sentence() for d in self.differences()), *self.in_bands()]
+        )
 
     def in_bands(self) -> list[str]:
         """A sentence a band: who is within it, a circuit by its windows; then the band's caption."""

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import checks
+from neurosparse import cards, checks
 from neurosparse.activity import SpikeTrains
 
 _DATA = Path(__file__).with_name("reference") / "energy.toml"
@@ -98,6 +98,13 @@ class EnergyUse:
     def per_neuron(self, ATP_per_s: float) -> float:
         """A circuit's cost as that of one of its neurons."""
         return ATP_per_s / self.n_units
+
+    def _repr_html_(self) -> str:
+        return cards.card(
+            "Energy",
+            {"ATP/s, spikes": self.spiking_ATP_per_s, "ATP/s, rest": self.resting_ATP_per_s},
+            [self.sentence()],
+        )
 
     def sentence(self) -> str:
         """The cost in words, with the budget it is by."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from neurosparse import files, recipes
+from neurosparse import cards, files, recipes
 from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import BRAIN_FRACTIONS, Comparison, compare
 from neurosparse.measurement import measure
@@ -76,6 +76,16 @@ class Simulation:
     def populations(self) -> tuple[str, ...]:
         """All units together, then the populations in the recipe's order."""
         return tuple(dict.fromkeys(row["population"] for row in self.rows))
+
+    def _repr_html_(self) -> str:
+        quantities = (
+            "rate_hz",
+            "isi_cv",
+            "active_fraction",
+            *(f"window_ms_at_{100 * f:g}_percent" for f in BRAIN_FRACTIONS),
+        )
+        means = [{"population": p, **{q: self.over_seeds(p, q)[0] for q in quantities}} for p in self.populations]
+        return cards.grid("Simulation: means over seeds", means, [*self.comparison.answer()[:1], *self.notes])
 
     def over_seeds(self, population: str, quantity: str) -> tuple[float, float]:
         """Mean and standard deviation of a quantity over the seeds; the latter NaN for one seed."""

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurosparse import files, reference
+from neurosparse import cards, files, reference
 from neurosparse.activity import ActivityStats
 from neurosparse.convert.costs import Energy, Operations
 
@@ -184,6 +184,20 @@ class ConversionReport:
                 f"{found.device.label:<24}{found.dense_nJ:>10.4g}{found.active_nJ:>10.4g}{found.spiking_nJ:>10.4g}{until:>20}"
             )
         return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "layer": layer.name,
+                "active, source (%)": 100 * layer.source_active,
+                "spiking, a step (%)": 100 * layer.active_per_step,
+                "spikes": layer.spikes,
+                "rate (Hz)": layer.rate_hz,
+                "error (%)": 100 * layer.error,
+            }
+            for layer in self.layers
+        ]
+        return cards.grid(f"{self.name}, converted", rows, self.sentences())
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the per-unit arrays, as plain JSON types."""

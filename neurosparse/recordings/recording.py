@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import checks
+from neurosparse import cards, checks
 from neurosparse.activity import SpikeTrains
 
 UPPER_BOUND = (
@@ -147,6 +147,13 @@ class Recording:
             "spikes_outside": self.n_outside,
             "note": self.note,
         }
+
+    def _repr_html_(self) -> str:
+        return cards.card(
+            self.path.name,
+            {"format": self.format, "units": self.spikes.n_units, "spikes": len(self.spikes)},
+            self.lines(),
+        )
 
     def lines(self) -> list[str]:
         """The same in a few lines, for the terminal."""

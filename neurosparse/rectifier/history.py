@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from neurosparse import cards
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
 
@@ -87,6 +88,20 @@ class TrainResult:
     def validation_error(self) -> float:
         """The validation error of the network."""
         return self.best.validation_error
+
+    def _repr_html_(self) -> str:
+        shown = {
+            "sizes": "-".join(map(str, self.spec.network.sizes)),
+            "test error (%)": None if self.test_error is None else 100 * self.test_error,
+            "validation error (%)": 100 * self.validation_error,
+            "best epoch": self.best_epoch,
+            "active (%)": 100 * self.best.active_fraction,
+            "units alive": self.best.n_alive,
+            "units dead": self.best.n_dead,
+            "engine": f"{self.engine}, {self.device}",
+            "seconds": self.seconds,
+        }
+        return cards.card("Trained network", shown, [self.engine_note] if self.engine_note else [])
 
 
 def rows(history: Iterable[Epoch]) -> list[dict[str, Any]]:

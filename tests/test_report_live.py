@@ -101,3 +101,13 @@ def test_a_long_record_of_few_units_ends_earlier_rather_than_lose_units(poisson)
     assert times.size == live.MOST_SPIKES
     assert set(rows) == set(range(50))
     assert times[-1] <= found["shown_ms"] < spikes.duration_ms
+
+
+def test_many_rasters_share_the_room_of_a_page(poisson, tmp_path):
+    from neurosparse import plots, report
+
+    spikes = poisson(0, n_units=200, duration_ms=20_000, rate_hz=50.0)
+    stats = ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name="circuit")
+    draw = plots.activation_functions
+    panels = [report.Panel(f"raster{k}", "t", "c", draw, spikes=spikes) for k in range(10)]
+    assert report.write(ns.compare(stats), tmp_path, panels).stat().st_size < 6e6

@@ -12,7 +12,8 @@ from neurosparse.activity import ActivityCurve, ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison
 
 _FINE_POINTS = 1000  # beside which linear interpolation errs by about 1e-5
-MOST_SPIKES = 100_000
+MOST_SPIKES = 100_000  # of a raster
+MOST_SPIKES_OF_A_PAGE = 300_000  # 2.4 MB
 _MOST_ROWS = 65_535
 _FEWEST_ROWS = 1000
 
@@ -53,14 +54,14 @@ def _circuit(comparison: Comparison, circuit: ActivityStats, grid: NDArray[np.fl
     return {"name": circuit.name, "window_ms": _packed(fine, "<f8"), "active_fraction": _packed(curve(fine), "<f8")}
 
 
-def raster(spikes: SpikeTrains) -> dict[str, Any]:
-    """At most `MOST_SPIKES` spikes: of all units where they are that few, or else of a sample, each population in proportion.
+def raster(spikes: SpikeTrains, most: int = MOST_SPIKES) -> dict[str, Any]:
+    """At most `most` spikes: of all units where they are that few, or else of a sample, each population in proportion.
 
     Where the spikes of a thousand units are still too many, the stretch that is shown ends earlier. Row k of the n rows of a
     population of N units is its unit floor(k N / n).
     """
-    fits = len(spikes) <= MOST_SPIKES
-    sample = 1.0 if fits else 0.95 * MOST_SPIKES / len(spikes)  # a little less: a sample may fire more than its share
+    fits = len(spikes) <= most
+    sample = 1.0 if fits else 0.95 * most / len(spikes)  # a little less: a sample may fire more than its share
     share = min(1.0, max(sample, _FEWEST_ROWS / spikes.n_units), _MOST_ROWS / spikes.n_units)
     place = np.full(spikes.n_units, -1)
     populations, row = [], 0
@@ -71,8 +72,8 @@ def raster(spikes: SpikeTrains) -> dict[str, Any]:
         populations.append({"name": name, "size": size, "first": row, "stop": row + n})
         row += n
     kept = np.flatnonzero(place[spikes.units] >= 0)
-    shown_ms = spikes.duration_ms if kept.size <= MOST_SPIKES else float(spikes.times_ms[kept[MOST_SPIKES]])
-    kept = kept[:MOST_SPIKES]
+    shown_ms = spikes.duration_ms if kept.size <= most else float(spikes.times_ms[kept[most]])
+    kept = kept[:most]
     return {
         "times_ms": _packed(spikes.times_ms[kept], "<f4"),
         "rows": _packed(place[spikes.units[kept]], "<u2"),

@@ -414,7 +414,8 @@
     const button = (name, does) => element("button", { type: "button", onclick: does }, name);
     const tools = element("div", { class: "tools" }, button("Zoom in", keys["+"]), button("Zoom out", keys["-"]), button("Earlier", keys.ArrowLeft),
       button("Later", keys.ArrowRight), button("All", keys[0]), spike);
-    const stretch = spec.shown_ms < spec.duration_ms ? `the first ${significant(spec.shown_ms, 4)} of ${significant(spec.duration_ms, 7)} ms` : `${significant(spec.duration_ms, 7)} ms`;
+    const [shown, whole] = [spec.shown_ms, spec.duration_ms].map((ms) => Number(ms.toPrecision(6)).toLocaleString("en"));
+    const stretch = spec.shown_ms < spec.duration_ms ? `the first ${shown} of ${whole} ms` : `${whole} ms`;
     const note = `${times.length.toLocaleString("en")} of ${spec.n_spikes.toLocaleString("en")} spikes are shown: ${stretch}. Drag to move, Ctrl and wheel or two fingers to zoom; point at a spike to read it.`;
     function tableRows() {
       const counts = populations.map(() => 0);

@@ -15,7 +15,7 @@ from neurosparse import plots
 from neurosparse.comparison import Comparison, milliseconds
 from neurosparse.files import new_file
 from neurosparse.report.charts import chart
-from neurosparse.report.live import raster, windows
+from neurosparse.report.live import MOST_SPIKES, MOST_SPIKES_OF_A_PAGE, raster, windows
 from neurosparse.report.panel import Panel, cells, headline, main_panel, row, said
 from neurosparse.report.provenance import flat
 
@@ -76,6 +76,7 @@ def _draw(panel: Panel, folder: Path) -> _Figure:
         for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
             with new_file(folder / f"{panel.key}.{suffix}") as file:
                 figure.savefig(file, format=suffix, metadata=metadata)
+            figure.set_layout_engine("none")  # the second file needs no new layout, which takes as long as drawing
         charts = [] if panel.spikes is not None else [chart(ax) for ax in axes]
     svg = (folder / f"{panel.key}.svg").read_bytes()
     return _Figure(svg, [c for c in charts if c is not None] if None not in charts else [])
@@ -88,10 +89,12 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string(_text("page.html.j2"))
     live = windows(comparison)
+    rasters = {panel.key: panel.spikes for panel in panels if panel.spikes is not None}
+    most = min(MOST_SPIKES, MOST_SPIKES_OF_A_PAGE // max(1, len(rasters)))
     data = {
         "windows": live,
         "charts": {key: figure.charts for key, figure in figures.items() if figure.charts},
-        "rasters": {panel.key: raster(panel.spikes) for panel in panels if panel.spikes is not None},
+        "rasters": {key: raster(spikes, most) for key, spikes in rasters.items()},
     }
     return template.render(
         style=Markup(_text("page.css")),

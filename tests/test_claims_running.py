@@ -169,9 +169,12 @@ def test_claims_that_there_are_not(number, error, message) -> None:
         claims.load(number)
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"format": "another"}', '{"format": "neurosparse claims 1", "findings": [{}]}']
+NO_SEEDS = (
+    '{"format": "neurosparse claims 1", "findings": [{"number": 1, "claim": {"criteria": [], "arms": []}, "seeds": 3}]}'
 )
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "another"}', NO_SEEDS])
 def test_files_of_others_are_refused(tmp_path, content) -> None:
     with pytest.raises(FileNotFoundError, match="run `neurosparse claims` first"):
         claims.read(tmp_path)

@@ -28,7 +28,8 @@ CLAIM = Claim(
 def measure(lab: Lab, seed: int) -> dict[str, float]:
     """Over all layers and test images."""
     x = lab.test_images()
-    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    noise, others = torch.randn(x.shape, generator=generator), torch.randperm(len(x), generator=generator)
     near = x + noise * (CHANGE * x.norm(dim=1) / noise.norm(dim=1))[:, None]
     sparse, dense = lab.network("rectifier_l1", seed), lab.network("tanh", seed)
     before, after = hidden(sparse, x), hidden(sparse, near)
@@ -39,7 +40,7 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     return {
         "conserved": overlap(before, after),
         "changed": changed["tanh"] - changed["rectifier_l1"],
-        "conserved_of_another_image": overlap(before, [layer.roll(1, dims=0) for layer in before]),
+        "conserved_of_another_image": overlap(before, [layer[others] for layer in before]),
         **{f"changed_{arm}": share for arm, share in changed.items()},
     }
 

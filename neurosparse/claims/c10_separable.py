@@ -12,7 +12,7 @@ from neurosparse.data import ImageSet
 from neurosparse.rectifier import RectifierNetwork
 from neurosparse.rectifier.evaluation import tensors
 
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the probe, in units of the mean square of a feature's sum over images
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the probe, in units of the features' mean sum of squares
 
 CLAIM = Claim(
     text="Sparse representations are more linearly separable than dense ones.",

@@ -43,17 +43,14 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 def doublings(lab: Lab, seed: int, l1: float) -> int:
     """How often the learning rate can be doubled before an epoch of training is no longer finite, at most `MOST` times."""
     splits = replace(lab.splits, train=lab.splits.train.take(slice(0, N_IMAGES)))
+    network = lab.training("rectifier", seed).network
     for k in range(MOST):
-        spec = TrainSpec(**_plan(lab, seed), l1=l1, learning_rate=FIRST * 2**k)
+        spec = TrainSpec(network=network, data=lab.spec.data, epochs=1, learning_rate=FIRST * 2**k, l1=l1, seed=seed)
         try:
             train(spec, splits, device="cpu", test=False)
         except DivergenceError:
             return k
     return MOST
-
-
-def _plan(lab: Lab, seed: int) -> dict:
-    return {"network": lab.untrained(seed).spec, "data": lab.spec.data, "epochs": 1, "seed": seed}
 
 
 def _largest(lab: Lab, arm: str, seed: int) -> float:

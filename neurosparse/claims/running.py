@@ -16,6 +16,7 @@ from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine
 from neurosparse.claims.lab import QUICK, Lab, LabSpec
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
+from neurosparse.rectifier.checkpoints import fingerprint
 from neurosparse.report import Panel, environment
 from neurosparse.studies.runs import write
 from neurosparse.studies.tables import markdown
@@ -73,7 +74,7 @@ def run(
     """Put claims to the test.
 
     Networks that a claim needs and that are not yet in `directory`/networks are trained, and stay there: a run that was stopped
-    goes on, and a second one with the same spec trains nothing. The other files are replaced.
+    goes on, and a second one with the same spec and images trains nothing. The other files are replaced.
 
     Parameters
     ----------
@@ -96,7 +97,8 @@ def run(
     directory = Path(directory)
     chosen = {number: load(number) for number in sorted(set(numbers)) or range(1, len(MODULES) + 1)}
     files.check_file(directory / RESULT)
-    lab = Lab(spec, splits or data.load(spec.data), directory / "networks")
+    splits = splits or data.load(spec.data)
+    lab = Lab(spec, splits, directory / "networks" / fingerprint(splits)[:12])
     arms = list(dict.fromkeys(arm for module in chosen.values() for arm in module.CLAIM.arms))
     failures = lab.prepare(arms, threads=threads, progress=lambda done, text: progress(_TRAINING * done, text))
     lost = {
@@ -139,7 +141,7 @@ def read(directory: str | Path) -> list[Finding]:
             examine(each["number"], _claim(each["claim"]), list(each["seeds"].values()), each["left_out"])
             for each in content["findings"]
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} was not written by `neurosparse claims`: {error!r}") from None
 
 

@@ -122,10 +122,10 @@ def error_over_zeros(rows: Sequence[Row], ax: Axes) -> Axes:
     if lost:
         crosses = [row["zeros_percent"] for row in lost], [100 * row["test_error"] for row in lost]
         ax.plot(*crosses, "x", color=plots.COLOURS[6], ms=5, label=f"{len(lost)} collapsed")
-    ax.set(yscale="log", xlabel="exact zeros (%)", ylabel="test error (%)", title="Error over sparsity", ylim=(1, 200))
+    ax.set(yscale="log", xlabel="exact zeros (%)", ylabel="test error (%)", title="Error over sparsity", ylim=(1, 120))
     ax.set_yticks([1, 2, 5, 10, 20, 50, 90], ["1", "2", "5", "10", "20", "50", "90"])
     ax.minorticks_off()
-    ax.legend(loc="upper left")
+    ax.legend(loc="center left", bbox_to_anchor=(0, 0.66))  # between the trained and the collapsed
     return ax
 
 

@@ -2,7 +2,7 @@
 
 Source: Glorot, Bordes & Bengio 2011, figure 3: 200 rectifier networks with L1 penalties from 0 to 0.01, MNIST; here 5,000 digits.
 Expected: docs/accuracy.md. Into results/figure3/, with --quick (40 networks of 3 x 300 units, 10 epochs) into
-results/figure3_quick/. Run time: about 5 seconds a network on an idle core, a second with --quick; what is done stays done.
+results/figure3_quick/. Run time: 10 seconds of a busy core a network, 2 with --quick; what is done stays done.
 """
 
 import argparse

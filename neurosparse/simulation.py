@@ -18,6 +18,7 @@ from neurosparse.comparison import BRAIN_FRACTIONS, Comparison, compare
 from neurosparse.measurement import measure
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Recipe, Spec
+from neurosparse.report import environment
 from neurosparse.sparsity import count_correlation, synchrony, windows_over_time
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def run(
         **spec.model_dump(mode="json"),
         "title": recipe.title,
         "seconds to run": round(time.monotonic() - clock, 1),
+        **environment(),
     }
     comparison = compare(*first_stats.values(), provenance=provenance | ({"notes": list(notes)} if notes else {}))
     simulation = Simulation(comparison, tuple(rows), notes)
@@ -277,6 +279,7 @@ def _panels(simulation: Simulation, spikes: SpikeTrains, published: Mapping[str,
             "Boxes: the middle half of the cells and their median; whiskers: 5 to 95 %. Dots: means; crosses: the means that the "
             "recipe states, where it does.",
             lambda ax: plots.rates_by_population(by_population, published, ax),
+            table=[_table_row(simulation, name, published) for name in simulation.populations],
         ),
         Panel(
             "raster",
@@ -287,3 +290,21 @@ def _panels(simulation: Simulation, spikes: SpikeTrains, published: Mapping[str,
             spikes=spikes,
         ),
     ]
+
+
+def _table_row(simulation: Simulation, name: str, published: Mapping[str, float]) -> dict[str, Any]:
+    """A population's means over the seeds; where there is one seed, without their spread."""
+
+    def mean(quantity: str) -> float:
+        return simulation.over_seeds(name, quantity)[0]
+
+    rate_hz, spread_hz = simulation.over_seeds(name, "rate_hz")
+    return {
+        "population": name,
+        "rate (Hz)": rate_hz,
+        "sd over seeds (Hz)": spread_hz,
+        "as published (Hz)": published.get(name),
+        "CV of intervals": mean("isi_cv"),
+        "synchrony": mean("synchrony"),
+        **{f"correlation in {b:g} ms": mean(f"correlation_in_{b:g}_ms") for b in CORRELATION_BINS_MS},
+    }

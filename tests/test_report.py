@@ -137,7 +137,7 @@ def test_tables_write_numbers_and_leave_out_what_is_empty(folder):
     page = Page((folder / "report.html").read_text())
     assert {HOSTILE, "0.123", "1,200"} <= set(page.cells)
     assert "verdict" not in page.cells
-    rows = [{"a": 1.5, "b": True, "c": None}, {"a": None, "d": "x"}]
+    rows = [{"a": 1.5, "b": True, "c": None}, {"a": float("nan"), "d": "x"}]
     assert panel.cells(rows) == [{"a": "1.5", "b": "yes", "d": "-"}, {"a": "-", "b": "-", "d": "x"}]
     assert panel.cells([]) == []
 

@@ -65,10 +65,10 @@ def test_bars_have_their_ends_and_their_errors(ax, flat):
 
 
 def test_points_with_errors_are_one_trace(ax):
-    ax.errorbar([1, 2], [0, 1], xerr=[0.1, 0.2], fmt="s", capsize=2, label="e")
+    ax.errorbar([1, np.nan, 2], [0, 1, 2], xerr=[0.1, 0.1, 0.2], fmt="s", capsize=2, label="e")
     (points,) = chart(ax)["traces"]
-    assert (points["name"], points["x"], points["y"]) == ("e", [1, 2], [0, 1])
-    assert points["error_x"]["array"] == [0.1, 0.2]
+    assert (points["name"], points["x"], points["y"]) == ("e", [1, None, 2], [0, 1, 2])
+    assert points["error_x"]["array"] == [0.1, None, 0.2]
 
 
 def test_steps_and_outlines(ax):

@@ -109,7 +109,8 @@ def _errors(container: ErrorbarContainer, values: ArrayLike | None = None) -> di
     """The error bars of bars or points; one direction, the first that there is."""
     data, _, (bars, *_) = container.lines
     k, axis = (0, "x") if container.has_xerr else (1, "y")
-    ends = np.array([segment[:, k] for segment in bars.get_segments()])  # (n, 2)
+    drawn = [np.asarray(segment) for segment in bars.get_segments()]  # without vertices where a value is NaN
+    ends = np.array([s[:, k] if s.shape == (2, 2) else (np.nan, np.nan) for s in drawn])  # (n, 2)
     middle = np.asarray(data.get_data(orig=False)[k] if values is None else values, dtype=float)
     above, below = _numbers(ends[:, 1] - middle), _numbers(middle - ends[:, 0])
     return {f"error_{axis}": {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "width": 3}}

@@ -253,7 +253,7 @@
       const most = 24;
       return spec.traces.flatMap((trace) => {
         const step = Math.max(1, Math.ceil(trace.x.length / most));
-        const some = trace.x.map((_, k) => k).filter((k) => k % step === 0 && trace.y[k] !== null);
+        const some = trace.x.map((_, k) => k).filter((k) => k % step === 0 && trace.x[k] !== null && trace.y[k] !== null);
         return some.map((k) => [trace.name || "-", significant(trace.x[k], 4), significant(trace.y[k], 4)]);
       });
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Panel:
     spikes
         For a raster: the spikes themselves, which the page then shows in place of the sample that `draw` draws.
     table
-        Rows of a table that can be sorted, as column -> cell. Numbers are written with three digits, None as "-".
+        Rows of a table that can be sorted, as column -> cell. Numbers are written with three digits, None and NaN as "-".
 
     Raises
     ------
@@ -142,4 +143,6 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.3g}" if math.isfinite(value) else NOTHING
+    return str(value)

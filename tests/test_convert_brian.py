@@ -63,6 +63,9 @@ def test_every_spike_is_that_of_torch(neuron):
         found = dense(monitor["t"] * 1e3, monitor["i"], 3, STEPS, spikes.shape[2])
         np.testing.assert_array_equal(found, spikes.numpy())
     torch.testing.assert_close(many.outputs, expected.outputs)
+    counted = run_in_brian2(network, x, STEPS, target="numpy")  # the last layer's numbers alone
+    for name, counts in expected.spike_counts.items():
+        assert torch.equal(counts, counted.spike_counts[name])
 
 
 def test_convolutions_residuals_and_the_output(b2):

@@ -166,12 +166,18 @@ def run_in_brian2(
     how = running.plan(graph, coding)
     shown = list(running.encoded(x, graph, 1 if graph.input.name in how.steady else steps, coding, seed))
     size = max(ROOM // (steps * max(prod(spike.shape) for spike in graph.spikes)), 1)
+    followed = {each.name for spike in graph.spikes for each in _before(graph, spike.inputs[0])}
     parts: list[Run] = []
     for begin in range(0, len(x), size):
         values = {graph.input.name: torch.stack([each[begin : begin + size] for each in shown])}  # (1 or steps, n, ...)
+        sums: dict[str, Tensor] = {}
         for spike in graph.spikes:
-            values[spike.name] = _simulated(_currents(graph, spike, values), spike, steps, network.neuron, target)
-        sums = {name: values[name].sum(0) * (steps / len(values[name])) for name in how.summed}
+            currents = _currents(graph, spike, values)
+            if record_spikes or spike.name in followed:
+                values[spike.name] = _simulated(currents, steps, network.neuron, target)
+            else:  # their numbers are enough
+                sums[spike.name] = _simulated(currents, steps, network.neuron, target, counts=True)[0]
+        sums |= {name: values[name].sum(0) * (steps / len(values[name])) for name in how.summed if name in values}
         counts = {spike.name: sums[spike.name] for spike in graph.spikes}
         spikes = {spike.name: values[spike.name] > 0 for spike in graph.spikes} if record_spikes else {}
         parts.append(Run(how.read_out(sums, steps), counts, steps, network.neuron.dt_ms, {}, spikes))
@@ -213,16 +219,7 @@ def _neurons(
 ) -> Any:
     """A group of neurons at the start, under a current in the terms of `equations` and `space`."""
     waits = neuron.t_ref_steps > 0
-    after = f"v + {current}" if neuron.kind == "if" else f"{current} + (v - {current}) * decay"
-    if waits:
-        after = f"({after}) * int(waiting == 0) + v * int(waiting > 0)"
-    space = space | {
-        "decay": neuron.decay,
-        "v_threshold": neuron.threshold,
-        "v_reset": neuron.v_reset,
-        "v_initial": neuron.v_initial * neuron.threshold,
-        "t_ref_steps": neuron.t_ref_steps,
-    }
+    after, space = _dynamics(neuron, current, space)
     cells = engine.brian2().NeuronGroup(
         n,
         f"v : 1\nwaiting : integer\n{equations}",
@@ -242,6 +239,37 @@ def _neurons(
     return cells
 
 
+def _counting(
+    n: int, neuron: NeuronSpec, equations: str, current: str, space: dict[str, Any], clock: Any, name: str
+) -> Any:
+    """The same neurons, of which only the number of spikes is kept, in `total`: one pass over them, and no list of spikes."""
+    after, space = _dynamics(neuron, current, space)
+    cells = engine.brian2().NeuronGroup(
+        n, f"v : 1\nwaiting : 1\ntotal : 1\n{equations}", namespace=space, clock=clock, name=name
+    )
+    code = f"v = {after}\nfires = int(v >= v_threshold)"
+    if neuron.t_ref_steps:
+        code += " * int(waiting == 0)\nwaiting += t_ref_steps * fires - int(waiting > 0)"
+    kept = "v - v_threshold * fires" if neuron.reset == "subtract" else "v * (1 - fires) + v_reset * fires"
+    _each_step(cells, f"{code}\nv = {kept}\ntotal += fires", 0)
+    cells.v = neuron.v_initial * neuron.threshold
+    return cells
+
+
+def _dynamics(neuron: NeuronSpec, current: str, space: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The potential after a step under a current, before any spike; and `space` with what equations refer to."""
+    after = f"v + {current}" if neuron.kind == "if" else f"{current} + (v - {current}) * decay"
+    if neuron.t_ref_steps:
+        after = f"({after}) * int(waiting == 0) + v * int(waiting > 0)"
+    return after, space | {
+        "decay": neuron.decay,
+        "v_threshold": neuron.threshold,
+        "v_reset": neuron.v_reset,
+        "v_initial": neuron.v_initial * neuron.threshold,
+        "t_ref_steps": neuron.t_ref_steps,
+    }
+
+
 def _each_step(group: Any, code: str, order: int) -> None:
     group.run_regularly(code, clock=group.clock, when="groups", order=order)
 
@@ -250,24 +278,32 @@ def _take_turn(what: Any, order: int) -> None:
     what.when, what.order = "groups", order
 
 
-def _simulated(currents: Tensor, spike: Spike, steps: int, neuron: NeuronSpec, target: engine.Target | None) -> Tensor:
-    """The spikes of a layer, (steps, n, *shape), under currents of shape (1 or steps, n, *shape)."""
+def _simulated(
+    currents: Tensor, steps: int, neuron: NeuronSpec, target: engine.Target | None, *, counts: bool = False
+) -> Tensor:
+    """The spikes of a layer, (steps, n, *shape), or their numbers, (1, n, *shape), under currents (1 or steps, n, *shape)."""
 
     def model() -> list[Any]:
         b2 = engine.brian2()
         values, clock = currents.flatten(1).double().numpy(), b2.Clock(neuron.dt_ms * b2.ms, name="step_clock")
-        if len(values) == 1:
-            cells = _neurons(values.shape[1], neuron, "drive : 1 (constant)", "drive", {}, clock, "cells")
+        steady = len(values) == 1
+        equations, drive = ("drive : 1 (constant)", "drive") if steady else ("", "drive(t, i)")
+        space = {} if steady else {"drive": b2.TimedArray(values, dt=clock.dt)}
+        cells = (_counting if counts else _neurons)(values.shape[1], neuron, equations, drive, space, clock, "cells")
+        if steady:
             cells.drive = values[0]
-        else:
-            space = {"drive": b2.TimedArray(values, dt=clock.dt)}
-            cells = _neurons(values.shape[1], neuron, "", "drive(t, i)", space, clock, "cells")
-        return [cells, b2.SpikeMonitor(cells, name="spikes")]
+        if not counts:
+            return [cells, b2.SpikeMonitor(cells, name="spikes")]
+        last = b2.Clock(max(steps - 1, 1) * clock.dt, name="last_clock")  # the first step and the last
+        return [cells, b2.StateMonitor(cells, "total", record=True, clock=last, when="end", name="counts")]
 
     result = engine.run(model, duration_ms=steps * neuron.dt_ms, dt_ms=neuron.dt_ms, seed=0, target=target)
-    fired = np.zeros((steps, currents[0].numel()), np.float32)
-    fired[np.rint(result["spikes"]["t"] * 1e3 / neuron.dt_ms).astype(int), result["spikes"]["i"]] = 1
-    return torch.from_numpy(fired).unflatten(1, currents.shape[1:]).to(currents.dtype)
+    if counts:
+        found = result["counts"]["total"][-1:]
+    else:
+        found = np.zeros((steps, currents[0].numel()), np.float32)
+        found[np.rint(result["spikes"]["t"] * 1e3 / neuron.dt_ms).astype(int), result["spikes"]["i"]] = 1
+    return torch.from_numpy(found).unflatten(1, currents.shape[1:]).to(currents.dtype)
 
 
 # ---- The linear stretches between neurons ----------------------------------------------------------------------------

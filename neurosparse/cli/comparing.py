@@ -1,0 +1,130 @@
+"""`neurosparse compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neurosparse.cli.display import bars, beyond_table, say, table
+from neurosparse.cli.options import DataDir, Device, Seed, Threshold, Window, is_given
+from neurosparse.cli.program import app
+
+
+@app.command(
+    epilog="Examples:\n\nneurosparse compare\n\n"
+    "neurosparse compare --seconds 2 --epochs 3 --network rectifier_l1 -o results/quick\n\n"
+    "neurosparse compare results/potjans2014 session.nwb results/rectifier_l1.safetensors --only all\n\n"
+    "neurosparse compare results/a results/b --band 'mine=0.02-0.05' -o results/a_and_b"
+)
+def compare(
+    context: typer.Context,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[A B C ...]",
+            help="Folders of results, spike files, recordings, weights that `train` wrote.  [default: run the main job]",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for the results; replaced as a whole.  [default: results/compare; none for A B C]",
+        ),
+    ] = None,
+    window_ms: Window = 10.0,
+    threshold: Threshold = 0.0,
+    band: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=LOW-HIGH", help="For A B C: a band of your own, in fractions; may be given again."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="For A B C: keep these alone; may be given again.")
+    ] = None,
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="For A B C: allow unlike definitions of active, each with its own.")
+    ] = False,
+    circuit: Annotated[str, typer.Option(help="Recipe of the spiking population.")] = "cortical_population",
+    column: Annotated[str, typer.Option(help="Recipe of a circuit to run at full scale, or none.")] = "potjans2014",
+    network: Annotated[
+        list[str] | None,
+        typer.Option(help="Recipe of a network to train; may be given again.  [default: four of them]"),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Biological time of the circuit.")] = 10.0,
+    epochs: Annotated[int | None, typer.Option(help="Training epochs, in place of the recipes' own.")] = None,
+    device: Device = "auto",
+    data_dir: DataDir = None,
+    seed: Seed = 1,
+) -> None:
+    """Relate circuits, networks and recordings to each other and to the brain's 1-4 %.
+
+    Without A B C it is the main job: a circuit and networks are run side by side. Writes comparison.json, activity.parquet, spikes,
+    weights, figures and report.html, a page that opens offline. With A B C those are compared, and nothing is run.
+    """
+    main_job = {"circuit", "column", "network", "seconds", "epochs", "device", "data_dir", "seed"}
+    others = main_job if sources else {"threshold", "band", "only", "mixed"}
+    if given := [name for name in context.params if name in others and is_given(context, name)]:
+        remedy = "leave A B C out" if sources else "name what to compare"
+        raise ValueError(f"--{given[0].replace('_', '-')} does nothing here: {remedy}, or leave the option out")
+    if sources:
+        _compare_sources(sources, out, window_ms, threshold, band or [], only or [], mixed)
+        return
+    out = out or Path("results/compare")
+    from neurosparse import recipes, sidebyside
+    from neurosparse.report import PAGE
+
+    values: dict[str, Any] = {
+        "circuit": circuit,
+        "column": column,
+        "seconds": seconds,
+        "window_ms": window_ms,
+        "epochs": epochs,
+        "device": device,
+        "data_dir": data_dir,
+        "seed": seed,
+    }
+    if network:
+        values["networks"] = tuple(network)
+    spec = recipes.build(sidebyside.SideBySideSpec, values, what="compare")
+    sidebyside.check(spec, out)
+    with bars({sidebyside.CIRCUIT: "circuit", sidebyside.NETWORKS: "networks"}) as show:
+        comparison = sidebyside.run(spec, out, show)
+    say(table(comparison.stats, comparison.equivalent_window_ms))
+    for sentence in comparison.answer()[: len(comparison.circuits)]:
+        say(sentence)
+    errors = {n.name: n.provenance["test error"] for n in comparison.networks if n.provenance["test error"] is not None}
+    say("Test error: " + ", ".join(f"{name} {100 * error:.1f} %" for name, error in errors.items()) + ".")
+    say(f"\nNumbers and figures: {out}\nPage: {(out / PAGE).resolve()}")
+
+
+def _compare_sources(
+    sources: list[str],
+    out: Path | None,
+    window_ms: float,
+    threshold: float,
+    bands: list[str],
+    only: list[str],
+    mixed: bool,
+) -> None:
+    from neurosparse import files, reference
+    from neurosparse import sources as anything
+    from neurosparse.comparison import compare as compare_stats
+    from neurosparse.comparison import own_band
+
+    known = [*map(own_band, bands), *reference.bands().values()]
+    if out is not None:
+        files.check_writable(out, marker="comparison.json")
+    stats = anything.read_all(sources, window_ms=window_ms, threshold=threshold, only=only)
+    try:
+        comparison = compare_stats(*stats, reference=known, mixed_definitions=mixed, provenance={"sources": sources})
+    except ValueError as error:
+        raise ValueError(str(error).replace("mixed_definitions=True", "--mixed")) from None
+    say(table(comparison.stats, comparison.equivalent_window_ms))
+    say(beyond_table(comparison.stats))
+    for line in (*comparison.answer(), *(d.sentence() for d in comparison.differences()), "", *comparison.in_bands()):
+        say(line)
+    if out is not None:
+        say(f"\nNumbers and figures: {out}\nPage: {anything.write(comparison, out).resolve()}")

@@ -1,0 +1,88 @@
+"""`neurosparse convert`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import typer
+
+from neurosparse.cli.display import bars, say
+from neurosparse.cli.options import DataDir, Seed, Settings, overrides
+from neurosparse.cli.program import app
+
+CONVERSION = "conversion.json"
+
+
+@app.command(
+    epilog="Examples:\n\nneurosparse convert results/rectifier_l1.safetensors\n\n"
+    "neurosparse convert results/rectifier_l1.safetensors --set neuron.kind=lif --steps 128 --nir twin.nir"
+)
+def convert(
+    weights: Annotated[Path, typer.Argument(help="Weights that `train` wrote (.safetensors).")],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for the report; replaced as a whole.  [default: results/NAME_spiking]"
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Time steps an image is shown for.")] = 64,
+    coding: Annotated[str, typer.Option(help="constant: images as currents; poisson: as spikes.")] = "constant",
+    images: Annotated[int | None, typer.Option(help="Only the first of the test images.  [default: all]")] = None,
+    data: Annotated[str | None, typer.Option(help="Image set.  [default: the one it was trained on]")] = None,
+    data_dir: DataDir = None,
+    nir: Annotated[Path | None, typer.Option(help="Also write the spiking network as a NIR file.")] = None,
+    lossy: Annotated[
+        bool, typer.Option("--lossy", help="Let the NIR file leave out what the format cannot say.")
+    ] = False,
+    seed: Seed = 1,
+    settings: Settings = None,
+) -> None:
+    """Turn a rectifier network into a spiking one, and say how well they agree and what the spikes cost.
+
+    --set takes neuron.KEY and normalisation.KEY. Writes conversion.json and conversion.png.
+    """
+    from neurosparse import checks, files, plots, recipes, rectifier
+    from neurosparse import convert as converters
+    from neurosparse import data as image_sets
+    from neurosparse.rectifier.weights import load_training_spec
+
+    chosen: dict[str, dict[str, Any]] = {"neuron": {}, "normalisation": {}}
+    for name, value in overrides(settings).items():
+        table, _, key = name.partition(".")
+        if table not in chosen or not key:
+            raise ValueError(f"--set takes neuron.KEY=VALUE or normalisation.KEY=VALUE, got {name}")
+        chosen[table][key] = value
+    neuron = recipes.build(converters.NeuronSpec, chosen["neuron"], what="neuron")
+    normalisation = recipes.build(converters.Normalisation, chosen["normalisation"], what="normalisation")
+    if images is not None:
+        checks.whole("--images", images)
+    network = rectifier.load(weights)
+    if data is None:
+        training = load_training_spec(weights)
+        if training is None:
+            raise ValueError(f"{weights} does not say what the network was trained on; name the image set with --data")
+        data = training.data
+    splits = image_sets.load(data, data_dir=data_dir)
+    out = out or Path("results") / f"{weights.stem}_spiking"
+    files.check_writable(out, marker=CONVERSION)
+    if nir is not None:
+        files.check_file(nir)
+    spiking = converters.to_spiking(network, splits.train, neuron, normalisation=normalisation)
+    left_out = [] if nir is None else converters.to_nir(spiking, nir, lossy=lossy)
+    shown = splits.test if images is None else splits.test.take(slice(images))
+    with bars({"convert": weights.stem}) as show:
+        report = converters.verify(
+            spiking, shown, steps=steps, coding=cast(Any, coding), seed=seed, name=weights.stem,
+            progress=lambda done, text: show("convert", done, text),
+        )  # fmt: skip
+    print(report.table(), end="\n\n")
+    for sentence in report.sentences():
+        say(sentence)
+    with files.new_folder(out) as folder:
+        report.save(folder / CONVERSION)
+        plots.save(folder / "conversion.png", partial(plots.conversion, [report]))
+    say(f"\nReport and figure: {out.resolve()}")
+    if nir is not None:
+        say("\n".join([f"NIR file: {nir.resolve()}", *(f"Left out of it: {what}" for what in left_out)]))

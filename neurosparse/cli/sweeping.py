@@ -1,0 +1,121 @@
+"""`neurosparse sweep`, and `neurosparse runs` for what it has run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurosparse.cli.display import bars, say
+from neurosparse.cli.program import app
+
+
+@app.command(
+    epilog="Examples:\n\nneurosparse sweep figure3.toml\n\nneurosparse sweep figure3.toml --workers 4 --retry-failed\n\n"
+    "neurosparse sweep figure3.toml --scheduler tcp://10.0.0.1:8786"
+)
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="What to run: kind, recipe, grid, random, seeds.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder of the runs; what is complete stays.  [default: results/NAME]"),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes, of one thread each; 0: this one.  [default: the cores]")
+    ] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, to use its workers.")] = None,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
+) -> None:
+    """Run many networks or simulations; run it again to go on after whatever happened.
+
+    Writes runs/KEY/ for each run, table.parquet and table.csv. Exit code 1 where runs failed.
+    """
+    from neurosparse import sweep as sweeps
+
+    spec, place = sweeps.load(file), out or Path("results") / file.stem
+    with bars({"sweep": file.stem}) as show:
+        result = sweeps.run(
+            *(spec, place),
+            workers=workers,
+            scheduler=scheduler,
+            retry_failed=retry_failed,
+            progress=lambda done, text: show("sweep", done, text),
+        )
+    for line in result.lines():
+        say(line)
+    say(f"\nTable: {(place / sweeps.TABLE).resolve()}")
+    if result.failures:
+        raise typer.Exit(1)
+
+
+runs_app = typer.Typer(
+    help="What a sweep has run: list, show, verify, export.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+app.add_typer(runs_app, name="runs")
+
+
+Runs = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of a sweep.")]
+
+
+@runs_app.command("list", epilog="Example:\n\nneurosparse runs list results/figure3")
+def runs_list(folder: Runs) -> None:
+    """A line a run: key, kind, time, size, and what sets it apart; then what failed and what is damaged."""
+    from neurosparse import store
+
+    n_complete, damaged = 0, []
+    for name, run in store.runs(store.existing(folder)):
+        if isinstance(run, store.DamageError):
+            damaged.append(f"{name[:8]:<8}  damaged: {run}")
+            continue
+        n_complete += 1
+        label = ", ".join(f"{name}={value}" for name, value in run.label.items())
+        print(f"{name[:8]}  {run.kind:<8} {run.seconds:>8.1f} s {run.n_bytes / 1e6:>8.1f} MB  {label}")
+    failed = store.failures(folder)
+    for line in (*(f"{key[:8]}  failed: {failure.error}" for key, failure in failed.items()), *damaged):
+        print(line)
+    print(f"{n_complete} complete, {len(failed)} failed, {len(damaged)} damaged")
+
+
+@runs_app.command("show", epilog="Example:\n\nneurosparse runs show results/figure3 79bc65")
+def runs_show(folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]) -> None:
+    """All that is known of a run: what was asked for, what came out, its files; or why it failed."""
+    from neurosparse import store
+
+    found = store.find(store.existing(folder), key)
+    run = store.read(folder, found)
+    if run is not None:
+        print(run.model_dump_json(indent=1))
+        print(f"Files: {(folder / 'runs' / found).resolve()}")
+    else:
+        failure = store.failures(folder)[found]
+        print(f"{found}: {failure.label}\n{failure.error}\n\n{failure.details}")
+
+
+@runs_app.command("verify", epilog="Example:\n\nneurosparse runs verify results/figure3")
+def runs_verify(folder: Runs) -> None:
+    """Read every byte of every run; what is damaged or foreign goes into quarantine, with the reason. Exit code 1 then."""
+    from neurosparse import store
+
+    damaged = store.verify(store.open_directory(store.existing(folder)))
+    for name, reason in damaged.items():
+        print(f"{name}: {reason}")
+    n = sum(1 for _ in store.runs(folder))
+    print(f"{n} runs are whole; {len(damaged)} went into {folder / 'quarantine'}")
+    if damaged:
+        raise typer.Exit(1)
+
+
+@runs_app.command("export", epilog="Example:\n\nneurosparse runs export results/figure3 figure3.csv")
+def runs_export(folder: Runs, file: Annotated[Path, typer.Argument(help="Table to write: .parquet or .csv.")]) -> None:
+    """Write the rows of every complete run, of all sweeps in the folder, as one table."""
+    from neurosparse import files, store
+
+    found = [run for _, run in store.runs(store.existing(folder)) if isinstance(run, store.Run)]
+    if not found:
+        raise ValueError(f"{folder} holds no complete run")
+    with files.new_file(file) as temporary:
+        store.export([row for run in found for row in run.table()], temporary)
+    print(f"{len(found)} runs: {file.resolve()}")

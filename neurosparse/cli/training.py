@@ -1,0 +1,104 @@
+"""`neurosparse train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neurosparse.cli.display import bars, say, table
+from neurosparse.cli.options import DataDir, Device, Seed, Settings, overrides
+from neurosparse.cli.program import app
+
+
+@app.command(
+    epilog="Examples:\n\nneurosparse train rectifier_l1\n\nneurosparse train rectifier_l1 --set l1=0.002 --set epochs=5\n\n"
+    "neurosparse train rectifier_4_percent --set target_active=0.02 --tensorboard results/runs"
+)
+def train(
+    recipe: Annotated[str, typer.Argument(help="Name or path of the recipe of a network.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="File for the weights (.safetensors).")] = None,
+    device: Device = "auto",
+    seed: Seed = 1,
+    data_dir: DataDir = None,
+    download: Annotated[bool, typer.Option("--download", help="Fetch the image set where it is missing.")] = False,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that keeps the last whole epoch.  [default: beside --out, until it is done]", metavar="FILE"
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard's event files.", metavar="DIR")
+    ] = None,
+    settings: Settings = None,
+) -> None:
+    """Train a network and say how sparse each of its layers is on the test images.
+
+    Writes the weights and, beside them, a summary (.json) and the epochs (.parquet). Ctrl-C keeps the last whole epoch, and the
+    same command goes on from there to the same result.
+    """
+    from contextlib import nullcontext
+
+    from neurosparse import data, files, recipes
+    from neurosparse.activity import ActiveWhen
+    from neurosparse.measurement import measure
+    from neurosparse.rectifier import DivergenceError, TrainSpec, resolve, results
+    from neurosparse.rectifier import train as train_network
+    from neurosparse.rectifier.tensorboard import events
+
+    loaded = recipes.load(recipe)
+    spec = loaded.spec(TrainSpec, **{"seed": seed, **overrides(settings)})
+    if download:
+        with bars({spec.data: spec.data}) as show:
+            splits = data.load(
+                spec.data,
+                data_dir=data_dir,
+                download=True,
+                progress=lambda done, text: show(spec.data, done, text),
+            )
+    else:
+        splits = data.load(spec.data, data_dir=data_dir)
+    out = out or Path("results") / f"{loaded.name}.safetensors"
+    where = resolve(device)
+    files.check_file(out)
+    kept = checkpoint or out.with_suffix(".checkpoint.safetensors")
+    with nullcontext() if tensorboard is None else events(tensorboard) as write, bars({recipe: loaded.name}) as show:
+
+        def watch(epoch: Any) -> None:
+            print(*([] if epoch.epoch else [results.HEADING]), results.line(epoch), sep="\n", file=sys.stderr)
+            if write is not None:
+                write(epoch)
+
+        try:
+            result = train_network(
+                spec,
+                splits,
+                device=where,
+                checkpoint=kept,
+                progress=lambda done, text: show(recipe, done, text),
+                watch=watch,
+            )
+        except KeyboardInterrupt:
+            if kept.exists():
+                print(f"The last whole epoch is in {kept}: the same command goes on from there.", file=sys.stderr)
+            raise
+        except DivergenceError:
+            if checkpoint is None:
+                kept.unlink(missing_ok=True)  # it would end the same way
+            raise
+    results.save_result(result, out)
+    if checkpoint is None:
+        kept.unlink(missing_ok=True)
+    layers = measure(result.network, splits.test, active_when=ActiveWhen(threshold=spec.active_threshold))
+    say(table(tuple(layers.values()), {}))
+    best, note = result.best, f" ({result.engine_note})" if result.engine_note else ""
+    say(
+        f"Test error {100 * (result.test_error or 0.0):.2f} %, validation error {100 * result.validation_error:.2f} % "
+        f"(epoch {result.best_epoch}), {result.seconds:.0f} s on {result.device}, {result.engine} engine{note}. "
+        f"On the validation images {best.n_alive:,} units are alive and {best.n_dead:,} dead; {best.active_macs / 1e6:.3g} of "
+        f"{best.dense_macs / 1e6:.3g} million multiply-accumulates have an input that is not 0."
+        f"\n\nWeights: {out.resolve()}\nSummary and epochs: {out.stem}.json, {out.stem}.parquet beside them"
+    )

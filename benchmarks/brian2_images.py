@@ -2,9 +2,9 @@
 
     python benchmarks/brian2_images.py [--pairs 3]
 
-Ours is `run_in_brian2`, which puts the hidden neurons of all images into one group and applies the linear read-out to their spikes.
-The other way, as one would write it, copies the synapses to the read-out for every image. Both in C++ by the same engine, one core:
-CPU time of the compiled programs with their start, in turn.
+Ours is `run_in_brian2`, which puts the hidden neurons of all images into one group and applies the linear read-out to their
+numbers of spikes. The other way, as one would write it, copies the synapses to the read-out for every image. Both in C++ by
+the same engine, one core: CPU time of the compiled programs with their start, in turn.
 """
 
 from __future__ import annotations

@@ -148,10 +148,23 @@ def test_negative_poisson_input_is_refused():
 
 
 @pytest.mark.slow
-def test_compiled_it_is_the_same():
+@pytest.mark.parametrize("neuron", ["if", "lif, to a value, refractory"])
+def test_compiled_it_is_the_same(neuron):
     x = images(3, 12)
-    network = to_spiking(chain(), x).to(torch.float64)
+    network = to_spiking(chain(), x, NEURONS[neuron]).to(torch.float64)
     expected = network.run(x, STEPS, record_spikes=True)
     found = run_in_brian2(network, x, STEPS, record_spikes=True, target="cpp")
     for name, spikes in expected.spikes.items():
         assert torch.equal(spikes, found.spikes[name])
+    counted = run_in_brian2(network, x, STEPS, target="cpp")
+    for name, counts in expected.spike_counts.items():
+        assert torch.equal(counts, counted.spike_counts[name])
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_of_few_steps_the_numbers_are_those_of_the_last(steps):
+    x = images(3, 12)
+    network = to_spiking(chain(), x).to(torch.float64)
+    expected, found = network.run(x, steps), run_in_brian2(network, x, steps, target="numpy")
+    for name, counts in expected.spike_counts.items():
+        assert torch.equal(counts, found.spike_counts[name])

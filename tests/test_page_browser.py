@@ -122,10 +122,10 @@ def charts(browser, folder):
     """One page with every chart drawn; Plotly takes longer to load than all the tests that look at it."""
     with watched(browser, folder) as open_page:
         page = open_page(color_scheme="light")
-        page.wait_for_function("performance.getEntriesByName('charts').length")
+        page.wait_for_function("() => performance.getEntriesByName('charts').length")
         for figure in page.locator("figure").all():
             figure.scroll_into_view_if_needed()
-        page.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 6")  # several a chart
+        page.wait_for_function("() => document.querySelectorAll('.plot .main-svg').length >= 6")  # several a chart
         yield page
 
 
@@ -179,7 +179,7 @@ def test_the_marks_on_the_figure_follow_the_window(charts):
     page = charts
     page.fill("#window-ms", "100")
     plot = f"{MAIN} .plot"
-    page.wait_for_function(f"document.querySelector('{plot}').layout.shapes.at(-1).x0 === 100")
+    page.wait_for_function(f"() => document.querySelector('{plot}').layout.shapes.at(-1).x0 === 100")
     marks = page.eval_on_selector(plot, "plot => [plot.data.at(-1).x, plot.data.at(-1).y]")
     assert marks == [[100, 100], [100 * values(page, "circuit", k)[0] for k in (0, 1)]]
 
@@ -304,10 +304,10 @@ def test_at_night_the_page_is_dark_and_charts_follow(charts):
     background = "getComputedStyle(document.body).backgroundColor"
     assert page.evaluate(background) == "rgb(22, 24, 28)"
     colour = f"document.querySelector('{MAIN} .plot').layout.font.color"
-    page.wait_for_function(f"{colour} === '#e8e8e8'")
+    page.wait_for_function(f"() => {colour} === '#e8e8e8'")
     page.emulate_media(color_scheme="light")
     assert page.evaluate(background) == "rgb(255, 255, 255)"
-    page.wait_for_function(f"{colour} === '#1a1a1a'")
+    page.wait_for_function(f"() => {colour} === '#1a1a1a'")
 
 
 def test_without_scripts_and_in_print_the_figures_are_images(opened, charts):

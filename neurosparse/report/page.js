@@ -276,10 +276,16 @@
     return draw();
   }
 
-  function addCharts(figure) {
+  async function addCharts(figure) {
     const specs = data.charts[figure.dataset.key];
+    const [screen, label] = [figure.querySelector(".screen"), figure.querySelector(".paper").alt];
     figure.classList.add("live");
-    return Promise.all(specs.map((spec) => addChart(figure.querySelector(".screen"), spec, figure.querySelector(".paper").alt, specs.length > 1)));
+    try {
+      for (const spec of specs) await addChart(screen, spec, label, specs.length > 1);
+    } catch (error) { // the figure stays
+      figure.classList.remove("live");
+      console.error(error);
+    }
   }
 
   // ---- Rasters: a canvas of our own, every spike a pixel or more ---------------------------------------------------

@@ -55,6 +55,14 @@ def test_circuits_of_unlike_steps_and_lengths_share_one_axis(poisson):
         assert (windows[0], windows[-1]) == (dt, last)
 
 
+def test_the_window_of_the_measurement_is_known_though_the_curve_ends_before(poisson):
+    spikes = poisson(0, n_units=3, duration_ms=30_000, rate_hz=0.1)
+    circuit = ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=20_000), name="circuit")
+    found = live.windows(ns.compare(circuit))
+    assert found["grid_ms"][-1] == 20_000
+    assert unpacked(found["circuits"][0]["active_fraction"], "<f8")[-1] == circuit.curve([20_000])[0]
+
+
 def test_without_a_circuit_there_is_no_window():
     from neurosparse.sparsity import observe
 

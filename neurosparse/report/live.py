@@ -21,8 +21,8 @@ _FEWEST_ROWS = 1000
 def windows(comparison: Comparison) -> dict[str, Any] | None:
     """The curves of the circuits and the levels of the networks; None where there is no circuit, hence no window.
 
-    `grid_ms` holds the windows of comparison.json (those of all circuits) and the one by which the circuits were measured. Each
-    circuit is known exactly there, at every tick where these are far apart, and about a thousandth of a decade apart elsewhere.
+    `grid_ms` holds the windows of comparison.json, those of all circuits, and the one by which each was measured. A circuit's curve
+    is given exactly there and at a thousand windows besides, evenly spaced on a log axis as far as its ticks allow.
     """
     circuits = comparison.circuits
     if not circuits:
@@ -50,7 +50,8 @@ def _circuit(comparison: Comparison, circuit: ActivityStats, grid: NDArray[np.fl
     curve = cast(ActivityCurve, circuit.curve)
     first, last = comparison.curve(circuit)[0][[0, -1]]
     ticks = np.unique(np.rint(np.geomspace(first, last, _FINE_POINTS) / curve.tick_ms))
-    fine = np.union1d(np.round(ticks * curve.tick_ms, 9), grid[(grid >= first) & (grid <= last)])
+    mine = grid[(grid >= first) & (grid <= curve.duration_ticks * curve.tick_ms)]
+    fine = np.union1d(np.round(ticks * curve.tick_ms, 9), mine)
     return {"name": circuit.name, "window_ms": _packed(fine, "<f8"), "active_fraction": _packed(curve(fine), "<f8")}
 
 

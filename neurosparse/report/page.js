@@ -430,7 +430,7 @@
     }
     const below = dataBelow(["population", "units", "units shown", "spikes shown"], tableRows);
     const list = legend(items, (item, on) => { item.of.on = on; arrange(); });
-    figure.querySelector(".screen").append(element("div", { class: "chart raster" }, tools, canvas, list, element("p", { class: "note" }, note), below));
+    figure.querySelector(".screen").append(element("div", { class: "chart" }, tools, canvas, list, element("p", { class: "note" }, note), below));
     figure.classList.add("live");
     drawn.push(draw);
     new ResizeObserver(() => { measure(); draw(); }).observe(canvas);

@@ -101,6 +101,14 @@ def _sparseness_rows(vectors: Floats) -> Floats:
     return _measures(scaled.sum(axis=-1), np.square(scaled).sum(axis=-1), ascending @ weights, n)
 
 
+def _gini_of_ascending(vectors: NDArray[Any]) -> Floats:
+    """Gini of each vector along the last axis, its entries in ascending order, the last one positive."""
+    n = vectors.shape[-1]
+    scaled = vectors / vectors[:, -1:].astype(np.float64)
+    ranked_total = scaled @ ((n - np.arange(1, n + 1) + 0.5) / n)
+    return np.clip(1 - 2 * ranked_total / scaled.sum(axis=-1), 0.0, 1 - 1 / n)
+
+
 def _measures(total: Floats, square_total: Floats, ranked_total: Floats, n: int) -> Floats:
     """The four measures from sum r, sum r^2 and sum_k r_(k) (n - k + 1/2)/n over ascending r; NaN where n = 1 defines none."""
     # the bounds are met exactly by equal rates and by a single one, so rounding must not lead past them
@@ -453,7 +461,7 @@ def observe(activations: ArrayLike, active_when: ActiveWhen, name: str = "activa
         units=np.stack([a.sum(axis=samples) for a in (active, magnitude, np.square(magnitude))]),
         samples=np.stack([a.sum(axis=-1) for a in (active, scaled, np.square(scaled))]).reshape(3, len(values), -1),
         n_zero=int((magnitude == 0).sum()),
-        some=few_positions(values.reshape(len(values), -1, values.shape[-1])),
+        some=(rows := values.reshape(len(values), -1, values.shape[-1]))[:, few_positions(rows.shape[1])],
     )
 
 
@@ -471,13 +479,9 @@ def units_axis(active_when: ActiveWhen, n_axes: int, shape: Sequence[int]) -> in
     return axis % n_axes
 
 
-def few_positions(values: Any) -> Any:
-    """At most `FEW` samples of each input, spread over its positions: (n, positions, units) -> (n, few, units).
-
-    By the golden ratio, which keeps clear of a map's edges and never falls into step with its rows.
-    """
-    n = values.shape[1]
-    return values if n <= FEW else values[:, [int(n * (k * _GOLDEN % 1)) for k in range(1, FEW + 1)]]
+def few_positions(n: int) -> list[int]:
+    """At most `FEW` of n positions, by the golden ratio: clear of a map's edges, and never in step with its rows."""
+    return list(range(n)) if n <= FEW else [int(n * (k * _GOLDEN % 1)) for k in range(1, FEW + 1)]
 
 
 def from_margins(
@@ -498,12 +502,15 @@ def from_margins(
     """
     per_input = samples[0].sum(axis=1).astype(np.int64)
     n_units = units.shape[1]
-    defined = samples[2] > 0
-    measures = _measures(samples[1][defined], samples[2][defined], np.zeros(int(defined.sum())), n_units)
-    ranked = np.abs(some.reshape(-1, n_units))
-    ranked = ranked[ranked.any(axis=1)]
-    sums = measures.sum(axis=-1)
-    sums[3] = _sparseness_rows(ranked)[3].sum()
+    total, square = samples[1:]
+    if not (defined := square > 0).all():
+        total, square = total[defined], square[defined]
+    # Treves-Rolls, from which Vinje-Gallant and Hoyer follow
+    fractions = np.clip(total**2 / (n_units * square), 1 / n_units, 1.0)
+    span, root_span = (1 - 1 / n_units, 1 - 1 / np.sqrt(n_units)) if n_units > 1 else (np.nan, np.nan)
+    sums = fractions.sum(), np.sum(1 - fractions) / span, np.sum(1 - np.sqrt(fractions)) / root_span
+    ranked = np.sort(np.abs(some.reshape(-1, n_units)), axis=-1)
+    ranked = ranked[ranked[:, -1] > 0]
     keys, sample = _sample(np.ascontiguousarray(some[:, 0]))
     return Activations(
         name=name,
@@ -514,8 +521,8 @@ def from_margins(
         square_sum=units[2],
         n_repeats=len(per_input),
         square_count_sum=sum(int(count) ** 2 for count in per_input),  # beyond int64 for large maps
-        population_sums=sums,
-        n_population=int(defined.sum()),
+        population_sums=np.array([*sums, _gini_of_ascending(ranked).sum()]),
+        n_population=fractions.size,
         n_ranked=len(ranked),
         n_zero=n_zero,
         sample_keys=keys,
@@ -529,6 +536,7 @@ def _sample(rows: Floats) -> tuple[NDArray[np.uint64], Floats]:
     A key is a number scrambled from the row's own sum. So what is kept is spread over the whole stream, whatever its order (by
     class, as data often are), and does not hang on how it is cut into batches.
     """
+    rows = rows.astype(np.float64)
     totals = np.abs(rows).sum(axis=1)
     keys = totals.view(np.uint64).copy()
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64 (Steele et al. 2014)
@@ -536,7 +544,7 @@ def _sample(rows: Floats) -> tuple[NDArray[np.uint64], Floats]:
     keys ^= keys >> np.uint64(31)
     order = np.argsort(keys, kind="stable")
     order = order[totals[order] > 0][:KEPT]
-    return keys[order], rows[order].astype(np.float64)
+    return keys[order], rows[order]
 
 
 def effective_dimension(samples: ArrayLike) -> float | None:

@@ -33,17 +33,28 @@ def tally(output: Tensor, active_when: ActiveWhen, name: str) -> Activations:
         axis = units_axis(active_when, output.ndim, output.shape)
         margins = on_cpu if output.device.type == "cpu" else by_torch
         units, samples, n_zero = margins(output, axis, active_when.threshold)
-        lost = (samples[1] > 0) & (samples[2] == 0)  # squares that vanish
-        if np.isfinite(samples[1]).all() and not lost.any() and np.sqrt(samples[2].max()) < MOST_MAGNITUDE:
-            some = few_positions(
-                output.movedim(axis, -1).flatten(1, -2) if output.ndim > 2 else output.movedim(axis, -1)[:, None]
-            )
-            return from_margins(
-                name, active_when, units=units, samples=samples, n_zero=n_zero, some=some.cpu().double().numpy()
-            )
+        if np.isfinite(samples[1].sum()) and not (output.dtype == torch.float64 and _out_of_range(samples)):
+            some = _few(output, axis).cpu().double().numpy()
+            return from_margins(name, active_when, units=units, samples=samples, n_zero=n_zero, some=some)
     return observe(
         output.cpu().float().numpy() if output.dtype == torch.bfloat16 else output.cpu().numpy(), active_when, name
     )
+
+
+def _few(output: Tensor, axis: int) -> Tensor:
+    """The activations at a few positions, shape (inputs, few, units), without moving the others."""
+    if output.ndim == 2:
+        return output.movedim(axis, -1)[:, None]
+    if axis == 1:
+        maps = output.flatten(2)
+        return maps[:, :, few_positions(maps.shape[2])].transpose(1, 2)
+    rows = output.movedim(axis, -1).flatten(1, -2)
+    return rows[:, few_positions(rows.shape[1])]
+
+
+def _out_of_range(samples: Floats) -> bool:
+    """Whether squares vanish or are too large, of which double precision alone is capable."""
+    return bool(((samples[1] > 0) & (samples[2] == 0)).any() or np.sqrt(samples[2].max()) >= MOST_MAGNITUDE)
 
 
 def on_cpu(output: Tensor, axis: int, threshold: float) -> Margins:

@@ -61,22 +61,25 @@ def write(comparison: Comparison, directory: str | Path, panels: Sequence[Panel]
 
 def _draw(panel: Panel, folder: Path) -> _Figure:
     """Save a panel as PNG and SVG, and read off its axes what charts need."""
+    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     if panel.draw is None:
         raise ValueError(f"panel {panel.key!r} has no figure")
-    with plots.style():
+    with plots.style(), rc_context({"figure.constrained_layout.use": False}):
         columns = min(panel.n_axes, 2)
         rows = -(-panel.n_axes // columns)
-        figure = Figure(figsize=(7.2, 4.8) if columns == 1 else (10.4, 4.6 if rows == 1 else 3.8 * rows))
+        figure = Figure(
+            figsize=(7.2, 4.8) if columns == 1 else (10.4, 4.6 if rows == 1 else 3.8 * rows), layout="constrained"
+        )
         FigureCanvasAgg(figure)
         axes = [figure.add_subplot(rows, columns, k + 1) for k in range(panel.n_axes)]
         panel.draw(*axes)
         for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
             with new_file(folder / f"{panel.key}.{suffix}") as file:
                 figure.savefig(file, format=suffix, metadata=metadata)
-            figure.set_layout_engine("none")  # the second file needs no new layout, which takes as long as drawing
+            figure.set_layout_engine(None)  # the second file needs no new layout, which takes as long as drawing
         charts = [] if panel.spikes is not None else [chart(ax) for ax in axes]
     svg = (folder / f"{panel.key}.svg").read_bytes()
     return _Figure(svg, [c for c in charts if c is not None] if None not in charts else [])

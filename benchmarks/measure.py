@@ -4,8 +4,8 @@
 
 CPU seconds of the process, one thread: the forward pass, then the same pass measured, in turn; the factor between them is taken
 pair by pair. Ours counts per unit and per sample (active, zeros, magnitudes, squares, four measures of sparseness, a sample for the
-effective dimension); NeuroBench's hooks keep every layer's input and output and count what is not zero. Ours includes hanging on and
-off its hooks; without them torch's encoder takes its fast path.
+effective dimension); NeuroBench's hooks keep every layer's input and output and count what is not zero. Ours includes hanging on
+and off its hooks; without them torch's encoder takes its fast path.
 """
 
 from __future__ import annotations

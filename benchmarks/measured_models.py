@@ -27,7 +27,7 @@ class Residual(nn.Module):
 
 
 def resnet18() -> tuple[nn.Module, list[Tensor]]:
-    """The network and two batches of 4 images of 224 x 224."""
+    """The network and two batches of 16 images of 224 x 224."""
     widths = [
         (64, 64, 1),
         (64, 64, 1),
@@ -42,7 +42,7 @@ def resnet18() -> tuple[nn.Module, list[Tensor]]:
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000)]
     torch.manual_seed(1)
     return nn.Sequential(*stem, *(Residual(*w) for w in widths), *head).eval(), [
-        torch.randn(4, 3, 224, 224) for _ in range(2)
+        torch.randn(16, 3, 224, 224) for _ in range(2)
     ]
 
 

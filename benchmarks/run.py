@@ -28,6 +28,7 @@ NAMES = (
     "inference",
     "convert",
     "brian2_images",
+    "measure",
     "sweep",
 )
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"

@@ -76,7 +76,7 @@ def _population_table(result: Simulation, window_ms: float) -> Table:
 
     from neurosparse.comparison import BRAIN_FRACTIONS, percent
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # eight columns in 80
     for heading in ("population", "Hz", "CV", "sync.", f"in {window_ms:g} ms"):
         table.add_column(heading, justify="left" if heading == "population" else "right")
     for fraction in BRAIN_FRACTIONS:

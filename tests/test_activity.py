@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import spike_trains
+from drawn import spike_trains
 from hypothesis import given
 from hypothesis import strategies as st
 

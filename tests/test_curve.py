@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from conftest import spike_trains
+from drawn import spike_trains
 from hypothesis import given
 from hypothesis import strategies as st
 

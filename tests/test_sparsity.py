@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import quantities as pq
-from conftest import spike_trains
+from drawn import spike_trains
 from elephant import conversion, spike_train_correlation, statistics
 from hypothesis import given
 from hypothesis import strategies as st

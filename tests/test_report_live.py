@@ -4,11 +4,11 @@ import base64
 
 import numpy as np
 import pytest
+from drawn import spike_trains
 from hypothesis import given
 
 import neurosparse as ns
 from neurosparse.report import live
-from tests.conftest import spike_trains
 
 
 def unpacked(text, dtype):

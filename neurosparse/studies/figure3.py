@@ -9,6 +9,7 @@ network whose error is above `COLLAPSED` has lost a layer: it stays in the figur
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,14 +89,7 @@ def table(rows: Sequence[Row]) -> str:
 
 def figure(rows: Sequence[Row], path: Path) -> None:
     """All networks beside the paper's, and both as multiples of their errors below `FLAT`."""
-    import matplotlib.pyplot as plt
-
-    with plots.style(), files.new_file(path) as file:
-        fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.8))
-        error_over_zeros(rows, left)
-        relative_error(rows, right)
-        fig.savefig(file, format="png")
-        plt.close(fig)
+    plots.save(path, partial(error_over_zeros, rows), partial(relative_error, rows), inches=(9, 3.8))
 
 
 def error_over_zeros(rows: Sequence[Row], ax: Axes) -> Axes:

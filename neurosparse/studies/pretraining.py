@@ -8,6 +8,7 @@ auto-encoders, softplus reconstruction for rectifier and softplus, cross-entropy
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,13 +65,7 @@ def table1(
     rows = _train(arms, directory, data=data, seeds=seeds, quick=quick, threads=threads, progress=progress)
     text = _table1(rows)
     _finish(rows, text, Path(directory))
-    import matplotlib.pyplot as plt
-
-    with plots.style(), files.new_file(Path(directory) / "table1.png") as file:
-        fig, ax = plt.subplots(figsize=(6, 3.4))
-        errors_by_arm(rows, ax)
-        fig.savefig(file, format="png")
-        plt.close(fig)
+    plots.save(Path(directory) / "table1.png", partial(errors_by_arm, rows), inches=(6, 3.4))
     return text
 
 
@@ -92,13 +87,7 @@ def few_labels(
     rows = _train(arms, directory, data="mnist5k", seeds=seeds, quick=quick, threads=threads, progress=progress)
     text = _few_labels(rows)
     _finish(rows, text, Path(directory))
-    import matplotlib.pyplot as plt
-
-    with plots.style(), files.new_file(Path(directory) / "figure4.png") as file:
-        fig, ax = plt.subplots(figsize=(6, 3.6))
-        errors_over_labels(rows, ax)
-        fig.savefig(file, format="png")
-        plt.close(fig)
+    plots.save(Path(directory) / "figure4.png", partial(errors_over_labels, rows), inches=(6, 3.6))
     return text
 
 

@@ -13,27 +13,10 @@ RNG = np.random.default_rng(0)
 def on_a_curve(n: int = 200) -> list[dict]:
     """Networks whose error is 5 % up to 85 % zeros and then rises by a tenth of a point a per cent, and two that collapsed."""
     rows = [
-        {"zeros_percent": zeros, "test_error": 0.05 + 0.001 * max(0.0, zeros - 85) + 1e-3 * RNG.normal()}
+        {"active_fraction": 1 - zeros / 100, "test_error": 0.05 + 0.001 * max(0.0, zeros - 85) + 1e-3 * RNG.normal()}
         for zeros in np.linspace(50, 99.5, n)
     ]
-    rows += [{"zeros_percent": 99.0, "test_error": 0.9}] * 2
-    return [{"samples": 3500, "data": "mnist5k", **row} for row in rows]
-
-
-def test_the_first_penalties_spread_as_all_do(tmp_path, monkeypatch) -> None:
-    asked = []
-    monkeypatch.setattr(figure3, "run_all", lambda runs, *args, **options: asked.append(runs) or on_a_curve())
-    figure3.run(tmp_path, n=200)
-    penalties = np.array([run.spec.l1 for run in asked[0]])
-    assert np.allclose(np.sort(penalties), np.linspace(0, 0.01, 200), atol=1e-12)
-    assert [run.spec.seed for run in asked[0]] == list(range(200))
-    for n in (10, 50, 100):
-        gaps = np.diff(np.sort(penalties[:n]), prepend=0, append=0.01)
-        assert gaps.max() <= 2.2 * 0.01 / n  # at best 1
-    figure3.run(tmp_path, n=20)
-    assert asked[1] == asked[0][:20]  # part of the same study
-    with pytest.raises(ValueError, match="n must be at most 200, got 201"):
-        figure3.run(tmp_path, n=201)
+    return [*rows, *[{"active_fraction": 0.01, "test_error": 0.9}] * 2]
 
 
 def test_bins_say_where_the_error_rises() -> None:
@@ -49,7 +32,9 @@ def test_bins_say_where_the_error_rises() -> None:
 
 
 def test_the_papers_curve_is_behind_the_points(tmp_path) -> None:
-    figure3.figure(on_a_curve(), tmp_path / "figure.png")
+    text = figure3.write(on_a_curve(), tmp_path)
+    assert (tmp_path / "table.md").read_text() == text + "\n"
+    assert (tmp_path / "figure3.png").stat().st_size > 1000
     import matplotlib.pyplot as plt
 
     fig, (left, right) = plt.subplots(1, 2)

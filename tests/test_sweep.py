@@ -134,10 +134,16 @@ def test_a_sweep_is_read_from_toml_with_a_recipe_beside_it(recipe, tmp_path):
     assert spec.grid == {"l1": (0.0, 0.1)}
     assert spec.settings == {"network.mirrored": True}
     assert len(sweep.plan(spec, tmp_path)) == 2
-    with pytest.raises(ValueError, match=r"is a \.toml file"):
-        sweep.load("figure3")
     with pytest.raises(FileNotFoundError):
         sweep.load(tmp_path / "none.toml")
+
+
+def test_figure_3_comes_along(tmp_path):
+    tasks = sweep.plan(sweep.load("figure3"), tmp_path)
+    assert np.allclose([task.spec["training"]["l1"] for task in tasks], np.linspace(0, 0.01, 200), atol=1e-12)
+    assert [task.spec["training"]["seed"] for task in tasks] == list(range(200))
+    assert {task.spec["training"]["epochs"] for task in tasks} == {30}
+    assert len(sweep.plan(sweep.load("figure3_quick"), tmp_path)) == 40
 
 
 def test_what_no_run_can_do_is_refused_before_anything_is_run(spec, tmp_path):

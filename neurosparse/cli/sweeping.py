@@ -12,11 +12,16 @@ from neurosparse.cli.program import app
 
 
 @app.command(
-    epilog="Examples:\n\nneurosparse sweep figure3.toml\n\nneurosparse sweep figure3.toml --workers 4 --retry-failed\n\n"
-    "neurosparse sweep figure3.toml --scheduler tcp://10.0.0.1:8786"
+    epilog="Examples:\n\nneurosparse sweep figure3_quick\n\nneurosparse sweep mine.toml --workers 4 --retry-failed\n\n"
+    "neurosparse sweep mine.toml --scheduler tcp://10.0.0.1:8786"
 )
 def sweep(
-    file: Annotated[Path, typer.Argument(metavar="SPEC.toml", help="What to run: kind, recipe, grid, random, seeds.")],
+    spec: Annotated[
+        str,
+        typer.Argument(
+            help="What to run, a .toml file: kind, recipe, grid, random, seeds; or the name of one that comes along."
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", help="Folder of the runs; what is complete stays.  [default: results/NAME]"),
@@ -33,10 +38,11 @@ def sweep(
     """
     from neurosparse import sweep as sweeps
 
-    spec, place = sweeps.load(file), out or Path("results") / file.stem
-    with bars({"sweep": file.stem}) as show:
+    name = Path(spec).stem
+    place = out or Path("results") / name
+    with bars({"sweep": name}) as show:
         result = sweeps.run(
-            *(spec, place),
+            *(sweeps.load(spec), place),
             workers=workers,
             scheduler=scheduler,
             retry_failed=retry_failed,

@@ -152,19 +152,18 @@ class SweepSpec(Spec):
         ]
 
 
-def load(path: str | Path) -> SweepSpec:
-    """Read a sweep from a TOML file; values may carry their sources, as in recipes.
+def load(name_or_path: str | Path) -> SweepSpec:
+    """Read a sweep: the name of one that comes with the package, such as "figure3", or the path of a TOML file.
+
+    Its values may carry their sources, as in recipes.
 
     Raises
     ------
     FileNotFoundError, ValueError
         Where there is none, or it is not a sweep; one sentence.
     """
-    path = Path(path)
-    if path.suffix != ".toml":
-        raise ValueError(f"a sweep is a .toml file, got {path}")
-    found = recipes.load(path)
-    beside = path.parent / str(found.values.get("recipe"))
+    found = recipes.load(name_or_path)
+    beside = found.path.parent / str(found.values.get("recipe"))
     where = {"recipe": str(beside)} if beside.suffix == ".toml" and beside.is_file() else {}
     return found.spec(SweepSpec, kind=found.kind, title=found.title, **where)
 

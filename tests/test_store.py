@@ -1,5 +1,6 @@
 """The store: a run is there whole or not at all, damage is found and put away, and one process at a time works on a run."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -106,6 +107,15 @@ def test_a_failure_is_noted_and_forgotten_when_the_run_is_tried_again(directory)
     assert store.failures(directory) == {}
 
 
+def test_a_record_carries_its_checksum_however_it_is_laid_out(directory):
+    manifest = directory / "runs" / (key := put(directory)) / "manifest.json"
+    run, content = store.read(directory, key), json.loads(manifest.read_text())
+    sha256 = content.pop("sha256")
+    assert sha256 == hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    resigned(manifest)
+    assert store.read(directory, key) == run
+
+
 def test_a_run_that_is_computed_anew_does_not_overwrite(directory):
     key = put(directory)
     assert put(directory) == key
@@ -203,7 +213,8 @@ def resigned(path, **changes):
     """A manifest with other content and a checksum that is right."""
     content = json.loads(path.read_text()) | changes
     del content["sha256"]
-    path.write_text(json.dumps({**content, "sha256": records._sha256(content)}))
+    sha256 = hashlib.sha256(records._canonical(content)).hexdigest()
+    path.write_text(json.dumps({**content, "sha256": sha256}, indent=1))
 
 
 DAMAGE = {

@@ -8,7 +8,6 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from neurosparse.store.records import DamageError, File
@@ -51,7 +50,8 @@ def remove(path: Path) -> None:
 
 def put(path: Path, place: Path) -> None:
     """Rename a file, or a folder with all that is in it, into its place once it is on the disk; then its new name is, too."""
-    _sync(path, *path.rglob("*"))
+    for part in (*path.rglob("*"), path):
+        _sync(part)
     path.rename(place)
     _sync(place.parent)
 
@@ -67,15 +67,10 @@ def quarantine(directory: Path, what: Path, reason: str) -> None:
         note.unlink()
 
 
-def _sync(*paths: Path) -> None:
-    """See to it that files and folders are on the disk: at the same time, which is several times faster than in turn."""
-
-    def one(path: Path) -> None:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    with ThreadPoolExecutor(min(len(paths), 16)) as threads:
-        list(threads.map(one, paths))
+def _sync(path: Path) -> None:
+    """See to it that a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

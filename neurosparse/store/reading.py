@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -27,10 +27,11 @@ def read(directory: Path, key: str, *, thorough: bool = True) -> Run | None:
         Where something else stands there: what it is, in one sentence.
     """
     folder = directory / "runs" / key
-    if not os.path.lexists(folder):
+    try:
+        if not stat.S_ISDIR(folder.lstat().st_mode):
+            raise DamageError("it is not a folder")
+    except FileNotFoundError:
         return None
-    if folder.is_symlink() or not folder.is_dir():
-        raise DamageError("it is not a folder")
     run = read_record(Run, folder / MANIFEST)
     if run.key != key:
         raise DamageError(f"it is a copy of the run {run.key}")

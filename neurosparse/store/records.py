@@ -15,6 +15,8 @@ from neurosparse.recipes import Spec
 
 MOST_BYTES = 16_000_000  # of a record
 
+_SEAL = b',"sha256":"'
+
 Row = dict[str, Any]  # column -> true, false, a number, text or None
 
 
@@ -94,39 +96,50 @@ def key(kind: str, spec: Mapping[str, Any], code: str) -> str:
     >>> key("train", {"l1": 0.001, "seed": 1}, "c0de") == key("train", {"seed": 1, "l1": 0.001}, "c0de")
     True
     """
-    return _sha256({"kind": kind, "spec": spec, "code": code})[:32]
+    return hashlib.sha256(_canonical({"kind": kind, "spec": spec, "code": code})).hexdigest()[:32]
 
 
 def write_record(record: Run | Failure, path: Path) -> None:
-    """Write a record with its checksum."""
-    content = record.model_dump(mode="json")
-    path.write_text(json.dumps({**content, "sha256": _sha256(content)}, indent=1, allow_nan=False) + "\n")
+    """Write a record: canonical JSON, whose last entry is the checksum of all before it."""
+    content = _canonical(record.model_dump(mode="json"))
+    path.write_bytes(content[:-1] + _seal(content))
 
 
 def read_record(record_type: type[Record], path: Path) -> Record:
     """Read what `write_record` wrote. DamageError, which says why, for anything else."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            n_bytes = os.fstat(descriptor).st_size
-            text = file.read(n_bytes) if n_bytes <= MOST_BYTES else None
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            text = file.readall() if os.fstat(descriptor).st_size <= MOST_BYTES else None
     except OSError as error:
         raise DamageError(f"{path.name} cannot be read: {error.strerror}") from None
     if text is None:
         raise DamageError(f"{path.name} is larger than {MOST_BYTES:,} bytes")
     try:
-        content = json.loads(text)
-        if content.pop("sha256") != _sha256(content):
-            raise DamageError(f"{path.name} is not as it was written")
-        return record_type.model_validate(content)
+        return record_type.model_validate_json(_unsealed(text))
+    except DamageError:
+        raise DamageError(f"{path.name} is not as it was written") from None
     except ValidationError:
         raise DamageError(f"{path.name} is not that of a run") from None
-    except (ValueError, RecursionError, AttributeError, KeyError, TypeError) as error:
-        if isinstance(error, DamageError):
-            raise
+    except (ValueError, RecursionError, AttributeError, KeyError, TypeError):
         raise DamageError(f"{path.name} is empty, cut off or not a record") from None
 
 
-def _sha256(content: Any) -> str:
-    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+def _unsealed(text: bytes) -> bytes:
+    """The content of a record without its checksum, which must be right."""
+    content = text[: text.rfind(_SEAL)] + b"}"
+    if text.endswith(_seal(content)):
+        return content
+    parsed = json.loads(text)  # laid out otherwise: older versions indented it
+    expected, content = parsed.pop("sha256"), _canonical(parsed)
+    if expected != hashlib.sha256(content).hexdigest():
+        raise DamageError
+    return content
+
+
+def _seal(content: bytes) -> bytes:
+    return _SEAL + f'{hashlib.sha256(content).hexdigest()}"}}\n'.encode()
+
+
+def _canonical(content: Any) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()

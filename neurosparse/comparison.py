@@ -281,7 +281,7 @@ def compare(
     >>> spikes = ns.SpikeTrains([1.0, 6.0], [0, 1], n_units=100, duration_ms=10.0, dt_ms=1.0)
     >>> comparison = ns.compare(ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name="circuit"))
     >>> comparison.windows_at_ms["circuit"][0.02]
-    10.0
+    9.0
     """
     flat = tuple(_flatten(stats))
     if not flat:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -79,10 +77,3 @@ def test_rates() -> None:
         checks.rates_array("r", [[1.0]], 2)
     with pytest.raises(ValueError, match=r"^axis -1 does not exist in r of shape \(\)$"):
         checks.rates_array("r", 1.0, -1)
-
-
-@pytest.mark.parametrize("module", ["activity", "sparsity", "lif"])
-def test_examples_in_docstrings(module: str) -> None:
-    result = doctest.testmod(import_module(f"neurosparse.{module}"))
-    assert result.attempted > 0
-    assert result.failed == 0

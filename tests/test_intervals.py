@@ -13,9 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as distributions
 
-from neurosparse import sparsity
 from neurosparse.activity import ActiveWhen, ActivityStats, Interval, SpikeTrains
-from neurosparse.sparsity import activity_curve, describe_activations, describe_spikes, observe
+from neurosparse.sparsity import (
+    activity_curve,
+    confidence,
+    describe_activations,
+    describe_spikes,
+    firing,
+    observe,
+    windows,
+)
 
 Draw = Callable[..., SpikeTrains]
 WINDOW = ActiveWhen(window_ms=10.0)
@@ -100,7 +107,7 @@ def test_positions_are_pooled_by_image() -> None:
     values = np.random.default_rng(0).normal(size=(8, 3, 2, 2))
     stats = describe_activations(observe(values, ActiveWhen(threshold=1.0, axis=1)))
     by_image = (np.abs(values) > 1.0).mean(axis=(1, 2, 3))
-    expected = sparsity._interval(by_image.mean(), by_image, n_units=3, n_most=8.0 * 4 * 3, repeats="inputs")
+    expected = confidence.interval(by_image.mean(), by_image, n_units=3, n_most=8.0 * 4 * 3, repeats="inputs")
     assert stats.interval.method == expected.method == "Wilson, effective sample size from 8 inputs"
     assert (stats.interval.low, stats.interval.high) == pytest.approx((expected.low, expected.high), rel=1e-12)
 
@@ -163,9 +170,9 @@ def test_more_samples_narrow_the_interval() -> None:
 @given(spike_trains(most_units=3, most_ticks=40), st.integers(1, 10))
 def test_stretches_are_counted_position_by_position(spikes: SpikeTrains, window: int) -> None:
     window = min(window, spikes.duration_ticks)
-    gaps, _, closing = sparsity._gaps(spikes, *sparsity._by_unit(spikes))
-    found = sparsity._batch_fractions(spikes, window, gaps, closing)
-    n = min(sparsity.N_BATCHES, spikes.duration_ticks // window)
+    gaps, _, closing = windows.gaps_between(spikes, *firing.by_unit(spikes))
+    found = windows.batch_fractions(spikes, window, gaps, closing)
+    n = min(windows.N_BATCHES, spikes.duration_ticks // window)
     if n < 3:
         assert found.size == 0
         return

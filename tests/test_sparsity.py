@@ -18,7 +18,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from neo import SpikeTrain
 
-from neurosparse import sparsity
 from neurosparse.activity import ActiveWhen, Sparseness, SpikeTrains
 from neurosparse.sparsity import (
     count_correlation,
@@ -264,7 +263,7 @@ def dense_mean(vectors: np.ndarray) -> Sparseness:
 def test_both_ways_to_sort_the_groups_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     spikes = random_train(4)
     fast = describe_spikes(spikes, ActiveWhen(window_ms=20.0))
-    monkeypatch.setattr(sparsity, "_INT64", 1)  # as if the keys did not fit
+    monkeypatch.setattr("neurosparse.sparsity.spikes._INT64", 1)  # as if the keys did not fit
     assert describe_spikes(spikes, ActiveWhen(window_ms=20.0)) == fast
 
 

@@ -1,0 +1,22 @@
+"""What was observed: spikes of a circuit, activations of a network, and what "active" means for each.
+
+Everything here is frozen, needs NumPy alone and refuses what cannot be a measurement.
+"""
+
+from neurosparse.activity.activations import KEPT, Activations
+from neurosparse.activity.active_when import ActiveWhen
+from neurosparse.activity.curve import ActivityCurve
+from neurosparse.activity.spike_trains import NANOSECOND_MS, SpikeTrains
+from neurosparse.activity.stats import ActivityStats, Interval, Sparseness
+
+__all__ = [
+    "KEPT",
+    "NANOSECOND_MS",
+    "Activations",
+    "ActiveWhen",
+    "ActivityCurve",
+    "ActivityStats",
+    "Interval",
+    "Sparseness",
+    "SpikeTrains",
+]

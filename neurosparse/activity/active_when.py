@@ -1,0 +1,54 @@
+"""What "active" means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neurosparse import checks
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveWhen:
+    """What "active" means. No fraction exists without one, and two fractions with different ones are never compared silently.
+
+    Parameters
+    ----------
+    window_ms
+        For spikes: a unit is active in a window of this length in which it fires at least once.
+    threshold
+        For activations: a unit is active for a sample where abs(a) > threshold. 0 counts everything but exact zeros.
+    axis
+        For activations: the axis of an activation tensor that holds the units (-1: the features of a linear layer, 1: the
+        channels of a convolution). Every other axis holds samples: inputs, positions, tokens. None: as each layer of a model lays
+        out its units, and -1 for an array.
+
+    Examples
+    --------
+    >>> ActiveWhen(window_ms=10).describe()
+    'at least one spike in 10 ms'
+    >>> ActiveWhen(threshold=0).describe()
+    'abs(a) > 0'
+    """
+
+    window_ms: float | None = None
+    threshold: float | None = None
+    axis: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.window_ms is None) == (self.threshold is None):
+            raise ValueError(
+                "ActiveWhen takes exactly one of window_ms (for spikes) and threshold (for activations), got "
+                f"window_ms={self.window_ms}, threshold={self.threshold}"
+            )
+        if self.window_ms is not None:
+            object.__setattr__(self, "window_ms", checks.positive("window_ms", self.window_ms))
+        if self.threshold is not None:
+            object.__setattr__(self, "threshold", checks.not_negative("threshold", self.threshold))
+        if self.axis is not None:
+            checks.whole("axis", self.axis, least=-16)
+
+    def describe(self) -> str:
+        """The definition in words, for axes, tables and captions."""
+        if self.window_ms is not None:
+            return f"at least one spike in {self.window_ms:g} ms"
+        return f"abs(a) > {self.threshold:g}"

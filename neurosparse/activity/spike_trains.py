@@ -1,0 +1,232 @@
+"""Spikes of many units, the silent ones included.
+
+Time inside is counted in integer ticks (of the simulation step where there is one, of a nanosecond otherwise), so that no spike
+falls off a window's floating-point edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurosparse import checks
+from neurosparse.activity import frozen
+
+NANOSECOND_MS = 1e-6
+GRID_TOLERANCE = 1e-3  # of a tick: what float64 leaves of t = k * dt after hours of simulated time
+_MOST_TICKS = 2**53  # beyond which a float64 does not tell neighbouring ticks apart
+_MOST_PAIRS = 2**63  # (unit, tick) pairs are counted in int64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpikeTrains:
+    """Spikes of `n_units` units, the silent ones included, over `duration_ms`.
+
+    Parameters
+    ----------
+    times_ms : array of float, shape (n_spikes,)
+        Spike times in [0, duration_ms). Copied, and sorted by time and unit, on construction.
+    units : array of int, shape (n_spikes,)
+        The unit of each spike, in [0, n_units).
+    n_units
+        All units that were observed, also those that never fired.
+    duration_ms
+        How long they were observed.
+    dt_ms
+        The grid on which the times lie, if they lie on one. Leave None for recordings and for exact spike times: they are then
+        resolved to a nanosecond.
+    populations
+        Names of groups of units: name -> (first unit, one past the last).
+
+    Raises
+    ------
+    ValueError, TypeError
+        On NaN or infinite times, times outside [0, duration_ms) or off the grid, units outside [0, n_units), unlike lengths,
+        and a duration that is not a whole number of ticks.
+
+    Examples
+    --------
+    >>> spikes = SpikeTrains([1.0, 2.5, 7.0], [0, 1, 0], n_units=3, duration_ms=10.0, dt_ms=0.5)
+    >>> len(spikes), spikes.counts.tolist()
+    (3, [2, 1, 0])
+    """
+
+    times_ms: NDArray[Any]
+    units: NDArray[Any]
+    n_units: int = field(kw_only=True)
+    duration_ms: float = field(kw_only=True)
+    dt_ms: float | None = field(default=None, kw_only=True)
+    populations: Mapping[str, tuple[int, int]] = field(default_factory=dict, kw_only=True)
+    ticks: NDArray[np.int64] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        set_ = object.__setattr__
+        set_(self, "n_units", checks.whole("n_units", self.n_units))
+        set_(self, "duration_ms", checks.positive("duration_ms", self.duration_ms))
+        if self.dt_ms is not None:
+            set_(self, "dt_ms", checks.positive("dt_ms", self.dt_ms))
+        duration = self.duration_ticks
+        if duration < 1:
+            raise ValueError(f"duration_ms must be at least a tick of {self.tick_ms:g} ms, got {self.duration_ms!r}")
+        if self.n_units * (duration + 1) >= _MOST_PAIRS:
+            raise ValueError(
+                f"{self.n_units:,} units times {duration:,} ticks of {self.tick_ms:g} ms are too many to count; give the "
+                "grid of the times as dt_ms, or a part of the record"
+            )
+        times = checks.finite_array("times_ms", self.times_ms)
+        units = np.asarray(self.units)
+        if units.size == 0:
+            units = units.astype(np.int64)
+        if times.ndim != 1 or units.shape != times.shape:
+            raise ValueError(
+                f"times_ms and units must be 1-D and of one length, got shapes {times.shape} and {units.shape}"
+            )
+        if not np.issubdtype(units.dtype, np.integer):
+            raise TypeError(f"units must be integers, got dtype {units.dtype}")
+        if units.size and not (units.min() >= 0 and units.max() < self.n_units):
+            raise ValueError(f"units must lie in [0, n_units={self.n_units}), got {units.min()} to {units.max()}")
+        units = units.astype(np.int64)
+
+        ticks = self.to_ticks(times, "times_ms")
+        if self.dt_ms is None:  # the last half nanosecond belongs to the record
+            ticks[(ticks == duration) & (times < self.duration_ms)] = duration - 1
+        if ticks.size and not (ticks.min() >= 0 and ticks.max() < duration):
+            raise ValueError(
+                f"times_ms must lie in [0, duration_ms={self.duration_ms:g}), got {times.min():g} to {times.max():g}"
+            )
+        key = ticks * self.n_units + units
+        if (np.diff(key) < 0).any():
+            order = np.argsort(key, kind="stable")
+            times, units, ticks = times[order], units[order], ticks[order]
+        else:
+            times = times.copy()
+        set_(self, "times_ms", times)
+        set_(self, "units", units)
+        set_(self, "ticks", ticks)
+        set_(self, "populations", self._checked_populations())
+        frozen.freeze(self)
+
+    def _checked_populations(self) -> dict[str, tuple[int, int]]:
+        checked = {}
+        for name, bounds in self.populations.items():
+            try:
+                first, stop = (checks.whole(f"population {name!r}", bound, least=0) for bound in bounds)
+            except (TypeError, ValueError):
+                raise ValueError(
+                    f"population {name!r} must be (first unit, one past the last), whole numbers, got {bounds!r}"
+                ) from None
+            if not first < stop <= self.n_units:
+                raise ValueError(f"population {name!r} must lie in [0, n_units={self.n_units}], got {first} to {stop}")
+            checked[name] = (first, stop)
+        return checked
+
+    __eq__ = frozen.equal
+
+    @classmethod
+    def from_seconds(
+        cls,
+        times_s: ArrayLike,
+        units: ArrayLike,
+        *,
+        n_units: int,
+        duration_s: float,
+        dt_s: float | None = None,
+        populations: Mapping[str, tuple[int, int]] | None = None,
+    ) -> SpikeTrains:
+        """The same from times in seconds, as NWB and Elephant hold them."""
+        times = checks.finite_array("times_s", times_s)
+        dt_ms = None if dt_s is None else checks.positive("dt_s", dt_s) * 1e3
+        duration_ms = checks.positive("duration_s", duration_s) * 1e3
+        return cls(
+            times * 1e3,
+            np.asarray(units),
+            n_units=n_units,
+            duration_ms=duration_ms,
+            dt_ms=dt_ms,
+            populations=populations or {},
+        )
+
+    def __len__(self) -> int:
+        """The number of spikes."""
+        return int(self.times_ms.size)
+
+    @property
+    def tick_ms(self) -> float:
+        """The length of a tick: dt_ms, or a nanosecond."""
+        return self.dt_ms if self.dt_ms is not None else NANOSECOND_MS
+
+    @property
+    def duration_ticks(self) -> int:
+        """The duration in ticks."""
+        return int(self.to_ticks(np.array([self.duration_ms]), "duration_ms")[0])
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Spikes of each unit, shape (n_units,)."""
+        return np.bincount(self.units, minlength=self.n_units)
+
+    def to_ticks(self, values_ms: NDArray[np.float64], name: str) -> NDArray[np.int64]:
+        """Times as whole ticks; times off the grid are refused where a grid was promised."""
+        with np.errstate(over="ignore"):  # inf is refused in the next lines
+            exact = values_ms / self.tick_ms
+        ticks = np.rint(exact)
+        if ticks.size and (most := max(ticks.max(), -ticks.min())) >= _MOST_TICKS:
+            raise ValueError(
+                f"{name} must be below {_MOST_TICKS * self.tick_ms:g} (2^53 ticks), got {most * self.tick_ms:g}"
+            )
+        if self.dt_ms is not None:
+            exact -= ticks  # in place: for millions of spikes new memory takes longer than the sums
+            off = np.abs(exact, out=exact) > GRID_TOLERANCE
+            if off.any():
+                raise ValueError(
+                    f"{name} must be a whole multiple of dt_ms={self.dt_ms:g}, got {values_ms[int(np.argmax(off))]!r}; "
+                    "for times off the grid leave dt_ms out"
+                )
+        return ticks.astype(np.int64)
+
+    def window_ticks(self, window_ms: Any) -> int:
+        """A window in ticks, refused where it is longer than the record or not a whole multiple of dt."""
+        window = int(self.to_ticks(np.array([checks.positive("window_ms", window_ms)]), "window_ms")[0])
+        if not 1 <= window <= self.duration_ticks:
+            raise ValueError(
+                f"window_ms must lie in [{self.tick_ms:g}, duration_ms={self.duration_ms:g}], got {window_ms:g}"
+            )
+        return window
+
+    def between(self, start_ms: float, stop_ms: float) -> SpikeTrains:
+        """The spikes in [start_ms, stop_ms), with time counted from start_ms: how a warm-up is discarded."""
+        start, stop = (
+            int(self.to_ticks(np.array([checks.number(name, t)]), name)[0])
+            for name, t in (("start_ms", start_ms), ("stop_ms", stop_ms))
+        )
+        if not 0 <= start < stop <= self.duration_ticks:
+            raise ValueError(
+                f"start_ms and stop_ms must enclose a part of [0, {self.duration_ms:g}], got {start_ms} and {stop_ms}"
+            )
+        inside = slice(*np.searchsorted(self.ticks, [start, stop]))
+        return SpikeTrains(
+            (self.ticks[inside] - start) * self.tick_ms,
+            self.units[inside],
+            n_units=self.n_units,
+            duration_ms=(stop - start) * self.tick_ms,
+            dt_ms=self.dt_ms,
+            populations=self.populations,
+        )
+
+    def population(self, name: str) -> SpikeTrains:
+        """The spikes of one population, its units counted from 0."""
+        if name not in self.populations:
+            raise ValueError(f"no population {name!r}; there are: {', '.join(self.populations) or 'none'}")
+        first, stop = self.populations[name]
+        inside = (self.units >= first) & (self.units < stop)
+        return SpikeTrains(
+            self.times_ms[inside],
+            self.units[inside] - first,
+            n_units=stop - first,
+            duration_ms=self.duration_ms,
+            dt_ms=self.dt_ms,
+        )

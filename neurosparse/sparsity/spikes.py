@@ -1,0 +1,118 @@
+"""All statistics of spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse.activity import ActiveWhen, ActivityStats, Sparseness, SpikeTrains
+from neurosparse.sparsity.confidence import interval
+from neurosparse.sparsity.dimension import dimension_of_counts
+from neurosparse.sparsity.firing import MIN_INTERVALS, by_unit, cv_of_intervals, filled_windows, firing_rates_hz
+from neurosparse.sparsity.sparseness import gini_of_ranked, mean_sparseness, of_moments, rank_weights
+from neurosparse.sparsity.windows import batch_fractions, curve_of_gaps, gaps_between
+
+_INT64 = 2**63
+
+
+def describe_spikes(
+    spikes: SpikeTrains, active_when: ActiveWhen, *, name: str = "spikes", provenance: Mapping[str, Any] | None = None
+) -> ActivityStats:
+    """All statistics of spikes.
+
+    `active_fraction` and the curve use every position of the window; population and lifetime sparseness use spike counts in
+    consecutive windows.
+
+    Raises
+    ------
+    ValueError
+        Where `active_when` has no window, or one that does not fit into the record or on its grid.
+    """
+    if active_when.window_ms is None:
+        raise ValueError("spikes need a window: pass ActiveWhen(window_ms=...), not a threshold")
+    return _describe_windows(spikes, [active_when], name, provenance)[0]
+
+
+def describe_windows(
+    spikes: SpikeTrains,
+    windows_ms: Iterable[float],
+    *,
+    name: str = "spikes",
+    provenance: Mapping[str, Any] | None = None,
+) -> list[ActivityStats]:
+    """`describe_spikes` for each of several windows; faster than one by one, since they share the curve, rates and intervals."""
+    return _describe_windows(spikes, [ActiveWhen(window_ms=w) for w in windows_ms], name, provenance)
+
+
+def _describe_windows(
+    spikes: SpikeTrains, definitions: list[ActiveWhen], name: str, provenance: Mapping[str, Any] | None
+) -> list[ActivityStats]:
+    # all refused before any is counted
+    windows = [spikes.window_ticks(definition.window_ms) for definition in definitions]
+    units, ticks = by_unit(spikes)
+    gaps, gap_units, closing = gaps_between(spikes, units, ticks)
+    curve = curve_of_gaps(spikes, gaps)
+    rates = firing_rates_hz(spikes)
+    cv = cv_of_intervals(units, ticks, spikes.n_units, MIN_INTERVALS)
+
+    def in_window(active_when: ActiveWhen, window: int) -> ActivityStats:
+        positions = spikes.duration_ticks - window + 1
+        missed = np.bincount(gap_units, np.maximum(gaps - window, 0), spikes.n_units)
+        n_windows = spikes.duration_ticks // window
+        cell_unit, cell_window, counts = filled_windows(units, ticks, window, n_windows)
+        fraction = float(curve(window * spikes.tick_ms))
+        return ActivityStats(
+            name=name,
+            kind="spikes",
+            active_when=active_when,
+            active_fraction=fraction,
+            interval=interval(
+                fraction,
+                batch_fractions(spikes, window, gaps, closing),
+                n_units=spikes.n_units,
+                n_most=spikes.n_units * positions / window,
+                repeats="stretches of the record",
+            ),
+            n_units=spikes.n_units,
+            n_samples=positions,
+            n_silent=int((rates == 0).sum()),
+            population=_grouped_sparseness(cell_window, counts, spikes.n_units),
+            lifetime=_grouped_sparseness(cell_unit, counts, n_windows),
+            unit_active_fraction=(positions - missed) / positions,
+            effective_dimension=dimension_of_counts(cell_window, cell_unit, counts, n_windows, spikes.n_units),
+            n_spikes=len(spikes),
+            duration_ms=spikes.duration_ms,
+            mean_rate_hz=float(rates.mean()),
+            median_rate_hz=float(np.median(rates)),
+            isi_cv=float(np.nanmean(cv)) if np.isfinite(cv).any() else None,
+            unit_rates_hz=rates,
+            curve=curve,
+            provenance=provenance or {},
+        )
+
+    return [in_window(definition, window) for definition, window in zip(definitions, windows, strict=True)]
+
+
+def _grouped_sparseness(groups: NDArray[np.int64], counts: NDArray[np.int64], n: int) -> Sparseness:
+    """Mean sparseness over groups of n counts each, of which only the positive ones are given."""
+    if groups.size == 0:
+        return Sparseness(None, None, None, None, n_averaged=0)
+    above = int(counts.max()) + 1
+    if int(groups.max()) < _INT64 // above - 1:
+        groups, counts = np.divmod(np.sort(groups * above + counts), above)  # a tenth of the time of the other way
+    else:
+        order = np.lexsort((counts, groups))
+        groups, counts = groups[order], counts[order]
+    values = counts.astype(np.float64)
+    starts = np.flatnonzero(np.diff(groups, prepend=-1))
+    sizes = np.diff(starts, append=groups.size)
+    # ascending rank k among all n, the n - size zeros first
+    rank = np.arange(groups.size) - np.repeat(starts, sizes) + 1 + n - np.repeat(sizes, sizes)
+    total, square_total, ranked_total = (
+        np.add.reduceat(v, starts) for v in (values, values**2, values * rank_weights(rank, n))
+    )
+    measures = *of_moments(total, square_total, n), gini_of_ranked(total, ranked_total, n)
+    return mean_sparseness((values.sum() for values in measures), starts.size)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from neurosparse.kernels import layout
-from neurosparse.rectifier import NetworkSpec, RectifierNetwork, sparse_training
+from neurosparse.rectifier import NetworkSpec, RectifierNetwork
 from neurosparse.rectifier.sparse_training import SparseEngine, why_not
 
 RATE = 2.0**30  # so large that what a weight was before the step takes no digits from its gradient
@@ -381,8 +380,3 @@ def test_networks_that_the_engine_cannot_train(network: nn.Module, reason: str) 
 
 def test_a_device_that_is_not_the_cpu() -> None:
     assert why_not(RectifierNetwork(NetworkSpec(sizes=(4, 3, 2))), device="cuda") == "the device is cuda, not cpu"
-
-
-def test_examples() -> None:
-    result = doctest.testmod(sparse_training, optionflags=doctest.ELLIPSIS)
-    assert (result.attempted > 0, result.failed) == (True, 0)

@@ -1,12 +1,9 @@
 """Self-consistent rates against the published ones, and against the equations they must solve."""
 
-import doctest
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from neurosparse import meanfield
 from neurosparse.lif import LIF, siegert_rate
 from neurosparse.meanfield import OVERSHOOT, MeanField, brunel_rate, solve
 
@@ -23,12 +20,6 @@ def network(**changes):
         "excitability_sd_mV": np.array([1.5, 1.0]),
     }
     return MeanField(**{**values, **changes})
-
-
-def test_the_examples_run():
-    failed, tried = doctest.testmod(meanfield)
-    assert tried
-    assert not failed
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import math
 
 import numpy as np
@@ -183,8 +182,3 @@ def _mean_of_the_last(spec: TrainSpec, splits: Splits, after: float) -> dict[str
 def test_targets_that_cannot_be_met(values: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         recipes.build(TrainSpec, values, what="a test")
-
-
-def test_examples() -> None:
-    result = doctest.testmod(controller, optionflags=doctest.ELLIPSIS)
-    assert (result.attempted > 0, result.failed) == (True, 0)

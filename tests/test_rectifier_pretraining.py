@@ -1,14 +1,11 @@
 """Pre-training: each step equals autograd of the paper's cost; layers are learnt in turn; fine-tuning goes on from there."""
 
-import doctest
-import runpy
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from neurosparse import data, recipes, share
+from neurosparse import data, recipes
 from neurosparse.data import ImageSet, Splits
 from neurosparse.rectifier import DivergenceError, NetworkSpec, RectifierNetwork, TrainSpec, pretraining, train
 from neurosparse.rectifier.network import linear_map
@@ -17,7 +14,6 @@ from neurosparse.rectifier.specs import PretrainSpec
 from neurosparse.rectifier.training import error
 
 SMALL = NetworkSpec(sizes=(784, 40, 30, 10))
-SCRIPT = share.folder("simulations") / "07_pretraining.py"
 QUICK = {"network": SMALL, "reconstruction": "rectifier"}
 PAPERS_FOUR = ("softplus", "scaled", "linear", "rectifier")
 
@@ -291,12 +287,7 @@ def test_networks_that_do_not_fit_the_images(few: Splits) -> None:
         pretrain(PretrainSpec(network=NetworkSpec(sizes=(100, 5, 10))), few)
 
 
-def test_the_example_runs() -> None:
-    found = doctest.testmod(pretraining)
-    assert (found.attempted > 0, found.failed) == (True, 0)
-
-
-# ---- Recipes and the script -----------------------------------------------------------------------------------------
+# ---- Recipes --------------------------------------------------------------------------------------------------------
 
 
 def test_the_recipes_are_the_papers_pre_training() -> None:
@@ -318,16 +309,3 @@ def test_the_papers_other_networks_are_recipes(name: str, threshold: float) -> N
     assert spec.model_copy(update={"network": NetworkSpec(), "active_threshold": 0.0}) == recipes.load(
         "rectifier"
     ).spec(TrainSpec)
-
-
-@pytest.mark.slow
-def test_the_script(capsys: pytest.CaptureFixture[str]) -> None:
-    """About a minute and a half: pre-training helps both networks where labels are few."""
-    runpy.run_path(str(SCRIPT), run_name="script")["main"](seed=0)
-    rows = [line.split() for line in capsys.readouterr().out.splitlines()[1:]]
-    errors = {(activation, int(labels)): (float(w), float(p)) for labels, activation, w, p in rows}
-    assert len(errors) == 6
-    for activation in ("rectifier", "tanh"):
-        without, tuned = errors[activation, 500]
-        assert tuned < without - 1
-    assert len(SCRIPT.read_text().splitlines()) <= 40

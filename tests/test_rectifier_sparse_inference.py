@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 from itertools import pairwise
 
 import numpy as np
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from neurosparse.rectifier import NetworkSpec, RectifierNetwork, SparseNetwork, infer, inference
+from neurosparse.rectifier import NetworkSpec, RectifierNetwork, SparseNetwork, infer
 
 
 def images_of(n: int, features: int, density: float, seed: int) -> np.ndarray:
@@ -124,8 +123,3 @@ def test_what_is_refused() -> None:
         SparseNetwork(network, dense_above=1.5)
     with pytest.raises(ValueError, match="sparse inference cannot run this network: hidden1 is Tanh, not ReLU"):
         SparseNetwork(RectifierNetwork(NetworkSpec(sizes=(4, 8, 2), activation="tanh")))
-
-
-def test_examples() -> None:
-    result = doctest.testmod(inference)
-    assert (result.attempted > 0, result.failed) == (True, 0)

@@ -3,15 +3,13 @@
 Source: Glorot, Bordes & Bengio 2011, section 2.2 and figure 1. Expected: 1,000 cells agree with the closed form to rounding (a
 relative error of 1e-12 or less), since spikes are placed where the membrane crosses the threshold. Figure in
 results/fi_curve.png. Run time: a few seconds; the first run on a machine compiles for about 10 s.
-
-    python simulations/01_fi_curve.py
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from neurosparse import files, plots
+from neurosparse import files, plots, share
 from neurosparse.spiking import fi_curve, load_lif
 
 
@@ -29,4 +27,5 @@ def main(figure: Path = Path("results/fi_curve.png")) -> None:
 
 
 if __name__ == "__main__":
+    share.parser(__doc__).parse_args()
     main()

@@ -4,15 +4,13 @@ Source: Brunel 2000 (the network), Roxin et al. 2011 (log-normal rates), Buzsaki
 cells near 1.9 Hz, inhibitory ones near 5.8 Hz, within a tenth of mean field or so; the standard deviation of ln(rate) above 1.
 Figure in results/cortical_population.png.
 Run time: about 5 s for 10 s of 5,000 cells; the first run on a machine compiles for about 10 s.
-
-    python simulations/02_cortical_population.py
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from neurosparse import files, plots
+from neurosparse import files, plots, share
 from neurosparse.activity import ActiveWhen
 from neurosparse.meanfield import solve
 from neurosparse.measurement import measure
@@ -37,4 +35,5 @@ def main(figure: Path = Path("results/cortical_population.png")) -> None:
 
 
 if __name__ == "__main__":
+    share.parser(__doc__).parse_args()
     main()

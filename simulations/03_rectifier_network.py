@@ -6,9 +6,9 @@ L1 18 to 25 %, both at 4 to 5 % validation error. The sigmoid network comes to 7
 and none is 0. Run time: about 1.5 minutes on one core.
 """
 
-import argparse
 import sys
 
+from neurosparse import share
 from neurosparse.rectifier.summary import PAPERS_NETWORKS, table, train_recipes
 
 
@@ -18,7 +18,7 @@ def show(done: float, text: str) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = share.parser(__doc__)
     parser.add_argument("networks", nargs="*", default=PAPERS_NETWORKS, help="recipes (default: the three)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")

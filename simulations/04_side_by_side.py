@@ -4,15 +4,15 @@ Source: Glorot, Bordes & Bengio 2011, sections 2 and 3 (PMLR 15:315-323), and th
 Expected figure: results/side_by_side/figures/active_fraction_over_window.png - the active fraction of the circuits rises with the
 window and crosses the band of 1-4 % between about 3 and 15 ms; the network with L1 lies below the one without, and the sigmoid
 network starts at 50 %. Run time: about 2 minutes on 2 cores, after a minute of compilation on first use.
-
-    python simulations/04_side_by_side.py
 """
 
 from pathlib import Path
 
+from neurosparse import share
 from neurosparse.sidebyside import SideBySideSpec, run
 
 if __name__ == "__main__":
+    share.parser(__doc__).parse_args()
     comparison = run(SideBySideSpec(), Path("results/side_by_side"), show=lambda job, done, text: None)
     print("\n".join(comparison.answer()))
     print("Page: results/side_by_side/report.html")

@@ -1,6 +1,5 @@
-"""How sparse are real spike trains: two auditory receptors of a locust?
+"""In which window are two driven auditory receptors of a locust 1-4 % active, and how far from cortex is that?
 
-Question: in which window is a driven sensory cell active with 1-4 %, and how far from cortex is that?
 Source: recordings that the package nitime carries (`pip install nitime`): 10 s under amplitude-modulated sound, times in us.
 Expected: 92.9 and 86.8 Hz with ISI CV 0.53 and 0.45; 1-4 % active in windows of 0.11 to 0.44 ms, shorter than a spike. Two cells
 that were chosen because they fire say nothing of how many of their kind are silent: the fraction is an upper bound.
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import neurosparse as ns
-from neurosparse import report
+from neurosparse import report, share
 from neurosparse.recordings import read
 from neurosparse.recordings.nwb import write_nwb
 from neurosparse.sparsity import isi_cv
@@ -37,4 +36,5 @@ def main(folder: str | Path = "results/recording", duration_s: float = 10.0) -> 
 
 
 if __name__ == "__main__":
+    share.parser(__doc__).parse_args()
     main()

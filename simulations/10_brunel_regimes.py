@@ -9,11 +9,13 @@ bins of 3 ms, is least in C but for A, whose period is 3 ms: every bin holds as 
 
 from pathlib import Path
 
+from neurosparse import share
 from neurosparse.simulation import SimulationSpec, run
 
 REGIMES = {"A": "brunel2000_sr", "B": "brunel2000_fast", "C": "brunel2000_ai", "D": "brunel2000_si"}
 
 if __name__ == "__main__":
+    share.parser(__doc__).parse_args()
     print("state  recipe             Hz   ISI CV  synchrony  active in 10 ms")
     for state, recipe in REGIMES.items():
         result = run(SimulationSpec(recipe=recipe, seconds=1.0), Path("results/brunel2000") / recipe)

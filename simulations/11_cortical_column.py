@@ -6,9 +6,11 @@ cells need three times as long. Figures, with the authors' rates, in results/cor
 Run time: about a minute for 3 seeds of 1 s on two cores, after some 20 s of compilation on first use; 1.3 GB of memory.
 """
 
+from neurosparse import share
 from neurosparse.simulation import SimulationSpec, run
 
 if __name__ == "__main__":
+    share.parser(__doc__).parse_args()
     result = run(SimulationSpec(recipe="potjans2014", seconds=1.0, seeds=(1, 2, 3)), "results/cortical_column")
     print("population    Hz (sd over seeds)   1 % (ms)   2 % (ms)   4 % (ms)")
     for name in result.populations:

@@ -7,13 +7,12 @@ into results/brain_level_quick/.
 Run time: 3 to 4 minutes of one busy core a network, some two hours of it for ten seeds; what is done stays done.
 """
 
-import argparse
-
+from neurosparse import share
 from neurosparse.progress import on_stderr
 from neurosparse.studies import brain_level
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = share.parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="small networks, 5,000 digits")
     parser.add_argument("--seeds", type=int, default=10, help="networks an arm")
     parser.add_argument(

@@ -6,15 +6,14 @@ networks of 3 x 300 units, 10 epochs) into results/figure3_quick/. Run time: 10 
 what is done stays done.
 """
 
-import argparse
 from pathlib import Path
 
-from neurosparse import sweep
+from neurosparse import share, sweep
 from neurosparse.progress import on_stderr
 from neurosparse.studies import figure3
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = share.parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="40 small networks")
     parser.add_argument("--workers", type=int, help="networks at once (default: the cores)")
     options = parser.parse_args()

@@ -6,13 +6,12 @@ with --quick (3 x 300 units, at most 10,000 labels) into results/table1_DATA_qui
 Run time: with --quick about 4 minutes of a busy core; the networks of 1,000 units take hours; what is done stays done.
 """
 
-import argparse
-
+from neurosparse import share
 from neurosparse.progress import on_stderr
 from neurosparse.studies import pretraining
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = share.parser(__doc__)
     parser.add_argument("--data", default="mnist5k", help="mnist5k, fashion_mnist or mnist")
     parser.add_argument("--quick", action="store_true", help="small networks")
     parser.add_argument(

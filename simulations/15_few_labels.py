@@ -6,13 +6,12 @@ Expected: docs/accuracy.md. Into results/few_labels/, with --quick (3 x 300 unit
 Run time: with --quick about 5 minutes of a busy core; what is done stays done.
 """
 
-import argparse
-
+from neurosparse import share
 from neurosparse.progress import on_stderr
 from neurosparse.studies import pretraining
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = share.parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="small networks")
     parser.add_argument("--seeds", type=int, default=5, help="networks an arm")
     parser.add_argument("--threads", type=int, default=1, help="networks at once")

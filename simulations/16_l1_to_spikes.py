@@ -6,10 +6,9 @@ to 0.003, 44 to 14 % of units active, 16,700 to 4,700 spikes, 5.1 to 5.7 % wrong
 10 to 6.6 times the operations of the network without its zeros. Run time: 4 minutes on one core.
 """
 
-import argparse
 from pathlib import Path
 
-from neurosparse import plots, recipes
+from neurosparse import plots, recipes, share
 from neurosparse.convert import l1
 from neurosparse.progress import on_stderr
 from neurosparse.rectifier import TrainSpec
@@ -30,7 +29,7 @@ def main(out: Path, steps: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = share.parser(__doc__)
     parser.add_argument("--out", type=Path, default=Path("results/l1_to_spikes"))
     parser.add_argument("--steps", type=int, default=64)
     parser.add_argument("--seed", type=int, default=0)

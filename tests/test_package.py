@@ -71,5 +71,5 @@ def test_scripts_are_short_and_say_what_to_expect(script):
     text = script.read_text()
     assert len(text.splitlines()) <= 40
     assert script.name[:2].isdigit()
-    for word in ("Source: ", "Expected", "Run time: "):
+    for word in ("Source: ", "Expected", "Run time: ", "share.parser(__doc__)"):
         assert word in text

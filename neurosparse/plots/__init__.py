@@ -1,0 +1,29 @@
+"""Data -> matplotlib axes. Every function takes `ax=None`, draws one thing and returns the axes.
+
+Colours are Okabe and Ito's, which the colour-blind can tell apart; what is compared also differs in dash or marker.
+"""
+
+from neurosparse.plots.firing import fi_curve, raster, rate_histogram, rates_by_population
+from neurosparse.plots.fractions import activation_histogram, activity_curves, layers, windows_by_population
+from neurosparse.plots.look import BAND_COLOUR, COLOURS, DASHES, save, style
+from neurosparse.plots.networks import activation_functions, by_epoch, conversion, l1_to_spikes
+
+__all__ = [
+    "BAND_COLOUR",
+    "COLOURS",
+    "DASHES",
+    "activation_functions",
+    "activation_histogram",
+    "activity_curves",
+    "by_epoch",
+    "conversion",
+    "fi_curve",
+    "l1_to_spikes",
+    "layers",
+    "raster",
+    "rate_histogram",
+    "rates_by_population",
+    "save",
+    "style",
+    "windows_by_population",
+]

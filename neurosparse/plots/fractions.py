@@ -1,0 +1,152 @@
+"""How many units are active at once: circuits, networks and the brain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurosparse.activity import ActivityStats
+from neurosparse.comparison import Comparison, milliseconds, percent
+from neurosparse.plots.look import BAND_COLOUR, COLOURS, DASHES, axes, legend_below, plain
+from neurosparse.reference import Band
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
+    """Active fraction over the window: circuits as curves, networks as levels, the band behind; the equivalent windows marked."""
+    ax = axes(ax)
+    _band(ax, comparison.band, f"brain: {comparison.band.label}*")
+    for k, circuit in enumerate(comparison.circuits):
+        windows, fractions = comparison.curve(circuit)
+        look: dict[str, Any] = {"color": COLOURS[k % len(COLOURS)], "ls": DASHES[k // len(COLOURS)], "zorder": 3}
+        ax.plot(windows, 100 * fractions, label=f"{circuit.name} (spikes)", **look)
+    for k, network in enumerate(comparison.networks):
+        colour = COLOURS[(k + len(comparison.circuits)) % len(COLOURS)]
+        level = 100 * network.active_fraction
+        equal = [w for w in comparison.equivalent_window_ms[network.name].values() if w]
+        label = f"{network.name}: {percent(network.active_fraction)} ({network.active_when.describe()})"
+        if equal:
+            label += f", as the circuit{'s' * (len(equal) > 1)} in " + ", ".join(milliseconds(w) for w in equal)
+        ax.axhline(level, color=colour, ls=DASHES[1 + k % 6], lw=1.5, label=label, zorder=2)
+        ax.plot(equal, [level] * len(equal), "o", color=colour, mec="white", ms=7, zorder=4)
+    if not comparison.circuits:
+        ax.set_xlim(1, 1000)  # a log axis finds none without data
+    ax.set(
+        xscale="log",
+        yscale="log",
+        xlabel="window in which a spike counts as active (ms)",
+        ylabel="active at once (%)",
+        title="How many are active at once?",
+    )
+    ax.set_ylim(top=130)
+    ax.yaxis.set_major_formatter(plain)
+    ax.xaxis.set_major_formatter(plain)
+    legend_below(ax, -0.16, ncols=1 if comparison.networks else 3)
+    note: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "fontsize": 7.5,
+        "color": "0.35",
+    }
+    ax.annotate(f"* {comparison.band.caption}", (1, 0), xytext=(-2, 4), ha="right", **note)
+    return ax
+
+
+def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comparison, ax: Axes | None = None) -> Axes:
+    """The active fraction of each layer of each network, with its interval, over the band."""
+    ax = axes(ax)
+    _band(ax, comparison.band, f"brain: {comparison.band.label}")
+    width = 0.8 / len(networks)
+    names: list[str] = []
+    for k, (network, by_layer) in enumerate(networks.items()):
+        names = names or list(by_layer)
+        fractions = np.array([s.active_fraction for s in by_layer.values()])
+        ends = np.array([[s.interval.low, s.interval.high] for s in by_layer.values()]).T
+        at = np.arange(len(by_layer)) + (k - (len(networks) - 1) / 2) * width
+        definition = next(iter(by_layer.values())).active_when.describe()
+        errors = (100 * np.abs(ends - fractions)).tolist()  # (2, n): below, above
+        colour = COLOURS[(k + 1) % len(COLOURS)]
+        ax.bar(
+            at, 100 * fractions, width * 0.92, yerr=errors, color=colour, label=f"{network} ({definition})", zorder=2
+        )
+        for x, fraction in zip(at, fractions, strict=True):
+            ax.annotate(
+                f"{100 * fraction:.3g}",
+                (x, 100 * fraction),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
+    ax.set_xticks(np.arange(len(names)), names)
+    ax.set(ylabel="active units (%)", title="Sparsity per layer")
+    ax.margins(y=0.12)
+    legend_below(ax, -0.1)
+    return ax
+
+
+def activation_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Axes:
+    """How often each unit of a network is active: the share of units over their active fraction."""
+    ax = axes(ax)
+    edges = [2.5 * k for k in range(41)]
+    for k, s in enumerate(stats):
+        label = f"{s.name}: {s.n_silent:,} of {s.n_units:,} dead ({s.active_when.describe()})"
+        weights = np.full(s.n_units, 100 / s.n_units)
+        colour, dash = COLOURS[(k + 1) % len(COLOURS)], DASHES[k % 4]
+        ax.hist(
+            100 * s.unit_active_fraction,
+            edges,
+            weights=weights,
+            histtype="step",
+            lw=1.6,
+            color=colour,
+            ls=dash,
+            label=label,
+        )
+    ax.set(
+        xlabel="inputs for which a unit is active (%)",
+        ylabel="units (%)",
+        yscale="log",
+        title="How often a unit is active",
+    )
+    ax.yaxis.set_major_formatter(plain)
+    legend_below(ax, -0.16)
+    return ax
+
+
+def windows_by_population(
+    rows: Sequence[Mapping[str, Any]], fractions: Sequence[float], ax: Axes | None = None
+) -> Axes:
+    """The window that holds each active fraction, by population, with its spread over seeds, or over time where there is one seed.
+
+    `rows` are those of `simulation.run`: one a seed and population.
+    """
+    ax = axes(ax)
+    names = list(dict.fromkeys(row["population"] for row in rows))
+    for k, fraction in enumerate(fractions):
+        key = f"window_ms_at_{100 * fraction:g}_percent"
+        by_name = [[row for row in rows if row["population"] == name] for name in names]
+        values = [np.array([row[key] for row in mine], dtype=float) for mine in by_name]
+        spread = [
+            v.std(ddof=1) if v.size > 1 else mine[0][f"{key}_sd_over_time"]
+            for v, mine in zip(values, by_name, strict=True)
+        ]
+        at = np.arange(len(names)) + 0.18 * (k - (len(fractions) - 1) / 2)
+        look: dict[str, Any] = {"fmt": "os^Dv"[k % 5], "color": COLOURS[k % len(COLOURS)], "ms": 5, "capsize": 2}
+        ax.errorbar([v.mean() for v in values], at, xerr=spread, label=f"{100 * fraction:g} % active", **look)
+    ax.set_yticks(np.arange(len(names)), names)
+    ax.invert_yaxis()
+    ax.set(xscale="log", xlabel="window (ms)", title="The window that holds a given share of active cells")
+    ax.xaxis.set_major_formatter(plain)
+    ax.xaxis.set_minor_formatter(plain)
+    ax.tick_params(axis="x", which="minor", labelsize=7)
+    legend_below(ax, -0.18, ncols=3)
+    return ax
+
+
+def _band(ax: Axes, band: Band, label: str) -> None:
+    ax.axhspan(100 * band.low, 100 * band.high, color=BAND_COLOUR, alpha=0.45, lw=0, zorder=0, label=label)

@@ -1,0 +1,77 @@
+"""How every figure looks, and how it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurosparse import files
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
+DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (8, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (10, 4)))
+BAND_COLOUR = "#F0E442"
+_STYLE: dict[Any, Any] = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "figure.dpi": 110,
+    "figure.figsize": (7.2, 4.4),
+    "figure.constrained_layout.use": True,
+    "font.size": 10,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "savefig.dpi": 160,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "neurosparse",  # the same data give the same file
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The package's look, for `with style(): fig, ax = plt.subplots(); ...`."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def save(path: str | Path, *draw: Callable[[Axes], object], inches: tuple[float, float] = (6.4, 4.4)) -> None:
+    """Write a figure as PNG, which appears whole or not at all; each of `draw` is given axes of its own, side by side."""
+    import matplotlib.pyplot as plt
+
+    with style(), files.new_file(Path(path)) as file:
+        fig, axes = plt.subplots(1, len(draw), figsize=inches, squeeze=False)
+        for draw_on, ax in zip(draw, axes[0], strict=True):
+            draw_on(ax)
+        fig.savefig(file, format="png")
+        plt.close(fig)
+
+
+def axes(ax: Axes | None) -> Axes:
+    """The given axes, or new ones of the package's look."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    with style():
+        return plt.subplots()[1]
+
+
+def plain(value: float, _: float) -> str:
+    """Tick labels without powers of ten."""
+    return f"{value:g}"
+
+
+def legend_below(ax: Axes, distance: float, ncols: int = 1, marker_size: float | None = None) -> None:
+    """A legend under the axes, `distance` of their height below the lower edge (negative)."""
+    legend = ax.legend(loc="upper left", bbox_to_anchor=(0, distance), ncols=ncols, borderaxespad=0)
+    for line in legend.get_lines() if marker_size else ():
+        line.set(markersize=marker_size, markeredgewidth=2)

@@ -1,0 +1,94 @@
+"""Networks: their units, their training, and what becomes of them as spiking ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurosparse.plots.look import COLOURS, DASHES, axes, legend_below, plain
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from neurosparse.convert.report import ConversionReport
+
+
+def activation_functions(ax: Axes | None = None) -> Axes:
+    """Sigmoid, tanh, softplus and rectifier: the units of networks beside which the LIF cell is set (figure 1 of the paper)."""
+    ax = axes(ax)
+    x = np.linspace(-3, 3, 601)
+    curves = {
+        "rectifier max(0, x)": np.maximum(x, 0),
+        "softplus ln(1 + exp x)": np.logaddexp(0, x),
+        "sigmoid": 1 / (1 + np.exp(-x)),
+        "tanh": np.tanh(x),
+    }
+    for k, (name, y) in enumerate(curves.items()):
+        ax.plot(x, y, color=COLOURS[k], ls=DASHES[k], label=name)
+    ax.axhline(0, color="0.8", lw=0.8, zorder=0)
+    ax.axvline(0, color="0.8", lw=0.8, zorder=0)
+    ax.set(xlabel="input x", ylabel="activation", title="Units of networks", ylim=(-1.15, 3))
+    ax.legend(loc="upper left")
+    return ax
+
+
+def by_epoch(courses: Mapping[str, Mapping[int, float]], label: str, ax: Axes | None = None) -> Axes:
+    """How one quantity of several networks or layers changes with training: courses[name][epoch]."""
+    ax = axes(ax)
+    for k, (name, course) in enumerate(courses.items()):
+        colour, dash = COLOURS[(k + 1) % len(COLOURS)], DASHES[k % 4]
+        ax.plot(list(course), list(course.values()), color=colour, ls=dash, marker="o", ms=3, label=name)
+    ax.set(xlabel="epoch", ylabel=label)
+    ax.locator_params(axis="x", integer=True)
+    ax.legend()
+    return ax
+
+
+def conversion(reports: Sequence[ConversionReport], ax: Axes | None = None) -> Axes:
+    """What spiking networks lose against their sources over time steps: accuracy where there are labels, or else agreement."""
+    ax = axes(ax)
+    labelled = all(report.source_accuracy is not None for report in reports)
+    for k, report in enumerate(reports):
+        lost = [
+            100 * ((report.source_accuracy or 0.0) - (at.accuracy or 0.0) if labelled else 1 - at.agreement)
+            for at in report.curve
+        ]
+        fewest = "not within 0.5" if report.fewest_steps is None else f"within 0.5 from {report.fewest_steps} steps"
+        label = f"{report.name}: {report.spikes:,.0f} spikes in {report.steps} steps, {fewest}"
+        steps = [at.steps for at in report.curve]
+        ax.plot(
+            steps, lost, color=COLOURS[k % len(COLOURS)], ls=DASHES[k % 7], marker="os^Dv"[k % 5], ms=4, label=label
+        )
+    ax.axhspan(-0.5, 0.5, color="0.9", lw=0, zorder=0)
+    ax.axhline(0, color="0.7", lw=0.8, zorder=0)
+    ax.set_yscale("symlog", linthresh=1)
+    ax.set_xscale("log", base=2)
+    what = "accuracy lost (points)" if labelled else "inputs of another class than the source's (%)"
+    ax.set(xlabel="time steps", ylabel=what, title="What spikes cost in accuracy")
+    ax.xaxis.set_major_formatter(plain)
+    ax.yaxis.set_major_formatter(plain)
+    legend_below(ax, -0.16)
+    return ax
+
+
+def l1_to_spikes(reports: Mapping[float, ConversionReport], ax: Axes | None = None) -> Axes:
+    """Spikes of an inference over the share of active units, a point a strength of the L1 penalty, with its errors."""
+    ax = axes(ax)
+    active = [100 * report.source.active_fraction for report in reports.values()]
+    spikes = [report.spikes for report in reports.values()]
+    ax.plot(active, spikes, "o", color=COLOURS[0])
+    for x, y, (l1, report) in zip(active, spikes, reports.items(), strict=True):
+        errors = [100 * (1 - (share or 0.0)) for share in (report.source_accuracy, report.curve[-1].accuracy)]
+        text = f"L1 {l1:g}: {errors[0]:.1f} % wrong, spiking {errors[1]:.1f} %"
+        ax.annotate(text, (x, y), xytext=(8, -3), textcoords="offset points", fontsize=8)
+    first = next(iter(reports.values()))
+    ax.set(
+        xlabel="units of the source that are active for an input (%)",
+        ylabel=f"spikes in {first.steps} steps, {first.n_units:,} neurons",
+        title="A penalty on activations is a penalty on spikes",
+        xlim=(0, 1.45 * max(active)),
+        ylim=(0, None),
+    )
+    return ax

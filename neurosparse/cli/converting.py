@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -12,22 +12,39 @@ from neurosparse.cli.display import bars, say
 from neurosparse.cli.options import DataDir, Seed, Settings, overrides
 from neurosparse.cli.program import app
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from neurosparse.convert import SpikingNetwork
+    from neurosparse.data import Splits
+
+    Source = tuple[Splits, int, Callable[..., SpikingNetwork]]  # images, the usual number of steps, what converts
+
 CONVERSION = "conversion.json"
 
 
 @app.command(
     epilog="Examples:\n\nneurosparse convert results/rectifier_l1.safetensors\n\n"
-    "neurosparse convert results/rectifier_l1.safetensors --set neuron.kind=lif --steps 128 --nir twin.nir"
+    "neurosparse convert results/rectifier_l1.safetensors --set neuron.kind=lif --steps 128 --nir twin.nir --lossy\n\n"
+    "neurosparse convert lif_rates --set tau_m_ms=50"
 )
 def convert(
-    weights: Annotated[Path, typer.Argument(help="Weights that `train` wrote (.safetensors).")],
+    weights: Annotated[
+        Path,
+        typer.Argument(
+            metavar="WEIGHTS",
+            help="Weights that `train` wrote (.safetensors); or a recipe of LIF rates, trained first.",
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
             "--out", "-o", help="Folder for the report; replaced as a whole.  [default: results/NAME_spiking]"
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Time steps an image is shown for.")] = 64,
+    steps: Annotated[
+        int | None, typer.Option(help="Time steps an image is shown for.  [default: 64, or the recipe's]")
+    ] = None,
     coding: Annotated[str, typer.Option(help="constant: images as currents; poisson: as spikes.")] = "constant",
     images: Annotated[int | None, typer.Option(help="Only the first of the test images.  [default: all]")] = None,
     data: Annotated[str | None, typer.Option(help="Image set.  [default: the one it was trained on]")] = None,
@@ -41,41 +58,34 @@ def convert(
 ) -> None:
     """Turn a rectifier network into a spiking one, and say how well they agree and what the spikes cost.
 
-    --set takes neuron.KEY and normalisation.KEY. Writes conversion.json and conversion.png.
+    --set takes neuron.KEY and normalisation.KEY; for a recipe, its keys. Writes conversion.json and conversion.png.
     """
-    from neurosparse import checks, files, plots, recipes, rectifier
+    from neurosparse import checks, files, plots
     from neurosparse import convert as converters
-    from neurosparse import data as image_sets
-    from neurosparse.rectifier.weights import load_training_spec
 
-    chosen: dict[str, dict[str, Any]] = {"neuron": {}, "normalisation": {}}
-    for name, value in overrides(settings).items():
-        table, _, key = name.partition(".")
-        if table not in chosen or not key:
-            raise ValueError(f"--set takes neuron.KEY=VALUE or normalisation.KEY=VALUE, got {name}")
-        chosen[table][key] = value
-    neuron = recipes.build(converters.NeuronSpec, chosen["neuron"], what="neuron")
-    normalisation = recipes.build(converters.Normalisation, chosen["normalisation"], what="normalisation")
     if images is not None:
         checks.whole("--images", images)
-    network = rectifier.load(weights)
-    if data is None:
-        training = load_training_spec(weights)
-        if training is None:
-            raise ValueError(f"{weights} does not say what the network was trained on; name the image set with --data")
-        data = training.data
-    splits = image_sets.load(data, data_dir=data_dir)
+    if weights.suffix in ("", ".toml"):
+        splits, usual_steps, convert_it = _of_recipe(
+            weights, {"tuning.seed": seed, **overrides(settings)}, data, data_dir
+        )
+    else:
+        splits, usual_steps, convert_it = _of_weights(weights, overrides(settings), data, data_dir)
     out = out or Path("results") / f"{weights.stem}_spiking"
     files.check_writable(out, marker=CONVERSION)
     if nir is not None:
         files.check_file(nir)
-    spiking = converters.to_spiking(network, splits.train, neuron, normalisation=normalisation)
-    left_out = [] if nir is None else converters.to_nir(spiking, nir, lossy=lossy)
     shown = splits.test if images is None else splits.test.take(slice(images))
     with bars({"convert": weights.stem}) as show:
+
+        def tell(done: float, text: str) -> None:
+            show("convert", done, text)
+
+        spiking = convert_it(progress=tell)
+        left_out = [] if nir is None else converters.to_nir(spiking, nir, lossy=lossy)
         report = converters.verify(
-            spiking, shown, steps=steps, coding=cast(Any, coding), seed=seed, name=weights.stem,
-            progress=lambda done, text: show("convert", done, text),
+            spiking, shown, steps=usual_steps if steps is None else steps, coding=cast(Any, coding), seed=seed,
+            name=weights.stem, progress=tell,
         )  # fmt: skip
     print(report.table(), end="\n\n")
     for sentence in report.sentences():
@@ -86,3 +96,42 @@ def convert(
     say(f"\nReport and figure: {out.resolve()}")
     if nir is not None:
         say("\n".join([f"NIR file: {nir.resolve()}", *(f"Left out of it: {what}" for what in left_out)]))
+
+
+def _of_weights(weights: Path, settings: dict[str, Any], data: str | None, data_dir: Path | None) -> Source:
+    from neurosparse import convert as converters
+    from neurosparse import data as image_sets
+    from neurosparse import recipes, rectifier
+    from neurosparse.rectifier.weights import load_training_spec
+
+    chosen: dict[str, dict[str, Any]] = {"neuron": {}, "normalisation": {}}
+    for name, value in settings.items():
+        table, _, key = name.partition(".")
+        if table not in chosen or not key:
+            raise ValueError(f"--set takes neuron.KEY=VALUE or normalisation.KEY=VALUE, got {name}")
+        chosen[table][key] = value
+    neuron = recipes.build(converters.NeuronSpec, chosen["neuron"], what="neuron")
+    normalisation = recipes.build(converters.Normalisation, chosen["normalisation"], what="normalisation")
+    network = rectifier.load(weights)
+    if data is None:
+        training = load_training_spec(weights)
+        if training is None:
+            raise ValueError(f"{weights} does not say what the network was trained on; name the image set with --data")
+        data = training.data
+    splits = image_sets.load(data, data_dir=data_dir)
+    return splits, 64, partial(converters.to_spiking, network, splits.train, neuron, normalisation=normalisation)
+
+
+def _of_recipe(recipe: Path, settings: dict[str, Any], data: str | None, data_dir: Path | None) -> Source:
+    from neurosparse import convert as converters
+    from neurosparse import data as image_sets
+    from neurosparse import recipes
+
+    loaded = recipes.load(recipe)
+    if loaded.kind != "lif_network":
+        raise ValueError(
+            f"recipe {loaded.name!r} must be of kind 'lif_network', got {loaded.kind!r}: train it first, and convert its weights"
+        )
+    spec = loaded.spec(converters.LIFNetworkSpec, **({} if data is None else {"data": data}), **settings)
+    splits = image_sets.load(spec.data, data_dir=data_dir)
+    return splits, spec.steps, partial(converters.train_lif_network, spec, splits)

@@ -9,6 +9,7 @@ from neurosparse import lazy
 
 if TYPE_CHECKING:
     from neurosparse.convert.brian import run_in_brian2, to_brian2
+    from neurosparse.convert.lif_network import LIFNetworkSpec, train_lif_network
     from neurosparse.convert.network import Run, SpikingNetwork, to_spiking
     from neurosparse.convert.neurons import NeuronSpec
     from neurosparse.convert.nir_files import from_nir, to_nir
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _HOME = {
     "ConversionError": "tracing",
     "ConversionReport": "report",
+    "LIFNetworkSpec": "lif_network",
     "LIFRate": "rate",
     "NeuronSpec": "neurons",
     "Normalisation": "normalisation",
@@ -35,6 +37,7 @@ _HOME = {
     "to_nir": "nir_files",
     "to_rate": "rate",
     "to_spiking": "network",
+    "train_lif_network": "lif_network",
     "tune": "tuning",
     "verify": "verification",
 }
@@ -42,6 +45,7 @@ _HOME = {
 __all__ = [
     "ConversionError",
     "ConversionReport",
+    "LIFNetworkSpec",
     "LIFRate",
     "NeuronSpec",
     "Normalisation",
@@ -54,6 +58,7 @@ __all__ = [
     "to_nir",
     "to_rate",
     "to_spiking",
+    "train_lif_network",
     "tune",
     "verify",
 ]

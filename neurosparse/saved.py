@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from neurosparse import archives
 from neurosparse.activity import ActiveWhen, ActivityCurve, ActivityStats, Interval, Sparseness
 from neurosparse.files import new_file
 
@@ -77,22 +77,15 @@ def read(directory: str | Path) -> tuple[dict[str, Any], tuple[ActivityStats, ..
         numbers = json.loads((directory / NUMBERS).read_text(encoding="utf-8"))
         if (numbers["format"], numbers["version"]) != (FORMAT, VERSION):
             raise ValueError(f"its format is {numbers['format']!r} {numbers['version']}, not {FORMAT!r} {VERSION}")
-        curves = _curves(directory / CURVES)
+        curves = archives.load(directory / CURVES) if (directory / CURVES).is_file() else {}
         if not curves and any(entry["kind"] == "spikes" for entry in numbers["stats"]):
             raise ValueError(f"it holds no {CURVES}, which older versions did not write: run it again")
         units = _units(directory / UNITS)
         stats = tuple(_stats(k, entry, units[entry["name"]], curves) for k, entry in enumerate(numbers["stats"]))
-    except (KeyError, TypeError, ValueError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
         said = f"there is no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
         raise ValueError(f"cannot read the comparison in {directory}: {said}") from None
     return numbers, stats
-
-
-def _curves(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-        return dict(arrays)
 
 
 def _units(path: Path) -> dict[str, dict[str, Any]]:

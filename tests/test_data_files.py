@@ -497,7 +497,7 @@ def test_cut_off_npz_files(tmp_path: Path) -> None:
     garbled = content[:60] + bytes(40) + content[100:]
     for bad in (content[:-1], content[: len(content) // 2], b"", b"text", garbled):
         path.write_bytes(bad)
-        with pytest.raises(ValueError, match=r"own.npz: it is cut off, altered or no .npz archive|own.npz: "):
+        with pytest.raises(ValueError, match=r"own.npz: it is cut off, altered or no .npz file|own.npz: "):
             data.load("own.npz", data_dir=tmp_path)
     with pytest.raises(FileNotFoundError, match=r"^no file .*absent.npz$"):
         data.load("absent.npz", data_dir=tmp_path)

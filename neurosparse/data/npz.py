@@ -13,27 +13,19 @@ Images have shape (n, ...): uint8, divided by 255, or floats in [0, 1]. Labels a
 
 from __future__ import annotations
 
-import math
 import re
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from neurosparse import archives
 from neurosparse.data.idx import split_off_last
 from neurosparse.data.images import ImageSet, Splits, scaled
 
-MOST_BYTES = 8 * 2**30  # unpacked
-_DEFLATE_RATIO = 1040  # a little over what deflate can reach
-_READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-_HEADER_BYTES = 2**16
 _IMAGES, _LABELS = ("x", "images"), ("y", "labels")
 _PARTS = {"train": "train", "test": "test", "validation": "validation", "valid": "validation", "val": "validation"}
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, MemoryError)
 
 Pairs = dict[str, dict[str, NDArray[Any]]]  # part ("" for the whole) -> "images" and "labels"
 
@@ -43,43 +35,13 @@ def load(path: Path) -> Splits:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     try:
-        pairs = _pairs(_arrays(path))
+        pairs = _pairs(archives.load(path, lambda name: _key(name) is not None))
         n_classes = 1 + max(int(pair["labels"].max(initial=0)) for pair in pairs.values())
         sets = {part: _image_set(pair, max(2, n_classes)) for part, pair in pairs.items()}
         train, validation, test = _split(sets, path)
     except (ValueError, TypeError) as error:
         raise ValueError(f"cannot read {path}: {error}") from None
     return Splits(path.stem, train, validation, test)
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            _check_promises(archive)
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files if _key(name) is not None}
-    except _DAMAGE as error:
-        raise ValueError(f"it is cut off, altered or no .npz archive ({str(error) or type(error).__name__})") from None
-
-
-def _check_promises(archive: zipfile.ZipFile) -> None:
-    """Refuse arrays that promise more than the bytes that are there, before memory is asked for."""
-    entries = archive.infolist()
-    if (unpacked := sum(entry.file_size for entry in entries)) > MOST_BYTES:
-        raise ValueError(f"it would unpack to {unpacked:,} bytes, more than {MOST_BYTES:,}")
-    for entry in entries:
-        if entry.file_size > _DEFLATE_RATIO * entry.compress_size + _HEADER_BYTES:
-            raise ValueError(f"{entry.filename} promises {entry.file_size:,} bytes from {entry.compress_size:,}")
-        with archive.open(entry) as stream:
-            version = npy.read_magic(stream)
-            if version not in _READ_HEADER:
-                raise ValueError(f"{entry.filename} is an array of the unknown version {version}")
-            shape, _, dtype = _READ_HEADER[version](stream)
-            there = entry.file_size - stream.tell()
-        if dtype.hasobject:
-            raise ValueError(f"{entry.filename} holds Python objects, which only pickle reads; pickle is never opened")
-        if (promised := dtype.itemsize * math.prod(shape)) > there:
-            raise ValueError(f"{entry.filename} promises {promised:,} bytes and holds {there:,}")
 
 
 def _key(name: str) -> tuple[str, str] | None:

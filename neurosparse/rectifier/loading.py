@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import importlib
 import sys
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import nn
 
-from neurosparse import data
+from neurosparse import archives, data
 from neurosparse.rectifier.weights import opened
 
 
@@ -108,11 +106,9 @@ def _arrays(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     try:
-        with path.open("rb") as stream:
-            loaded = np.load(stream, allow_pickle=False)
-            arrays = {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"cannot read arrays from {path}: {str(error).partition(chr(10))[0]}") from None
+        arrays = archives.load(path)
+    except ValueError as error:
+        raise ValueError(f"cannot read arrays from {path}: {error}") from None
     if not arrays:
         raise ValueError(f"{path} holds no arrays")
     return arrays if len(arrays) > 1 else next(iter(arrays.values()))

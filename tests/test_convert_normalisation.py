@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosparse.convert import NeuronSpec, Normalisation, to_spiking
-from neurosparse.convert.normalisation import balance, ceilings, normalised, rate
+from neurosparse.convert.normalisation import balance, bend, ceilings, normalised, rate
 from neurosparse.convert.tracing import trace
 
 
@@ -164,3 +164,22 @@ def test_the_rate_of_a_leaky_layer_follows_the_rectifier(neuron: NeuronSpec, wor
     error = np.abs(found - neuron.max_rate * a.clamp(min=0).numpy()).max() / neuron.max_rate
     assert worst / 2 < error < worst
     assert found[a <= 0].max() == 0
+
+
+@given(st.floats(0.01, 0.3))
+def test_a_refractory_period_bends_the_curve_in_proportion_to_the_highest_rate(part: float) -> None:
+    """Without a leak there is one number alone, r_max t_ref: the unit of time does not matter."""
+    found = [bend(NeuronSpec(t_ref_ms=t, dt_ms=0.1, max_rate_hz=1e3 * part / t)) for t in (1.0, 4.0)]
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
+    assert found[0] == pytest.approx(0.12 * part, rel=0.1)
+
+
+@pytest.mark.parametrize("tau_m_ms", [20.0, 80.0, 320.0])
+def test_with_a_leak_there_is_a_best_rate_and_it_bends_even_there(tau_m_ms: float) -> None:
+    def at(rate_hz: float) -> float:
+        return bend(NeuronSpec(kind="lif", tau_m_ms=tau_m_ms, t_ref_ms=2.0, dt_ms=0.1, max_rate_hz=rate_hz))
+
+    best_hz = 1e3 * 0.8 / np.sqrt(tau_m_ms * 2.0)
+    assert at(best_hz) == pytest.approx(0.16 * np.sqrt(2.0 / tau_m_ms), rel=0.15)
+    assert at(best_hz) < min(at(0.7 * best_hz), at(1.4 * best_hz))
+    assert bend(NeuronSpec()) == pytest.approx(0, abs=1e-12)

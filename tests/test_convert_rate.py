@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from neurosparse import data
 from neurosparse.convert.network import to_spiking
 from neurosparse.convert.neurons import NeuronSpec, start, step
 from neurosparse.convert.rate import LIFRate, StepRate, to_rate
@@ -160,6 +161,20 @@ def test_rates_are_trained_on_and_go_back():
     outputs = tuned.spiking().run(x, steps=800).outputs
     assert float((rates(x).argmax(1) == y).float().mean()) < 0.5
     assert float((outputs.argmax(1) == y).float().mean()) > 0.95
+
+
+def test_training_on_as_rates_makes_up_for_a_refractory_period():
+    """At their highest rate refractory neurons are the furthest from rectifiers."""
+    splits = data.load("mnist5k")
+    x, y = torch.tensor(splits.train.images[::3]), torch.tensor(splits.train.labels[::3])
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(784, 60), nn.ReLU(), nn.Linear(60, 60), nn.ReLU(), nn.Linear(60, 10))
+    model = tune(model, x, y, Tuning(epochs=4, batch_size=20))
+    spiking = to_spiking(model, x, NeuronSpec(kind="lif", t_ref_ms=2.0, max_rate_hz=330.0))
+    converted = spiking.report(splits.test, steps=128)
+    again = tune(to_rate(spiking), x, y, Tuning(epochs=2, batch_size=20)).spiking().report(splits.test, steps=128)
+    assert converted.curve[-1].accuracy < converted.source_accuracy - 0.05
+    assert again.curve[-1].accuracy > converted.curve[-1].accuracy + 0.05
 
 
 def test_other_neurons_than_the_rates_are_refused():

@@ -12,6 +12,7 @@ from neurosparse.convert import costs
 from neurosparse.convert.costs import Operations, devices, energy, traffic
 from neurosparse.convert.network import to_spiking
 from neurosparse.convert.neurons import NeuronSpec
+from neurosparse.convert.rate import to_rate
 from neurosparse.convert.verification import spike_trains, verify
 from neurosparse.data import ImageSet
 
@@ -180,6 +181,21 @@ def test_table_sentences_and_json(report, tmp_path):
     assert read["format"] == "neurosparse.conversion"
     assert read["layers"][0]["worst_unit"] == list(report.layers[0].worst_unit)
     assert read["energies"][0]["device"]["source"].startswith("Horowitz")
+
+
+def test_rates_that_bend_are_said_with_the_remedy(by_hand):
+    bent = verify(to_spiking(by_hand, X, NeuronSpec(kind="lif", t_ref_ms=2.0)), X, steps=8)
+    assert "bend away from a rectifier by 5.6 % of the highest" in bent.sentences()[1]
+    assert "tune(to_rate(spiking), images, labels).spiking()" in bent.sentences()[1]
+    for straight in (to_spiking(by_hand, X), to_rate(to_spiking(by_hand, X, NeuronSpec(t_ref_ms=2.0))).spiking()):
+        report = verify(straight, X, steps=8)
+        assert report.bend == pytest.approx(0, abs=1e-12)
+        assert "bend away" not in " ".join(report.sentences())
+
+
+def test_the_rates_that_a_network_was_trained_as_are_what_its_spikes_are_compared_with(by_hand):
+    again = to_rate(to_spiking(by_hand, X, NeuronSpec(max_rate_hz=100.0))).spiking()
+    assert verify(again, X, steps=2000).layers[0].error < 0.01
 
 
 def test_poisson_input_counts_as_spikes(by_hand):

@@ -123,8 +123,25 @@ def balance(neuron: NeuronSpec) -> tuple[float, float]:
     def error(offset: float) -> float:
         return float(((rate((top - offset) * a + offset, neuron) - neuron.max_rate * a) ** 2).mean())
 
-    offset = float(minimize_scalar(error, bounds=(rheobase - top / 2, rheobase), method="bounded").x)
+    bounds, precision = (rheobase - top / 2, rheobase), {"xatol": 1e-6 * top}
+    offset = float(minimize_scalar(error, bounds=bounds, method="bounded", options=precision).x)
     return top - offset, offset
+
+
+def bend(neuron: NeuronSpec) -> float:
+    """How far the f-I curve is from the line of `balance`: the root mean square over a in [0, 1], as a part of the highest rate.
+
+    Refractory periods bend it by r_max t_ref, leaks near the rheobase by 1 / (r_max tau): about 0.12 r_max t_ref for IF neurons,
+    and for LIF neurons at least 0.16 sqrt(t_ref / tau), at r_max = 0.8 / sqrt(tau t_ref).
+
+    Examples
+    --------
+    >>> round(bend(NeuronSpec(kind="lif", t_ref_ms=2.0)), 3)
+    0.056
+    """
+    gain, offset = balance(neuron)
+    a = np.arange(1, N_LEVELS + 1) / N_LEVELS
+    return float(np.sqrt(((rate(gain * a + offset, neuron) / neuron.max_rate - a) ** 2).mean()))
 
 
 def rate(current: Any, neuron: NeuronSpec) -> Any:

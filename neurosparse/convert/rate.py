@@ -212,10 +212,12 @@ class RateNetwork(nn.Module):
         return values[self._graph.layers[-1].name]
 
     def spiking(self) -> SpikingNetwork:
-        """The spiking network of these weights, a copy; its source is this network of rates."""
+        """The spiking network of these weights, a copy; its source is this network of rates, in spikes a step."""
         weights = [weight.detach().clone() for weight in self.weights]
         source, graph = (self._with_weights(graph, weights) for graph in (self._graph, self._spiking.graph.to("cpu")))
-        return replace(self._spiking, source=source, graph=graph)
+        one = torch.tensor(1.0)
+        layers = (replace(layer, scale=one) if isinstance(layer, Spike) else layer for layer in graph.layers)
+        return replace(self._spiking, source=source, graph=Graph(tuple(layers)))
 
     def _with_weights(self, graph: Graph, weights: Any = None) -> Graph:
         changed: dict[int, dict[str, Any]] = {}

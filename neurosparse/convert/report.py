@@ -11,6 +11,7 @@ from neurosparse import cards, files, reference
 from neurosparse.activity import ActivityStats
 from neurosparse.convert.costs import Energy, Operations
 
+MOST_BEND = 0.02  # of the highest rate, for nobody to be told
 TOLERANCE = 0.005  # of accuracy, or of agreement where there are no labels
 FORMAT, VERSION = "neurosparse.conversion", 1
 
@@ -62,6 +63,9 @@ class ConversionReport:
 
     Attributes
     ----------
+    bend
+        How far the neurons' f-I curve is from the line that their weights were balanced by, as a part of the highest rate
+        (`normalisation.bend`); 0 where the source has these very curves.
     source_accuracy
         None without labels.
     curve
@@ -82,6 +86,7 @@ class ConversionReport:
     n_inputs: int
     steps: int
     dt_ms: float
+    bend: float
     source_accuracy: float | None
     curve: tuple[AtSteps, ...]
     layers: tuple[LayerReport, ...]
@@ -136,8 +141,13 @@ class ConversionReport:
         place = ", ".join(map(str, worst.worst_unit))
         windows = [self._window(share) for share in (band.low, band.high)]
         total = self.operations
+        bent = (
+            f"The rates of these neurons bend away from a rectifier by {100 * self.bend:.1f} % of the highest, which no weights "
+            "make up for: train on with the rates themselves, tune(to_rate(spiking), images, labels).spiking()."
+        )
         return [
             good,
+            *([bent] if self.bend > MOST_BEND else []),
             f"Rates differ most from activations in {worst.name}: by {100 * worst.error:.1f} % of their mean; "
             f"worst unit [{place}], by {worst.worst_error:.3g}.",
             f"{self.spikes:.0f} spikes an inference; {100 * self.spiking.active_fraction:.2f} % of {self.n_units:,} neurons spike "
@@ -201,7 +211,7 @@ class ConversionReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the per-unit arrays, as plain JSON types."""
-        plain = ("name", "neuron", "normalisation", "coding", "n_inputs", "steps", "dt_ms", "source_accuracy")
+        plain = ("name", "neuron", "normalisation", "coding", "n_inputs", "steps", "dt_ms", "bend", "source_accuracy")
         return {
             "format": FORMAT,
             "version": VERSION,

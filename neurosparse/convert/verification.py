@@ -15,6 +15,8 @@ from neurosparse.activity import Activations, ActiveWhen, ActivityStats, SpikeTr
 from neurosparse.convert import costs
 from neurosparse.convert.costs import Operations
 from neurosparse.convert.network import Coding, Run, SpikingNetwork, as_inputs
+from neurosparse.convert.normalisation import bend
+from neurosparse.convert.rate import LIFRate, StepRate
 from neurosparse.convert.report import AtSteps, ConversionReport, LayerReport
 from neurosparse.data import ImageSet
 from neurosparse.progress import Progress, quiet
@@ -93,6 +95,9 @@ def verify(
         n_inputs=len(x),
         steps=steps,
         dt_ms=spiking.neuron.dt_ms,
+        bend=0.0
+        if any(isinstance(spike.activation, LIFRate | StepRate) for spike in spiking.source.spikes)
+        else bend(spiking.neuron),
         source_accuracy=None if y is None else source_right / len(x),
         curve=tuple(AtSteps(*at) for at in zip(looks, (same / len(x)).tolist(), accuracies, strict=True)),
         layers=tuple(tally.layer(spike.name) for spike in spiking.graph.spikes),

@@ -10,7 +10,9 @@ from scipy.integrate import solve_ivp
 
 from neurosparse import recipes
 from neurosparse.spiking import circuit as circuits
-from neurosparse.spiking.circuit import CellSpec, CircuitSpec, ScaledCircuitWarning
+from neurosparse.spiking.circuit import CircuitSpec
+from neurosparse.spiking.circuit_specs import CellSpec
+from neurosparse.spiking.scaling import ScaledCircuitWarning, scaled
 from neurosparse.spiking.simulate import run_circuit
 
 CELL = {"tau_m_ms": 20.0, "e_leak_mV": -60.0, "v_threshold_mV": -45.0, "v_reset_mV": -55.0, "t_ref_ms": 2.0}
@@ -148,7 +150,7 @@ def input_mean_and_variance(circuit: circuits.Circuit) -> tuple[np.ndarray, np.n
 def test_scaling_keeps_mean_and_variance_of_the_input(name: str, scale: float) -> None:
     full = circuits.resolve(circuits.load(name))
     with pytest.warns(ScaledCircuitWarning, match="is not the full one"):
-        small = circuits.scaled(full, scale)
+        small = scaled(full, scale)
     mean, variance = input_mean_and_variance(full)
     small_mean, small_variance = input_mean_and_variance(small)
     unit = [
@@ -164,14 +166,14 @@ def test_scaling_keeps_mean_and_variance_of_the_input(name: str, scale: float) -
 
 def test_scaling_refuses_what_it_cannot_do() -> None:
     full = circuits.resolve(spec_of())
-    assert circuits.scaled(full, 1.0) is full
+    assert scaled(full, 1.0) is full
     with pytest.raises(ValueError, match=r"scale must lie in \(0, 1\], got 2"):
-        circuits.scaled(full, 2.0)
+        scaled(full, 2.0)
     with pytest.warns(ScaledCircuitWarning), pytest.raises(ValueError, match="leaves no cell of population 'B'"):
-        circuits.scaled(full, 0.02)
+        scaled(full, 0.02)
     unknown = circuits.resolve(spec_of(populations__A={"size": 80, "v_init_mV": 0.0}))
     with pytest.warns(ScaledCircuitWarning), pytest.raises(ValueError, match=r"populations.A.mean_rate_hz is needed"):
-        circuits.scaled(unknown, 0.5)
+        scaled(unknown, 0.5)
 
 
 # ------------------------------------------------------------------------------------------------ the recipes

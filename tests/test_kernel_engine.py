@@ -16,6 +16,7 @@ from neurosparse.lif import LIF, siegert_rate
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking import kernel_engine
 from neurosparse.spiking.circuit import Circuit, CircuitSpec
+from neurosparse.spiking.scaling import ScaledCircuitWarning, scaled
 
 DT = 0.1
 
@@ -147,8 +148,8 @@ def test_equals_a_plain_simulation_with_the_same_external_spikes(model: str) -> 
 
 @pytest.mark.parametrize("name", ["brunel2000_ai", "potjans2014"])
 def test_the_number_of_threads_changes_nothing(name: str) -> None:
-    with pytest.warns(circuits.ScaledCircuitWarning):
-        circuit = circuits.scaled(circuits.resolve(circuits.load(name)), 0.04)
+    with pytest.warns(ScaledCircuitWarning):
+        circuit = scaled(circuits.resolve(circuits.load(name)), 0.04)
     alone, *others = (kernel_engine.simulate(circuit, duration_ms=150.0, seed=3, n_threads=n) for n in (1, 2, 3))
     assert len(alone) > 300
     assert all(same(alone, other) for other in others)
@@ -157,8 +158,8 @@ def test_the_number_of_threads_changes_nothing(name: str) -> None:
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_bits_and_lists_of_synapses_give_the_same_spikes(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.warns(circuits.ScaledCircuitWarning):
-        circuit = circuits.scaled(circuits.resolve(circuits.load("brunel2000_ai")), 0.1)
+    with pytest.warns(ScaledCircuitWarning):
+        circuit = scaled(circuits.resolve(circuits.load("brunel2000_ai")), 0.1)
     bits = kernel_engine.build(circuit, seed=3, n_threads=n_threads)
     assert bits.synapses.bits.weight.size == 2
     monkeypatch.setattr(synapses, "DENSE", 2.0)

@@ -20,6 +20,7 @@ from neurosparse.sparsity import count_correlation, firing_rates_hz, isi_cv
 from neurosparse.spiking import brian_circuit, kernel_engine, nest_engine
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.circuit import Circuit, CircuitSpec
+from neurosparse.spiking.scaling import ScaledCircuitWarning
 from neurosparse.spiking.simulate import ENGINES, run_circuit
 
 
@@ -99,7 +100,7 @@ def over_seeds(engine: str, *, scale: float, seconds: float, seeds: int) -> NDAr
     """The measures of the microcircuit on an engine, shape (n_seeds, 4, n_populations)."""
     spec, n_threads = circuits.load("potjans2014"), None if engine == "brian2" else 1
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", circuits.ScaledCircuitWarning)
+        warnings.simplefilter("ignore", ScaledCircuitWarning)
         return np.array(
             [
                 measures(run_circuit(spec, seconds=seconds, seed=s, engine=engine, scale=scale, n_threads=n_threads))

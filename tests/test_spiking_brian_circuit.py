@@ -9,7 +9,8 @@ from numpy.testing import assert_allclose
 
 from neurosparse.lif import LIF, rate
 from neurosparse.spiking import brian_circuit
-from neurosparse.spiking.circuit import CellSpec, Circuit, Population, Projection
+from neurosparse.spiking.circuit import Circuit, Population, Projection
+from neurosparse.spiking.circuit_specs import CellSpec
 
 CELL = CellSpec(tau_m_ms=20.0, e_leak_mV=0.0, v_threshold_mV=20.0, v_reset_mV=10.0, t_ref_ms=2.0, capacitance_pF=250.0)
 QUICK = CELL.model_copy(update={"tau_m_ms": 10.0, "t_ref_ms": 0.7, "v_reset_mV": 5.0})

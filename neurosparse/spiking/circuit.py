@@ -1,7 +1,7 @@
 """Circuits as recipes: populations of current-based LIF cells, their synapses and their Poisson drive, for any engine.
 
 `CircuitSpec` is what a recipe of kind "circuit" says. `resolve` turns it into a `Circuit`: the same circuit in plain numbers of one
-unit each, from which every engine starts, so that no engine derives its own. `scaled` makes a smaller circuit of it.
+unit each, from which every engine starts, so that no engine derives its own.
 
 What every engine must do with a `Circuit`
     tau_m dV/dt = e_leak - V + dc + R I(t);  a cell that reaches the threshold fires, is put to its reset and held there for
@@ -20,157 +20,24 @@ What every engine must do with a `Circuit`
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field, model_validator
 
-from neurosparse import checks, recipes
+from neurosparse import recipes
 from neurosparse.recipes import Spec
+from neurosparse.spiking.circuit_specs import (
+    CellSpec,
+    DriveSpec,
+    PopulationSpec,
+    ProjectionSpec,
+    SynapseSpec,
+    Weighted,
+    names,
+)
 
 GRID_TOLERANCE = 1e-6  # of a step
-
-
-class ScaledCircuitWarning(UserWarning):
-    """A scaled-down circuit is another circuit."""
-
-
-# ------------------------------------------------------------------------------------------------ what a recipe says
-class CellSpec(Spec):
-    """A leaky integrate-and-fire cell. The capacitance is needed where weights are currents, and not otherwise."""
-
-    tau_m_ms: float = Field(gt=0)
-    e_leak_mV: float
-    v_threshold_mV: float
-    v_reset_mV: float
-    t_ref_ms: float = Field(ge=0)
-    capacitance_pF: float | None = Field(default=None, gt=0)
-
-    @model_validator(mode="after")
-    def _fires(self) -> CellSpec:
-        if self.v_threshold_mV <= self.v_reset_mV:
-            raise ValueError(f"v_threshold_mV must be > v_reset_mV={self.v_reset_mV:g}, got {self.v_threshold_mV:g}")
-        return self
-
-
-class SynapseSpec(Spec):
-    """How a spike acts: at once on the membrane ("delta"), or through a current that decays with tau_syn_ms ("exponential")."""
-
-    model: Literal["delta", "exponential"]
-    tau_syn_ms: float | None = Field(default=None, gt=0)
-
-    @model_validator(mode="after")
-    def _complete(self) -> SynapseSpec:
-        if (self.model == "exponential") != (self.tau_syn_ms is not None):
-            raise ValueError(f"tau_syn_ms belongs to exponential synapses and to no others, got {self.tau_syn_ms}")
-        return self
-
-
-class _Weighted(Spec):
-    """A weight: the peak of the postsynaptic potential (mV), or of the current (pA; exponential synapses only)."""
-
-    weight_mV: float | None = None
-    weight_pA: float | None = None
-
-    @model_validator(mode="after")
-    def _one_weight(self) -> Any:
-        if (self.weight_mV is None) == (self.weight_pA is None):
-            raise ValueError(
-                f"give exactly one of weight_mV and weight_pA, got {self.weight_mV} mV and {self.weight_pA} pA"
-            )
-        return self
-
-
-class DriveSpec(_Weighted):
-    """Independent Poisson input of each cell: `in_degree` sources that fire at `rate_hz`."""
-
-    rate_hz: float = Field(ge=0)
-    in_degree: int = Field(ge=0)
-
-
-class PopulationSpec(Spec):
-    """Cells of one kind. `cell` and `drive` replace single values of the circuit's common ones.
-
-    `mean_rate_hz` is the rate expected at full scale; the correction of a scaled circuit needs it. `dc_mV` is a constant input
-    as the depolarisation it holds at rest, R I. Initial potentials are normal.
-    """
-
-    size: int = Field(ge=1)
-    v_init_mV: float
-    v_init_sd_mV: float = Field(default=0.0, ge=0)
-    dc_mV: float = 0.0
-    mean_rate_hz: float | None = Field(default=None, ge=0)
-    cell: dict[str, float] = Field(default_factory=dict)
-    drive: dict[str, float] = Field(default_factory=dict)
-
-
-Table = list[list[float]]
-
-
-class ProjectionSpec(_Weighted):
-    """Synapses from some populations to others, by exactly one rule.
-
-    Parameters
-    ----------
-    pre, post
-        Names of populations, one or a list.
-    in_degree
-        Each cell of `post` draws so many sources in each of `pre`.
-    total
-        So many synapses between each pair of populations, each with a random source and a random target.
-    probability
-        With multapses: the probability that a pair is connected at all, turned into a total by eq. 1 of Potjans & Diesmann
-        2014. Without: each pair is connected with this probability, at most once.
-    multapses
-        Whether a pair may have several synapses. in_degree and total always allow it.
-    weight_rel_sd, delay_rel_sd
-        Standard deviations as shares of the means.
-
-    Each rule is a number, or a table with a row for each of `post` and a column for each of `pre`; 0 means none.
-    """
-
-    pre: str | list[str]
-    post: str | list[str]
-    in_degree: int | Table | None = None
-    total: int | Table | None = None
-    probability: float | Table | None = None
-    multapses: bool = True
-    weight_rel_sd: float = Field(default=0.0, ge=0, le=1)
-    delay_ms: float = Field(gt=0)
-    delay_rel_sd: float = Field(default=0.0, ge=0, le=1)
-
-    @property
-    def rule(self) -> str:
-        """The one rule that is given."""
-        return next(name for name in ("in_degree", "total", "probability") if getattr(self, name) is not None)
-
-    def numbers(self) -> Table:
-        """The rule's numbers, a row for each of `post`, a column for each of `pre`."""
-        value = getattr(self, self.rule)
-        return value if isinstance(value, list) else [[value] * len(_names(self.pre)) for _ in _names(self.post)]
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> ProjectionSpec:
-        given = [name for name in ("in_degree", "total", "probability") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"give exactly one of in_degree, total and probability, got {' and '.join(given) or 'none'}"
-            )
-        if not self.multapses and self.rule != "probability":
-            raise ValueError(f"multapses = false goes with the rule probability only, got {self.rule}")
-        table, rows, columns = self.numbers(), len(_names(self.post)), len(_names(self.pre))
-        if len(table) != rows or any(len(row) != columns for row in table):
-            raise ValueError(f"the table {self.rule} must have {rows} rows (post) of {columns} numbers (pre)")
-        for number in (n for row in table for n in row):
-            if self.rule == "probability":
-                if not (0 <= number < 1 or (number == 1 and not self.multapses)):
-                    raise ValueError(f"probability must lie in [0, 1), got {number}")
-            elif number < 0 or number != int(number):
-                raise ValueError(f"{self.rule} must be a whole number >= 0, got {number}")
-        return self
 
 
 class CircuitSpec(Spec):
@@ -199,7 +66,6 @@ class CircuitSpec(Spec):
         return self
 
 
-# ------------------------------------------------------------------------------------------------ what engines read
 @dataclass(frozen=True, slots=True)
 class Population:
     """A population in plain numbers. `drive_rate_hz` is that of all its external sources together."""
@@ -302,7 +168,7 @@ def resolve(spec: CircuitSpec) -> Circuit:
     projections: list[Projection] = []
     for name, projection in spec.projections.items():
         where = f"projections.{name}"
-        pre, post = ([_index(index, n, where) for n in _names(side)] for side in (projection.pre, projection.post))
+        pre, post = ([_index(index, n, where) for n in names(side)] for side in (projection.pre, projection.post))
         for row, a in zip(projection.numbers(), post, strict=True):
             weight = _weight(projection, spec.synapse, populations[a].cell, where)
             for number, b in zip(row, pre, strict=True):
@@ -368,87 +234,6 @@ def to_steps(name: str, value_ms: float, dt_ms: float) -> int:
     return steps
 
 
-# ------------------------------------------------------------------------------------------------ a smaller circuit
-def scaled(circuit: Circuit, scale: float) -> Circuit:
-    """A smaller circuit with, to first order, the mean and the variance of the full one's input; warns that it is another circuit.
-
-    Sizes and in-degrees, external ones included, are multiplied by `scale`, weights divided by its root, and the mean input that
-    this loses at the full circuit's rates is given back as a constant (van Albada, Helias & Diesmann 2015, PLoS Comput Biol
-    11:e1004490; as in the authors' implementation of Potjans & Diesmann 2014).
-
-    Raises
-    ------
-    ValueError
-        Where scale is not in (0, 1], a population would vanish, or one that projects has no `mean_rate_hz`.
-    """
-    scale = checks.positive("scale", scale)
-    if scale > 1:
-        raise ValueError(f"scale must lie in (0, 1], got {scale:g}")
-    if scale == 1:
-        return circuit
-    warnings.warn(
-        f"a circuit scaled to {scale:g} is not the full one: its rates, correlations and synchrony differ; compare it only with "
-        "another simulator at the same scale",
-        ScaledCircuitWarning,
-        stacklevel=2,
-    )
-    root = math.sqrt(scale)
-    populations, first = [], 0
-    for p in circuit.populations:
-        size = round(p.size * scale)
-        if size < 1:
-            raise ValueError(f"scale={scale:g} leaves no cell of population {p.name!r} ({p.size} cells)")
-        rate_hz, weight = p.drive_rate_hz * scale, p.drive_weight / root
-        populations.append(replace(p, size=size, first=first, drive_rate_hz=rate_hz, drive_weight=weight))
-        first += size
-    factor = {"in_degree": scale, "total": scale**2, "pairwise": 1.0}
-    projections = []
-    for projection in circuit.projections:
-        number = projection.number * factor[projection.rule]
-        number = number if projection.rule == "pairwise" else round(number)
-        if number:
-            projections.append(replace(projection, number=number, weight=projection.weight / root))
-    small = replace(
-        circuit, populations=tuple(populations), projections=tuple(projections), scale=circuit.scale * scale
-    )
-    lost = mean_input_mV(circuit) - mean_input_mV(small)  # (1 - sqrt(scale)) of it, and what whole numbers lose
-    given_back = [replace(p, dc_mV=p.dc_mV + float(mV)) for p, mV in zip(populations, lost, strict=True)]
-    return replace(small, populations=tuple(given_back))
-
-
-def mean_input_mV(circuit: Circuit) -> np.ndarray:
-    """The mean synaptic input of a cell of each population at the `mean_rate_hz`, as the depolarisation it holds, R I, in mV.
-
-    Returns
-    -------
-    array of float, shape (n_populations,)
-        Recurrent and external input together, the constant one not counted.
-    """
-    per_rate = [
-        p.cell.tau_m_ms * 1e-3  # a jump of 1 mV at 1 Hz
-        if circuit.synapse == "delta"
-        else (circuit.tau_syn_ms or 0.0) * 1e-3 * resistance_mV_per_pA(p.cell)  # a current of 1 pA peak at 1 Hz
-        for p in circuit.populations
-    ]
-    total = np.array(
-        [p.drive_rate_hz * p.drive_weight * unit for p, unit in zip(circuit.populations, per_rate, strict=True)]
-    )
-    for projection in circuit.projections:
-        pre = circuit.populations[projection.pre]
-        if pre.mean_rate_hz is None:
-            raise ValueError(
-                f"populations.{pre.name}.mean_rate_hz is needed to scale the circuit; add it to the recipe"
-            )
-        in_degree = circuit.n_synapses(projection) / circuit.populations[projection.post].size
-        total[projection.post] += in_degree * projection.weight * pre.mean_rate_hz * per_rate[projection.post]
-    return total
-
-
-# ------------------------------------------------------------------------------------------------ helpers
-def _names(names: str | Sequence[str]) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)
-
-
 def _index(index: dict[str, int], name: str, where: str) -> int:
     if name not in index:
         raise ValueError(f"{where} names no population {name!r}; there are: {', '.join(index)}")
@@ -464,7 +249,7 @@ def _drive(spec: CircuitSpec, population: PopulationSpec, where: str) -> DriveSp
     return recipes.build(DriveSpec, {**common, **population.drive}, what=f"{where}.drive")
 
 
-def _weight(weighted: _Weighted, synapse: SynapseSpec, cell: CellSpec, where: str) -> float:
+def _weight(weighted: Weighted, synapse: SynapseSpec, cell: CellSpec, where: str) -> float:
     """A weight in the unit of the synapse model: mV for delta, pA for exponential."""
     if synapse.model == "delta":
         if weighted.weight_mV is None:

@@ -21,7 +21,8 @@ from neurosparse.lif import LIF
 from neurosparse.meanfield import MeanField
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import brian_circuit, engine
-from neurosparse.spiking.circuit import CellSpec, Circuit, Population, Projection
+from neurosparse.spiking.circuit import Circuit, Population, Projection
+from neurosparse.spiking.circuit_specs import CellSpec
 
 
 class CellsSpec(recipes.Spec):

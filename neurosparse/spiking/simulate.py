@@ -10,6 +10,7 @@ from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.circuit import CircuitSpec
+from neurosparse.spiking.scaling import scaled
 
 # Each has `simulate(circuit, *, duration_ms, seed, dt_ms, progress) -> SpikeTrains`; all but Brian2 take `n_threads` too.
 ENGINES = {
@@ -43,7 +44,7 @@ def run_circuit(
     engine
         "kernel" (numba; the full microcircuit on one machine), "brian2" or "nest".
     scale
-        Below 1 the circuit is scaled down, with a warning: see `circuit.scaled`.
+        Below 1 the circuit is scaled down, with a warning: see `scaling.scaled`.
     warm_up_ms
         Simulated first and discarded.
     n_threads
@@ -84,7 +85,7 @@ def run_circuit(
                 f"n_threads is for the engines kernel and nest, got {n_threads} for brian2, which runs on one"
             )
         options["n_threads"] = checks.whole("n_threads", n_threads)
-    circuit = circuits.scaled(circuits.resolve(spec), scale)
+    circuit = scaled(circuits.resolve(spec), scale)
     spikes: SpikeTrains = import_module(ENGINES[engine]).simulate(
         circuit, duration_ms=(warm_up_steps + steps) * dt_ms, seed=seed, dt_ms=dt_ms, progress=progress, **options
     )

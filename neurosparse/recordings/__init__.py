@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurosparse.activity import SpikeTrains
+from neurosparse.extras import MissingPackageError
 from neurosparse.recordings import npz
-from neurosparse.recordings.recording import UPPER_BOUND, MissingPackageError, Recording
+from neurosparse.recordings.recording import UPPER_BOUND, Recording
+from neurosparse.recordings.selection import Wanted
 
 __all__ = ["UPPER_BOUND", "MissingPackageError", "Recording", "load_spikes", "read", "save_spikes"]
 
@@ -59,16 +61,17 @@ def read(
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no spike file {path}")
+    wanted = Wanted(tuple(where), populations, start_s, duration_s)
     suffix = path.suffix.lower()
     if suffix == ".npz":
-        return npz.read_npz(path, where=where, populations=populations, start_s=start_s, duration_s=duration_s)
+        return npz.read_npz(path, wanted)
     if suffix == ".nwb":
         from neurosparse.recordings.nwb import read_nwb
 
-        return read_nwb(path, where=where, populations=populations, start_s=start_s, duration_s=duration_s)
+        return read_nwb(path, wanted)
     from neurosparse.recordings.neo_files import read_neo
 
-    return read_neo(path, where=where, populations=populations, start_s=start_s, duration_s=duration_s)
+    return read_neo(path, wanted)
 
 
 def save_spikes(spikes: SpikeTrains, path: str | Path) -> Path:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.recordings.recording import Recording, UnitTable, need, select
+from neurosparse.extras import need
+from neurosparse.recordings.recording import Recording, UnitTable
+from neurosparse.recordings.selection import Wanted, select
 
 PICKLES = (".pkl", ".pickle")
 GUESS_T_STOP = (
@@ -21,15 +23,8 @@ GUESS_T_STOP = (
 )  # formats without one: the reader takes the last spike
 
 
-def read_neo(
-    path: str | Path,
-    *,
-    where: Sequence[str] = (),
-    populations: str | None = None,
-    start_s: float | None = None,
-    duration_s: float | None = None,
-) -> Recording:
-    """Read the spike trains of a file or folder through Neo; parameters and errors as `recordings.read`.
+def read_neo(path: str | Path, wanted: Wanted) -> Recording:
+    """Read the spike trains of a file or folder through Neo; errors as `recordings.read`.
 
     A spike train is a unit, its annotations are the columns; `t_start` and `t_stop` say when it was observed, save in formats
     that hold no such thing (`GUESS_T_STOP`), where `duration_s` is needed. Of several segments (trials, sweeps) the one with the
@@ -55,9 +50,7 @@ def read_neo(
         recordings, refusals = [], []
         for table in tables:
             try:
-                recordings.append(
-                    select(table, where=where, populations=populations, start_s=start_s, duration_s=duration_s)
-                )
+                recordings.append(select(table, wanted))
             except ValueError as error:
                 refusals.append(error)
         if not recordings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from neurosparse import archives, checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.files import new_file
 from neurosparse.recordings.recording import Recording
+from neurosparse.recordings.selection import Wanted
 
 FORMAT = "neurosparse spikes 1"
 MOST_UNITS = 10_000_000  # which a file of a few bytes can claim
@@ -32,20 +32,15 @@ def write_npz(spikes: SpikeTrains, path: Path) -> Path:
     return path
 
 
-def read_npz(
-    path: Path,
-    *,
-    where: Sequence[str] = (),
-    populations: str | None = None,
-    start_s: float | None = None,
-    duration_s: float | None = None,
-) -> Recording:
+def read_npz(path: Path, wanted: Wanted) -> Recording:
     """Read spikes that `write_npz` wrote, or the part of them from `start_s` on; see `recordings.read`."""
     spikes = _load(path)
-    if where or populations is not None:
+    if wanted.where or wanted.populations is not None:
         raise ValueError(f"{path} has no columns of units to select by")
-    start_ms = 0.0 if start_s is None else checks.number("start_s", start_s) * 1e3
-    stop_ms = spikes.duration_ms if duration_s is None else start_ms + checks.positive("duration_s", duration_s) * 1e3
+    start_ms = 0.0 if wanted.start_s is None else checks.number("start_s", wanted.start_s) * 1e3
+    stop_ms = spikes.duration_ms
+    if wanted.duration_s is not None:
+        stop_ms = start_ms + checks.positive("duration_s", wanted.duration_s) * 1e3
     part = spikes if (start_ms, stop_ms) == (0.0, spikes.duration_ms) else spikes.between(start_ms, stop_ms)
     return Recording(
         spikes=part,

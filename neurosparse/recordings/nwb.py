@@ -7,7 +7,6 @@ and nothing is loaded that was not asked for. Written through pynwb, so that the
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -17,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse.activity import SpikeTrains
+from neurosparse.extras import need
 from neurosparse.files import new_file
-from neurosparse.recordings.recording import Recording, UnitTable, need, select
+from neurosparse.recordings.recording import Recording, UnitTable
+from neurosparse.recordings.selection import Wanted, select
 
 ALL_UNITS = "All units of a circuit, the silent ones included (neurosparse)."
 MOST_BYTES = 16 * 2**30
@@ -32,15 +33,8 @@ _DAMAGE = (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeErro
 # ---- Reading --------------------------------------------------------------------------------------------------------
 
 
-def read_nwb(
-    path: str | Path,
-    *,
-    where: Sequence[str] = (),
-    populations: str | None = None,
-    start_s: float | None = None,
-    duration_s: float | None = None,
-) -> Recording:
-    """Read the units of an NWB file; parameters and errors as `recordings.read`."""
+def read_nwb(path: str | Path, wanted: Wanted) -> Recording:
+    """Read the units of an NWB file; errors as `recordings.read`."""
     path = Path(path)
     h5py = need("h5py", "reading NWB")
     if not path.is_file():
@@ -50,7 +44,7 @@ def read_nwb(
             raise ValueError("it is not an HDF5 file, or is cut off at its very start")
         with h5py.File(path, "r") as file:
             table = _table(h5py, file, path)
-        return select(table, where=where, populations=populations, start_s=start_s, duration_s=duration_s)
+        return select(table, wanted)
     except _DAMAGE as error:
         raise ValueError(f"cannot read spikes from {path}: {_reason(error)}") from None
 

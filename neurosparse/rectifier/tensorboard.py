@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neurosparse import files
-from neurosparse.recordings.recording import need
+from neurosparse.extras import need
 from neurosparse.rectifier.history import Epoch
 
 

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from neurosparse import checks
 from neurosparse.activity import SpikeTrains
+from neurosparse.extras import need
 from neurosparse.progress import Progress, quiet
-from neurosparse.recordings.recording import need
 from neurosparse.spiking.circuit import Circuit, Population, Projection, to_steps
 
 ANY_CAPACITANCE_pF = 250.0  # delta synapses move the potential whatever the capacitance

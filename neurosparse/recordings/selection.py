@@ -1,0 +1,163 @@
+"""Which units of a file, and over which of its time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse.activity import SpikeTrains
+from neurosparse.recordings.recording import Recording, UnitTable
+from neurosparse.recordings.stretches import common_stretches, longest_or_asked, within
+
+REGION_COLUMNS = (
+    "population", "brain_area", "brain_region", "region", "area", "location", "electrodes.location", "electrode_group.location"
+)  # fmt: skip
+MOST_REGIONS = 32  # a column with more values than this names places, not populations, unless it is asked for
+
+_CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(!=|<=|>=|=|<|>)\s*(.+?)\s*")
+_COMPARE = {
+    "=": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+}
+_MOST_SHOWN = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `recordings.read` is asked for."""
+
+    where: tuple[str, ...] = ()
+    populations: str | None = None
+    start_s: float | None = None
+    duration_s: float | None = None
+
+
+def select(table: UnitTable, wanted: Wanted) -> Recording:
+    """Take what is wanted of a table: some units, over one unbroken stretch of time in which all of them were observed.
+
+    Raises
+    ------
+    ValueError
+        As `recordings.read`, in a sentence of which the file is the subject.
+    """
+    if table.n_units == 0:
+        raise ValueError("it holds no units")
+    chosen = np.ones(table.n_units, dtype=bool)
+    for condition in wanted.where:
+        chosen &= _meets(table.columns, condition)
+    if not chosen.any():
+        raise ValueError(f"none of its {table.n_units:,} units meets {', '.join(wanted.where)}")
+    column, names = _population_names(table, chosen, wanted.populations)
+    rows = np.flatnonzero(chosen)
+    if column is not None:
+        _, first, code = np.unique(names[rows], return_index=True, return_inverse=True)
+        rows = rows[np.argsort(first[code], kind="stable")]  # by population, in the order in which the file has them
+    times_s, units = table.times_s, table.units
+    if not np.array_equal(rows, np.arange(table.n_units)):
+        new_index = np.full(table.n_units, -1)
+        new_index[rows] = np.arange(rows.size)
+        units = new_index[units]
+        times_s, units = times_s[units >= 0], units[units >= 0]
+    bad = ~np.isfinite(times_s)
+    if bad.any():
+        row = rows[units[int(np.argmax(bad))]]
+        raise ValueError(
+            f"spike times must be finite, got {times_s[bad][0]} in unit {row} ({int(bad.sum())} such values)"
+        )
+    stretches = common_stretches(table, rows)
+    start, stop = longest_or_asked(stretches, times_s, wanted.start_s, wanted.duration_s)
+    duration_ms = (stop - start) * 1e3
+    n_found = times_s.size
+    times_ms, units, dt_ms = within((times_s - start) * 1e3, units, rows.size, duration_ms, table.resolution_s)
+    return Recording(
+        spikes=SpikeTrains(
+            times_ms,
+            units,
+            n_units=rows.size,
+            duration_ms=duration_ms,
+            dt_ms=dt_ms,
+            populations={} if column is None else _ranges(names[rows]),
+        ),
+        path=table.path,
+        format=table.format,
+        rows=rows,
+        n_units_in_file=table.n_units,
+        start_s=start,
+        stop_s=stop,
+        observed_s=tuple(stretches or ()),
+        n_outside=n_found - times_ms.size,
+        columns={name: _in_words(values) for name, values in table.columns.items()},
+        where=wanted.where,
+        population_column=column,
+        all_units=table.all_units,
+    )
+
+
+def _meets(columns: Mapping[str, NDArray[Any]], condition: str) -> NDArray[np.bool_]:
+    match = _CONDITION.fullmatch(condition)
+    if match is None:
+        raise ValueError(f"a condition reads column=value, or with !=, <, <=, > or >=, got {condition!r}")
+    name, sign, text = match.groups()
+    values = _column(columns, name)
+    if values.dtype.kind == "b":
+        if text.lower() not in ("true", "false"):
+            raise ValueError(f"column {name!r} holds true and false, got {condition!r}")
+        return np.asarray(_COMPARE[sign](values, text.lower() == "true"))
+    if values.dtype.kind in "iuf":
+        try:
+            return np.asarray(_COMPARE[sign](values, float(text)))
+        except ValueError:
+            raise ValueError(f"column {name!r} holds numbers ({_in_words(values)}), got {condition!r}") from None
+    if sign not in ("=", "!="):
+        raise ValueError(
+            f"column {name!r} holds text ({_in_words(values)}): compare it with = or !=, got {condition!r}"
+        )
+    return np.asarray(_COMPARE[sign](values, text))
+
+
+def _column(columns: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
+    if name not in columns:
+        raise ValueError(f"its units have no column {name!r}; there are: {', '.join(columns) or 'none'}")
+    return columns[name]
+
+
+def _population_names(
+    table: UnitTable, chosen: NDArray[np.bool_], asked: str | None
+) -> tuple[str | None, NDArray[np.str_]]:
+    """The column that names the populations, and the name for each unit; units with an empty one belong to none."""
+    if asked is not None:
+        return asked, _column(table.columns, asked).astype(str)
+    for name in REGION_COLUMNS:
+        if name in table.columns:
+            names = table.columns[name].astype(str)
+            n_values = np.unique(names[chosen & (names != "")]).size
+            if 0 < n_values <= MOST_REGIONS:
+                return name, names
+    return None, np.empty(0, dtype=str)
+
+
+def _ranges(names: NDArray[np.str_]) -> dict[str, tuple[int, int]]:
+    """Name -> (first, one past the last) of names that stand together."""
+    starts = np.flatnonzero(np.concatenate([[True], names[1:] != names[:-1]]))
+    stops = np.append(starts[1:], names.size)
+    return {str(names[a]): (int(a), int(b)) for a, b in zip(starts, stops, strict=True) if names[a]}
+
+
+def _in_words(values: NDArray[Any]) -> str:
+    if values.dtype.kind in "iuf":
+        finite = values[np.isfinite(values)]
+        return f"{finite.min():.4g} to {finite.max():.4g}" if finite.size else "nan"
+    distinct, counts = np.unique(values.astype(str), return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    shown = [f"{distinct[i] or 'empty'} {counts[i]:,}" for i in order[:_MOST_SHOWN]]
+    more = distinct.size - len(shown)
+    return ", ".join([*shown, f"{more:,} more"] if more else shown)

@@ -10,9 +10,8 @@ graph hold what has no place in a node: dt and tau_m, the reset, the refractory 
 from __future__ import annotations
 
 import json
-import math
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,17 +20,19 @@ import torch
 
 from neurosparse import checks, files, recipes
 from neurosparse.convert import nir_nodes
-from neurosparse.convert.graph import Conv, Graph, Input, Layer, Linear, Reshape, Spike
+from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, Reshape, Spike
 from neurosparse.convert.network import SpikingNetwork
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.nir_nodes import FILE_DT_S
 from neurosparse.convert.normalisation import Normalisation
 from neurosparse.convert.rate import of_rates
+from neurosparse.convert.tracing import fused
+from neurosparse.recordings.hdf5 import promised_bytes
 
 if TYPE_CHECKING:
     import nir
 
-FORMAT = "neurosparse.convert/1"
+FORMAT = "neurosparse.convert/2"
 MOST_BYTES = 2**31  # of all arrays of a file together
 MOST_NODES = 10_000
 MOST_LEVELS = 8  # of groups within groups
@@ -46,7 +47,7 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
     Parameters
     ----------
     spiking
-        A chain of linear maps, convolutions, average pooling, flattening and neurons.
+        A graph of linear maps, convolutions, average pooling, flattening, sums and neurons.
     path
         Of the file, which appears whole or not at all.
     lossy
@@ -67,33 +68,24 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
     """
     import nir
 
+    graph = _without_input_scale(spiking.graph.to("cpu", torch.float32))
     lost = losses(spiking.neuron)
+    if any(isinstance(layer, Conv) and len(layer.shape) == 2 for layer in graph.layers):
+        lost.append("norse and snnTorch have no convolution in one dimension")
     if lost and not lossy:
         raise ValueError(
             f"NIR cannot hold this network for other readers: {'; '.join(lost)}; pass lossy=True to write it all the same"
         )
-    layers = spiking.graph.to("cpu", torch.float32).layers
-    for before, layer in pairwise(layers):
-        if layer.inputs != (before.name,):
-            raise ValueError(
-                f"layer {layer.name!r} takes {', '.join(layer.inputs)}: only chains of layers are written to NIR"
-            )
-    names = {layer.name: f"layer_{k}" for k, layer in enumerate(layers)}
-    nodes = {
-        names[layer.name]: nir_nodes.node_of(layer, before.shape, spiking.neuron) for before, layer in pairwise(layers)
-    }
-    _scale_inputs(nodes, spiking.graph.input.scale)
-    shape, last = np.array(layers[0].shape), np.array(layers[-1].shape)
-    graph = nir.NIRGraph(
-        {"input": nir.Input({"input": shape}), **nodes, "output": nir.Output({"output": last})},
-        list(zip(("input", *nodes), (*nodes, "output"), strict=True)),
+    nodes, edges, names = _nodes(graph, spiking.neuron)
+    written = nir.NIRGraph(
+        nodes, edges,
         metadata={
-            "format": FORMAT, "neuron": spiking.neuron.model_dump_json(), "names": json.dumps([layer.name for layer in layers]),
+            "format": FORMAT, "neuron": spiking.neuron.model_dump_json(), "names": json.dumps(names),
             "dt": FILE_DT_S, "reset": spiking.neuron.reset, "t_ref": spiking.neuron.t_ref_steps * FILE_DT_S,
         },
     )  # fmt: skip
     with files.new_file(Path(path)) as temporary:
-        nir.write(temporary, graph)
+        nir.write(temporary, written)
     return lost
 
 
@@ -113,14 +105,52 @@ def losses(neuron: NeuronSpec) -> list[str]:
     return lost
 
 
-def _scale_inputs(nodes: dict[str, Any], scale: float) -> None:
-    """Put the division of the inputs by `scale` into the first weights; what stands before these is linear."""
+def _without_input_scale(graph: Graph) -> Graph:
+    """The same function, the division of the inputs by their scale in the weights that they meet first."""
+    bare, layers = {graph.input.name}, [replace(graph.input, scale=1.0)]
+    for layer in graph.layers[1:]:
+        if isinstance(layer, Linear | Conv) and bare.issuperset(layer.inputs):
+            layer = replace(layer, weight=layer.weight / graph.input.scale)
+        elif isinstance(layer, Add):
+            scales = [graph.input.scale if name in bare else 1.0 for name in layer.inputs]
+            layer = replace(layer, weights=tuple(w / s for w, s in zip(layer.weights, scales, strict=True)))
+        elif bare.intersection(layer.inputs):
+            bare.add(layer.name)  # pooled or in another shape
+        layers.append(layer)
+    return Graph(tuple(layers))
+
+
+def _nodes(graph: Graph, neuron: NeuronSpec) -> tuple[dict[str, Any], list[tuple[str, str]], dict[str, str]]:
+    """The nodes by name, the edges, and the layers that nodes stand for by the nodes' names."""
     import nir
 
-    for node in nodes.values():
-        if isinstance(node, nir.Affine | nir.Conv1d | nir.Conv2d):
-            node.weight = node.weight / np.float32(scale)
-            return
+    nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(graph.input.shape)})}
+    edges: list[tuple[str, str]] = []
+    names = {"input": graph.input.name}
+    ends = {graph.input.name: ["input"]}  # the nodes whose sum a layer's output is
+
+    def add(name: str, node: Any, before: list[str]) -> list[str]:
+        nodes[name] = node
+        edges.extend((end, name) for end in before)
+        return [name]
+
+    for k, layer in enumerate(graph.layers[1:], start=1):
+        if isinstance(layer, Add):
+            terms = zip(nir_nodes.terms_of(layer), layer.inputs, strict=True)
+            ends[layer.name] = [
+                end for j, (node, before) in enumerate(terms) for end in add(f"layer_{k}_{j}", node, ends[before])
+            ]
+        else:
+            (before,) = layer.inputs
+            node = nir_nodes.node_of(layer, graph[before].shape, neuron)
+            ends[layer.name] = add(f"layer_{k}", node, ends[before])
+            names[f"layer_{k}"] = layer.name
+    last = graph.layers[-1]
+    if len(ends[last.name]) > 1:  # norse reads no output off a sum
+        one = np.ones(last.shape[0])
+        ends[last.name] = add("sum", nir_nodes.one_to_one(one, 0 * one, last.shape), ends[last.name])
+    add("output", nir.Output({"output": np.array(last.shape)}), ends[last.name])
+    return nodes, edges, names
 
 
 # ---- Reading --------------------------------------------------------------------------------------------------------
@@ -132,7 +162,8 @@ def from_nir(path: str | Path, *, dt_s: float = FILE_DT_S) -> SpikingNetwork:
     Parameters
     ----------
     path
-        A chain of Affine, Linear, Conv1d, Conv2d, AvgPool2d, Flatten, IF and LIF nodes, of any thresholds and resistances.
+        A graph without loops of Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, Flatten, IF and LIF nodes, of any thresholds
+        and resistances. A node that several lead to gets their sum.
     dt_s
         The length of a step in the time of the file, which only files of this package say themselves. Leaky neurons are stepped as
         norse, snnTorch and SpikingJelly do, by Euler's rule.
@@ -150,9 +181,9 @@ def from_nir(path: str | Path, *, dt_s: float = FILE_DT_S) -> SpikingNetwork:
     path = Path(path)
     checks.positive("dt_s", dt_s)
     graph = _read(path)
-    order = _chain(graph, path)
+    before = _before(graph, path)
     try:
-        return _network(graph, order, dt_s)
+        return _network(graph, before, dt_s)
     except (ValueError, TypeError, AttributeError, LookupError, RuntimeError) as error:
         raise ValueError(f"{path} cannot be run here: {_first_line(error)}") from None
 
@@ -166,7 +197,9 @@ def _read(path: Path) -> nir.NIRGraph:
     try:
         with h5py.File(path, "r") as file:
             _within_limits(file, path)
-    except OSError as error:
+    except ValueError:
+        raise
+    except Exception as error:  # h5py says all kinds of things of a damaged file
         raise ValueError(f"{path} is cut off or not an HDF5 file: {_first_line(error)}") from None
     try:
         graph = nir.read(path)
@@ -199,7 +232,10 @@ def _within_limits(group: Any, path: Path, levels: int = MOST_LEVELS) -> None:
                 continue
             if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
                 raise ValueError(f"{path} keeps {name!r} elsewhere: not read")
-            n_bytes += math.prod(item.shape or ()) * item.dtype.itemsize
+            try:
+                n_bytes += promised_bytes(item)
+            except ValueError as error:
+                raise ValueError(f"{path} is too large: {error}") from None
             if n_bytes > MOST_BYTES or n_groups > MOST_NODES:
                 raise ValueError(
                     f"{path} is too large: more than {MOST_BYTES:,} bytes of arrays or {MOST_NODES:,} nodes"
@@ -208,45 +244,56 @@ def _within_limits(group: Any, path: Path, levels: int = MOST_LEVELS) -> None:
     visit(group, levels)
 
 
-def _chain(graph: nir.NIRGraph, path: Path) -> list[str]:
-    """The names of the nodes between input and output, in order."""
-    before: dict[str, set[str]] = {name: set() for name in graph.nodes}
+def _before(graph: nir.NIRGraph, path: Path) -> dict[str, list[str]]:
+    """The nodes that lead to each node, in an order in which they can be computed: from the input to the output."""
+    before: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for source, target in graph.edges:
-        before[target].add(source)
+        before[target].append(source)
     try:
         order = list(TopologicalSorter(before).static_order())
     except CycleError:
-        raise ValueError(f"{path} holds a recurrent network; only chains of layers are read") from None
+        raise ValueError(f"{path} holds a recurrent network; only networks without loops are read") from None
     kinds = [type(graph.nodes[name]).__name__ for name in order]
-    if kinds[:1] != ["Input"] or kinds[-1:] != ["Output"] or set(pairwise(order)) != set(graph.edges):
-        raise ValueError(f"{path} must hold one chain of layers from an Input to an Output, got {', '.join(kinds)}")
-    return order
+    if kinds[:1] + kinds[-1:] != ["Input", "Output"] or {"Input", "Output"}.intersection(kinds[1:-1]):
+        raise ValueError(f"{path} must lead from one Input to one Output, got {', '.join(kinds)}")
+    return {name: before[name] for name in order}
 
 
-def _network(graph: nir.NIRGraph, order: list[str], dt_s: float) -> SpikingNetwork:
+def _network(graph: nir.NIRGraph, before: dict[str, list[str]], dt_s: float) -> SpikingNetwork:
     import nir
 
     metadata = {key: _text(value) for key, value in graph.metadata.items()}
-    ours = metadata.get("format") == FORMAT
-    neurons = [graph.nodes[name] for name in order if isinstance(graph.nodes[name], nir.IF | nir.LIF)]
-    if ours:
+    if metadata.get("format") == FORMAT:
         spec = recipes.build(NeuronSpec, json.loads(metadata["neuron"]), what="its metadata")
-        names = dict(zip(order[:-1], json.loads(metadata["names"]), strict=True))
-        dt_s = FILE_DT_S
+        names, dt_s = json.loads(metadata["names"]), FILE_DT_S
     else:
-        spec, names = nir_nodes.neuron_of(neurons, dt_s), {name: name for name in order}
-    layers: list[Layer] = [
-        Input(name=names[order[0]], inputs=(), shape=nir_nodes.shape_of(graph.nodes[order[0]].output_type["output"]))
-    ]
-    for k, name in enumerate(order[1:-1], start=1):
-        after = graph.nodes[order[k + 1]]
-        gain, offset = nir_nodes.gain_of(after, spec, dt_s) if isinstance(after, nir.IF | nir.LIF) else (1.0, 0.0)
-        layers.append(nir_nodes.layer_of(graph.nodes[name], names[name], layers[-1], gain, offset))
-        if isinstance(graph.nodes[name], nir.IF | nir.LIF) and not isinstance(layers[-2], Linear | Conv):
-            raise ValueError(f"the neurons {name!r} must follow an Affine, Linear or Conv node")
-    if isinstance(layers[-1], Spike):  # the output is then their rate
-        layers.append(Reshape(name="output", inputs=(layers[-1].name,), shape=layers[-1].shape))
-    spikes = Graph(tuple(layers))
+        neurons = [node for node in graph.nodes.values() if isinstance(node, nir.IF | nir.LIF)]
+        spec, names = nir_nodes.neuron_of(neurons, dt_s), {}
+    first, *others, last = before
+    shape = nir_nodes.shape_of(graph.nodes[first].output_type["output"])
+    layers: list[Layer] = [Input(name=names.get(first, first), inputs=(), shape=shape)]
+    ends = {first: layers[0]}  # what gives the output of each node
+
+    def incoming(name: str) -> Layer:
+        sources = tuple(ends[each] for each in before[name])
+        if len(sources) == 1:
+            return sources[0]
+        if len({source.shape for source in sources}) > 1:
+            raise ValueError(
+                f"node {name!r} adds values of shapes {', '.join(str(source.shape) for source in sources)}"
+            )
+        ones, zero = (torch.tensor(1.0),) * len(sources), torch.tensor(0.0)
+        inputs = tuple(source.name for source in sources)
+        layers.append(Add(name=f"{name}.sum", inputs=inputs, shape=sources[0].shape, weights=ones, bias=zero))
+        return layers[-1]
+
+    for name in others:
+        layers += nir_nodes.layers_of(graph.nodes[name], names.get(name, name), incoming(name), spec, dt_s)
+        ends[name] = layers[-1]
+    end = incoming(last)
+    if isinstance(end, Spike) or end is not layers[-1]:  # the output is then their rate
+        layers.append(Reshape(name="output", inputs=(end.name,), shape=end.shape))
+    spikes = fused(layers).to(torch.float32)
     with torch.no_grad():
         spikes(torch.zeros(1, *spikes.input.shape))  # whatever does not fit together says so now
     return SpikingNetwork(of_rates(spikes, spec), spikes, spec, Normalisation(method="none"))

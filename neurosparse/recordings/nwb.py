@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from neurosparse.activity import SpikeTrains
 from neurosparse.extras import need
 from neurosparse.files import new_file
+from neurosparse.recordings.hdf5 import promised_bytes
 from neurosparse.recordings.recording import Recording, UnitTable
 from neurosparse.recordings.selection import Wanted, select
 
 ALL_UNITS = "All units of a circuit, the silent ones included (neurosparse)."
 MOST_BYTES = 16 * 2**30
-_MOST_RATIO = 1040  # a little over what HDF5's deflate can reach
-_SMALL_BYTES = 2**20
 _NOT_COLUMNS = ("id", "spike_times", "obs_intervals", "electrodes", "electrode_group", "waveforms")
 # everything that h5py says of a damaged file
 _DAMAGE = (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError, IndexError, MemoryError)
@@ -106,9 +105,8 @@ def _dataset(h5py: Any, group: Any, name: str) -> Any:
 
 def _read(dataset: Any) -> NDArray[Any]:
     """A whole dataset, refused where it promises more than the bytes that are there can hold."""
-    promised, stored = dataset.size * dataset.dtype.itemsize, dataset.id.get_storage_size()
-    if promised > min(MOST_BYTES, _MOST_RATIO * stored + _SMALL_BYTES):
-        raise ValueError(f"its {dataset.name!r} promises {promised:,} bytes and holds {stored:,}")
+    if (promised := promised_bytes(dataset)) > MOST_BYTES:
+        raise ValueError(f"its {dataset.name!r} is of {promised:,} bytes, more than {MOST_BYTES:,}")
     return np.asarray(dataset[()])
 
 

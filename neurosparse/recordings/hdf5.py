@@ -1,0 +1,17 @@
+"""HDF5 files of anyone's: how much a dataset would take, before it is read."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+_MOST_RATIO = 1040  # a little over what HDF5's deflate can reach
+_SMALL_BYTES = 2**20
+
+
+def promised_bytes(dataset: Any) -> int:
+    """The bytes of a dataset in memory. ValueError where they are more than what is stored of it can hold."""
+    promised, stored = math.prod(dataset.shape or ()) * dataset.dtype.itemsize, dataset.id.get_storage_size()
+    if promised > _MOST_RATIO * stored + _SMALL_BYTES:
+        raise ValueError(f"its {dataset.name!r} promises {promised:,} bytes and holds {stored:,}")
+    return promised

@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 PEERS := .venv-peers
+FUZZ := .venv-fuzz
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow lint bench clean help
+.PHONY: demo test test-slow lint bench fuzz clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,8 +29,11 @@ lint: $(VENV)/.installed-test  ## ruff, mypy, import-linter
 bench: $(VENV)/.installed $(PEERS)/.installed  ## every benchmark beside its peers
 	NEUROSPARSE_PEERS_PYTHON=$(CURDIR)/$(PEERS)/bin/python $(BIN)/python benchmarks/run.py
 
+fuzz: $(VENV)/.installed-test $(FUZZ)/.installed  ## coverage-guided fuzzing of what reads files, a minute each
+	PYTHONPATH=$(FUZZ) $(BIN)/python tests/fuzz/run.py
+
 clean:  ## remove the environment, results and caches
-	rm -rf $(VENV) $(PEERS) results dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(PEERS) $(FUZZ) results dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -51,4 +55,9 @@ $(PEERS)/.installed: benchmarks/peers.txt benchmarks/peers_spiking.txt
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers_spiking.txt
+	@touch $@
+
+# A folder beside the environment rather than one of its own: the fuzzer needs what it fuzzes.
+$(FUZZ)/.installed: | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(FUZZ) atheris==3.0.0
 	@touch $@

@@ -73,14 +73,13 @@ class Comparison:
 
     def _circuit_sentence(self, circuit: ActivityStats) -> str:
         low, high = (circuit_window(circuit, fraction) for fraction in (self.band.low, self.band.high))
-        whose = "said of the brain" if self.band.key in bands() else f"of {self.band.label}"
-        said = f"the {100 * self.band.low:g}-{100 * self.band.high:g} % {whose}"
+        share = f"the {said(self.band)}"
         place = (
-            f"no window of the record holds {said}"
+            f"no window of the record holds {share}"
             if low is None
-            else f"{said} are reached from {milliseconds(low)} on"
+            else f"{share} are reached from {milliseconds(low)} on"
             if high is None
-            else f"{said} take windows of {milliseconds(low).removesuffix(' ms')} to {milliseconds(high)}"
+            else f"{share} take windows of {milliseconds(low).removesuffix(' ms')} to {milliseconds(high)}"
         )
         fires = f"{percent(circuit.active_fraction)} of the neurons fire in {circuit.active_when.window_ms:g} ms"
         return f"{circuit.name}: {fires}; {place}."
@@ -123,8 +122,8 @@ class Comparison:
         low, high = circuit_window(stats, band.low), circuit_window(stats, band.high)
         if low is None:
             return f"{stats.name} in no window of its record"
-        until = "its whole record" if high is None else f"{high:.3g} ms"
-        return f"{stats.name} in windows of " + (f"up to {until}" if low == 0 else f"{low:.3g} ms to {until}")
+        until = "its whole record" if high is None else milliseconds(high)
+        return f"{stats.name} in windows of " + (f"up to {until}" if low == 0 else f"{milliseconds(low)} to {until}")
 
     def differences(self) -> list[Difference]:
         """How each differs from the first of its kind; those with another definition of active are left out."""
@@ -308,6 +307,12 @@ def circuit_window(circuit: ActivityStats, fraction: float) -> float | None:
     if circuit.curve is None:
         raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
     return circuit.curve.window_ms(fraction) if fraction > 0 else 0.0
+
+
+def said(band: Band) -> str:
+    """A band in words: "1-4 % said of the brain"; a band of the user's own by its label."""
+    whose = "said of the brain" if band.key in bands() else f"of {band.label}"
+    return f"{100 * band.low:g}-{100 * band.high:g} % {whose}"
 
 
 def percent(fraction: float) -> str:

@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from pydantic import Field
 
-from neurosparse import files, recipes
+from neurosparse import claims, files, recipes
 from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison, compare
 from neurosparse.measurement import measure
@@ -51,6 +52,8 @@ class SideBySideSpec(Spec):
         auto, cpu, cuda or mps.
     data_dir
         The folder with the files of the networks' image sets, if not where they install.
+    claims
+        A folder that `neurosparse claims` wrote: the page shows its verdicts.
     """
 
     neuron: str = "lif_glorot2011"
@@ -70,6 +73,7 @@ class SideBySideSpec(Spec):
     epochs: Annotated[int, Field(ge=1)] | None = None
     device: str = "auto"
     data_dir: Path | None = None
+    claims: Path = Path("results/claims")
     seed: Annotated[int, Field(ge=0)] = 1
 
 
@@ -124,14 +128,14 @@ def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
             mixed_definitions=True,  # a sigmoid has no zeros, so its recipe means something else by active, and says so
             provenance={
                 "started": started,
-                "seconds": round(time.monotonic() - clock, 1),
+                "took_s": round(time.monotonic() - clock, 1),
                 **spec.model_dump(mode="json"),
                 "devices": {n.title: n.device for n in networks.values()},
                 "f-I error": f"{100 * circuit.fi.largest_error:.2g} % at most",
                 **environment(),
             },
         )
-        _write(comparison, circuit, networks, folder)
+        _write(comparison, circuit, networks, claims.overview(spec.claims), folder)
     return comparison
 
 
@@ -142,6 +146,7 @@ def check(spec: SideBySideSpec, directory: str | Path) -> None:
     from neurosparse.spiking import CircuitSpec, PopulationSpec, load_lif
 
     files.check_writable(Path(directory), marker=MARKER)
+    claims.overview(spec.claims)
     load_lif(spec.neuron)
     recipes.load(spec.circuit).spec(PopulationSpec)
     if spec.column != NO_COLUMN:
@@ -223,24 +228,32 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
             history=[{"network": recipe.title, **row} for row in rectifier.rows(trained.history)],
             device=trained.device,
             seconds=trained.seconds,
-            twin=_twin(network, splits, spec.twin_images) if name == spec.twin else None,
+            twin=_twin(network, splits, spec) if name == spec.twin else None,
         )
     return runs
 
 
-def _twin(network: Any, splits: Any, n: int) -> SpikeTrains:
+def _twin(network: Any, splits: Any, spec: SideBySideSpec) -> SpikeTrains:
     """What the network fires as a spiking one in Brian2, shown test images one after another."""
     from neurosparse.convert import run_in_brian2, to_spiking
     from neurosparse.convert.verification import spike_trains
 
-    spiking = to_spiking(network, splits.train.images[:1000])
-    return spike_trains(run_in_brian2(spiking, splits.test.images[:n], TWIN_STEPS, record_spikes=True))
+    spiking = to_spiking(network, _some(splits.train, 1000, spec.seed))
+    shown = _some(splits.test, spec.twin_images, spec.seed)
+    return spike_trains(run_in_brian2(spiking, shown, TWIN_STEPS, record_spikes=True))
+
+
+def _some(images: Any, n: int, seed: int) -> Any:
+    """Some images in random order: a set may have its classes one after the other."""
+    return images.images[np.random.default_rng(seed).permutation(len(images))[:n]]
 
 
 # ---- The folder -----------------------------------------------------------------------------------------------------
 
 
-def _write(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun], folder: Path) -> None:
+def _write(
+    comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun], findings: Panel, folder: Path
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -255,7 +268,7 @@ def _write(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, N
     history = [row for network in networks.values() for row in network.history]
     with files.new_file(folder / "training.parquet") as file:
         pq.write_table(pa.Table.from_pylist(history), file)
-    report.write(comparison, folder, _panels(comparison, circuit, networks))
+    report.write(comparison, folder, [*_panels(comparison, circuit, networks), findings])
 
 
 def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun]) -> list[Panel]:
@@ -265,7 +278,10 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
 
     layers = {n.title: n.layers for n in networks.values()}
     histories = {n.title: n.history for n in networks.values()}
-    errors = {title: {row["epoch"]: 100 * row["validation_error"] for row in rows} for title, rows in histories.items()}
+    errors = {
+        title: {row["epoch"]: 100 * row["validation_error"] for row in rows if row["epoch"]}  # untrained: at chance
+        for title, rows in histories.items()
+    }
     fi, lif = circuit.fi, load_lif(comparison.provenance["neuron"])
     population, *columns = circuit.spikes.values()
     when = comparison.circuits[0].active_when
@@ -360,7 +376,8 @@ def _twin_panel(title: str, twin: SpikeTrains) -> Panel:
         "twin_raster",
         f"{title}: as a spiking network",
         "The network with an integrate-and-fire neuron in the place of each rectifier, simulated in Brian2: test images, shown "
-        f"for {TWIN_STEPS} steps of 1 ms each. A neuron fires as often as its unit is active. In print: the first ten images.",
+        f"for {TWIN_STEPS} steps of 1 ms each, in random order. A neuron fires as often as its unit is active. In print: the "
+        "first ten images.",
         lambda ax: plots.raster(twin, ax, n_units=1000, duration_ms=10.0 * TWIN_STEPS),
         spikes=twin,
     )

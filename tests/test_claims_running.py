@@ -1,6 +1,7 @@
 """All claims on small networks: what is measured, written, read again, and what happens to those that cannot be trained."""
 
 import json
+from concurrent.futures import CancelledError
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -132,8 +133,11 @@ def test_panels(every) -> None:
     import matplotlib.pyplot as plt
 
     head, *others = claims.panels(every[1])
-    assert [row["claim"] for row in head.table] == [f.number for f in every[1] for _ in f.effects]
-    assert {row["verdict"] for row in head.table} <= {"holds", "does not hold here", "undecided"}
+    assert [(row["claim"], row["verdict"]) for row in head.table] == [(f.number, f.verdict) for f in every[1]]
+    for row, finding in zip(head.table, every[1], strict=True):
+        assert all(effect.describe() in row["found"] for effect in finding.effects)
+    held = sum(finding.verdict == "holds" for finding in every[1])
+    assert head.caption.startswith(f"Of 18 claims {held} hold, ")
     for panel, finding in zip(others, every[1], strict=True):
         assert panel.n_axes == len(finding.effects)
         assert finding.claim.text in panel.caption
@@ -145,6 +149,64 @@ def test_panels(every) -> None:
     plt.close("all")
     with pytest.raises(ValueError, match="findings is empty"):
         claims.panels([])
+
+
+def test_overview(every, tmp_path) -> None:
+    folder, _ = every
+    shown = claims.overview(folder)
+    assert shown.table == claims.panels(claims.read(folder))[0].table
+    assert "three layers of 64 units, trained on mnist5k" in shown.caption
+    untested = claims.overview(tmp_path)
+    assert "run `neurosparse claims`" in untested.caption
+    assert [(row["claim"], row["verdict"]) for row in untested.table] == [(n, "not tested yet") for n in range(1, 19)]
+    (tmp_path / running.RESULT).write_text("{}")
+    with pytest.raises(ValueError, match="was not written by `neurosparse claims`"):
+        claims.overview(tmp_path)
+
+
+def test_a_finding_in_a_notebook(every) -> None:
+    finding = every[1][1]
+    shown = finding._repr_html_()
+    assert f"Claim 2: {finding.verdict}" in shown
+    assert finding.effects[0].describe() in shown
+
+
+def test_what_is_stopped_goes_on(splits, tmp_path, monkeypatch) -> None:
+    """The networks that are done stay; those under way end at their next report, so that Ctrl-C needs no patience."""
+    lab = claims.Lab(SPEC, splits, tmp_path)
+    train, trained, cut_short = lab_module.train, [], []
+
+    def interrupted(spec, *args, progress, **options):
+        trained.append(spec.seed)
+        if len(trained) == 3:  # the other thread has a network that only a stop can end
+            raise KeyboardInterrupt
+        if len(trained) == 2:
+            try:
+                while True:
+                    progress(0.5, "under way")
+            except CancelledError:
+                cut_short.append(spec.seed)
+                raise
+        return train(spec, *args, progress=progress, **options)
+
+    monkeypatch.setattr(lab_module, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lab.prepare(["rectifier", "zeros_98"], threads=2)
+    assert (len(trained), len(cut_short)) == (3, 1)
+    assert len(lab.missing(["rectifier", "zeros_98"])) == 3
+    monkeypatch.setattr(lab_module, "train", lambda spec, *a, **o: trained.append(spec.seed) or train(spec, *a, **o))
+    assert lab.prepare(["rectifier", "zeros_98"]) == {}
+    assert len(trained) == 6
+    assert lab.missing(["rectifier", "zeros_98"]) == []
+
+
+def test_the_networks_of_one_seed_start_from_one(splits, tmp_path, monkeypatch) -> None:
+    pretrained = []
+    monkeypatch.setattr(
+        lab_module, "pretrain", lambda spec, *_, **__: pretrained.append(spec.seed) or not_pretrained(spec)
+    )
+    claims.Lab(SPEC, splits, tmp_path).prepare(["pretrained", "pretrained_few_labels"], threads=2)
+    assert sorted(pretrained) == [1, 2]
 
 
 def test_the_page_of_the_docs_has_the_criteria_of_the_code() -> None:

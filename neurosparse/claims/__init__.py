@@ -12,7 +12,7 @@ from neurosparse import lazy
 if TYPE_CHECKING:
     from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine
     from neurosparse.claims.lab import FULL, QUICK, Lab, LabSpec
-    from neurosparse.claims.running import load, panels, read, run, table
+    from neurosparse.claims.running import load, overview, panels, read, run, table
 
 _HOME = {
     "FULL": "lab",
@@ -25,6 +25,7 @@ _HOME = {
     "LabSpec": "lab",
     "examine": "frame",
     "load": "running",
+    "overview": "running",
     "panels": "running",
     "read": "running",
     "run": "running",
@@ -42,6 +43,7 @@ __all__ = [
     "LabSpec",
     "examine",
     "load",
+    "overview",
     "panels",
     "read",
     "run",

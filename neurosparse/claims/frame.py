@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from neurosparse import cards
 from neurosparse.studies.pairs import Mean, mean
 
 Verdict = Literal["holds", "does not hold here", "undecided"]
@@ -117,6 +118,13 @@ class Finding:
     verdict: Verdict
     also: Mapping[str, Mean]  # what else was measured, and no criterion asks for
     left_out: tuple[str, ...] = ()  # seeds that are missing, and why
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {"measured": e.criterion.text, "effect": e.describe(), "holds if": e.criterion.range()}
+            for e in self.effects
+        ]
+        return cards.grid(f"Claim {self.number}: {self.verdict}", rows, [self.claim.text, *self.left_out])
 
 
 def examine(number: int, claim: Claim, rows: Sequence[Mapping[str, float]], left_out: Sequence[str] = ()) -> Finding:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -136,10 +136,17 @@ class Lab:
         """A trained network; FileNotFoundError where `prepare` has not trained it."""
         return load(self.path(arm, seed))
 
+    def missing(self, arms: Sequence[str]) -> list[tuple[str, int]]:
+        """Arm and seed of the networks that are still to be trained, one seed after the other."""
+        return [(arm, seed) for seed in self.spec.seeds for arm in arms if not self.path(arm, seed).exists()]
+
     def prepare(
         self, arms: Sequence[str], *, threads: int = 1, progress: Progress = quiet
     ) -> dict[tuple[str, int], DivergenceError]:
         """Train the networks of some arms that are not there yet, `threads` of them at once, on the CPU.
+
+        Each is kept as soon as it is trained, so that whatever stops this loses one network a thread. As every seed has the same
+        arms, the share of the networks that are trained soon is that of the time.
 
         Returns
         -------
@@ -151,18 +158,21 @@ class Lab:
         ValueError, OSError
             As `rectifier.train` and `rectifier.pretrain`, and where the folder cannot be written.
         """
-        jobs = [(arm, seed) for arm in arms for seed in self.spec.seeds if not self.path(arm, seed).exists()]
-        shares, lock = [0.0] * len(jobs), threading.Lock()
+        jobs = self.missing(arms)
+        shares, lock, stopped = [0.0] * len(jobs), threading.Lock(), threading.Event()
         failures: dict[tuple[str, int], DivergenceError] = {}
+        starting = {seed: threading.Lock() for seed in self.spec.seeds}  # two arms want one pre-trained network
 
         def one(k: int) -> None:
             def part(done: float, text: str) -> None:
+                if stopped.is_set():  # a thread ends nowhere else
+                    raise CancelledError
                 with lock:
                     shares[k] = done
                     progress(sum(shares) / len(jobs), "{}, seed {}: {}".format(*jobs[k], text)[:40])
 
             try:
-                self._train(*jobs[k], part)
+                self._train(*jobs[k], starting[jobs[k][1]], part)
             except DivergenceError as error:
                 failures[jobs[k]] = error
 
@@ -172,6 +182,7 @@ class Lab:
                 for future in futures:
                     future.result()
             except BaseException:
+                stopped.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return failures
@@ -192,12 +203,15 @@ class Lab:
         """Hidden activations on the test images that are exactly 0, in per cent."""
         return 100 * (1 - evaluate(self.network(arm, seed), self.splits.test).active_fraction)
 
-    def _train(self, arm: str, seed: int, progress: Progress) -> None:
+    def _train(self, arm: str, seed: int, starting: threading.Lock, progress: Progress) -> None:
         splits, spec = self.splits, self.training(arm, seed)
         if "few" in ARMS[arm]:
             some = np.linspace(0, len(splits.train) - 1, len(splits.train) // FEW).astype(int)
             splits = replace(splits, train=splits.train.take(some))
-        start = self._start(seed) if "pretrained" in ARMS[arm] else None
+        start = None
+        if "pretrained" in ARMS[arm]:
+            with starting:
+                start = self._start(seed, progress)
         result = train(spec, splits, device="cpu", test=False, start=start, progress=progress)
         save(result.network, self.path(arm, seed), training=spec)
 
@@ -206,12 +220,13 @@ class Lab:
             network=NetworkSpec(sizes=self.sizes()), data=self.spec.data, epochs=self.spec.pretraining_epochs, seed=seed
         )
 
-    def _start(self, seed: int) -> RectifierNetwork:
+    def _start(self, seed: int, progress: Progress) -> RectifierNetwork:
         """The pre-trained network that both arms start from."""
         spec = self._pretraining(seed)
         path = self._file("start", seed, spec.model_dump_json())
         if not path.exists():
-            save(pretrain(spec, self.splits, device="cpu").network, path)
+            pretrained = pretrain(spec, self.splits, device="cpu", progress=lambda _, text: progress(0.0, text))
+            save(pretrained.network, path)
         return load(path)
 
     def _file(self, name: str, seed: int, *specs: str) -> Path:

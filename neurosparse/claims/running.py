@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import math
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,8 @@ MODULES = (
 )
 RESULT, TABLE = "claims.json", "claims.md"
 _FORMAT = "neurosparse claims 1"
-_TRAINING = 0.8  # of the time, more or less
+_TRAINING = 0.9  # of the time, or more, where all networks have to be trained
+_HEADING = "The paper's claims, put to the test"
 
 
 def load(number: int) -> Any:
@@ -100,7 +102,8 @@ def run(
     splits = splits or data.load(spec.data)
     lab = Lab(spec, splits, directory / "networks" / fingerprint(splits)[:12])
     arms = list(dict.fromkeys(arm for module in chosen.values() for arm in module.CLAIM.arms))
-    failures = lab.prepare(arms, threads=threads, progress=lambda done, text: progress(_TRAINING * done, text))
+    training = _TRAINING if lab.missing(arms) else 0.0
+    failures = lab.prepare(arms, threads=threads, progress=lambda done, text: progress(training * done, text))
     lost = {
         number: {seed: str(error) for (arm, seed), error in failures.items() if arm in module.CLAIM.arms}
         for number, module in chosen.items()
@@ -112,7 +115,7 @@ def run(
         rows = {}
         for i, seed in enumerate(seed for seed in spec.seeds if seed not in lost[number]):
             done = (k + i / spec.n_seeds) / len(chosen)
-            progress(_TRAINING + (1 - _TRAINING) * done, f"claim {number}, seed {seed}")
+            progress(training + (1 - training) * done, f"claim {number}, seed {seed}")
             rows[seed] = module.measure(lab, seed)
         left_out = [f"seed {seed}: {why}" for seed, why in sorted(lost[number].items())]
         found.append(examine(number, module.CLAIM, list(rows.values()), left_out))
@@ -130,41 +133,55 @@ def read(directory: str | Path) -> list[Finding]:
     FileNotFoundError, ValueError
         Where there are none, or the file is not one of these; one sentence.
     """
+    return _read(Path(directory) / RESULT)[1]
+
+
+def overview(directory: str | Path) -> Panel:
+    """What `run` wrote into a folder as one part of a page: every claim with its verdict, or how to get there.
+
+    Raises
+    ------
+    ValueError
+        Where the file is not one of these; one sentence.
+    """
     path = Path(directory) / RESULT
+    if not path.is_file():
+        untested: list[Mapping[str, object]] = [
+            {"claim": number, "says": load(number).CLAIM.text, "verdict": "not tested yet"}
+            for number in range(1, len(MODULES) + 1)
+        ]
+        remedy = "None was tested here yet: run `neurosparse claims`, which takes minutes, and then this again."
+        return Panel("claims", _HEADING, remedy, table=untested)
+    spec, findings = _read(path)
+    head = panels(findings)[0]
+    on = f"Networks of three layers of {spec.width:,} units, trained on {spec.data}. A figure for each is in {path.parent}/figures."
+    return replace(head, caption=f"{head.caption} {on}")
+
+
+def _read(path: Path) -> tuple[LabSpec, list[Finding]]:
     if not path.is_file():
         raise FileNotFoundError(f"no findings in {path}: run `neurosparse claims` first")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != _FORMAT:
             raise KeyError("format")
-        return [
+        findings = [
             examine(each["number"], _claim(each["claim"]), list(each["seeds"].values()), each["left_out"])
             for each in content["findings"]
         ]
+        return LabSpec(**content["lab"]), findings
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} was not written by `neurosparse claims`: {error!r}") from None
 
 
 def table(findings: Sequence[Finding]) -> str:
     """Findings as a Markdown table, a line for each criterion."""
-    lines = [[str(cell) for name, cell in row.items() if name != "says"] for row in rows(findings)]
-    return markdown(["claim", "verdict", "measured", "effect [95 %]", "holds if"], lines)
-
-
-def rows(findings: Sequence[Finding]) -> list[dict[str, int | str]]:
-    """Findings as rows of a table, one for each criterion; the verdict is that of the whole claim."""
-    return [
-        {
-            "claim": finding.number,
-            "says": finding.claim.text,
-            "verdict": finding.verdict,
-            "measured": effect.criterion.text,
-            "effect [95 %]": effect.describe(),
-            "holds if": effect.criterion.range(),
-        }
+    lines = [
+        [str(finding.number), finding.verdict, effect.criterion.text, effect.describe(), effect.criterion.range()]
         for finding in findings
         for effect in finding.effects
     ]
+    return markdown(["claim", "verdict", "measured", "effect [95 %]", "holds if"], lines)
 
 
 def panels(findings: Sequence[Finding]) -> list[Panel]:
@@ -172,12 +189,26 @@ def panels(findings: Sequence[Finding]) -> list[Panel]:
     if not findings:
         raise ValueError("findings is empty: nothing to show")
     n_seeds = findings[0].effects[0].mean.n
+    found = Counter(finding.verdict for finding in findings)
     head = Panel(
         "claims",
-        "The paper's claims, put to the test",
-        "Each effect is a mean over seeds with its 95 % interval. A claim holds where the interval lies within the range that was "
-        f"written down beforehand, does not hold here where it lies outside, and is undecided otherwise. {n_seeds} seeds.",
-        table=rows(findings),
+        _HEADING,
+        f"Of {len(findings)} claims {found['holds']} hold, {found['does not hold here']} do not hold here, "
+        f"{found['undecided']} are undecided. Each effect is a mean over {n_seeds} seeds with its 95 % interval. A claim holds "
+        "where the interval lies within the range that was written down beforehand, does not hold here where it lies outside, and "
+        "is undecided otherwise; of several criteria all must hold.",
+        table=[
+            {
+                "claim": finding.number,
+                "says": finding.claim.text,
+                "verdict": finding.verdict,
+                "found": "; ".join(
+                    f"{effect.criterion.text}: {effect.describe()}, holds if {effect.criterion.range()}"
+                    for effect in finding.effects
+                ),
+            }
+            for finding in findings
+        ],
     )
     return [head, *(_panel(finding) for finding in findings)]
 

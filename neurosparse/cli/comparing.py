@@ -57,6 +57,9 @@ def compare(
     epochs: Annotated[int | None, typer.Option(help="Training epochs, in place of the recipes' own.")] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
+    claims: Annotated[Path, typer.Option(help="Folder of `neurosparse claims`: the page shows its verdicts.")] = Path(
+        "results/claims"
+    ),
     seed: Seed = 1,
 ) -> None:
     """Relate circuits, networks and recordings to each other and to the brain's 1-4 %.
@@ -64,7 +67,7 @@ def compare(
     Without A B C it is the main job: a circuit and networks are run side by side. Writes comparison.json, activity.parquet, spikes,
     weights, figures and report.html, a page that opens offline. With A B C those are compared, and nothing is run.
     """
-    main_job = {"circuit", "column", "network", "seconds", "epochs", "device", "data_dir", "seed"}
+    main_job = {"circuit", "column", "network", "seconds", "epochs", "device", "data_dir", "claims", "seed"}
     others = main_job if sources else {"threshold", "band", "only", "mixed"}
     if given := [name for name in context.params if name in others and is_given(context, name)]:
         remedy = "leave A B C out" if sources else "name what to compare"
@@ -84,6 +87,7 @@ def compare(
         "epochs": epochs,
         "device": device,
         "data_dir": data_dir,
+        "claims": claims,
         "seed": seed,
     }
     if network:
@@ -109,7 +113,7 @@ def _compare_sources(
     only: list[str],
     mixed: bool,
 ) -> None:
-    from neurosparse import files, reference
+    from neurosparse import files, reference, report
     from neurosparse import sources as anything
     from neurosparse.comparison import compare as compare_stats
     from neurosparse.comparison import own_band
@@ -119,7 +123,8 @@ def _compare_sources(
         files.check_writable(out, marker="comparison.json")
     stats = anything.read_all(sources, window_ms=window_ms, threshold=threshold, only=only)
     try:
-        comparison = compare_stats(*stats, reference=known, mixed_definitions=mixed, provenance={"sources": sources})
+        provenance = {"sources": sources, **report.environment()}
+        comparison = compare_stats(*stats, reference=known, mixed_definitions=mixed, provenance=provenance)
     except ValueError as error:
         raise ValueError(str(error).replace("mixed_definitions=True", "--mixed")) from None
     say(table(comparison.stats, comparison.equivalent_window_ms))

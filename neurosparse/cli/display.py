@@ -13,22 +13,25 @@ if TYPE_CHECKING:
     from neurosparse.workers import Show
 
 WIDTH = 80
+_PACE_S = 3600.0  # the time left is told from the pace of so long
 
 
 @contextmanager
 def bars(jobs: dict[str, str]) -> Iterator[Show]:
-    """A progress bar a job, on the error stream, so that what is printed can be piped."""
+    """A progress bar a job, with the time it took and the time left, on the error stream, so that what is printed can be piped."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description:<9.9}"),
-        BarColumn(20),
+        BarColumn(12),
         TextColumn("{task.percentage:3.0f} %"),
         TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("left"),
     )
     words = TextColumn("{task.fields[text]}", table_column=_shrinking())
-    with Progress(*columns, words, console=Console(stderr=True)) as progress:
+    with Progress(*columns, words, console=Console(stderr=True), speed_estimate_period=_PACE_S) as progress:
         tasks = {job: progress.add_task(label, total=1.0, text="starting") for job, label in jobs.items()}
         yield lambda job, done, text: progress.update(tasks[job], completed=done, text=text)
 

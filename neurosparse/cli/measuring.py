@@ -105,7 +105,7 @@ def measure_file(
     for key in budgets() if energy else ():
         say(energy_use(recording.spikes, key).sentence())
     if out is not None:
-        comparison = compare_stats(*stats, provenance={"recording": recording.provenance})
+        comparison = compare_stats(*stats, provenance={"recording": recording.provenance, **report.environment()})
         with files.new_folder(out) as folder:
             report.write(comparison, folder, _spike_panels(recording.spikes, stats))
         say(f"\nNumbers and figures: {out}\nPage: {(out / report.PAGE).resolve()}")
@@ -120,7 +120,7 @@ def _measure_network(
     device: str,
     out: Path | None,
 ) -> None:
-    from neurosparse import files, sources
+    from neurosparse import files, report, sources
     from neurosparse.activity import ActiveWhen
     from neurosparse.comparison import compare as compare_stats
     from neurosparse.measurement import measure
@@ -136,18 +136,20 @@ def _measure_network(
     if out is not None:
         files.check_writable(out, marker="comparison.json")
     network = load_network(what) if what.endswith(".safetensors") else loading.build(what, weights)
+    where = resolve(device)
+    provenance = {"network": what, "weights": None if weights is None else str(weights), "data": data}
     layers = measure(
-        network.to(resolve(device)),
+        network.to(where),
         loading.inputs(data, sizes),
         active_when=ActiveWhen(threshold=threshold),
-        provenance={"network": what, "weights": None if weights is None else str(weights), "data": data},
+        provenance=provenance,
     )
     say(layer_table(tuple(layers.values())))
     first = next(iter(layers.values()))
     say(f"Active: {first.active_when.describe()}. Axis: that of the units; every other holds samples.")
     say(beyond_table(tuple(layers.values())))
     if out is not None:
-        comparison = compare_stats(layers)
+        comparison = compare_stats(layers, provenance={**provenance, "device": str(where), **report.environment()})
         say(f"\nNumbers and figures: {out}\nPage: {sources.write(comparison, out).resolve()}")
 
 

@@ -59,7 +59,7 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, n_units: int = 200, d
         )
         row += sample.size
     ax.set(xlim=(0, shown), ylim=(-1, row), xlabel="time (ms)", ylabel="neuron (a sample)", title="Spikes")
-    legend_below(ax, -0.16, ncols=4, marker_size=8)
+    legend_below(ax, ncols=4, marker_size=8)
     return ax
 
 
@@ -88,7 +88,7 @@ def rate_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Ax
     title = "Rates over neurons; lines: log-normal"
     ax.set(xscale="log", xlabel="mean firing rate (Hz)", ylabel="neurons (% per decade)", title=title)
     ax.xaxis.set_major_formatter(plain)
-    legend_below(ax, -0.16)
+    legend_below(ax)
     return ax
 
 
@@ -111,5 +111,5 @@ def rates_by_population(
     ax.set_yticks(at, [s.name for s in stats])
     ax.invert_yaxis()
     ax.set(xlabel="firing rate (Hz)", xlim=(0, None), title="Rates by population")
-    legend_below(ax, -0.16, ncols=2)
+    legend_below(ax, ncols=2)
     return ax

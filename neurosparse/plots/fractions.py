@@ -45,7 +45,7 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
     ax.set_ylim(top=130)
     ax.yaxis.set_major_formatter(plain)
     ax.xaxis.set_major_formatter(plain)
-    legend_below(ax, -0.16, ncols=1 if comparison.networks else 3)
+    legend_below(ax, ncols=1 if comparison.networks else 3)
     note: dict[str, Any] = {
         "xycoords": "axes fraction",
         "textcoords": "offset points",
@@ -85,7 +85,7 @@ def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comp
     ax.set_xticks(np.arange(len(names)), names)
     ax.set(ylabel="active units (%)", title="Sparsity per layer")
     ax.margins(y=0.12)
-    legend_below(ax, -0.1)
+    legend_below(ax, points=24)
     return ax
 
 
@@ -114,7 +114,7 @@ def activation_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None)
         title="How often a unit is active",
     )
     ax.yaxis.set_major_formatter(plain)
-    legend_below(ax, -0.16)
+    legend_below(ax)
     return ax
 
 
@@ -144,7 +144,7 @@ def windows_by_population(
     ax.xaxis.set_major_formatter(plain)
     ax.xaxis.set_minor_formatter(plain)
     ax.tick_params(axis="x", which="minor", labelsize=7)
-    legend_below(ax, -0.18, ncols=3)
+    legend_below(ax, ncols=3)
     return ax
 
 

@@ -70,8 +70,11 @@ def plain(value: float, _: float) -> str:
     return f"{value:g}"
 
 
-def legend_below(ax: Axes, distance: float, ncols: int = 1, marker_size: float | None = None) -> None:
-    """A legend under the axes, `distance` of their height below the lower edge (negative)."""
-    legend = ax.legend(loc="upper left", bbox_to_anchor=(0, distance), ncols=ncols, borderaxespad=0)
+def legend_below(ax: Axes, *, points: float = 40, ncols: int = 1, marker_size: float | None = None) -> None:
+    """A legend under the axes, so many points below their lower edge: as a rule ticks and a label come between."""
+    from matplotlib.transforms import ScaledTranslation
+
+    below = ax.transAxes + ScaledTranslation(0, -points / 72, ax.figure.dpi_scale_trans)
+    legend = ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=ncols, borderaxespad=0)
     for line in legend.get_lines() if marker_size else ():
         line.set(markersize=marker_size, markeredgewidth=2)

@@ -69,7 +69,7 @@ def conversion(reports: Sequence[ConversionReport], ax: Axes | None = None) -> A
     ax.set(xlabel="time steps", ylabel=what, title="What spikes cost in accuracy")
     ax.xaxis.set_major_formatter(plain)
     ax.yaxis.set_major_formatter(plain)
-    legend_below(ax, -0.16)
+    legend_below(ax)
     return ax
 
 

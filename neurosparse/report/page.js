@@ -194,7 +194,7 @@
       xaxis: axis(spec.x, plot.clientWidth - 60), yaxis: axis(spec.y, plot.clientHeight - 60), shapes: [...bands, ...shapes], annotations, uirevision: "keep",
       font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: style("--text") }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       hoverlabel: { bgcolor: style("--card"), bordercolor: style("--line"), font: { color: style("--text") }, namelength: -1 },
-      margin: { l: 10, r: 10, t: 10, b: 10 }, showlegend: false, hovermode: "closest", barmode: "overlay",
+      margin: { l: 10, r: 10, t: touch ? 36 : 10, b: 10 }, modebar: { bgcolor: "rgba(0,0,0,0)", color: style("--soft"), activecolor: style("--text") }, showlegend: false, hovermode: "closest", barmode: "overlay",
       dragmode: touch ? false : "zoom", // a finger scrolls the page
     };
   }
@@ -466,6 +466,7 @@
     const spec = data.rasters[figure.dataset.key];
     if (spec) addRaster(figure, spec);
   });
+  addEventListener("beforeprint", () => document.querySelectorAll(".answer").forEach((details) => (details.open = true)));
   dark.addEventListener("change", () => drawn.forEach((draw) => draw()));
   performance.mark("interactive");
   document.addEventListener("DOMContentLoaded", () => {

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from neurosparse import plots
-from neurosparse.comparison import Comparison, milliseconds
+from neurosparse.comparison import Comparison, milliseconds, said
 from neurosparse.files import new_file
 from neurosparse.report.charts import chart
 from neurosparse.report.live import MOST_SPIKES, MOST_SPIKES_OF_A_PAGE, raster, windows
-from neurosparse.report.panel import Panel, cells, headline, main_panel, row, said
+from neurosparse.report.panel import Panel, cells, headline, main_panel, row
 from neurosparse.report.provenance import flat
 
 PAGE = "report.html"
@@ -64,22 +64,21 @@ def _draw(panel: Panel, folder: Path) -> _Figure:
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     if panel.draw is None:
         raise ValueError(f"panel {panel.key!r} has no figure")
-    with plots.style(), rc_context({"figure.constrained_layout.use": False}):
+    with plots.style(), rc_context({"figure.constrained_layout.use": False, "axes.titley": 1.0}):
         columns = min(panel.n_axes, 2)
         rows = -(-panel.n_axes // columns)
-        figure = Figure(
-            figsize=(7.2, 4.8) if columns == 1 else (10.4, 4.6 if rows == 1 else 3.8 * rows), layout="constrained"
-        )
+        figure = Figure(figsize=(7.2, 5.2) if columns == 1 else (10.4, 4.6 if rows == 1 else 3.8 * rows))
         FigureCanvasAgg(figure)
         axes = [figure.add_subplot(rows, columns, k + 1) for k in range(panel.n_axes)]
         panel.draw(*axes)
-        for suffix, metadata in (("png", {}), ("svg", {"Date": None})):
+        ConstrainedLayoutEngine().execute(figure)  # once for both files, for it takes as long as drawing
+        for suffix, how in (("png", {"pil_kwargs": {"compress_level": 1}}), ("svg", {"metadata": {"Date": None}})):
             with new_file(folder / f"{panel.key}.{suffix}") as file:
-                figure.savefig(file, format=suffix, metadata=metadata)
-            figure.set_layout_engine(None)  # the second file needs no new layout, which takes as long as drawing
+                figure.savefig(file, format=suffix, **how)
         charts = [] if panel.spikes is not None else [chart(ax) for ax in axes]
     svg = (folder / f"{panel.key}.svg").read_bytes()
     return _Figure(svg, [c for c in charts if c is not None] if None not in charts else [])

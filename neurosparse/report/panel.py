@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from neurosparse import plots
 from neurosparse.activity import ActivityStats, SpikeTrains
-from neurosparse.comparison import Comparison, milliseconds, percent, percents
-from neurosparse.reference import Band, bands
+from neurosparse.comparison import Comparison, milliseconds, percent, percents, said
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,12 +81,6 @@ def main_panel(comparison: Comparison) -> Panel:
         + comparison.band.caption,
         draw,
     )
-
-
-def said(band: Band) -> str:
-    """A band in words: "1-4 % said of the brain"; a band of the user's own by its label."""
-    whose = "said of the brain" if band.key in bands() else f"of {band.label}"
-    return f"{100 * band.low:g}-{100 * band.high:g} % {whose}"
 
 
 def headline(comparison: Comparison) -> str:

@@ -29,4 +29,6 @@ def flat(node: Any, name: str = "") -> list[tuple[str, str]]:
     """Nested provenance as (dotted name, text) pairs."""
     if isinstance(node, Mapping):
         return [pair for key, child in node.items() for pair in flat(child, f"{name}.{key}" if name else str(key))]
-    return [(name, node if isinstance(node, str) else json.dumps(node))]
+    if isinstance(node, list):
+        node = ", ".join(map(str, node))
+    return [(name, "-" if node is None else node if isinstance(node, str) else json.dumps(node))]

@@ -177,7 +177,7 @@ def _one_of(name: str, value: str, options: Any) -> None:
 def as_inputs(inputs: Any, graph: Graph, *, name: str = "inputs") -> Tensor:
     """Inputs as a tensor of the kind and on the device of a graph's weights; TypeError or ValueError where they do not fit."""
     x = as_tensor(inputs, name)
-    like = next(layer.weight for layer in graph.layers if hasattr(layer, "weight"))
+    like = graph.spikes[0].scale
     if tuple(x.shape[1:]) != graph.input.shape:
         wanted = ", ".join(map(str, graph.input.shape))
         raise ValueError(f"{name} must have shape (n, {wanted}), got {tuple(x.shape)}")

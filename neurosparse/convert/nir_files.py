@@ -10,6 +10,7 @@ graph hold what has no place in a node: dt and tau_m, the reset, the refractory 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 
 from neurosparse import checks, files, recipes
 from neurosparse.convert import nir_nodes
-from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, Reshape, Spike
+from neurosparse.convert.graph import Add, AveragePool, Conv, Graph, Input, Layer, Linear, Reshape, Spike
 from neurosparse.convert.network import SpikingNetwork
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.nir_nodes import FILE_DT_S
@@ -57,7 +58,8 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
     -------
     list of str
         What is lost on other readers, a sentence each. Nothing is for neurons of kind="lif", reset="value", v_initial=0 and without
-        a refractory period: norse, snnTorch and SpikingJelly run these to the spike, but for ties, where the first two stay silent.
+        a refractory period, in layers one after another: norse, snnTorch and SpikingJelly run these to the spike, but for ties,
+        where the first two stay silent. Branches that meet again are lost on norse alone.
 
     Raises
     ------
@@ -69,9 +71,7 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
     import nir
 
     graph = _without_input_scale(spiking.graph.to("cpu", torch.float32))
-    lost = losses(spiking.neuron)
-    if any(isinstance(layer, Conv) and len(layer.shape) == 2 for layer in graph.layers):
-        lost.append("norse and snnTorch have no convolution in one dimension")
+    lost = losses(spiking.neuron, graph.layers)
     if lost and not lossy:
         raise ValueError(
             f"NIR cannot hold this network for other readers: {'; '.join(lost)}; pass lossy=True to write it all the same"
@@ -89,9 +89,13 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
     return lost
 
 
-def losses(neuron: NeuronSpec) -> list[str]:
-    """What other readers of NIR do not run as these neurons do, a sentence each."""
+def losses(neuron: NeuronSpec, layers: Collection[Layer] = ()) -> list[str]:
+    """What other readers of NIR do not run as these neurons and layers do, a sentence each."""
     lost = []
+    if any(isinstance(layer, Add) and len(layer.inputs) > 1 for layer in layers):
+        lost.append("where branches meet, norse lets one of them come a step late")
+    if any(isinstance(layer, Conv | AveragePool) and len(layer.shape) == 2 for layer in layers):
+        lost.append("norse and snnTorch have no convolution in one dimension")
     if neuron.kind == "if":
         lost.append("snnTorch lets IF neurons leak, and norse ignores R: use kind='lif'")
     if neuron.reset == "subtract":
@@ -107,7 +111,8 @@ def losses(neuron: NeuronSpec) -> list[str]:
 
 def _without_input_scale(graph: Graph) -> Graph:
     """The same function, the division of the inputs by their scale in the weights that they meet first."""
-    bare, layers = {graph.input.name}, [replace(graph.input, scale=1.0)]
+    bare = {graph.input.name}
+    layers: list[Layer] = [replace(graph.input, scale=1.0)]
     for layer in graph.layers[1:]:
         if isinstance(layer, Linear | Conv) and bare.issuperset(layer.inputs):
             layer = replace(layer, weight=layer.weight / graph.input.scale)
@@ -146,9 +151,6 @@ def _nodes(graph: Graph, neuron: NeuronSpec) -> tuple[dict[str, Any], list[tuple
             ends[layer.name] = add(f"layer_{k}", node, ends[before])
             names[f"layer_{k}"] = layer.name
     last = graph.layers[-1]
-    if len(ends[last.name]) > 1:  # norse reads no output off a sum
-        one = np.ones(last.shape[0])
-        ends[last.name] = add("sum", nir_nodes.one_to_one(one, 0 * one, last.shape), ends[last.name])
     add("output", nir.Output({"output": np.array(last.shape)}), ends[last.name])
     return nodes, edges, names
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neurosparse import recipes
-from neurosparse.convert.graph import AveragePool, Conv, Layer, Linear, Reshape, Spike
+from neurosparse.convert.graph import Add, AveragePool, Conv, Layer, Linear, Reshape, Shape, Spike
 from neurosparse.convert.neurons import NeuronSpec
 
 FILE_DT_S = 1e-4  # a step, in the time of a file: what snnTorch takes for granted, and SpikingJelly by default
@@ -18,26 +20,27 @@ FILE_DT_S = 1e-4  # a step, in the time of a file: what snnTorch takes for grant
 # ---- Layers as nodes ------------------------------------------------------------------------------------------------
 
 
-def node_of(layer: Layer, before: tuple[int, ...], neuron: NeuronSpec) -> Any:
-    """The node of a layer, whose inputs have the shape `before`; ValueError where NIR has none."""
+def node_of(layer: Layer, before: Shape, neuron: NeuronSpec) -> Any:
+    """The node of a layer, whose inputs have the shape `before`; ValueError where NIR, or no reader of it, has one."""
     import nir
 
     match layer:
         case Linear():
             return nir.Affine(layer.weight.numpy(), layer.bias.numpy())
-        case Conv() if not isinstance(layer.padding, str):
-            one = len(layer.shape) == 2
-            size = before[1] if one else before[1:]
-            make: Any = nir.Conv1d if one else nir.Conv2d
-            options = (values[0] if one else values for values in (layer.stride, layer.padding, layer.dilation))
-            return make(size, _ungrouped(layer).numpy(), *options, 1, layer.bias.numpy())
-        case AveragePool() if len(layer.shape) == 3 and not layer.options.get("ceil_mode"):
-            kernel, padding = (_pair(layer.options.get(name, 0)) for name in ("kernel_size", "padding"))
-            if padding.any() and not layer.options.get("count_include_pad", True):
+        case Conv():
+            options = (layer.stride, _padding(layer), layer.dilation)
+            return _convolution(before, _ungrouped(layer).numpy(), layer.bias.numpy(), *options)
+        case AveragePool() if not layer.options.get("ceil_mode"):
+            one = (1,) * (len(before) - 1)
+            kernel, padding = (_dims(layer.options.get(name, 0), len(one)) for name in ("kernel_size", "padding"))
+            if any(padding) and not layer.options.get("count_include_pad", True):
                 raise ValueError(f"layer {layer.name!r} leaves its padding out of the mean, which NIR has no node for")
-            return nir.AvgPool2d(kernel, _pair(layer.options.get("stride") or kernel), padding)
+            weight = np.full((before[0], *kernel), 1 / math.prod(kernel))
+            stride = _dims(layer.options.get("stride") or kernel, len(one))
+            return _convolution(before, _each_channel(weight), np.zeros(before[0]), stride, padding, one)
         case Reshape() if len(layer.shape) == 1:
-            return nir.Flatten({"input": np.array(before)}, 0, -1)
+            # counted from the end: of the readers some count the batch as an axis, and some do not
+            return nir.Flatten({"input": np.array(before)}, -len(before), -1)
         case Spike():
             full = np.full(layer.shape, 1.0, dtype=np.float32)
             if neuron.kind == "if":
@@ -46,6 +49,47 @@ def node_of(layer: Layer, before: tuple[int, ...], neuron: NeuronSpec) -> Any:
                 full * (FILE_DT_S / (1 - neuron.decay)), full, 0 * full, full * neuron.threshold, full * neuron.v_reset
             )
     raise ValueError(f"layer {layer.name!r} ({type(layer).__name__}) has no node in NIR")
+
+
+def terms_of(layer: Add) -> list[Any]:
+    """A node for each input of a sum, w x, the first with the bias; whatever node they lead to adds them up.
+
+    A matrix, for of the readers none has the node for factors, `nir.Scale`.
+    """
+    import nir
+
+    terms = []
+    for k, weight in enumerate(layer.weights):
+        own, bias = (_by_channel(values, layer) for values in (weight, layer.bias if k == 0 else 0 * layer.bias))
+        if len(layer.shape) == 1:
+            terms.append(nir.Affine(np.diag(own), bias))
+        else:
+            one = (1,) * (len(layer.shape) - 1)
+            terms.append(
+                _convolution(layer.shape, _each_channel(own.reshape(-1, *one)), bias, one, (0,) * len(one), one)
+            )
+    return terms
+
+
+def _convolution(
+    before: Shape, weight: NDArray[Any], bias: NDArray[Any], stride: Shape, padding: Shape, dilation: Shape
+) -> Any:
+    import nir
+
+    options: Any = (weight.astype(np.float32), stride, padding, dilation)
+    if len(before) == 2:
+        return nir.Conv1d(before[1], options[0], *(values[0] for values in options[1:]), 1, bias.astype(np.float32))
+    return nir.Conv2d(before[1:], *options, 1, bias.astype(np.float32))
+
+
+def _padding(layer: Conv) -> Shape:
+    """The zeros on each side, where the layer says "same" or "valid"."""
+    if not isinstance(layer.padding, str):
+        return layer.padding
+    spread = [d * (k - 1) for d, k in zip(layer.dilation, layer.weight.shape[2:], strict=True)]
+    if layer.padding == "same" and any(n % 2 for n in spread):
+        raise ValueError(f"layer {layer.name!r} pads one side more than the other, which NIR has no node for")
+    return tuple(n // 2 if layer.padding == "same" else 0 for n in spread)
 
 
 def _ungrouped(layer: Conv) -> torch.Tensor:
@@ -58,8 +102,18 @@ def _ungrouped(layer: Conv) -> torch.Tensor:
     return torch.cat(rows)
 
 
-def _pair(value: Any) -> Any:
-    return np.broadcast_to(np.asarray(value, dtype=np.int64), 2).copy()
+def _each_channel(weight: NDArray[Any]) -> NDArray[Any]:
+    """The weights (channels, channels, *kernel) of a convolution that leaves channels apart, from (channels, *kernel)."""
+    full = np.zeros((len(weight), *weight.shape))
+    full[range(len(weight)), range(len(weight))] = weight
+    return full
+
+
+def _by_channel(values: torch.Tensor, layer: Add) -> NDArray[Any]:
+    full = values.expand(layer.shape).reshape(layer.shape[0], -1)
+    if not bool((full == full[:, :1]).all()):
+        raise ValueError(f"layer {layer.name!r} has weights that differ within a channel, which NIR has no node for")
+    return full[:, 0].numpy()
 
 
 # ---- Nodes as layers ------------------------------------------------------------------------------------------------
@@ -104,58 +158,75 @@ def gain_of(node: Any, spec: NeuronSpec, dt_s: float) -> tuple[Any, Any]:
     return np.asarray(node.r) * per_threshold, np.asarray(node.v_leak) * per_threshold
 
 
-def layer_of(node: Any, name: str, before: Layer, gain: Any, offset: Any) -> Layer:
-    """The layer of a node; the currents of neurons that follow are scaled and shifted."""
+def layers_of(node: Any, name: str, before: Layer, spec: NeuronSpec, dt_s: float) -> list[Layer]:
+    """The layers of a node that takes what `before` gives: neurons come with the map from the file's currents to theirs."""
     import nir
 
-    here: dict[str, Any] = {"name": name, "inputs": (before.name,)}
-    shape = shape_of(node.output_type["output"]) if node.output_type else before.shape
-    if isinstance(node, nir.Affine | nir.Linear):
-        weight, bias = _scaled(
-            node.weight, getattr(node, "bias", None), _per_unit(gain, shape), _per_unit(offset, shape)
-        )
-        return Linear(**here, shape=shape, weight=weight, bias=bias)
-    if isinstance(node, nir.Conv1d | nir.Conv2d):
-        n = len(node.weight.shape) - 2
-        weight, bias = _scaled(node.weight, node.bias, _per_unit(gain, shape), _per_unit(offset, shape))
-        stride, padding, dilation = (_dims(value, n) for value in (node.stride, node.padding, node.dilation))
-        return Conv(
-            **here, shape=shape, weight=weight, bias=bias,
-            stride=stride, padding=padding, dilation=dilation, groups=int(node.groups),
-        )  # fmt: skip
-    if isinstance(node, nir.AvgPool2d):
-        options: dict[str, Any] = {key: _dims(getattr(node, key), 2) for key in ("kernel_size", "stride", "padding")}
-        with torch.no_grad():
-            pooled = torch.nn.functional.avg_pool2d(torch.zeros(1, *before.shape), **options)
-        return AveragePool(**here, shape=tuple(pooled.shape[1:]), options=options)
-    if isinstance(node, nir.Flatten):
-        return Reshape(**here, shape=(math.prod(before.shape),))
-    if isinstance(node, nir.IF | nir.LIF):
-        return Spike(**here, shape=before.shape)
+    here: dict[str, Any] = {"name": name, "inputs": (before.name,), "shape": before.shape}
+    match node:
+        case nir.Affine() | nir.Linear():
+            weight = _finite(node.weight)
+            bias = _finite(getattr(node, "bias", np.zeros(len(weight))))
+            if np.array_equal(weight, np.diag(np.diag(weight))):
+                return [Add(**here, weights=(weight.diagonal(),), bias=bias)]
+            return [Linear(**here | {"shape": (len(weight),)}, weight=weight, bias=bias)]
+        case nir.Conv1d() | nir.Conv2d():
+            return [_convolved(node, here)]
+        case nir.Scale():
+            return [Add(**here, weights=(_finite(node.scale),), bias=torch.tensor(0.0))]
+        case nir.AvgPool2d():
+            options = {key: _dims(getattr(node, key), 2) for key in ("kernel_size", "stride", "padding")}
+            return [_shaped(AveragePool(**here, options=options))]
+        case nir.Flatten():
+            return [Reshape(**here | {"shape": (math.prod(before.shape),)})]
+        case nir.IF() | nir.LIF():
+            gain, offset = (_per_channel(values, before.shape) for values in gain_of(node, spec, dt_s))
+            drive = Add(**here | {"name": f"{name}.drive"}, weights=(gain,), bias=offset)
+            return [drive, Spike(**here | {"inputs": (drive.name,)})]
     raise ValueError(
-        f"node {name!r} is a {type(node).__name__}; Affine, Linear, Conv1d, Conv2d, AvgPool2d, Flatten, IF and LIF are read"
+        f"node {name!r} is a {type(node).__name__}; "
+        "Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, Flatten, IF and LIF are read"
     )
 
 
-def _scaled(weight: Any, bias: Any, gain: Any, offset: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    weight = np.asarray(weight, dtype=np.float64)
-    bias = np.zeros(len(weight)) if bias is None else np.asarray(bias, dtype=np.float64)
-    scaled = weight * gain.reshape(-1, *[1] * (weight.ndim - 1)), bias * gain + offset
-    if not all(np.isfinite(array).all() for array in scaled):
+def _convolved(node: Any, here: dict[str, Any]) -> Layer:
+    """A convolution; where it leaves channels apart, the factors or the means that it computes."""
+    weight, bias, n = _finite(node.weight), _finite(node.bias), len(here["shape"]) - 1
+    stride, dilation = _dims(node.stride, n), _dims(node.dilation, n)
+    padding = node.padding if isinstance(node.padding, str) else _dims(node.padding, n)
+    kernel, own = tuple(weight.shape[2:]), weight.diagonal().movedim(-1, 0)  # (channels, *kernel)
+    if int(node.groups) == 1 and np.array_equal(weight, _each_channel(own.numpy())):
+        if {*kernel, *stride} == {1} and padding == (0,) * n:
+            return Add(**here, weights=(own,), bias=bias.reshape(-1, *[1] * n))
+        mean = bool((own.float() == torch.tensor(1 / math.prod(kernel))).all())
+        if mean and not bias.any() and set(dilation) == {1} and not isinstance(padding, str):
+            return _shaped(AveragePool(**here, options={"kernel_size": kernel, "stride": stride, "padding": padding}))
+    options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": int(node.groups)}
+    return _shaped(Conv(**here, weight=weight, bias=bias, **options))
+
+
+def _shaped(layer: Layer) -> Layer:
+    """A layer whose shape is that of what it takes, with the shape of what it gives."""
+    with torch.no_grad():
+        return replace(layer, shape=tuple(layer(torch.zeros(1, *layer.shape, dtype=torch.float64)).shape[1:]))
+
+
+def _finite(values: Any) -> torch.Tensor:
+    found = torch.tensor(np.asarray(values, dtype=np.float64))
+    if not bool(found.isfinite().all()):
         raise ValueError("its weights or parameters are NaN or infinite")
-    first, second = (torch.tensor(array, dtype=torch.float32) for array in scaled)
-    return first, second
+    return found
 
 
-def _per_unit(values: Any, shape: tuple[int, ...]) -> Any:
+def _per_channel(values: Any, shape: Shape) -> torch.Tensor:
     """Values for each unit or channel of a layer, from those of its neurons, which must not differ within a channel."""
-    full = np.broadcast_to(np.asarray(values, dtype=np.float64), shape).reshape(shape[0], -1)
-    if not (full == full[:, :1]).all():
+    full = _finite(np.broadcast_to(np.asarray(values, dtype=np.float64), shape)).reshape(shape[0], -1)
+    if not bool((full == full[:, :1]).all()):
         raise ValueError("thresholds and resistances must not differ within a channel")
-    return full[:, 0]
+    return full[:, 0].reshape(-1, *[1] * (len(shape) - 1))
 
 
-def _dims(value: Any, n: int) -> tuple[int, ...]:
+def _dims(value: Any, n: int) -> Shape:
     return tuple(int(v) for v in np.broadcast_to(np.asarray(value), n))
 
 

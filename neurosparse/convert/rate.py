@@ -215,8 +215,10 @@ class RateNetwork(nn.Module):
         """The spiking network of these weights, a copy; its source is this network of rates, in spikes a step."""
         weights = [weight.detach().clone() for weight in self.weights]
         source, graph = (self._with_weights(graph, weights) for graph in (self._graph, self._spiking.graph.to("cpu")))
-        one = torch.tensor(1.0)
-        layers = (replace(layer, scale=one) if isinstance(layer, Spike) else layer for layer in graph.layers)
+        layers = (
+            replace(layer, scale=torch.ones_like(layer.scale)) if isinstance(layer, Spike) else layer
+            for layer in graph.layers
+        )
         return replace(self._spiking, source=source, graph=Graph(tuple(layers)))
 
     def _with_weights(self, graph: Graph, weights: Any = None) -> Graph:

@@ -84,7 +84,7 @@ def trace(model: nn.Module, samples: Tensor) -> Graph:
         raise ConversionError(
             model, [Problem("the output", f"it is a {type(expected).__name__}", "let the model return one tensor")]
         )
-    graph = _fused(layers).to(few.device, few.dtype)
+    graph = fused(layers).to(few.device, few.dtype)
     if not graph.spikes:
         raise ConversionError(model, [Problem("the whole", "it has no rectifier", "there is nothing that could spike")])
     difference = float((graph(few) - expected).abs().max())
@@ -211,7 +211,7 @@ def _reached(layers: dict[str, Layer], last: Layer) -> list[Layer]:
     return [*kept, last]
 
 
-def _fused(layers: list[Layer]) -> Graph:
+def fused(layers: Sequence[Layer]) -> Graph:
     """The graph in which a layer with weights that only a one-to-one map follows holds that map: batch normalisation, a factor."""
     graph = Graph(tuple(layers))
     for name in [layer.name for layer in layers]:

@@ -10,7 +10,9 @@ _SMALL_BYTES = 2**20
 
 
 def promised_bytes(dataset: Any) -> int:
-    """The bytes of a dataset in memory. ValueError where they are more than what is stored of it can hold."""
+    """The bytes of a dataset in memory. ValueError where what is stored of it cannot hold them, or is in other files."""
+    if dataset.is_virtual or dataset.external:
+        raise ValueError(f"its {dataset.name!r} is kept in other files, which are not read")
     promised, stored = math.prod(dataset.shape or ()) * dataset.dtype.itemsize, dataset.id.get_storage_size()
     if promised > _MOST_RATIO * stored + _SMALL_BYTES:
         raise ValueError(f"its {dataset.name!r} promises {promised:,} bytes and holds {stored:,}")

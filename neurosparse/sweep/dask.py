@@ -6,18 +6,22 @@ lost scheduler, loses the runs under way down to their checkpoints, and nothing 
 
 from __future__ import annotations
 
+import secrets
+import signal
+import time
 from collections import deque
 from collections.abc import Generator
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from neurosparse.progress import quiet
 from neurosparse.sweep.engines import Engine, Tell
 from neurosparse.sweep.runs import Task, perform
 from neurosparse.workers import Ended, WorkerError
 
+_TLS = "DASK_DISTRIBUTED__COMM__TLS__"
 _WAIT_S = 30.0  # for a scheduler, and for its first worker
 _BEAT_S = 1.0  # how often to look whether the scheduler is there
+_TELL_S = 0.5  # how often a worker tells how far it is, at most
 _EACH = 2  # tasks that a worker has at hand, so that it never waits for the next
 
 
@@ -34,24 +38,29 @@ def engine(address: str, *, timeout_s: float | None) -> Engine:
 
     def run(tasks: deque[Task], tell: Tell) -> Generator[Ended[Task], None, None]:
         client = _connect(address)
-        ended: SimpleQueue[Any] = SimpleQueue()
+        news: SimpleQueue[Any] = SimpleQueue()  # futures that are done, and what workers report
         under_way: dict[Any, Task] = {}  # by future
+        topic = f"neurosparse-{secrets.token_hex(8)}"
         try:
+            client.subscribe_topic(topic, lambda event: news.put(event[1]))
             while tasks or under_way:
-                room = _EACH * len(client.scheduler_info()["workers"]) - len(under_way)
+                room = _EACH * _n_workers(client, address) - len(under_way)
                 for _ in range(min(room, len(tasks))):
                     task = tasks.popleft()
-                    tell(task, 0.0, "")
-                    future = client.submit(perform_within, task, timeout_s, pure=False)
+                    future = client.submit(perform_within, task, timeout_s, topic, pure=False)
                     under_way[future] = task
-                    future.add_done_callback(ended.put)
+                    future.add_done_callback(news.put)
                 try:
-                    future = ended.get(timeout=_BEAT_S)
+                    new = news.get(timeout=_BEAT_S)
                 except Empty:
-                    if client.status != "running":
-                        raise _gone(address) from None
                     continue
-                yield _end(future, under_way.pop(future), address)
+                if new in under_way:
+                    yield _end(new, under_way.pop(new), address)
+                    continue
+                key, done, text = new
+                for task in under_way.values():
+                    if task.key == key:  # otherwise the report was slower than the result
+                        tell(task, done, text)
         finally:
             client.close(timeout=2)
 
@@ -59,9 +68,11 @@ def engine(address: str, *, timeout_s: float | None) -> Engine:
 
 
 def _connect(address: str) -> Any:
-    from distributed import Client
+    from distributed import Client, Security
 
     try:
+        if address.startswith("tls://") and Security().get_connection_args("client")["ssl_context"] is None:
+            raise OSError(f"no certificate is configured: set {_TLS}CA_FILE, {_TLS}CLIENT__CERT and {_TLS}CLIENT__KEY")
         client = Client(address, timeout=_WAIT_S, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise OSError(f"no Dask scheduler at {address}: {error}") from None
@@ -69,11 +80,20 @@ def _connect(address: str) -> Any:
         client.wait_for_workers(1, timeout=_WAIT_S)
     except TimeoutError:
         raise OSError(f"the Dask scheduler at {address} has no workers; start some: dask worker {address}") from None
-    for name, worker in client.scheduler_info()["workers"].items():
-        if worker["nthreads"] != 1:
-            threads = f"{name} has {worker['nthreads']}: start them with --nthreads 1"
+    for name, n_threads in client.nthreads().items():
+        if n_threads != 1:
+            threads = f"{name} has {n_threads}: start them with --nthreads 1"
             raise ValueError(f"Dask workers need one thread each, {threads}")
     return client
+
+
+def _n_workers(client: Any, address: str) -> int:
+    try:
+        if client.status == "running":
+            return len(client.nthreads())
+    except OSError:
+        pass
+    raise _gone(address)
 
 
 def _end(future: Any, task: Task, address: str) -> Ended[Task]:
@@ -93,12 +113,22 @@ def _gone(address: str) -> OSError:
     return OSError(f"the Dask scheduler at {address} is gone; start one and run the sweep again")
 
 
-def perform_within(task: Task, timeout_s: float | None) -> str:
-    """What `perform` returns; the process ends where it takes longer than it may, and Dask's nanny starts another."""
-    import signal
+def perform_within(task: Task, timeout_s: float | None, topic: str) -> str:
+    """What `perform` returns, told on the way under `topic`; the process ends where it takes longer than it may, and Dask's
+    nanny starts another."""
+    from distributed import get_worker
 
+    worker, told_s = get_worker(), -_TELL_S
+
+    def progress(done: float, text: str) -> None:
+        nonlocal told_s
+        if (now_s := time.monotonic()) - told_s >= _TELL_S:
+            told_s = now_s
+            worker.log_event(topic, [task.key, float(done), text])
+
+    progress(0.0, "")
     signal.setitimer(signal.ITIMER_REAL, timeout_s or 0.0)
     try:
-        return perform(task, quiet)
+        return perform(task, progress)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)

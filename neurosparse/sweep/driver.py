@@ -171,7 +171,7 @@ def _run_all(
 
     with closing(engine(tasks, tell)) as ended:
         for end in ended:
-            del shares[end.task.key]
+            shares.pop(end.task.key, None)  # it may have ended before it told anything
             outcome = _bury(end, deaths, spec.attempts) if end.death else end.result
             if outcome in ("again", "taken"):
                 tasks.append(end.task)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,15 +17,15 @@ from neurosparse import store, sweep
 
 
 @contextmanager
-def cluster(folder, *options):
+def cluster(folder, *options, protocol="tcp"):
     """A scheduler and a nanny with one worker, as processes: (address, scheduler, nanny)."""
     folder.mkdir()
     note = folder / "scheduler.json"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, "OMP_NUM_THREADS": "1"}}
     dask = [sys.executable, "-m"]
     common = ["--scheduler-file", str(note), "--no-dashboard"]
-    address = ["--host", "127.0.0.1"]
-    processes = [subprocess.Popen([*dask, "distributed.cli.dask_scheduler", *common, *address, "--port", "0"], **quiet)]
+    address = ["--host", "127.0.0.1", "--port", "0", "--protocol", protocol]
+    processes = [subprocess.Popen([*dask, "distributed.cli.dask_scheduler", *common, *address], **quiet)]
     try:
         wait_for(note.exists)
         place = ["--local-directory", str(folder)]
@@ -51,9 +52,16 @@ def wait_for(condition, seconds=120):
 
 
 def test_dask_gives_the_same_table(field, tmp_path):
+    told = []
     with cluster(tmp_path / "dask") as (address, _, _):
-        result = sweep.run(field.spec, tmp_path / "sweep", scheduler=address)
-    assert result.rows == field.rows
+        result = sweep.run(field.spec, tmp_path / "sweep", scheduler=address, progress=lambda *new: told.append(new))
+        assert result.rows == field.rows
+        words = [re.fullmatch(r"(\d+) done, (\d+) running, 0 failed(, .+ left)?", text) for _, text in told[1:-1]]
+        assert all(words)
+        assert 1 in (running := {int(match[2]) for match in words})
+        assert max(running) <= 2  # of one worker: the start of a run may be told before the end of the one before it
+        assert [int(match[1]) for match in words] == sorted(int(match[1]) for match in words)
+        assert any(match[3] for match in words)
     field.check(tmp_path / "sweep")
 
 
@@ -69,6 +77,52 @@ def test_what_dask_cannot_do_is_said(field, tmp_path, monkeypatch):
         pytest.raises(ValueError, match=r"need one thread each, .* has 2: start them with --nthreads 1"),
     ):
         sweep.run(field.spec, tmp_path / "sweep", scheduler=address)
+
+
+@contextmanager
+def environment(variables):
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
+
+
+def certificate(folder, name):
+    """A key and a certificate that vouches for itself; how Dask is told of them."""
+    key, cert = str(folder / f"{name}.key"), str(folder / f"{name}.pem")
+    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+    command = ["openssl", "req", *kind, "-subj", f"/CN={name}", "-keyout", key, "-out", cert]
+    subprocess.run(command, check=True, capture_output=True)
+    files = {
+        f"{who}__{what}": path
+        for who in ("SCHEDULER", "WORKER", "CLIENT")
+        for what, path in (("KEY", key), ("CERT", cert))
+    }
+    return {f"DASK_DISTRIBUTED__COMM__TLS__{what}": path for what, path in ({"CA_FILE": cert} | files).items()}
+
+
+def test_a_sweep_over_tls_is_of_those_who_have_the_certificate(field, tmp_path):
+    ours, strangers = certificate(tmp_path, "ours"), certificate(tmp_path, "strangers")
+    with environment(ours):
+        made = cluster(tmp_path / "dask", protocol="tls")
+        address, _, _ = made.__enter__()
+
+    def end(variables):
+        with environment(variables):
+            driver = field.start(tmp_path / "sweep", scheduler=address)
+        output, errors = driver.communicate(timeout=300)
+        return driver.returncode, (output + errors).splitlines()[-1]
+
+    try:
+        refused = f"OSError: no Dask scheduler at {address}: "
+        code, said = end({})
+        assert (code, said.startswith(f"{refused}no certificate is configured: set DASK_DIST")) == (1, True), said
+        code, said = end(strangers)
+        assert (code, said.startswith(f"{refused}TLS certificate does not match")) == (1, True), said
+        assert end(ours) == (0, "8 of 8 runs are complete, 0 of them from before.")
+    finally:
+        made.__exit__(None, None, None)
+    field.check(tmp_path / "sweep")
 
 
 @pytest.mark.slow

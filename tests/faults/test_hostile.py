@@ -5,6 +5,7 @@ import struct
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -65,6 +66,23 @@ def huge_array(path):
     path.write_bytes(content.replace(b"'shape': (2,), }" + b" " * 20, b"'shape': (1099511627776,), }" + b" " * 8))
 
 
+def huge_dataset(path):
+    """A recording with spike times of 2**40 numbers, of which none is stored."""
+    recording_of(path, "spike_times", shape=(2**40,), chunks=(2**20,), dtype="f8")
+
+
+def other_file(path):
+    """A recording whose spike times are the bytes of another file."""
+    recording_of(path, "spike_times", shape=(2,), dtype="f8", external=[("/etc/passwd", 0, 16)])
+
+
+def recording_of(path, name, **dataset):
+    with h5py.File(path, "w") as file:
+        file.attrs["nwb_version"] = "2.7.0"
+        file["units/id"], file["units/spike_times_index"] = [0], [2]
+        file["units"].create_dataset(name, **dataset)
+
+
 def deep_table(path):
     path.write_text('kind = "train"\na = ' + "[" * 50_000)
 
@@ -83,7 +101,9 @@ def wide_grid(path):
         ("checkpoint", huge_checkpoint, "x.safetensors", "does not hold the weights of the network"),
         ("checkpoint", huge_header, "x.safetensors", "truncated or not a safetensors file"),
         ("spikes", huge_array, "x.npz", "promises"),
-        ("images", huge_array, "x.npz", "cannot read"),
+        ("spikes", huge_dataset, "x.nwb", "promises"),
+        ("spikes", other_file, "x.nwb", "is kept in other files, which are not read"),
+        ("images", huge_array, "x.npz", "promises"),
         ("sweep", deep_table, "x.toml", "nested too deeply"),
         ("sweep", wide_grid, "x.toml", "at most 1,000,000 runs"),
     ],

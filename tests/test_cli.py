@@ -47,9 +47,8 @@ def small_network(tmp_path_factory):
 @pytest.fixture(scope="module")
 def compared(small_network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare") / "out"
-    done = neurosparse(
-        "compare", "--seconds", 1, "--column", "none", "--epochs", 1, "--network", small_network, "--out", folder
-    )
+    quick = ("--seconds", 1, "--column", "none", "--epochs", 1, "--network", small_network)
+    done = neurosparse("compare", *quick, "--claims", folder.parent / "none", "--out", folder)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -86,6 +85,8 @@ def test_compare_says_what_was_measured_within_80_columns(compared):
     assert saved["equivalent_window_ms"][network["name"]][circuit["name"]] > 0
     assert saved["provenance"]["seed"] == 1
     assert saved["provenance"]["versions"]["brian2"]
+    assert saved["provenance"]["seconds"] == 1
+    assert (folder / "report.html").read_text().count("not tested yet") == 18  # the claims, with the remedy
 
 
 def test_earlier_results_are_replaced_and_foreign_folders_are_not(compared, tmp_path, small_network):

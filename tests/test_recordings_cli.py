@@ -68,6 +68,7 @@ def test_the_folder_holds_numbers_page_and_provenance(run, spikes, tmp_path):
     assert "report.html" in "".join(out.split())
     saved = json.loads((tmp_path / "results" / "comparison.json").read_text())
     assert saved["provenance"]["recording"]["where"] == ["population=E"]
+    assert saved["provenance"]["versions"]["neurosparse"] == ns.__version__
     assert (saved["stats"][0]["n_units"], saved["stats"][0]["duration_ms"]) == (80, 2000.0)
     assert {p.name for p in (tmp_path / "results" / "figures").iterdir()} >= {"raster.png", "rates.svg"}
     assert (tmp_path / "results" / "report.html").stat().st_size > 1000

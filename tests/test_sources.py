@@ -145,7 +145,10 @@ def test_anyones_network_is_measured(folder: Path) -> None:
     )
     assert done.exit_code == 0, done.output
     assert max(map(len, done.stdout.splitlines())) <= 80
-    layers = {s["name"]: s for s in json.loads(Path("out/comparison.json").read_text())["stats"]}
+    saved = json.loads(Path("out/comparison.json").read_text())
+    assert (saved["provenance"]["network"], saved["provenance"]["device"]) == ("own_network:make", "cpu")
+    assert saved["provenance"]["versions"]["torch"] == torch.__version__
+    layers = {s["name"]: s for s in saved["stats"]}
     assert {name: (s["active_when"]["axis"], s["n_units"], s["n_samples"]) for name, s in layers.items()} == {
         "1": (1, 3, 576_000),
         "4": (-1, 7, 1000),

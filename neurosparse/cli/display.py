@@ -21,25 +21,20 @@ def bars(jobs: dict[str, str]) -> Iterator[Show]:
     """A progress bar a job, with the time it took and the time left, on the error stream, so that what is printed can be piped."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.table import Column
 
     columns = (
         TextColumn("{task.description:<9.9}"),
-        BarColumn(12),
+        BarColumn(10),
         TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeElapsedColumn(Column(min_width=7)),
+        TimeRemainingColumn(table_column=Column(min_width=7)),
         TextColumn("left"),
     )
-    words = TextColumn("{task.fields[text]}", table_column=_shrinking())
+    words = TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1))
     with Progress(*columns, words, console=Console(stderr=True), speed_estimate_period=_PACE_S) as progress:
         tasks = {job: progress.add_task(label, total=1.0, text="starting") for job, label in jobs.items()}
         yield lambda job, done, text: progress.update(tasks[job], completed=done, text=text)
-
-
-def _shrinking() -> Any:
-    from rich.table import Column
-
-    return Column(no_wrap=True, overflow="ellipsis", ratio=1)
 
 
 def table(stats: tuple[ActivityStats, ...], equivalents: dict[str, dict[str, float | None]]) -> Table:

@@ -1,5 +1,6 @@
 """What notebooks show: every result object, and nothing that a name smuggles in."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from neurosparse.convert import to_spiking, verify
 from neurosparse.energy import budgets, energy_use
 from neurosparse.rectifier import NetworkSpec, TrainSpec, train
 from neurosparse.simulation import Simulation
+from neurosparse.sparsity import observe
+from neurosparse.spiking import FICurve
 
 HOSTILE = "<script>alert(1)</script>&\"'"
 
@@ -94,6 +97,15 @@ def test_runs_and_files(circuit: ns.SpikeTrains, stats: ns.ActivityStats, tmp_pa
     recording = recordings.read(recordings.save_spikes(circuit, tmp_path / "<b>.npz"))
     assert "<b>.npz" in read(recording)
     assert "Attwell" in read(energy_use(circuit, next(iter(budgets()))))
+
+
+def test_what_was_observed(circuit: ns.SpikeTrains) -> None:
+    shown = read(replace(circuit, populations={HOSTILE: (0, 50)}))
+    assert HOSTILE in shown
+    assert "300" in shown
+    assert HOSTILE in read(observe(np.ones((20, 30)), ns.ActiveWhen(threshold=0), HOSTILE))
+    two = np.array([1.0, 2.0])
+    assert "largest error (%) 100" in " ".join(read(FICurve(two, 2 * two, two, circuit)).split())
 
 
 def test_trained_and_converted_networks() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import checks
+from neurosparse import cards, checks
 from neurosparse.activity import frozen
 from neurosparse.activity.active_when import ActiveWhen
 
@@ -52,6 +52,10 @@ class Activations:
         return int(self.active_count.size)
 
     __eq__ = frozen.equal
+
+    def _repr_html_(self) -> str:
+        shown = {"active means": self.active_when.describe(), "units": self.n_units, "samples": self.n_samples}
+        return cards.card(self.name, shown)
 
     def __add__(self, other: Activations) -> Activations:
         if not isinstance(other, Activations):

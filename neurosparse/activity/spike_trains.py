@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import checks
+from neurosparse import cards, checks
 from neurosparse.activity import frozen
 
 NANOSECOND_MS = 1e-6
@@ -125,6 +125,17 @@ class SpikeTrains:
         return checked
 
     __eq__ = frozen.equal
+
+    def _repr_html_(self) -> str:
+        shown: dict[str, object] = {
+            "spikes": len(self),
+            "units": self.n_units,
+            "silent units": int((self.counts == 0).sum()),
+            "duration (ms)": self.duration_ms,
+            "grid (ms)": self.dt_ms,
+            "populations": ", ".join(self.populations) or None,
+        }
+        return cards.card("Spike trains", shown)
 
     @classmethod
     def from_seconds(

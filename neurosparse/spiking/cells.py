@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import checks, recipes
+from neurosparse import cards, checks, recipes
 from neurosparse.activity import NANOSECOND_MS, SpikeTrains
 from neurosparse.lif import LIF, rate
 from neurosparse.progress import Progress, quiet
@@ -56,6 +56,16 @@ class FICurve:
     rates_hz: Floats
     theory_hz: Floats
     spikes: SpikeTrains = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        low, high = float(self.currents_nA.min()), float(self.currents_nA.max())
+        shown = {
+            "cells": self.currents_nA.size,
+            "current (nA)": f"{low:.4g} to {high:.4g}",
+            "highest rate (Hz)": float(self.rates_hz.max()),
+            "largest error (%)": 100 * self.largest_error,
+        }
+        return cards.card("f-I curve", shown)
 
     @property
     def relative_error(self) -> Floats:

@@ -187,3 +187,14 @@ def test_stretches_are_counted_position_by_position(spikes: SpikeTrains, window:
         )
         expected.append(float(Fraction(active, spikes.n_units * len(positions))))
     assert found.tolist() == expected
+
+
+def test_repeats_that_hardly_differ_are_worth_no_more_than_their_trials() -> None:
+    found = confidence.interval_from_variance(0.3, 1e-12, n_repeats=10, n_units=50, n_most=100.0, repeats="inputs")
+    t = distributions.t.ppf(0.975, 9)
+    z = distributions.norm.ppf(0.975)
+    for end in (
+        found.low,
+        found.high,
+    ):  # which solve (p - x)^2 = z^2 x (1 - x) / n (Wilson 1927), n being 100 (z / t)^2
+        assert (0.3 - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / (100 * (z / t) ** 2))

@@ -388,3 +388,11 @@ def flat(tree: dict[str, Any], name: str = "") -> dict[str, Any]:
     for key, value in tree.items():
         leaves |= flat(value, f"{name}{key}.") if isinstance(value, dict) else {f"{name}{key}": value}
     return leaves
+
+
+def test_rounding_does_not_lead_past_the_bounds() -> None:
+    assert min(float(gini(np.ones(n))) for n in range(1, 100)) >= 0
+    when = ActiveWhen(threshold=0)
+    steady = [describe_activations(observe(np.full((n, 1), a), when)) for n in range(2, 30) for a in (0.1, 0.3, 0.7)]
+    assert max(s.lifetime.treves_rolls for s in steady) == 1
+    assert min(min(s.lifetime.vinje_gallant, s.lifetime.hoyer) for s in steady) == 0

@@ -91,13 +91,13 @@ def available(kind: str | None = None) -> list[str]:
     return [name for name in names if kind is None or load(name).kind == kind]
 
 
-def load(name_or_path: str | Path) -> Recipe:
+def load(name_or_path: str | Path, *, kind: str | None = None) -> Recipe:
     """Read a recipe: the name of one that comes with the package, or the path of a TOML file.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Where there is none, or it is not a recipe; one sentence.
+        Where there is none, it is not a recipe, or not one of `kind`, where that is given; one sentence.
     """
     path = _find(name_or_path)
     if path.stat().st_size > MOST_BYTES:
@@ -108,14 +108,16 @@ def load(name_or_path: str | Path) -> Recipe:
         raise ValueError(f"recipe {path} is nested too deeply: not a recipe") from None
     except ValueError as error:  # not TOML, not UTF-8, or an integer of more digits than Python reads
         raise ValueError(f"recipe {path} is not valid TOML: {error}") from None
-    kind, title, sources = table.pop("kind", None), table.pop("title", ""), table.pop("sources", {})
-    if not isinstance(kind, str) or not isinstance(title, str) or not isinstance(sources, dict):
+    its_kind, title, sources = table.pop("kind", None), table.pop("title", ""), table.pop("sources", {})
+    if not isinstance(its_kind, str) or not isinstance(title, str) or not isinstance(sources, dict):
         raise ValueError(f'recipe {path} needs a `kind` (such as "network"), a `title` and a table [sources]')
     if wrong := [key for key, text in sources.items() if not isinstance(text, str)]:
         raise ValueError(f"recipe {path}: the source {wrong[0]!r} must be text, got {reprlib.repr(sources[wrong[0]])}")
+    if kind not in (None, its_kind):
+        raise ValueError(f'recipe {path.stem!r} is of kind {its_kind!r}, not "{kind}"')
     found: dict[str, str] = {}
     values = _plain(table, (), sources, found, path)
-    return Recipe(path.stem, kind, title, values, found, path)
+    return Recipe(path.stem, its_kind, title, values, found, path)
 
 
 def _find(name_or_path: str | Path) -> Path:

@@ -50,6 +50,11 @@ def read_all(
     ----------
     only
         The names to keep, such as "all" for the whole of a circuit without its populations; all where empty.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `read`, and where nothing has a name that is asked for.
     """
     found = [(_label(s), stats) for s in sources for stats in read(s, window_ms=window_ms, threshold=threshold)]
     names = [stats.name for _, stats in found]

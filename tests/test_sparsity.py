@@ -30,6 +30,7 @@ from neurosparse.sparsity import (
     isi_cv,
     observe,
     spike_counts,
+    synchrony,
     treves_rolls,
     vinje_gallant,
 )
@@ -396,3 +397,15 @@ def test_rounding_does_not_lead_past_the_bounds() -> None:
     steady = [describe_activations(observe(np.full((n, 1), a), when)) for n in range(2, 30) for a in (0.1, 0.3, 0.7)]
     assert max(s.lifetime.treves_rolls for s in steady) == 1
     assert min(min(s.lifetime.vinje_gallant, s.lifetime.hoyer) for s in steady) == 0
+
+
+def test_synchrony_of_two_bins() -> None:
+    spikes = SpikeTrains([0.5, 1.5], [0, 1], n_units=2, duration_ms=6.0, dt_ms=0.5)
+    assert synchrony(spikes, 3.0) == 2.0  # counts of 2 and 0: a variance of 2, a mean of 1
+
+
+def test_the_dimension_of_four_windows() -> None:
+    spikes = SpikeTrains([0.0, 1.0, 1.0], [0, 0, 1], n_units=2, duration_ms=4.0, dt_ms=1.0)
+    # differences (1, 0) and (1, 1): squares of 1 and 2, a product of 1, so (3/2)^2 / 1^2
+    assert describe_spikes(spikes, ActiveWhen(window_ms=1.0)).effective_dimension == pytest.approx(2.25)
+    assert describe_spikes(spikes, ActiveWhen(window_ms=2.0)).effective_dimension is None

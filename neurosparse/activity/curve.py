@@ -65,6 +65,11 @@ class ActivityCurve:
         """The shortest window in which `fraction` of the units are active; None where no window in the record reaches it.
 
         Where even the shortest window, one tick, holds more than `fraction`, the curve is continued to the origin.
+
+        Raises
+        ------
+        ValueError
+            Where `fraction` does not lie in (0, 1].
         """
         if not 0 < checks.number("fraction", fraction) <= 1:
             raise ValueError(f"fraction must lie in (0, 1], got {fraction}")

@@ -209,7 +209,13 @@ class SpikeTrains:
         return window
 
     def between(self, start_ms: float, stop_ms: float) -> SpikeTrains:
-        """The spikes in [start_ms, stop_ms), with time counted from start_ms: how a warm-up is discarded."""
+        """The spikes in [start_ms, stop_ms), with time counted from start_ms: how a warm-up is discarded.
+
+        Raises
+        ------
+        ValueError
+            Where they do not enclose a part of the record, or lie off its grid.
+        """
         start, stop = (
             int(self.to_ticks(np.array([checks.number(name, t)]), name)[0])
             for name, t in (("start_ms", start_ms), ("stop_ms", stop_ms))
@@ -229,7 +235,7 @@ class SpikeTrains:
         )
 
     def population(self, name: str) -> SpikeTrains:
-        """The spikes of one population, its units counted from 0."""
+        """The spikes of one population, its units counted from 0; a ValueError where there is none of that name."""
         if name not in self.populations:
             raise ValueError(f"no population {name!r}; there are: {', '.join(self.populations) or 'none'}")
         first, stop = self.populations[name]

@@ -70,6 +70,11 @@ def read_splits(
         Of the unpacked content of each file, by its stem; checked where a file is as long as the published one.
     n_full
         How many images the published training and test sets have.
+
+    Raises
+    ------
+    ValueError
+        Where a file is damaged or altered, or too short to split; one sentence that names it.
     """
     parts = []
     for k, n_published in ((0, n_full[0]), (2, n_full[1])):

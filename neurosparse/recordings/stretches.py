@@ -61,7 +61,13 @@ def longest_or_asked(
     start_s: float | None,
     duration_s: float | None,
 ) -> tuple[float, float]:
-    """The start and stop in seconds of what is read."""
+    """The start and stop in seconds of what is read: the longest stretch, or what is asked for.
+
+    Raises
+    ------
+    ValueError
+        Where that is not within one stretch, or no stretch is known and no duration given.
+    """
     start = None if start_s is None else checks.number("start_s", start_s)
     duration = None if duration_s is None else checks.positive("duration_s", duration_s)
     if stretches is None:

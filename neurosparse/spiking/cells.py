@@ -35,17 +35,14 @@ class LIFSpec(recipes.Spec):
 
 
 def load_lif(name_or_path: str | Path, **overrides: Any) -> LIF:
-    """The LIF cell of a recipe, by its name or path.
+    """The LIF cell of a recipe, by its name or path, `overrides` replacing values.
 
     Examples
     --------
     >>> load_lif("lif_glorot2011").t_ref_ms
     3.99
     """
-    recipe = recipes.load(name_or_path)
-    if recipe.kind != "lif":
-        raise ValueError(f'recipe {recipe.name!r} is of kind {recipe.kind!r}, not "lif"')
-    return recipe.spec(LIFSpec, **overrides).cell()
+    return recipes.load(name_or_path, kind="lif").spec(LIFSpec, **overrides).cell()
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,10 +191,7 @@ def resolve(spec: CircuitSpec) -> Circuit:
 
 def load(name_or_path: str, **overrides: Any) -> CircuitSpec:
     """The spec of a circuit recipe, `overrides` replacing values by their dotted names."""
-    recipe = recipes.load(name_or_path)
-    if recipe.kind != "circuit":
-        raise ValueError(f'recipe {recipe.name!r} is of kind {recipe.kind!r}, not "circuit"')
-    return recipe.spec(CircuitSpec, **overrides)
+    return recipes.load(name_or_path, kind="circuit").spec(CircuitSpec, **overrides)
 
 
 def psc_per_psp(cell: CellSpec, tau_syn_ms: float) -> float:
@@ -202,6 +199,11 @@ def psc_per_psp(cell: CellSpec, tau_syn_ms: float) -> float:
 
     The potential after a current exp(-t/tau_s) is R tau_s / (tau_s - tau_m) (exp(-t/tau_s) - exp(-t/tau_m)); it peaks at
     t = tau_m tau_s / (tau_m - tau_s) ln(tau_m / tau_s) (Potjans & Diesmann 2014, table 4; van Albada et al. 2018, eq. 4).
+
+    Raises
+    ------
+    ValueError
+        Where the cell has no capacitance.
 
     Examples
     --------
@@ -220,7 +222,7 @@ def psc_per_psp(cell: CellSpec, tau_syn_ms: float) -> float:
 
 
 def resistance_mV_per_pA(cell: CellSpec) -> float:
-    """R = tau_m / C: the depolarisation that a steady current of 1 pA holds."""
+    """R = tau_m / C: the depolarisation that a steady current of 1 pA holds; a ValueError where the cell has no capacitance."""
     if cell.capacitance_pF is None:
         raise ValueError("capacitance_pF is needed where synapses are currents; add it to the cell")
     return cell.tau_m_ms / cell.capacitance_pF

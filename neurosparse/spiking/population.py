@@ -125,10 +125,7 @@ def mean_field(spec: PopulationSpec) -> MeanField:
 
 def load_population(name_or_path: str | Path = "cortical_population", **overrides: Any) -> PopulationSpec:
     """The population of a recipe, `overrides` replacing values by their dotted names."""
-    recipe = recipes.load(name_or_path)
-    if recipe.kind != "population":
-        raise ValueError(f'recipe {recipe.name!r} is of kind {recipe.kind!r}, not "population"')
-    return recipe.spec(PopulationSpec, **overrides)
+    return recipes.load(name_or_path, kind="population").spec(PopulationSpec, **overrides)
 
 
 def simulate_population(

@@ -70,6 +70,11 @@ def mean_input_mV(circuit: Circuit) -> np.ndarray:
     -------
     array of float, shape (n_populations,)
         Recurrent and external input together, the constant one not counted.
+
+    Raises
+    ------
+    ValueError
+        Where a population that projects has no `mean_rate_hz`.
     """
     per_rate = [
         p.cell.tau_m_ms * 1e-3  # a jump of 1 mV at 1 Hz

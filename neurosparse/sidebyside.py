@@ -346,7 +346,7 @@ def _panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, 
         Panel(
             "training",
             "Training",
-            "Validation error of each network, and the active units of each of its layers, by epoch; epoch 0 is the network as "
+            "Validation error of each network from epoch 1, and active units of each of its layers; epoch 0 is the network as "
             "initialised. Each network is then measured with the weights of its epoch of least validation error.",
             courses,
             n_axes=1 + len(networks),

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 from targets import TARGETS
@@ -28,6 +29,7 @@ def fuzz(name: str, seconds: int, corpus: Path) -> None:
 
     target, folder = TARGETS[name], Path(tempfile.mkdtemp())
     path = folder / target.file
+    import_module("neurosparse.kernels.sparse_sgd")  # numba compiles it, and cannot where it is instrumented
     with atheris.instrument_imports(include=["neurosparse", "tomllib"]):
         content = target.valid(folder)
         target.put(path, content)

@@ -65,6 +65,10 @@ def writer(framework: str, path: str, example: torch.Tensor) -> None:
                 snntorch.Leaky((1 - DT_S / TAU_S) * one, threshold=4.0 * one, reset_mechanism="zero", init_hidden=True),
             ]
         nir.write(path, export_to_nir(nn.Sequential(*layers), example[0]))
+    elif framework == "spikingjelly" and example.ndim == 4:
+        from spikingjelly.activation_based.nir_exchange.to_nir import export_to_nir
+
+        export_to_nir(residual(), example, save_path=path, dt=DT_S)
     else:
         from spikingjelly.activation_based import layer, neuron
         from spikingjelly.activation_based.nir_exchange.to_nir import export_to_nir
@@ -75,6 +79,25 @@ def writer(framework: str, path: str, example: torch.Tensor) -> None:
             own.load_state_dict(linear.state_dict())
             layers += [own, neuron.LIFNode(tau=TAU_S / DT_S, v_threshold=0.6)]
         export_to_nir(nn.Sequential(*layers), example, save_path=path, dt=DT_S)
+
+
+def residual() -> nn.Module:
+    """SpikingJelly's, for images of shape (2, 8, 8): convolutions, a branch that leads past one of them, pooling."""
+    from spikingjelly.activation_based import layer, neuron
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = layer.Conv2d(2, 4, 3, padding=1), layer.Conv2d(4, 4, 3, padding=1)
+            self.pool, self.flat, self.third = layer.AvgPool2d(4), layer.Flatten(), layer.Linear(16, 6)
+            self.a, self.b, self.c = (neuron.LIFNode(tau=TAU_S / DT_S, v_threshold=0.1) for _ in range(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.a(self.first(x))
+            x = self.b(self.second(x) + x)
+            return self.c(self.third(self.flat(self.pool(x))))
+
+    return Residual()
 
 
 def spikes_of(module: nn.Module, neurons: Any, inputs: torch.Tensor, steps: int) -> list[np.ndarray]:

@@ -93,7 +93,7 @@ def test_convolutions_pooling_and_branches_spike_alike_there(kind, framework, tm
     ours = spiking.run(x, STEPS, record_spikes=True).spikes.values()
     theirs = in_framework("read", framework, tmp_path / "ours.nir", x)
     for mine, their in zip(ours, theirs, strict=True):
-        assert int(mine.sum()) > 1000
+        assert int(mine.sum()) > 300
         assert np.array_equal(mine.numpy(), their)
 
 
@@ -103,4 +103,14 @@ def test_what_is_written_there_spikes_alike_here(framework, inputs, tmp_path):
     ours = from_nir(tmp_path / "theirs.nir").run(inputs, STEPS, record_spikes=True).spikes.values()
     for mine, their in zip(ours, theirs, strict=True):
         assert int(mine.sum()) > 500
+        assert np.array_equal(mine.numpy(), their)
+
+
+def test_branches_that_are_written_there_spike_alike_here(tmp_path):
+    """SpikingJelly alone writes a sum of branches and pooling; it reads what it wrote as we do."""
+    x = torch.rand(20, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    theirs = in_framework("write", "spikingjelly", tmp_path / "theirs.nir", x)
+    ours = from_nir(tmp_path / "theirs.nir").run(x, STEPS, record_spikes=True).spikes.values()
+    for mine, their in zip(ours, theirs, strict=True):
+        assert int(mine.sum()) > 300
         assert np.array_equal(mine.numpy(), their)

@@ -174,6 +174,13 @@ def test_a_refractory_period_bends_the_curve_in_proportion_to_the_highest_rate(p
     assert found[0] == pytest.approx(0.12 * part, rel=0.1)
 
 
+@given(st.floats(1, 30))
+def test_a_leak_alone_bends_the_curve_less_at_high_rates(part: float) -> None:
+    found = [bend(NeuronSpec(kind="lif", tau_m_ms=t, dt_ms=0.1, max_rate_hz=1e3 * part / t)) for t in (10.0, 40.0)]
+    assert found[0] == pytest.approx(found[1], rel=1e-3)
+    assert 0.03 / part < found[0] < 0.08 / part
+
+
 @pytest.mark.parametrize("tau_m_ms", [20.0, 80.0, 320.0])
 def test_with_a_leak_there_is_a_best_rate_and_it_bends_even_there(tau_m_ms: float) -> None:
     def at(rate_hz: float) -> float:

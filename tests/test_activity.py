@@ -405,3 +405,15 @@ def test_statistics_are_plain_json() -> None:
     assert spikes.to_dict()["definition"] == "at least one spike in 5 ms"
     assert spikes.to_dict()["provenance"] == {"seed": 1}
     assert (spikes.n_silent, spikes.n_alive) == (1, 2)
+
+
+def test_silent_inputs_are_not_kept() -> None:
+    values = np.zeros((150, 3))
+    values[::3, 0] = np.arange(1, 51)
+    record = observe(values, ActiveWhen(threshold=0))
+    assert sorted(record.sample[:, 0].tolist()) == list(range(1, 51))
+
+
+def test_a_magnitude_whose_fourth_power_overflows_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must be below 1e\+70, got 2e\+70: too large to square"):
+        observe([[1.0, -2e70]], ActiveWhen(threshold=0))

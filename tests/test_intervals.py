@@ -198,3 +198,13 @@ def test_repeats_that_hardly_differ_are_worth_no_more_than_their_trials() -> Non
         found.high,
     ):  # which solve (p - x)^2 = z^2 x (1 - x) / n (Wilson 1927), n being 100 (z / t)^2
         assert (0.3 - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / (100 * (z / t) ** 2))
+
+
+def test_windows_that_overlap_are_no_trials_of_their_own() -> None:
+    clocks = np.arange(0, 1000, 10.0)
+    times, units = np.tile(clocks, 20), np.repeat(np.arange(20), clocks.size)
+    spikes = SpikeTrains(np.append(times, 105.0), np.append(units, 0), n_units=20, duration_ms=1000.0, dt_ms=1.0)
+    stats = describe_spikes(spikes, ActiveWhen(window_ms=5.0))  # stretches differ by that one spike
+    p, z, t = stats.active_fraction, distributions.norm.ppf(0.975), distributions.t.ppf(0.975, 9)
+    for end in (stats.interval.low, stats.interval.high):
+        assert (p - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / (20 * 996 / 5 * (z / t) ** 2))

@@ -212,6 +212,15 @@ def test_nodes_that_several_lead_to_get_the_sum(tmp_path):
     assert run.outputs.tolist() == [[1.0, 0.75]]
 
 
+class Concatenated(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 4), nn.Linear(6, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.a(x).relu(), self.b(x).relu()], dim=1)
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @pytest.mark.parametrize(
     ("model", "shape", "match"),
@@ -236,8 +245,9 @@ def test_nodes_that_several_lead_to_get_the_sum(tmp_path):
             (1, 8, 8),
             r"'2' \(AveragePool\) has no node in NIR",
         ),
+        (Concatenated(), (6,), r"'cat' \(Concatenate\) has no node in NIR"),
     ],
-    ids=["maximum", "uneven padding", "padding left out", "ceil"],
+    ids=["maximum", "uneven padding", "padding left out", "ceil", "concatenation"],
 )
 def test_layers_without_a_node_are_refused_by_name(model, shape, match, tmp_path):
     torch.manual_seed(0)

@@ -146,7 +146,7 @@ def _nodes(graph: Graph, neuron: NeuronSpec) -> tuple[dict[str, Any], list[tuple
                 end for j, (node, before) in enumerate(terms) for end in add(f"layer_{k}_{j}", node, ends[before])
             ]
         else:
-            (before,) = layer.inputs
+            before = layer.inputs[0]  # what takes several is a sum, or has no node
             node = nir_nodes.node_of(layer, graph[before].shape, neuron)
             ends[layer.name] = add(f"layer_{k}", node, ends[before])
             names[f"layer_{k}"] = layer.name

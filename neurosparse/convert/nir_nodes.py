@@ -21,7 +21,7 @@ FILE_DT_S = 1e-4  # a step, in the time of a file: what snnTorch takes for grant
 
 
 def node_of(layer: Layer, before: Shape, neuron: NeuronSpec) -> Any:
-    """The node of a layer, whose inputs have the shape `before`; ValueError where NIR, or no reader of it, has one."""
+    """The node of a layer, whose inputs have the shape `before`; ValueError where NIR has none."""
     import nir
 
     match layer:

@@ -14,7 +14,9 @@ def promised_bytes(dataset: Any) -> int:
     if dataset.is_virtual or dataset.external:
         raise ValueError(f"its {dataset.name!r} is kept in other files, which are not read")
     promised = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
-    stored = min(dataset.id.get_storage_size(), dataset.file.id.get_filesize())  # the first is what the file says of itself
+    stored = min(
+        dataset.id.get_storage_size(), dataset.file.id.get_filesize()
+    )  # the first is what the file says of itself
     if promised > _MOST_RATIO * stored + _SMALL_BYTES:
         raise ValueError(f"its {dataset.name!r} promises {promised:,} bytes and holds {stored:,}")
     return promised

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -35,6 +34,7 @@ from neurosparse.rectifier import (
     train,
 )
 from neurosparse.rectifier.evaluation import error, evaluate, tensors
+from neurosparse.threads import run_in_threads
 
 FEW = 10  # the arms with few labels have those of one training image in so many, and so many times the epochs
 
@@ -159,32 +159,17 @@ class Lab:
             As `rectifier.train` and `rectifier.pretrain`, and where the folder cannot be written.
         """
         jobs = self.missing(arms)
-        shares, lock, stopped = [0.0] * len(jobs), threading.Lock(), threading.Event()
         failures: dict[tuple[str, int], DivergenceError] = {}
         starting = {seed: threading.Lock() for seed in self.spec.seeds}  # two arms want one pre-trained network
 
-        def one(k: int) -> None:
-            def part(done: float, text: str) -> None:
-                if stopped.is_set():  # a thread ends nowhere else
-                    raise CancelledError
-                with lock:
-                    shares[k] = done
-                    progress(sum(shares) / len(jobs), "{}, seed {}: {}".format(*jobs[k], text)[:40])
-
+        def one(k: int, part: Progress) -> None:
             try:
                 self._train(*jobs[k], starting[jobs[k][1]], part)
             except DivergenceError as error:
                 failures[jobs[k]] = error
 
-        with devices.torch_threads(1), ThreadPoolExecutor(threads) as pool:
-            futures = [pool.submit(one, k) for k in range(len(jobs))]
-            try:
-                for future in futures:
-                    future.result()
-            except BaseException:
-                stopped.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        with devices.torch_threads(1):
+            run_in_threads(one, ["{}, seed {}".format(*job) for job in jobs], threads, progress)
         return failures
 
     def test_images(self) -> Tensor:

@@ -8,10 +8,8 @@ from __future__ import annotations
 import copy
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -31,6 +29,7 @@ from neurosparse.rectifier.history import Epoch, TrainResult
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
 from neurosparse.rectifier.steps import Engine, TorchEngine
+from neurosparse.threads import run_in_threads
 
 __all__ = ["check_fit", "error", "evaluate", "train", "train_many"]
 
@@ -167,7 +166,7 @@ def train_many(
     Raises
     ------
     DivergenceError, ValueError
-        As `train`, for the first network in order that cannot be trained; those not yet begun are not.
+        As `train`, for the first network that cannot be trained; those not yet begun are not.
     """
     if not specs:
         raise ValueError("specs is empty: nothing to train")
@@ -178,24 +177,13 @@ def train_many(
     sets = {name: splits or data.load(name) for name in {spec.data for spec in specs}}
     if where.type == "cuda":
         return _train_in_stacks(specs, sets, where, test, progress)
-    shares, lock = [0.0] * len(specs), threading.Lock()
 
-    def one(k: int) -> TrainResult:
-        def part(done: float, text: str) -> None:
-            with lock:
-                shares[k] = done
-                progress(sum(shares) / len(specs), f"{k + 1}/{len(specs)}: {text}"[:40])
+    def one(k: int, progress: Progress) -> TrainResult:
+        return train(specs[k], sets[specs[k].data], device=where, test=test, progress=progress)
 
-        return train(specs[k], sets[specs[k].data], device=where, test=test, progress=part)
-
-    torch_threads = max(1, torch.get_num_threads() // threads)
-    with devices.torch_threads(torch_threads), ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(one, k) for k in range(len(specs))]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    names = [f"{k}/{len(specs)}" for k in range(1, len(specs) + 1)]
+    with devices.torch_threads(max(1, torch.get_num_threads() // threads)):
+        return run_in_threads(one, names, threads, progress)
 
 
 def _train_in_stacks(

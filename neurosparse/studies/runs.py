@@ -8,10 +8,8 @@ that chooses settings reads.
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -28,6 +26,7 @@ from neurosparse.rectifier import RectifierNetwork, TrainSpec, train
 from neurosparse.rectifier.evaluation import evaluate
 from neurosparse.rectifier.pretraining import pretrain
 from neurosparse.rectifier.specs import PretrainSpec
+from neurosparse.threads import run_in_threads
 
 Row = dict[str, Any]
 
@@ -79,28 +78,16 @@ def run_all(runs: Sequence[Run], directory: str | Path, *, threads: int = 1, pro
     missing = [k for k, place in enumerate(places) if not place.exists()]
     if missing:
         files.check_file(places[missing[0]])
-    shares, lock, stop = dict.fromkeys(missing, 0.0), threading.Lock(), threading.Event()
+    finished = len(runs) - len(missing)
 
-    def one(k: int) -> None:
-        def part(done: float, text: str) -> None:
-            if stop.is_set():  # Ctrl-C, or another network failed: this one ends here, too
-                raise KeyboardInterrupt
-            with lock:
-                shares[k] = done
-                finished = len(runs) - len(missing) + sum(shares.values())
-                progress(finished / len(runs), f"{runs[k].arm}, seed {runs[k].spec.seed}: {text}"[:40])
+    def one(k: int, part: Progress) -> None:
+        write([_row(runs[missing[k]], part)], places[missing[k]])
 
-        write([_row(runs[k], part)], places[k])
+    def of_all(done: float, text: str) -> None:
+        progress((finished + done * len(missing)) / len(runs), text)
 
-    with _one_torch_thread(), ThreadPoolExecutor(threads) as pool:
-        futures = [pool.submit(one, k) for k in missing]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    with _one_torch_thread():
+        run_in_threads(one, [f"{runs[k].arm}, seed {runs[k].spec.seed}" for k in missing], threads, of_all)
     return [row for place in places for row in read(place)]
 
 

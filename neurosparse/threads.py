@@ -1,0 +1,66 @@
+"""Several trainings at once in threads of this process: compiled kernels leave Python's lock alone while they work."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from neurosparse.progress import Progress
+
+T = TypeVar("T")
+
+
+def run_in_threads(
+    work: Callable[[int, Progress], T], names: Sequence[str], n_threads: int, progress: Progress
+) -> list[T]:
+    """`work(k, progress)` for each of `names`, `n_threads` of them at once.
+
+    Parameters
+    ----------
+    work
+        Is given a progress of its own, in which the others are counted; once one of them has failed, or upon Ctrl-C, it raises
+        CancelledError there: a thread ends nowhere else.
+    names
+        What each is, for the words of the progress.
+
+    Returns
+    -------
+    list
+        The results, in the order of `names`.
+
+    Raises
+    ------
+    BaseException
+        The first that one of them raised; those not yet begun are not.
+    """
+    shares, lock, stopped = [0.0] * len(names), threading.Lock(), threading.Event()
+    failures: list[BaseException] = []
+
+    def one(k: int) -> T:
+        def part(done: float, text: str) -> None:
+            if stopped.is_set():
+                raise CancelledError
+            with lock:
+                shares[k] = done
+                progress(sum(shares) / len(names), f"{names[k]}: {text}"[:40])
+
+        try:
+            part(0.0, "begins")
+            return work(k, part)
+        except BaseException as error:
+            failures.append(error)
+            stopped.set()  # at once: this thread would begin the next
+            raise
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        futures = [pool.submit(one, k) for k in range(len(names))]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:  # upon Ctrl-C, too
+            stopped.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+    if failures:
+        raise failures[0]
+    return [future.result() for future in futures]

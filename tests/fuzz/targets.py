@@ -150,14 +150,14 @@ def valid_nwb(folder: Path) -> bytes:
 
 def valid_nir(folder: Path) -> bytes:
     import torch
-    from torch import nn
 
     from neurosparse.convert import NeuronSpec, to_nir, to_spiking
+    from neurosparse.rectifier import NetworkSpec, RectifierNetwork
 
-    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2))
+    model = RectifierNetwork(NetworkSpec(sizes=(3, 2, 2)), seed=1)
     neuron = NeuronSpec(kind="lif", reset="value", v_initial=0.0, tau_m_ms=20.0)
     path = folder / "valid.nir"
-    to_nir(to_spiking(model, torch.rand(5, 3), neuron), path, lossy=True)
+    to_nir(to_spiking(model, torch.eye(3), neuron), path, lossy=True)
     return path.read_bytes()
 
 

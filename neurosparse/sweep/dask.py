@@ -77,6 +77,15 @@ def _connect(address: str) -> Any:
     except (OSError, TimeoutError) as error:
         raise OSError(f"no Dask scheduler at {address}: {error}") from None
     try:
+        _check_workers(client, address)
+    except BaseException:
+        client.close(timeout=2)
+        raise
+    return client
+
+
+def _check_workers(client: Any, address: str) -> None:
+    try:
         client.wait_for_workers(1, timeout=_WAIT_S)
     except TimeoutError:
         raise OSError(f"the Dask scheduler at {address} has no workers; start some: dask worker {address}") from None
@@ -84,7 +93,6 @@ def _connect(address: str) -> Any:
         if n_threads != 1:
             threads = f"{name} has {n_threads}: start them with --nthreads 1"
             raise ValueError(f"Dask workers need one thread each, {threads}")
-    return client
 
 
 def _n_workers(client: Any, address: str) -> int:

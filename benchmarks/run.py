@@ -27,6 +27,7 @@ NAMES = (
     "train",
     "inference",
     "convert",
+    "conversion",
     "brian2_images",
     "measure",
     "sweep",

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from command_line import run
 
 from neurosparse import cli, convert, data, rectifier
 from neurosparse.rectifier import NetworkSpec, RectifierNetwork, TrainSpec
@@ -15,15 +16,6 @@ def weights(tmp_path: Path) -> Path:
     network = RectifierNetwork(NetworkSpec(sizes=(784, 30, 20, 10)), seed=1)
     rectifier.save(network, path, training=TrainSpec(network=network.spec, data="mnist5k"))
     return path
-
-
-def run(*words: str | Path) -> int:
-    """The exit code of the command line."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["neurosparse", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    return int(ended.value.code or 0)
 
 
 def test_report_figure_and_nir_file(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

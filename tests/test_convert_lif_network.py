@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from command_line import run
 
 from neurosparse import cli, data, recipes
 from neurosparse.convert import SpikingNetwork, to_nir, verify
@@ -83,15 +84,6 @@ def test_the_recipe_says_where_every_value_comes_from() -> None:
     dumped = recipe.spec(LIFNetworkSpec).model_dump()
     tuning = {f"tuning.{key}" for key in dumped.pop("tuning")}
     assert set(recipe.sources) == set(dumped) | tuning - {"tuning.seed"}
-
-
-def run(*words: str | Path) -> int:
-    """The exit code of the command line."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sys.argv", ["neurosparse", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-    return int(ended.value.code or 0)
 
 
 def test_convert_takes_the_recipe_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurosparse import files, plots
+from neurosparse import plots
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
 from neurosparse.studies.pairs import difference, mean
-from neurosparse.studies.runs import Row, Run, run_all, write
+from neurosparse.studies.runs import Row, Run, finish, run_all
 from neurosparse.studies.tables import markdown
 
 if TYPE_CHECKING:
@@ -94,10 +94,8 @@ def run(
     directory = Path(directory)
     runs = [Run(arm, spec.model_copy(update={"seed": seed})) for seed in seeds for arm, spec in specs.items()]
     rows = run_all(runs, directory / "runs", threads=threads, progress=progress)
-    write(rows, directory / "runs.parquet")
     text = table(rows)
-    with files.new_file(directory / "table.md") as file:
-        file.write_text(text + "\n", encoding="utf-8")
+    finish(rows, text, directory)
     figure(rows, directory / "brain_level.png")
     return text
 
@@ -153,16 +151,12 @@ def _by_layer(rows: Sequence[Row], name: str, form: str) -> str:
 
 def figure(rows: Sequence[Row], path: Path) -> None:
     """Differences from the dense arm, a dot a seed, with their means and intervals."""
-    import matplotlib.pyplot as plt
-
-    with plots.style(), files.new_file(path) as file:
-        fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.4))
-        differences(rows, "test_error", 100, left)
-        differences(rows, "test_nll", 1, right)
-        left.set(ylabel="test error - dense (points)", title="Error")
-        right.set(ylabel="test NLL - dense", title="Negative log-likelihood")
-        fig.savefig(file, format="png")
-        plt.close(fig)
+    plots.save(
+        path,
+        lambda ax: differences(rows, "test_error", 100, ax).set(ylabel="test error - dense (points)", title="Error"),
+        lambda ax: differences(rows, "test_nll", 1, ax).set(ylabel="test NLL - dense", title="Negative log-likelihood"),
+        inches=(8, 3.4),
+    )
 
 
 def differences(rows: Sequence[Row], quantity: str, scale: float, ax: Axes) -> Axes:

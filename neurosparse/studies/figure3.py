@@ -25,7 +25,7 @@ from neurosparse.studies.tables import markdown
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Row = dict[str, Any]
+    from neurosparse.studies.runs import Row
 
 IMAGES = "3,500 digits"  # that the networks of the sweep learn from
 COLLAPSED = 0.2  # test error; chance is 0.9

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurosparse import files, plots, reference
+from neurosparse import plots, reference
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier.specs import NetworkSpec, PretrainSpec, TrainSpec
 from neurosparse.studies.pairs import Mean, difference, mean
-from neurosparse.studies.runs import Row, Run, run_all, write
+from neurosparse.studies.runs import Row, Run, finish, run_all
 from neurosparse.studies.tables import markdown
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def table1(
     arms = [(activation, before, n_labels) for activation in ACTIVATIONS for before in (False, True)[: 1 + pretrained]]
     rows = _train(arms, directory, data=data, seeds=seeds, quick=quick, threads=threads, progress=progress)
     text = _table1(rows)
-    _finish(rows, text, Path(directory))
+    finish(rows, text, Path(directory))
     plots.save(Path(directory) / "table1.png", partial(errors_by_arm, rows), inches=(6, 3.4))
     return text
 
@@ -86,7 +86,7 @@ def few_labels(
     ]
     rows = _train(arms, directory, data="mnist5k", seeds=seeds, quick=quick, threads=threads, progress=progress)
     text = _few_labels(rows)
-    _finish(rows, text, Path(directory))
+    finish(rows, text, Path(directory))
     plots.save(Path(directory) / "figure4.png", partial(errors_over_labels, rows), inches=(6, 3.6))
     return text
 
@@ -134,12 +134,6 @@ def _name(activation: str, pretrained: bool, n_labels: int | None) -> str:
 
 
 # ---- Tables and figures ---------------------------------------------------------------------------------------------
-
-
-def _finish(rows: Sequence[Row], text: str, directory: Path) -> None:
-    write(rows, directory / "runs.parquet")
-    with files.new_file(directory / "table.md") as file:
-        file.write_text(text + "\n", encoding="utf-8")
 
 
 def _table1(rows: Sequence[Row]) -> str:

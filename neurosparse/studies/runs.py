@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from neurosparse import checks, data, files
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Spec
-from neurosparse.rectifier import RectifierNetwork, TrainSpec, train
+from neurosparse.rectifier import RectifierNetwork, TrainSpec, devices, train
 from neurosparse.rectifier.evaluation import evaluate
 from neurosparse.rectifier.pretraining import pretrain
 from neurosparse.rectifier.specs import PretrainSpec
@@ -86,7 +84,9 @@ def run_all(runs: Sequence[Run], directory: str | Path, *, threads: int = 1, pro
     def of_all(done: float, text: str) -> None:
         progress((finished + done * len(missing)) / len(runs), text)
 
-    with _one_torch_thread():
+    with devices.torch_threads(
+        1
+    ):  # all the work of a training in its own thread, whose CPU time is then that of the training
         run_in_threads(one, [f"{runs[k].arm}, seed {runs[k].spec.seed}" for k in missing], threads, of_all)
     return [row for place in places for row in read(place)]
 
@@ -106,6 +106,13 @@ def write(rows: Sequence[Row], path: Path) -> None:
 
     with files.new_file(path) as file:
         pq.write_table(pa.Table.from_pylist(list(rows)), file)
+
+
+def finish(rows: Sequence[Row], text: str, directory: Path) -> None:
+    """Write what every study leaves: its rows as `runs.parquet` and its table as `table.md`."""
+    write(rows, directory / "runs.parquet")
+    with files.new_file(directory / "table.md") as file:
+        file.write_text(text + "\n", encoding="utf-8")
 
 
 def _row(run: Run, progress: Progress) -> Row:
@@ -154,14 +161,3 @@ _splits = lru_cache(maxsize=2)(data.load)
 @lru_cache(maxsize=2)
 def _pretrained(spec: PretrainSpec) -> RectifierNetwork:
     return pretrain(spec, _splits(spec.data), device="cpu").network
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """All the work of a training in its own thread, whose CPU time is then that of the training."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

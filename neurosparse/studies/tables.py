@@ -1,4 +1,4 @@
-"""Tables in Markdown that also read well in a terminal, and the folder that a study leaves."""
+"""Tables in Markdown that also read well in a terminal."""
 
 from __future__ import annotations
 

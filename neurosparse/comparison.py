@@ -208,6 +208,9 @@ class Difference:
         found, low, high = (f"{100 * value:+.2f}" for value in (self.difference, self.low, self.high))
         return f"{self.name} less {self.other}: {found} points ({100 * self.level:g} % interval {low} to {high})."
 
+    def _repr_html_(self) -> str:
+        return cards.card("Difference", {}, [self.sentence()])
+
 
 def difference(stats: ActivityStats, other: ActivityStats) -> Difference:
     """The difference of two active fractions, with an interval.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from neurosparse import checks
+from neurosparse import cards, checks
 from neurosparse.activity import ActivityStats
 
 LEAST = 5  # values below which a spread means nothing
@@ -37,6 +37,9 @@ class LogNormal:
     distance: float
     n: int
     n_silent: int
+
+    def _repr_html_(self) -> str:
+        return cards.card("Beside a log-normal", asdict(self))
 
     @property
     def differs(self) -> bool:

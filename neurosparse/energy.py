@@ -144,6 +144,15 @@ class Allowance:
     rate_while_active_hz: float
     duty_fraction: float
 
+    def _repr_html_(self) -> str:
+        shown = {
+            "ATP/s": self.ATP_per_s,
+            "mean rate (Hz)": self.mean_rate_hz,
+            f"active in {self.window_ms:g} ms, at most (%)": 100 * self.active_in_window,
+            f"can fire at {self.rate_while_active_hz:g} Hz (%)": 100 * self.duty_fraction,
+        }
+        return cards.card("What the energy allows", shown, [self.budget.caption])
+
 
 # ---- Budgets --------------------------------------------------------------------------------------------------------
 

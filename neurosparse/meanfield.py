@@ -9,12 +9,12 @@ input (Roxin et al. 2011, J Neurosci 31:16217).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import checks
+from neurosparse import cards, checks
 from neurosparse.lif import LIF, siegert_rate
 
 Floats = NDArray[np.float64]
@@ -75,6 +75,14 @@ class Rates:
     input_mean_mV: Floats  # above rest, averaged over cells
     input_sigma_mV: Floats  # Brunel's convention
     input_spread_mV: Floats  # standard deviation of the mean input over cells
+
+    def _repr_html_(self) -> str:
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        rows = [
+            {"population": k} | {name: float(values[k]) for name, values in columns.items()}
+            for k in range(self.mean_hz.size)
+        ]
+        return cards.grid("Mean-field rates", rows)
 
 
 def solve(network: MeanField, *, start_hz: ArrayLike = 1.0, tolerance_hz: float = 1e-9, steps: int = 100_000) -> Rates:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from neurosparse import share
+from neurosparse import cards, share
 
 MOST_BYTES = 1_000_000
 MOST_LEVELS = 16
@@ -35,6 +35,9 @@ class Spec(BaseModel):
         if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation in _NUMBERS:
             raise ValueError(f"{info.field_name} must be a number, got {str(value).lower()}")
         return value
+
+    def _repr_html_(self) -> str:
+        return cards.card(type(self).__name__, dict(self))
 
 
 S = TypeVar("S", bound=Spec)

@@ -1,7 +1,13 @@
 """What notebooks show: every result object, and nothing that a name smuggles in."""
 
+import inspect
+import pkgutil
+import re
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +17,16 @@ from torch import nn
 
 import neurosparse as ns
 from neurosparse import cards, data, recordings
-from neurosparse.comparison import own_band
+from neurosparse.comparison import difference, own_band
 from neurosparse.convert import to_spiking, verify
-from neurosparse.energy import budgets, energy_use
-from neurosparse.rectifier import NetworkSpec, TrainSpec, train
+from neurosparse.distributions import log_normal
+from neurosparse.energy import allowance, budgets, energy_use
+from neurosparse.meanfield import Rates
+from neurosparse.rectifier import NetworkSpec, PretrainSpec, TrainSpec, pretrain, train
 from neurosparse.simulation import Simulation
 from neurosparse.sparsity import observe
 from neurosparse.spiking import FICurve
+from neurosparse.sweep import Sweep
 
 HOSTILE = "<script>alert(1)</script>&\"'"
 
@@ -116,5 +125,66 @@ def test_trained_and_converted_networks() -> None:
     result = train(TrainSpec(network=NetworkSpec(sizes=(784, 12, 10)), epochs=1), few)
     assert "784-12-10" in read(result)
     images = torch.tensor(np.array(few.test.images))
-    report = verify(to_spiking(result.network, images), images, steps=4)
-    assert "hidden1" in read(report)
+    spiking = to_spiking(result.network, images)
+    assert "hidden1" in read(verify(spiking, images, steps=4))
+    assert f"validation error {100 * result.validation_error:.2f} %" in read(result.best)
+    assert "hidden1" in read(pretrain(PretrainSpec(network=result.spec.network, epochs=1), few))
+    assert "weights by percentile" in read(spiking)
+    run = spiking.run(images, steps=4)
+    spikes = run.spike_counts["hidden1"]
+    rate_hz = 1e3 * float(spikes.sum()) / spikes.numel() / (4 * run.dt_ms)
+    assert ["hidden1", "12", f"{float(spikes.sum()) / len(images):.4g}", f"{rate_hz:.4g}"] == read(run).split()[-5:-1]
+    assert read(few).split()[-7:-1] == ["test", str(len(few.test)), "28", "x", "28", "10"]
+    assert "28 x 28" in read(few.test)
+
+
+def test_numbers_found(circuit: ns.SpikeTrains, stats: ns.ActivityStats) -> None:
+    assert f"{stats.curve.window_ms(0.04):.4g}" in read(stats.curve)
+    other = replace(stats, name="other")
+    assert difference(stats, other).sentence() in read(difference(stats, other))
+    assert "median 3" in " ".join(read(log_normal([1.0, 2.0, 3.0, 4.5, 9.0])).split())
+    assert "active in 10 ms" in read(allowance(1e9, next(iter(budgets())), window_ms=10, rate_while_active_hz=50))
+    rates = Rates(*(np.array([k, k + 0.5]) for k in range(6)))
+    assert read(rates).split()[-7:] == ["1", "0.5", "1.5", "2.5", "3.5", "4.5", "5.5"]
+    assert HOSTILE in read(Sweep(({"run": HOSTILE},), 3, 1, ()))
+    assert "epochs 7" in " ".join(read(TrainSpec(epochs=7)).split())
+
+
+# ---- None is left out -----------------------------------------------------------------------------------------------
+
+# What public functions also return, and nobody looks at in a notebook: parameters, and what is passed on to the next function.
+NO_RESULTS = {"Band", "Budget", "Checkpoint", "Circuit", "Claim", "Ended", "LIF", "Linear", "Panel", "Recipe", "Task"}
+
+
+def public_functions() -> Iterator[object]:
+    """Functions and methods of the names that the package and its modules and packages give."""
+    for module in [ns, *(import_module(m.name) for m in pkgutil.iter_modules(ns.__path__, "neurosparse."))]:
+        own = [name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+        for name in getattr(module, "__all__", own):
+            value = getattr(module, name)
+            inside = (
+                vars(value).items() if inspect.isclass(value) and value.__module__.startswith("neurosparse") else []
+            )
+            for each in [value, *(v for n, v in inside if not n.startswith("_"))]:
+                function = inspect.unwrap(getattr(each, "fget", None) or getattr(each, "__func__", each))
+                if inspect.isfunction(function) and not function.__name__.startswith("_"):
+                    yield function
+
+
+def returned(function: object) -> set[type]:
+    """The classes of this package in what a function says that it returns."""
+    loaded = [vars(module) for name, module in [*sys.modules.items()] if name.startswith("neurosparse")]
+    found = set()
+    for name in re.findall(r"\w+", str(function.__annotations__.get("return"))):
+        homes = [names for names in [function.__globals__, *loaded] if inspect.isclass(names.get(name))]
+        found |= {names[name] for names in homes[:1] if names[name].__module__.startswith("neurosparse")}
+    return found
+
+
+def test_every_result_of_a_public_function_is_shown() -> None:
+    results = {of for function in public_functions() for of in returned(function)}
+    assert {"Run", "Rates", "Comparison", "ActivityStats", "ConversionReport", "Finding"} <= {
+        c.__name__ for c in results
+    }
+    bare = {c.__name__ for c in results if not hasattr(c, "_repr_html_") and not issubclass(c, nn.Module | Exception)}
+    assert bare == NO_RESULTS

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import checks
+from neurosparse import cards, checks
 from neurosparse.activity import frozen
 from neurosparse.activity.spike_trains import GRID_TOLERANCE
 
@@ -33,6 +33,10 @@ class ActivityCurve:
         frozen.freeze(self)
 
     __eq__ = frozen.equal
+
+    def _repr_html_(self) -> str:
+        held = {f"window that holds {p} % (ms)": self.window_ms(p / 100) for p in (1, 2, 4, 50)}
+        return cards.card("Active fraction over the window", {"units": self.n_units, **held})
 
     @classmethod
     def of_gaps(cls, gaps_ticks: NDArray[np.int64], n_units: int, duration_ticks: int, tick_ms: float) -> ActivityCurve:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import torch
 from torch import Tensor, nn
 
-from neurosparse import checks
+from neurosparse import cards, checks
 from neurosparse.convert import running, tracing
 from neurosparse.convert.graph import Graph
 from neurosparse.convert.neurons import NeuronSpec
@@ -52,6 +52,19 @@ class Run:
     outputs_at: dict[int, Tensor] = field(default_factory=dict, repr=False)
     spikes: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "layer": name,
+                "neurons": counts[0].numel(),
+                "spikes an input": float(counts.sum()) / len(counts),
+                "rate (Hz)": 1e3 * float(counts.double().mean()) / (self.steps * self.dt_ms),
+                "spiking (%)": 100 * float((counts > 0).double().mean()),
+            }
+            for name, counts in self.spike_counts.items()
+        ]
+        return cards.grid(f"{len(self.outputs):,} inputs for {self.steps} steps of {self.dt_ms:g} ms", rows)
+
 
 @dataclass(frozen=True, slots=True)
 class SpikingNetwork:
@@ -79,6 +92,10 @@ class SpikingNetwork:
     def scales(self) -> dict[str, Tensor]:
         """The activation that one spike a step stands for, by layer; broadcasts against the shape of a sample."""
         return {spike.name: spike.scale for spike in self.graph.spikes}
+
+    def _repr_html_(self) -> str:
+        rows = [{"layer": spike.name, "largest scale": float(spike.scale.max())} for spike in self.graph.spikes]
+        return cards.grid(f"Spiking network: {self.neuron.kind} neurons, weights by {self.normalisation.method}", rows)
 
     def to(self, *where: Any) -> Self:
         """The network on another device or in another kind of number, as `Tensor.to` takes it."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import checks
+from neurosparse import cards, checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,13 @@ class ImageSet:
         """The number of images."""
         return int(self.labels.size)
 
+    def _repr_html_(self) -> str:
+        return cards.card("Images", self._described())
+
+    def _described(self) -> dict[str, object]:
+        shape = " x ".join(map(str, self.shape))
+        return {"images": len(self), "shape": shape, "classes": self.n_classes, "mean": float(self.images.mean())}
+
     def take(self, indices: Any) -> ImageSet:
         """The images at `indices`: a slice, a mask or an array of int, shape (m,)."""
         return ImageSet(self.images[indices], self.labels[indices], self.n_classes, self.shape)
@@ -83,6 +90,10 @@ class Splits:
         kinds = {(part.n_classes, part.shape) for part in parts}
         if len(kinds) > 1:
             raise ValueError(f"the three parts of {self.name!r} must agree in n_classes and shape, got {sorted(kinds)}")
+
+    def _repr_html_(self) -> str:
+        parts = {"training": self.train, "validation": self.validation, "test": self.test}
+        return cards.grid(self.name, [{"part": name} | part._described() for name, part in parts.items()])
 
     @property
     def n_features(self) -> int:

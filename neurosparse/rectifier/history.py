@@ -60,6 +60,13 @@ class Epoch:
         """Hidden units that are active for none of the images."""
         return sum(layer.n_dead for layer in self.layers.values())
 
+    def _repr_html_(self) -> str:
+        rows = [
+            {"layer": name, "active (%)": 100 * of.active_fraction, "alive": of.n_alive, "units": of.n_units}
+            for name, of in self.layers.items()
+        ]
+        return cards.grid(f"Epoch {self.epoch}: validation error {100 * self.validation_error:.2f} %", rows)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neurosparse import data
+from neurosparse import cards, data
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier import devices
@@ -59,6 +59,13 @@ class PretrainResult:
     layers: tuple[LayerPretraining, ...]
     device: str
     seconds: float
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {"layer": at.layer, "loss": at.losses[-1], "active (%)": 100 * at.active_fraction, "alive": at.n_alive}
+            for at in self.layers
+        ]
+        return cards.grid(f"Pre-trained network: {self.seconds:.3g} s, {self.device}", rows)
 
 
 def pretrain(

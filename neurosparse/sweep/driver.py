@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurosparse import checks, recipes, store
+from neurosparse import cards, checks, recipes, store
 from neurosparse.progress import Progress, quiet
 from neurosparse.store import DamageError, Failure, Run
 from neurosparse.sweep import engines, runs
@@ -41,6 +41,9 @@ class Sweep:
             first = next(failure for failure in self.failures if failure.error == error)
             lines.append(f"{n} failed: {error} (such as {first.key[:8]})")
         return lines
+
+    def _repr_html_(self) -> str:
+        return cards.grid("Sweep: its first rows", self.rows[:10], self.lines())
 
 
 def run(

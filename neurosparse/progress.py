@@ -10,6 +10,18 @@ def quiet(done: float, text: str) -> None:
     """The progress that nobody watches."""
 
 
+def part_of(progress: Progress, low: float, high: float, name: str = "") -> Progress:
+    """What a part of the work is told to report to, the one from the share `low` to `high` of the whole.
+
+    Examples
+    --------
+    >>> part_of(lambda done, text: print(done, text), 0.5, 1.0, "seed 2")(0.5, "epoch 3")
+    0.75 seed 2: epoch 3
+    """
+    before = f"{name}: " if name else ""
+    return lambda done, text: progress(low + (high - low) * done, f"{before}{text}"[:40])
+
+
 def on_stderr(done: float, text: str) -> None:
     """Progress on one line of the error stream, so that a table that is printed can be piped."""
     print(f"\r{100 * done:3.0f} %  {text:<60}", end="\n" if done == 1 else "", file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ from neurosparse import cards, files, recipes
 from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import BRAIN_FRACTIONS, Comparison, compare
 from neurosparse.measurement import measure
-from neurosparse.progress import Progress, quiet
+from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.recipes import Recipe, Spec
 from neurosparse.report import environment
 from neurosparse.sparsity import count_correlation, synchrony, windows_over_time
@@ -118,9 +118,10 @@ def run(
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries
         for k, seed in enumerate(spec.seeds):
-            spikes = simulate_one(seed, _part_of(progress, k, len(spec.seeds)))
+            n = len(spec.seeds)
+            spikes = simulate_one(seed, part_of(progress, k / n, (k + 1) / n, f"seed {k + 1}/{n}" if n > 1 else ""))
             stats = _by_population(spikes, active_when)
-            rows += [_row(seed, name, *part) for name, part in stats.items()]
+            rows += [_row(seed, name, *both) for name, both in stats.items()]
             if k == 0:
                 first, first_stats = spikes, {name: s for name, (_, s) in stats.items()}
     notes = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
@@ -186,13 +187,9 @@ def check(spec: SimulationSpec, directory: Path, spikes_format: str = "npz") -> 
     return result
 
 
-def _part_of(progress: Progress, k: int, n: int) -> Progress:
-    return lambda done, text: progress((k + done) / n, text if n == 1 else f"seed {k + 1}/{n}: {text}")
-
-
 def population_rows(spikes: SpikeTrains, active_when: ActiveWhen, *, seed: int) -> list[dict[str, Any]]:
     """What `run` says of one seed: a row of numbers for all units together and one for each population."""
-    return [_row(seed, name, *part) for name, part in _by_population(spikes, active_when).items()]
+    return [_row(seed, name, *both) for name, both in _by_population(spikes, active_when).items()]
 
 
 def _by_population(spikes: SpikeTrains, active_when: ActiveWhen) -> dict[str, tuple[SpikeTrains, ActivityStats]]:
@@ -286,7 +283,9 @@ def _panels(simulation: Simulation, spikes: SpikeTrains, published: Mapping[str,
             "Spikes",
             "Every dot is a spike; each population in proportion to its size. In print: the first part of the record for a "
             "sample of the cells.",
-            lambda ax: plots.raster(spikes, ax, n_units=1000, duration_ms=500.0),
+            lambda ax: plots.raster(
+                spikes, ax, n_units=1000, duration_ms=500.0, colours=plots.colours(simulation.comparison)
+            ),
             spikes=spikes,
         ),
     ]

@@ -16,7 +16,10 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="small networks, 5,000 digits")
     parser.add_argument("--seeds", type=int, default=10, help="networks an arm")
     parser.add_argument(
-        "--arms", nargs="*", default=list(brain_level.MAIN), help=", ".join(brain_level.ARMS).replace("%", "%%")
+        "--arms",
+        nargs="*",
+        default=list(brain_level.MAIN_ARMS),
+        help=", ".join(brain_level.ARMS).replace("%", "%%"),
     )
     parser.add_argument("--threads", type=int, default=1, help="networks at once")
     options = parser.parse_args()

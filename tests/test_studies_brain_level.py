@@ -15,13 +15,13 @@ def rows_of(arm: str, errors: list[float], **changes: object) -> list[dict]:
 
 
 def test_the_arms_differ_from_the_dense_one_in_what_the_plan_says() -> None:
-    for name, spec in ARMS.items():
+    for name, run in ARMS.items():
+        spec = run.spec
         assert spec.network.sizes[1:-1] == (spec.network.sizes[1],) * 3
         assert (spec.data, spec.batch_size, spec.average_last) == ("fashion_mnist", 10, DENSE.average_last)
-        if name != "dense":
-            active = float(name.split()[0]) / 100
-            units = spec.network.sizes[1] * np.mean(spec.targets)
-            assert units == pytest.approx(1000 * active)  # wider layers have as many active units
+        assert run.modules == (2 if name.endswith("x 2") else 1)
+        if not name.startswith("dense"):
+            assert np.mean(spec.targets) == pytest.approx(float(name.split()[0]) / 100)
 
 
 def test_the_table_by_hand() -> None:

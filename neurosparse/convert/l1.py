@@ -10,7 +10,7 @@ from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.report import ConversionReport
 from neurosparse.convert.verification import verify
 from neurosparse.data import Splits
-from neurosparse.progress import Progress, quiet
+from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier import TrainSpec, train
 
 STRENGTHS = (0.0, 1e-4, 3e-4, 1e-3, 2e-3, 3e-3)
@@ -58,11 +58,8 @@ def l1_to_spikes(
     splits = data.load(spec.data) if splits is None else splits
     reports = {}
     for k, one in enumerate(specs):
-
-        def part(done: float, text: str, k: int = k, l1: float = one.l1) -> None:
-            progress((k + done) / len(specs), f"L1 {l1:g}: {text}"[:40])
-
-        network = train(one, splits, device="cpu", test=False, progress=part).network
+        of_one = part_of(progress, k / len(specs), (k + 1) / len(specs), f"L1 {one.l1:g}")
+        network = train(one, splits, device="cpu", test=False, progress=of_one).network
         spiking = to_spiking(network, splits.train.images[:N_CALIBRATION], neuron)
         reports[one.l1] = verify(spiking, splits.test, steps=steps, name=f"L1 {one.l1:g}")
     return reports

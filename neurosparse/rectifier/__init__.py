@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neurosparse.rectifier.evaluation import evaluate
     from neurosparse.rectifier.history import DivergenceError, Epoch, LayerActivity, TrainResult, rows
     from neurosparse.rectifier.inference import SparseNetwork, infer
+    from neurosparse.rectifier.modular import joined
     from neurosparse.rectifier.network import RectifierNetwork, folded, rescaled
     from neurosparse.rectifier.pretraining import PretrainResult, pretrain
     from neurosparse.rectifier.probe import record, record_whole
@@ -35,6 +36,7 @@ _HOME = {
     "evaluate": "evaluation",
     "folded": "network",
     "infer": "inference",
+    "joined": "modular",
     "load": "weights",
     "load_checkpoint": "checkpoints",
     "pretrain": "pretraining",
@@ -63,6 +65,7 @@ __all__ = [
     "evaluate",
     "folded",
     "infer",
+    "joined",
     "load",
     "load_checkpoint",
     "pretrain",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from neurosparse import data, recipes
-from neurosparse.progress import Progress, quiet
+from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier import devices
 from neurosparse.rectifier.history import Epoch, TrainResult
 from neurosparse.rectifier.specs import TrainSpec
@@ -41,11 +41,8 @@ def train_recipes(
     where = devices.resolve(device)
     results = {}
     for k, (name, spec) in enumerate(specs.items()):
-
-        def part(done: float, text: str, k: int = k, name: str = name) -> None:
-            progress((k + done) / len(specs), f"{name}: {text}")
-
-        results[name] = train(spec, data.load(spec.data), device=where, progress=part)
+        of_one = part_of(progress, k / len(specs), (k + 1) / len(specs), name)
+        results[name] = train(spec, data.load(spec.data), device=where, progress=of_one)
     return results
 
 

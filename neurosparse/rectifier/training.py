@@ -20,7 +20,7 @@ from torch import Tensor
 
 from neurosparse import checks, data
 from neurosparse.data import Splits
-from neurosparse.progress import Progress, quiet
+from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier import checkpoints, devices, stacked
 from neurosparse.rectifier.checkpoints import Checkpoint
 from neurosparse.rectifier.course import Course, check_fit
@@ -195,13 +195,9 @@ def _train_in_stacks(
         stacks.setdefault(tuple(getattr(spec, key) for key in stacked.SHARED), []).append(k)
     results: dict[int, TrainResult] = {}
     for stack in stacks.values():
-        n_done = len(results)
-
-        def part(done: float, text: str, n_done: int = n_done, n: int = len(stack)) -> None:
-            progress((n_done + done * n) / len(specs), text)
-
+        of_one = part_of(progress, len(results) / len(specs), (len(results) + len(stack)) / len(specs))
         splits = sets[specs[stack[0]].data]
-        together = stacked.train_stacked([specs[k] for k in stack], splits, device=where, test=test, progress=part)
+        together = stacked.train_stacked([specs[k] for k in stack], splits, device=where, test=test, progress=of_one)
         results |= dict(zip(stack, together, strict=True))
     return [results[k] for k in range(len(specs))]
 

@@ -28,7 +28,8 @@ def panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, N
     }
     fi, lif = circuit.fi, load_lif(comparison.provenance["neuron"])
     population, *columns = circuit.spikes.values()
-    when = comparison.circuits[0].active_when
+    when, colours = comparison.circuits[0].active_when, plots.colours(comparison)
+    kind_colours = dict(zip(population.populations, plots.PARTS, strict=False))  # as in the raster
     kinds = [measure(population.population(p), active_when=when, name=p) for p in population.populations]
 
     def cells_and_units(left: Any, right: Any) -> None:
@@ -36,13 +37,13 @@ def panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, N
         plots.activation_functions(right)
 
     def courses(first: Any, *others: Any) -> None:
-        plots.by_epoch(errors, "validation error (%)", first)
+        plots.by_epoch(errors, "validation error (%)", first, colours=colours)
         first.set_title("Validation error")
         for ax, (title, rows) in zip(others, histories.items(), strict=True):
             by_layer: dict[str, dict[int, float]] = {}
             for at in rows:
                 by_layer.setdefault(at["layer"], {})[at["epoch"]] = 100 * at["active_fraction"]
-            plots.by_epoch(by_layer, "active units (%)", ax)
+            plots.by_epoch(by_layer, "active units (%)", ax, colours=dict.fromkeys(by_layer, colours[title]))
             ax.set(title=title, ylim=(0, 60))
 
     return [
@@ -70,7 +71,7 @@ def panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, N
             "Mean firing rates over the neurons of the population on a log axis. Lines: log-normal distributions with the mean and "
             "standard deviation of ln(rate) over the neurons that fired. A minority makes most of the spikes (Buzsaki & "
             "Mizuseki 2014).",
-            lambda ax: plots.rate_histogram(kinds, ax),
+            lambda ax: plots.rate_histogram(kinds, ax, colours=kind_colours),
         ),
         Panel(
             "layers",
@@ -85,7 +86,7 @@ def panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, N
             "units",
             "How often a unit is active",
             "For all hidden units of each network: the share of the test images for which a unit is active.",
-            lambda ax: plots.activation_histogram([n.wholes[0] for n in networks.values()], ax),
+            lambda ax: plots.activation_histogram([n.wholes[0] for n in networks.values()], ax, colours=colours),
         ),
         Panel(
             "training",

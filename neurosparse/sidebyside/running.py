@@ -16,7 +16,7 @@ from neurosparse import claims, files, recipes
 from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison, compare
 from neurosparse.measurement import measure
-from neurosparse.progress import Progress
+from neurosparse.progress import Progress, part_of
 from neurosparse.recipes import Recipe, Spec
 from neurosparse.report import Panel, environment
 from neurosparse.sidebyside.panels import TWIN_STEPS, panels
@@ -161,23 +161,20 @@ def check(spec: SideBySideSpec, directory: str | Path) -> None:
 def _run_circuit(spec: SideBySideSpec, progress: Progress) -> CircuitRun:
     from neurosparse.spiking import CircuitSpec, PopulationSpec, fi_curve, load_lif, run_circuit, simulate_population
 
-    def part(low: float, high: float) -> Progress:
-        return lambda done, text: progress(low + (high - low) * done, text)
-
-    fi = fi_curve(load_lif(spec.neuron), FI_CURRENTS_NA, progress=part(0.0, 0.1))
+    fi = fi_curve(load_lif(spec.neuron), FI_CURRENTS_NA, progress=part_of(progress, 0.0, 0.1))
     population, share = recipes.load(spec.circuit), 1.0 if spec.column == NO_COLUMN else 0.5
     spikes = {
         _name(population): simulate_population(
             population.spec(PopulationSpec),
             duration_ms=spec.seconds * 1e3,
             seed=spec.seed,
-            progress=part(0.1, share),
+            progress=part_of(progress, 0.1, share),
         )
     }
     if spec.column != NO_COLUMN:
         column = recipes.load(spec.column)
         spikes[_name(column)] = run_circuit(
-            column.spec(CircuitSpec), seconds=spec.column_seconds, seed=spec.seed, progress=part(share, 1.0)
+            column.spec(CircuitSpec), seconds=spec.column_seconds, seed=spec.seed, progress=part_of(progress, share, 1.0)
         )
     return CircuitRun(spikes, fi)
 

@@ -8,13 +8,17 @@ Fashion-MNIST, 55,000 / 5,000 / 10,000 images, 784-1000-1000-1000-10, minibatch 
 3. A network's training time is the CPU time of its thread; an arm's is the mean over its seeds, as a share of the dense arm's. A
    sparse arm's epochs are chosen so that it stays below 1.
 4. Every network is that of its last step, its weights averaged over the last quarter of the training.
-5. Reported for each arm, whatever it says: test error and negative log-likelihood (NLL), their differences from the dense arm
+5. A modular arm ("x 2") has two networks, trained apart from seeds of their own, as one whose scores are the mean of theirs: a
+   wider network without connections between its halves. Width and epochs are such that its active multiply-accumulates and its
+   training time, of both modules together, stay below those of the dense arm. A dense network in two modules stands beside it.
+6. Reported for each arm, whatever it says: test error and negative log-likelihood (NLL), their differences from the dense arm
    paired by seed with 95 % intervals, units alive and active by layer, active multiply-accumulates, training time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,31 +39,48 @@ DENSE = TrainSpec(
 )  # of the default network
 
 
-def _sparse(active: float, epochs: int, width: int = 1000) -> TrainSpec:
-    """As many active units on average as the share `active` of 1,000, in layers of `width`."""
+def _network(width: int) -> NetworkSpec:
+    return NetworkSpec(sizes=(784, width, width, width, 10))
+
+
+def _sparse(active: float, epochs: int, width: int = 1000, falloff: float = 0.6) -> TrainSpec:
+    """The share `active` of the units active on average, in layers of `width`."""
     return DENSE.model_copy(
         update={
-            "network": NetworkSpec(sizes=(784, width, width, width, 10)),
+            "network": _network(width),
             "epochs": epochs,
             "learning_rate": 0.03,
-            "target_active": active * 1000 / width,
-            "target_falloff": 0.6,
+            "target_active": active,
+            "target_falloff": falloff,
             "target_start": 0.2,
             "target_reached": 0.3,
         }
     )
 
 
-MAIN = {"dense": DENSE, "4 %": _sparse(0.04, 32), "2 %": _sparse(0.02, 36), "1 %": _sparse(0.01, 40)}
-SHORT = {f"{p} % short": _sparse(p / 100, DENSE.epochs) for p in (4, 2, 1)}  # as many epochs as the dense arm
-WIDE = {f"{p} % wide": _sparse(p / 100, 28, width=1400) for p in (4, 2, 1)}  # as many active units, of more
-ARMS = MAIN | SHORT | WIDE
+MAIN = (
+    Run("dense", DENSE),
+    Run("4 %", _sparse(0.04, 32)),
+    Run("2 %", _sparse(0.02, 36)),
+    Run("1 %", _sparse(0.01, 40)),
+)
+SHORT = tuple(Run(f"{p} % short", _sparse(p / 100, DENSE.epochs)) for p in (4, 2, 1))  # as many epochs as the dense arm
+MODULAR = (  # two modules for the training time, and for the multiply-accumulates, of the dense arm
+    Run("4 % x 2", _sparse(0.04, 20, width=940), modules=2),
+    Run("2 % x 2", _sparse(0.02, 23), modules=2),
+    Run("1 % x 2", _sparse(0.01, 26, falloff=0.75), modules=2),
+    Run(
+        "dense x 2", DENSE.model_copy(update={"network": _network(620)}), modules=2
+    ),  # what modules do without sparsity
+)
+MAIN_ARMS = tuple(each.arm for each in MAIN)
+ARMS = {each.arm: each for each in MAIN + SHORT + MODULAR}
 
 
 def run(
     directory: str | Path,
     *,
-    arms: Sequence[str] = tuple(MAIN),
+    arms: Sequence[str] = MAIN_ARMS,
     seeds: Sequence[int] = tuple(range(10)),
     quick: bool = False,
     threads: int = 1,
@@ -90,14 +111,18 @@ def run(
         raise ValueError(f"no arm {unknown[0]!r}; there are: {', '.join(ARMS)}")
     if "dense" not in arms or not seeds:
         raise ValueError(f"arms must have 'dense' among them and seeds must not be empty, got {arms} and {seeds}")
-    specs = {arm: _quick(ARMS[arm]) if quick else ARMS[arm] for arm in arms}
     directory = Path(directory)
-    runs = [Run(arm, spec.model_copy(update={"seed": seed})) for seed in seeds for arm, spec in specs.items()]
-    rows = run_all(runs, directory / "runs", threads=threads, progress=progress)
+    todo = [_seeded(ARMS[arm], seed, quick) for seed in seeds for arm in arms]
+    rows = run_all(todo, directory / "runs", threads=threads, progress=progress)
     text = table(rows)
     finish(rows, text, directory)
     figure(rows, directory / "brain_level.png")
     return text
+
+
+def _seeded(run: Run, seed: int, quick: bool) -> Run:
+    spec = _quick(run.spec) if quick else run.spec
+    return replace(run, spec=spec.model_copy(update={"seed": seed}))
 
 
 def _quick(spec: TrainSpec) -> TrainSpec:

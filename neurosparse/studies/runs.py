@@ -18,15 +18,17 @@ from typing import Any
 import numpy as np
 
 from neurosparse import checks, data, files
-from neurosparse.progress import Progress, quiet
+from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.recipes import Spec
-from neurosparse.rectifier import RectifierNetwork, TrainSpec, devices, train
+from neurosparse.rectifier import RectifierNetwork, TrainSpec, devices, joined, train
 from neurosparse.rectifier.evaluation import evaluate
 from neurosparse.rectifier.pretraining import pretrain
 from neurosparse.rectifier.specs import PretrainSpec
 from neurosparse.threads import run_in_threads
 
 Row = dict[str, Any]
+
+NEXT_MODULE = 1000  # from the seed of a module to that of the next
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,13 @@ class Run:
     spec: TrainSpec
     pretraining: PretrainSpec | None = None  # what it starts from, if not from initial weights
     n_labels: int | None = None  # training images that have a label, evenly from all of them; None: all
+    modules: int = 1  # so many networks of the spec, trained apart and joined; see `rectifier.modular`
 
     @property
     def name(self) -> str:
         """The name of its file."""
-        specs = f"{_text(self.spec)}{_text(self.pretraining)}{self.n_labels}"
+        modules = f"x{self.modules}" if self.modules > 1 else ""
+        specs = f"{_text(self.spec)}{_text(self.pretraining)}{self.n_labels}{modules}"
         return f"{self.arm}-{self.spec.seed}-{hashlib.sha256(specs.encode()).hexdigest()[:10]}.parquet".replace(
             " ", "_"
         )
@@ -64,7 +68,8 @@ def run_all(runs: Sequence[Run], directory: str | Path, *, threads: int = 1, pro
     list
         A row a run, in their order: `arm`, `seed`, the specs, `validation_error`, `validation_nll`, `test_error`, `test_nll`, and
         of the test images `active_fraction`, `active_by_layer` and `alive_by_layer` (shares), `zeros_percent`, `active_macs`;
-        `train_nll` (of the last epoch, while training), `cpu_s` (of the training's thread), `samples` and `engine`.
+        `train_nll` (of the last epoch, while training; mean of the modules), `cpu_s` (of the training's thread), `modules`,
+        `samples` and `engine`.
 
     Raises
     ------
@@ -122,9 +127,16 @@ def _row(run: Run, progress: Progress) -> Row:
         some = np.linspace(0, len(splits.train) - 1, run.n_labels).astype(int)
         splits = replace(splits, train=splits.train.take(some))
     clock = time.thread_time()
-    result = train(run.spec, splits, device="cpu", test=False, start=start, progress=progress)
+    results = []
+    for k in range(run.modules):
+        spec = run.spec.model_copy(update={"seed": run.spec.seed + k * NEXT_MODULE})
+        of_one = part_of(progress, k / run.modules, (k + 1) / run.modules)
+        results.append(train(spec, splits, device="cpu", test=False, start=start, progress=of_one))
     cpu_s = time.thread_time() - clock
-    test = evaluate(result.network, splits.test, run.spec.active_threshold)
+    network = results[0].network if run.modules == 1 else joined([result.network for result in results])
+    validation, test = (
+        evaluate(network, images, run.spec.active_threshold) for images in (splits.validation, splits.test)
+    )
     return {
         "arm": run.arm,
         "seed": run.spec.seed,
@@ -135,9 +147,10 @@ def _row(run: Run, progress: Progress) -> Row:
         "l1": run.spec.l1,
         "epochs": run.spec.epochs,
         "samples": len(splits.train),
-        "train_nll": result.history[-1].train_loss,
-        "validation_error": result.best.validation_error,
-        "validation_nll": result.best.validation_loss,
+        "modules": run.modules,
+        "train_nll": float(np.mean([result.history[-1].train_loss for result in results])),
+        "validation_error": validation.validation_error,
+        "validation_nll": validation.validation_loss,
         "test_error": test.validation_error,
         "test_nll": test.validation_loss,
         "active_fraction": test.active_fraction,
@@ -146,7 +159,7 @@ def _row(run: Run, progress: Progress) -> Row:
         "alive_by_layer": [layer.n_alive / layer.n_units for layer in test.layers.values()],
         "active_macs": test.active_macs,
         "cpu_s": cpu_s,
-        "engine": result.engine,
+        "engine": results[0].engine,
     }
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from neurosparse import recipes, store
 from neurosparse.convert import NeuronSpec, Normalisation
-from neurosparse.progress import Progress
+from neurosparse.progress import Progress, part_of
 from neurosparse.recipes import Recipe
 from neurosparse.store import Claim, Row
 from neurosparse.sweep import training
@@ -50,7 +50,7 @@ def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> 
     from neurosparse.convert import to_spiking, verify
 
     conversion = ConversionSpec.model_validate(spec["conversion"])
-    weights = _trained(spec["network"], claim, device, lambda done, text: progress(0.8 * done, text))
+    weights = _trained(spec["network"], claim, device, part_of(progress, 0.0, 0.8))
     splits = training.splits(spec["network"]["training"]["data"])
     spiking = to_spiking(
         rectifier.load(weights), splits.train, conversion.neuron, normalisation=conversion.normalisation

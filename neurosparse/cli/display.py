@@ -38,6 +38,7 @@ def bars(jobs: dict[str, str]) -> Iterator[Show]:
 
 
 def table(stats: tuple[ActivityStats, ...], equivalents: dict[str, dict[str, float | None]]) -> Table:
+    """What was measured, a row each, with the window in which each circuit is as active as 1 to 4 %."""
     from rich import box
     from rich.table import Table
 
@@ -119,6 +120,7 @@ def print_spikes(
 
 
 def say(what: Any) -> None:
+    """Print a text or a table, in at most 80 columns, with no colour where the output is not a terminal."""
     from rich.console import Console
 
     Console(width=min(WIDTH, Console().width), highlight=False, soft_wrap=False).print(what, markup=False)

@@ -52,5 +52,6 @@ def overrides(settings: list[str] | None) -> dict[str, Any]:
 
 
 def is_given(context: typer.Context, name: str) -> bool:
+    """Whether an option stands on the command line, whatever its value."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"

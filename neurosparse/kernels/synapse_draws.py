@@ -59,6 +59,7 @@ class Plan(NamedTuple):
 
 
 def plan(cells: Layout, bundles: list[Bundle], seed: int, least: int, *, by_target: bool) -> Plan | None:
+    """What each cell draws: synapses onto itself (`by_target`) or from itself; None where there are no bundles."""
     if not bundles:
         return None
     mine = [

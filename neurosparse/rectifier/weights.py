@@ -72,6 +72,7 @@ def load_training_spec(path: str | Path) -> TrainSpec | None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
+    """A safetensors file, open; FileNotFoundError where there is none, ValueError where it is not one."""
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")
     try:

@@ -14,6 +14,14 @@ from neurosparse.convert.graph import AveragePool, Conv, Linear, Spike
 from neurosparse.convert.network import to_spiking
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.nir_files import FILE_DT_S, from_nir, to_nir
+from neurosparse.recordings import hdf5
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """No process of its own for each file: see test_recordings_hdf5."""
+    monkeypatch.setattr(hdf5, "read", hdf5.read_here)
+
 
 PORTABLE = NeuronSpec(kind="lif", reset="value", v_initial=0.0, tau_m_ms=20.0)
 LOSSY = NeuronSpec(kind="lif", reset="subtract", t_ref_ms=2.0, v_initial=0.5, tau_m_ms=15.0, dt_ms=0.5)
@@ -344,13 +352,13 @@ def lost_metadata(path) -> None:
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (cut_off, "is cut off or not an HDF5 file"),
-        (lambda path: path.write_bytes(b"not at all"), "is cut off or not an HDF5 file"),
-        (lambda path: path.write_bytes(b""), "is cut off or not an HDF5 file"),
+        (cut_off, "it is cut off"),
+        (lambda path: path.write_bytes(b"not at all"), "it is not an HDF5 file"),
+        (lambda path: path.write_bytes(b""), "it is not an HDF5 file"),
         (lambda path: h5py.File(path, "w").close(), "is not a NIR file that can be read"),
-        (huge, "is too large"),
-        (linked, "'node', that leads elsewhere"),
-        (endless, "nested more than 8 levels deep"),
+        (huge, "promises 8,796,093,022,208 bytes and holds 0"),
+        (linked, "it has a link, 'node', that leads elsewhere"),
+        (endless, "it is nested more than 8 levels deep"),
         (wrong_edge, "is not a NIR file that can be read: ValueError"),
         (changed_tau, "its tau is not that of its metadata"),
         (lost_metadata, "cannot be run here: 'neuron'"),

@@ -12,10 +12,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import neurosparse as ns
-from neurosparse.recordings import UPPER_BOUND, load_spikes, read, save_spikes
+from neurosparse.recordings import UPPER_BOUND, hdf5, load_spikes, read, save_spikes
 from neurosparse.recordings.nwb import write_nwb
 
 LOCUST = [Path(nitime.__file__).parent / "data" / f"grasshopper_spike_times{k}.txt" for k in (1, 2)]
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch):
+    """No process of its own for each file: see test_recordings_hdf5."""
+    monkeypatch.setattr(hdf5, "read", hdf5.read_here)
 
 
 def session():
@@ -318,21 +324,6 @@ def test_damage_is_one_clear_sentence(whole, name):
         read(whole)
     assert str(caught.value).startswith(f"cannot read spikes from {whole}: ")
     assert "\n" not in str(caught.value)
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.floats(0, 1, exclude_max=True), value=st.integers(0, 255))
-def test_a_flipped_byte_is_read_or_refused_but_never_a_crash(whole, place, value):
-    content = bytearray(whole.read_bytes())
-    content[int(place * len(content))] = value
-    flipped = whole.with_name("flipped.nwb")
-    flipped.write_bytes(content)
-    said = ""
-    try:
-        read(flipped)
-    except ValueError as error:
-        said = str(error)
-    assert not said or said.startswith("cannot read spikes from")
 
 
 def test_text_that_would_move_the_cursor_is_made_harmless(tmp_path):

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from neurosparse import checks, files, recipes
-from neurosparse.convert import nir_nodes
+from neurosparse.convert import nir_contents, nir_nodes
 from neurosparse.convert.graph import Add, AveragePool, Conv, Graph, Input, Layer, Linear, Reshape, Spike
 from neurosparse.convert.network import SpikingNetwork
 from neurosparse.convert.neurons import NeuronSpec
@@ -28,15 +28,12 @@ from neurosparse.convert.nir_nodes import FILE_DT_S
 from neurosparse.convert.normalisation import Normalisation
 from neurosparse.convert.rate import of_rates
 from neurosparse.convert.tracing import fused
-from neurosparse.recordings.hdf5 import promised_bytes
+from neurosparse.recordings import hdf5
 
 if TYPE_CHECKING:
     import nir
 
 FORMAT = "neurosparse.convert/2"
-MOST_BYTES = 2**31  # of all arrays of a file together
-MOST_NODES = 10_000
-MOST_LEVELS = 8  # of groups within groups
 
 
 # ---- Writing --------------------------------------------------------------------------------------------------------
@@ -191,20 +188,16 @@ def from_nir(path: str | Path, *, dt_s: float = FILE_DT_S) -> SpikingNetwork:
 
 
 def _read(path: Path) -> nir.NIRGraph:
-    import h5py
     import nir
 
     if not path.is_file():
         raise FileNotFoundError(f"no NIR file {path}")
     try:
-        with h5py.File(path, "r") as file:
-            _within_limits(file, path)
-    except ValueError:
-        raise
-    except Exception as error:  # h5py says all kinds of things of a damaged file
-        raise ValueError(f"{path} is cut off or not an HDF5 file: {_first_line(error)}") from None
+        arrays = hdf5.read(path, nir_contents.contents)
+    except ValueError as error:
+        raise ValueError(f"cannot read a network from {path}: {error}") from None
     try:
-        graph = nir.read(path)
+        graph = nir.dict2NIRNode(nir_contents.tree(arrays))
     except Exception as error:  # asserts, missing keys and more: nir checks little itself
         raise ValueError(
             f"{path} is not a NIR file that can be read: {type(error).__name__}: {_first_line(error)}"
@@ -212,38 +205,6 @@ def _read(path: Path) -> nir.NIRGraph:
     if not isinstance(graph, nir.NIRGraph):
         raise ValueError(f"{path} holds a {type(graph).__name__}, not a graph")
     return graph
-
-
-def _within_limits(group: Any, path: Path, levels: int = MOST_LEVELS) -> None:
-    """Refuse what would take memory or time without bounds, or lead out of the file, before anything of it is read."""
-    import h5py
-
-    n_bytes, n_groups = 0, 0
-
-    def visit(group: Any, levels: int) -> None:
-        nonlocal n_bytes, n_groups
-        n_groups += 1
-        if levels == 0:
-            raise ValueError(f"{path} is nested more than {MOST_LEVELS} levels deep: not a NIR file")
-        for name in group:
-            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ValueError(f"{path} has a link, {name!r}, that leads elsewhere: not read")
-            item = group[name]
-            if isinstance(item, h5py.Group):
-                visit(item, levels - 1)
-                continue
-            if not isinstance(item, h5py.Dataset) or item.is_virtual or item.external:
-                raise ValueError(f"{path} keeps {name!r} elsewhere: not read")
-            try:
-                n_bytes += promised_bytes(item)
-            except ValueError as error:
-                raise ValueError(f"{path} is too large: {error}") from None
-            if n_bytes > MOST_BYTES or n_groups > MOST_NODES:
-                raise ValueError(
-                    f"{path} is too large: more than {MOST_BYTES:,} bytes of arrays or {MOST_NODES:,} nodes"
-                )
-
-    visit(group, levels)
 
 
 def _before(graph: nir.NIRGraph, path: Path) -> dict[str, list[str]]:

@@ -1,7 +1,8 @@
 """NWB files (Neurodata Without Borders 2): the table of units <-> SpikeTrains.
 
 Read through h5py alone, by the layout that the NWB 2 schema fixes: any version of pynwb, and files with extensions, are read alike,
-and nothing is loaded that was not asked for. Written through pynwb, so that the file carries its schema.
+and nothing is loaded that was not asked for; in a process of its own, for a file may lie (`hdf5`). Written through pynwb, so that
+the file carries its schema.
 """
 
 from __future__ import annotations
@@ -18,15 +19,13 @@ from numpy.typing import NDArray
 from neurosparse.activity import SpikeTrains
 from neurosparse.extras import need
 from neurosparse.files import new_file
-from neurosparse.recordings.hdf5 import promised_bytes
+from neurosparse.recordings import hdf5
 from neurosparse.recordings.recording import Recording, UnitTable
 from neurosparse.recordings.selection import Wanted, select
 
 ALL_UNITS = "All units of a circuit, the silent ones included (neurosparse)."
-MOST_BYTES = 16 * 2**30
+_COLUMN = "column/"  # before the names of columns among those of arrays
 _NOT_COLUMNS = ("id", "spike_times", "obs_intervals", "electrodes", "electrode_group", "waveforms")
-# everything that h5py says of a damaged file
-_DAMAGE = (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError, IndexError, MemoryError)
 
 
 # ---- Reading --------------------------------------------------------------------------------------------------------
@@ -35,27 +34,41 @@ _DAMAGE = (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeErro
 def read_nwb(path: str | Path, wanted: Wanted) -> Recording:
     """Read the units of an NWB file; errors as `recordings.read`."""
     path = Path(path)
-    h5py = need("h5py", "reading NWB")
+    need("h5py", "reading NWB")
     if not path.is_file():
         raise FileNotFoundError(f"no NWB file {path}")
     try:
-        if not h5py.is_hdf5(path):
-            raise ValueError("it is not an HDF5 file, or is cut off at its very start")
-        with h5py.File(path, "r") as file:
-            table = _table(h5py, file, path)
-        return select(table, wanted)
-    except _DAMAGE as error:
-        raise ValueError(f"cannot read spikes from {path}: {_reason(error)}") from None
+        return select(_table(path, hdf5.read(path, contents)), wanted)
+    except ValueError as error:
+        raise ValueError(f"cannot read spikes from {path}: {error}") from None
 
 
-def _reason(error: Exception) -> str:
-    text = str(error).partition("\n")[0]
-    if "truncated" in text:
-        return "it is cut off"
-    return f"it is damaged ({text})" if isinstance(error, OSError | RuntimeError | KeyError) else text
+def _table(path: Path, arrays: dict[str, NDArray[Any]]) -> UnitTable:
+    def owners(stops: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.repeat(np.arange(stops.size), np.diff(stops, prepend=0))
+
+    observed, resolution = arrays.get("obs_intervals"), arrays.get("resolution")
+    return UnitTable(
+        path=path,
+        format=f"NWB {arrays['nwb_version']}",
+        n_units=arrays["spike_times_index"].size,
+        times_s=arrays["spike_times"],
+        units=owners(arrays["spike_times_index"]),
+        columns={name.removeprefix(_COLUMN): array for name, array in arrays.items() if name.startswith(_COLUMN)},
+        observed_s=observed,
+        observed_units=None if observed is None else owners(arrays["obs_intervals_index"]),
+        resolution_s=None if resolution is None else float(resolution),
+        all_units=bool(arrays["all_units"]),
+    )
 
 
-def _table(h5py: Any, file: Any, path: Path) -> UnitTable:
+# ---- In the process that reads --------------------------------------------------------------------------------------
+
+
+def contents(file: Any) -> dict[str, NDArray[Any]]:
+    """What an open NWB file says of its units, checked; ValueError where it does not hold together."""
+    import h5py
+
     version = _text(file.attrs.get("nwb_version", ""))
     if not version.startswith("2"):
         said = f"its nwb_version is {version!r}" if version else "it is HDF5, but states no nwb_version"
@@ -70,30 +83,24 @@ def _table(h5py: Any, file: Any, path: Path) -> UnitTable:
         raise ValueError("its units have no spike_times")
     times, stops = _ragged(h5py, units, "spike_times", n_units)
     times = _numbers(times, "spike_times", ndim=1)
-    owner = np.repeat(np.arange(n_units), np.diff(stops, prepend=0))
-    falling = (np.diff(times) < 0) & (owner[1:] == owner[:-1])
+    falling = np.diff(times) < 0
+    falling[stops[(stops > 0) & (stops < times.size)] - 1] = False  # from the last of a unit to the first of another
     if falling.any():
-        raise ValueError(
-            f"spike times of unit {owner[int(np.argmax(falling))]} are not in ascending order: it is damaged, or was not sorted"
-        )
-    observed, observed_units = None, None
+        unit = int(np.searchsorted(stops, np.argmax(falling), side="right"))
+        raise ValueError(f"spike times of unit {unit} are not in ascending order: it is damaged, or was not sorted")
+    arrays = {
+        "nwb_version": np.array(version),
+        "all_units": np.array(_text(units.attrs.get("description", "")) == ALL_UNITS),
+        "spike_times": times,
+        "spike_times_index": stops,
+    }
     if "obs_intervals" in units:
-        observed, ends = _ragged(h5py, units, "obs_intervals", n_units)
-        observed = _numbers(observed, "obs_intervals", ndim=2)
-        observed_units = np.repeat(np.arange(n_units), np.diff(ends, prepend=0))
-    resolution = units["spike_times"].attrs.get("resolution")
-    return UnitTable(
-        path=path,
-        format=f"NWB {version}",
-        n_units=n_units,
-        times_s=times,
-        units=owner,
-        columns={**_columns(h5py, units, n_units), **_locations(h5py, file, units, n_units)},
-        observed_s=observed,
-        observed_units=observed_units,
-        resolution_s=None if resolution is None else float(resolution),
-        all_units=_text(units.attrs.get("description", "")) == ALL_UNITS,
-    )
+        observed, arrays["obs_intervals_index"] = _ragged(h5py, units, "obs_intervals", n_units)
+        arrays["obs_intervals"] = _numbers(observed, "obs_intervals", ndim=2)
+    if (resolution := units["spike_times"].attrs.get("resolution")) is not None:
+        arrays["resolution"] = np.array(float(resolution))
+    columns = {**_columns(h5py, units, n_units), **_locations(h5py, file, units, n_units)}
+    return {**arrays, **{f"{_COLUMN}{name}": column for name, column in columns.items()}}
 
 
 def _dataset(h5py: Any, group: Any, name: str) -> Any:
@@ -105,8 +112,8 @@ def _dataset(h5py: Any, group: Any, name: str) -> Any:
 
 def _read(dataset: Any) -> NDArray[Any]:
     """A whole dataset, refused where it promises more than the bytes that are there can hold."""
-    if (promised := promised_bytes(dataset)) > MOST_BYTES:
-        raise ValueError(f"its {dataset.name!r} is of {promised:,} bytes, more than {MOST_BYTES:,}")
+    if (promised := hdf5.promised_bytes(dataset)) > hdf5.MOST_BYTES:
+        raise ValueError(f"its {dataset.name!r} is of {promised:,} bytes, more than {hdf5.MOST_BYTES:,}")
     return np.asarray(dataset[()])
 
 

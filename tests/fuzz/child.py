@@ -7,16 +7,36 @@ import json
 import re
 import resource
 import signal
+import subprocess
 import sys
 import traceback
 from pathlib import Path
 
 from targets import TARGETS
 
+from neurosparse.recordings import hdf5
+
 MOST_CPU_S = 20.0  # for a file, and what reading it imports
 
 
+class Forks:
+    """In place of a new process for each HDF5 file."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+
+    def __call__(self, what: list[str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
+        if self.process is None:
+            command = [sys.executable, str(Path(__file__).with_name("forks.py"))]
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        answer = Path(what[0]).with_suffix(".answer")
+        print(json.dumps([str(answer), *what]), file=self.process.stdin, flush=True)
+        code = int(self.process.stdout.readline())
+        return subprocess.CompletedProcess(what, code, answer.read_bytes(), b"its traceback stands above")
+
+
 def main() -> None:
+    hdf5._process, hdf5._LEAST_CPU_S = Forks(), 1
     resource.setrlimit(resource.RLIMIT_DATA, (4 * 2**30,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers, sys.stdout = sys.stdout, sys.stderr

@@ -80,8 +80,39 @@ def test_networks_are_trained_once(every, splits, monkeypatch) -> None:
     folder, findings = every
     monkeypatch.setattr(lab_module, "train", lambda *_, **__: pytest.fail("trained again"))
     assert claims.run(folder, [5, 3, 5], spec=SPEC, splits=splits) == [findings[2], findings[4]]
-    claims.run(folder, [2], spec=SPEC, splits=splits)
-    assert [finding.number for finding in claims.read(folder)] == [2]
+
+
+def test_the_findings_of_other_claims_stay(every, splits, tmp_path) -> None:
+    _, findings = every
+    claims.run(tmp_path, [1, 15, 2], spec=SPEC, splits=splits)
+    path = tmp_path / running.RESULT
+    aged = json.loads(path.read_text())
+    for entry in aged["findings"]:  # as if both had been measured otherwise
+        entry["seeds"] = {seed: dict.fromkeys(row, 7.0) for seed, row in entry["seeds"].items()}
+    path.write_text(json.dumps(aged))
+    assert claims.run(tmp_path, [2], spec=SPEC, splits=splits) == [findings[1]]
+    one, two, fifteen = claims.read(tmp_path)
+    assert (one.effects[0].values, two, fifteen.effects[0].values) == ((7.0, 7.0), findings[1], (7.0, 7.0))
+    rows = pq.read_table(tmp_path / "claims.parquet").to_pylist()
+    assert {row["value"] == 7.0 for row in rows if row["claim"] != 2} == {True}
+    assert len((tmp_path / "claims.md").read_text().splitlines()) == 2 + sum(
+        len(f.effects) for f in (one, two, fifteen)
+    )
+
+
+@pytest.mark.parametrize("numbers", [[2], []])
+def test_findings_of_another_spec_are_not_mixed_nor_replaced(every, splits, tmp_path, numbers) -> None:
+    claims.run(tmp_path, [2], spec=SPEC, splits=splits)
+    before = (tmp_path / running.RESULT).read_bytes()
+    other = SPEC.model_copy(update={"width": 32})
+    with pytest.raises(
+        ValueError, match=r"holds findings of width 64, not 32: give these a folder of their own \(-o\)"
+    ):
+        claims.run(tmp_path, numbers, spec=other, splits=splits)
+    fewer = Splits(splits.name, splits.train.take(slice(50)), splits.validation, splits.test)
+    with pytest.raises(ValueError, match=r"holds findings of images [0-9a-f]{12}, not "):
+        claims.run(tmp_path, numbers, spec=SPEC, splits=fewer)
+    assert (tmp_path / running.RESULT).read_bytes() == before
 
 
 def test_other_settings_are_other_networks(splits, tmp_path) -> None:
@@ -251,6 +282,9 @@ def test_on_the_command_line(tmp_path, monkeypatch) -> None:
     assert done.exit_code == 0, done.output
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "holds" in done.stdout
+    assert [each["number"] for each in json.loads((tmp_path / "claims.json").read_text())["findings"]] == [1, 2]
+    again = CliRunner().invoke(app, ["claims", "--only", "2", "-o", str(tmp_path)])
+    assert "Kept from before: claim 1." in again.stdout
     assert [each["number"] for each in json.loads((tmp_path / "claims.json").read_text())["findings"]] == [1, 2]
     refused = CliRunner().invoke(app, ["claims", "--only", "99", "-o", str(tmp_path)])
     assert "must be 1 to 18, got 99" in str(refused.exception)

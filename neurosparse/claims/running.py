@@ -76,7 +76,8 @@ def run(
     """Put claims to the test.
 
     Networks that a claim needs and that are not yet in `directory`/networks are trained, and stay there: a run that was stopped
-    goes on, and a second one with the same spec and images trains nothing. The other files are replaced.
+    goes on, and a second one with the same spec and images trains nothing. The findings of other claims that stand in `directory`
+    stay there too, and the files hold all of them.
 
     Parameters
     ----------
@@ -94,13 +95,16 @@ def run(
     Raises
     ------
     ValueError, OSError
-        For a claim that there is not, where every seed of a claim has a training that diverges, and as `Lab.prepare`.
+        For a claim that there is not, where every seed of a claim has a training that diverges, where `directory` holds findings
+        of another spec or other images, and as `Lab.prepare`.
     """
     directory = Path(directory)
     chosen = {number: load(number) for number in sorted(set(numbers)) or range(1, len(MODULES) + 1)}
     files.check_file(directory / RESULT)
     splits = splits or data.load(spec.data)
-    lab = Lab(spec, splits, directory / "networks" / fingerprint(splits)[:12])
+    images = fingerprint(splits)[:12]
+    before = _found_before(directory / RESULT, spec, images)
+    lab = Lab(spec, splits, directory / "networks" / images)
     arms = list(dict.fromkeys(arm for module in chosen.values() for arm in module.CLAIM.arms))
     training = _TRAINING if lab.missing(arms) else 0.0
     failures = lab.prepare(arms, threads=threads, progress=lambda done, text: progress(training * done, text))
@@ -110,7 +114,7 @@ def run(
     }
     if hopeless := [number for number, seeds in lost.items() if len(seeds) == spec.n_seeds]:
         raise ValueError(f"claim {hopeless[0]} has no seed left: {min(lost[hopeless[0]].values())}")
-    found, measured = [], {}
+    found, entries = [], {each["number"]: each for each in before}
     for k, (number, module) in enumerate(chosen.items()):
         rows = {}
         for i, seed in enumerate(seed for seed in spec.seeds if seed not in lost[number]):
@@ -119,8 +123,10 @@ def run(
             rows[seed] = module.measure(lab, seed)
         left_out = [f"seed {seed}: {why}" for seed, why in sorted(lost[number].items())]
         found.append(examine(number, module.CLAIM, list(rows.values()), left_out))
-        measured[number] = rows
-    _write(directory, spec, found, measured)
+        entries[number] = _entry(found[-1], rows)
+    for panel in panels(found)[1:]:
+        _figure(panel, directory / "figures" / f"{panel.key}.png")
+    _write(directory, spec, images, [entries[number] for number in sorted(entries)])
     progress(1.0, f"{len(found)} claims")
     return found
 
@@ -152,24 +158,34 @@ def overview(directory: str | Path) -> Panel:
         ]
         remedy = "None was tested here yet: run `neurosparse claims`, which takes minutes, and then this again."
         return Panel("claims", _HEADING, remedy, table=untested)
-    spec, findings = _read(path)
-    head = panels(findings)[0]
+    content, findings = _read(path)
+    spec, head = LabSpec(**content["lab"]), panels(findings)[0]
     on = f"Networks of three layers of {spec.width:,} units, trained on {spec.data}. A figure for each is in {path.parent}/figures."
     return replace(head, caption=f"{head.caption} {on}")
 
 
-def _read(path: Path) -> tuple[LabSpec, list[Finding]]:
+def _found_before(path: Path, spec: LabSpec, images: str) -> list[dict[str, Any]]:
+    """The findings of a file as it has them; refused where they could not stand beside those of this spec and these images."""
+    if not path.is_file():
+        return []
+    content, _ = _read(path)
+    then = LabSpec(**content["lab"]).model_dump() | {"images": content.get("images", images)}
+    now = spec.model_dump() | {"images": images}
+    if other := [f"{name} {then[name]}, not {value}" for name, value in now.items() if then[name] != value]:
+        raise ValueError(f"{path} holds findings of {'; '.join(other)}: give these a folder of their own (-o)")
+    findings: list[dict[str, Any]] = content["findings"]
+    return findings
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[Finding]]:
     if not path.is_file():
         raise FileNotFoundError(f"no findings in {path}: run `neurosparse claims` first")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != _FORMAT:
             raise KeyError("format")
-        findings = [
-            examine(each["number"], _claim(each["claim"]), list(each["seeds"].values()), each["left_out"])
-            for each in content["findings"]
-        ]
-        return LabSpec(**content["lab"]), findings
+        LabSpec(**content["lab"])
+        return content, [_finding(each) for each in content["findings"]]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} was not written by `neurosparse claims`: {error!r}") from None
 
@@ -258,38 +274,41 @@ def draw_effect(effect: Effect, ax: Axes) -> None:
     ax.set_title("\n".join(textwrap.wrap(criterion.text, 44)), fontsize=9)
 
 
-def _write(
-    directory: Path, spec: LabSpec, found: Sequence[Finding], measured: Mapping[int, dict[int, dict[str, float]]]
-) -> None:
+def _entry(finding: Finding, rows: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
+    """A finding as the file has it, with what was measured by seed."""
+    return {
+        "number": finding.number,
+        "verdict": finding.verdict,
+        "effects": [effect.describe() for effect in finding.effects],
+        "claim": _plain(finding.claim),
+        "seeds": rows,
+        "left_out": finding.left_out,
+    }
+
+
+def _finding(entry: Mapping[str, Any]) -> Finding:
+    return examine(entry["number"], _claim(entry["claim"]), list(entry["seeds"].values()), entry["left_out"])
+
+
+def _write(directory: Path, spec: LabSpec, images: str, entries: Sequence[Mapping[str, Any]]) -> None:
     content = {
         "format": _FORMAT,
         "lab": spec.model_dump(mode="json"),
+        "images": images,
         "provenance": environment(),
-        "findings": [
-            {
-                "number": finding.number,
-                "verdict": finding.verdict,
-                "effects": [effect.describe() for effect in finding.effects],
-                "claim": _plain(finding.claim),
-                "seeds": measured[finding.number],
-                "left_out": finding.left_out,
-            }
-            for finding in found
-        ],
+        "findings": entries,
     }
     with files.new_file(directory / RESULT) as file:
         file.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
     with files.new_file(directory / TABLE) as file:
-        file.write_text(table(found) + "\n", encoding="utf-8")
+        file.write_text(table([_finding(each) for each in entries]) + "\n", encoding="utf-8")
     long = [
-        {"claim": number, "seed": seed, "quantity": name, "value": float(value)}
-        for number, values in measured.items()
-        for seed, row in values.items()
+        {"claim": each["number"], "seed": int(seed), "quantity": name, "value": float(value)}
+        for each in entries
+        for seed, row in each["seeds"].items()
         for name, value in row.items()
     ]
     write(long, directory / "claims.parquet")
-    for panel in panels(found)[1:]:
-        _figure(panel, directory / "figures" / f"{panel.key}.png")
 
 
 def _figure(panel: Panel, path: Path) -> None:

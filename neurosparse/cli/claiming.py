@@ -30,7 +30,8 @@ def claims(
 ) -> None:
     """Put the 18 claims of Glorot, Bordes & Bengio 2011 to the test, each against a criterion written down beforehand.
 
-    Quick takes minutes, full hours. Writes claims.json, claims.parquet, claims.md and a figure for each claim.
+    Quick takes minutes, full hours. Writes claims.json, claims.parquet, claims.md and a figure for each claim. With --only, what a
+    folder holds of the other claims stays. A folder is of one kind, quick or full.
     """
     from neurosparse import claims as paper
 
@@ -42,6 +43,9 @@ def claims(
             progress=lambda done, text: show("claims", done, text),
         )
     say(_claims_table(findings))
+    measured = {finding.number for finding in findings}
+    if kept := [str(finding.number) for finding in paper.read(out) if finding.number not in measured]:
+        say(f"Kept from before: claim{'s' * (len(kept) > 1)} {', '.join(kept)}.")
     say(f"Numbers and figures: {out}")
 
 

@@ -89,14 +89,14 @@ def write(comparison: Comparison, directory: str | Path) -> Path:
     from neurosparse import plots, report
 
     firing, networks = [s for s in comparison.circuits if s.n_spikes], comparison.networks
-    panels = []
+    panels, colours = [], plots.colours(comparison)
     if firing:
         panels.append(
             report.Panel(
                 "rates",
                 "How often a unit fires",
                 "Mean firing rates over the units on a log axis. Lines: log-normal distributions of the same log mean and spread.",
-                lambda ax: plots.rate_histogram(firing, ax),
+                lambda ax: plots.rate_histogram(firing, ax, colours=colours),
             )
         )
     if networks:
@@ -105,7 +105,7 @@ def write(comparison: Comparison, directory: str | Path) -> Path:
                 "units",
                 "How often a unit is active",
                 "The share of the samples for which a unit is active: inputs, or their positions and tokens.",
-                lambda ax: plots.activation_histogram(networks, ax),
+                lambda ax: plots.activation_histogram(networks, ax, colours=colours),
             )
         )
     panels.append(

@@ -261,7 +261,7 @@ def colours_of(page):
     )
 
 
-BLUE, VERMILION = str(0xFFB27200), str(0xFF005ED5)  # little-endian: alpha, blue, green, red
+INDIGO, ROSE = str(0xFF882233), str(0xFF7766CC)  # little-endian: alpha, blue, green, red
 
 
 def test_the_raster_zooms_moves_hides_and_can_be_read(opened):
@@ -270,19 +270,19 @@ def test_the_raster_zooms_moves_hides_and_can_be_read(opened):
     canvas.scroll_into_view_if_needed()
     page.wait_for_timeout(100)
     whole = colours_of(page)
-    assert whole[BLUE] > whole[VERMILION] > 100
+    assert whole[INDIGO] > whole[ROSE] > 100
     canvas.focus()
     for _ in range(4):
         page.keyboard.press("+")
     page.wait_for_timeout(100)
     part = colours_of(page)
-    assert 0 < part[BLUE] < whole[BLUE] / 4
+    assert 0 < part[INDIGO] < whole[INDIGO] / 4
     page.get_by_role("button", name="All", exact=True).click()
     page.locator("figure[data-key=raster] .legend button").first.click()
     page.wait_for_timeout(100)
     hidden = colours_of(page)
-    assert BLUE not in hidden
-    assert hidden[VERMILION] > whole[VERMILION]  # it has the whole height
+    assert INDIGO not in hidden
+    assert hidden[ROSE] > whole[ROSE]  # it has the whole height
     box = canvas.bounding_box()
     for step in range(200):
         page.mouse.move(box["x"] + 50 + step, box["y"] + 60)

@@ -4,6 +4,7 @@ import base64
 import gzip
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import matplotlib.image
@@ -131,6 +132,40 @@ def test_the_same_data_give_the_same_figures(folder, comparison, tmp_path):
     assert not (tmp_path / "figures/claims.svg").exists()
     name = "figures/active_fraction_over_window.svg"
     assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_a_network_and_a_circuit_have_one_colour_on_the_whole_page(comparison, spikes, tmp_path):
+    circuit, net = comparison.stats
+    whole = ns.compare(*comparison.stats, replace(circuit, name="E"), replace(net, name="other"))
+    colours = plots.colours(whole)
+    other, networks = whole.networks[1], [*whole.networks][::-1]
+    panels = [
+        report.Panel("rates", "t", "c", lambda ax: plots.rate_histogram([whole.circuits[1]], ax, colours=colours)),
+        report.Panel("units", "t", "c", lambda ax: plots.activation_histogram(networks, ax, colours=colours)),
+        report.Panel("layers", "t", "c", lambda ax: plots.layers({"other": {"layer": other}}, whole, ax)),
+        report.Panel("course", "t", "c", lambda ax: plots.by_epoch({"other": {0: 1.0}}, "error", ax, colours=colours)),
+        report.Panel("raster", "t", "c", lambda ax: plots.raster(spikes, ax, colours=colours), spikes=spikes),
+    ]
+    report.write(whole, tmp_path, panels)
+    data = data_of(tmp_path)
+    found = {
+        (name, key): (trace.get("line") or trace["marker"])["color"].upper()
+        for key, (drawn,) in data["charts"].items()
+        for trace in drawn["traces"]
+        for name in colours
+        if re.match(rf"{re.escape(name)}(:| \(|$)", trace["name"])
+    }
+    assert len(found) == 4 + 1 + 2 + 1 + 1
+    found |= {(p["name"], "raster"): p["colour"].upper() for p in data["rasters"]["raster"]["populations"]}
+    assert found.pop(("I", "raster")) == plots.PARTS[1].upper()  # of the raster alone
+    assert found == {(name, key): colours[name] for name, key in found}
+    assert len({*colours.values(), *plots.PARTS}) == 4 + len(plots.PARTS)
+
+
+def test_the_legend_says_of_which_circuit_the_window_is(comparison):
+    labels = [line.get_label() for line in plots.activity_curves(comparison).lines]
+    window = milliseconds(comparison.equivalent_window_ms[HOSTILE]["circuit"])
+    assert any(label.endswith(f", as circuit in {window}") for label in labels)
 
 
 def test_tables_write_numbers_and_leave_out_what_is_empty(folder):

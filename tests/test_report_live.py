@@ -81,7 +81,9 @@ def test_a_small_record_is_shown_whole(spikes):
     np.testing.assert_allclose(times, spikes.times_ms)
     assert rows.tolist() == spikes.units.tolist()
     assert found["shown_ms"] == found["duration_ms"] == spikes.duration_ms
-    assert found["populations"] == [{"name": "units", "size": spikes.n_units, "first": 0, "stop": spikes.n_units}]
+    assert found["populations"] == [
+        {"name": "units", "size": spikes.n_units, "first": 0, "stop": spikes.n_units, "colour": "#332288"}
+    ]
 
 
 def test_a_large_record_is_sampled_in_proportion():

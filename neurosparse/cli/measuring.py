@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from neurosparse.cli.display import beyond_table, layer_table, print_spikes, say
 from neurosparse.cli.options import Device, Threshold, Window, is_given
 from neurosparse.cli.program import app
-
-if TYPE_CHECKING:
-    from neurosparse.activity import ActivityStats
 
 
 @app.command(
@@ -107,7 +104,7 @@ def measure_file(
     if out is not None:
         comparison = compare_stats(*stats, provenance={"recording": recording.provenance, **report.environment()})
         with files.new_folder(out) as folder:
-            report.write(comparison, folder, _spike_panels(recording.spikes, stats))
+            report.write(comparison, folder, _spike_panels(recording.spikes, comparison))
         say(f"\nNumbers and figures: {out}\nPage: {(out / report.PAGE).resolve()}")
 
 
@@ -153,23 +150,24 @@ def _measure_network(
         say(f"\nNumbers and figures: {out}\nPage: {sources.write(comparison, out).resolve()}")
 
 
-def _spike_panels(spikes: Any, stats: tuple[ActivityStats, ...]) -> list[Any]:
+def _spike_panels(spikes: Any, comparison: Any) -> list[Any]:
     """The figures of a recording beside the main one; rates only of populations that fire."""
     from neurosparse import plots
     from neurosparse.report import Panel
 
+    stats, colours = comparison.stats, plots.colours(comparison)
     firing = [s for s in stats[1:] or stats if s.n_spikes]
     raster = Panel(
         "raster",
         "The spikes",
         "Every dot is a spike; each population in proportion to its size. In print: the first second for a sample of the units.",
-        lambda ax: plots.raster(spikes, ax),
+        lambda ax: plots.raster(spikes, ax, colours=colours),
         spikes=spikes,
     )
     rates = Panel(
         "rates",
         "How often a unit fires",
         "Mean firing rates over the units on a log axis. Lines: log-normal distributions of the same log mean and spread.",
-        lambda ax: plots.rate_histogram(firing, ax),
+        lambda ax: plots.rate_histogram(firing, ax, colours=colours),
     )
     return [raster, rates] if firing else [raster]

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.lif import LIF, rate
-from neurosparse.plots.look import COLOURS, DASHES, axes, legend_below, plain
+from neurosparse.plots.look import DASHES, PARTS, axes, coloured, legend_below, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,11 +20,11 @@ def fi_curve(lif: LIF, currents_nA: Any, rates_hz: Any, ax: Axes | None = None) 
     ax = axes(ax)
     currents = np.asarray(currents_nA, dtype=float)
     dense = np.linspace(currents.min(), currents.max(), 2000)
-    ax.plot(dense, rate(dense, lif), color=COLOURS[0], label="closed form", zorder=2)
+    ax.plot(dense, rate(dense, lif), color=PARTS[0], label="closed form", zorder=2)
     some = np.linspace(0, currents.size - 1, min(currents.size, 40)).astype(int)
     simulated = f"simulated ({currents.size:,} cells, {some.size} shown)"
     ax.plot(
-        currents[some], np.asarray(rates_hz)[some], "o", mfc="none", ms=4, color=COLOURS[1], label=simulated, zorder=3
+        currents[some], np.asarray(rates_hz)[some], "o", mfc="none", ms=4, color=PARTS[1], label=simulated, zorder=3
     )
     ax.axvline(lif.rheobase_nA, color="0.6", lw=1, ls=":", label=f"rheobase {lif.rheobase_nA:.3g} nA")
     ax.set(xlabel="input current (nA)", ylabel="firing rate (Hz)", title="A neuron: one-sided, silent below threshold")
@@ -32,14 +32,21 @@ def fi_curve(lif: LIF, currents_nA: Any, rates_hz: Any, ax: Axes | None = None) 
     return ax
 
 
-def raster(spikes: SpikeTrains, ax: Axes | None = None, *, n_units: int = 200, duration_ms: float = 1000.0) -> Axes:
+def raster(
+    spikes: SpikeTrains,
+    ax: Axes | None = None,
+    *,
+    n_units: int = 200,
+    duration_ms: float = 1000.0,
+    colours: Mapping[str, str] | None = None,
+) -> Axes:
     """Spikes of a sample of units over the first stretch of the record, populations in proportion to their size."""
     ax = axes(ax)
     populations = spikes.populations or {"units": (0, spikes.n_units)}
     share = min(1.0, n_units / spikes.n_units)
     shown = min(duration_ms, spikes.duration_ms)
     row = 0
-    for k, (name, (first, stop)) in enumerate(populations.items()):
+    for colour, (name, (first, stop)) in zip(coloured(populations, colours, PARTS), populations.items(), strict=True):
         n = max(1, round(share * (stop - first)))
         sample = np.unique(np.linspace(first, stop - 1, n).astype(int))
         place = np.full(spikes.n_units, -1)
@@ -53,7 +60,7 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, n_units: int = 200, d
             marker="|",
             ms=min(3.0, 900 / n_units),
             mew=0.8,
-            color=COLOURS[k % len(COLOURS)],
+            color=colour,
             label=label,
             rasterized=True,
         )
@@ -63,20 +70,22 @@ def raster(spikes: SpikeTrains, ax: Axes | None = None, *, n_units: int = 200, d
     return ax
 
 
-def rate_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Axes:
+def rate_histogram(
+    stats: Sequence[ActivityStats], ax: Axes | None = None, *, colours: Mapping[str, str] | None = None
+) -> Axes:
     """Firing rates over the units of each circuit on a log axis, beside log-normal distributions.
 
     The lines have the mean and the standard deviation of ln(rate) over the units that fired. Bins hold whole numbers of spikes, so
     that a short record shows no false gaps.
     """
     ax = axes(ax)
-    for k, s in enumerate(s for s in stats if s.unit_rates_hz is not None and s.n_spikes):
+    firing = [s for s in stats if s.unit_rates_hz is not None and s.n_spikes]
+    for k, (s, colour) in enumerate(zip(firing, coloured([s.name for s in firing], colours), strict=True)):
         rates = np.asarray(s.unit_rates_hz)
         seconds = float(s.duration_ms or 0) * 1e-3
         counts = np.unique(np.rint(np.geomspace(1, rates.max() * seconds + 1, 28)))
         edges = (np.append(counts, counts[-1] + 1) - 0.5) / seconds
         shares = np.histogram(rates, edges)[0] / rates.size
-        colour = COLOURS[k % len(COLOURS)]
         label = f"{s.name}: mean {rates.mean():.2g} Hz, {s.n_silent:,} of {s.n_units:,} silent"
         ax.stairs(100 * shares / np.diff(np.log10(edges)), edges, fill=True, alpha=0.35, color=colour, label=label)
         log = np.log(rates[rates > 0])
@@ -102,12 +111,12 @@ def rates_by_population(
     at = np.arange(len(stats))
     boxes = ax.boxplot(rates, positions=at, orientation="horizontal", whis=(5, 95), showfliers=False, widths=0.6)
     for line in boxes["medians"]:
-        line.set_color(COLOURS[0])
-    ax.plot([r.mean() for r in rates], at, "o", color=COLOURS[0], ms=6, label="mean", zorder=3)
+        line.set_color(PARTS[0])
+    ax.plot([r.mean() for r in rates], at, "o", color=PARTS[0], ms=6, label="mean", zorder=3)
     known = [k for k, s in enumerate(stats) if s.name in published]
     if known:
         means = [published[stats[k].name] for k in known]
-        ax.plot(means, known, "x", color=COLOURS[1], ms=8, mew=2, label="mean, as published", zorder=4)
+        ax.plot(means, known, "x", color=PARTS[1], ms=8, mew=2, label="mean, as published", zorder=4)
     ax.set_yticks(at, [s.name for s in stats])
     ax.invert_yaxis()
     ax.set(xlabel="firing rate (Hz)", xlim=(0, None), title="Rates by population")

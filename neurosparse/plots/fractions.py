@@ -9,7 +9,7 @@ import numpy as np
 
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison, milliseconds, percent
-from neurosparse.plots.look import BAND_COLOUR, COLOURS, DASHES, axes, legend_below, plain
+from neurosparse.plots.look import BAND_COLOUR, COLOURS, DASHES, PARTS, axes, coloured, colours, legend_below, plain
 from neurosparse.reference import Band
 
 if TYPE_CHECKING:
@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
     """Active fraction over the window: circuits as curves, networks as levels, the band behind; the equivalent windows marked."""
     ax = axes(ax)
+    colour_of = colours(comparison)
     _band(ax, comparison.band, f"brain: {comparison.band.label}*")
     for k, circuit in enumerate(comparison.circuits):
         windows, fractions = comparison.curve(circuit)
-        look: dict[str, Any] = {"color": COLOURS[k % len(COLOURS)], "ls": DASHES[k // len(COLOURS)], "zorder": 3}
+        look: dict[str, Any] = {"color": colour_of[circuit.name], "ls": DASHES[k // len(COLOURS)], "zorder": 3}
         ax.plot(windows, 100 * fractions, label=f"{circuit.name} (spikes)", **look)
     for k, network in enumerate(comparison.networks):
-        colour = COLOURS[(k + len(comparison.circuits)) % len(COLOURS)]
+        colour = colour_of[network.name]
         level = 100 * network.active_fraction
-        equal = [w for w in comparison.equivalent_window_ms[network.name].values() if w]
+        equivalent = comparison.equivalent_window_ms[network.name]
+        equal = [w for w in equivalent.values() if w]
         label = f"{network.name}: {percent(network.active_fraction)} ({network.active_when.describe()})"
         if equal:
-            label += f", as the circuit{'s' * (len(equal) > 1)} in " + ", ".join(milliseconds(w) for w in equal)
+            circuit_name, window = next((name, w) for name, w in equivalent.items() if w)
+            label += f", as {circuit_name} in {milliseconds(window)}"
         ax.axhline(level, color=colour, ls=DASHES[1 + k % 6], lw=1.5, label=label, zorder=2)
         ax.plot(equal, [level] * len(equal), "o", color=colour, mec="white", ms=7, zorder=4)
     if not comparison.circuits:
@@ -62,6 +65,7 @@ def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comp
     _band(ax, comparison.band, f"brain: {comparison.band.label}")
     width = 0.8 / len(networks)
     names: list[str] = []
+    found = coloured(networks, colours(comparison))
     for k, (network, by_layer) in enumerate(networks.items()):
         names = names or list(by_layer)
         fractions = np.array([s.active_fraction for s in by_layer.values()])
@@ -69,10 +73,8 @@ def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comp
         at = np.arange(len(by_layer)) + (k - (len(networks) - 1) / 2) * width
         definition = next(iter(by_layer.values())).active_when.describe()
         errors = (100 * np.abs(ends - fractions)).tolist()  # (2, n): below, above
-        colour = COLOURS[(k + 1) % len(COLOURS)]
-        ax.bar(
-            at, 100 * fractions, width * 0.92, yerr=errors, color=colour, label=f"{network} ({definition})", zorder=2
-        )
+        label = f"{network} ({definition})"
+        ax.bar(at, 100 * fractions, width * 0.92, yerr=errors, color=found[k], label=label, zorder=2)
         for x, fraction in zip(at, fractions, strict=True):
             ax.annotate(
                 f"{100 * fraction:.3g}",
@@ -89,14 +91,15 @@ def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comp
     return ax
 
 
-def activation_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None) -> Axes:
+def activation_histogram(
+    stats: Sequence[ActivityStats], ax: Axes | None = None, *, colours: Mapping[str, str] | None = None
+) -> Axes:
     """How often each unit of a network is active: the share of units over their active fraction."""
     ax = axes(ax)
     edges = [2.5 * k for k in range(41)]
-    for k, s in enumerate(stats):
+    for k, (s, colour) in enumerate(zip(stats, coloured([s.name for s in stats], colours), strict=True)):
         label = f"{s.name}: {s.n_silent:,} of {s.n_units:,} dead ({s.active_when.describe()})"
         weights = np.full(s.n_units, 100 / s.n_units)
-        colour, dash = COLOURS[(k + 1) % len(COLOURS)], DASHES[k % 4]
         ax.hist(
             100 * s.unit_active_fraction,
             edges,
@@ -104,7 +107,7 @@ def activation_histogram(stats: Sequence[ActivityStats], ax: Axes | None = None)
             histtype="step",
             lw=1.6,
             color=colour,
-            ls=dash,
+            ls=DASHES[k % 4],
             label=label,
         )
     ax.set(
@@ -136,7 +139,7 @@ def windows_by_population(
             for v, mine in zip(values, by_name, strict=True)
         ]
         at = np.arange(len(names)) + 0.18 * (k - (len(fractions) - 1) / 2)
-        look: dict[str, Any] = {"fmt": "os^Dv"[k % 5], "color": COLOURS[k % len(COLOURS)], "ms": 5, "capsize": 2}
+        look: dict[str, Any] = {"fmt": "os^Dv"[k % 5], "color": PARTS[k % len(PARTS)], "ms": 5, "capsize": 2}
         ax.errorbar([v.mean() for v in values], at, xerr=spread, label=f"{100 * fraction:g} % active", **look)
     ax.set_yticks(np.arange(len(names)), names)
     ax.invert_yaxis()

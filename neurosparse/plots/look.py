@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,10 @@ from neurosparse import files
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from neurosparse.comparison import Comparison
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
+PARTS = ("#332288", "#CC6677", "#44AA99", "#882255", "#999933", "#AA4499", "#117733", "#88CCEE")
 DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (8, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (10, 4)))
 BAND_COLOUR = "#F0E442"
 _STYLE: dict[Any, Any] = {
@@ -53,6 +56,17 @@ def save(path: str | Path, *draw: Callable[[Axes], object], inches: tuple[float,
             draw_on(ax)
         fig.savefig(file, format="png")
         plt.close(fig)
+
+
+def colours(comparison: Comparison) -> dict[str, str]:
+    """The colour that each circuit and network has in all figures of a comparison, by name."""
+    names = (s.name for s in (*comparison.circuits, *comparison.networks))
+    return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
+
+
+def coloured(names: Iterable[str], known: Mapping[str, str] | None, palette: tuple[str, ...] = COLOURS) -> list[str]:
+    """A colour for each name: the known one, or else that of its place in the palette."""
+    return [(known or {}).get(name, palette[k % len(palette)]) for k, name in enumerate(names)]
 
 
 def axes(ax: Axes | None) -> Axes:

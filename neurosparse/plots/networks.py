@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurosparse.plots.look import COLOURS, DASHES, axes, legend_below, plain
+from neurosparse.plots.look import COLOURS, DASHES, PARTS, axes, coloured, legend_below, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,7 @@ def activation_functions(ax: Axes | None = None) -> Axes:
         "tanh": np.tanh(x),
     }
     for k, (name, y) in enumerate(curves.items()):
-        ax.plot(x, y, color=COLOURS[k], ls=DASHES[k], label=name)
+        ax.plot(x, y, color=PARTS[k], ls=DASHES[k], label=name)
     ax.axhline(0, color="0.8", lw=0.8, zorder=0)
     ax.axvline(0, color="0.8", lw=0.8, zorder=0)
     ax.set(xlabel="input x", ylabel="activation", title="Units of networks", ylim=(-1.15, 3))
@@ -34,12 +34,19 @@ def activation_functions(ax: Axes | None = None) -> Axes:
     return ax
 
 
-def by_epoch(courses: Mapping[str, Mapping[int, float]], label: str, ax: Axes | None = None) -> Axes:
+def by_epoch(
+    courses: Mapping[str, Mapping[int, float]],
+    label: str,
+    ax: Axes | None = None,
+    *,
+    colours: Mapping[str, str] | None = None,
+) -> Axes:
     """How one quantity of several networks or layers changes with training: courses[name][epoch]."""
     ax = axes(ax)
+    found = coloured(courses, colours)
     for k, (name, course) in enumerate(courses.items()):
-        colour, dash = COLOURS[(k + 1) % len(COLOURS)], DASHES[k % 4]
-        ax.plot(list(course), list(course.values()), color=colour, ls=dash, marker="o", ms=3, label=name)
+        look: dict[str, Any] = {"color": found[k], "ls": DASHES[k % 4], "marker": "os^D"[k % 4], "ms": 3}
+        ax.plot(list(course), list(course.values()), label=name, **look)
     ax.set(xlabel="epoch", ylabel=label)
     ax.locator_params(axis="x", integer=True)
     ax.legend()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosparse.activity import ActivityCurve, ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison
+from neurosparse.plots import PARTS, coloured
 
 _FINE_POINTS = 1000  # beside which linear interpolation errs by about 1e-5
 MOST_SPIKES = 100_000  # of a raster
@@ -55,7 +57,7 @@ def _circuit(comparison: Comparison, circuit: ActivityStats, grid: NDArray[np.fl
     return {"name": circuit.name, "window_ms": _packed(fine, "<f8"), "active_fraction": _packed(curve(fine), "<f8")}
 
 
-def raster(spikes: SpikeTrains, most: int = MOST_SPIKES) -> dict[str, Any]:
+def raster(spikes: SpikeTrains, most: int = MOST_SPIKES, colours: Mapping[str, str] | None = None) -> dict[str, Any]:
     """At most `most` spikes: of all units where they are that few, or else of a sample, each population in proportion.
 
     Where the spikes of a thousand units are still too many, the stretch that is shown ends earlier. Row k of the n rows of a
@@ -66,11 +68,12 @@ def raster(spikes: SpikeTrains, most: int = MOST_SPIKES) -> dict[str, Any]:
     share = min(1.0, max(sample, _FEWEST_ROWS / spikes.n_units), _MOST_ROWS / spikes.n_units)
     place = np.full(spikes.n_units, -1)
     populations, row = [], 0
-    for name, (first, stop) in (spikes.populations or {"units": (0, spikes.n_units)}).items():
+    named = spikes.populations or {"units": (0, spikes.n_units)}
+    for colour, (name, (first, stop)) in zip(coloured(named, colours, PARTS), named.items(), strict=True):
         size = stop - first
         n = max(1, int(share * size))
         place[first + np.arange(n) * size // n] = row + np.arange(n)
-        populations.append({"name": name, "size": size, "first": row, "stop": row + n})
+        populations.append({"name": name, "size": size, "first": row, "stop": row + n, "colour": colour.lower()})
         row += n
     kept = np.flatnonzero(place[spikes.units] >= 0)
     shown_ms = spikes.duration_ms if kept.size <= most else float(spikes.times_ms[kept[most]])

@@ -26,7 +26,7 @@
     if (value === 0 || value === 100) return `${value} %`;
     return `${value < 9.95 ? value.toPrecision(2) : value.toFixed(1)} %`;
   }
-  const byNight = { "#000000": "--text", "#0072b2": "--blue" }; // too dark to be seen on a dark page
+  const byNight = { "#000000": "--text", "#0072b2": "--blue", "#332288": "--indigo", "#882255": "--wine", "#117733": "--green" }; // too dark to be seen on a dark page
   const visible = (colour) => (byNight[colour] ? style(byNight[colour]) : colour);
   function bisect(sorted, value) { // the first index with sorted[index] >= value
     let [low, high] = [0, sorted.length];
@@ -290,12 +290,10 @@
 
   // ---- Rasters: a canvas of our own, every spike a pixel or more ---------------------------------------------------
 
-  const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c8c8c"];
-
   function addRaster(figure, spec) {
     const times = unpack(spec.times_ms, Float32Array);
     const rows = unpack(spec.rows, Uint16Array);
-    const populations = spec.populations.map((p, k) => ({ ...p, colour: COLOURS[k % COLOURS.length], on: true }));
+    const populations = spec.populations.map((p) => ({ ...p, on: true }));
     const kindOf = new Uint8Array(spec.n_rows);
     populations.forEach((p, k) => kindOf.fill(k, p.first, p.stop));
     const label = `${figure.querySelector(".paper").alt} Arrow keys move, plus and minus zoom, 0 shows the whole stretch.`;

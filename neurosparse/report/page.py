@@ -96,7 +96,7 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
     data = {
         "windows": live,
         "charts": {key: figure.charts for key, figure in figures.items() if figure.charts},
-        "rasters": {key: raster(spikes, most) for key, spikes in rasters.items()},
+        "rasters": {key: raster(spikes, most, plots.colours(comparison)) for key, spikes in rasters.items()},
     }
     return template.render(
         style=Markup(_text("page.css")),

@@ -77,8 +77,8 @@ def main_panel(comparison: Comparison) -> Panel:
         "How many are active at once?",
         "Curves: the share of a circuit's neurons that fire at least once in a window, over the length of the window. Horizontal "
         "lines: the share of a network's units that are active for one input, which has no window. Where a line meets a curve, "
-        "the circuit is as active as the network: the equivalent window. Yellow: what is said of the brain. "
-        + comparison.band.caption,
+        "the circuit is as active as the network: the equivalent window, in the legend that of one circuit. Yellow: what is said "
+        "of the brain. " + comparison.band.caption,
         draw,
     )
 

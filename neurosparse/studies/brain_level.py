@@ -65,13 +65,11 @@ MAIN = (
     Run("1 %", _sparse(0.01, 40)),
 )
 SHORT = tuple(Run(f"{p} % short", _sparse(p / 100, DENSE.epochs)) for p in (4, 2, 1))  # as many epochs as the dense arm
-MODULAR = (  # two modules for the training time, and for the multiply-accumulates, of the dense arm
+MODULAR = (  # two modules for the training time and the multiply-accumulates of the dense arm; dense ones show what modules do alone
     Run("4 % x 2", _sparse(0.04, 20, width=940), modules=2),
     Run("2 % x 2", _sparse(0.02, 23), modules=2),
     Run("1 % x 2", _sparse((0.012, 0.009, 0.009), 28), modules=2),
-    Run(
-        "dense x 2", DENSE.model_copy(update={"network": _network(620)}), modules=2
-    ),  # what modules do without sparsity
+    Run("dense x 2", DENSE.model_copy(update={"network": _network(620)}), modules=2),
 )
 MAIN_ARMS = tuple(each.arm for each in MAIN)
 ARMS = {each.arm: each for each in MAIN + SHORT + MODULAR}

@@ -65,7 +65,7 @@ MAIN = (
     Run("1 %", _sparse(0.01, 40)),
 )
 SHORT = tuple(Run(f"{p} % short", _sparse(p / 100, DENSE.epochs)) for p in (4, 2, 1))  # as many epochs as the dense arm
-MODULAR = (  # two modules for the training time and the multiply-accumulates of the dense arm; dense ones show what modules do alone
+MODULAR = (  # two modules for the training time and multiply-accumulates of the dense arm; and what dense modules do
     Run("4 % x 2", _sparse(0.04, 20, width=940), modules=2),
     Run("2 % x 2", _sparse(0.02, 23), modules=2),
     Run("1 % x 2", _sparse((0.012, 0.009, 0.009), 28), modules=2),

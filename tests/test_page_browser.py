@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from contextlib import contextmanager
 
@@ -233,6 +234,12 @@ def test_hovering_shows_names_and_values(charts):
     hover.wait_for()
     assert HOSTILE in hover.text_content()
     assert hover.text_content().endswith(": 2")
+
+
+def test_no_button_sends_a_chart_anywhere(charts):
+    titles = charts.eval_on_selector_all(".modebar-btn", "all => all.map(button => button.dataset.title)")
+    assert "Download plot as a PNG" in titles
+    assert not [title for title in titles if re.search("share|cloud|edit|send", title, re.IGNORECASE)]
 
 
 def test_legends_toggle_traces_and_bands(charts):

@@ -234,7 +234,10 @@
     function draw() {
       const [points, shapes] = isMain ? atWindow() : [null, []];
       marker.marker.color = style("--mark");
-      const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+      const config = {
+        responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+        showSendToCloud: false, plotlyServerURL: "", // Plotly 4 has a button that uploads the chart
+      };
       return Plotly.react(plot, [...traces(spec), ...(points ? [{ ...marker, ...points }] : [])], layout(spec, plot, shapes), config);
     }
     const named = spec.traces.filter((trace) => trace.name);

@@ -211,6 +211,16 @@ def test_tables_sort_numbers_as_numbers(opened):
     assert page.locator("#units th[aria-sort]").count() == 1
 
 
+def test_tables_sort_by_keyboard(opened):
+    page = opened()
+    head = page.locator("#units table.sortable thead th", has_text="units")
+    head.locator("button").focus()
+    for key, order in (("Enter", "ascending"), (" ", "descending")):
+        page.keyboard.press(key)
+        assert head.get_attribute("aria-sort") == order
+        assert head.locator("button").evaluate("button => button === document.activeElement")
+
+
 def test_names_stay_text_wherever_they_are_shown(charts):
     page = charts
     assert page.locator("script").count() == 4  # ours, and Plotly
@@ -335,5 +345,17 @@ def test_everything_that_can_be_used_has_a_name(charts):
             .map(e => e.outerHTML)""",
     )
     assert unnamed == []
-    page.keyboard.press("Tab")
-    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+
+
+def test_tab_reaches_all_that_can_be_used_in_the_order_of_the_page_and_shows_where_it_is(charts):
+    page = charts
+    usable = "input, select, button, canvas, summary, a[href], .scroll"
+    where = """usable => {
+        const all = [...document.querySelectorAll(usable)].filter((e) => e.checkVisibility());
+        return [all.indexOf(document.activeElement), all.length, getComputedStyle(document.activeElement).outlineStyle];
+    }"""
+    page.locator("#slider").focus()
+    first, n, _ = page.evaluate(where, usable)
+    for expected in range(first + 1, n):
+        page.keyboard.press("Tab")
+        assert page.evaluate(where, usable) == [expected, n, "solid"]

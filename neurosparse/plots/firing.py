@@ -58,7 +58,7 @@ def raster(
             place[spikes.units[inside]],
             ls="none",
             marker="|",
-            ms=min(3.0, 900 / n_units),
+            ms=min(3.0, 2000 / n_units),
             mew=0.8,
             color=colour,
             label=label,

@@ -326,6 +326,20 @@ def test_damage_is_one_clear_sentence(whole, name):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["units", "units/id", "units/spike_times", "units/quality"])
+def test_what_is_kept_in_another_file_is_refused(whole, name):
+    other = whole.with_name("other.nwb")
+    with h5py.File(whole, "r+") as file, h5py.File(other, "w") as elsewhere:
+        if name in file:
+            file.copy(name, elsewhere, "x")
+            del file[name]
+        else:
+            elsewhere["x"] = np.arange(4)
+        file[name] = h5py.ExternalLink("other.nwb", "/x")
+    with pytest.raises(ValueError, match=f"its '{name.split('/')[-1]}' is kept in another file, which is not read"):
+        read(whole)
+
+
 def test_text_that_would_move_the_cursor_is_made_harmless(tmp_path):
     file = session()
     file.add_unit_column("brain_area", "x")

@@ -73,7 +73,7 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
     if not version.startswith("2"):
         said = f"its nwb_version is {version!r}" if version else "it is HDF5, but states no nwb_version"
         raise ValueError(f"{said}: only NWB 2 is read")
-    units = file.get("units")
+    units = _get(file, "units")
     if not isinstance(units, h5py.Group) or "id" not in units:
         raise ValueError("it has no table of units")
     n_units = int(_dataset(h5py, units, "id").shape[0])
@@ -103,8 +103,16 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
     return {**arrays, **{f"{_COLUMN}{name}": column for name, column in columns.items()}}
 
 
+def _get(group: Any, name: str) -> Any:
+    """A member of a group, None if there is none; ValueError where a link leads to another file."""
+    item = group.get(name)
+    if item is not None and item.file.filename != group.file.filename:
+        raise ValueError(f"its {name!r} is kept in another file, which is not read")
+    return item
+
+
 def _dataset(h5py: Any, group: Any, name: str) -> Any:
-    dataset = group.get(name)
+    dataset = _get(group, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.ndim == 0:
         raise ValueError(f"its {name!r} is missing or not an array")
     return dataset
@@ -138,9 +146,10 @@ def _numbers(values: NDArray[Any], name: str, ndim: int) -> NDArray[np.float64]:
 def _columns(h5py: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
     """The columns with one number, truth value or text a unit: quality metrics, labels, regions."""
     columns = {}
-    for name, dataset in units.items():
+    for name in units:
         if name in _NOT_COLUMNS or name.endswith("_index") or f"{name}_index" in units:
             continue
+        dataset = _get(units, name)
         if isinstance(dataset, h5py.Dataset) and dataset.shape == (n_units,):
             if h5py.check_string_dtype(dataset.dtype) is not None:
                 columns[name] = _texts(_read(dataset))
@@ -151,7 +160,7 @@ def _columns(h5py: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
 
 def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
     """Where each unit lies by its electrodes, or by its electrode group; "several" where its electrodes differ."""
-    electrodes = file.get("general/extracellular_ephys/electrodes")
+    electrodes = _get(file, "general/extracellular_ephys/electrodes")
     if "electrodes" in units and isinstance(electrodes, h5py.Group) and "location" in electrodes:
         rows, stops = _ragged(h5py, units, "electrodes", n_units)
         places, code = np.unique(_texts(_read(_dataset(h5py, electrodes, "location"))), return_inverse=True)
@@ -165,7 +174,7 @@ def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDAr
             low[has], high[has] = np.minimum.reduceat(code[rows], starts), np.maximum.reduceat(code[rows], starts)
         found = np.where(low == high, places[low], "several")
         return {"electrodes.location": np.where(has, found, "")}
-    if "electrode_group" in units and units["electrode_group"].shape == (n_units,):
+    if "electrode_group" in units and _get(units, "electrode_group").shape == (n_units,):
         references = _read(units["electrode_group"])
         names = [h5py.h5r.get_name(reference, file.id) for reference in references]
         known = {name: _text(file[name].attrs.get("location", "")) for name in set(names)}

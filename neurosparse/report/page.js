@@ -228,12 +228,12 @@
     const marker = { type: "scatter", mode: "markers", hoverinfo: "skip", marker: { size: 12, symbol: "circle-open", line: { width: 3 } } };
     function atWindow() {
       const points = circuits.map((circuit) => activeIn(circuit, windowMs)).map((fraction) => fraction && 100 * fraction);
-      const line = { type: "line", xref: "x", yref: "paper", x0: windowMs, x1: windowMs, y0: 0, y1: 1, line: { color: style("--mark"), width: 1.5 } };
+      const line = { type: "line", xref: "x", yref: "paper", x0: windowMs, x1: windowMs, y0: 0, y1: 1, line: { color: style("--soft"), width: 1.5 } };
       return [{ x: points.map(() => windowMs), y: points }, [line]];
     }
     function draw() {
       const [points, shapes] = isMain ? atWindow() : [null, []];
-      marker.marker.color = style("--mark");
+      marker.marker.color = style("--soft");
       const config = {
         responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
         showSendToCloud: false, plotlyServerURL: "", // Plotly 4 has a button that uploads the chart

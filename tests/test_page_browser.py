@@ -278,7 +278,8 @@ def colours_of(page):
     )
 
 
-INDIGO, ROSE = str(0xFF882233), str(0xFF7766CC)  # little-endian: alpha, blue, green, red
+# Little-endian: alpha, blue, green, red. The first population has the name of a circuit, hence its colour.
+VERMILION, ROSE = str(0xFF005ED5), str(0xFF7766CC)
 
 
 def test_the_raster_zooms_moves_hides_and_can_be_read(opened):
@@ -287,18 +288,18 @@ def test_the_raster_zooms_moves_hides_and_can_be_read(opened):
     canvas.scroll_into_view_if_needed()
     page.wait_for_timeout(100)
     whole = colours_of(page)
-    assert whole[INDIGO] > whole[ROSE] > 100
+    assert whole[VERMILION] > whole[ROSE] > 100
     canvas.focus()
     for _ in range(4):
         page.keyboard.press("+")
     page.wait_for_timeout(100)
     part = colours_of(page)
-    assert 0 < part[INDIGO] < whole[INDIGO] / 4
+    assert 0 < part[VERMILION] < whole[VERMILION] / 4
     page.get_by_role("button", name="All", exact=True).click()
     page.locator("figure[data-key=raster] .legend button").first.click()
     page.wait_for_timeout(100)
     hidden = colours_of(page)
-    assert INDIGO not in hidden
+    assert VERMILION not in hidden
     assert hidden[ROSE] > whole[ROSE]  # it has the whole height
     box = canvas.bounding_box()
     for step in range(200):

@@ -70,5 +70,5 @@ def tree(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         group = root
         for each in groups:
             group = group.setdefault(each, {})
-        group[name] = array[()].decode() if array.shape == () and array.dtype.kind == "S" else array[()]
+        group[name] = array.item().decode() if array.shape == () and array.dtype.kind == "S" else array[()]
     return root["node"]

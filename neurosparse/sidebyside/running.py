@@ -174,7 +174,10 @@ def _run_circuit(spec: SideBySideSpec, progress: Progress) -> CircuitRun:
     if spec.column != NO_COLUMN:
         column = recipes.load(spec.column)
         spikes[_name(column)] = run_circuit(
-            column.spec(CircuitSpec), seconds=spec.column_seconds, seed=spec.seed, progress=part_of(progress, share, 1.0)
+            column.spec(CircuitSpec),
+            seconds=spec.column_seconds,
+            seed=spec.seed,
+            progress=part_of(progress, share, 1.0),
         )
     return CircuitRun(spikes, fi)
 

@@ -141,11 +141,12 @@ def test_the_axis_of_the_units_is_found_and_stated() -> None:
     assert len(ns.compare(*stats.values()).stats) == 3  # the axis makes no other definition of active
 
 
+@pytest.mark.parametrize("nested", [True, False])
 @pytest.mark.parametrize("activation", ["relu", "gelu", nn.ReLU()])
-def test_torchs_transformer_fires_in_evaluation_mode(activation) -> None:
+def test_torchs_transformer_fires_in_evaluation_mode(activation, nested) -> None:
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(16, 4, 32, activation=activation, batch_first=True)
-    model, x = nn.TransformerEncoder(layer, 3).eval(), torch.randn(4, 10, 16)
+    model, x = nn.TransformerEncoder(layer, 3, enable_nested_tensor=nested).eval(), torch.randn(4, 10, 16)
     before = torch.backends.mha.get_fastpath_enabled(), model(x)
     records = record(model, x, ZERO, batch_size=3)
     name = activation if isinstance(activation, str) else "activation"
@@ -157,6 +158,14 @@ def test_torchs_transformer_fires_in_evaluation_mode(activation) -> None:
         same(records[f"layers.0.{name}"], F.gelu(hidden) if activation == "gelu" else F.relu(hidden))
     assert torch.backends.mha.get_fastpath_enabled() is before[0]
     torch.testing.assert_close(model(x), before[1])
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_padded_tokens_of_torchs_transformer_are_samples(nested) -> None:
+    layer = nn.TransformerEncoderLayer(16, 4, 32, activation="relu", batch_first=True)
+    model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=nested)
+    padded = {"src": torch.randn(4, 10, 16), "src_key_padding_mask": torch.arange(10).expand(4, 10) > 6}
+    assert {r.n_samples for r in record(model, padded, ZERO).values()} == {40}
 
 
 def test_transformers_models_built_from_their_configuration() -> None:

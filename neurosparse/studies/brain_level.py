@@ -197,6 +197,6 @@ def differences(rows: Sequence[Row], quantity: str, scale: float, ax: Axes) -> A
             k + 0.12, scale * whole.mean, scale * (whole.high - whole.mean), fmt="D", color=colour, ms=6, capsize=4
         )
     ax.axhline(0, color="0.6", lw=1, ls="--", zorder=0)
-    ax.set_xticks(range(len(arms)), arms)
+    ax.set_xticks(range(len(arms)), [arm.replace("% ", "%\n").replace("dense ", "dense\n") for arm in arms])
     ax.set(xlabel="active units", xlim=(-0.5, len(arms) - 0.5))
     return ax

@@ -3,23 +3,21 @@
 import json
 import sys
 
+import command_line
 import numpy as np
 import pytest
 
 import neurosparse as ns
-from neurosparse import cli
 from neurosparse.recordings import save_spikes
 from neurosparse.recordings.nwb import write_nwb
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
+def run(capsys):
     def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["neurosparse", "measure", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
+        code = command_line.run("measure", *arguments)
         printed = capsys.readouterr()
-        return ended.value.code, printed.out, printed.err
+        return code, printed.out, printed.err
 
     return call
 

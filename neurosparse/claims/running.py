@@ -16,7 +16,7 @@ from neurosparse import checks, data, files, plots
 from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine
 from neurosparse.claims.lab import QUICK, Lab, LabSpec
 from neurosparse.data import Splits
-from neurosparse.progress import Progress, quiet
+from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier.checkpoints import fingerprint
 from neurosparse.report import Panel, environment
 from neurosparse.studies.runs import write
@@ -107,7 +107,7 @@ def run(
     lab = Lab(spec, splits, directory / "networks" / images)
     arms = list(dict.fromkeys(arm for module in chosen.values() for arm in module.CLAIM.arms))
     training = _TRAINING if lab.missing(arms) else 0.0
-    failures = lab.prepare(arms, threads=threads, progress=lambda done, text: progress(training * done, text))
+    failures = lab.prepare(arms, threads=threads, progress=part_of(progress, 0.0, training))
     lost = {
         number: {seed: str(error) for (arm, seed), error in failures.items() if arm in module.CLAIM.arms}
         for number, module in chosen.items()

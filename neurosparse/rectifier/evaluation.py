@@ -36,16 +36,16 @@ def look(network: RectifierNetwork, images: Tensor, labels: Tensor, threshold: f
     """The same for tensors; counts as `probe.record` does, without the sorting that an epoch can do without."""
     n, layers = len(labels), network.layers
     loss, n_wrong, macs = 0.0, 0, 0
-    fan_out = [
-        linear.weight.count_nonzero(dim=0) for linear in network.linears()
-    ]  # of each input; modules have none between
+    # weights that are not 0, by unit: between modules there are none
+    fan_out = [linear.weight.count_nonzero(dim=0) for linear in network.linears()]
     dense_macs = sum(n_in * n_out for n_in, n_out in pairwise(network.spec.sizes))
     n_active, total = dict.fromkeys(layers, 0), dict.fromkeys(layers, 0.0)
     alive = {name: torch.zeros(1, dtype=torch.bool, device=images.device) for name in layers}
     for x, y in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
         values = network.activations(x)
         scores = values.pop("output")
-        macs += sum(int(h.count_nonzero(dim=0) @ m) for h, m in zip((x, *values.values()), fan_out, strict=True))
+        inputs = (x, *values.values())
+        macs += sum(int((h.count_nonzero(dim=0) * m).sum()) for h, m in zip(inputs, fan_out, strict=True))
         loss += float(functional.cross_entropy(scores, y, reduction="sum"))
         n_wrong += int((scores.argmax(dim=1) != y).sum())
         for name, value in values.items():

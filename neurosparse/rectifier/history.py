@@ -40,9 +40,7 @@ class Epoch:
     validation_error: float  # share of images that are misclassified
     layers: dict[str, LayerActivity]
     samples_per_s: float | None  # wall clock, training alone; None for epoch 0
-    active_macs: (
-        float  # mean multiply-accumulates of an image of an input and a weight that are not 0: what cannot be left out
-    )
+    active_macs: float  # mean multiply-accumulates of an image with input and weight not 0: what cannot be left out
     dense_macs: int  # all of them
     l1: tuple[float, ...]  # the weight of the penalty of each hidden layer at the end of the epoch
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from neurosparse.rectifier.network import RectifierNetwork
+from neurosparse.rectifier.specs import NetworkSpec
 
 
 def joined(networks: Sequence[RectifierNetwork]) -> RectifierNetwork:
@@ -43,33 +45,36 @@ def joined(networks: Sequence[RectifierNetwork]) -> RectifierNetwork:
     if not networks:
         raise ValueError("networks is empty: nothing to join")
     first = networks[0].spec
-    inputs, *_, classes = first.sizes
     for network in networks:
         spec = network.spec
         if spec.mirrored:
             raise ValueError(
                 "a mirrored network cannot be a module: which units are turned round depends on the width; fold it"
             )
-        shape = (spec.sizes[0], len(spec.sizes), spec.sizes[-1], spec.activation, spec.sharpness)
-        if shape != (inputs, len(first.sizes), classes, first.activation, first.sharpness):
+        if _kind(spec) != _kind(first):
             raise ValueError(
                 "networks must be alike in inputs, number of layers, classes and activation, "
                 f"got {first.sizes} {first.activation!r} and {spec.sizes} {spec.activation!r}"
             )
+    inputs, *_, classes = first.sizes
     widths = [sum(layer) for layer in zip(*(network.spec.sizes[1:-1] for network in networks), strict=True)]
     whole = RectifierNetwork(first.model_copy(update={"sizes": (inputs, *widths, classes)}))
     whole.to(next(networks[0].parameters())).train(networks[0].training)
-    layers = list(zip(*(network.linears() for network in networks), strict=True))
+    *hidden, output = whole.linears()
+    *below, scores = zip(*(network.linears() for network in networks), strict=True)
     with torch.no_grad():
-        for k, (linear, parts) in enumerate(zip(whole.linears(), layers, strict=True)):
-            weights, biases = [part.weight for part in parts], [part.bias for part in parts]
-            if k == 0:  # every module sees the inputs
-                linear.weight.copy_(torch.cat(weights))
-                linear.bias.copy_(torch.cat(biases))
-            elif k < len(layers) - 1:
-                linear.weight.copy_(torch.block_diag(*weights))
-                linear.bias.copy_(torch.cat(biases))
-            else:  # the mean of their scores
-                linear.weight.copy_(torch.cat(weights, dim=1) / len(networks))
-                linear.bias.copy_(torch.stack(biases).mean(dim=0))
+        for k, (linear, parts) in enumerate(zip(hidden, below, strict=True)):
+            side_by_side = torch.cat if k == 0 else _blocks  # every module sees the inputs
+            linear.weight.copy_(side_by_side([part.weight for part in parts]))
+            linear.bias.copy_(torch.cat([part.bias for part in parts]))
+        output.weight.copy_(torch.cat([part.weight for part in scores], dim=1) / len(networks))
+        output.bias.copy_(torch.stack([part.bias for part in scores]).mean(dim=0))
     return whole
+
+
+def _kind(spec: NetworkSpec) -> tuple[object, ...]:
+    return spec.sizes[0], len(spec.sizes), spec.sizes[-1], spec.activation, spec.sharpness
+
+
+def _blocks(weights: list[Tensor]) -> Tensor:
+    return torch.block_diag(*weights)

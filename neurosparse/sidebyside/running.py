@@ -198,11 +198,8 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
         overrides = {"seed": spec.seed} | ({} if spec.epochs is None else {"epochs": spec.epochs})
         train_spec = recipe.spec(rectifier.TrainSpec, **overrides)
         splits = data.load(train_spec.data, data_dir=spec.data_dir)
-
-        def show(done: float, text: str, k: int = k, name: str = name) -> None:
-            progress((k + done) / len(spec.networks), f"{name}: {text}")
-
-        trained = rectifier.train(train_spec, splits, device=spec.device, progress=show)
+        of_one = part_of(progress, k / len(spec.networks), (k + 1) / len(spec.networks), name)
+        trained = rectifier.train(train_spec, splits, device=spec.device, progress=of_one)
         rectifier.save(trained.network, folder / f"{recipe.name}.safetensors", training=train_spec)
         active_when = ActiveWhen(threshold=train_spec.active_threshold)
         network, images = trained.network, splits.test

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurosparse import plots, reference
-from neurosparse.progress import Progress, quiet
+from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier.specs import NetworkSpec, PretrainSpec, TrainSpec
 from neurosparse.studies.pairs import Mean, difference, mean
 from neurosparse.studies.runs import Row, Run, finish, run_all
@@ -116,10 +116,10 @@ def _train(
         return Run(_name(activation, pretrained, n_labels), spec, before if pretrained else None, n_labels)
 
     first = [run_of(*arm, rate, seeds[0]) for arm in arms for rate in LEARNING_RATES]
-    trials = run_all(first, place, threads=threads, progress=lambda done, text: progress(0.3 * done, text))
+    trials = run_all(first, place, threads=threads, progress=part_of(progress, 0.0, 0.3))
     rates = chosen(trials)
     runs = [run_of(*arm, rates[_name(*arm)], seed) for seed in seeds for arm in arms]
-    return run_all(runs, place, threads=threads, progress=lambda done, text: progress(0.3 + 0.7 * done, text))
+    return run_all(runs, place, threads=threads, progress=part_of(progress, 0.3, 1.0))
 
 
 def chosen(rows: Sequence[Row]) -> dict[str, float]:

@@ -81,18 +81,14 @@ def run_all(runs: Sequence[Run], directory: str | Path, *, threads: int = 1, pro
     missing = [k for k, place in enumerate(places) if not place.exists()]
     if missing:
         files.check_file(places[missing[0]])
-    finished = len(runs) - len(missing)
+    to_do = part_of(progress, 1 - len(missing) / max(1, len(runs)), 1.0)
 
     def one(k: int, part: Progress) -> None:
         write([_row(runs[missing[k]], part)], places[missing[k]])
 
-    def of_all(done: float, text: str) -> None:
-        progress((finished + done * len(missing)) / len(runs), text)
-
-    with devices.torch_threads(
-        1
-    ):  # all the work of a training in its own thread, whose CPU time is then that of the training
-        run_in_threads(one, [f"{runs[k].arm}, seed {runs[k].spec.seed}" for k in missing], threads, of_all)
+    # all the work of a training in its own thread, whose CPU time is then that of the training
+    with devices.torch_threads(1):
+        run_in_threads(one, [f"{runs[k].arm}, seed {runs[k].spec.seed}" for k in missing], threads, to_do)
     return [row for place in places for row in read(place)]
 
 

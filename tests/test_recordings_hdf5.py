@@ -24,6 +24,12 @@ def path(tmp_path):
         return tmp_path / "x.h5"
 
 
+@pytest.fixture(autouse=True)
+def as_most_environments_are(monkeypatch):
+    """A standard output without buffer hides what a buffered one cannot do."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+
+
 def test_the_arrays_are_those_of_the_reader(path):
     found, wanted = hdf5.read(path, hdf5_readers.all_kinds), hdf5_readers.all_kinds(None)
     assert list(found) == list(wanted)

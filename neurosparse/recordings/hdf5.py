@@ -117,10 +117,10 @@ def serve() -> None:
             arrays, refused = read_here(Path(path), reader), ""
         except ValueError as error:
             arrays, refused = {}, str(error)
-        answer = sys.stdout.buffer
-        answer.write(json.dumps({"refused": refused, "names": list(arrays)}).encode() + b"\n")
-        for array in arrays.values():
-            np.save(answer, array, allow_pickle=False)
+        with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as answer:  # NumPy writes to no buffered pipe
+            answer.write(json.dumps({"refused": refused, "names": list(arrays)}).encode() + b"\n")
+            for array in arrays.values():
+                np.save(answer, array, allow_pickle=False)
     except MemoryError:
         sys.exit(errno.ENOMEM)
 

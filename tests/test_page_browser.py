@@ -126,7 +126,12 @@ def charts(browser, folder):
         page.wait_for_function("() => performance.getEntriesByName('charts').length")
         for figure in page.locator("figure").all():
             figure.scroll_into_view_if_needed()
-        page.wait_for_function("() => document.querySelectorAll('.plot .main-svg').length >= 6")  # several a chart
+        page.wait_for_function(
+            """() => {
+              const charts = Object.values(JSON.parse(document.getElementById("data").textContent).charts).flat();
+              return document.querySelectorAll(".plot:has(.main-svg)").length === charts.length;
+            }"""
+        )
         yield page
 
 

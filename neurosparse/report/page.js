@@ -446,6 +446,7 @@
     const script = element("script");
     script.textContent = await new Response(packed.pipeThrough(new DecompressionStream("gzip"))).text();
     document.head.append(script);
+    await new Promise((done) => setTimeout(done)); // what was pressed meanwhile is heard before the first chart is drawn
   }
   async function startCharts() {
     await loadPlotly();

@@ -127,6 +127,5 @@ def _text(name: str) -> str:
 
 
 def _plotly() -> str:
-    """Plotly, compressed to a third: a page of 2 MB rather than 5, in which all else is at work before Plotly is unpacked."""
-    script = resources.files("plotly").joinpath("package_data/plotly.min.js").read_bytes()
-    return base64.b64encode(gzip.compress(script, 6, mtime=0)).decode("ascii")
+    """Plotly, compressed to a third: all else is at work before it is unpacked."""
+    return base64.b64encode(gzip.compress(_text("vendored/plotly-basic.min.js").encode(), 6, mtime=0)).decode("ascii")

@@ -30,6 +30,7 @@ NAMES = (
     "conversion",
     "brian2_images",
     "measure",
+    "page",
     "sweep",
 )
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"

@@ -57,8 +57,9 @@ def run_side_by_side(jobs: Mapping[str, Job], show: Show) -> dict[str, Any]:
     try:
         for name, job in jobs.items():
             ours, theirs = context.Pipe(duplex=False)
-            processes[name] = context.Process(target=_work, args=(job, theirs), name=name)
-            processes[name].start()
+            process = context.Process(target=_work, args=(job, theirs), name=name)
+            process.start()
+            processes[name] = process
             theirs.close()
             links[ours] = name
         while links:

@@ -235,7 +235,7 @@ def test_names_stay_text_wherever_they_are_shown(charts):
     ticks = page.locator("figure[data-key=units] .xtick text").all_text_contents()
     assert HOSTILE in ticks
     page.locator(f"{MAIN} details.data summary").click()
-    assert page.locator(f"{MAIN} details.data th", has_text=HOSTILE).count() > 0
+    page.locator(f"{MAIN} details.data th", has_text=HOSTILE).first.wait_for()  # the table is made once it is opened
 
 
 def test_hovering_shows_names_and_values(charts):

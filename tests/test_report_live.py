@@ -1,6 +1,8 @@
 """What the page computes with: curves that are exact where comparison.json is, rasters in proportion."""
 
 import base64
+import json
+import re
 
 import numpy as np
 import pytest
@@ -119,5 +121,8 @@ def test_many_rasters_share_the_room_of_a_page(poisson, tmp_path):
     spikes = poisson(0, n_units=100, duration_ms=20_000, rate_hz=50.0)
     stats = ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name="circuit")
     panels = [report.Panel(f"raster{k}", "t", "c", lambda ax: ax.plot([1]), spikes=spikes) for k in range(4)]
-    size = report.write(ns.compare(stats), tmp_path, panels).stat().st_size
-    assert 4e6 < size < 5e6
+    html = report.write(ns.compare(stats), tmp_path, panels).read_text()
+    rasters = json.loads(re.search(r'<script[^>]* id="data"[^>]*>(.*?)</script>', html, re.DOTALL)[1])["rasters"]
+    shown = [unpacked(raster["times_ms"], "<f4").size for raster in rasters.values()]
+    assert max(shown) - min(shown) == 0
+    assert 0.9 * live.MOST_SPIKES_OF_A_PAGE < sum(shown) <= live.MOST_SPIKES_OF_A_PAGE

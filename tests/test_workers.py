@@ -1,6 +1,7 @@
 """Jobs side by side: results, refusals, deaths, and no orphan whatever happens."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -93,6 +94,11 @@ def test_what_goes_wrong_in_one_stops_the_others(job, error, message, tmp_path):
     with pytest.raises(error, match=message):
         run_side_by_side({"bad": job, "other": partial(start_child, note=str(note))}, quiet)
     wait_for(lambda: not note.exists() or not note.read_text() or not alive(int(note.read_text())))
+
+
+def test_a_job_that_cannot_be_sent_is_the_error_that_is_seen():
+    with pytest.raises((AttributeError, TypeError, pickle.PicklingError), match=r"pickle|local object"):
+        run_side_by_side({"other": partial(count, n=1000), "unsendable": lambda progress: None}, quiet)
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

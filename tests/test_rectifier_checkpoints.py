@@ -68,6 +68,7 @@ def _same(one: TrainResult, other: TrainResult) -> None:
         {"engine": "torch"},
         {"engine": "sparse"},
         {"target_active": 0.1, "average_last": 0.6, "learning_rate_end": 0.01},
+        {"augmentation": {"flipped": 0.5, "shifted": 0.3, "shift_px": 2}},
         {"network": NetworkSpec(sizes=(784, 32, 10), activation="softplus", mirrored=True), "average_last": 0.9},
     ],
 )

@@ -11,6 +11,7 @@ import torch
 from neurosparse import data
 from neurosparse.data import Splits
 from neurosparse.rectifier import (
+    AugmentationSpec,
     DivergenceError,
     NetworkSpec,
     RectifierNetwork,
@@ -153,6 +154,7 @@ def test_divergence_is_named_as_alone(few: Splits) -> None:
         ({"batch_size": 5}, r"must have one batch_size, got 10 and 5"),
         ({"network": NetworkSpec(sizes=(784, 5, 10))}, r"must have one network, got NetworkSpec\("),
         ({"engine": "sparse"}, r"engine = 'sparse' cannot train a stack"),
+        ({"augmentation": AugmentationSpec(flipped=0.5)}, r"share their images, so augmentation must be left out"),
     ],
 )
 def test_what_cannot_be_stacked(few: Splits, changes: dict[str, Any], message: str) -> None:
@@ -183,6 +185,14 @@ def test_many_on_cuda_are_stacked_by_their_shape(few: Splits, monkeypatch: pytes
     assert results == [0, 1, 2, 3, 4]
     assert asked == [[0, 2, 4], [1, 3]]
     assert told == pytest.approx([0.3, 0.8])
+
+
+def test_on_cuda_a_network_of_altered_images_is_trained_alone(few: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neurosparse.rectifier.devices.resolve", torch.device)
+    monkeypatch.setattr("neurosparse.rectifier.stacked.train_stacked", lambda specs, *_, **__: ["stacked"] * len(specs))
+    monkeypatch.setattr("neurosparse.rectifier.training.train", lambda spec, *_, **__: spec.seed)
+    altered = [BASE.model_copy(update={"seed": seed, "augmentation": AugmentationSpec(flipped=0.5)}) for seed in (1, 2)]
+    assert train_many([BASE, *altered, BASE], few, device="cuda") == ["stacked", 1, 2, "stacked"]
 
 
 # ---- On a GPU -------------------------------------------------------------------------------------------------------

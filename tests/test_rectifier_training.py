@@ -11,7 +11,9 @@ from torch import nn
 
 from neurosparse import ActiveWhen, data, recipes
 from neurosparse.data import ImageSet, Splits
+from neurosparse.data.augmentation import augmented
 from neurosparse.rectifier import (
+    AugmentationSpec,
     DivergenceError,
     Epoch,
     NetworkSpec,
@@ -301,6 +303,31 @@ def test_divergence_in_the_last_step_is_seen(splits: Splits, monkeypatch: pytest
     monkeypatch.setattr("neurosparse.rectifier.training._run_epoch", breaking)
     with pytest.raises(DivergenceError, match=r"diverged after epoch 1: hidden2 is no longer finite"):
         train(TrainSpec(network=SMALL, epochs=1), splits, device="cpu")
+
+
+@pytest.mark.parametrize("engine", ["torch", "sparse"])
+def test_each_epoch_is_of_the_images_as_it_alters_them(splits: Splits, engine: Any) -> None:
+    """By hand: an epoch on images altered beforehand, then another, from where the first ended, on others."""
+    altering = AugmentationSpec(flipped=0.5, shifted=0.5, shift_px=2)
+    spec = TrainSpec(network=SMALL, epochs=2, seed=3, engine=engine, augmentation=altering)
+    result = train(spec, splits, device="cpu", test=False)
+    generator = torch.Generator().manual_seed(3)
+    network = RectifierNetwork(SMALL, seed=generator)
+    for epoch in (1, 2):
+        rng = np.random.default_rng([3, epoch])
+        images = torch.from_numpy(augmented(splits.train, rng, flipped=0.5, shifted=0.5, shift_px=2))
+        by_hand = TorchEngine(network, images, torch.tensor(splits.train.labels), 10)
+        by_hand.descend(torch.randperm(len(images), generator=generator), learning_rate=0.05, l1=[0.0, 0.0])
+        network.load_state_dict(by_hand.weights())
+        assert error(network, splits.validation) == result.history[epoch].validation_error
+    assert not np.array_equal(images.numpy(), splits.train.images)
+
+
+def test_images_without_rows_cannot_be_altered(splits: Splits) -> None:
+    flat = replace(splits, **{k: replace(getattr(splits, k), shape=(784,)) for k in ("train", "validation", "test")})
+    spec = TrainSpec(network=SMALL, augmentation=AugmentationSpec(flipped=0.5))
+    with pytest.raises(ValueError, match=r"needs images of rows and columns.* got images of shape \(784,\)"):
+        train(spec, flat, device="cpu")
 
 
 def test_networks_that_do_not_fit_the_images(splits: Splits) -> None:

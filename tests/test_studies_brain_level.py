@@ -50,7 +50,8 @@ def test_a_study_leaves_its_files_and_is_the_same_when_repeated(tmp_path, monkey
     ("options", "message"),
     [
         ({"arms": ["dense", "3 %"]}, "no arm '3 %'; there are: dense, 4 %"),
-        ({"arms": ["4 %"]}, "arms must have 'dense' among them"),
+        ({"arms": ["4 %", "dense"]}, "arms must begin with a dense one"),
+        ({"arms": []}, "arms must begin with a dense one"),
         ({"seeds": []}, "seeds must not be empty"),
     ],
 )

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from neurosparse.rectifier.network import RectifierNetwork, folded, rescaled
     from neurosparse.rectifier.pretraining import PretrainResult, pretrain
     from neurosparse.rectifier.probe import record, record_whole
-    from neurosparse.rectifier.specs import NetworkSpec, PretrainSpec, TrainSpec
+    from neurosparse.rectifier.specs import AugmentationSpec, NetworkSpec, PretrainSpec, TrainSpec
     from neurosparse.rectifier.stacked import train_stacked
     from neurosparse.rectifier.training import train, train_many
     from neurosparse.rectifier.weights import load, save
 
 _HOME = {
+    "AugmentationSpec": "specs",
     "DivergenceError": "history",
     "Epoch": "history",
     "LayerActivity": "history",
@@ -52,6 +53,7 @@ _HOME = {
 }
 
 __all__ = [
+    "AugmentationSpec",
     "DivergenceError",
     "Epoch",
     "LayerActivity",

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from neurosparse.data import Splits
+from neurosparse.data.augmentation import check_shape
 from neurosparse.rectifier import controller
 from neurosparse.rectifier.checkpoints import Checkpoint
 from neurosparse.rectifier.evaluation import diverged, look
@@ -162,13 +163,15 @@ class Course:
 
 
 def check_fit(spec: TrainSpec, splits: Splits) -> None:
-    """Refuse a network whose inputs and outputs are not those of the images."""
+    """Refuse a network whose inputs and outputs are not those of the images, and images that cannot be altered as it says."""
     for what, size, wanted in (
         ("first", spec.network.sizes[0], splits.n_features),
         ("last", spec.network.sizes[-1], splits.n_classes),
     ):
         if size != wanted:
             raise ValueError(f"the {what} of the network's sizes must be {wanted} for {splits.name!r}, got {size}")
+    if spec.augmentation is not None:
+        check_shape(splits.train.shape, spec.augmentation.shift_px)
 
 
 def _copy(weights: Weights) -> Weights:

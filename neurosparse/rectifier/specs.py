@@ -62,6 +62,24 @@ class NetworkSpec(Spec):
         return shapes
 
 
+class AugmentationSpec(Spec):
+    """How training images are altered, anew for each epoch; validation and test images never are (`data.augmentation`).
+
+    Parameters
+    ----------
+    flipped
+        The probability that an image is mirrored left to right: for things, not for digits.
+    shifted
+        The probability that an image is moved.
+    shift_px
+        By how many pixels at most along each axis.
+    """
+
+    flipped: Annotated[float, Field(ge=0, le=1)] = 0.0
+    shifted: Annotated[float, Field(ge=0, le=1)] = 0.0
+    shift_px: Annotated[int, Field(ge=1)] = 1
+
+
 class TrainSpec(Spec):
     """A network and its training by plain stochastic gradient descent: same spec, same platform, same numbers.
 
@@ -104,6 +122,8 @@ class TrainSpec(Spec):
     patience
         How many epochs in a row may be no better than the best (by validation error or, of equals, validation loss) before the
         training stops. None: all epochs. Not beside `target_active` and `average_last`, whose plans need them all.
+    augmentation
+        How the training images are altered in each epoch; None: not at all.
     engine
         What does the steps: "sparse" (the active units alone, in numba), "torch", or "auto": sparse where it can
         (`rectifier.sparse_training`), and torch elsewhere. Both give the same numbers but for the rounding of float32.
@@ -124,6 +144,7 @@ class TrainSpec(Spec):
     target_reached: Annotated[float, Field(gt=0, le=1)] = 0.5
     average_last: Annotated[float, Field(ge=0, lt=1)] = 0.0
     patience: Annotated[int, Field(ge=1)] | None = None
+    augmentation: AugmentationSpec | None = None
     engine: Literal["auto", "sparse", "torch"] = "auto"
 
     @model_validator(mode="after")

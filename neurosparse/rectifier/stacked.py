@@ -172,7 +172,7 @@ def train_stacked(
     DivergenceError
         For the first network whose loss stopped being finite; the message is that of `train`.
     ValueError
-        Where the specs differ in what a stack has in common, ask for the sparse engine, or do not fit the images.
+        Where the specs differ in what a stack has in common, ask for the sparse engine or altered images, or do not fit the images.
     """
     spec = check_stack(specs)
     where = devices.resolve(device)
@@ -226,4 +226,8 @@ def check_stack(specs: Sequence[TrainSpec]) -> TrainSpec:
             raise ValueError(f"the networks of a stack must have one {different[0]}, got {ours!r} and {theirs!r}")
         if spec.engine == "sparse":
             raise ValueError("engine = 'sparse' cannot train a stack; use engine = 'auto' or 'torch'")
+        if spec.augmentation is not None:
+            raise ValueError(
+                "the networks of a stack share their images, so augmentation must be left out; use train_many"
+            )
     return specs[0]

@@ -33,7 +33,7 @@ class Descent:
 
 
 class Engine(Protocol):
-    """What trains a network: it holds the weights and the images."""
+    """What trains a network: it holds the weights, and the images as they stand: it goes on with what is written into them."""
 
     name: str
 

@@ -15,11 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from neurosparse import checks, data
 from neurosparse.data import Splits
+from neurosparse.data.augmentation import augmented
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier import checkpoints, devices, stacked
 from neurosparse.rectifier.checkpoints import Checkpoint
@@ -120,6 +122,10 @@ def train(
             error_so_far = f"error {100 * course.history[-1].validation_error:.1f} %"
             words = f"epoch {course.epoch}/{spec.epochs}, {error_so_far}, {engine.name}"
             clock = time.perf_counter()
+            if spec.augmentation is not None:
+                # by the seed and the epoch alone, so that a training goes on from a checkpoint as it was
+                chance = np.random.default_rng([spec.seed, course.epoch])
+                images.copy_(torch.from_numpy(augmented(splits.train, chance, **spec.augmentation.model_dump())))
             train_loss = _run_epoch(course, engine, order, partial(_say, progress, words))
             tell(course.end_epoch(train_loss, len(order) / (time.perf_counter() - clock)))
             keep(generator=generator.get_state(), seconds=time.perf_counter() - started, **course.state())
@@ -145,7 +151,8 @@ def train_many(
     """Train several networks at once, each as `train` would alone: on the CPU a thread each, on CUDA stacked.
 
     The sparse engine leaves Python's lock alone while it works, so threads on two cores keep both busy. On CUDA the networks that
-    differ in no more than penalties, learning rates, targets and seeds share their steps (`rectifier.stacked`).
+    differ in no more than penalties, learning rates, targets and seeds share their steps (`rectifier.stacked`); with altered images
+    each has its own.
 
     Parameters
     ----------
@@ -192,12 +199,18 @@ def _train_in_stacks(
     """The networks of one shape together, one shape after another."""
     stacks: dict[Any, list[int]] = {}
     for k, spec in enumerate(specs):
-        stacks.setdefault(tuple(getattr(spec, key) for key in stacked.SHARED), []).append(k)
+        alone = None if spec.augmentation is None else k
+        stacks.setdefault((alone, *(getattr(spec, key) for key in stacked.SHARED)), []).append(k)
     results: dict[int, TrainResult] = {}
     for stack in stacks.values():
         of_one = part_of(progress, len(results) / len(specs), (len(results) + len(stack)) / len(specs))
         splits = sets[specs[stack[0]].data]
-        together = stacked.train_stacked([specs[k] for k in stack], splits, device=where, test=test, progress=of_one)
+        if specs[stack[0]].augmentation is not None:
+            together = [train(specs[stack[0]], splits, device=where, test=test, progress=of_one)]
+        else:
+            together = stacked.train_stacked(
+                [specs[k] for k in stack], splits, device=where, test=test, progress=of_one
+            )
         results |= dict(zip(stack, together, strict=True))
     return [results[k] for k in range(len(specs))]
 

@@ -11,8 +11,11 @@ Fashion-MNIST, 55,000 / 5,000 / 10,000 images, 784-1000-1000-1000-10, minibatch 
 5. A modular arm ("x 2") has two networks, trained apart from seeds of their own, as one whose scores are the mean of theirs: a
    wider network without connections between its halves. Width and epochs are such that its active multiply-accumulates and its
    training time, of both modules together, stay below those of the dense arm. A dense network in two modules stands beside it.
-6. Reported for each arm, whatever it says: test error and negative log-likelihood (NLL), their differences from the dense arm
-   paired by seed with 95 % intervals, units alive and active by layer, active multiply-accumulates, training time.
+6. An arm of augmented images ("aug") has its training images mirrored and moved anew in each epoch, the dense arm among them. How
+   often is chosen for each arm on validation images, with the epochs within the time of the dense arm.
+7. Reported for each arm, whatever it says: test error and negative log-likelihood (NLL), their differences from the dense arm (of
+   an augmented arm, from the augmented dense one) paired by seed with 95 % intervals, units alive and active by layer, active
+   multiply-accumulates, training time.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import numpy as np
 
 from neurosparse import plots
 from neurosparse.progress import Progress, quiet
-from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
+from neurosparse.rectifier.specs import AugmentationSpec, NetworkSpec, TrainSpec
 from neurosparse.studies.pairs import difference, mean
 from neurosparse.studies.runs import Row, Run, finish, run_all
 from neurosparse.studies.tables import markdown
@@ -58,6 +61,11 @@ def _sparse(active: float | tuple[float, ...], epochs: int, width: int = 1000) -
     )
 
 
+def _augmented(spec: TrainSpec, shifted: float) -> TrainSpec:
+    """Half of the images mirrored, and the share `shifted` moved by at most a pixel along each axis."""
+    return spec.model_copy(update={"augmentation": AugmentationSpec(flipped=0.5, shifted=shifted)})
+
+
 MAIN = (
     Run("dense", DENSE),
     Run("4 %", _sparse(0.04, 32)),
@@ -71,8 +79,14 @@ MODULAR = (  # two modules for the training time and multiply-accumulates of the
     Run("1 % x 2", _sparse((0.012, 0.009, 0.009), 28), modules=2),
     Run("dense x 2", DENSE.model_copy(update={"network": _network(620)}), modules=2),
 )
+AUGMENTED = (  # images mirrored and moved; within the training time of the first
+    Run("dense aug", _augmented(DENSE, 0.3)),
+    Run("4 % aug", _augmented(_sparse(0.04, 42), 0.5)),
+    Run("2 % aug", _augmented(_sparse(0.02, 56), 0.5)),
+    Run("1 % aug", _augmented(_sparse(0.01, 60), 0.5)),
+)
 MAIN_ARMS = tuple(each.arm for each in MAIN)
-ARMS = {each.arm: each for each in MAIN + SHORT + MODULAR}
+ARMS = {each.arm: each for each in MAIN + SHORT + MODULAR + AUGMENTED}
 
 
 def run(
@@ -89,7 +103,7 @@ def run(
     Parameters
     ----------
     arms
-        Some of `ARMS`, "dense" among them.
+        Some of `ARMS`, a dense one first: the others are compared with it.
     quick
         The 5,000 digits and 300 units a layer instead: to see that it runs, not to learn from.
     threads
@@ -107,8 +121,8 @@ def run(
     """
     if unknown := [arm for arm in arms if arm not in ARMS]:
         raise ValueError(f"no arm {unknown[0]!r}; there are: {', '.join(ARMS)}")
-    if "dense" not in arms or not seeds:
-        raise ValueError(f"arms must have 'dense' among them and seeds must not be empty, got {arms} and {seeds}")
+    if not arms or ARMS[arms[0]].spec.targets or not seeds:
+        raise ValueError(f"arms must begin with a dense one and seeds must not be empty, got {arms} and {seeds}")
     directory = Path(directory)
     todo = [_seeded(ARMS[arm], seed, quick) for seed in seeds for arm in arms]
     rows = run_all(todo, directory / "runs", threads=threads, progress=progress)
@@ -129,18 +143,19 @@ def _quick(spec: TrainSpec) -> TrainSpec:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Two Markdown tables of at most 80 columns: what it costs, and how active the networks are, on the test images."""
+    """Two Markdown tables of at most 80 columns, of the test images: what it costs against the first arm, and how active it is."""
     arms = list(dict.fromkeys(row["arm"] for row in rows))
-    dense_s = np.mean([row["cpu_s"] for row in rows if row["arm"] == "dense"])
+    dense = arms[0]
+    dense_s = np.mean([row["cpu_s"] for row in rows if row["arm"] == dense])
     cost, activity = [], []
     for arm in arms:
         mine = [row for row in rows if row["arm"] == arm]
         error, nll = (mean([row[name] for row in mine]).mean for name in ("test_error", "test_nll"))
         paired = ["", ""]
-        if arm != "dense":
+        if arm != dense:
             paired = [
-                difference(rows, arm, "dense", "test_error").describe(100),
-                difference(rows, arm, "dense", "test_nll").describe(1, 3),
+                difference(rows, arm, dense, "test_error").describe(100),
+                difference(rows, arm, dense, "test_nll").describe(1, 3),
             ]
         cost.append(
             [
@@ -183,14 +198,14 @@ def figure(rows: Sequence[Row], path: Path) -> None:
 
 
 def differences(rows: Sequence[Row], quantity: str, scale: float, ax: Axes) -> Axes:
-    """`scale` times the difference of a quantity from the dense arm: a dot a seed, the mean with its interval beside."""
-    dense = {row["seed"]: row[quantity] for row in rows if row["arm"] == "dense"}
-    arms = [arm for arm in dict.fromkeys(row["arm"] for row in rows) if arm != "dense"]
+    """`scale` times the difference of a quantity from the first arm: a dot a seed, the mean with its interval beside."""
+    first, *arms = dict.fromkeys(row["arm"] for row in rows)
+    dense = {row["seed"]: row[quantity] for row in rows if row["arm"] == first}
     for k, arm in enumerate(arms):
         each = [
             scale * (row[quantity] - dense[row["seed"]]) for row in rows if row["arm"] == arm and row["seed"] in dense
         ]
-        whole = difference(rows, arm, "dense", quantity)
+        whole = difference(rows, arm, first, quantity)
         colour = plots.COLOURS[k % len(plots.COLOURS)]
         ax.plot([k - 0.12] * len(each), each, "o", color=colour, ms=4, alpha=0.5, mew=0)
         ax.errorbar(

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from neurosparse.rectifier import NetworkSpec
+from neurosparse import recipes
+from neurosparse.rectifier import NetworkSpec, TrainSpec
 from neurosparse.studies import brain_level
 from neurosparse.studies.brain_level import ARMS, DENSE, table
 
@@ -20,8 +21,13 @@ def test_the_arms_differ_from_the_dense_one_in_what_the_plan_says() -> None:
         assert spec.network.sizes[1:-1] == (spec.network.sizes[1],) * 3
         assert (spec.data, spec.batch_size, spec.average_last) == ("fashion_mnist", 10, DENSE.average_last)
         assert run.modules == (2 if name.endswith("x 2") else 1)
+        assert (spec.augmentation is not None) == name.endswith("aug")
         if not name.startswith("dense"):
             assert np.mean(spec.targets) == pytest.approx(float(name.split()[0]) / 100)
+
+
+def test_the_recipe_is_the_arm() -> None:
+    assert recipes.load("fashion_4_percent").spec(TrainSpec) == ARMS["4 % aug"].spec
 
 
 def test_the_table_by_hand() -> None:

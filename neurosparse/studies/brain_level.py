@@ -61,10 +61,10 @@ def _sparse(active: float | tuple[float, ...], epochs: int, width: int = 1000) -
     )
 
 
-def _augmented(spec: TrainSpec, shifted: float) -> TrainSpec:
+def _augmented(spec: TrainSpec, shifted: float, epochs: int) -> TrainSpec:
     """Half of the images mirrored, and the share `shifted` moved by at most a pixel along each axis."""
     augmentation = AugmentationSpec(flipped=0.5, shifted=shifted)
-    return spec.model_copy(update={"learning_rate": 0.03, "augmentation": augmentation})
+    return spec.model_copy(update={"learning_rate": 0.03, "epochs": epochs, "augmentation": augmentation})
 
 
 MAIN = (
@@ -81,10 +81,10 @@ MODULAR = (  # two modules for the training time and multiply-accumulates of the
     Run("dense x 2", DENSE.model_copy(update={"network": _network(620)}), modules=2),
 )
 AUGMENTED = (  # images mirrored and moved; within the training time of the first
-    Run("dense aug", _augmented(DENSE, 0.3)),
-    Run("4 % aug", _augmented(_sparse(0.04, 44), 0.5)),
-    Run("2 % aug", _augmented(_sparse(0.02, 56), 0.5)),
-    Run("1 % aug", _augmented(_sparse(0.01, 60), 0.5)),
+    Run("dense aug", _augmented(DENSE, 0.3, 16)),
+    Run("4 % aug", _augmented(MAIN[1].spec, 0.5, 36)),
+    Run("2 % aug", _augmented(MAIN[2].spec, 0.5, 46)),
+    Run("1 % aug", _augmented(MAIN[3].spec, 0.3, 49)),
 )
 MAIN_ARMS = tuple(each.arm for each in MAIN)
 ARMS = {each.arm: each for each in MAIN + SHORT + MODULAR + AUGMENTED}

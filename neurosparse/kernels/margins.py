@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.kernels.sparse_rows import jit
+from neurosparse.kernels.sparse_rows import inner, jit
 
 
 @jit
@@ -27,20 +27,69 @@ def add_margins(x: NDArray[Any], threshold: float, rows: NDArray[Any], columns: 
     int
         How many values are exactly 0.
     """
-    n_zero = 0
-    for i in range(x.shape[0]):
-        count = total = square = 0.0
-        for j in range(x.shape[1]):
-            magnitude = abs(np.float64(x[i, j]))
-            active = 1.0 if magnitude > threshold else 0.0
-            columns[0, j] += active
-            columns[1, j] += magnitude
-            columns[2, j] += magnitude * magnitude
-            count += active
-            total += magnitude
-            square += magnitude * magnitude
-            n_zero += magnitude == 0
-        rows[0, i] += count
-        rows[1, i] += total
-        rows[2, i] += square
+    n_zero, n = 0.0, x.shape[0]
+    for i in range(0, n - 3, 4):
+        n_zero += _add_4_rows(x, i, threshold, rows, columns)
+    for i in range(n - n % 4, n):
+        n_zero += _add_row(x, i, threshold, rows, columns)
+    return int(n_zero)
+
+
+@inner
+def _add_row(x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], columns: NDArray[Any]) -> float:
+    """The same of row i alone."""
+    n_zero = count = total = square = 0.0
+    for j in range(x.shape[1]):
+        a = abs(np.float64(x[i, j]))
+        active = _one_if(a > threshold)
+        columns[0, j] += active
+        columns[1, j] += a
+        columns[2, j] += a * a
+        count += active
+        total += a
+        square += a * a
+        n_zero += _one_if(a == 0)
+    rows[0, i] += count
+    rows[1, i] += total
+    rows[2, i] += square
     return n_zero
+
+
+@inner
+def _add_4_rows(x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], columns: NDArray[Any]) -> float:
+    """Rows i to i + 3 at once, so that the sums of the columns, which are longer than the rows, are loaded and stored once."""
+    n_zero = count_a = count_b = count_c = count_d = 0.0
+    total_a = total_b = total_c = total_d = square_a = square_b = square_c = square_d = 0.0
+    for j in range(x.shape[1]):
+        a, b = abs(np.float64(x[i, j])), abs(np.float64(x[i + 1, j]))
+        c, d = abs(np.float64(x[i + 2, j])), abs(np.float64(x[i + 3, j]))
+        active_a, active_b = _one_if(a > threshold), _one_if(b > threshold)
+        active_c, active_d = _one_if(c > threshold), _one_if(d > threshold)
+        columns[0, j] += (active_a + active_b) + (active_c + active_d)
+        columns[1, j] += (a + b) + (c + d)
+        columns[2, j] += (a * a + b * b) + (c * c + d * d)
+        count_a, count_b, count_c, count_d = (
+            count_a + active_a,
+            count_b + active_b,
+            count_c + active_c,
+            count_d + active_d,
+        )
+        total_a, total_b, total_c, total_d = total_a + a, total_b + b, total_c + c, total_d + d
+        square_a, square_b, square_c, square_d = square_a + a * a, square_b + b * b, square_c + c * c, square_d + d * d
+        n_zero += (_one_if(a == 0) + _one_if(b == 0)) + (_one_if(c == 0) + _one_if(d == 0))
+    for k, sums in enumerate(
+        (
+            (count_a, total_a, square_a),
+            (count_b, total_b, square_b),
+            (count_c, total_c, square_c),
+            (count_d, total_d, square_d),
+        )
+    ):
+        for s in range(3):
+            rows[s, i + k] += sums[s]
+    return n_zero
+
+
+@inner
+def _one_if(condition: bool) -> float:
+    return 1.0 if condition else 0.0

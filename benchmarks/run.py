@@ -73,6 +73,21 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def merged(standing: str, rows: list[dict[str, Any]]) -> str:
+    """A table with the jobs of `rows` as they are now; those of others stay where they are."""
+    new = {job: [row for row in rows if row["job"] == job] for job in dict.fromkeys(row["job"] for row in rows)}
+    done, lines = set(new), table([]).splitlines()
+    for line in standing.strip().splitlines()[2:]:
+        job = line.split("|")[1].strip()
+        if job in new:
+            lines += table(new.pop(job)).splitlines()[2:]
+        elif job not in done:
+            lines.append(line)
+    for left in new.values():
+        lines += table(left).splitlines()[2:]
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
@@ -90,9 +105,9 @@ def main() -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows, indent=1) + "\n")
     readme = HERE / "README.md"
-    text = readme.read_text()
-    head, rest = text.split(BEGIN)
-    readme.write_text(f"{head}{BEGIN}\n{table(rows)}\n{END}{rest.split(END)[1]}")
+    head, rest = readme.read_text().split(BEGIN)
+    standing, tail = rest.split(END)
+    readme.write_text(f"{head}{BEGIN}\n{merged(standing, rows)}\n{END}{tail}")
     print(f"{table(rows)}\n\n{path}\n{readme}")
     if failed := set(found) - ran:
         sys.exit(f"failed: {', '.join(sorted(failed))}")

@@ -80,7 +80,7 @@ class LabSpec(Spec):
 
 
 QUICK = LabSpec()
-FULL = LabSpec(data="fashion_mnist", width=1000, epochs=10, pretraining_epochs=3, n_seeds=5)
+FULL = LabSpec(data="fashion_mnist", width=1000, epochs=10, pretraining_epochs=3, n_seeds=4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@
 CPU seconds of the process, one thread: the forward pass, then the same pass measured, in turn; the factor between them is taken
 pair by pair. Ours counts per unit and per sample (active, zeros, magnitudes, squares, four measures of sparseness, a sample for the
 effective dimension); NeuroBench's hooks keep every layer's input and output and count what is not zero. Ours includes hanging on
-and off its hooks. Without hooks torch's encoder takes its fast path, a fused layer whose inside no hook can hear: what leaving it costs is
-given apart, and so is what measuring costs beside a pass that does without it too.
+and off its hooks. Without hooks torch's encoder takes its fast path, a fused layer inside which no hook hears: what measuring
+costs beside a pass that does without it too is given apart.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def cpu_seconds(what: Callable[[], object]) -> float:
 
 
 def factors(name: str, n: int) -> tuple[list[float], list[float]]:
-    """The CPU time of a measured pass over that of the pass alone, n times in turn; and over that of the pass without torch's fast path."""
+    """The CPU time of a measured pass over that of the pass alone, n times in turn; and over one without torch's fast path."""
     model, batches = MODELS[name]()
 
     def forward() -> None:

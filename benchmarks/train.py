@@ -74,14 +74,14 @@ class Plain:
 
 @njit(nogil=True)
 def turn(a: np.ndarray) -> None:
-    """Arithmetic on an array that stays in the first level of a core's cache: two cores do twice as much, two threads of one do not."""
+    """Arithmetic in the first level of a core's cache: two cores do twice as much in the time, two threads of one core do not."""
     for _ in range(1_000_000):
         for j in range(a.size):
             a[j] = a[j] * np.float32(0.5) + np.float32(1)
 
 
 def two_threads(pairs: int) -> list[dict]:
-    """Two networks on two threads against the two one after the other, and what the machine makes of two threads that share nothing."""
+    """Two networks on two threads against the two one after the other; and what the machine makes of threads that share nothing."""
     engines = [engine("95"), engine("95")]
     slower: list[float] = []
     alone_cpu: list[float] = []

@@ -18,7 +18,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from numba import njit
 from pairs import in_turn, row, seconds, show
 from torch import nn
 
@@ -72,16 +71,8 @@ class Plain:
             self.optimiser.step()
 
 
-@njit(nogil=True)
-def turn(a: np.ndarray) -> None:
-    """Arithmetic in the first level of a core's cache: two cores do twice as much in the time, two threads of one core do not."""
-    for _ in range(1_000_000):
-        for j in range(a.size):
-            a[j] = a[j] * np.float32(0.5) + np.float32(1)
-
-
 def two_threads(pairs: int) -> list[dict]:
-    """Two networks on two threads against the two one after the other; and what the machine makes of threads that share nothing."""
+    """Two networks on two threads against the two one after the other."""
     engines = [engine("95"), engine("95")]
     slower: list[float] = []
     alone_cpu: list[float] = []
@@ -95,7 +86,6 @@ def two_threads(pairs: int) -> list[dict]:
     def alone() -> None:
         alone_cpu.append(sum(one(sparse) for sparse in engines))
 
-    arrays = np.zeros((2, 2048), np.float32)
     with ThreadPoolExecutor(2) as pool:
 
         def together() -> float:
@@ -107,14 +97,7 @@ def two_threads(pairs: int) -> list[dict]:
         together()
         slower.clear()
         ours, theirs = in_turn(together, lambda: seconds(alone), pairs)
-        turn(arrays[0])
-        both, each = in_turn(
-            lambda: seconds(lambda: list(pool.map(turn, arrays))),
-            lambda: seconds(lambda: [turn(array) for array in arrays]),
-            pairs,
-        )
     return [
-        row("train_two_threads", "the machine: a loop in the first cache", "s wall", both, each, "what two cores give"),
         row("train_two_threads", "the two nets one after the other", "s wall, 95 % zeros", ours, theirs, ">= 1.8x"),
         row(
             "train_two_threads", "the same, CPU of the slower thread", "s CPU, 95 % zeros", slower, alone_cpu, ">= 1.8x"

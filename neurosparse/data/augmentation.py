@@ -38,7 +38,7 @@ def augmented(
     Raises
     ------
     ValueError
-        Where the images have no rows and columns, or fewer than shift_px of them.
+        Where the images have no rows and columns, or are moved and have no more than shift_px of them.
 
     Examples
     --------

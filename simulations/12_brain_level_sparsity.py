@@ -2,8 +2,8 @@
 
 Source: the 1 to 4 % are those that Glorot, Bordes & Bengio 2011 cite for the brain (Attwell & Laughlin 2001, Lennie 2003); the
 question is this project's, and its plan stands in `neurosparse.studies.brain_level`. Fashion-MNIST, 784-1000-1000-1000-10, seeds
-shared by all arms, of which the first is the one that others are compared with. Expected: docs/accuracy.md. Into
-results/brain_level/, with --quick (5,000 digits) into results/brain_level_quick/.
+shared by all arms, of which the first is the one that others are compared with. Expected: docs/accuracy.md. Into a folder for the
+study in results/brain_level/, with --quick (5,000 digits) in results/brain_level_quick/.
 Run time: 3 to 4 minutes of one busy core a network, some two hours of it for ten seeds; what is done stays done.
 """
 
@@ -15,19 +15,14 @@ if __name__ == "__main__":
     parser = share.parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="small networks, 5,000 digits")
     parser.add_argument("--seeds", type=int, default=10, help="networks an arm")
-    parser.add_argument(
-        "--arms",
-        nargs="*",
-        default=list(brain_level.MAIN_ARMS),
-        help=", ".join(brain_level.ARMS).replace("%", "%%"),
-    )
+    parser.add_argument("--study", choices=brain_level.STUDIES, default="moved", help="which arms: docs/accuracy.md")
     parser.add_argument("--threads", type=int, default=1, help="networks at once")
     options = parser.parse_args()
     folder = "results/brain_level_quick" if options.quick else "results/brain_level"
     try:
         print(
             brain_level.run(
-                *(folder,), arms=options.arms, seeds=range(options.seeds),
+                *(folder,), study=options.study, seeds=range(options.seeds),
                 quick=options.quick, threads=options.threads, progress=on_stderr,
             )
         )  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 from neurosparse import recipes
 from neurosparse.rectifier import NetworkSpec, TrainSpec
 from neurosparse.studies import brain_level
-from neurosparse.studies.brain_level import ARMS, DENSE, table
+from neurosparse.studies.brain_level import DENSE, MOVED, STUDIES, table
 
 
 def rows_of(arm: str, errors: list[float], **changes: object) -> list[dict]:
@@ -16,8 +16,8 @@ def rows_of(arm: str, errors: list[float], **changes: object) -> list[dict]:
 
 
 def test_the_arms_differ_from_the_dense_one_in_what_the_plan_says() -> None:
-    for name, run in ARMS.items():
-        spec = run.spec
+    for run in (arm for arms in STUDIES.values() for arm in arms):
+        name, spec = run.arm, run.spec
         assert spec.network.sizes[1:-1] == (spec.network.sizes[1],) * 3
         assert (spec.data, spec.batch_size, spec.average_last) == ("fashion_mnist", 10, DENSE.average_last)
         assert run.modules == (2 if "x 2" in name else 1)
@@ -27,15 +27,16 @@ def test_the_arms_differ_from_the_dense_one_in_what_the_plan_says() -> None:
 
 
 def test_the_recipe_is_the_arm() -> None:
-    assert recipes.load("fashion_4_percent").spec(TrainSpec) == ARMS["4 % moved"].spec
+    assert recipes.load("fashion_4_percent").spec(TrainSpec) == MOVED[1].spec
 
 
 def test_the_table_by_hand() -> None:
     rows = rows_of("dense", [0.10, 0.12]) + rows_of("4 %", [0.11, 0.14], cpu_s=50.0, test_nll=0.25)
     cost, activity = table(rows).split("\n\n")
     # differences 1 and 2 points: mean 1.5, half of the interval 12.7062 * 0.70711 / sqrt 2
+    assert cost.startswith("| 2 seeds |")
     assert [cell.strip() for cell in cost.splitlines()[-1].split("|")[1:-1]] == [
-        *("4 %", "2", "12.50", "+1.50 ± 6.35", "0.250", "-0.050 ± 0.000", "0.50")
+        *("4 %", "12.50", "+1.50 ± 6.35", "0.250", "-0.050 ± 0.000", "0.50")
     ]
     assert [cell.strip() for cell in activity.splitlines()[2].split("|")[1:-1]] == [
         *("dense", "20", "20.00", "30, 20, 10", "100, 100, 50", "700")
@@ -43,22 +44,31 @@ def test_the_table_by_hand() -> None:
     assert max(map(len, table(rows).splitlines())) <= 80
 
 
+def test_each_study_begins_with_a_dense_arm_of_the_same_images() -> None:
+    for name, (first, *others) in STUDIES.items():
+        assert not first.spec.targets
+        assert all((run.spec.augmentation is None) == (name in ("plain", "modules")) for run in (first, *others))
+    assert STUDIES["short"][0] == MOVED[0]
+    assert all(run.spec.epochs == MOVED[0].spec.epochs for run in STUDIES["short"])
+    assert all(run.spec.augmentation == MOVED[0].spec.augmentation for run in STUDIES["short"])
+
+
 def test_a_study_leaves_its_files_and_is_the_same_when_repeated(tmp_path, monkeypatch) -> None:
     tiny = {"network": NetworkSpec(sizes=(784, 16, 16, 16, 10)), "data": "mnist5k", "epochs": 1}
     monkeypatch.setattr(brain_level, "_quick", lambda spec: spec.model_copy(update=tiny))
-    text = brain_level.run(tmp_path, arms=["dense", "4 %"], seeds=[0, 1], quick=True)
-    assert (tmp_path / "table.md").read_text() == text + "\n"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["brain_level.png", "runs", "runs.parquet", "table.md"]
-    assert brain_level.run(tmp_path, arms=["dense", "4 %"], seeds=[0, 1], quick=True) == text
+    text = brain_level.run(tmp_path, study="moved", seeds=[0, 1], quick=True)
+    assert (tmp_path / "moved" / "table.md").read_text() == text + "\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["moved", "runs"]
+    assert sorted(p.name for p in (tmp_path / "moved").iterdir()) == ["brain_level.png", "runs.parquet", "table.md"]
+    assert brain_level.run(tmp_path, study="moved", seeds=[0, 1], quick=True) == text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"arms": ["dense", "3 %"]}, "no arm '3 %'; there are: dense, 4 %"),
-        ({"arms": ["4 %", "dense"]}, "arms must begin with a dense one"),
-        ({"arms": []}, "arms must begin with a dense one"),
-        ({"seeds": []}, "seeds must not be empty"),
+        ({"study": "moving"}, "no study 'moving'; there are: moved, plain, modules, short, mirrored"),
+        ({"seeds": []}, "seeds is empty"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(tmp_path, options, message) -> None:

@@ -14,9 +14,8 @@ Fashion-MNIST, 55,000 / 5,000 / 10,000 images, 784-1000-1000-1000-10, minibatch 
 6. An arm of moved images ("moved") has some of its training images moved by a pixel, anew in each epoch, the dense arm among them;
    one of augmented images ("aug") has half of them mirrored besides. How often is chosen for each arm on validation images, with
    the epochs within the time of the dense arm. "short" arms have the epochs and the images of the moved dense one.
-7. Reported for each arm, whatever it says: test error and negative log-likelihood (NLL), their differences from the dense arm (of
-   moved and augmented arms, from the dense one of their kind) paired by seed with 95 % intervals, units alive and active by layer, active
-   multiply-accumulates, training time.
+7. Reported for each arm, whatever it says: test error and negative log-likelihood (NLL), their differences from the dense arm of
+   its study paired by seed with 95 % intervals, units alive and active by layer, active multiply-accumulates, training time.
 """
 
 from __future__ import annotations
@@ -67,50 +66,53 @@ def _moved(spec: TrainSpec, shifted: float, flipped: float = 0.0) -> TrainSpec:
     return spec.model_copy(update={"augmentation": AugmentationSpec(shifted=shifted, flipped=flipped)})
 
 
-MAIN = (
+PLAIN = (
     Run("dense", DENSE),
     Run("4 %", _sparse(0.04, 32)),
     Run("2 %", _sparse(0.02, 36)),
     Run("1 %", _sparse(0.01, 40)),
 )
-MODULAR = (  # two modules for the training time and multiply-accumulates of the dense arm; and what dense modules do
+MODULES = (  # two modules for the training time and multiply-accumulates of the dense arm; and what dense modules do
+    PLAIN[0],
     Run("4 % x 2", _sparse(0.04, 20, width=940), modules=2),
     Run("2 % x 2", _sparse(0.02, 23), modules=2),
     Run("1 % x 2", _sparse((0.012, 0.009, 0.009), 28), modules=2),
     Run("dense x 2", DENSE.model_copy(update={"network": _network(620)}), modules=2),
 )
-MOVED = (  # images moved; within the training time and multiply-accumulates of the first
+MOVED = (  # images moved; within the training time and multiply-accumulates of the dense arm
     Run("dense moved", _moved(DENSE.model_copy(update={"learning_rate": 0.03}), 0.3)),
     Run("4 % moved", _moved(_sparse(0.04, 38), 0.75)),
     Run("2 % x 2 moved", _moved(_sparse(0.02, 34), 0.4), modules=2),
     Run("1 % x 2 moved", _moved(_sparse((0.0125, 0.0095, 0.008), 36), 0.3), modules=2),
 )
-SHORT = tuple(Run(f"{p} % short", _moved(_sparse(p / 100, DENSE.epochs), 0.3)) for p in (4, 2, 1))
-AUGMENTED = (  # moved and mirrored: what mirrors cost
+SHORT = (  # the images and the epochs of the dense arm
+    MOVED[0],
+    *(Run(f"{p} % short", _moved(_sparse(p / 100, DENSE.epochs), 0.3)) for p in (4, 2, 1)),
+)
+MIRRORED = (  # moved and half of them mirrored: what mirrors cost
     Run("dense aug", _moved(DENSE.model_copy(update={"learning_rate": 0.03, "epochs": 16}), 0.3, flipped=0.5)),
     Run("4 % aug", _moved(_sparse(0.04, 36), 0.5, flipped=0.5)),
     Run("2 % aug", _moved(_sparse(0.02, 46), 0.5, flipped=0.5)),
     Run("1 % aug", _moved(_sparse(0.01, 49), 0.3, flipped=0.5)),
 )
-MAIN_ARMS = tuple(each.arm for each in MAIN)
-ARMS = {each.arm: each for each in MAIN + MODULAR + MOVED + SHORT + AUGMENTED}
+STUDIES = {"moved": MOVED, "plain": PLAIN, "modules": MODULES, "short": SHORT, "mirrored": MIRRORED}
 
 
 def run(
     directory: str | Path,
     *,
-    arms: Sequence[str] = MAIN_ARMS,
+    study: str = "moved",
     seeds: Sequence[int] = tuple(range(10)),
     quick: bool = False,
     threads: int = 1,
     progress: Progress = quiet,
 ) -> str:
-    """Train what is missing and write `runs.parquet`, `table.md` and `brain_level.png` into `directory`.
+    """Train what is missing in `directory/runs` and write `runs.parquet`, `table.md` and `brain_level.png` into `directory/study`.
 
     Parameters
     ----------
-    arms
-        Some of `ARMS`, a dense one first: the others are compared with it.
+    study
+        One of `STUDIES`: arms, of which the first is dense and the others are compared with it.
     quick
         The 5,000 digits and 300 units a layer instead: to see that it runs, not to learn from.
     threads
@@ -124,18 +126,18 @@ def run(
     Raises
     ------
     ValueError, OSError
-        On unknown arms, no seeds, images that are not there, and a directory that cannot be written.
+        On an unknown study, no seeds, images that are not there, and a directory that cannot be written.
     """
-    if unknown := [arm for arm in arms if arm not in ARMS]:
-        raise ValueError(f"no arm {unknown[0]!r}; there are: {', '.join(ARMS)}")
-    if not arms or ARMS[arms[0]].spec.targets or not seeds:
-        raise ValueError(f"arms must begin with a dense one and seeds must not be empty, got {arms} and {seeds}")
+    if study not in STUDIES:
+        raise ValueError(f"no study {study!r}; there are: {', '.join(STUDIES)}")
+    if not seeds:
+        raise ValueError("seeds is empty: nothing to train")
     directory = Path(directory)
-    todo = [_seeded(ARMS[arm], seed, quick) for seed in seeds for arm in arms]
+    todo = [_seeded(arm, seed, quick) for seed in seeds for arm in STUDIES[study]]
     rows = run_all(todo, directory / "runs", threads=threads, progress=progress)
     text = table(rows)
-    finish(rows, text, directory)
-    figure(rows, directory / "brain_level.png")
+    finish(rows, text, directory / study)
+    figure(rows, directory / study / "brain_level.png")
     return text
 
 
@@ -154,6 +156,7 @@ def table(rows: Sequence[Row]) -> str:
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     dense = arms[0]
     dense_s = np.mean([row["cpu_s"] for row in rows if row["arm"] == dense])
+    n_seeds = len({row["seed"] for row in rows})
     cost, activity = [], []
     for arm in arms:
         mine = [row for row in rows if row["arm"] == arm]
@@ -167,7 +170,6 @@ def table(rows: Sequence[Row]) -> str:
         cost.append(
             [
                 arm,
-                f"{len(mine)}",
                 f"{100 * error:.2f}",
                 paired[0],
                 f"{nll:.3f}",
@@ -185,8 +187,8 @@ def table(rows: Sequence[Row]) -> str:
                 f"{np.mean([row['active_macs'] for row in mine]) / 1000:,.0f}",
             ]
         )
-    head = ["arm", "seeds", "error %", "against dense", "NLL", "against dense", "time"]
-    other = ["arm", "epochs", "active %", "by layer", "alive by layer", "MACs / 1000"]
+    head = [f"{n_seeds} seeds", "error %", "against dense", "NLL", "against dense", "time"]
+    other = ["arm", "epochs", "active %", "by layer", "alive by layer", "kMACs"]
     return f"{markdown(head, cost)}\n\n{markdown(other, activity)}"
 
 

@@ -79,11 +79,12 @@ MODULES = (  # two modules for the training time and multiply-accumulates of the
     Run("1 % x 2", _sparse((0.012, 0.009, 0.009), 28), modules=2),
     Run("dense x 2", DENSE.model_copy(update={"network": _network(620)}), modules=2),
 )
-MOVED = (  # images moved; within the training time and multiply-accumulates of the dense arm
+MOVED = (  # images moved; within the training time and multiply-accumulates of the dense arm; and what dense modules do
     Run("dense moved", _moved(DENSE.model_copy(update={"learning_rate": 0.03}), 0.3)),
     Run("4 % moved", _moved(_sparse(0.04, 38), 0.75)),
     Run("2 % x 2 moved", _moved(_sparse(0.02, 34), 0.4), modules=2),
     Run("1 % x 2 moved", _moved(_sparse((0.0125, 0.0095, 0.008), 36), 0.3), modules=2),
+    Run("dense x 2 moved", _moved(MODULES[-1].spec.model_copy(update={"learning_rate": 0.03}), 0.3), modules=2),
 )
 SHORT = (  # the images and the epochs of the dense arm
     MOVED[0],

@@ -63,7 +63,8 @@ def _sparse(active: float | tuple[float, ...], epochs: int, width: int = 1000) -
 
 def _moved(spec: TrainSpec, shifted: float, flipped: float = 0.0) -> TrainSpec:
     """The share `shifted` of the images moved by at most a pixel along each axis, and the share `flipped` mirrored."""
-    return spec.model_copy(update={"augmentation": AugmentationSpec(shifted=shifted, flipped=flipped)})
+    augmentation = AugmentationSpec(shifted=shifted, flipped=flipped)
+    return spec.model_copy(update={"learning_rate": 0.03, "augmentation": augmentation})
 
 
 PLAIN = (
@@ -80,18 +81,18 @@ MODULES = (  # two modules for the training time and multiply-accumulates of the
     Run("dense x 2", DENSE.model_copy(update={"network": _network(620)}), modules=2),
 )
 MOVED = (  # images moved; within the training time and multiply-accumulates of the dense arm; and what dense modules do
-    Run("dense moved", _moved(DENSE.model_copy(update={"learning_rate": 0.03}), 0.3)),
+    Run("dense moved", _moved(DENSE, 0.3)),
     Run("4 % moved", _moved(_sparse(0.04, 38), 0.75)),
     Run("2 % x 2 moved", _moved(_sparse(0.02, 34), 0.4), modules=2),
     Run("1 % x 2 moved", _moved(_sparse((0.0125, 0.0095, 0.008), 36), 0.3), modules=2),
-    Run("dense x 2 moved", _moved(MODULES[-1].spec.model_copy(update={"learning_rate": 0.03}), 0.3), modules=2),
+    Run("dense x 2 moved", _moved(MODULES[-1].spec, 0.3), modules=2),
 )
 SHORT = (  # the images and the epochs of the dense arm
     MOVED[0],
     *(Run(f"{p} % short", _moved(_sparse(p / 100, DENSE.epochs), 0.3)) for p in (4, 2, 1)),
 )
 MIRRORED = (  # moved and half of them mirrored: what mirrors cost
-    Run("dense aug", _moved(DENSE.model_copy(update={"learning_rate": 0.03, "epochs": 16}), 0.3, flipped=0.5)),
+    Run("dense aug", _moved(DENSE.model_copy(update={"epochs": 16}), 0.3, flipped=0.5)),
     Run("4 % aug", _moved(_sparse(0.04, 36), 0.5, flipped=0.5)),
     Run("2 % aug", _moved(_sparse(0.02, 46), 0.5, flipped=0.5)),
     Run("1 % aug", _moved(_sparse(0.01, 49), 0.3, flipped=0.5)),

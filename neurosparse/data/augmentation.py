@@ -46,7 +46,7 @@ def augmented(
     >>> augmented(one, np.random.default_rng(0), flipped=1.0)
     array([[0. , 0. , 0.5, 1. ]], dtype=float32)
     """
-    check_shape(images.shape, shift_px if shifted else 0)
+    check_shape(images.shape, shifted, shift_px)
     altered = images.images.reshape(-1, *images.shape).copy()
     turned = rng.random(len(images)) < flipped
     altered[turned] = altered[turned][..., ::-1]
@@ -58,11 +58,12 @@ def augmented(
     return altered.reshape(len(images), -1)
 
 
-def check_shape(shape: tuple[int, ...], shift_px: int) -> None:
-    """Refuse images that cannot be altered so; see `augmented`."""
-    if len(shape) < 2 or min(shape[-2:]) <= shift_px:
+def check_shape(shape: tuple[int, ...], shifted: float, shift_px: int) -> None:
+    """Refuse images that cannot be altered so; see `augmented`. Where none is moved, a pixel is room enough."""
+    room = shift_px if shifted else 0
+    if len(shape) < 2 or min(shape[-2:]) <= room:
         raise ValueError(
-            f"augmentation needs images of rows and columns, more than {shift_px} of each, got images of shape {shape}"
+            f"augmentation needs images of rows and columns, more than {room} of each, got images of shape {shape}"
         )
 
 

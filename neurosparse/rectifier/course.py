@@ -171,7 +171,7 @@ def check_fit(spec: TrainSpec, splits: Splits) -> None:
         if size != wanted:
             raise ValueError(f"the {what} of the network's sizes must be {wanted} for {splits.name!r}, got {size}")
     if spec.augmentation is not None:
-        check_shape(splits.train.shape, spec.augmentation.shift_px if spec.augmentation.shifted else 0)
+        check_shape(splits.train.shape, spec.augmentation.shifted, spec.augmentation.shift_px)
 
 
 def _copy(weights: Weights) -> Weights:

@@ -21,7 +21,7 @@ from pairs import in_turn, row, seconds, show
 
 from neurosparse import store
 from neurosparse.progress import Progress
-from neurosparse.workers import pool
+from neurosparse._internal.workers import pool
 
 
 def write(directory: Path, number: int, n_bytes: int = 100_000) -> None:

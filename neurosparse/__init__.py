@@ -5,7 +5,7 @@ Names are loaded when first used, so that `import neurosparse` needs neither tor
 
 from typing import TYPE_CHECKING
 
-from neurosparse import lazy
+from neurosparse._internal import lazy
 
 __version__ = "0.1.0"
 

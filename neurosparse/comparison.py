@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import cards, checks, distributions, saved
+from neurosparse._internal import cards, checks
+from neurosparse import distributions, saved
 from neurosparse.activity import ActivityStats
-from neurosparse.files import new_file
+from neurosparse._internal.whole_files import new_file
 from neurosparse.reference import Band, bands
 
 BRAIN_FRACTIONS = (0.01, 0.02, 0.04)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from neurosparse import cards, checks
+from neurosparse._internal import cards, checks
 from neurosparse.activity import ActivityStats
 
 LEAST = 5  # values below which a spread means nothing

@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import cards, checks
+from neurosparse._internal import cards, checks
 from neurosparse.activity import SpikeTrains
 
 _DATA = Path(__file__).with_name("reference") / "energy.toml"

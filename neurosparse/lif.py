@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from neurosparse import checks, siegert
+from neurosparse._internal import checks
+from neurosparse import siegert
 
 _BLOCK = 32768  # points of an array at a time: what stays in the cache
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import cards, checks
+from neurosparse._internal import cards, checks
 from neurosparse.lif import LIF, siegert_rate
 
 Floats = NDArray[np.float64]

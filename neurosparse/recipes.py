@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from neurosparse import cards, share
+from neurosparse._internal import cards, share
 
 MOST_BYTES = 1_000_000
 MOST_LEVELS = 16

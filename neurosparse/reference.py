@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from neurosparse import checks
+from neurosparse._internal import checks
 
 _FOLDER = Path(__file__).with_name("reference")
 

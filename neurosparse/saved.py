@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from neurosparse import archives
+from neurosparse._internal import foreign_npz as archives
 from neurosparse.activity import ActiveWhen, ActivityCurve, ActivityStats, Interval, Sparseness
-from neurosparse.files import new_file
+from neurosparse._internal.whole_files import new_file
 
 NUMBERS, UNITS, CURVES = "comparison.json", "activity.parquet", "curves.npz"
 FORMAT = "neurosparse comparison"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from neurosparse import cards, files, recipes
+from neurosparse._internal import cards, whole_files as files
+from neurosparse import recipes
 from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import BRAIN_FRACTIONS, Comparison, compare
 from neurosparse.measurement import measure

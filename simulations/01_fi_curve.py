@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neurosparse import files, plots, share
+from neurosparse._internal import whole_files as files, share
+from neurosparse import plots
 from neurosparse.spiking import fi_curve, load_lif
 
 

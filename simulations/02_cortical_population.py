@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from neurosparse import files, plots, share
+from neurosparse._internal import whole_files as files, share
+from neurosparse import plots
 from neurosparse.activity import ActiveWhen
 from neurosparse.meanfield import solve
 from neurosparse.measurement import measure

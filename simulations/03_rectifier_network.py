@@ -8,7 +8,7 @@ and none is 0. Run time: about 1.5 minutes on one core.
 
 import sys
 
-from neurosparse import share
+from neurosparse._internal import share
 from neurosparse.rectifier.summary import PAPERS_NETWORKS, table, train_recipes
 
 

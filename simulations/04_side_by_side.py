@@ -8,7 +8,7 @@ network starts at 50 %. Run time: about 2 minutes on 2 cores, after a minute of 
 
 from pathlib import Path
 
-from neurosparse import share
+from neurosparse._internal import share
 from neurosparse.sidebyside import SideBySideSpec, run
 
 if __name__ == "__main__":

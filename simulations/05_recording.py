@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 import neurosparse as ns
-from neurosparse import report, share
+from neurosparse import report
+from neurosparse._internal import share
 from neurosparse.recordings import read
 from neurosparse.recordings.nwb import write_nwb
 from neurosparse.sparsity import isi_cv

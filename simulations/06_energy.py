@@ -7,7 +7,8 @@ neurons that fire at 16 to 4 Hz: it takes an assumption beside the budget, and t
 Run time: 1 s.
 """
 
-from neurosparse import energy, share
+from neurosparse import energy
+from neurosparse._internal import share
 
 
 def main(window_ms: float = 10.0, rate_while_active_hz: float = 50.0) -> dict[str, energy.Allowance]:

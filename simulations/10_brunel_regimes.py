@@ -9,7 +9,7 @@ bins of 3 ms, is least in C but for A, whose period is 3 ms: every bin holds as 
 
 from pathlib import Path
 
-from neurosparse import share
+from neurosparse._internal import share
 from neurosparse.simulation import SimulationSpec, run
 
 REGIMES = {"A": "brunel2000_sr", "B": "brunel2000_fast", "C": "brunel2000_ai", "D": "brunel2000_si"}

@@ -6,7 +6,7 @@ cells need three times as long. Figures, with the authors' rates, in results/cor
 Run time: about a minute for 3 seeds of 1 s on two cores, after some 20 s of compilation on first use; 1.3 GB of memory.
 """
 
-from neurosparse import share
+from neurosparse._internal import share
 from neurosparse.simulation import SimulationSpec, run
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ study in results/brain_level/, with --quick (5,000 digits) in results/brain_leve
 Run time: 3 to 4 minutes of one busy core a network, some three hours of it for ten seeds; what is done stays done.
 """
 
-from neurosparse import share
+from neurosparse._internal import share
 from neurosparse.progress import on_stderr
 from neurosparse.studies import brain_level
 

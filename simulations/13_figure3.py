@@ -8,7 +8,8 @@ what is done stays done.
 
 from pathlib import Path
 
-from neurosparse import share, sweep
+from neurosparse._internal import share
+from neurosparse import sweep
 from neurosparse.progress import on_stderr
 from neurosparse.studies import figure3
 

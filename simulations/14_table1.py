@@ -6,7 +6,7 @@ with --quick (3 x 300 units, at most 10,000 labels) into results/table1_DATA_qui
 Run time: with --quick about 4 minutes of a busy core; the networks of 1,000 units take hours; what is done stays done.
 """
 
-from neurosparse import share
+from neurosparse._internal import share
 from neurosparse.progress import on_stderr
 from neurosparse.studies import pretraining
 

@@ -6,7 +6,7 @@ Expected: docs/accuracy.md. Into results/few_labels/, with --quick (3 x 300 unit
 Run time: with --quick about 5 minutes of a busy core; what is done stays done.
 """
 
-from neurosparse import share
+from neurosparse._internal import share
 from neurosparse.progress import on_stderr
 from neurosparse.studies import pretraining
 

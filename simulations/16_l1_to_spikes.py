@@ -8,7 +8,8 @@ to 0.003, 44 to 14 % of units active, 16,700 to 4,700 spikes, 5.1 to 5.7 % wrong
 
 from pathlib import Path
 
-from neurosparse import plots, recipes, share
+from neurosparse import plots, recipes
+from neurosparse._internal import share
 from neurosparse.convert import l1
 from neurosparse.progress import on_stderr
 from neurosparse.rectifier import TrainSpec

@@ -16,7 +16,8 @@ import torch
 from torch import nn
 
 import neurosparse as ns
-from neurosparse import cards, data, recordings
+from neurosparse._internal import cards
+from neurosparse import data, recordings
 from neurosparse.comparison import difference, own_band
 from neurosparse.convert import to_spiking, verify
 from neurosparse.distributions import log_normal

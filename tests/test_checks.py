@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurosparse import checks
+from neurosparse._internal import checks
 
 
 @pytest.mark.parametrize("value", [1, 1.5, np.int32(3), np.float32(2.5), np.uint8(7)])

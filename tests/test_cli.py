@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
-from neurosparse import cli, share
+from neurosparse import cli
+from neurosparse._internal import share
 
 PROGRAM = [sys.executable, "-m", "neurosparse.cli"]
 ENVIRONMENT = {**os.environ, "COLUMNS": "80", "OMP_NUM_THREADS": "1"}

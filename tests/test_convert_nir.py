@@ -14,7 +14,7 @@ from neurosparse.convert.graph import AveragePool, Conv, Linear, Spike
 from neurosparse.convert.network import to_spiking
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.nir_files import FILE_DT_S, from_nir, to_nir
-from neurosparse.recordings import hdf5
+from neurosparse._internal import foreign_hdf5 as hdf5
 
 
 @pytest.fixture(autouse=True)

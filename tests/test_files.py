@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from neurosparse.files import check_writable, new_file, new_folder
+from neurosparse._internal.whole_files import check_writable, new_file, new_folder
 
 
 def left(folder: Path) -> list[str]:
@@ -136,7 +136,7 @@ def test_an_error_between_the_two_renames_brings_the_earlier_folder_back(
 
 
 def child(code: str, *arguments: Any, **options: Any) -> subprocess.Popen[str]:
-    start = "import os, pathlib, resource, signal, sys\nfrom neurosparse.files import *\n"
+    start = "import os, pathlib, resource, signal, sys\nfrom neurosparse._internal.whole_files import *\n"
     command = [sys.executable, "-c", start + code, *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, field_validator, model_validator
 
-from neurosparse import recipes, share
+from neurosparse import recipes
+from neurosparse._internal import share
 from neurosparse.recipes import Spec
 
 MODELS = sorted(share.folder("models").rglob("*.toml"))

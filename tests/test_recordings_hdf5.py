@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from neurosparse import recordings
-from neurosparse.recordings import hdf5
+from neurosparse._internal import foreign_hdf5 as hdf5
 
 
 @pytest.fixture

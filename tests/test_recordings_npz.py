@@ -102,7 +102,7 @@ def test_a_header_that_promises_more_than_is_there_is_refused_before_memory_is_a
 
 def test_an_archive_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkeypatch, spikes):
     path = save_spikes(spikes, tmp_path / "a.npz")
-    monkeypatch.setattr("neurosparse.archives.MOST_BYTES", 100)
+    monkeypatch.setattr("neurosparse._internal.foreign_npz.MOST_BYTES", 100)
     with pytest.raises(ValueError, match="would unpack to"):
         load_spikes(path)
 

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import neurosparse as ns
-from neurosparse.recordings import UPPER_BOUND, hdf5, load_spikes, read, save_spikes
+from neurosparse.recordings import UPPER_BOUND, load_spikes, read, save_spikes
+from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse.recordings.nwb import write_nwb
 
 LOCUST = [Path(nitime.__file__).parent / "data" / f"grasshopper_spike_times{k}.txt" for k in (1, 2)]

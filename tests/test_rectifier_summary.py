@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from neurosparse import share
+from neurosparse._internal import share
 from neurosparse.rectifier import NetworkSpec, TrainSpec, train
 from neurosparse.rectifier.summary import table, train_recipes
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from neurosparse import cli, rectifier, store, sweep
 from neurosparse.data import load as load_images
 from neurosparse.sweep import code, runs
-from neurosparse.workers import WorkerError, pool
+from neurosparse._internal.workers import WorkerError, pool
 
 RECIPE = """
 kind = "network"

@@ -6,7 +6,7 @@ from concurrent.futures import CancelledError
 import pytest
 
 from neurosparse.progress import quiet
-from neurosparse.threads import run_in_threads
+from neurosparse._internal.threads import run_in_threads
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from neurosparse.workers import WorkerError, run_side_by_side
+from neurosparse._internal.workers import WorkerError, run_side_by_side
 
 # ---- jobs (a worker imports this file) ----
 

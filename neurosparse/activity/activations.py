@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import cards, checks
+from neurosparse._internal import cards, checks
 from neurosparse.activity import frozen
 from neurosparse.activity.active_when import ActiveWhen
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurosparse import checks
+from neurosparse._internal import checks
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import cards, checks
+from neurosparse._internal import cards, checks
 from neurosparse.activity import frozen
 
 NANOSECOND_MS = 1e-6

@@ -7,7 +7,7 @@ share, running.py runs them and writes what came out.
 
 from typing import TYPE_CHECKING
 
-from neurosparse import lazy
+from neurosparse._internal import lazy
 
 if TYPE_CHECKING:
     from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine

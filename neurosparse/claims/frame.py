@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from neurosparse import cards
+from neurosparse._internal import cards
 from neurosparse.studies.pairs import Mean, mean
 
 Verdict = Literal["holds", "does not hold here", "undecided"]

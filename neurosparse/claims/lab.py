@@ -34,7 +34,7 @@ from neurosparse.rectifier import (
     train,
 )
 from neurosparse.rectifier.evaluation import error, evaluate, tensors
-from neurosparse.threads import run_in_threads
+from neurosparse._internal.threads import run_in_threads
 
 FEW = 10  # the arms with few labels have those of one training image in so many, and so many times the epochs
 

@@ -12,7 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurosparse import checks, data, files, plots
+from neurosparse._internal import checks, whole_files as files
+from neurosparse import data, plots
 from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine
 from neurosparse.claims.lab import QUICK, Lab, LabSpec
 from neurosparse.data import Splits
@@ -20,7 +21,7 @@ from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier.checkpoints import fingerprint
 from neurosparse.report import Panel, environment
 from neurosparse.studies.runs import write
-from neurosparse.studies.tables import markdown
+from neurosparse._internal.tables import markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

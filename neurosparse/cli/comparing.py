@@ -113,7 +113,8 @@ def _compare_sources(
     only: list[str],
     mixed: bool,
 ) -> None:
-    from neurosparse import files, reference, report
+    from neurosparse._internal import whole_files as files
+    from neurosparse import reference, report
     from neurosparse import sources as anything
     from neurosparse.comparison import compare as compare_stats
     from neurosparse.comparison import own_band

@@ -60,7 +60,8 @@ def convert(
 
     --set takes neuron.KEY and normalisation.KEY; for a recipe, its keys. Writes conversion.json and conversion.png.
     """
-    from neurosparse import checks, files, plots
+    from neurosparse._internal import checks, whole_files as files
+    from neurosparse import plots
     from neurosparse import convert as converters
 
     if images is not None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from neurosparse.activity import ActivityStats
-    from neurosparse.workers import Show
+    from neurosparse._internal.workers import Show
 
 WIDTH = 80
 _PACE_S = 3600.0  # the time left is told from the pace of so long

@@ -83,7 +83,8 @@ def measure_file(
         _measure_network(what, weights, data, input_shape, threshold, device, out)
         return
     file = Path(what)
-    from neurosparse import files, recordings, report
+    from neurosparse._internal import whole_files as files
+    from neurosparse import recordings, report
     from neurosparse.activity import ActiveWhen
     from neurosparse.comparison import compare as compare_stats
     from neurosparse.energy import budgets, energy_use
@@ -117,7 +118,8 @@ def _measure_network(
     device: str,
     out: Path | None,
 ) -> None:
-    from neurosparse import files, report, sources
+    from neurosparse._internal import whole_files as files
+    from neurosparse import report, sources
     from neurosparse.activity import ActiveWhen
     from neurosparse.comparison import compare as compare_stats
     from neurosparse.measurement import measure

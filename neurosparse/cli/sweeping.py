@@ -117,7 +117,8 @@ def runs_verify(folder: Runs) -> None:
 @runs_app.command("export", epilog="Example:\n\nneurosparse runs export results/figure3 figure3.csv")
 def runs_export(folder: Runs, file: Annotated[Path, typer.Argument(help="Table to write: .parquet or .csv.")]) -> None:
     """Write the rows of every complete run, of all sweeps in the folder, as one table."""
-    from neurosparse import files, store
+    from neurosparse._internal import whole_files as files
+    from neurosparse import store
 
     found = [run for _, run in store.runs(store.existing(folder)) if isinstance(run, store.Run)]
     if not found:

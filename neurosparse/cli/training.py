@@ -42,7 +42,8 @@ def train(
     """
     from contextlib import nullcontext
 
-    from neurosparse import data, files, recipes
+    from neurosparse import data, recipes
+    from neurosparse._internal import whole_files as files
     from neurosparse.activity import ActiveWhen
     from neurosparse.measurement import measure
     from neurosparse.rectifier import DivergenceError, TrainSpec, resolve, results

@@ -5,7 +5,7 @@ Names are loaded when first used.
 
 from typing import TYPE_CHECKING
 
-from neurosparse import lazy
+from neurosparse._internal import lazy
 
 if TYPE_CHECKING:
     from neurosparse.convert.brian import run_in_brian2, to_brian2

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.convert import running
 from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, MaxPool, Spike
 from neurosparse.convert.network import Run, SpikingNetwork, as_inputs

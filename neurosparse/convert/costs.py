@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosparse import checks, reference
+from neurosparse._internal import checks
+from neurosparse import reference
 from neurosparse.convert.graph import Add, AveragePool, Conv, Graph, Linear
 
 _DATA = Path(reference.__file__).with_name("reference") / "operations.toml"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import torch
 from torch import Tensor, nn
 
-from neurosparse import cards, checks
+from neurosparse._internal import cards, checks
 from neurosparse.convert import running, tracing
 from neurosparse.convert.graph import Graph
 from neurosparse.convert.neurons import NeuronSpec

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.recordings.hdf5 import promised_bytes
+from neurosparse._internal.foreign_hdf5 import promised_bytes
 
 MOST_BYTES = 2**31  # of all arrays of a file together
 MOST_NODES = 10_000

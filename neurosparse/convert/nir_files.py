@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from neurosparse import checks, files, recipes
+from neurosparse._internal import checks, whole_files as files
+from neurosparse import recipes
 from neurosparse.convert import nir_contents, nir_nodes
 from neurosparse.convert.graph import Add, AveragePool, Conv, Graph, Input, Layer, Linear, Reshape, Spike
 from neurosparse.convert.network import SpikingNetwork
@@ -28,7 +29,7 @@ from neurosparse.convert.nir_nodes import FILE_DT_S
 from neurosparse.convert.normalisation import Normalisation
 from neurosparse.convert.rate import of_rates
 from neurosparse.convert.tracing import fused
-from neurosparse.recordings import hdf5
+from neurosparse._internal import foreign_hdf5 as hdf5
 
 if TYPE_CHECKING:
     import nir

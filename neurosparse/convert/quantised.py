@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.convert import normalisation
 from neurosparse.convert.neurons import NeuronSpec
 

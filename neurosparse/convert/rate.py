@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.convert.graph import Graph, Spike
 from neurosparse.convert.network import SpikingNetwork
 from neurosparse.convert.neurons import NeuronSpec

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurosparse import cards, files, reference
+from neurosparse._internal import cards, whole_files as files
+from neurosparse import reference
 from neurosparse.activity import ActivityStats
 from neurosparse.convert.costs import Energy, Operations
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.activity import Activations, ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.convert import costs
 from neurosparse.convert.costs import Operations

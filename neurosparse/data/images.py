@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import cards, checks
+from neurosparse._internal import cards, checks
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import archives
+from neurosparse._internal import foreign_npz as archives
 from neurosparse.data.idx import split_off_last
 from neurosparse.data.images import ImageSet, Splits, scaled
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurosparse import files
+from neurosparse._internal import whole_files as files
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from neurosparse.activity import SpikeTrains
-from neurosparse.extras import MissingPackageError
+from neurosparse._internal.extras import MissingPackageError
 from neurosparse.recordings import npz
 from neurosparse.recordings.recording import UPPER_BOUND, Recording
 from neurosparse.recordings.selection import Wanted

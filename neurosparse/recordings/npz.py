@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from neurosparse import archives, checks
+from neurosparse._internal import foreign_npz as archives, checks
 from neurosparse.activity import SpikeTrains
-from neurosparse.files import new_file
+from neurosparse._internal.whole_files import new_file
 from neurosparse.recordings.recording import Recording
 from neurosparse.recordings.selection import Wanted
 

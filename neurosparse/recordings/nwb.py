@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse.activity import SpikeTrains
-from neurosparse.extras import need
-from neurosparse.files import new_file
-from neurosparse.recordings import hdf5
+from neurosparse._internal.extras import need
+from neurosparse._internal.whole_files import new_file
+from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse.recordings.recording import Recording, UnitTable
 from neurosparse.recordings.selection import Wanted, select
 

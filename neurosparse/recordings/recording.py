@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import cards
+from neurosparse._internal import cards
 from neurosparse.activity import SpikeTrains
 
 UPPER_BOUND = (

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.recordings.recording import UnitTable
 
 _MOST_SHOWN = 4

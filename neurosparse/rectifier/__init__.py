@@ -5,7 +5,7 @@ Names are loaded when first used: the specs and the measures of others need no t
 
 from typing import TYPE_CHECKING
 
-from neurosparse import lazy
+from neurosparse._internal import lazy
 
 if TYPE_CHECKING:
     from neurosparse.rectifier.checkpoints import load_checkpoint

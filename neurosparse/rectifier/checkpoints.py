@@ -18,7 +18,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from neurosparse import files, recipes
+from neurosparse._internal import whole_files as files
+from neurosparse import recipes
 from neurosparse.data import Splits
 from neurosparse.rectifier.history import Epoch, LayerActivity
 from neurosparse.rectifier.network import RectifierNetwork

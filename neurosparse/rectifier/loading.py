@@ -14,7 +14,8 @@ from typing import Any
 
 from torch import nn
 
-from neurosparse import archives, data
+from neurosparse._internal import foreign_npz as archives
+from neurosparse import data
 from neurosparse.rectifier.weights import opened
 
 

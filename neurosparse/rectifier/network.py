@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.rectifier.specs import NetworkSpec
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.activity import Activations, ActiveWhen
 from neurosparse.data import ImageSet
 from neurosparse.rectifier.nonlinear import NON_LINEARITIES, Consume, listening

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from neurosparse import files
+from neurosparse._internal import whole_files as files
 from neurosparse.rectifier.history import Epoch, TrainResult, rows
 from neurosparse.rectifier.weights import save
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.kernels import layout
 from neurosparse.rectifier.steps import Descent
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from neurosparse import files
-from neurosparse.extras import need
+from neurosparse._internal import whole_files as files
+from neurosparse._internal.extras import need
 from neurosparse.rectifier.history import Epoch
 
 

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosparse import checks, data
+from neurosparse._internal import checks
+from neurosparse import data
 from neurosparse.data import Splits
 from neurosparse.data.augmentation import augmented
 from neurosparse.progress import Progress, part_of, quiet
@@ -31,7 +32,7 @@ from neurosparse.rectifier.history import Epoch, TrainResult
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
 from neurosparse.rectifier.steps import Engine, TorchEngine
-from neurosparse.threads import run_in_threads
+from neurosparse._internal.threads import run_in_threads
 
 __all__ = ["check_fit", "error", "evaluate", "train", "train_many"]
 

@@ -11,7 +11,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from neurosparse import files, recipes
+from neurosparse._internal import whole_files as files
+from neurosparse import recipes
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from neurosparse import plots
 from neurosparse.comparison import Comparison, milliseconds, said
-from neurosparse.files import new_file
+from neurosparse._internal.whole_files import new_file
 from neurosparse.report.charts import chart
 from neurosparse.report.live import MOST_SPIKES, MOST_SPIKES_OF_A_PAGE, raster, windows
 from neurosparse.report.panel import Panel, cells, headline, main_panel, row

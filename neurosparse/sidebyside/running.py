@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from neurosparse import claims, files, recipes
+from neurosparse import claims, recipes
+from neurosparse._internal import whole_files as files
 from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison, compare
 from neurosparse.measurement import measure
@@ -20,7 +21,7 @@ from neurosparse.progress import Progress, part_of
 from neurosparse.recipes import Recipe, Spec
 from neurosparse.report import Panel, environment
 from neurosparse.sidebyside.panels import TWIN_STEPS, panels
-from neurosparse.workers import Show, run_side_by_side
+from neurosparse._internal.workers import Show, run_side_by_side
 
 if TYPE_CHECKING:
     from neurosparse.spiking import FICurve

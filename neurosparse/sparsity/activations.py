@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.activity import KEPT, Activations, ActiveWhen, ActivityStats
 from neurosparse.sparsity.confidence import interval_from_variance
 from neurosparse.sparsity.dimension import effective_dimension

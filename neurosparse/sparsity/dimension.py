@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.activity import KEPT
 from neurosparse.sparsity.sparseness import Floats
 

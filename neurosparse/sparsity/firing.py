@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.sparsity.sparseness import Floats
 

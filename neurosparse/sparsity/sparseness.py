@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.activity import Sparseness
 
 Floats = NDArray[np.float64]

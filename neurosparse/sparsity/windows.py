@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.activity import ActivityCurve, SpikeTrains
 from neurosparse.sparsity.firing import by_unit
 from neurosparse.sparsity.sparseness import Floats

@@ -5,7 +5,7 @@ Names are loaded when first used: importing this package imports neither Brian2 
 
 from typing import TYPE_CHECKING
 
-from neurosparse import lazy
+from neurosparse._internal import lazy
 
 if TYPE_CHECKING:
     from neurosparse.spiking.cells import FICurve, LIFSpec, fi_curve, load_lif

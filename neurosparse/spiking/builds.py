@@ -15,7 +15,7 @@ import warnings
 from functools import lru_cache
 from pathlib import Path
 
-from neurosparse import files
+from neurosparse._internal import whole_files as files
 from neurosparse.progress import Progress, quiet
 
 _DATA_FOLDERS = ("static_arrays", "results")  # what a project reads and writes, as opposed to what it is

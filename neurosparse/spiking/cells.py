@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse import cards, checks, recipes
+from neurosparse._internal import cards, checks
+from neurosparse import recipes
 from neurosparse.activity import NANOSECOND_MS, SpikeTrains
 from neurosparse.lif import LIF, rate
 from neurosparse.progress import Progress, quiet

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, pdtr
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.kernels import bit_rows, partitions, synapse_draws
 from neurosparse.kernels import lif_network as network

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
-from neurosparse.extras import need
+from neurosparse._internal.extras import need
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.circuit import Circuit, Population, Projection, to_steps
 

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from neurosparse import checks, recipes
+from neurosparse._internal import checks
+from neurosparse import recipes
 from neurosparse.activity import SpikeTrains
 from neurosparse.lif import LIF
 from neurosparse.meanfield import MeanField

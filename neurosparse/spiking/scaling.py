@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from neurosparse import checks
+from neurosparse._internal import checks
 from neurosparse.spiking.circuit import Circuit, resistance_mV_per_pA
 
 

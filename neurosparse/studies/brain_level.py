@@ -32,7 +32,7 @@ from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier.specs import AugmentationSpec, NetworkSpec, TrainSpec
 from neurosparse.studies.pairs import difference, mean
 from neurosparse.studies.runs import Row, Run, finish, run_all
-from neurosparse.studies.tables import markdown
+from neurosparse._internal.tables import markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurosparse import files, plots, reference
+from neurosparse._internal import whole_files as files
+from neurosparse import plots, reference
 from neurosparse.studies.pairs import unpaired
-from neurosparse.studies.tables import markdown
+from neurosparse._internal.tables import markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -19,7 +19,7 @@ from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier.specs import NetworkSpec, PretrainSpec, TrainSpec
 from neurosparse.studies.pairs import Mean, difference, mean
 from neurosparse.studies.runs import Row, Run, finish, run_all
-from neurosparse.studies.tables import markdown
+from neurosparse._internal.tables import markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

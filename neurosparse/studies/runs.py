@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from neurosparse import checks, data, files
+from neurosparse._internal import checks, whole_files as files
+from neurosparse import data
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.recipes import Spec
 from neurosparse.rectifier import RectifierNetwork, TrainSpec, devices, joined, train
 from neurosparse.rectifier.evaluation import evaluate
 from neurosparse.rectifier.pretraining import pretrain
 from neurosparse.rectifier.specs import PretrainSpec
-from neurosparse.threads import run_in_threads
+from neurosparse._internal.threads import run_in_threads
 
 Row = dict[str, Any]
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from neurosparse.sweep.engines import Engine, Tell
 from neurosparse.sweep.runs import Task, perform
-from neurosparse.workers import Ended, WorkerError
+from neurosparse._internal.workers import Ended, WorkerError
 
 _TLS = "DASK_DISTRIBUTED__COMM__TLS__"
 _WAIT_S = 30.0  # for a scheduler, and for its first worker

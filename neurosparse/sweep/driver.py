@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurosparse import cards, checks, recipes, store
+from neurosparse._internal import cards, checks
+from neurosparse import recipes, store
 from neurosparse.progress import Progress, quiet
 from neurosparse.store import DamageError, Failure, Run
 from neurosparse.sweep import engines, runs
 from neurosparse.sweep.runs import Task
 from neurosparse.sweep.spec import SweepSpec
-from neurosparse.workers import Ended
+from neurosparse._internal.workers import Ended
 
 TABLE = "table.parquet"
 

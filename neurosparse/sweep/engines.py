@@ -11,9 +11,9 @@ from collections.abc import Callable, Generator
 from functools import partial
 from pathlib import Path
 
-from neurosparse import workers
+from neurosparse._internal import workers
 from neurosparse.sweep.runs import Task, perform
-from neurosparse.workers import Ended
+from neurosparse._internal.workers import Ended
 
 Tell = Callable[[Task, float, str], None]
 Engine = Callable[[deque[Task], Tell], Generator[Ended[Task], None, None]]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from targets import TARGETS
 
-from neurosparse.recordings import hdf5
+from neurosparse._internal import foreign_hdf5 as hdf5
 
 MOST_CPU_S = 20.0  # for a file, and what reading it imports
 

@@ -12,7 +12,8 @@ import h5py  # noqa: F401
 import numpy as np  # noqa: F401
 
 from neurosparse.convert import nir_contents  # noqa: F401
-from neurosparse.recordings import hdf5, nwb  # noqa: F401
+from neurosparse._internal import foreign_hdf5 as hdf5
+from neurosparse.recordings import nwb  # noqa: F401
 
 
 def serve(answer: str, what: list[str]) -> int:

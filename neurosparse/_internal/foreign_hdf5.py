@@ -32,7 +32,7 @@ _LEAST_MEMORY_BYTES, _MEMORY_RATIO = 512 * 2**20, 64  # for any file, and for ea
 _LEAST_CPU_S, _BYTES_PER_S = 5, 20_000_000
 _PATIENCE = 20  # how many times its CPU time a process may take by the clock, on a busy machine
 _REMEDY = "it is damaged or made to do harm; fetch or write it anew"
-_SERVE = "from neurosparse.recordings.hdf5 import serve; serve()"
+_SERVE = "from neurosparse._internal.foreign_hdf5 import serve; serve()"
 
 
 def promised_bytes(dataset: Any) -> int:

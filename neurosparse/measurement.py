@@ -76,7 +76,7 @@ def measure(
         )
     if data is None:
         raise ValueError("a network needs inputs to be measured on: measure(model, data, active_when=...)")
-    from neurosparse.rectifier.probe import record  # torch is slow to import and only networks need it
+    from neurosparse.probe.record import record  # torch is slow to import and only networks need it
 
     layers = record(what, data, active_when)
     prefix = f"{name} " if name else ""

@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812
 import neurosparse as ns
 from neurosparse import ActiveWhen
 from neurosparse.rectifier import record
-from neurosparse.rectifier.nonlinear import listening
+from neurosparse.probe.nonlinear import listening
 from neurosparse.sparsity import observe
 
 ZERO = ActiveWhen(threshold=0)

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from neurosparse import ActiveWhen
 from neurosparse.data import ImageSet
 from neurosparse.rectifier import NetworkSpec, RectifierNetwork, record, record_whole
-from neurosparse.rectifier.nonlinear import NON_LINEARITIES
+from neurosparse.probe.nonlinear import NON_LINEARITIES
 from neurosparse.sparsity import describe_activations, observe
 
 ZERO = ActiveWhen(threshold=0)

@@ -9,7 +9,7 @@ from torch import nn
 
 from neurosparse import ActiveWhen, measure
 from neurosparse.activity import Activations
-from neurosparse.rectifier.tally import by_torch, on_cpu, tally
+from neurosparse.probe.tally import by_torch, on_cpu, tally
 from neurosparse.sparsity import observe
 
 SHAPES = st.lists(st.integers(1, 7), min_size=2, max_size=4).map(tuple)

@@ -14,7 +14,8 @@ import neurosparse as ns
 from neurosparse import sources
 from neurosparse.cli import app
 from neurosparse.recordings import save_spikes
-from neurosparse.rectifier import NetworkSpec, RectifierNetwork, TrainSpec, loading, save
+from neurosparse.rectifier import NetworkSpec, RectifierNetwork, TrainSpec, save
+from neurosparse.probe import loading
 
 
 def spikes(rate_hz: float = 5.0, seed: int = 0) -> ns.SpikeTrains:

@@ -124,7 +124,8 @@ def _measure_network(
     from neurosparse.comparison import compare as compare_stats
     from neurosparse.measurement import measure
     from neurosparse.rectifier import load as load_network
-    from neurosparse.rectifier import loading, resolve
+    from neurosparse.probe import loading
+    from neurosparse.rectifier import resolve
 
     if data is None:
         raise ValueError("a network needs inputs to be measured on: give --data, an image set or a .npy or .npz file")

@@ -18,7 +18,7 @@ from neurosparse.convert import translation
 from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, Shape
 from neurosparse.convert.translation import RefusalError
 from neurosparse.rectifier.network import RectifierNetwork, folded
-from neurosparse.rectifier.probe import NON_LINEARITIES
+from neurosparse.probe.record import NON_LINEARITIES
 
 CHECKED = 8  # inputs on which the graph must agree with the model
 TOLERANCE = 1e-3  # of the largest output; rounding in float32 stays far below that

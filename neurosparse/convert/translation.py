@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from neurosparse.convert.graph import Add, AveragePool, Concatenate, Conv, Layer, Linear, MaxPool, Reshape, Shape, Spike
 from neurosparse.rectifier.network import MirroredReLU
-from neurosparse.rectifier.probe import NON_LINEARITIES
+from neurosparse.probe.record import NON_LINEARITIES
 
 AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 MAXIMUM = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from neurosparse.rectifier.modular import joined
     from neurosparse.rectifier.network import RectifierNetwork, folded, rescaled
     from neurosparse.rectifier.pretraining import PretrainResult, pretrain
-    from neurosparse.rectifier.probe import record, record_whole
+    from neurosparse.probe.record import record, record_whole
     from neurosparse.rectifier.specs import AugmentationSpec, NetworkSpec, PretrainSpec, TrainSpec
     from neurosparse.rectifier.stacked import train_stacked
     from neurosparse.rectifier.training import train, train_many

@@ -218,7 +218,7 @@ def valid_array(folder: Path) -> bytes:
 
 
 def read_arrays(path: Path) -> Any:
-    from neurosparse.rectifier import loading
+    from neurosparse.probe import loading
 
     return loading.inputs(str(path))
 

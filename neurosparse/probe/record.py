@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 from neurosparse._internal import checks
 from neurosparse.activity import Activations, ActiveWhen
 from neurosparse.data import ImageSet
-from neurosparse.rectifier.nonlinear import NON_LINEARITIES, Consume, listening
-from neurosparse.rectifier.tally import tally
+from neurosparse.probe.nonlinear import NON_LINEARITIES, Consume, listening
+from neurosparse.probe.tally import tally
 from neurosparse.sparsity import Floats, observe
 
 

@@ -22,7 +22,7 @@ from torch import nn
 from neurosparse import data
 from neurosparse.convert import run_in_brian2, to_spiking
 from neurosparse.rectifier import NetworkSpec, TrainSpec, train
-from neurosparse.spiking import engine
+from neurosparse.spiking.brian import running as engine
 
 IMAGES, STEPS = 500, 64
 

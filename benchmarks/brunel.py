@@ -14,7 +14,7 @@ import sys
 from pairs import ask_peer, in_turn, row, seconds, show
 
 from neurosparse.spiking import circuit as circuits
-from neurosparse.spiking import kernel_engine
+from neurosparse.spiking.engines import kernel as kernel_engine
 
 # NEST as its users would write it for speed: one weight a connection type, so that a synapse is small.
 NEST = """

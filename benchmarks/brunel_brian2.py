@@ -15,7 +15,7 @@ import sys
 from brunel import NEST
 from pairs import ask_peer, engine_seconds, in_turn, row, show
 
-from neurosparse.spiking import brian_circuit
+from neurosparse.spiking.engines import brian2 as brian_circuit
 from neurosparse.spiking import circuit as circuits
 
 # After Brian2's own example frompapers/Brunel_2000: PoissonInput, synapses as they were drawn, one build.

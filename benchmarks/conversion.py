@@ -18,7 +18,7 @@ from pairs import in_turn, row, show
 
 from neurosparse.convert import to_brian2, to_spiking
 from neurosparse.rectifier import RectifierNetwork
-from neurosparse.spiking import engine
+from neurosparse.spiking.brian import running as engine
 
 WEIGHTS = 4  # layers of weights
 

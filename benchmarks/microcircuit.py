@@ -20,7 +20,7 @@ import numpy as np
 from pairs import row, show
 
 from neurosparse.spiking import circuit as circuits
-from neurosparse.spiking import kernel_engine
+from neurosparse.spiking.engines import kernel as kernel_engine
 
 JOB = "microcircuit_full"
 REFERENCE_HZ = (0.903, 2.965, 4.414, 5.876, 7.569, 8.633, 1.105, 7.829)

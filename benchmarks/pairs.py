@@ -28,7 +28,7 @@ def seconds(what: Callable[[], object]) -> float:
 
 def engine_seconds(what: Callable[[], object]) -> float:
     """Wall seconds that the Brian2 engine's compiled program runs in one call, without generating and compiling."""
-    from neurosparse.spiking import process
+    from neurosparse.spiking.brian import process
 
     took: list[float] = []
     execute = process.execute

@@ -141,7 +141,8 @@ def run(
 
 def check(spec: SimulationSpec, directory: Path, spikes_format: str = "npz") -> Any:
     """Refuse what cannot run or be written before any work; return the function (seed, progress) -> SpikeTrains."""
-    from neurosparse.spiking import CircuitSpec, PopulationSpec, nest_engine, run_circuit, simulate_population
+    from neurosparse.spiking import CircuitSpec, PopulationSpec, run_circuit, simulate_population
+    from neurosparse.spiking.engines import nest as nest_engine
 
     if spikes_format not in ("npz", "nwb"):
         raise ValueError(f'spikes_format must be "npz" or "nwb", got {spikes_format!r}')

@@ -11,7 +11,7 @@ from test_convert_events import NEURONS, chain, images, on_grid
 from torch import nn
 
 from neurosparse.convert import brian, run_in_brian2, to_brian2, to_spiking
-from neurosparse.spiking import engine
+from neurosparse.spiking.brian import running as engine
 
 STEPS = 20
 

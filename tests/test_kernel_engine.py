@@ -14,7 +14,7 @@ from neurosparse.activity import SpikeTrains
 from neurosparse.kernels import lif_network, synapses
 from neurosparse.lif import LIF, siegert_rate
 from neurosparse.spiking import circuit as circuits
-from neurosparse.spiking import kernel_engine
+from neurosparse.spiking.engines import kernel as kernel_engine
 from neurosparse.spiking.circuit import Circuit, CircuitSpec
 from neurosparse.spiking.scaling import ScaledCircuitWarning, scaled
 

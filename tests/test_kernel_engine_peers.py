@@ -17,7 +17,7 @@ from neurosparse import recipes, simulation
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings import MissingPackageError
 from neurosparse.sparsity import count_correlation, firing_rates_hz, isi_cv
-from neurosparse.spiking import brian_circuit, kernel_engine, nest_engine
+from neurosparse.spiking.engines import brian2 as brian_circuit, kernel as kernel_engine, nest as nest_engine
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.circuit import Circuit, CircuitSpec
 from neurosparse.spiking.scaling import ScaledCircuitWarning

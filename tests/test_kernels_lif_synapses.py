@@ -13,7 +13,7 @@ from neurosparse.kernels import synapses as wiring
 from neurosparse.kernels.partitions import ALIGN, MOST_LOCAL, Layout, layout
 from neurosparse.kernels.synapse_draws import IN_DEGREE, PAIRWISE, TOTAL, Bundle
 from neurosparse.kernels.synapses import Synapses
-from neurosparse.spiking import kernel_engine
+from neurosparse.spiking.engines import kernel as kernel_engine
 
 
 def quiet(done: float) -> None:

@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from neurosparse.lif import LIF, rate
-from neurosparse.spiking import brian_circuit
+from neurosparse.spiking.engines import brian2 as brian_circuit
 from neurosparse.spiking.circuit import Circuit, Population, Projection
 from neurosparse.spiking.circuit_specs import CellSpec
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from neurosparse.spiking import builds
+from neurosparse.spiking.brian import builds
 
 MAKEFILE = "main: code.cpp\n\techo run >> {log}\n\tcp code.cpp main\n"
 

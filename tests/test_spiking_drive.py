@@ -7,8 +7,8 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from neurosparse.spiking import builds, engine
-from neurosparse.spiking.drive import _POISSON, MOST_MEAN, poisson_tables, table_poisson, white_noise
+from neurosparse.spiking.brian import builds, running as engine
+from neurosparse.spiking.brian.drive import _POISSON, MOST_MEAN, poisson_tables, table_poisson, white_noise
 
 MEANS = [0.0, 1e-4, 0.3, 2.0, 17.0, MOST_MEAN]
 

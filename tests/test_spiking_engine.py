@@ -12,8 +12,8 @@ import brian2 as b2
 import numpy as np
 import pytest
 
-from neurosparse.spiking import builds, engine, process
-from neurosparse.spiking.engine import run
+from neurosparse.spiking.brian import builds, running as engine, process
+from neurosparse.spiking.brian.running import run
 
 EQUATIONS = """
 dv/dt = (drive - v) / tau + noise * sqrt(2 / tau) * xi : 1

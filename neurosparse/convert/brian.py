@@ -24,7 +24,7 @@ from neurosparse.convert.network import Run, SpikingNetwork, as_inputs
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.running import Coding
 from neurosparse.progress import Progress, quiet
-from neurosparse.spiking import engine
+from neurosparse.spiking.brian import running as engine
 
 OUTPUT = "output"
 ROOM = 2**24  # currents that one simulation is given

@@ -15,7 +15,7 @@ from neurosparse import recipes
 from neurosparse.activity import NANOSECOND_MS, SpikeTrains
 from neurosparse.lif import LIF, rate
 from neurosparse.progress import Progress, quiet
-from neurosparse.spiking import engine
+from neurosparse.spiking.brian import running as engine
 
 Floats = NDArray[np.float64]
 

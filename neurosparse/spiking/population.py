@@ -21,7 +21,8 @@ from neurosparse.activity import SpikeTrains
 from neurosparse.lif import LIF
 from neurosparse.meanfield import MeanField
 from neurosparse.progress import Progress, quiet
-from neurosparse.spiking import brian_circuit, engine
+from neurosparse.spiking.engines import brian2 as brian_circuit
+from neurosparse.spiking.brian import running as engine
 from neurosparse.spiking.circuit import Circuit, Population, Projection
 from neurosparse.spiking.circuit_specs import CellSpec
 

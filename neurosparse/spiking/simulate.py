@@ -14,9 +14,9 @@ from neurosparse.spiking.scaling import scaled
 
 # Each has `simulate(circuit, *, duration_ms, seed, dt_ms, progress) -> SpikeTrains`; all but Brian2 take `n_threads` too.
 ENGINES = {
-    "kernel": "neurosparse.spiking.kernel_engine",
-    "brian2": "neurosparse.spiking.brian_circuit",
-    "nest": "neurosparse.spiking.nest_engine",
+    "kernel": "neurosparse.spiking.engines.kernel",
+    "brian2": "neurosparse.spiking.engines.brian2",
+    "nest": "neurosparse.spiking.engines.nest",
 }
 
 

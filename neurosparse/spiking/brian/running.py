@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
-from neurosparse.spiking import builds, process
+from neurosparse.spiking.brian import builds, process
 
 Model = Callable[[], Any]  # () -> a Brian2 object, or a sequence of them
 Target = Literal["cpp", "numpy"]

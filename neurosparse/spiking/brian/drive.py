@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from neurosparse.spiking.engine import brian2
+from neurosparse.spiking.brian.running import brian2
 
 _CELLS = 65536
 _STEPS = 128  # of the cumulative distribution; the counts of a table are below it

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
-from neurosparse.spiking import engine
+from neurosparse.spiking.brian import running as engine
 from neurosparse.spiking.circuit import Circuit, Projection, resistance_mV_per_pA, to_steps
-from neurosparse.spiking.drive import table_poisson, white_noise
+from neurosparse.spiking.brian.drive import table_poisson, white_noise
 
 Floats = NDArray[np.float64]
 

@@ -11,7 +11,7 @@ from scipy.stats import chisquare, poisson
 
 from neurosparse import recipes
 from neurosparse.activity import SpikeTrains
-from neurosparse.kernels import lif_network, synapses
+from neurosparse.kernels.circuit import lif_network, synapses
 from neurosparse.lif import LIF, siegert_rate
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.engines import kernel as kernel_engine

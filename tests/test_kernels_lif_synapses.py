@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, norm
 
-from neurosparse.kernels import bit_rows
-from neurosparse.kernels import synapses as wiring
-from neurosparse.kernels.partitions import ALIGN, MOST_LOCAL, Layout, layout
-from neurosparse.kernels.synapse_draws import IN_DEGREE, PAIRWISE, TOTAL, Bundle
-from neurosparse.kernels.synapses import Synapses
+from neurosparse.kernels.circuit import bit_rows
+from neurosparse.kernels.circuit import synapses as wiring
+from neurosparse.kernels.circuit.partitions import ALIGN, MOST_LOCAL, Layout, layout
+from neurosparse.kernels.circuit.synapse_draws import IN_DEGREE, PAIRWISE, TOTAL, Bundle
+from neurosparse.kernels.circuit.synapses import Synapses
 from neurosparse.spiking.engines import kernel as kernel_engine
 
 

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from neurosparse.kernels import layout
+from neurosparse.kernels.network import layout
 from neurosparse.rectifier import NetworkSpec, RectifierNetwork
 from neurosparse.rectifier.sparse_training import SparseEngine, why_not
 

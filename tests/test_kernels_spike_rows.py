@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurosparse.kernels import spike_rows
-from neurosparse.kernels.spike_rows import WIDTH, Cell
+from neurosparse.kernels.network import spike_rows
+from neurosparse.kernels.network.spike_rows import WIDTH, Cell
 
 
 def cell(**changes) -> Cell:

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from neurosparse.convert.graph import Graph, Input, Linear, Reshape, Spike
 from neurosparse.convert.neurons import NeuronSpec
-from neurosparse.kernels import spike_rows
-from neurosparse.kernels.layout import Floats
-from neurosparse.kernels.spike_rows import WIDTH, Cell, Spikes
+from neurosparse.kernels.network import spike_rows
+from neurosparse.kernels.network.layout import Floats
+from neurosparse.kernels.network.spike_rows import WIDTH, Cell, Spikes
 from neurosparse.progress import Progress, quiet
 
 MOST_AT_ONCE = 128  # images that share a block of weights while it is in the cache

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neurosparse.activity import Activations, ActiveWhen
-from neurosparse.kernels.margins import add_margins
+from neurosparse.kernels.network.margins import add_margins
 from neurosparse.sparsity import MOST_MAGNITUDE, Floats, few_positions, from_margins, observe, units_axis
 
 Margins = tuple[Floats, Floats, int]  # (3, units), (3, inputs, positions), how many are 0; see `from_margins`

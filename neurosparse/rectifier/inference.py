@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neurosparse.kernels import layout
+from neurosparse.kernels.network import layout
 from neurosparse.rectifier.sparse_training import why_not
 
 MOST_AT_ONCE = 64  # samples that pass through the network together
@@ -46,7 +46,7 @@ class SparseNetwork:
     """
 
     def __init__(self, network: nn.Module, *, dense_above: float | None = None) -> None:
-        from neurosparse.kernels import sparse_forward
+        from neurosparse.kernels.network import sparse_forward
 
         if reason := why_not(network):
             raise ValueError(f"sparse inference cannot run this network: {reason}")

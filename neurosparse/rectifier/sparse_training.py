@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurosparse._internal import checks
-from neurosparse.kernels import layout
+from neurosparse.kernels.network import layout
 from neurosparse.rectifier.steps import Descent
 
 MOST_IN_A_BATCH = 64  # beyond it a step is bound by arithmetic, not by the traffic of weights, and torch is as fast
@@ -91,7 +91,7 @@ class SparseEngine:
         top_k: Sequence[int] | None = None,
         dense_input: bool | None = None,
     ) -> None:
-        from neurosparse.kernels import sparse_sgd
+        from neurosparse.kernels.network import sparse_sgd
 
         checks.whole("batch_size", batch_size)
         if reason := why_not(network, batch_size=batch_size):

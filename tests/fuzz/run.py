@@ -29,7 +29,7 @@ def fuzz(name: str, seconds: int, corpus: Path) -> None:
 
     target, folder = TARGETS[name], Path(tempfile.mkdtemp())
     path = folder / target.file
-    import_module("neurosparse.kernels.sparse_sgd")  # numba compiles it, and cannot where it is instrumented
+    import_module("neurosparse.kernels.network.sparse_sgd")  # numba compiles it, and cannot where it is instrumented
     with atheris.instrument_imports(include=["neurosparse", "tomllib"]):
         content = target.valid(folder)
         target.put(path, content)

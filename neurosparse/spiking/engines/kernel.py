@@ -20,10 +20,10 @@ from scipy.special import ndtr, ndtri, pdtr
 
 from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
-from neurosparse.kernels import bit_rows, partitions, synapse_draws
-from neurosparse.kernels import lif_network as network
-from neurosparse.kernels import synapses as wiring
-from neurosparse.kernels.lif_network import Cells, State, Wires
+from neurosparse.kernels.circuit import bit_rows, partitions, synapse_draws
+from neurosparse.kernels.circuit import lif_network as network
+from neurosparse.kernels.circuit import synapses as wiring
+from neurosparse.kernels.circuit.lif_network import Cells, State, Wires
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.circuit import Circuit, to_steps
 

@@ -14,8 +14,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from neurosparse.kernels.bit_rows import claim
-from neurosparse.kernels.partitions import Layout
+from neurosparse.kernels.circuit.bit_rows import claim
+from neurosparse.kernels.circuit.partitions import Layout
 
 N_QUANTILES = 1 << 16  # entries of a table of delays or weights
 

@@ -26,10 +26,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from neurosparse.kernels.bit_rows import BitRows, add_rows
+from neurosparse.kernels.circuit.bit_rows import BitRows, add_rows
 from neurosparse.kernels.intrinsics import load_acquire, pause, prefetch, store_release, yield_core
-from neurosparse.kernels.synapse_draws import advance
-from neurosparse.kernels.synapses import LINE_WORDS
+from neurosparse.kernels.circuit.synapse_draws import advance
+from neurosparse.kernels.circuit.synapses import LINE_WORDS
 
 BLOCK = 512  # cells updated together: they stay in the first cache level from one pass to the next
 LANES = 4  # cells that share a state of the noise: 16 bits for each

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.kernels.layout import DENSE_TILE, Floats, Net
-from neurosparse.kernels.sparse_rows import Ints, add_active_rows, dot_2_by_5, fill_up, inner, jit
+from neurosparse.kernels.network.layout import DENSE_TILE, Floats, Net
+from neurosparse.kernels.network.sparse_rows import Ints, add_active_rows, dot_2_by_5, fill_up, inner, jit
 
 BLOCK_ROWS = 64  # rows of 1,000 weights that stay in the second cache level
 LARGE_BATCH = 20

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.kernels.sparse_rows import inner, jit
+from neurosparse.kernels.network.sparse_rows import inner, jit
 
 
 @jit

@@ -19,19 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.kernels.layout import DENSE_TILE, Floats, Net, aligned_zeros, multiple, widest
-from neurosparse.kernels.sparse_forward import dense_sums, list_not_zero, list_positive, matrix, sparse_sums
-from neurosparse.kernels.sparse_rows import (
-    add_1,
-    add_2,
-    add_4,
-    dot_4,
-    dot_and_add_1,
-    dot_and_add_2,
-    dot_and_add_3,
-    inner,
-    jit,
-)
+from neurosparse.kernels.network.layout import DENSE_TILE, Floats, Net, aligned_zeros, multiple, widest
+from neurosparse.kernels.network.sparse_forward import dense_sums, list_not_zero, list_positive, matrix, sparse_sums
+from neurosparse.kernels.network.sparse_rows import add_1, add_2, add_4, dot_4, dot_and_add_1, dot_and_add_2, dot_and_add_3, inner, jit
 
 
 class Work(NamedTuple):

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.kernels import bit_rows, synapse_draws
-from neurosparse.kernels.bit_rows import BitRows
-from neurosparse.kernels.partitions import MOST_LOCAL, Layout
-from neurosparse.kernels.synapse_draws import IN_DEGREE, PAIRWISE, TOTAL, Bundle
+from neurosparse.kernels.circuit import bit_rows, synapse_draws
+from neurosparse.kernels.circuit.bit_rows import BitRows
+from neurosparse.kernels.circuit.partitions import MOST_LOCAL, Layout
+from neurosparse.kernels.circuit.synapse_draws import IN_DEGREE, PAIRWISE, TOTAL, Bundle
 
 MOST_WORDS = 1 << 32  # 2-byte words of a partition
 MOST_INPUT = 1 << 30  # quanta that a cell can receive in a step

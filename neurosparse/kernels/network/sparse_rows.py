@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from neurosparse.kernels.layout import Floats
+from neurosparse.kernels.network.layout import Floats
 
 Ints = NDArray[np.int32]
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from neurosparse.kernels.intrinsics import ROW as WIDTH
 from neurosparse.kernels.intrinsics import popcount, prefetch, step_row, sum_rows
-from neurosparse.kernels.layout import LINE, Floats, aligned_zeros, multiple
-from neurosparse.kernels.sparse_rows import Ints
+from neurosparse.kernels.network.layout import LINE, Floats, aligned_zeros, multiple
+from neurosparse.kernels.network.sparse_rows import Ints
 
 # without liberties in the order of operations: a spike more or less hangs on a rounding
 _njit: Any = njit

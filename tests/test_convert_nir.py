@@ -9,11 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from neurosparse.convert import Normalisation, nir_files
+from neurosparse.convert import Normalisation
+from neurosparse.convert.nir import files as nir_files
 from neurosparse.convert.graph import AveragePool, Conv, Linear, Spike
 from neurosparse.convert.network import to_spiking
 from neurosparse.convert.neurons import NeuronSpec
-from neurosparse.convert.nir_files import FILE_DT_S, from_nir, to_nir
+from neurosparse.convert.nir.files import FILE_DT_S, from_nir, to_nir
 from neurosparse._internal import foreign_hdf5 as hdf5
 
 

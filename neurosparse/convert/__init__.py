@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from neurosparse.convert.lif_network import LIFNetworkSpec, train_lif_network
     from neurosparse.convert.network import Run, SpikingNetwork, to_spiking
     from neurosparse.convert.neurons import NeuronSpec
-    from neurosparse.convert.nir_files import from_nir, to_nir
+    from neurosparse.convert.nir.files import from_nir, to_nir
     from neurosparse.convert.normalisation import Normalisation
     from neurosparse.convert.quantised import quantise
     from neurosparse.convert.rate import LIFRate, to_rate

@@ -11,7 +11,7 @@ import traceback
 import h5py  # noqa: F401
 import numpy as np  # noqa: F401
 
-from neurosparse.convert import nir_contents  # noqa: F401
+from neurosparse.convert.nir import contents as nir_contents  # noqa: F401
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse.recordings import nwb  # noqa: F401
 

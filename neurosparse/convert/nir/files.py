@@ -21,11 +21,11 @@ import torch
 
 from neurosparse._internal import checks, whole_files as files
 from neurosparse import recipes
-from neurosparse.convert import nir_contents, nir_nodes
+from neurosparse.convert.nir import contents as nir_contents, nodes as nir_nodes
 from neurosparse.convert.graph import Add, AveragePool, Conv, Graph, Input, Layer, Linear, Reshape, Spike
 from neurosparse.convert.network import SpikingNetwork
 from neurosparse.convert.neurons import NeuronSpec
-from neurosparse.convert.nir_nodes import FILE_DT_S
+from neurosparse.convert.nir.nodes import FILE_DT_S
 from neurosparse.convert.normalisation import Normalisation
 from neurosparse.convert.rate import of_rates
 from neurosparse.convert.tracing import fused

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import cards, checks
-from neurosparse import distributions, saved
+from neurosparse.sparsity import log_normal as distributions
+from neurosparse import saved
 from neurosparse.activity import ActivityStats
 from neurosparse._internal.whole_files import new_file
 from neurosparse.reference import Band, bands

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from neurosparse import distributions, saved
+from neurosparse.sparsity import log_normal as distributions
+from neurosparse import saved
 from neurosparse._internal import whole_files as files
 from neurosparse.activity import ActiveWhen, ActivityStats
 from neurosparse.comparison import Comparison

@@ -20,7 +20,7 @@ from neurosparse._internal import cards
 from neurosparse import data, recordings
 from neurosparse.comparison import difference, own_band
 from neurosparse.convert import to_spiking, verify
-from neurosparse.distributions import log_normal
+from neurosparse.sparsity.log_normal import log_normal
 from neurosparse.energy import allowance, budgets, energy_use
 from neurosparse.meanfield import Rates
 from neurosparse.rectifier import NetworkSpec, PretrainSpec, TrainSpec, pretrain, train

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from neurosparse.claims import Claim, Criterion, examine
-from neurosparse.studies.pairs import Mean
+from neurosparse.sparsity.paired import Mean
 
 NUMBERS = st.floats(-100, 100).map(lambda x: round(x, 3))
 VALUES = st.lists(NUMBERS, min_size=2, max_size=9)

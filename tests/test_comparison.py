@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import neurosparse as ns
 from neurosparse.comparison import difference, load, own_band, percent
-from neurosparse.distributions import log_normal, of_units
+from neurosparse.sparsity.log_normal import log_normal, of_units
 from neurosparse.reference import Band, bands, paper
 from neurosparse.sparsity import observe
 

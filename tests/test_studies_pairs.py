@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from neurosparse.studies.pairs import difference, mean, unpaired
+from neurosparse.sparsity.paired import difference, mean, unpaired
 from neurosparse._internal.tables import markdown
 
 NUMBERS = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=2, max_size=20)

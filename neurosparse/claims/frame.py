@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from neurosparse._internal import cards
-from neurosparse.studies.pairs import Mean, mean
+from neurosparse.sparsity.paired import Mean, mean
 
 Verdict = Literal["holds", "does not hold here", "undecided"]
 

@@ -80,7 +80,7 @@ def layer_table(stats: tuple[ActivityStats, ...]) -> Table:
 
 def beyond_table(stats: tuple[ActivityStats, ...]) -> Table:
     """What the mean does not say; a line each."""
-    from neurosparse.distributions import row
+    from neurosparse.sparsity.log_normal import row
 
     return rows_table([row(s) for s in stats])
 

@@ -30,7 +30,7 @@ import numpy as np
 from neurosparse import plots
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier.specs import AugmentationSpec, NetworkSpec, TrainSpec
-from neurosparse.studies.pairs import difference, mean
+from neurosparse.sparsity.paired import difference, mean
 from neurosparse.studies.runs import Row, Run, finish, run_all
 from neurosparse._internal.tables import markdown
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from neurosparse._internal import whole_files as files
 from neurosparse import plots, reference
-from neurosparse.studies.pairs import unpaired
+from neurosparse.sparsity.paired import unpaired
 from neurosparse._internal.tables import markdown
 
 if TYPE_CHECKING:

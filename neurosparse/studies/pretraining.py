@@ -17,7 +17,7 @@ import numpy as np
 from neurosparse import plots, reference
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier.specs import NetworkSpec, PretrainSpec, TrainSpec
-from neurosparse.studies.pairs import Mean, difference, mean
+from neurosparse.sparsity.paired import Mean, difference, mean
 from neurosparse.studies.runs import Row, Run, finish, run_all
 from neurosparse._internal.tables import markdown
 

@@ -10,7 +10,7 @@ KEY is a hash of what was asked for and of the code that computes it (`key`, `sw
 A run is written in `partial`, synced to the disk, and then renamed into `runs`. Times of files are never looked at.
 """
 
-from neurosparse.store.claims import Claim, claim, open_directory
+from neurosparse.store.locks import Claim, claim, open_directory
 from neurosparse.store.keeping import tidy, verify
 from neurosparse.store.reading import existing, failures, find, read, runs
 from neurosparse.store.records import DamageError, Failure, Row, Run, key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from neurosparse.store import disk
-from neurosparse.store.claims import claim
+from neurosparse.store.locks import claim
 from neurosparse.store.reading import read, runs
 from neurosparse.store.records import DamageError
 

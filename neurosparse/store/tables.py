@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from neurosparse.store import disk
-from neurosparse.store.claims import claim
+from neurosparse.store.locks import claim
 from neurosparse.store.records import Row, key
 
 

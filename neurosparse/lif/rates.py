@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from neurosparse._internal import checks
-from neurosparse import siegert
+from neurosparse.lif import siegert
 
 _BLOCK = 32768  # points of an array at a time: what stays in the cache
 

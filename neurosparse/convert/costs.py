@@ -22,7 +22,7 @@ from neurosparse._internal import checks
 from neurosparse import reference
 from neurosparse.convert.graph import Add, AveragePool, Conv, Graph, Linear
 
-_DATA = Path(reference.__file__).with_name("reference") / "operations.toml"
+_DATA = Path(reference.__file__).with_name("operations.toml")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The figures of the brain and of the paper, each with its source and how far it can be trusted.
 
-The data stand in `reference/*.toml`; what is marked C there is unverified and keeps that mark wherever it is shown.
+The data stand in the `*.toml` files beside this one; what is marked C there is unverified and keeps that mark wherever it is shown.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from neurosparse._internal import checks
 
-_FOLDER = Path(__file__).with_name("reference")
+_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,5 @@
+"""The figures of brains and of papers, each with its source and how far it can be trusted."""
+
+from neurosparse.reference.tables import Band, bands, paper
+
+__all__ = ["Band", "bands", "paper"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from neurosparse.sparsity import log_normal as distributions
-from neurosparse import saved
+from neurosparse.comparison import files as saved
 from neurosparse._internal import whole_files as files
 from neurosparse.activity import ActiveWhen, ActivityStats
 from neurosparse.comparison import Comparison

@@ -237,7 +237,7 @@ def saved_comparison(name: str) -> Callable[[Path], bytes]:
 
 
 def read_comparison(path: Path) -> Any:
-    from neurosparse import saved
+    from neurosparse.comparison import files as saved
 
     return saved.read(path.parent)
 

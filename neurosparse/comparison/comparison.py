@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from neurosparse._internal import cards, checks
 from neurosparse.sparsity import log_normal as distributions
-from neurosparse import saved
+from neurosparse.comparison import files as saved
 from neurosparse.activity import ActivityStats
 from neurosparse._internal.whole_files import new_file
+from neurosparse.comparison.words import milliseconds, percent, percents, said
 from neurosparse.reference import Band, bands
 
 BRAIN_FRACTIONS = (0.01, 0.02, 0.04)
@@ -312,28 +313,6 @@ def circuit_window(circuit: ActivityStats, fraction: float) -> float | None:
     if circuit.curve is None:
         raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
     return circuit.curve.window_ms(fraction) if fraction > 0 else 0.0
-
-
-def said(band: Band) -> str:
-    """A band in words: "1-4 % said of the brain"; a band of the user's own by its label."""
-    whose = "said of the brain" if band.key in bands() else f"of {band.label}"
-    return f"{100 * band.low:g}-{100 * band.high:g} % {whose}"
-
-
-def percent(fraction: float) -> str:
-    """A fraction in percent with the two or three digits that mean something: '0.33 %', '4.0 %', '51.2 %'."""
-    value = 100 * checks.number("fraction", fraction)
-    return f"{value:#.2g} %" if 0 < value < 9.95 else f"{value:.0f} %" if value in (0, 100) else f"{value:.1f} %"
-
-
-def percents(low: float, high: float) -> str:
-    """A range in percent: '2.7-2.8 %'."""
-    return f"{percent(low).removesuffix(' %')}-{percent(high)}"
-
-
-def milliseconds(window_ms: float) -> str:
-    """A window with three digits, never as a power of ten: '3.77 ms', '119 ms', '11,400 ms'."""
-    return f"{float(f'{window_ms:.3g}'):,.10g} ms"
 
 
 def _flatten(stats: Iterable[ActivityStats | Mapping[str, ActivityStats]]) -> Iterable[ActivityStats]:

@@ -1,0 +1,33 @@
+"""Statistics and reference figures side by side: a `Comparison`, in numbers and in words.
+
+comparison.py  the comparison, the difference of two, bands of one's own
+words.py       how fractions, windows and bands are said
+files.py       statistics on disk and back, exactly
+"""
+
+from neurosparse.comparison.comparison import (
+    BRAIN_FRACTIONS,
+    Comparison,
+    Difference,
+    circuit_window,
+    compare,
+    difference,
+    load,
+    own_band,
+)
+from neurosparse.comparison.words import milliseconds, percent, percents, said
+
+__all__ = [
+    "BRAIN_FRACTIONS",
+    "Comparison",
+    "Difference",
+    "circuit_window",
+    "compare",
+    "difference",
+    "load",
+    "milliseconds",
+    "own_band",
+    "percent",
+    "percents",
+    "said",
+]

@@ -1,10 +1,12 @@
-"""A converted network of 784-500-10 in Brian2, 500 images of 64 steps: neurons of all images in one group, and synapses in blocks.
+"""A converted network of 784-500-10 in Brian2, 500 images of 64 steps: neurons of all images in one
+group, and synapses in blocks.
 
     python benchmarks/brian2_images.py [--pairs 3]
 
-Ours is `run_in_brian2`, which puts the hidden neurons of all images into one group and applies the linear read-out to their
-numbers of spikes. The other way, as one would write it, copies the synapses to the read-out for every image. Both in C++ by
-the same engine, one core: CPU time of the compiled programs with their start, in turn.
+Ours is `run_in_brian2`, which puts the hidden neurons of all images into one group and applies the
+linear read-out to their numbers of spikes. The other way, as one would write it, copies the
+synapses to the read-out for every image. Both in C++ by the same engine, one core: CPU time of the
+compiled programs with their start, in turn.
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ IMAGES, STEPS = 500, 64
 
 
 def in_blocks(current: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> list:
-    """The model: hidden neurons and read-outs of all images, (images, hidden) currents, with synapses in blocks."""
+    """The model: hidden neurons and read-outs of all images, (images, hidden) currents, with
+    synapses in blocks.
+    """
     b2 = engine.brian2()
     n_images, n_hidden = current.shape
     n_out = len(weight)
@@ -43,10 +47,14 @@ def in_blocks(current: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> list
     )
     hidden.run_regularly("v += drive", clock=clock)
     hidden.v, hidden.drive = 0.5, current.ravel()
-    output = b2.NeuronGroup(n_images * n_out, "total : 1\nbias : 1 (constant)", clock=clock, name="output")
+    output = b2.NeuronGroup(
+        n_images * n_out, "total : 1\nbias : 1 (constant)", clock=clock, name="output"
+    )
     output.run_regularly("total += bias", clock=clock)
     output.bias = np.tile(bias, n_images)
-    synapses = b2.Synapses(hidden, output, "w : 1 (constant)", on_pre="total_post += w", clock=clock, name="synapses")
+    synapses = b2.Synapses(
+        hidden, output, "w : 1 (constant)", on_pre="total_post += w", clock=clock, name="synapses"
+    )
     i = np.repeat(np.arange(n_images * n_hidden), n_out)
     synapses.connect(i=i, j=i // n_hidden * n_out + np.tile(np.arange(n_out), n_images * n_hidden))
     synapses.w = np.tile(weight.T.ravel(), n_images)
@@ -67,27 +75,46 @@ def program_ms(what: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=3)
     options = parser.parse_args()
     torch.set_num_threads(1)
     splits = data.load("mnist5k")
-    source = train(TrainSpec(network=NetworkSpec(sizes=(784, 500, 10)), epochs=10), splits, device="cpu").network
+    source = train(
+        TrainSpec(network=NetworkSpec(sizes=(784, 500, 10)), epochs=10), splits, device="cpu"
+    ).network
     spiking = to_spiking(source, splits.train.images)
     images = torch.tensor(splits.test.images[:IMAGES])
     first, last = (layer for layer in spiking.graph.layers if hasattr(layer, "weight"))
-    current = nn.functional.linear(spiking.graph.input(images), first.weight, first.bias).double().numpy()
+    current = (
+        nn.functional.linear(spiking.graph.input(images), first.weight, first.bias).double().numpy()
+    )
     model = partial(in_blocks, current, last.weight.double().numpy(), last.bias.double().numpy())
 
     outputs = run_in_brian2(spiking, images, STEPS).outputs.numpy()
     result = engine.run(model, duration_ms=STEPS, dt_ms=1.0, seed=0)
-    np.testing.assert_allclose(result["totals"]["total"][-1].reshape(outputs.shape) / STEPS, outputs, atol=1e-3)
+    np.testing.assert_allclose(
+        result["totals"]["total"][-1].reshape(outputs.shape) / STEPS, outputs, atol=1e-3
+    )
     mine, others = in_turn(
         lambda: program_ms(lambda: run_in_brian2(spiking, images, STEPS)),
         lambda: program_ms(lambda: engine.run(model, duration_ms=STEPS, dt_ms=1.0, seed=0)),
         options.pairs,
     )
-    show([row("brian2_images", "Brian2, synapses in blocks", "ms CPU an image", mine, others, ">= 8x")])
+    show(
+        [
+            row(
+                "brian2_images",
+                "Brian2, synapses in blocks",
+                "ms CPU an image",
+                mine,
+                others,
+                ">= 8x",
+            )
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""Brunel's network (12,500 cells, 15.6 M synapses, asynchronous irregular): the kernel engine and NEST, one core each, in turn.
+"""Brunel's network (12,500 cells, 15.6 M synapses, asynchronous irregular): the kernel engine and
+NEST, one core each, in turn.
 
     python benchmarks/brunel.py [--pairs 3] [--seconds 1]
 
-Prints a row for results.json, job brunel_ai_kernel: wall seconds of simulating a biological second, building left out for both.
-NEST runs a tenth of the time.
+Prints a row for results.json, job brunel_ai_kernel: wall seconds of simulating a biological second,
+building left out for both. NEST runs a tenth of the time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pairs import ask_peer, in_turn, row, seconds, show
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.engines import kernel as kernel_engine
 
-# NEST as its users would write it for speed: one weight a connection type, so that a synapse is small.
+# NEST as its users would write it for speed: one weight a connection type, so that a synapse is
+# small.
 NEST = """
 import sys, time, nest
 seconds = float(sys.argv[1])
@@ -40,15 +42,22 @@ print("RESULT", wall / seconds, cpu / seconds, recorder.n_events / 12500 / secon
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.0, help="biological; NEST runs a tenth of it")
+    parser.add_argument(
+        "--seconds", type=float, default=1.0, help="biological; NEST runs a tenth of it"
+    )
     options = parser.parse_args()
     circuit = circuits.resolve(circuits.load("brunel2000_ai"))
     built = kernel_engine.build(circuit, seed=1, n_threads=1)
 
     def ours(duration_s: float = options.seconds) -> float:
-        return seconds(lambda: kernel_engine.run(built, n_steps=round(duration_s * 1e4), seed=1)) / duration_s
+        return (
+            seconds(lambda: kernel_engine.run(built, n_steps=round(duration_s * 1e4), seed=1))
+            / duration_s
+        )
 
     def nests() -> float:
         took, _, rate_hz = ask_peer(NEST, options.seconds / 10)
@@ -57,7 +66,18 @@ def main() -> None:
 
     ours(0.05)  # compiles
     mine, theirs = in_turn(ours, nests, options.pairs)
-    show([row("brunel_ai_kernel", "NEST 3.10, 1 thread", "s a biological second, 1 core", mine, theirs, ">= 80x")])
+    show(
+        [
+            row(
+                "brunel_ai_kernel",
+                "NEST 3.10, 1 thread",
+                "s a biological second, 1 core",
+                mine,
+                theirs,
+                ">= 80x",
+            )
+        ]
+    )
 
 
 if __name__ == "__main__":

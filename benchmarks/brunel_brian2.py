@@ -1,9 +1,11 @@
-"""Brunel's network in Brian2: our engine, Brian2 as it is usually written, and NEST, in turn, one core each.
+"""Brunel's network in Brian2: our engine, Brian2 as it is usually written, and NEST, in turn, one
+core each.
 
     python benchmarks/brunel_brian2.py [--pairs 3] [--seconds 1]
 
-Prints rows for results.json, job brunel_ai_brian2: wall seconds of the compiled program, start to end (NEST: of Run), a
-biological second. Generating and compiling are left out. NEST runs a tenth of the time.
+Prints rows for results.json, job brunel_ai_brian2: wall seconds of the compiled program, start to
+end (NEST: of Run), a biological second. Generating and compiling are left out. NEST runs a tenth of
+the time.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ import sys
 from brunel import NEST
 from pairs import ask_peer, engine_seconds, in_turn, row, show
 
-from neurosparse.spiking.engines import brian2 as brian_circuit
 from neurosparse.spiking import circuit as circuits
+from neurosparse.spiking.engines import brian2 as brian_circuit
 
-# After Brian2's own example frompapers/Brunel_2000: PoissonInput, synapses as they were drawn, one build.
+# After Brian2's own example frompapers/Brunel_2000: PoissonInput, synapses as they were drawn, one
+# build.
 USUAL = """
 import sys, tempfile, time as clock, numpy as np
 from brian2 import *
@@ -50,22 +53,30 @@ shutil.rmtree(folder)
 
 def usual(seconds: float) -> float:
     """Seconds of the compiled program a biological second, of Brian2 as usually written."""
-    done = subprocess.run([sys.executable, "-c", USUAL, str(seconds)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", USUAL, str(seconds)], capture_output=True, text=True, check=False
+    )
     line = next((x for x in done.stdout.splitlines() if x.startswith("RESULT")), None)
     if line is None:
-        raise RuntimeError(f"Brian2 failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+        raise RuntimeError(
+            f"Brian2 failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
+        )
     return float(line.split()[1])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0)
     options = parser.parse_args()
     circuit = circuits.resolve(circuits.load("brunel2000_ai"))
 
     def ours() -> float:
-        simulate = lambda: brian_circuit.simulate(circuit, duration_ms=1e3 * options.seconds, seed=1)  # noqa: E731
+        simulate = lambda: brian_circuit.simulate(
+            circuit, duration_ms=1e3 * options.seconds, seed=1
+        )  # noqa: E731
         return engine_seconds(simulate) / options.seconds
 
     unit = "s a biological second, 1 core"

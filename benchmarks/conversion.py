@@ -1,11 +1,13 @@
-"""Converting a network of 784-1000x3-10 and building it in Brian2, beside building it as snn_toolbox does.
+"""Converting a network of 784-1000x3-10 and building it in Brian2, beside building it as
+snn_toolbox does.
 
     python benchmarks/conversion.py [--pairs 5]
 
-Ours is `to_spiking`, calibration on 200 images included, and `to_brian2`. The other way is what snn_toolbox's Brian2 target does
-(brian2_target_sim.py, build_dense): all synapses of two layers by `connect(True)`, then their weights as one flat array; the input
-layer is a Poisson group there, so that it has one more layer of synapses, and its weights are taken as they are, as if converting
-cost nothing. CPU seconds of the process, a layer, in turn.
+Ours is `to_spiking`, calibration on 200 images included, and `to_brian2`. The other way is what
+snn_toolbox's Brian2 target does (brian2_target_sim.py, build_dense): all synapses of two layers by
+`connect(True)`, then their weights as one flat array; the input layer is a Poisson group there, so
+that it has one more layer of synapses, and its weights are taken as they are, as if converting cost
+nothing. CPU seconds of the process, a layer, in turn.
 """
 
 from __future__ import annotations
@@ -38,7 +40,11 @@ def theirs(network: RectifierNetwork) -> float:
     layers = [b2.PoissonGroup(network.spec.sizes[0], rates=0 * b2.Hz, clock=clock)]
     connections = []
     for linear in network.linears():
-        layers.append(b2.NeuronGroup(linear.out_features, "v : 1", threshold="v >= 1", reset="v = 0", clock=clock))
+        layers.append(
+            b2.NeuronGroup(
+                linear.out_features, "v : 1", threshold="v >= 1", reset="v = 0", clock=clock
+            )
+        )
         synapses = b2.Synapses(layers[-2], layers[-1], "w : 1", on_pre="v += w", clock=clock)
         synapses.connect(True)
         synapses.w = linear.weight.detach().numpy().T.flatten()
@@ -48,7 +54,9 @@ def theirs(network: RectifierNetwork) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -58,7 +66,9 @@ def main() -> None:
     images = torch.rand((200, network.spec.sizes[0]), generator=torch.Generator().manual_seed(1))
     ours(network, images), theirs(network)  # imports and code that is kept
     mine, peers = in_turn(lambda: ours(network, images), lambda: theirs(network), options.pairs)
-    show([row("conversion", "snn_toolbox's way in Brian2", "s CPU a layer", mine, peers, "< 0.2 s")])
+    show(
+        [row("conversion", "snn_toolbox's way in Brian2", "s CPU a layer", mine, peers, "< 0.2 s")]
+    )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""A converted network by events beside four frameworks: 784-1000x3-10 on Fashion-MNIST, 64 steps, batches of 100, one thread each.
+"""A converted network by events beside four frameworks: 784-1000x3-10 on Fashion-MNIST, 64 steps,
+batches of 100, one thread each.
 
     python benchmarks/convert.py [--pairs 5]
 
-Two networks, trained here once by the sparsity controller (minutes each) and kept: about 90 and 97 % of their hidden units are
-silent. The frameworks get the same normalised weights, the same start at half the threshold, reset by subtraction, and the read-out
-of mean spikes, once; the current of the first layer, which is the same in every step, is computed once for them too. Times are CPU
-seconds of the process, in turn, for 500 images; accuracies of the first 1,000 test images are compared, and ours of all 10,000
-with that of the source network.
+Two networks, trained here once by the sparsity controller (minutes each) and kept: about 90 and 97
+% of their hidden units are silent. The frameworks get the same normalised weights, the same start
+at half the threshold, reset by subtraction, and the read-out of mean spikes, once; the current of
+the first layer, which is the same in every step, is computed once for them too. Times are CPU
+seconds of the process, in turn, for 500 images; accuracies of the first 1,000 test images are
+compared, and ours of all 10,000 with that of the source network.
 """
 
 from __future__ import annotations
@@ -146,7 +148,9 @@ def accuracy(outputs: torch.Tensor, labels: torch.Tensor) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -170,13 +174,17 @@ def main() -> None:
                 options.pairs,
             )
             rows.append(row(job, peer, "ms CPU an image", mine, times, goal))
-            rows.append(row(job, f"accuracy of {peer}", "% of 1,000 images", [ours], [theirs], "the same"))
+            rows.append(
+                row(job, f"accuracy of {peer}", "% of 1,000 images", [ours], [theirs], "the same")
+            )
         with torch.no_grad():
             base = accuracy(source(images), labels)
         for steps, outputs, most in ((STEPS, run.outputs, 0.1), (16, run.outputs_at[16], 0.5)):
             found = accuracy(outputs, labels)
             unit = f"% of 10,000 images, {steps} steps"
-            rows.append(row(job, "the source network", unit, [found], [base], f"loss <= {most} points"))
+            rows.append(
+                row(job, "the source network", unit, [found], [base], f"loss <= {most} points")
+            )
     show(rows)
 
 

@@ -1,9 +1,11 @@
-"""The f-I curve of 1,000 LIF cells, 2 s at a step of 0.1 ms, warm (built before): our engine and NEST, in turn.
+"""The f-I curve of 1,000 LIF cells, 2 s at a step of 0.1 ms, warm (built before): our engine and
+NEST, in turn.
 
     python benchmarks/fi_curve.py [--pairs 5]
 
-Time is that of simulating, without building: for us the run of the compiled executable with its start, for NEST `Run`. The error is
-the largest relative one of a cell's rate against the closed form, over cells above 5 Hz.
+Time is that of simulating, without building: for us the run of the compiled executable with its
+start, for NEST `Run`. The error is the largest relative one of a cell's rate against the closed
+form, over cells above 5 Hz.
 """
 
 from __future__ import annotations
@@ -17,7 +19,14 @@ from neurosparse import LIF
 from neurosparse.lif import rate
 from neurosparse.spiking import fi_curve
 
-CELL = LIF(tau_m_ms=20.0, resistance_MOhm=100.0, e_leak_mV=-70.0, v_threshold_mV=-50.0, v_reset_mV=-70.0, t_ref_ms=2.0)
+CELL = LIF(
+    tau_m_ms=20.0,
+    resistance_MOhm=100.0,
+    e_leak_mV=-70.0,
+    v_threshold_mV=-50.0,
+    v_reset_mV=-70.0,
+    t_ref_ms=2.0,
+)
 CURRENTS_NA = np.linspace(0.1, 0.6, 1000)
 
 NEST = """
@@ -51,7 +60,9 @@ print("RESULT", took, max(errors))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=5)
     options = parser.parse_args()
 
@@ -64,10 +75,19 @@ def main() -> None:
     for model in ("iaf_psc_delta", "iaf_psc_delta_ps"):
         nest_error = ask_peer(NEST, model)[1]
         mine, theirs = in_turn(ours, lambda model=model: ask_peer(NEST, model)[0], options.pairs)  # type: ignore[misc]
-        rows.append(row("fi_curve", f"NEST 3.10 {model}", "s, 1,000 cells, 2 s", mine, theirs, ">= 4x"))
+        rows.append(
+            row("fi_curve", f"NEST 3.10 {model}", "s, 1,000 cells, 2 s", mine, theirs, ">= 4x")
+        )
         error = float(errors.max())
         rows.append(
-            row("fi_curve", f"error of NEST {model}", "largest relative error", [error], [nest_error], "< 1e-4")
+            row(
+                "fi_curve",
+                f"error of NEST {model}",
+                "largest relative error",
+                [error],
+                [nest_error],
+                "< 1e-4",
+            )
         )
     show(rows)
 

@@ -2,9 +2,10 @@
 
     python benchmarks/inference.py [--pairs 15]
 
-1,000 or 2,000 units in and out, one input or 64; each call has other inputs, 20 in turn. Times are CPU seconds of the process, in
-turn, of the whole call, checks and Python included. Wide dense matrices fall out of the cache, which flatters the ratio: so the own
-kernel with all inputs active is a peer too, with the limit 1/density beside it.
+1,000 or 2,000 units in and out, one input or 64; each call has other inputs, 20 in turn. Times are
+CPU seconds of the process, in turn, of the whole call, checks and Python included. Wide dense
+matrices fall out of the cache, which flatters the ratio: so the own kernel with all inputs active
+is a peer too, with the limit 1/density beside it.
 """
 
 from __future__ import annotations
@@ -52,26 +53,37 @@ def sparse_inputs(batch: int, width: int, zeros: int) -> list[NDArray[np.float32
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=15)
     options = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
     for (batch, width), goals in GOALS.items():
         linear = nn.Linear(width, width)
-        ours, all_sparse = SparseNetwork(nn.Sequential(linear)), SparseNetwork(nn.Sequential(linear), dense_above=1.0)
+        ours, all_sparse = (
+            SparseNetwork(nn.Sequential(linear)),
+            SparseNetwork(nn.Sequential(linear), dense_above=1.0),
+        )
         repeats = 10 if batch == 1 else 1
         full = sparse_inputs(batch, width, 0)
         for zeros, goal in goals.items():
             inputs = sparse_inputs(batch, width, zeros)
             tensors = [torch.from_numpy(x) for x in inputs]
             with torch.inference_mode():
-                np.testing.assert_allclose(ours(inputs[0]), linear(tensors[0]).numpy(), rtol=1e-4, atol=1e-5)
+                np.testing.assert_allclose(
+                    ours(inputs[0]), linear(tensors[0]).numpy(), rtol=1e-4, atol=1e-5
+                )
                 job, unit = f"infer{batch}_{width}_{zeros}", "us CPU a call"
                 call = partial(cpu_us, ours, inputs, repeats)
-                mine, theirs = in_turn(call, partial(cpu_us, linear, tensors, repeats), options.pairs)
+                mine, theirs = in_turn(
+                    call, partial(cpu_us, linear, tensors, repeats), options.pairs
+                )
                 rows.append(row(job, "torch, nn.Linear", unit, mine, theirs, goal))
-                mine, theirs = in_turn(call, partial(cpu_us, all_sparse, full, 1), max(options.pairs // 3, 1))
+                mine, theirs = in_turn(
+                    call, partial(cpu_us, all_sparse, full, 1), max(options.pairs // 3, 1)
+                )
                 limit = f"limit 1/density {100 / (100 - zeros):.3g}x"
                 rows.append(row(job, "own kernel, all active", unit, mine, theirs, limit))
     show(rows)

@@ -1,10 +1,12 @@
-"""A long sweep, killed again and again while it runs: is its table that of the sweep that ran in peace?
+"""A long sweep, killed again and again while it runs: is its table that of the sweep that ran in
+peace?
 
     python benchmarks/killed_sweep.py figure3 [--kills 8] [--workers 2] [--seed 1]
 
-Runs `neurosparse sweep NAME` into results/NAME, where it stays, and then into results/NAME_killed, where every so many runs
-(evenly over the sweep) a worker, or the whole process with its workers, gets SIGKILL a random moment later. What was killed whole
-is started again by the same command. Prints the kills, and compares the two tables byte by byte; exit code 1 where they differ.
+Runs `neurosparse sweep NAME` into results/NAME, where it stays, and then into results/NAME_killed,
+where every so many runs (evenly over the sweep) a worker, or the whole process with its workers,
+gets SIGKILL a random moment later. What was killed whole is started again by the same command.
+Prints the kills, and compares the two tables byte by byte; exit code 1 where they differ.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ def start(name: str, folder: Path, workers: int) -> subprocess.Popen[bytes]:
 
 def children(process: subprocess.Popen[bytes]) -> list[int]:
     """The workers of a sweep."""
-    found = subprocess.run(["pgrep", "-P", str(process.pid), "-f", "spawn_main"], capture_output=True, text=True)
+    found = subprocess.run(
+        ["pgrep", "-P", str(process.pid), "-f", "spawn_main"], capture_output=True, text=True
+    )
     return [int(line) for line in found.stdout.split()]
 
 
@@ -54,7 +58,9 @@ def kill(process: subprocess.Popen[bytes], whole: bool, draw: random.Random) -> 
 
 def main() -> int:
     """Run the sweep twice and compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("name", help="a sweep that comes along, or a .toml file")
     parser.add_argument("--kills", type=int, default=8)
     parser.add_argument("--workers", type=int, default=2)
@@ -80,7 +86,11 @@ def main() -> int:
     if process.wait():
         return 1
     equal = (peace / sweep.TABLE).read_bytes() == (killed / sweep.TABLE).read_bytes()
-    print(*said, f"table {'equal, byte by byte' if equal else 'DIFFERENT'}: {peace}, {killed}", sep="\n")
+    print(
+        *said,
+        f"table {'equal, byte by byte' if equal else 'DIFFERENT'}: {peace}, {killed}",
+        sep="\n",
+    )
     return 0 if equal else 1
 
 

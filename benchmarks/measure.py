@@ -1,12 +1,15 @@
-"""What measuring costs beside the forward pass alone, for torch's 12-layer transformer encoder and a ResNet-18; NeuroBench as peer.
+"""What measuring costs beside the forward pass alone, for torch's 12-layer transformer encoder and
+a ResNet-18; NeuroBench as peer.
 
     python benchmarks/measure.py [--pairs 7]
 
-CPU seconds of the process, one thread: the forward pass, then the same pass measured, in turn; the factor between them is taken
-pair by pair. Ours counts per unit and per sample (active, zeros, magnitudes, squares, four measures of sparseness, a sample for the
-effective dimension); NeuroBench's hooks keep every layer's input and output and count what is not zero. Ours includes hanging on
-and off its hooks. Without hooks torch's encoder takes its fast path, a fused layer inside which no hook hears: what measuring
-costs beside a pass that does without it too is given apart.
+CPU seconds of the process, one thread: the forward pass, then the same pass measured, in turn; the
+factor between them is taken pair by pair. Ours counts per unit and per sample (active, zeros,
+magnitudes, squares, four measures of sparseness, a sample for the effective dimension);
+NeuroBench's hooks keep every layer's input and output and count what is not zero. Ours includes
+hanging on and off its hooks. Without hooks torch's encoder takes its fast path, a fused layer
+inside which no hook hears: what measuring costs beside a pass that does without it too is given
+apart.
 """
 
 from __future__ import annotations
@@ -65,7 +68,9 @@ def cpu_seconds(what: Callable[[], object]) -> float:
 
 
 def factors(name: str, n: int) -> tuple[list[float], list[float]]:
-    """The CPU time of a measured pass over that of the pass alone, n times in turn; and over one without torch's fast path."""
+    """The CPU time of a measured pass over that of the pass alone, n times in turn; and over one
+    without torch's fast path.
+    """
     model, batches = MODELS[name]()
 
     def forward() -> None:
@@ -88,7 +93,9 @@ def factors(name: str, n: int) -> tuple[list[float], list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=7)
     n = parser.parse_args().pairs
     torch.set_num_threads(1)
@@ -97,10 +104,26 @@ def main() -> None:
         ours, beside_unfused = factors(name, n)
         theirs = ask_peer(PEER, Path(__file__).parent, name, n) if PEERS_PYTHON else None
         rows.append(
-            row("measure_overhead", "NeuroBench 2.3", f"CPU time over the pass's, {name}", ours, theirs, "<= 1.1")
+            row(
+                "measure_overhead",
+                "NeuroBench 2.3",
+                f"CPU time over the pass's, {name}",
+                ours,
+                theirs,
+                "<= 1.1",
+            )
         )
         if name == "encoder":
-            rows.append(row("measure_overhead", "-", "over the pass's, no fused layer", beside_unfused, None, "<= 1.1"))
+            rows.append(
+                row(
+                    "measure_overhead",
+                    "-",
+                    "over the pass's, no fused layer",
+                    beside_unfused,
+                    None,
+                    "<= 1.1",
+                )
+            )
     show(rows)
 
 

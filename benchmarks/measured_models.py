@@ -1,4 +1,5 @@
-"""Two networks that are measured: torch's 12-layer transformer encoder and a ResNet-18 (He et al. 2016), with random weights.
+"""Two networks that are measured: torch's 12-layer transformer encoder and a ResNet-18 (He et al.
+2016), with random weights.
 
 Needs torch alone, so that peers in another environment load the same.
 """
@@ -10,15 +11,22 @@ from torch import Tensor, nn
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions and a way around them; each rectifier is a module of its own, so that hooks on modules see it."""
+    """Two 3x3 convolutions and a way around them; each rectifier is a module of its own, so that
+    hooks on modules see it.
+    """
 
     def __init__(self, n_in: int, n_out: int, stride: int) -> None:
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False), nn.BatchNorm2d(n_out)
+        self.conv1, self.bn1 = (
+            nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False),
+            nn.BatchNorm2d(n_out),
+        )
         self.conv2, self.bn2 = nn.Conv2d(n_out, n_out, 3, 1, 1, bias=False), nn.BatchNorm2d(n_out)
         self.around: nn.Module = nn.Identity()
         if stride > 1:
-            self.around = nn.Sequential(nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out))
+            self.around = nn.Sequential(
+                nn.Conv2d(n_in, n_out, 1, stride, bias=False), nn.BatchNorm2d(n_out)
+            )
         self.relu1, self.relu2 = nn.ReLU(), nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,7 +46,12 @@ def resnet18() -> tuple[nn.Module, list[Tensor]]:
         (256, 512, 2),
         (512, 512, 1),
     ]
-    stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
+    stem = [
+        nn.Conv2d(3, 64, 7, 2, 3, bias=False),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, 1),
+    ]
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(512, 1000)]
     torch.manual_seed(1)
     return nn.Sequential(*stem, *(Residual(*w) for w in widths), *head).eval(), [

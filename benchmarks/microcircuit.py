@@ -1,10 +1,12 @@
-"""The full cortical microcircuit (77,169 cells, 0.3 billion synapses) on the kernel engine, against real time.
+"""The full cortical microcircuit (77,169 cells, 0.3 billion synapses) on the kernel engine, against
+real time.
 
     python benchmarks/microcircuit.py [--pairs 3] [--seconds 1] [--no-rates]
 
-Prints rows for results.json, job microcircuit_full: seconds (wall) a biological second on one core and on two in turn, the time to
-build with compilation cached, the memory, and the rates of the eight populations over 5 seeds x 2 s beside the authors'
-reference run. CPU time goes to stderr: on a busy machine it is the steadier number.
+Prints rows for results.json, job microcircuit_full: seconds (wall) a biological second on one core
+and on two in turn, the time to build with compilation cached, the memory, and the rates of the
+eight populations over 5 seeds x 2 s beside the authors' reference run. CPU time goes to stderr: on
+a busy machine it is the steadier number.
 """
 
 from __future__ import annotations
@@ -37,18 +39,29 @@ def rates(circuit: circuits.Circuit) -> list[dict[str, object]]:
     """The mean rate of each population over 5 seeds x 2 s; every seed draws the circuit anew."""
     found = []
     for seed in range(1, 6):
-        spikes = kernel_engine.simulate(circuit, duration_ms=2200.0, seed=seed).between(200.0, 2200.0)
+        spikes = kernel_engine.simulate(circuit, duration_ms=2200.0, seed=seed).between(
+            200.0, 2200.0
+        )
         found.append([len(spikes.population(p.name)) / p.size / 2.0 for p in circuit.populations])
         print(f"seed {seed}: {np.round(found[-1], 3).tolist()} Hz", file=sys.stderr)
     columns = zip(circuit.populations, np.transpose(found), REFERENCE_HZ, strict=True)
     return [
-        row(JOB, "the authors' run", f"Hz, {p.name}, 5 seeds x 2 s", [float(np.mean(x))], [hz], "within 4 %")
+        row(
+            JOB,
+            "the authors' run",
+            f"Hz, {p.name}, 5 seeds x 2 s",
+            [float(np.mean(x))],
+            [hz],
+            "within 4 %",
+        )
         for p, x, hz in columns
     ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--rates", action=argparse.BooleanOptionalAction, default=True)
@@ -56,9 +69,12 @@ def main() -> None:
     circuit = circuits.resolve(circuits.load("potjans2014"))
 
     small = circuits.resolve(
-        circuits.load("potjans2014", **{f"populations.{p.name}.size": 64 for p in circuit.populations})
+        circuits.load(
+            "potjans2014", **{f"populations.{p.name}.size": 64 for p in circuit.populations}
+        )
     )
-    kernel_engine.simulate(small, duration_ms=5.0, seed=1, n_threads=2)  # compiles, or loads what was compiled
+    # compiles, or loads what was compiled
+    kernel_engine.simulate(small, duration_ms=5.0, seed=1, n_threads=2)
     n_cores = 2 if (os.cpu_count() or 1) > 1 else 1
     begin = time.perf_counter()
     built = kernel_engine.build(circuit, seed=1, n_threads=n_cores)
@@ -70,11 +86,17 @@ def main() -> None:
             took, cpu = timed(replace(built, n_threads=n), options.seconds)
             wall.append(took)
             print(f"{n} threads: {took:.2f} s wall, {cpu / n:.2f} s CPU a thread", file=sys.stderr)
-    memory_GB = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    memory_GB = (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024)
+        / 1e9
+    )
 
     goals = {1: "<= 1.5 s", 2: "<= 0.8 s"}
     unit = "s a biological second, {} cores"
-    rows = [row(JOB, "real time", unit.format(n), x, [1.0] * len(x), goals[n]) for n, x in walls.items()]
+    rows = [
+        row(JOB, "real time", unit.format(n), x, [1.0] * len(x), goals[n]) for n, x in walls.items()
+    ]
     rows.append(row(JOB, "goal", "s to build, compilation cached", [building_s], [8.0], "<= 8 s"))
     rows.append(row(JOB, "goal", "GB at most", [memory_GB], [1.4], "<= 1.4 GB"))
     if options.rates:

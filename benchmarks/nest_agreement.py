@@ -1,10 +1,13 @@
-"""The engines on the same circuits: spike for spike where nothing is random, in distribution where all is.
+"""The engines on the same circuits: spike for spike where nothing is random, in distribution where
+all is.
 
-    PYTHONPATH=. python benchmarks/nest_agreement.py [--scale 0.1] [--seconds 1.5] [--seeds 3] [--engines kernel,brian2,nest]
+    PYTHONPATH=. python benchmarks/nest_agreement.py [--scale 0.1] [--seconds 1.5] [--seeds 3]
+    [--engines kernel,brian2,nest]
 
-NEST is needed for `nest` alone: `pip install 'neurosparse[nest]'`. Prints, for each engine, the rates, the CV of the intervals and
-the spike-count correlation of the microcircuit's eight populations at a small scale, with their standard deviations over seeds. No
-race: NEST and the kernel run on one thread.
+NEST is needed for `nest` alone: `pip install 'neurosparse[nest]'`. Prints, for each engine, the
+rates, the CV of the intervals and the spike-count correlation of the microcircuit's eight
+populations at a small scale, with their standard deviations over seeds. No race: NEST and the
+kernel run on one thread.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from test_kernel_engine_peers import QUANTITIES, all_to_all, over_seeds
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scale", type=float, default=0.1)
     parser.add_argument("--seconds", type=float, default=1.5)
     parser.add_argument("--seeds", type=int, default=3)
@@ -33,16 +38,28 @@ def main() -> None:
 
     for model in ("delta", "exponential"):
         circuit = all_to_all(model)
-        runs = [import_module(ENGINES[e]).simulate(circuit, duration_ms=500.0, seed=1) for e in engines]
+        runs = [
+            import_module(ENGINES[e]).simulate(circuit, duration_ms=500.0, seed=1) for e in engines
+        ]
         for engine, spikes in zip(engines[1:], runs[1:], strict=True):
-            same = np.array_equal(spikes.ticks, runs[0].ticks) and np.array_equal(spikes.units, runs[0].units)
-            print(f"{model}: {engines[0]} and {engine}, {len(spikes)} spikes: {'equal' if same else 'NOT EQUAL'}")
+            same = np.array_equal(spikes.ticks, runs[0].ticks) and np.array_equal(
+                spikes.units, runs[0].units
+            )
+            print(
+                f"{model}: {engines[0]} and {engine}, {len(spikes)} spikes:"
+                f" {'equal' if same else 'NOT EQUAL'}"
+            )
 
     for engine in engines:
-        found = over_seeds(engine, scale=options.scale, seconds=options.seconds, seeds=options.seeds)
+        found = over_seeds(
+            engine, scale=options.scale, seconds=options.seconds, seeds=options.seeds
+        )
         for row, quantity in enumerate(QUANTITIES):
             pairs = zip(found[:, row].mean(axis=0), found[:, row].std(axis=0, ddof=1), strict=True)
-            print(f"{engine:7s}{quantity:19s}" + "  ".join(f"{m:.4f}±{s:.4f}" for m, s in pairs), flush=True)
+            print(
+                f"{engine:7s}{quantity:19s}" + "  ".join(f"{m:.4f}±{s:.4f}" for m, s in pairs),
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Other frameworks run a NIR file, or write one: run with the Python of their environment, by tests/test_convert_nir_peers.py.
+"""Other frameworks run a NIR file, or write one: run with the Python of their environment, by
+tests/test_convert_nir_peers.py.
 
-python benchmarks/nir_peers.py read norse net.nir inputs.npy steps spikes.npz     the spikes of every layer of neurons, step by step
-python benchmarks/nir_peers.py write norse net.nir inputs.npy steps spikes.npz    the same of a network of its own, which it writes
+python benchmarks/nir_peers.py read norse net.nir inputs.npy steps spikes.npz     the spikes of
+every layer of neurons, step by step python benchmarks/nir_peers.py write norse net.nir inputs.npy
+steps spikes.npz    the same of a network of its own, which it writes
 """
 
 import contextlib
@@ -62,7 +64,12 @@ def writer(framework: str, path: str, example: torch.Tensor) -> None:
             one = torch.ones(linear.out_features)
             layers += [
                 linear,
-                snntorch.Leaky((1 - DT_S / TAU_S) * one, threshold=4.0 * one, reset_mechanism="zero", init_hidden=True),
+                snntorch.Leaky(
+                    (1 - DT_S / TAU_S) * one,
+                    threshold=4.0 * one,
+                    reset_mechanism="zero",
+                    init_hidden=True,
+                ),
             ]
         nir.write(path, export_to_nir(nn.Sequential(*layers), example[0]))
     elif framework == "spikingjelly" and example.ndim == 4:
@@ -82,15 +89,26 @@ def writer(framework: str, path: str, example: torch.Tensor) -> None:
 
 
 def residual() -> nn.Module:
-    """SpikingJelly's, for images of shape (2, 8, 8): convolutions, a branch that leads past one of them, pooling."""
+    """SpikingJelly's, for images of shape (2, 8, 8): convolutions, a branch that leads past one of
+    them, pooling.
+    """
     from spikingjelly.activation_based import layer, neuron
 
     class Residual(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.first, self.second = layer.Conv2d(2, 4, 3, padding=1), layer.Conv2d(4, 4, 3, padding=1)
-            self.pool, self.flat, self.third = layer.AvgPool2d(4), layer.Flatten(), layer.Linear(16, 6)
-            self.a, self.b, self.c = (neuron.LIFNode(tau=TAU_S / DT_S, v_threshold=0.1) for _ in range(3))
+            self.first, self.second = (
+                layer.Conv2d(2, 4, 3, padding=1),
+                layer.Conv2d(4, 4, 3, padding=1),
+            )
+            self.pool, self.flat, self.third = (
+                layer.AvgPool2d(4),
+                layer.Flatten(),
+                layer.Linear(16, 6),
+            )
+            self.a, self.b, self.c = (
+                neuron.LIFNode(tau=TAU_S / DT_S, v_threshold=0.1) for _ in range(3)
+            )
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             x = self.a(self.first(x))
@@ -100,7 +118,9 @@ def residual() -> nn.Module:
     return Residual()
 
 
-def spikes_of(module: nn.Module, neurons: Any, inputs: torch.Tensor, steps: int) -> list[np.ndarray]:
+def spikes_of(
+    module: nn.Module, neurons: Any, inputs: torch.Tensor, steps: int
+) -> list[np.ndarray]:
     """What each layer of neurons puts out, shape (steps, n, units)."""
     found: dict[str, list[np.ndarray]] = {}
 

@@ -1,10 +1,12 @@
-"""What the page of the main job costs: seconds to write it, and until a browser that opens it is at one's disposal.
+"""What the page of the main job costs: seconds to write it, and until a browser that opens it is at
+one's disposal.
 
     python benchmarks/page.py [--n 5]
 
-The job is run once, with networks trained for two epochs, which changes no size; then its folder is written n times: numbers, all
-figures as PNG and SVG, the page. The page is at one's disposal when the last task of 50 ms or longer has ended, of those that bring
-tables, rasters and the first chart. Needs Chromium or Chrome. Wall times, so an idle machine too.
+The job is run once, with networks trained for two epochs, which changes no size; then its folder is
+written n times: numbers, all figures as PNG and SVG, the page. The page is at one's disposal when
+the last task of 50 ms or longer has ended, of those that bring tables, rasters and the first chart.
+Needs Chromium or Chrome. Wall times, so an idle machine too.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ def usable(page: Path, n: int) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--n", type=int, default=5)
     n = parser.parse_args().n
     with tempfile.TemporaryDirectory() as folder:

@@ -1,6 +1,7 @@
 """What every benchmark shares: two things timed in turn, and the rows of results.json.
 
-A ratio is taken pair by pair, ours beside theirs at the same moment, so that it holds where the machine's speed drifts.
+A ratio is taken pair by pair, ours beside theirs at the same moment, so that it holds where the
+machine's speed drifts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
-PEERS_PYTHON = os.environ.get("NEUROSPARSE_PEERS_PYTHON")  # an environment with the peers: `make bench` creates one
+# an environment with the peers: `make bench` creates one
+PEERS_PYTHON = os.environ.get("NEUROSPARSE_PEERS_PYTHON")
 
 
 def seconds(what: Callable[[], object]) -> float:
@@ -27,7 +29,9 @@ def seconds(what: Callable[[], object]) -> float:
 
 
 def engine_seconds(what: Callable[[], object]) -> float:
-    """Wall seconds that the Brian2 engine's compiled program runs in one call, without generating and compiling."""
+    """Wall seconds that the Brian2 engine's compiled program runs in one call, without generating
+    and compiling.
+    """
     from neurosparse.spiking.brian import process
 
     took: list[float] = []
@@ -44,19 +48,31 @@ def engine_seconds(what: Callable[[], object]) -> float:
     return sum(took)
 
 
-def in_turn(ours: Callable[[], float], theirs: Callable[[], float], n: int) -> tuple[list[float], list[float]]:
+def in_turn(
+    ours: Callable[[], float], theirs: Callable[[], float], n: int
+) -> tuple[list[float], list[float]]:
     """Two measurements, n times in turn; each call returns what it measured."""
     pairs = []
     for k in range(n):
         pairs.append((ours(), theirs()))
-        print(f"pair {k + 1}/{n}: ours {pairs[-1][0]:.4g}, theirs {pairs[-1][1]:.4g}", file=sys.stderr)
+        print(
+            f"pair {k + 1}/{n}: ours {pairs[-1][0]:.4g}, theirs {pairs[-1][1]:.4g}", file=sys.stderr
+        )
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
 def row(
-    job: str, peer: str, unit: str, ours: Sequence[float], theirs: Sequence[float] | None, goal: str, digits: int = 4
+    job: str,
+    peer: str,
+    unit: str,
+    ours: Sequence[float],
+    theirs: Sequence[float] | None,
+    goal: str,
+    digits: int = 4,
 ) -> dict[str, Any]:
-    """A row of results.json: medians, and the ratio theirs / ours over the pairs. `theirs` is None where the peer is absent."""
+    """A row of results.json: medians, and the ratio theirs / ours over the pairs. `theirs` is None
+    where the peer is absent.
+    """
     ratios = None if theirs is None else [b / a for a, b in zip(ours, theirs, strict=True)]
 
     def shown(values: Sequence[float]) -> float:
@@ -68,7 +84,10 @@ def row(
         "unit": unit,
         "ours": shown(ours),
         "theirs": None if theirs is None else shown(theirs),
-        "ratio": ratios and {"median": shown(ratios), "min": shown([min(ratios)]), "max": shown([max(ratios)])},
+        "ratio": (
+            ratios
+            and {"median": shown(ratios), "min": shown([min(ratios)]), "max": shown([max(ratios)])}
+        ),
         "goal": goal,
         "n": len(ours),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
@@ -77,14 +96,20 @@ def row(
 
 
 def ask_peer(program: str, *arguments: object) -> list[float]:
-    """Run a program in the peers' environment and return the numbers on its line that starts with RESULT."""
+    """Run a program in the peers' environment and return the numbers on its line that starts with
+    RESULT.
+    """
     if PEERS_PYTHON is None:
-        raise RuntimeError("set NEUROSPARSE_PEERS_PYTHON to a python that has the peers, or run `make bench`")
+        raise RuntimeError(
+            "set NEUROSPARSE_PEERS_PYTHON to a python that has the peers, or run `make bench`"
+        )
     command = [PEERS_PYTHON, "-c", program, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     line = next((x for x in done.stdout.splitlines() if x.startswith("RESULT")), None)
     if line is None:
-        raise RuntimeError(f"the peer failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+        raise RuntimeError(
+            f"the peer failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
+        )
     return [float(x) for x in line.split()[1:]]
 
 

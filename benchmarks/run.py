@@ -1,10 +1,11 @@
-"""Run every benchmark, one after the other, and write results.json and the table of this folder's README.
+"""Run every benchmark, one after the other, and write results.json and the table of this folder's
+README.
 
-    make bench                                       # creates the peers' environment, then runs this
-    python benchmarks/run.py [NAME ...] [--out results/bench]
+    make bench                                       # creates the peers' environment, then runs
+    this python benchmarks/run.py [NAME ...] [--out results/bench]
 
-NAME is a file of this folder without its suffix; by default all of them. A benchmark that fails is named and the others go on; rows
-of benchmarks that were not run stay as they were.
+NAME is a file of this folder without its suffix; by default all of them. A benchmark that fails is
+named and the others go on; rows of benchmarks that were not run stay as they were.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     ]
     for row in rows:
         ratio = row["ratio"]
-        shown = "-" if ratio is None else f"**{ratio['median']:g}** ({ratio['min']:g}-{ratio['max']:g})"
+        shown = (
+            "-" if ratio is None else f"**{ratio['median']:g}** ({ratio['min']:g}-{ratio['max']:g})"
+        )
         theirs = "-" if row["theirs"] is None else f"{row['theirs']:g}"
         cells = [
             row["job"],
@@ -75,7 +78,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 def merged(standing: str, rows: list[dict[str, Any]]) -> str:
     """A table with the jobs of `rows` as they are now; those of others stay where they are."""
-    new = {job: [row for row in rows if row["job"] == job] for job in dict.fromkeys(row["job"] for row in rows)}
+    new = {
+        job: [row for row in rows if row["job"] == job]
+        for job in dict.fromkeys(row["job"] for row in rows)
+    }
     done, lines = set(new), table([]).splitlines()
     for line in standing.strip().splitlines()[2:]:
         job = line.split("|")[1].strip()
@@ -89,7 +95,9 @@ def merged(standing: str, rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
     options = parser.parse_args()
@@ -101,7 +109,8 @@ def main() -> None:
     ran = {name for name, rows in found.items() if rows is not None}
     rows = [row for row in before if row["benchmark"] not in ran]
     rows += [row for name in ran for row in found[name] or []]
-    rows.sort(key=lambda row: NAMES.index(row["benchmark"]))  # stable: the order within a benchmark stays
+    # stable: the order within a benchmark stays
+    rows.sort(key=lambda row: NAMES.index(row["benchmark"]))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(rows, indent=1) + "\n")
     readme = HERE / "README.md"

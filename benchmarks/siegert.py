@@ -2,7 +2,8 @@
 
     python benchmarks/siegert.py [--pairs 3]
 
-The loop is timed on 2,000 of the points and scaled up. The error is the largest against that loop, where the rate is above 1e-9 Hz.
+The loop is timed on 2,000 of the points and scaled up. The error is the largest against that loop,
+where the rate is above 1e-9 Hz.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def by_quad(mu: float, sigma: float) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=3)
     options = parser.parse_args()
     rng = np.random.default_rng(1)
@@ -42,7 +45,11 @@ def main() -> None:
     ours, theirs = in_turn(
         lambda: seconds(lambda: siegert_rate(mu, sigma, CELL)),
         lambda: (
-            seconds(lambda: [by_quad(m, s) for m, s in zip(mu[:SAMPLE], sigma[:SAMPLE], strict=True)]) * POINTS / SAMPLE
+            seconds(
+                lambda: [by_quad(m, s) for m, s in zip(mu[:SAMPLE], sigma[:SAMPLE], strict=True)]
+            )
+            * POINTS
+            / SAMPLE
         ),
         options.pairs,
     )

@@ -1,9 +1,11 @@
-"""What a sweep costs beside its runs: the store and the engine, many runs listed and checked, two processes beside one.
+"""What a sweep costs beside its runs: the store and the engine, many runs listed and checked, two
+processes beside one.
 
     python benchmarks/sweep.py [--runs 10000] [--tasks 200] [--pairs 3]
 
-Overhead is the whole time of a run that computes nothing and writes 100 kB, through a warm process and the store, beside a run of
-10 s. Two processes and one do runs of a second of CPU time each; the ratio is that of their wall times.
+Overhead is the whole time of a run that computes nothing and writes 100 kB, through a warm process
+and the store, beside a run of 10 s. Two processes and one do runs of a second of CPU time each; the
+ratio is that of their wall times.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from pathlib import Path
 from pairs import in_turn, row, seconds, show
 
 from neurosparse import store
-from neurosparse.progress import Progress
 from neurosparse._internal.workers import pool
+from neurosparse.progress import Progress
 
 
 def write(directory: Path, number: int, n_bytes: int = 100_000) -> None:
@@ -33,7 +35,9 @@ def write(directory: Path, number: int, n_bytes: int = 100_000) -> None:
         claim.prepare()
         (claim.folder / "weights.safetensors").write_bytes(b"x" * n_bytes)
         rows = [{f"column{k}": 0.1 * number + k for k in range(12)}]
-        claim.complete(kind="train", label={"seed": number}, spec=spec, code="c0de", rows=rows, seconds=1.0)
+        claim.complete(
+            kind="train", label={"seed": number}, spec=spec, code="c0de", rows=rows, seconds=1.0
+        )
 
 
 def nothing(directory: Path, number: int, progress: Progress) -> None:
@@ -50,7 +54,9 @@ def compute(number: int, progress: Progress) -> float:
 
 
 def through(work: Callable[..., object], n_tasks: int, n_processes: int) -> float:
-    """Seconds for tasks in processes that are warm: from the end of the first of each to the end of the last."""
+    """Seconds for tasks in processes that are warm: from the end of the first of each to the end of
+    the last.
+    """
     tasks = deque(range(n_tasks + n_processes))
     ended = pool(work, tasks, n_processes, tell=lambda *_: None)
     for _ in range(n_processes):
@@ -59,7 +65,9 @@ def through(work: Callable[..., object], n_tasks: int, n_processes: int) -> floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--tasks", type=int, default=200)
     parser.add_argument("--pairs", type=int, default=3)
@@ -75,7 +83,16 @@ def main() -> None:
 
         overheads = [overhead_ms() for _ in range(options.pairs)]
         rows.append(row("sweep_overhead", "-", "ms a run", overheads, None, "<= 20 ms"))
-        rows.append(row("sweep_overhead", "-", "% of a run of 10 s", [ms / 1e2 for ms in overheads], None, "<= 2 %"))
+        rows.append(
+            row(
+                "sweep_overhead",
+                "-",
+                "% of a run of 10 s",
+                [ms / 1e2 for ms in overheads],
+                None,
+                "<= 2 %",
+            )
+        )
 
         many = store.open_directory(Path(folder) / "many")
         for number in range(options.runs):
@@ -85,12 +102,18 @@ def main() -> None:
         rows.append(row("sweep_overhead", "listing", unit, listed, None, "< 2 s"))
         checked = [seconds(lambda: store.verify(many)) for _ in range(options.pairs)]
         rows.append(row("sweep_overhead", "checking every byte", unit, checked, None, "< 10 s"))
-    two, one = in_turn(lambda: through(compute, 8, 2), lambda: through(compute, 8, 1), options.pairs)
-    rows.append(row("sweep_overhead", "one process beside two", "s, 8 runs of 1 s CPU", two, one, ">= 1.8x"))
+    two, one = in_turn(
+        lambda: through(compute, 8, 2), lambda: through(compute, 8, 1), options.pairs
+    )
+    rows.append(
+        row("sweep_overhead", "one process beside two", "s, 8 runs of 1 s CPU", two, one, ">= 1.8x")
+    )
     show(rows)
 
 
-def _from(first: int, work: Callable[[int, Progress], object], number: int, progress: Progress) -> object:
+def _from(
+    first: int, work: Callable[[int, Progress], object], number: int, progress: Progress
+) -> object:
     return work(first + number, progress)
 
 

@@ -1,10 +1,12 @@
-"""Exact sparse SGD against plain PyTorch: 784-1000x3-10, minibatches of 10, real digits, one thread each.
+"""Exact sparse SGD against plain PyTorch: 784-1000x3-10, minibatches of 10, real digits, one thread
+each.
 
     python benchmarks/train.py [--pairs 15]
 
-Plain PyTorch is nn.Linear, autograd and torch.optim.SGD. Biases put the zeros of the hidden layers at their level and a small
-learning rate leaves them there; "dense" has none. Times are CPU seconds of the process, in turn. Two threads need the wall clock
-and two free cores: CPU seconds of the slower thread, which do not count the waiting for a core, are given beside it.
+Plain PyTorch is nn.Linear, autograd and torch.optim.SGD. Biases put the zeros of the hidden layers
+at their level and a small learning rate leaves them there; "dense" has none. Times are CPU seconds
+of the process, in turn. Two threads need the wall clock and two free cores: CPU seconds of the
+slower thread, which do not count the waiting for a core, are given beside it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,14 @@ from neurosparse.rectifier import RectifierNetwork
 from neurosparse.rectifier.sparse_training import SparseEngine
 
 OURS, THEIRS, MINIBATCH = 1000, 200, 10  # images a measurement
-GOALS = {"85": ">= 5x", "95": ">= 9x", "98": ">= 12x", "74": ">= 5x", "50": ">= 2.5x", "dense": ">= 1x"}
+GOALS = {
+    "85": ">= 5x",
+    "95": ">= 9x",
+    "98": ">= 12x",
+    "74": ">= 5x",
+    "50": ">= 2.5x",
+    "dense": ">= 1x",
+}
 LEARNING_RATE = 1e-4  # the level of zeros must stay where it is
 
 
@@ -38,7 +47,9 @@ def cpu_us(what: Callable[[], object], n: int) -> float:
 
 
 def engine(level: str, top_k: int = 0) -> SparseEngine:
-    """An engine each of whose hidden units is silent for that many per cent of the images, with no more than `top_k` active."""
+    """An engine each of whose hidden units is silent for that many per cent of the images, with no
+    more than `top_k` active.
+    """
     zeros = 0.0 if level == "dense" else int(level) / 100
     network, images = RectifierNetwork(seed=0), data.load("mnist5k").train.take(slice(OURS))
     with torch.no_grad():
@@ -52,7 +63,9 @@ def engine(level: str, top_k: int = 0) -> SparseEngine:
 
 def step(sparse: SparseEngine, n: int = OURS) -> float:
     """Train on n images; the share of hidden units that were active."""
-    return sum(sparse.descend(np.arange(n), learning_rate=LEARNING_RATE, l1=[0.0] * 3).n_active) / (3000 * n)
+    return sum(sparse.descend(np.arange(n), learning_rate=LEARNING_RATE, l1=[0.0] * 3).n_active) / (
+        3000 * n
+    )
 
 
 class Plain:
@@ -62,7 +75,10 @@ class Plain:
         self.network = nn.Sequential(*RectifierNetwork(seed=0).children())
         self.optimiser = torch.optim.SGD(self.network.parameters(), lr=LEARNING_RATE)
         images = data.load("mnist5k").train
-        self.images, self.labels = torch.tensor(images.images[:THEIRS]), torch.tensor(images.labels[:THEIRS])
+        self.images, self.labels = (
+            torch.tensor(images.images[:THEIRS]),
+            torch.tensor(images.labels[:THEIRS]),
+        )
 
     def __call__(self) -> None:
         for x, y in zip(self.images.split(MINIBATCH), self.labels.split(MINIBATCH), strict=True):
@@ -98,15 +114,29 @@ def two_threads(pairs: int) -> list[dict]:
         slower.clear()
         ours, theirs = in_turn(together, lambda: seconds(alone), pairs)
     return [
-        row("train_two_threads", "the two nets one after the other", "s wall, 95 % zeros", ours, theirs, ">= 1.8x"),
         row(
-            "train_two_threads", "the same, CPU of the slower thread", "s CPU, 95 % zeros", slower, alone_cpu, ">= 1.8x"
+            "train_two_threads",
+            "the two nets one after the other",
+            "s wall, 95 % zeros",
+            ours,
+            theirs,
+            ">= 1.8x",
+        ),
+        row(
+            "train_two_threads",
+            "the same, CPU of the slower thread",
+            "s CPU, 95 % zeros",
+            slower,
+            alone_cpu,
+            ">= 1.8x",
         ),
     ]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--pairs", type=int, default=15)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -118,19 +148,37 @@ def main() -> None:
         share = step(sparse)
         mine = partial(cpu_us, partial(step, sparse), OURS)
         ours, theirs = in_turn(mine, partial(cpu_us, plain, THEIRS), options.pairs)
-        rows.append(row(f"train_{level}", "PyTorch, 1 thread", "us CPU a sample", ours, theirs, goal))
+        rows.append(
+            row(f"train_{level}", "PyTorch, 1 thread", "us CPU a sample", ours, theirs, goal)
+        )
         if level != "dense":
             own_dense = partial(cpu_us, partial(step, dense, THEIRS), THEIRS)
             ours, theirs = in_turn(mine, own_dense, max(options.pairs // 3, 1))
             limit = f"limit 1/density {1 / share:.3g}x"
-            rows.append(row(f"train_{level}", "own kernel, all active", "us CPU a sample", ours, theirs, limit))
+            rows.append(
+                row(
+                    f"train_{level}",
+                    "own kernel, all active",
+                    "us CPU a sample",
+                    ours,
+                    theirs,
+                    limit,
+                )
+            )
         print(f"train_{level}: {100 * share:.1f} % active", file=sys.stderr)
     by_top_k = engine("50", top_k=20)  # half of all units are above 0 and compete
     step(by_top_k)
     mine = partial(cpu_us, partial(step, by_top_k), OURS)
     ours, theirs = in_turn(mine, partial(cpu_us, plain, THEIRS), options.pairs)
     rows.append(
-        row("train_98", "PyTorch, 1 thread; ours: the top 20 of 1,000", "us CPU a sample", ours, theirs, GOALS["98"])
+        row(
+            "train_98",
+            "PyTorch, 1 thread; ours: the top 20 of 1,000",
+            "us CPU a sample",
+            ours,
+            theirs,
+            GOALS["98"],
+        )
     )
     show(rows + two_threads(options.pairs))
 

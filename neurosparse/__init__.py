@@ -1,11 +1,12 @@
 """How sparse is it: a spiking circuit, a rectifier network and a brain, measured the same way.
 
-Names are loaded when first used, so that `import neurosparse` needs neither torch nor Brian2 nor matplotlib.
+Names are loaded when first used, so that `import neurosparse` needs neither torch nor Brian2 nor
+matplotlib.
 """
 
 from typing import TYPE_CHECKING
 
-from neurosparse._internal import lazy
+from neurosparse._internal import former_names, lazy
 
 __version__ = "0.1.0"
 
@@ -53,4 +54,5 @@ __all__ = [
 ]
 
 
+former_names.install()
 __getattr__, __dir__ = lazy.exports(__name__, _HOME)

@@ -1,15 +1,17 @@
 """What spikes cost, and how many a budget allows: firing rates <-> molecules of ATP.
 
-Two budgets come with the package. Each is a line over the firing rate of a neuron: what rest costs, and what each spike adds.
-Attwell & Laughlin 2001 count a rodent's neuron from the bottom up; Lennie 2003 counts human cortex from its supply down. They
-differ by a factor of three in what a spike costs and are never averaged. Figures and trust: `reference/energy.toml`.
+Two budgets come with the package. Each is a line over the firing rate of a neuron: what rest costs,
+and what each spike adds. Attwell & Laughlin 2001 count a rodent's neuron from the bottom up; Lennie
+2003 counts human cortex from its supply down. They differ by a factor of three in what a spike
+costs and are never averaged. Figures and trust: `reference/energy.toml`.
 
-**What follows for the share of active neurons, and what does not.** A budget affords a mean rate. A share of active neurons
-takes one more number, which neither budget states, and it has two readings: the *duty fraction*, mean rate over the rate of a
-neuron while it is active; and the fraction that fires *in a window*, 1 - exp(-r w) for Poisson firing. So 1-4 % does not follow
-from Lennie's figures alone: 0.16 Hz is 1-4 % if active neurons fire at 16 to 4 Hz, or if the window is 63 to 255 ms. "Fewer
-than 1 %" takes active neurons above 16 Hz. Attwell & Laughlin's "at most 15 %" is about bits per ATP and does not follow from
-these figures at all.
+**What follows for the share of active neurons, and what does not.** A budget affords a mean rate. A
+share of active neurons takes one more number, which neither budget states, and it has two readings:
+the *duty fraction*, mean rate over the rate of a neuron while it is active; and the fraction that
+fires *in a window*, 1 - exp(-r w) for Poisson firing. So 1-4 % does not follow from Lennie's
+figures alone: 0.16 Hz is 1-4 % if active neurons fire at 16 to 4 Hz, or if the window is 63 to 255
+ms. "Fewer than 1 %" takes active neurons above 16 Hz. Attwell & Laughlin's "at most 15 %" is about
+bits per ATP and does not follow from these figures at all.
 """
 
 from __future__ import annotations
@@ -42,9 +44,11 @@ class Budget:
     spike_ATP
         Molecules of ATP per neuron and spike, with the synapses that it drives.
     resting_ATP_per_s
-        Molecules of ATP per neuron and second without spikes, glia included; None where the source's figure is not at hand.
+        Molecules of ATP per neuron and second without spikes, glia included; None where the
+        source's figure is not at hand.
     mean_rate_hz
-        The mean rate that goes with the budget: assumed by Attwell & Laughlin, afforded according to Lennie.
+        The mean rate that goes with the budget: assumed by Attwell & Laughlin, afforded according
+        to Lennie.
     caption
         What the budget counts and how.
     trust
@@ -69,7 +73,8 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class EnergyUse:
-    """What spikes cost, for a whole circuit; a neuron's share is `per_neuron` of it. Made by `energy_use`.
+    """What spikes cost, for a whole circuit; a neuron's share is `per_neuron` of it. Made by
+    `energy_use`.
 
     Attributes
     ----------
@@ -87,8 +92,14 @@ class EnergyUse:
 
     @property
     def total_ATP_per_s(self) -> float | None:
-        """Spikes and rest; None where the budget does not say what rest costs, never the spikes alone."""
-        return None if self.resting_ATP_per_s is None else self.spiking_ATP_per_s + self.resting_ATP_per_s
+        """Spikes and rest; None where the budget does not say what rest costs, never the spikes
+        alone.
+        """
+        return (
+            None
+            if self.resting_ATP_per_s is None
+            else self.spiking_ATP_per_s + self.resting_ATP_per_s
+        )
 
     @property
     def spiking_share(self) -> float | None:
@@ -112,27 +123,34 @@ class EnergyUse:
         if self.resting_ATP_per_s is None:
             rest = "what rest costs is not stated"
         else:
-            rest = f"rest {self.per_neuron(self.resting_ATP_per_s):.3g}; spikes take {100 * (self.spiking_share or 0):.0f} %"
+            rest = (
+                f"rest {self.per_neuron(self.resting_ATP_per_s):.3g}; spikes take"
+                f" {100 * (self.spiking_share or 0):.0f} %"
+            )
         afforded = self.mean_rate_hz / self.budget.mean_rate_hz
         return (
-            f"Energy by {self.budget.source.partition(',')[0]} ({self.budget.label}): {spikes}, {rest}. "
-            f"The mean rate is {afforded:.3g} times the budget's {self.budget.mean_rate_hz:g} Hz."
+            f"Energy by {self.budget.source.partition(',')[0]} ({self.budget.label}): {spikes},"
+            f" {rest}. The mean rate is {afforded:.3g} times the budget's"
+            f" {self.budget.mean_rate_hz:g} Hz."
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a supply of ATP allows: a mean rate, and the share of active neurons in both readings. Made by `allowance`.
+    """What a supply of ATP allows: a mean rate, and the share of active neurons in both readings.
+    Made by `allowance`.
 
     Attributes
     ----------
     mean_rate_hz
         The mean rate that the supply pays for.
     active_in_window
-        1 - exp(-r w): the share of neurons with a spike in `window_ms`, if all fire as Poisson processes of that rate. Where
-        rates differ between neurons, as they do, it is less: this is its upper bound.
+        1 - exp(-r w): the share of neurons with a spike in `window_ms`, if all fire as Poisson
+        processes of that rate. Where rates differ between neurons, as they do, it is less: this is
+        its upper bound.
     duty_fraction
-        Lennie's reading: the share of neurons that can fire at `rate_while_active_hz` while the others are silent.
+        Lennie's reading: the share of neurons that can fire at `rate_while_active_hz` while the
+        others are silent.
     """
 
     budget: Budget
@@ -154,13 +172,18 @@ class Allowance:
         return cards.card("What the energy allows", shown, [self.budget.caption])
 
 
-# ---- Budgets --------------------------------------------------------------------------------------------------------
+# ---- Budgets
+# --------------------------------------------------------------------------------------------------------
 
 
 @cache
 def figures() -> dict[str, dict[str, Any]]:
-    """The figures of the budgets as the sources have them: budget -> figure -> value, trust and note."""
-    return {entry["key"]: entry for entry in tomllib.loads(_DATA.read_text(encoding="utf-8"))["budget"]}
+    """The figures of the budgets as the sources have them: budget -> figure -> value, trust and
+    note.
+    """
+    return {
+        entry["key"]: entry for entry in tomllib.loads(_DATA.read_text(encoding="utf-8"))["budget"]
+    }
 
 
 @cache
@@ -171,7 +194,11 @@ def budgets() -> dict[str, Budget]:
 
 def _budget(entry: Mapping[str, Any]) -> Budget:
     named = {name: figure for name, figure in entry.items() if isinstance(figure, dict)}
-    resting = [named[name]["value"] for name in ("resting_neuron_ATP_per_s", "resting_glia_ATP_per_s") if name in named]
+    resting = [
+        named[name]["value"]
+        for name in ("resting_neuron_ATP_per_s", "resting_glia_ATP_per_s")
+        if name in named
+    ]
     return Budget(
         key=entry["key"],
         label=entry["label"],
@@ -192,7 +219,8 @@ def _named(budget: str | Budget) -> Budget:
     return budgets()[budget]
 
 
-# ---- From rates to ATP ----------------------------------------------------------------------------------------------
+# ---- From rates to ATP
+# ----------------------------------------------------------------------------------------------
 
 
 def ATP_per_s(rates_hz: ArrayLike, budget: str | Budget, *, covers: Covers = "all") -> Floats:
@@ -209,7 +237,8 @@ def ATP_per_s(rates_hz: ArrayLike, budget: str | Budget, *, covers: Covers = "al
     Raises
     ------
     ValueError
-        On negative or non-finite rates, or where the budget does not say what rest costs and `covers` is "all".
+        On negative or non-finite rates, or where the budget does not say what rest costs and
+        `covers` is "all".
 
     Examples
     --------
@@ -251,16 +280,21 @@ def _resting(budget: Budget, covers: Covers) -> float:
         return 0.0
     if budget.resting_ATP_per_s is None:
         raise ValueError(
-            f"budget {budget.key!r} does not say what rest costs: pass covers='spikes' for the spikes alone"
+            f"budget {budget.key!r} does not say what rest costs: pass covers='spikes' for the"
+            " spikes alone"
         )
     return budget.resting_ATP_per_s
 
 
-# ---- From ATP to rates and fractions --------------------------------------------------------------------------------
+# ---- From ATP to rates and fractions
+# --------------------------------------------------------------------------------
 
 
-def affordable_rate_hz(supply_ATP_per_s: float, budget: str | Budget, *, covers: Covers = "all") -> float:
-    """The mean firing rate in Hz that a supply of ATP per second and neuron pays for: the inverse of `ATP_per_s`.
+def affordable_rate_hz(
+    supply_ATP_per_s: float, budget: str | Budget, *, covers: Covers = "all"
+) -> float:
+    """The mean firing rate in Hz that a supply of ATP per second and neuron pays for: the inverse
+    of `ATP_per_s`.
 
     Parameters
     ----------
@@ -276,7 +310,9 @@ def affordable_rate_hz(supply_ATP_per_s: float, budget: str | Budget, *, covers:
     budget = _named(budget)
     resting = _resting(budget, covers)
     if supply < resting:
-        raise ValueError(f"a supply of {supply:g} ATP/s does not pay for rest, {resting:g} by {budget.key!r}")
+        raise ValueError(
+            f"a supply of {supply:g} ATP/s does not pay for rest, {resting:g} by {budget.key!r}"
+        )
     return (supply - resting) / budget.spike_ATP
 
 
@@ -288,9 +324,11 @@ def allowance(
     rate_while_active_hz: float,
     covers: Covers = "all",
 ) -> Allowance:
-    """What mean rate and what share of active neurons a supply of ATP per second and neuron allows, in both readings.
+    """What mean rate and what share of active neurons a supply of ATP per second and neuron allows,
+    in both readings.
 
-    Both `window_ms` and `rate_while_active_hz` are assumptions that the caller makes: no budget states them.
+    Both `window_ms` and `rate_while_active_hz` are assumptions that the caller makes: no budget
+    states them.
 
     Examples
     --------
@@ -325,26 +363,38 @@ def duty_fraction(mean_rate_hz: float, rate_while_active_hz: float) -> float:
     )
     if mean > active:
         raise ValueError(
-            f"mean_rate_hz={mean:g} is above rate_while_active_hz={active:g}: no share of the neurons gives it"
+            f"mean_rate_hz={mean:g} is above rate_while_active_hz={active:g}: no share of the"
+            " neurons gives it"
         )
     return mean / active
 
 
 def rate_while_active_hz(mean_rate_hz: float, fraction: float) -> float:
-    """The rate while active at which a duty fraction uses up a mean rate: the inverse of `duty_fraction`."""
+    """The rate while active at which a duty fraction uses up a mean rate: the inverse of
+    `duty_fraction`.
+    """
     return checks.not_negative("mean_rate_hz", mean_rate_hz) / _fraction(fraction)
 
 
 def active_in_window(rate_hz: float, window_ms: float) -> float:
-    """The share of neurons with at least one spike in a window, 1 - exp(-r w), for Poisson firing at one rate.
+    """The share of neurons with at least one spike in a window, 1 - exp(-r w), for Poisson firing
+    at one rate.
 
     1 - exp(-r w) is concave in r, so at the same mean rate neurons of differing rates give less.
     """
-    return float(-np.expm1(-checks.not_negative("rate_hz", rate_hz) * checks.positive("window_ms", window_ms) * 1e-3))
+    return float(
+        -np.expm1(
+            -checks.not_negative("rate_hz", rate_hz)
+            * checks.positive("window_ms", window_ms)
+            * 1e-3
+        )
+    )
 
 
 def window_ms_for(rate_hz: float, fraction: float) -> float:
-    """The window in ms in which a share of Poisson neurons fires: the inverse of `active_in_window`."""
+    """The window in ms in which a share of Poisson neurons fires: the inverse of
+    `active_in_window`.
+    """
     if _fraction(fraction) == 1:
         raise ValueError("no window is long enough for all neurons to have fired, got fraction=1")
     return float(-np.log1p(-fraction) / checks.positive("rate_hz", rate_hz) * 1e3)

@@ -1,9 +1,10 @@
 """Mean-field rates of recurrent networks of LIF cells: Siegert's rate, made self-consistent.
 
-Each population's cells receive a mean and white noise that its sources' rates make; their rates must be what Siegert's formula
-gives back (Brunel 2000, J Comput Neurosci 8:183, eqs. 21-23, there for one rate; Amit & Brunel 1997 for several). With an
-excitability that differs between cells rates have a distribution, and so, through the sums over finitely many sources, has the
-input (Roxin et al. 2011, J Neurosci 31:16217).
+Each population's cells receive a mean and white noise that its sources' rates make; their rates
+must be what Siegert's formula gives back (Brunel 2000, J Comput Neurosci 8:183, eqs. 21-23, there
+for one rate; Amit & Brunel 1997 for several). With an excitability that differs between cells rates
+have a distribution, and so, through the sums over finitely many sources, has the input (Roxin et
+al. 2011, J Neurosci 31:16217).
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from neurosparse.lif import LIF, siegert_rate
 
 Floats = NDArray[np.float64]
 
-# A random walk that is looked at once a step overshoots the threshold, as if that were higher by this much of a step's standard
-# deviation: -zeta(1/2) / sqrt(2 pi) (Siegmund 1985; Broadie, Glasserman & Kou 1997).
+# A random walk that is looked at once a step overshoots the threshold, as if that were higher by
+# this much of a step's standard deviation: -zeta(1/2) / sqrt(2 pi) (Siegmund 1985; Broadie,
+# Glasserman & Kou 1997).
 OVERSHOOT = 0.5825971579390106
 
 
@@ -38,11 +40,13 @@ class MeanField:
     input_mean_mV : array of float, shape (n,)
         The mean input from outside, as the depolarisation it holds at rest.
     input_sigma_mV : array of float, shape (n,)
-        White noise from outside, in Brunel's convention: sqrt(2) times the standard deviation of the free potential.
+        White noise from outside, in Brunel's convention: sqrt(2) times the standard deviation of
+        the free potential.
     excitability_sd_mV : array of float, shape (n,), optional
         Standard deviation of the mean input over cells.
     dt_ms
-        The step of a simulation to compare with: on a grid thresholds are crossed late, see OVERSHOOT. None for continuous time.
+        The step of a simulation to compare with: on a grid thresholds are crossed late, see
+        OVERSHOOT. None for continuous time.
     """
 
     cells: Sequence[LIF]
@@ -55,13 +59,20 @@ class MeanField:
 
     def __post_init__(self) -> None:
         n = len(self.cells)
-        shapes = {"in_degrees": (n, n), "weights_mV": (n, n), "input_mean_mV": (n,), "input_sigma_mV": (n,)}
+        shapes = {
+            "in_degrees": (n, n),
+            "weights_mV": (n, n),
+            "input_mean_mV": (n,),
+            "input_sigma_mV": (n,),
+        }
         if self.excitability_sd_mV is None:
             object.__setattr__(self, "excitability_sd_mV", np.zeros(n))
         for name, shape in {**shapes, "excitability_sd_mV": (n,)}.items():
             array = checks.finite_array(name, getattr(self, name))
             if array.shape != shape:
-                raise ValueError(f"{name} must have shape {shape} for {n} populations, got {array.shape}")
+                raise ValueError(
+                    f"{name} must have shape {shape} for {n} populations, got {array.shape}"
+                )
             object.__setattr__(self, name, array)
 
 
@@ -85,10 +96,18 @@ class Rates:
         return cards.grid("Mean-field rates", rows)
 
 
-def solve(network: MeanField, *, start_hz: ArrayLike = 1.0, tolerance_hz: float = 1e-9, steps: int = 100_000) -> Rates:
-    """The self-consistent rates of a network, found by following tau dr/dt = Siegert(r) - r from `start_hz`.
+def solve(
+    network: MeanField,
+    *,
+    start_hz: ArrayLike = 1.0,
+    tolerance_hz: float = 1e-9,
+    steps: int = 100_000,
+) -> Rates:
+    """The self-consistent rates of a network, found by following tau dr/dt = Siegert(r) - r from
+    `start_hz`.
 
-    So a solution is one that is stable against slow changes; where there are several, the start decides.
+    So a solution is one that is stable against slow changes; where there are several, the start
+    decides.
 
     Raises
     ------
@@ -111,7 +130,9 @@ def solve(network: MeanField, *, start_hz: ArrayLike = 1.0, tolerance_hz: float 
         last = size
         mean = np.maximum(mean + pace * change[:n], 0.0)
         variance = np.maximum(variance + pace * change[n:], 0.0)
-    raise ValueError(f"the mean-field rates do not settle from start_hz={start_hz!r}; last change {size:.2g} Hz")
+    raise ValueError(
+        f"the mean-field rates do not settle from start_hz={start_hz!r}; last change {size:.2g} Hz"
+    )
 
 
 def _response(network: MeanField, mean_hz: Floats, variance_hz2: Floats) -> Rates:
@@ -124,14 +145,29 @@ def _response(network: MeanField, mean_hz: Floats, variance_hz2: Floats) -> Rate
         number, jump = network.in_degrees[k], network.weights_mV[k]
         centre = network.input_mean_mV[k] + tau_s * (number * jump * mean_hz).sum()
         sigma = np.sqrt(network.input_sigma_mV[k] ** 2 + tau_s * (number * jump**2 * mean_hz).sum())
-        spread = np.sqrt(network.excitability_sd_mV[k] ** 2 + tau_s**2 * (number * jump**2 * variance_hz2).sum())  # type: ignore[index]
-        late = 0.0 if network.dt_ms is None else OVERSHOOT * sigma * np.sqrt(network.dt_ms / cell.tau_m_ms)
+        spread = np.sqrt(
+            network.excitability_sd_mV[k] ** 2 + tau_s**2 * (number * jump**2 * variance_hz2).sum()
+        )  # type: ignore[index]
+        late = (
+            0.0
+            if network.dt_ms is None
+            else OVERSHOOT * sigma * np.sqrt(network.dt_ms / cell.tau_m_ms)
+        )
         shifted = replace(cell, v_threshold_mV=cell.v_threshold_mV + late)
         rate = siegert_rate(cell.e_leak_mV + centre + spread * point, sigma, shifted)
         average = weight @ rate
         log = np.log(np.maximum(rate, 1e-300))
         log_variance = weight @ log**2 - (weight @ log) ** 2
-        rows.append((average, weight @ rate**2 - average**2, np.sqrt(max(log_variance, 0.0)), centre, sigma, spread))
+        rows.append(
+            (
+                average,
+                weight @ rate**2 - average**2,
+                np.sqrt(max(log_variance, 0.0)),
+                centre,
+                sigma,
+                spread,
+            )
+        )
     return Rates(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
@@ -145,14 +181,16 @@ def brunel_rate(
     inhibitory_share: float = 0.25,
     start_hz: float = 30.0,
 ) -> float:
-    """The self-consistent rate in Hz of Brunel's network A (2000, eqs. 21-23), where all cells are alike.
+    """The self-consistent rate in Hz of Brunel's network A (2000, eqs. 21-23), where all cells are
+    alike.
 
     Parameters
     ----------
     g
         Strength of inhibition: an inhibitory spike moves the potential by -g weight_mV.
     external
-        nu_ext / nu_thr, nu_thr = theta / (J C_E tau) being the rate that would just bring the mean to the threshold.
+        nu_ext / nu_thr, nu_thr = theta / (J C_E tau) being the rate that would just bring the mean
+        to the threshold.
     cell
         Voltages counted from rest: e_leak_mV = 0.
     in_degree, inhibitory_share
@@ -172,6 +210,7 @@ def brunel_rate(
         in_degrees=np.tile([in_degree, inhibitory_share * in_degree], (2, 1)),
         weights_mV=np.tile([weight_mV, -g * weight_mV], (2, 1)),
         input_mean_mV=np.full(2, external * height_mV),
-        input_sigma_mV=np.full(2, np.sqrt(external * height_mV * weight_mV)),  # sigma^2 = J mean for Poisson input
+        # sigma^2 = J mean for Poisson input
+        input_sigma_mV=np.full(2, np.sqrt(external * height_mV * weight_mV)),
     )
     return float(solve(network, start_hz=start_hz).mean_hz[0])

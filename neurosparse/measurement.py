@@ -1,4 +1,6 @@
-"""One question for everything: `measure` takes spikes, a record of activations, or a network with data."""
+"""One question for everything: `measure` takes spikes, a record of activations, or a network with
+data.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,27 @@ from neurosparse.sparsity import describe_activations, describe_spikes
 
 @overload
 def measure(
-    what: SpikeTrains, *, active_when: ActiveWhen, name: str = ..., provenance: Mapping[str, Any] | None = ...
+    what: SpikeTrains,
+    *,
+    active_when: ActiveWhen,
+    name: str = ...,
+    provenance: Mapping[str, Any] | None = ...,
 ) -> ActivityStats: ...
 @overload
 def measure(
-    what: Activations, *, active_when: ActiveWhen | None = ..., provenance: Mapping[str, Any] | None = ...
+    what: Activations,
+    *,
+    active_when: ActiveWhen | None = ...,
+    provenance: Mapping[str, Any] | None = ...,
 ) -> ActivityStats: ...
 @overload
 def measure(
-    what: Any, data: Any, *, active_when: ActiveWhen, name: str = ..., provenance: Mapping[str, Any] | None = ...
+    what: Any,
+    data: Any,
+    *,
+    active_when: ActiveWhen,
+    name: str = ...,
+    provenance: Mapping[str, Any] | None = ...,
 ) -> dict[str, ActivityStats]: ...
 def measure(
     what: Any,
@@ -38,7 +52,8 @@ def measure(
     data
         For a torch module: its inputs, as one tensor or array, or as an iterable of batches.
     active_when
-        What "active" means: a window for spikes, a threshold for activations. A record of activations carries its own.
+        What "active" means: a window for spikes, a threshold for activations. A record of
+        activations carries its own.
     name
         How the result is called in tables and figures; for a module a prefix of its layers' names.
     provenance
@@ -51,7 +66,8 @@ def measure(
     Raises
     ------
     ValueError, TypeError
-        Where there is no definition of "active", or nothing was active to measure, or `what` is none of the three.
+        Where there is no definition of "active", or nothing was active to measure, or `what` is
+        none of the three.
 
     Examples
     --------
@@ -62,20 +78,26 @@ def measure(
     if isinstance(what, Activations):
         if active_when is not None and active_when != what.active_when:
             raise ValueError(
-                f"these activations were recorded with {what.active_when.describe()!r} and cannot be measured with "
-                f"{active_when.describe()!r}: record them again"
+                f"these activations were recorded with {what.active_when.describe()!r} and cannot"
+                f" be measured with {active_when.describe()!r}: record them again"
             )
         return describe_activations(what, provenance=provenance)
     if active_when is None:
-        raise ValueError("pass active_when=ActiveWhen(...): no active fraction exists without a window or a threshold")
+        raise ValueError(
+            "pass active_when=ActiveWhen(...): no active fraction exists without a window or a"
+            " threshold"
+        )
     if isinstance(what, SpikeTrains):
         return describe_spikes(what, active_when, name=name or "spikes", provenance=provenance)
     if not hasattr(what, "forward"):
         raise TypeError(
-            f"cannot measure a {type(what).__name__}: pass SpikeTrains, Activations, or a torch module with data"
+            f"cannot measure a {type(what).__name__}: pass SpikeTrains, Activations, or a torch"
+            " module with data"
         )
     if data is None:
-        raise ValueError("a network needs inputs to be measured on: measure(model, data, active_when=...)")
+        raise ValueError(
+            "a network needs inputs to be measured on: measure(model, data, active_when=...)"
+        )
     from neurosparse.probe.record import record  # torch is slow to import and only networks need it
 
     layers = record(what, data, active_when)

@@ -3,7 +3,8 @@
 import sys
 from collections.abc import Callable
 
-Progress = Callable[[float, str], None]  # (share done in [0, 1], what is going on, at most 40 characters)
+# (share done in [0, 1], what is going on, at most 40 characters)
+Progress = Callable[[float, str], None]
 
 
 def quiet(done: float, text: str) -> None:
@@ -11,7 +12,8 @@ def quiet(done: float, text: str) -> None:
 
 
 def part_of(progress: Progress, low: float, high: float, name: str = "") -> Progress:
-    """What a part of the work is told to report to, the one from the share `low` to `high` of the whole.
+    """What a part of the work is told to report to, the one from the share `low` to `high` of the
+    whole.
 
     Examples
     --------
@@ -24,4 +26,9 @@ def part_of(progress: Progress, low: float, high: float, name: str = "") -> Prog
 
 def on_stderr(done: float, text: str) -> None:
     """Progress on one line of the error stream, so that a table that is printed can be piped."""
-    print(f"\r{100 * done:3.0f} %  {text:<60}", end="\n" if done == 1 else "", file=sys.stderr, flush=True)
+    print(
+        f"\r{100 * done:3.0f} %  {text:<60}",
+        end="\n" if done == 1 else "",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -4,7 +4,8 @@ A value stands either plain (`seed = 1`) or with where it comes from:
 
     tau_m_ms = { value = 20.0, source = "glorot2011", note = "figure 1, digitised" }
 
-Units stand in the names. A table `[sources]` spells out each key; a recipe's `kind` says which spec reads it.
+Units stand in the names. A table `[sources]` spells out each key; a recipe's `kind` says which spec
+reads it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ class Spec(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_number_is_true_or_false(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation in _NUMBERS:
+        if (
+            isinstance(value, bool)
+            and cls.model_fields[info.field_name or ""].annotation in _NUMBERS
+        ):
             raise ValueError(f"{info.field_name} must be a number, got {str(value).lower()}")
         return value
 
@@ -83,7 +87,8 @@ def _sentence(error: Any) -> str:
     if error["type"] == "missing":
         return f"key {key!r} is missing"
     message = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "value_error" and (not key or key.split(".")[-1] in message):  # our own sentence, whole
+    # our own sentence, whole
+    if error["type"] == "value_error" and (not key or key.split(".")[-1] in message):
         return message
     return f"{key or 'the recipe'}: {message}, got {reprlib.repr(error['input'])}"
 
@@ -100,7 +105,8 @@ def load(name_or_path: str | Path, *, kind: str | None = None) -> Recipe:
     Raises
     ------
     FileNotFoundError, ValueError
-        Where there is none, it is not a recipe, or not one of `kind`, where that is given; one sentence.
+        Where there is none, it is not a recipe, or not one of `kind`, where that is given; one
+        sentence.
     """
     path = _find(name_or_path)
     if path.stat().st_size > MOST_BYTES:
@@ -109,13 +115,23 @@ def load(name_or_path: str | Path, *, kind: str | None = None) -> Recipe:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except RecursionError:
         raise ValueError(f"recipe {path} is nested too deeply: not a recipe") from None
-    except ValueError as error:  # not TOML, not UTF-8, or an integer of more digits than Python reads
+    # not TOML, not UTF-8, or an integer of more digits than Python reads
+    except ValueError as error:
         raise ValueError(f"recipe {path} is not valid TOML: {error}") from None
-    its_kind, title, sources = table.pop("kind", None), table.pop("title", ""), table.pop("sources", {})
+    its_kind, title, sources = (
+        table.pop("kind", None),
+        table.pop("title", ""),
+        table.pop("sources", {}),
+    )
     if not isinstance(its_kind, str) or not isinstance(title, str) or not isinstance(sources, dict):
-        raise ValueError(f'recipe {path} needs a `kind` (such as "network"), a `title` and a table [sources]')
+        raise ValueError(
+            f'recipe {path} needs a `kind` (such as "network"), a `title` and a table [sources]'
+        )
     if wrong := [key for key, text in sources.items() if not isinstance(text, str)]:
-        raise ValueError(f"recipe {path}: the source {wrong[0]!r} must be text, got {reprlib.repr(sources[wrong[0]])}")
+        raise ValueError(
+            f"recipe {path}: the source {wrong[0]!r} must be text, got"
+            f" {reprlib.repr(sources[wrong[0]])}"
+        )
     if kind not in (None, its_kind):
         raise ValueError(f'recipe {path.stem!r} is of kind {its_kind!r}, not "{kind}"')
     found: dict[str, str] = {}
@@ -129,7 +145,9 @@ def _find(name_or_path: str | Path) -> Path:
         if not path.is_file():
             raise FileNotFoundError(f"no recipe file {path}")
         return path
-    matches = sorted(p for p in share.folder("models").rglob("*.toml") if p.stem == str(name_or_path))
+    matches = sorted(
+        p for p in share.folder("models").rglob("*.toml") if p.stem == str(name_or_path)
+    )
     if not matches:
         known = ", ".join(sorted(p.stem for p in share.folder("models").rglob("*.toml")))
         raise FileNotFoundError(
@@ -138,24 +156,42 @@ def _find(name_or_path: str | Path) -> Path:
     return matches[0]
 
 
-def _plain(node: Any, place: tuple[str, ...], sources: dict[str, str], found: dict[str, str], path: Path) -> Any:
-    """`node` with each { value, source, note } replaced by its value, and the source put into `found`."""
+def _plain(
+    node: Any, place: tuple[str, ...], sources: dict[str, str], found: dict[str, str], path: Path
+) -> Any:
+    """`node` with each { value, source, note } replaced by its value, and the source put into
+    `found`.
+    """
     if len(place) > MOST_LEVELS:
-        raise ValueError(f"recipe {path} is nested more than {MOST_LEVELS} levels deep: not a recipe")
+        raise ValueError(
+            f"recipe {path} is nested more than {MOST_LEVELS} levels deep: not a recipe"
+        )
     if isinstance(node, list):
-        return [_plain(child, (*place, str(i)), sources, found, path) for i, child in enumerate(node)]
+        return [
+            _plain(child, (*place, str(i)), sources, found, path) for i, child in enumerate(node)
+        ]
     if not isinstance(node, dict):
         return node
     if "value" not in node:
-        return {key: _plain(child, (*place, key), sources, found, path) for key, child in node.items()}
+        return {
+            key: _plain(child, (*place, key), sources, found, path) for key, child in node.items()
+        }
     name = ".".join(place)
     if unknown := set(node) - {"value", "source", "note"}:
-        raise ValueError(f"recipe {path}: unknown key {name + '.' + min(unknown)!r} beside value, source and note")
+        raise ValueError(
+            f"recipe {path}: unknown key {name + '.' + min(unknown)!r} beside value, source and"
+            " note"
+        )
     source, note = node.get("source"), node.get("note", "")
     if source is None:
-        raise ValueError(f"recipe {path}: {name!r} has no source; name one of [sources], or write the value alone")
+        raise ValueError(
+            f"recipe {path}: {name!r} has no source; name one of [sources], or write the value"
+            " alone"
+        )
     if not isinstance(source, str) or source not in sources:
-        raise ValueError(f"recipe {path}: the source {source!r} of {name!r} is not listed in [sources]")
+        raise ValueError(
+            f"recipe {path}: the source {source!r} of {name!r} is not listed in [sources]"
+        )
     if not isinstance(note, str):
         raise ValueError(f"recipe {path}: the note of {name!r} must be text, got {note!r}")
     found[name] = "; ".join(filter(None, [sources[source], note]))

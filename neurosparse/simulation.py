@@ -1,4 +1,6 @@
-"""A circuit recipe, simulated with one or more seeds and measured population by population, into one folder."""
+"""A circuit recipe, simulated with one or more seeds and measured population by population, into
+one folder.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from neurosparse._internal import cards, whole_files as files
 from neurosparse import recipes
+from neurosparse._internal import cards
+from neurosparse._internal import whole_files as files
 from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import BRAIN_FRACTIONS, Comparison, compare
 from neurosparse.measurement import measure
@@ -68,11 +71,14 @@ class SimulationSpec(Spec):
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What `run` returns: the comparison with the brain of the first seed, and a row for each seed and population."""
+    """What `run` returns: the comparison with the brain of the first seed, and a row for each seed
+    and population.
+    """
 
     comparison: Comparison
     rows: tuple[dict[str, Any], ...] = field(repr=False)
-    notes: tuple[str, ...] = ()  # what must be said with the numbers, such as that a scaled circuit is another one
+    # what must be said with the numbers, such as that a scaled circuit is another one
+    notes: tuple[str, ...] = ()
 
     @property
     def populations(self) -> tuple[str, ...]:
@@ -86,19 +92,31 @@ class Simulation:
             "active_fraction",
             *(f"window_ms_at_{100 * f:g}_percent" for f in BRAIN_FRACTIONS),
         )
-        means = [{"population": p, **{q: self.over_seeds(p, q)[0] for q in quantities}} for p in self.populations]
-        return cards.grid("Simulation: means over seeds", means, [*self.comparison.answer()[:1], *self.notes])
+        means = [
+            {"population": p, **{q: self.over_seeds(p, q)[0] for q in quantities}}
+            for p in self.populations
+        ]
+        return cards.grid(
+            "Simulation: means over seeds", means, [*self.comparison.answer()[:1], *self.notes]
+        )
 
     def over_seeds(self, population: str, quantity: str) -> tuple[float, float]:
         """Mean and standard deviation of a quantity over the seeds; the latter NaN for one seed."""
-        values = np.array([row[quantity] for row in self.rows if row["population"] == population], dtype=float)
+        values = np.array(
+            [row[quantity] for row in self.rows if row["population"] == population], dtype=float
+        )
         return float(values.mean()), float(values.std(ddof=1)) if values.size > 1 else float("nan")
 
 
 def run(
-    spec: SimulationSpec, directory: str | Path, *, spikes_format: str = "npz", progress: Progress = quiet
+    spec: SimulationSpec,
+    directory: str | Path,
+    *,
+    spikes_format: str = "npz",
+    progress: Progress = quiet,
 ) -> Simulation:
-    """Simulate, measure, and write numbers, spikes, figures and a page into `directory`, which appears whole or not at all.
+    """Simulate, measure, and write numbers, spikes, figures and a page into `directory`, which
+    appears whole or not at all.
 
     Parameters
     ----------
@@ -108,7 +126,8 @@ def run(
     Raises
     ------
     ValueError, OSError
-        On a recipe that is missing, wrong or of another kind, an engine that cannot run it, a directory that cannot be written.
+        On a recipe that is missing, wrong or of another kind, an engine that cannot run it, a
+        directory that cannot be written.
     """
     directory = Path(directory)
     simulate_one = check(spec, directory, spikes_format)
@@ -120,19 +139,25 @@ def run(
         warnings.simplefilter("ignore", DeprecationWarning)  # of the libraries
         for k, seed in enumerate(spec.seeds):
             n = len(spec.seeds)
-            spikes = simulate_one(seed, part_of(progress, k / n, (k + 1) / n, f"seed {k + 1}/{n}" if n > 1 else ""))
+            spikes = simulate_one(
+                seed, part_of(progress, k / n, (k + 1) / n, f"seed {k + 1}/{n}" if n > 1 else "")
+            )
             stats = _by_population(spikes, active_when)
             rows += [_row(seed, name, *both) for name, both in stats.items()]
             if k == 0:
                 first, first_stats = spikes, {name: s for name, (_, s) in stats.items()}
-    notes = tuple(dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning)))
+    notes = tuple(
+        dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning))
+    )
     provenance = {
         **spec.model_dump(mode="json"),
         "title": recipe.title,
         "seconds to run": round(time.monotonic() - clock, 1),
         **environment(),
     }
-    comparison = compare(*first_stats.values(), provenance=provenance | ({"notes": list(notes)} if notes else {}))
+    comparison = compare(
+        *first_stats.values(), provenance=provenance | ({"notes": list(notes)} if notes else {})
+    )
     simulation = Simulation(comparison, tuple(rows), notes)
     with files.new_folder(directory) as folder:
         _write(simulation, first, recipe, folder, spikes_format)
@@ -140,7 +165,9 @@ def run(
 
 
 def check(spec: SimulationSpec, directory: Path, spikes_format: str = "npz") -> Any:
-    """Refuse what cannot run or be written before any work; return the function (seed, progress) -> SpikeTrains."""
+    """Refuse what cannot run or be written before any work; return the function (seed, progress) ->
+    SpikeTrains.
+    """
     from neurosparse.spiking import CircuitSpec, PopulationSpec, run_circuit, simulate_population
     from neurosparse.spiking.engines import nest as nest_engine
 
@@ -148,7 +175,10 @@ def check(spec: SimulationSpec, directory: Path, spikes_format: str = "npz") -> 
         raise ValueError(f'spikes_format must be "npz" or "nwb", got {spikes_format!r}')
     if spec.window_ms > 1e3 * spec.seconds:
         recorded_ms = 1e3 * spec.seconds
-        raise ValueError(f"window_ms must be at most the {recorded_ms:g} ms that are recorded, got {spec.window_ms:g}")
+        raise ValueError(
+            f"window_ms must be at most the {recorded_ms:g} ms that are recorded, got"
+            f" {spec.window_ms:g}"
+        )
     recipe = recipes.load(spec.recipe)
     if recipe.kind == "circuit":
         circuit = recipe.spec(CircuitSpec, **spec.settings)
@@ -170,38 +200,57 @@ def check(spec: SimulationSpec, directory: Path, spikes_format: str = "npz") -> 
 
         result: Any = simulate_circuit
     elif recipe.kind == "population":
-        if spec.engine not in ("auto", "brian2") or spec.scale != 1 or spec.n_threads not in (None, 1):
+        if (
+            spec.engine not in ("auto", "brian2")
+            or spec.scale != 1
+            or spec.n_threads not in (None, 1)
+        ):
             raise ValueError(
-                f"recipe {recipe.name!r} is a population: it runs on engine brian2 at scale 1 on one thread; "
-                "set its sizes instead"
+                f"recipe {recipe.name!r} is a population: it runs on engine brian2 at scale 1 on"
+                " one thread; set its sizes instead"
             )
         population = recipe.spec(PopulationSpec, **spec.settings)
 
         def simulate(seed: int, progress: Progress) -> SpikeTrains:
-            return simulate_population(population, duration_ms=1e3 * spec.seconds, seed=seed, progress=progress)
+            return simulate_population(
+                population, duration_ms=1e3 * spec.seconds, seed=seed, progress=progress
+            )
 
         result = simulate
     else:
         raise ValueError(
-            f'recipe {recipe.name!r} is of kind {recipe.kind!r}; one of kind "circuit" or "population" is needed'
+            f'recipe {recipe.name!r} is of kind {recipe.kind!r}; one of kind "circuit" or'
+            ' "population" is needed'
         )
     files.check_writable(directory, marker=MARKER)
     return result
 
 
-def population_rows(spikes: SpikeTrains, active_when: ActiveWhen, *, seed: int) -> list[dict[str, Any]]:
-    """What `run` says of one seed: a row of numbers for all units together and one for each population."""
+def population_rows(
+    spikes: SpikeTrains, active_when: ActiveWhen, *, seed: int
+) -> list[dict[str, Any]]:
+    """What `run` says of one seed: a row of numbers for all units together and one for each
+    population.
+    """
     return [_row(seed, name, *both) for name, both in _by_population(spikes, active_when).items()]
 
 
-def _by_population(spikes: SpikeTrains, active_when: ActiveWhen) -> dict[str, tuple[SpikeTrains, ActivityStats]]:
+def _by_population(
+    spikes: SpikeTrains, active_when: ActiveWhen
+) -> dict[str, tuple[SpikeTrains, ActivityStats]]:
     parts = {WHOLE: spikes, **{name: spikes.population(name) for name in spikes.populations}}
-    return {name: (part, measure(part, active_when=active_when, name=name)) for name, part in parts.items()}
+    return {
+        name: (part, measure(part, active_when=active_when, name=name))
+        for name, part in parts.items()
+    }
 
 
 def _row(seed: int, name: str, spikes: SpikeTrains, stats: ActivityStats) -> dict[str, Any]:
     over_time = windows_over_time(spikes, BRAIN_FRACTIONS)
-    windows = {f"window_ms_at_{100 * f:g}_percent": stats.curve and stats.curve.window_ms(f) for f in BRAIN_FRACTIONS}
+    windows = {
+        f"window_ms_at_{100 * f:g}_percent": stats.curve and stats.curve.window_ms(f)
+        for f in BRAIN_FRACTIONS
+    }
     spread = {
         f"window_ms_at_{100 * f:g}_percent_sd_over_time": float(over_time[:, k].std(ddof=1))
         for k, f in enumerate(BRAIN_FRACTIONS)
@@ -214,7 +263,10 @@ def _row(seed: int, name: str, spikes: SpikeTrains, stats: ActivityStats) -> dic
         "median_rate_hz": stats.median_rate_hz,
         "isi_cv": stats.isi_cv,
         "synchrony": _if_defined(synchrony, spikes, 3.0),
-        **{f"correlation_in_{b:g}_ms": _if_defined(count_correlation, spikes, b) for b in CORRELATION_BINS_MS},
+        **{
+            f"correlation_in_{b:g}_ms": _if_defined(count_correlation, spikes, b)
+            for b in CORRELATION_BINS_MS
+        },
         "active_fraction": stats.active_fraction,
         "active_fraction_low": stats.interval.low,
         "active_fraction_high": stats.interval.high,
@@ -224,7 +276,9 @@ def _row(seed: int, name: str, spikes: SpikeTrains, stats: ActivityStats) -> dic
     }
 
 
-def _if_defined(measure_of: Callable[[SpikeTrains, float], float], spikes: SpikeTrains, bin_ms: float) -> float | None:
+def _if_defined(
+    measure_of: Callable[[SpikeTrains, float], float], spikes: SpikeTrains, bin_ms: float
+) -> float | None:
     """A measure, or None where so few spikes or so short a record have none."""
     try:
         return measure_of(spikes, bin_ms)
@@ -232,10 +286,13 @@ def _if_defined(measure_of: Callable[[SpikeTrains, float], float], spikes: Spike
         return None
 
 
-# ---- The folder -----------------------------------------------------------------------------------------------------
+# ---- The folder
+# -----------------------------------------------------------------------------------------------------
 
 
-def _write(simulation: Simulation, spikes: SpikeTrains, recipe: Recipe, folder: Path, spikes_format: str) -> None:
+def _write(
+    simulation: Simulation, spikes: SpikeTrains, recipe: Recipe, folder: Path, spikes_format: str
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -245,28 +302,39 @@ def _write(simulation: Simulation, spikes: SpikeTrains, recipe: Recipe, folder: 
     save_spikes(spikes, folder / f"spikes.{spikes_format}")
     with files.new_file(folder / "populations.parquet") as file:
         pq.write_table(pa.Table.from_pylist(list(simulation.rows)), file)
-    report.write(simulation.comparison, folder, _panels(simulation, spikes, _published_rates(recipe)))
+    report.write(
+        simulation.comparison, folder, _panels(simulation, spikes, _published_rates(recipe))
+    )
 
 
 def _published_rates(recipe: Recipe) -> dict[str, float]:
     """The rates that a recipe states for its populations, to draw beside those found."""
     populations: Mapping[str, Any] = recipe.values.get("populations", {})
-    return {name: p["mean_rate_hz"] for name, p in populations.items() if p.get("mean_rate_hz") is not None}
+    return {
+        name: p["mean_rate_hz"]
+        for name, p in populations.items()
+        if p.get("mean_rate_hz") is not None
+    }
 
 
-def _panels(simulation: Simulation, spikes: SpikeTrains, published: Mapping[str, float]) -> Sequence[Panel]:
+def _panels(
+    simulation: Simulation, spikes: SpikeTrains, published: Mapping[str, float]
+) -> Sequence[Panel]:
     from neurosparse import plots
     from neurosparse.report import Panel
 
     by_population = simulation.comparison.stats[1:] or simulation.comparison.stats
     n_seeds = len({row["seed"] for row in simulation.rows})
-    reached = any(row[f"window_ms_at_{100 * f:g}_percent"] for row in simulation.rows for f in BRAIN_FRACTIONS)
+    reached = any(
+        row[f"window_ms_at_{100 * f:g}_percent"] for row in simulation.rows for f in BRAIN_FRACTIONS
+    )
     windows = [
         Panel(
             "windows",
             "The windows that hold 1, 2 and 4 %",
-            "For each population, the window in which the given share of its cells fires at least once. Bars: one standard "
-            "deviation, " + ("over seeds." if n_seeds > 1 else "over ten stretches of the record."),
+            "For each population, the window in which the given share of its cells fires at least"
+            " once. Bars: one standard deviation, "
+            + ("over seeds." if n_seeds > 1 else "over ten stretches of the record."),
             lambda ax: plots.windows_by_population(simulation.rows, BRAIN_FRACTIONS, ax),
         )
     ]
@@ -275,18 +343,22 @@ def _panels(simulation: Simulation, spikes: SpikeTrains, published: Mapping[str,
         Panel(
             "rates",
             "Rates by population",
-            "Boxes: the middle half of the cells and their median; whiskers: 5 to 95 %. Dots: means; crosses: the means that the "
-            "recipe states, where it does.",
+            "Boxes: the middle half of the cells and their median; whiskers: 5 to 95 %. Dots:"
+            " means; crosses: the means that the recipe states, where it does.",
             lambda ax: plots.rates_by_population(by_population, published, ax),
             table=[_table_row(simulation, name, published) for name in simulation.populations],
         ),
         Panel(
             "raster",
             "Spikes",
-            "Every dot is a spike; each population in proportion to its size. In print: the first part of the record for a "
-            "sample of the cells.",
+            "Every dot is a spike; each population in proportion to its size. In print: the first"
+            " part of the record for a sample of the cells.",
             lambda ax: plots.raster(
-                spikes, ax, n_units=1000, duration_ms=500.0, colours=plots.colours(simulation.comparison)
+                spikes,
+                ax,
+                n_units=1000,
+                duration_ms=500.0,
+                colours=plots.colours(simulation.comparison),
             ),
             spikes=spikes,
         ),
@@ -307,5 +379,8 @@ def _table_row(simulation: Simulation, name: str, published: Mapping[str, float]
         "as published (Hz)": published.get(name),
         "CV of intervals": mean("isi_cv"),
         "synchrony": mean("synchrony"),
-        **{f"correlation in {b:g} ms": mean(f"correlation_in_{b:g}_ms") for b in CORRELATION_BINS_MS},
+        **{
+            f"correlation in {b:g} ms": mean(f"correlation_in_{b:g}_ms")
+            for b in CORRELATION_BINS_MS
+        },
     }

@@ -1,4 +1,6 @@
-"""Whatever one wants to compare, as statistics: results of runs, spike files, recordings, trained networks."""
+"""Whatever one wants to compare, as statistics: results of runs, spike files, recordings, trained
+networks.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +8,26 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from neurosparse.sparsity import log_normal as distributions
-from neurosparse.comparison import files as saved
 from neurosparse._internal import whole_files as files
 from neurosparse.activity import ActiveWhen, ActivityStats
 from neurosparse.comparison import Comparison
+from neurosparse.comparison import files as saved
 from neurosparse.measurement import measure
+from neurosparse.sparsity import log_normal as distributions
 
 
-def read(source: str | Path, *, window_ms: float = 10.0, threshold: float = 0.0) -> tuple[ActivityStats, ...]:
+def read(
+    source: str | Path, *, window_ms: float = 10.0, threshold: float = 0.0
+) -> tuple[ActivityStats, ...]:
     """The statistics of one source.
 
     Parameters
     ----------
     source
-        A folder that `neurosparse compare`, `simulate` or `measure --out` wrote, or the comparison.json in it: what was measured
-        then. A file of spikes: .npz, .nwb, or what Neo reads. Weights that `neurosparse train` wrote (.safetensors): measured on
-        the test images of the set that they were trained on, all hidden units as one layer.
+        A folder that `neurosparse compare`, `simulate` or `measure --out` wrote, or the
+        comparison.json in it: what was measured then. A file of spikes: .npz, .nwb, or what Neo
+        reads. Weights that `neurosparse train` wrote (.safetensors): measured on the test images of
+        the set that they were trained on, all hidden units as one layer.
     window_ms, threshold
         What active means for spikes and for activations that are measured now.
 
@@ -40,31 +45,49 @@ def read(source: str | Path, *, window_ms: float = 10.0, threshold: float = 0.0)
 
     recording = recordings.read(path)
     when = ActiveWhen(window_ms=window_ms)
-    return (measure(recording.spikes, active_when=when, name=path.stem, provenance=recording.provenance),)
+    return (
+        measure(
+            recording.spikes, active_when=when, name=path.stem, provenance=recording.provenance
+        ),
+    )
 
 
 def read_all(
-    sources: Sequence[str | Path], *, window_ms: float = 10.0, threshold: float = 0.0, only: Collection[str] = ()
+    sources: Sequence[str | Path],
+    *,
+    window_ms: float = 10.0,
+    threshold: float = 0.0,
+    only: Collection[str] = (),
 ) -> list[ActivityStats]:
-    """The statistics of several sources; a name that two of them have is preceded by the source's own.
+    """The statistics of several sources; a name that two of them have is preceded by the source's
+    own.
 
     Parameters
     ----------
     only
-        The names to keep, such as "all" for the whole of a circuit without its populations; all where empty.
+        The names to keep, such as "all" for the whole of a circuit without its populations; all
+        where empty.
 
     Raises
     ------
     ValueError, OSError
         As `read`, and where nothing has a name that is asked for.
     """
-    found = [(_label(s), stats) for s in sources for stats in read(s, window_ms=window_ms, threshold=threshold)]
+    found = [
+        (_label(s), stats)
+        for s in sources
+        for stats in read(s, window_ms=window_ms, threshold=threshold)
+    ]
     names = [stats.name for _, stats in found]
     if missing := set(only) - set(names):
-        raise ValueError(f"none is called {min(missing)!r}; there are: {', '.join(dict.fromkeys(names))}")
+        raise ValueError(
+            f"none is called {min(missing)!r}; there are: {', '.join(dict.fromkeys(names))}"
+        )
     kept = [(label, stats) for label, stats in found if not only or stats.name in only]
     names = [stats.name for _, stats in kept]
-    return [replace(s, name=f"{label}: {s.name}") if names.count(s.name) > 1 else s for label, s in kept]
+    return [
+        replace(s, name=f"{label}: {s.name}") if names.count(s.name) > 1 else s for label, s in kept
+    ]
 
 
 def _label(source: str | Path) -> str:
@@ -79,15 +102,19 @@ def _network(path: Path, active_when: ActiveWhen) -> ActivityStats:
     network, training = rectifier.load(path), load_training_spec(path)
     if training is None:
         raise ValueError(
-            f"{path} does not say what it was trained on: measure it with `neurosparse measure {path} --data ... --out FOLDER`, "
-            "then compare that folder"
+            f"{path} does not say what it was trained on: measure it with `neurosparse measure"
+            f" {path} --data ... --out FOLDER`, then compare that folder"
         )
-    record = rectifier.record_whole(network, data.load(training.data).test, active_when, name=path.stem)
+    record = rectifier.record_whole(
+        network, data.load(training.data).test, active_when, name=path.stem
+    )
     return measure(record, provenance={"weights": str(path), "data": training.data})
 
 
 def write(comparison: Comparison, directory: str | Path) -> Path:
-    """Write a comparison of sources into `directory`, which appears whole or not at all; the path of its page is returned."""
+    """Write a comparison of sources into `directory`, which appears whole or not at all; the path
+    of its page is returned.
+    """
     from neurosparse import plots, report
 
     firing, networks = [s for s in comparison.circuits if s.n_spikes], comparison.networks
@@ -97,7 +124,8 @@ def write(comparison: Comparison, directory: str | Path) -> Path:
             report.Panel(
                 "rates",
                 "How often a unit fires",
-                "Mean firing rates over the units on a log axis. Lines: log-normal distributions of the same log mean and spread.",
+                "Mean firing rates over the units on a log axis. Lines: log-normal distributions of"
+                " the same log mean and spread.",
                 lambda ax: plots.rate_histogram(firing, ax, colours=colours),
             )
         )
@@ -106,7 +134,8 @@ def write(comparison: Comparison, directory: str | Path) -> Path:
             report.Panel(
                 "units",
                 "How often a unit is active",
-                "The share of the samples for which a unit is active: inputs, or their positions and tokens.",
+                "The share of the samples for which a unit is active: inputs, or their positions"
+                " and tokens.",
                 lambda ax: plots.activation_histogram(networks, ax, colours=colours),
             )
         )
@@ -114,10 +143,11 @@ def write(comparison: Comparison, directory: str | Path) -> Path:
         report.Panel(
             "beyond_the_mean",
             "Beyond the mean",
-            "Effective units: the participation ratio of a sample, the number of units that share its activity. Dimension: that of "
-            "the covariance between units. Population and lifetime: Treves-Rolls sparseness over units at one time, and over time "
-            "within a unit; low is sparse. Then the spread of rates or magnitudes over units, and whether they may be log-normal: "
-            "no where they are told apart from it at 5 %.",
+            "Effective units: the participation ratio of a sample, the number of units that share"
+            " its activity. Dimension: that of the covariance between units. Population and"
+            " lifetime: Treves-Rolls sparseness over units at one time, and over time within a"
+            " unit; low is sparse. Then the spread of rates or magnitudes over units, and whether"
+            " they may be log-normal: no where they are told apart from it at 5 %.",
             table=[distributions.row(s) for s in comparison.stats],
         )
     )

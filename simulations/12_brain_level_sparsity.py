@@ -1,10 +1,13 @@
-"""What does it cost a network to be as sparse as a brain: 4, 2 and 1 % of its units active, against a dense one?
+"""What does it cost a network to be as sparse as a brain: 4, 2 and 1 % of its units active, against
+a dense one?
 
-Source: the 1 to 4 % are those that Glorot, Bordes & Bengio 2011 cite for the brain (Attwell & Laughlin 2001, Lennie 2003); the
-question is this project's, and its plan stands in `neurosparse.studies.brain_level`. Fashion-MNIST, 784-1000-1000-1000-10, seeds
-shared by all arms, of which the first is the one that others are compared with. Expected: docs/accuracy.md. Into a folder for the
-study in results/brain_level/, with --quick (5,000 digits) in results/brain_level_quick/.
-Run time: 3 to 4 minutes of one busy core a network, some three hours of it for ten seeds; what is done stays done.
+Source: the 1 to 4 % are those that Glorot, Bordes & Bengio 2011 cite for the brain (Attwell &
+Laughlin 2001, Lennie 2003); the question is this project's, and its plan stands in
+`neurosparse.studies.brain_level`. Fashion-MNIST, 784-1000-1000-1000-10, seeds shared by all arms,
+of which the first is the one that others are compared with. Expected: docs/accuracy.md. Into a
+folder for the study in results/brain_level/, with --quick (5,000 digits) in
+results/brain_level_quick/. Run time: 3 to 4 minutes of one busy core a network, some three hours of
+it for ten seeds; what is done stays done.
 """
 
 from neurosparse._internal import share
@@ -15,7 +18,9 @@ if __name__ == "__main__":
     parser = share.parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="small networks, 5,000 digits")
     parser.add_argument("--seeds", type=int, default=10, help="networks an arm")
-    parser.add_argument("--study", choices=brain_level.STUDIES, default="moved", help="which arms: docs/accuracy.md")
+    parser.add_argument(
+        "--study", choices=brain_level.STUDIES, default="moved", help="which arms: docs/accuracy.md"
+    )
     parser.add_argument("--threads", type=int, default=1, help="networks at once")
     options = parser.parse_args()
     folder = "results/brain_level_quick" if options.quick else "results/brain_level"

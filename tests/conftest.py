@@ -13,14 +13,20 @@ from neurosparse.activity import SpikeTrains
 
 # Examples are the same in every run; a slow, busy machine is no failure.
 settings.register_profile(
-    "suite", deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
+    "suite",
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("suite")
 
 
 @pytest.fixture
 def poisson() -> Callable[..., SpikeTrains]:
-    """Poisson spikes at a rate that all units share; `modulation` > 0 lets it wander, correlated over `tau_ms`."""
+    """Poisson spikes at a rate that all units share; `modulation` > 0 lets it wander, correlated
+    over `tau_ms`.
+    """
 
     def draw(
         seed: int,
@@ -36,9 +42,14 @@ def poisson() -> Callable[..., SpikeTrains]:
         noise = rng.standard_normal(duration_ms) * np.sqrt(1 - keep**2)
         noise[0] /= np.sqrt(1 - keep**2)  # x starts where it stays: at variance 1
         x = lfilter([1.0], [1.0, -keep], noise)
-        rate = rate_hz * np.exp(modulation * x - modulation**2 / 2)  # mean rate_hz for any modulation
-        fires = rng.random((duration_ms, n_units), dtype=np.float32) < 1 - np.exp(-rate[:, None] * 1e-3)
+        # mean rate_hz for any modulation
+        rate = rate_hz * np.exp(modulation * x - modulation**2 / 2)
+        fires = rng.random((duration_ms, n_units), dtype=np.float32) < 1 - np.exp(
+            -rate[:, None] * 1e-3
+        )
         ticks, units = np.nonzero(fires)
-        return SpikeTrains(ticks * 1.0, units, n_units=n_units, duration_ms=float(duration_ms), dt_ms=1.0)
+        return SpikeTrains(
+            ticks * 1.0, units, n_units=n_units, duration_ms=float(duration_ms), dt_ms=1.0
+        )
 
     return draw

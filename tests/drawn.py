@@ -10,7 +10,12 @@ from neurosparse.activity import SpikeTrains
 
 @st.composite
 def spike_trains(
-    draw: st.DrawFn, *, most_units: int = 5, most_ticks: int = 40, dt_ms: float | None = 0.5, least_spikes: int = 0
+    draw: st.DrawFn,
+    *,
+    most_units: int = 5,
+    most_ticks: int = 40,
+    dt_ms: float | None = 0.5,
+    least_spikes: int = 0,
 ) -> SpikeTrains:
     """Small trains on a grid of `dt_ms`, coincident spikes and silent units included."""
     n_units = draw(st.integers(1, most_units))

@@ -1,4 +1,6 @@
-"""Readers of HDF5 files for test_recordings_hdf5, which need a module that another process can import."""
+"""Readers of HDF5 files for test_recordings_hdf5, which need a module that another process can
+import.
+"""
 
 import os
 import signal

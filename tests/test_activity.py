@@ -15,7 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurosparse.activity import Activations, ActiveWhen, SpikeTrains
-from neurosparse.sparsity import activity_curve, describe_activations, describe_spikes, observe, spike_counts
+from neurosparse.sparsity import (
+    activity_curve,
+    describe_activations,
+    describe_spikes,
+    observe,
+    spike_counts,
+)
 
 HOUR_MS = 3_600_000.0
 
@@ -24,7 +30,8 @@ def trains(times_ms: Any, units: Any, **options: Any) -> SpikeTrains:
     return SpikeTrains(times_ms, units, **{"n_units": 3, "duration_ms": 10.0, **options})
 
 
-# ---- What active means ----------------------------------------------------------------------------------------------
+# ---- What active means
+# --------------------------------------------------------------------------------------------------
 
 
 def test_active_when_needs_exactly_one_definition() -> None:
@@ -49,7 +56,8 @@ def test_active_when_refuses(options: Any, error: type[Exception], sentence: str
         ActiveWhen(**options)
 
 
-# ---- Times on a grid ------------------------------------------------------------------------------------------------
+# ---- Times on a grid
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dt_ms", [0.1, 0.05, 0.025, 1 / 3, 1.0, 0.7])
@@ -57,7 +65,9 @@ def test_multiples_of_dt_are_found_through_hours(dt_ms: float) -> None:
     ticks = np.unique(np.random.default_rng(0).integers(0, round(5 * HOUR_MS / dt_ms), 20_000))
     duration = int(ticks[-1]) + 1
     for times in (ticks * dt_ms, np.array([float(k) * dt_ms for k in ticks]), ticks / (1 / dt_ms)):
-        spikes = SpikeTrains(times, np.zeros(len(times), int), n_units=1, duration_ms=duration * dt_ms, dt_ms=dt_ms)
+        spikes = SpikeTrains(
+            times, np.zeros(len(times), int), n_units=1, duration_ms=duration * dt_ms, dt_ms=dt_ms
+        )
         assert np.array_equal(spikes.ticks, ticks)
         assert spikes.duration_ticks == duration
 
@@ -75,7 +85,10 @@ def test_no_spike_is_lost_or_doubled_at_edges_of_windows(spikes: SpikeTrains, wi
     counts = spike_counts(spikes, window * 0.1)
     whole = spikes.ticks < counts.shape[0] * window
     assert counts.sum() == whole.sum()
-    assert counts.sum(axis=0).tolist() == np.bincount(spikes.units[whole], minlength=spikes.n_units).tolist()
+    assert (
+        counts.sum(axis=0).tolist()
+        == np.bincount(spikes.units[whole], minlength=spikes.n_units).tolist()
+    )
 
 
 @pytest.mark.parametrize("dt_ms", [0.1, None])
@@ -101,7 +114,9 @@ def test_an_hour_without_a_grid() -> None:
 
 def test_the_last_half_nanosecond_belongs_to_the_record() -> None:
     assert trains([9.99999999], [0]).ticks.tolist() == [9_999_999]
-    with pytest.raises(ValueError, match=r"^times_ms must lie in \[0, duration_ms=10\), got 10 to 10$"):
+    with pytest.raises(
+        ValueError, match=r"^times_ms must lie in \[0, duration_ms=10\), got 10 to 10$"
+    ):
         trains([10.0], [0])
 
 
@@ -116,7 +131,8 @@ def test_small_integers_do_not_overflow(units_dtype: type) -> None:
     assert spikes.units.dtype == np.int64
 
 
-# ---- Order, copies, frozenness --------------------------------------------------------------------------------------
+# ---- Order, copies, frozenness
+# --------------------------------------------------------------------------------------
 
 
 @given(spike_trains(), st.randoms(use_true_random=False))
@@ -124,7 +140,11 @@ def test_the_order_of_the_input_does_not_matter(spikes: SpikeTrains, random: Any
     order = list(range(len(spikes)))
     random.shuffle(order)
     shuffled = SpikeTrains(
-        spikes.times_ms[order], spikes.units[order], n_units=spikes.n_units, duration_ms=spikes.duration_ms, dt_ms=0.5
+        spikes.times_ms[order],
+        spikes.units[order],
+        n_units=spikes.n_units,
+        duration_ms=spikes.duration_ms,
+        dt_ms=0.5,
     )
     assert shuffled == spikes
     assert (np.diff(shuffled.ticks) >= 0).all()
@@ -148,8 +168,20 @@ def test_records_cannot_be_written() -> None:
     spikes = trains([1.0, 2.0], [0, 1])
     stats = describe_spikes(spikes, ActiveWhen(window_ms=5.0))
     record = observe([[0.0, 1.0]], ActiveWhen(threshold=0))
-    arrays = [spikes.times_ms, spikes.units, spikes.ticks, record.active_count, record.magnitude_sum, record.square_sum]
-    arrays += [record.population_sums, stats.unit_active_fraction, stats.unit_rates_hz, stats.curve.gaps_ticks]
+    arrays = [
+        spikes.times_ms,
+        spikes.units,
+        spikes.ticks,
+        record.active_count,
+        record.magnitude_sum,
+        record.square_sum,
+    ]
+    arrays += [
+        record.population_sums,
+        stats.unit_active_fraction,
+        stats.unit_rates_hz,
+        stats.curve.gaps_ticks,
+    ]
     for array in arrays:
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 1
@@ -179,7 +211,8 @@ def test_records_travel_between_processes() -> None:
         assert copy.deepcopy(thing) == thing
 
 
-# ---- Refusals -------------------------------------------------------------------------------------------------------
+# ---- Refusals
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -215,7 +248,9 @@ def test_records_travel_between_processes() -> None:
         ([], [], {"populations": {"E": (0, 1.5)}}, ValueError, r"^population 'E' must be .*got \(0, 1\.5\)$"),
     ],
 )  # fmt: skip
-def test_spike_trains_refuse(times: Any, units: Any, options: Any, error: type[Exception], sentence: str) -> None:
+def test_spike_trains_refuse(
+    times: Any, units: Any, options: Any, error: type[Exception], sentence: str
+) -> None:
     with pytest.raises(error, match=sentence) as caught:
         trains(times, units, **options)
     assert "\n" not in str(caught.value)
@@ -234,12 +269,15 @@ def test_windows_refused() -> None:
             spikes.window_ticks(window_ms)
 
 
-# ---- Parts ----------------------------------------------------------------------------------------------------------
+# ---- Parts
+# --------------------------------------------------------------------------------------------------
 
 
 def cuts_of(end: int) -> st.SearchStrategy[list[int]]:
     """0, up to three places between, `end`."""
-    return st.sets(st.integers(1, max(1, end - 1)), max_size=3).map(lambda inner: sorted({0, end} | (inner - {end})))
+    return st.sets(st.integers(1, max(1, end - 1)), max_size=3).map(
+        lambda inner: sorted({0, end} | (inner - {end}))
+    )
 
 
 @given(spike_trains(), st.data())
@@ -258,20 +296,33 @@ def test_a_cut_record_keeps_every_spike(spikes: SpikeTrains, data: st.DataObject
 def test_a_cut_keeps_edges_half_open_and_populations() -> None:
     spikes = trains([1.0, 2.0, 3.0], [0, 1, 2], populations={"E": (0, 2)})
     part = spikes.between(1.0, 3.0)
-    assert (part.times_ms.tolist(), part.units.tolist(), part.duration_ms) == ([0.0, 1.0], [0, 1], 2.0)
+    assert (part.times_ms.tolist(), part.units.tolist(), part.duration_ms) == (
+        [0.0, 1.0],
+        [0, 1],
+        2.0,
+    )
     assert part.populations == {"E": (0, 2)}
     for start, stop in ((3.0, 1.0), (0.0, 11.0), (-1.0, 5.0), (2.0, 2.0)):
-        with pytest.raises(ValueError, match=r"^start_ms and stop_ms must enclose a part of \[0, 10\], got "):
+        with pytest.raises(
+            ValueError, match=r"^start_ms and stop_ms must enclose a part of \[0, 10\], got "
+        ):
             spikes.between(start, stop)
 
 
 @given(spike_trains(most_units=6), st.data())
-def test_populations_that_tile_the_units_keep_every_spike(spikes: SpikeTrains, data: st.DataObject) -> None:
+def test_populations_that_tile_the_units_keep_every_spike(
+    spikes: SpikeTrains, data: st.DataObject
+) -> None:
     n = spikes.n_units
     cuts = data.draw(cuts_of(n))
     named = {f"p{a}": (a, b) for a, b in itertools.pairwise(cuts)}
     spikes = SpikeTrains(
-        spikes.times_ms, spikes.units, n_units=n, duration_ms=spikes.duration_ms, dt_ms=0.5, populations=named
+        spikes.times_ms,
+        spikes.units,
+        n_units=n,
+        duration_ms=spikes.duration_ms,
+        dt_ms=0.5,
+        populations=named,
     )
     parts = [spikes.population(name) for name in named]
     assert np.concatenate([part.counts for part in parts]).tolist() == spikes.counts.tolist()
@@ -288,18 +339,25 @@ def test_an_unknown_population_is_named() -> None:
 @given(spike_trains(dt_ms=0.1))
 def test_seconds_and_milliseconds_are_alike(spikes: SpikeTrains) -> None:
     same = SpikeTrains.from_seconds(
-        spikes.times_ms / 1e3, spikes.units, n_units=spikes.n_units, duration_s=spikes.duration_ms / 1e3, dt_s=1e-4
+        spikes.times_ms / 1e3,
+        spikes.units,
+        n_units=spikes.n_units,
+        duration_s=spikes.duration_ms / 1e3,
+        dt_s=1e-4,
     )
     assert np.array_equal(same.ticks, spikes.ticks)
     assert np.array_equal(same.units, spikes.units)
     assert activity_curve(same)(0.1) == activity_curve(spikes)(0.1)
 
 
-# ---- Records of activations -----------------------------------------------------------------------------------------
+# ---- Records of activations
+# -----------------------------------------------------------------------------------------
 
 THRESHOLD = ActiveWhen(threshold=0.5)
 batches = st.lists(
-    st.lists(st.sampled_from([0.0, -0.0, 0.25, -0.5, 0.75, -1.5, 3.0]), min_size=4, max_size=4), min_size=1, max_size=6
+    st.lists(st.sampled_from([0.0, -0.0, 0.25, -0.5, 0.75, -1.5, 3.0]), min_size=4, max_size=4),
+    min_size=1,
+    max_size=6,
 )
 
 
@@ -341,7 +399,8 @@ def test_only_like_records_add_up() -> None:
         observe([[1.0, 2.0]], ActiveWhen(threshold=0), "a"),
     ):
         with pytest.raises(
-            ValueError, match=r"^only records of one layer, definition and width add up, got 'a' \(2 units"
+            ValueError,
+            match=r"^only records of one layer, definition and width add up, got 'a' \(2 units",
         ):
             a + other
     with pytest.raises(TypeError):
@@ -350,20 +409,52 @@ def test_only_like_records_add_up() -> None:
 
 def test_a_record_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match=r"^the counts and sums of 'x' must be of one shape"):
-        Activations("x", THRESHOLD, 1, [1, 2], [1.0], [1.0], 1, 1, np.zeros(4), 0, 0, 0, [], np.zeros((0, 1)))
+        Activations(
+            "x",
+            THRESHOLD,
+            1,
+            [1, 2],
+            [1.0],
+            [1.0],
+            1,
+            1,
+            np.zeros(4),
+            0,
+            0,
+            0,
+            [],
+            np.zeros((0, 1)),
+        )
     with pytest.raises(ValueError, match=r"^n_samples must be >= 1, got 0$"):
-        Activations("x", THRESHOLD, 0, [1], [1.0], [1.0], 1, 1, np.zeros(4), 0, 0, 0, [], np.zeros((0, 1)))
+        Activations(
+            "x", THRESHOLD, 0, [1], [1.0], [1.0], 1, 1, np.zeros(4), 0, 0, 0, [], np.zeros((0, 1))
+        )
 
 
 @pytest.mark.parametrize(
     ("values", "options", "error", "sentence"),
     [
-        ([[np.nan]], {}, ValueError, r"^activations of 'relu1' must be finite, got nan at index 0, 0"),
+        (
+            [[np.nan]],
+            {},
+            ValueError,
+            r"^activations of 'relu1' must be finite, got nan at index 0, 0",
+        ),
         ([[-np.inf]], {}, ValueError, r"^activations of 'relu1' must be finite, got -inf"),
-        (np.zeros((0, 3)), {}, ValueError, r"^activations of 'relu1' are empty, shape \(0, 3\): nothing to measure$"),
+        (
+            np.zeros((0, 3)),
+            {},
+            ValueError,
+            r"^activations of 'relu1' are empty, shape \(0, 3\): nothing to measure$",
+        ),
         (np.zeros((3, 0)), {}, ValueError, r"^activations of 'relu1' are empty"),
         ([[True]], {}, TypeError, r"^activations of 'relu1' must be numbers, got"),
-        ([[1.0]], {"axis": 2}, ValueError, r"^axis 2 does not exist in activations of shape \(1, 1\)$"),
+        (
+            [[1.0]],
+            {"axis": 2},
+            ValueError,
+            r"^axis 2 does not exist in activations of shape \(1, 1\)$",
+        ),
         ([[1e200]], {}, ValueError, r"^activations of 'relu1' must be below 1e\+70, got 1e\+200"),
     ],
 )
@@ -373,9 +464,13 @@ def test_observe_refuses(values: Any, options: Any, error: type[Exception], sent
 
 
 def test_the_wrong_definition_is_named() -> None:
-    with pytest.raises(ValueError, match=r"^activations need a threshold: pass ActiveWhen\(threshold=\.\.\.\)"):
+    with pytest.raises(
+        ValueError, match=r"^activations need a threshold: pass ActiveWhen\(threshold=\.\.\.\)"
+    ):
         observe([[1.0]], ActiveWhen(window_ms=1.0))
-    with pytest.raises(ValueError, match=r"^spikes need a window: pass ActiveWhen\(window_ms=\.\.\.\)"):
+    with pytest.raises(
+        ValueError, match=r"^spikes need a window: pass ActiveWhen\(window_ms=\.\.\.\)"
+    ):
         describe_spikes(trains([1.0], [0]), ActiveWhen(threshold=0))
 
 
@@ -398,7 +493,9 @@ def test_any_axis_may_hold_the_units(axis: int) -> None:
 
 
 def test_statistics_are_plain_json() -> None:
-    spikes = describe_spikes(trains([1.0, 2.0], [0, 1]), ActiveWhen(window_ms=5.0), provenance={"seed": 1})
+    spikes = describe_spikes(
+        trains([1.0, 2.0], [0, 1]), ActiveWhen(window_ms=5.0), provenance={"seed": 1}
+    )
     layer = describe_activations(observe([[0.0, 1.0]], THRESHOLD))
     for stats in (spikes, layer):
         assert json.loads(json.dumps(stats.to_dict(), allow_nan=False)) == stats.to_dict()

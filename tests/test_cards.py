@@ -16,16 +16,16 @@ import torch
 from torch import nn
 
 import neurosparse as ns
-from neurosparse._internal import cards
 from neurosparse import data, recordings
+from neurosparse._internal import cards
 from neurosparse.comparison import difference, own_band
 from neurosparse.convert import to_spiking, verify
-from neurosparse.sparsity.log_normal import log_normal
 from neurosparse.energy import allowance, budgets, energy_use
 from neurosparse.meanfield import Rates
 from neurosparse.rectifier import NetworkSpec, PretrainSpec, TrainSpec, pretrain, train
 from neurosparse.simulation import Simulation
 from neurosparse.sparsity import observe
+from neurosparse.sparsity.log_normal import log_normal
 from neurosparse.spiking import FICurve
 from neurosparse.sweep import Sweep
 
@@ -65,7 +65,11 @@ def read(thing: object) -> str:
 def circuit() -> ns.SpikeTrains:
     rng = np.random.default_rng(0)
     return ns.SpikeTrains(
-        rng.integers(0, 1000, 300), rng.integers(0, 50, 300), n_units=50, duration_ms=1000.0, dt_ms=1.0
+        rng.integers(0, 1000, 300),
+        rng.integers(0, 50, 300),
+        n_units=50,
+        duration_ms=1000.0,
+        dt_ms=1.0,
     )
 
 
@@ -92,7 +96,10 @@ def test_statistics_and_comparisons(stats: ns.ActivityStats) -> None:
     assert f"{100 * stats.active_fraction:.4g}" in read(stats)
     assert "Wilson" in read(stats)
     net = ns.measure(
-        nn.Sequential(nn.ReLU()), torch.randn(20, 30), active_when=ns.ActiveWhen(threshold=0), name=HOSTILE
+        nn.Sequential(nn.ReLU()),
+        torch.randn(20, 30),
+        active_when=ns.ActiveWhen(threshold=0),
+        name=HOSTILE,
     )
     assert "exactly 0 (%)" in read(net["0"])
     shown = read(ns.compare(stats, net, reference=own_band(f"{HOSTILE}=0.1-0.2")))
@@ -102,7 +109,13 @@ def test_statistics_and_comparisons(stats: ns.ActivityStats) -> None:
 
 def test_runs_and_files(circuit: ns.SpikeTrains, stats: ns.ActivityStats, tmp_path: Path) -> None:
     windows = {f"window_ms_at_{p}_percent": 1.0 for p in (1, 2, 4)}
-    row = {"population": HOSTILE, "rate_hz": 3.25, "isi_cv": None, "active_fraction": 0.1, **windows}
+    row = {
+        "population": HOSTILE,
+        "rate_hz": 3.25,
+        "isi_cv": None,
+        "active_fraction": 0.1,
+        **windows,
+    }
     assert "3.25" in read(Simulation(ns.compare(stats), (row,), notes=(HOSTILE,)))
     recording = recordings.read(recordings.save_spikes(circuit, tmp_path / "<b>.npz"))
     assert "<b>.npz" in read(recording)
@@ -121,7 +134,11 @@ def test_what_was_observed(circuit: ns.SpikeTrains) -> None:
 def test_trained_and_converted_networks() -> None:
     splits = data.load("mnist5k")
     few = data.Splits(
-        "few", *(part.take(slice(None, None, 40)) for part in (splits.train, splits.validation, splits.test))
+        "few",
+        *(
+            part.take(slice(None, None, 40))
+            for part in (splits.train, splits.validation, splits.test)
+        ),
     )
     result = train(TrainSpec(network=NetworkSpec(sizes=(784, 12, 10)), epochs=1), few)
     assert "784-12-10" in read(result)
@@ -134,7 +151,9 @@ def test_trained_and_converted_networks() -> None:
     run = spiking.run(images, steps=4)
     spikes = run.spike_counts["hidden1"]
     rate_hz = 1e3 * float(spikes.sum()) / spikes.numel() / (4 * run.dt_ms)
-    assert ["hidden1", "12", f"{float(spikes.sum()) / len(images):.4g}", f"{rate_hz:.4g}"] == read(run).split()[-5:-1]
+    assert ["hidden1", "12", f"{float(spikes.sum()) / len(images):.4g}", f"{rate_hz:.4g}"] == read(
+        run
+    ).split()[-5:-1]
     assert read(few).split()[-7:-1] == ["test", str(len(few.test)), "28", "x", "28", "10"]
     assert "28 x 28" in read(few.test)
 
@@ -144,41 +163,74 @@ def test_numbers_found(circuit: ns.SpikeTrains, stats: ns.ActivityStats) -> None
     other = replace(stats, name="other")
     assert difference(stats, other).sentence() in read(difference(stats, other))
     assert "median 3" in " ".join(read(log_normal([1.0, 2.0, 3.0, 4.5, 9.0])).split())
-    assert "active in 10 ms" in read(allowance(1e9, next(iter(budgets())), window_ms=10, rate_while_active_hz=50))
+    assert "active in 10 ms" in read(
+        allowance(1e9, next(iter(budgets())), window_ms=10, rate_while_active_hz=50)
+    )
     rates = Rates(*(np.array([k, k + 0.5]) for k in range(6)))
     assert read(rates).split()[-7:] == ["1", "0.5", "1.5", "2.5", "3.5", "4.5", "5.5"]
     assert HOSTILE in read(Sweep(({"run": HOSTILE},), 3, 1, ()))
     assert "epochs 7" in " ".join(read(TrainSpec(epochs=7)).split())
 
 
-# ---- None is left out -----------------------------------------------------------------------------------------------
+# ---- None is left out
+# --------------------------------------------------------------------------------------------------
 
-# What public functions also return, and nobody looks at in a notebook: parameters, and what is passed on to the next function.
-NO_RESULTS = {"Band", "Budget", "Checkpoint", "Circuit", "Claim", "Ended", "LIF", "Linear", "Panel", "Recipe", "Task"}
+# What public functions also return, and nobody looks at in a notebook: parameters, and what is
+# passed on to the next function.
+NO_RESULTS = {
+    "Band",
+    "Budget",
+    "Checkpoint",
+    "Circuit",
+    "Claim",
+    "Ended",
+    "LIF",
+    "Linear",
+    "Panel",
+    "Recipe",
+    "Task",
+}
 
 
 def public_functions() -> Iterator[object]:
     """Functions and methods of the names that the package and its modules and packages give."""
-    for module in [ns, *(import_module(m.name) for m in pkgutil.iter_modules(ns.__path__, "neurosparse."))]:
-        own = [name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__]
+    for module in [
+        ns,
+        *(import_module(m.name) for m in pkgutil.iter_modules(ns.__path__, "neurosparse.")),
+    ]:
+        own = [
+            name
+            for name, value in vars(module).items()
+            if getattr(value, "__module__", None) == module.__name__
+        ]
         for name in getattr(module, "__all__", own):
             value = getattr(module, name)
             inside = (
-                vars(value).items() if inspect.isclass(value) and value.__module__.startswith("neurosparse") else []
+                vars(value).items()
+                if inspect.isclass(value) and value.__module__.startswith("neurosparse")
+                else []
             )
             for each in [value, *(v for n, v in inside if not n.startswith("_"))]:
-                function = inspect.unwrap(getattr(each, "fget", None) or getattr(each, "__func__", each))
+                function = inspect.unwrap(
+                    getattr(each, "fget", None) or getattr(each, "__func__", each)
+                )
                 if inspect.isfunction(function) and not function.__name__.startswith("_"):
                     yield function
 
 
 def returned(function: object) -> set[type]:
     """The classes of this package in what a function says that it returns."""
-    loaded = [vars(module) for name, module in [*sys.modules.items()] if name.startswith("neurosparse")]
+    loaded = [
+        vars(module) for name, module in [*sys.modules.items()] if name.startswith("neurosparse")
+    ]
     found = set()
     for name in re.findall(r"\w+", str(function.__annotations__.get("return"))):
-        homes = [names for names in [function.__globals__, *loaded] if inspect.isclass(names.get(name))]
-        found |= {names[name] for names in homes[:1] if names[name].__module__.startswith("neurosparse")}
+        homes = [
+            names for names in [function.__globals__, *loaded] if inspect.isclass(names.get(name))
+        ]
+        found |= {
+            names[name] for names in homes[:1] if names[name].__module__.startswith("neurosparse")
+        }
     return found
 
 
@@ -187,5 +239,9 @@ def test_every_result_of_a_public_function_is_shown() -> None:
     assert {"Run", "Rates", "Comparison", "ActivityStats", "ConversionReport", "Finding"} <= {
         c.__name__ for c in results
     }
-    bare = {c.__name__ for c in results if not hasattr(c, "_repr_html_") and not issubclass(c, nn.Module | Exception)}
+    bare = {
+        c.__name__
+        for c in results
+        if not hasattr(c, "_repr_html_") and not issubclass(c, nn.Module | Exception)
+    }
     assert bare == NO_RESULTS

@@ -22,7 +22,9 @@ def test_what_is_no_number(value: Any) -> None:
         checks.number("x", value)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), np.float32("nan"), 10**400])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), -float("inf"), np.float32("nan"), 10**400]
+)
 def test_what_is_not_finite(value: Any) -> None:
     with pytest.raises(ValueError, match=r"^x must be finite, got .{1,45}$"):
         checks.number("x", value)
@@ -49,7 +51,9 @@ def test_whole_numbers() -> None:
 
 
 def test_arrays_are_named_where_they_are_not_finite() -> None:
-    with pytest.raises(ValueError, match=r"^x must be finite, got nan at index 0, 1 \(2 such values\)$"):
+    with pytest.raises(
+        ValueError, match=r"^x must be finite, got nan at index 0, 1 \(2 such values\)$"
+    ):
         checks.finite_array("x", [[0.0, np.nan], [np.inf, 1.0]])
     with pytest.raises(ValueError, match=r"^x must be finite, got inf$"):
         checks.finite_array("x", np.inf)
@@ -64,7 +68,9 @@ def test_arrays_of_something_else(values: Any) -> None:
 
 
 def test_ragged_rows() -> None:
-    with pytest.raises(ValueError, match=r"^x must be an array of numbers, got \[\[1\], \[1, 2\]\]$"):
+    with pytest.raises(
+        ValueError, match=r"^x must be an array of numbers, got \[\[1\], \[1, 2\]\]$"
+    ):
         checks.finite_array("x", [[1], [1, 2]])
 
 

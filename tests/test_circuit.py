@@ -15,7 +15,13 @@ from neurosparse.spiking.circuit_specs import CellSpec
 from neurosparse.spiking.scaling import ScaledCircuitWarning, scaled
 from neurosparse.spiking.simulate import run_circuit
 
-CELL = {"tau_m_ms": 20.0, "e_leak_mV": -60.0, "v_threshold_mV": -45.0, "v_reset_mV": -55.0, "t_ref_ms": 2.0}
+CELL = {
+    "tau_m_ms": 20.0,
+    "e_leak_mV": -60.0,
+    "v_threshold_mV": -45.0,
+    "v_reset_mV": -55.0,
+    "t_ref_ms": 2.0,
+}
 
 
 def two_populations(**changes: object) -> dict:
@@ -27,7 +33,15 @@ def two_populations(**changes: object) -> dict:
             "A": {"size": 80, "v_init_mV": -60.0, "mean_rate_hz": 5.0},
             "B": {"size": 20, "v_init_mV": -60.0, "mean_rate_hz": 10.0},
         },
-        "projections": {"a": {"pre": "A", "post": ["A", "B"], "in_degree": 10, "weight_mV": 0.2, "delay_ms": 1.5}},
+        "projections": {
+            "a": {
+                "pre": "A",
+                "post": ["A", "B"],
+                "in_degree": 10,
+                "weight_mV": 0.2,
+                "delay_ms": 1.5,
+            }
+        },
     }
     for dotted, value in changes.items():
         *parents, last = dotted.split("__")
@@ -49,9 +63,18 @@ def spec_of(**changes: object) -> CircuitSpec:
     ("changes", "message"),
     [
         ({"projections__a__pre": "X"}, "projections.a names no population 'X'; there are: A, B"),
-        ({"projections__a__total": 5}, "exactly one of in_degree, total and probability, got in_degree and total"),
-        ({"projections__a__in_degree": None}, "exactly one of in_degree, total and probability, got none"),
-        ({"projections__a__multapses": False}, "multapses = false goes with the rule probability only, got in_degree"),
+        (
+            {"projections__a__total": 5},
+            "exactly one of in_degree, total and probability, got in_degree and total",
+        ),
+        (
+            {"projections__a__in_degree": None},
+            "exactly one of in_degree, total and probability, got none",
+        ),
+        (
+            {"projections__a__multapses": False},
+            "multapses = false goes with the rule probability only, got in_degree",
+        ),
         ({"projections__a__in_degree": -1}, "in_degree must be a whole number >= 0, got -1"),
         ({"projections__a__in_degree": [[1], [2], [3]]}, "the table in_degree must have 2 rows"),
         ({"projections__a__weight_pA": 1.0}, "exactly one of weight_mV and weight_pA"),
@@ -59,7 +82,10 @@ def spec_of(**changes: object) -> CircuitSpec:
             {"projections__a__weight_mV": None, "projections__a__weight_pA": 3.0},
             "delta synapses take weight_mV, got weight_pA=3",
         ),
-        ({"projections__a__delay_ms": 0.0}, "projections.a.delay_ms: Input should be greater than 0, got 0.0"),
+        (
+            {"projections__a__delay_ms": 0.0},
+            "projections.a.delay_ms: Input should be greater than 0, got 0.0",
+        ),
         ({"projections__a__weight_mV": float("nan")}, "weight_mV: Input should be a finite number"),
         ({"synapse": {"model": "exponential"}}, "tau_syn_ms belongs to exponential synapses"),
         ({"synapse": {"model": "exponential", "tau_syn_ms": 0.5}}, "capacitance_pF is needed"),
@@ -70,7 +96,10 @@ def spec_of(**changes: object) -> CircuitSpec:
         ),
         ({"populations__A__cell": {"tau": 5.0}}, "populations.A.cell: unknown key 'tau'"),
         ({"populations__A__drive": {"rate_hz": -1.0}}, "populations.A.drive: rate_hz"),
-        ({"populations__A__size": 0}, "populations.A.size: Input should be greater than or equal to 1, got 0"),
+        (
+            {"populations__A__size": 0},
+            "populations.A.size: Input should be greater than or equal to 1, got 0",
+        ),
         ({"populations": {}}, "populations: Dictionary should have at least 1 item"),
     ],
 )
@@ -83,7 +112,12 @@ def test_refuses_in_one_sentence(changes: dict, message: str) -> None:
 
 def test_common_values_and_their_replacements() -> None:
     spec = spec_of(
-        populations__B={"size": 20, "v_init_mV": -60.0, "cell": {"t_ref_ms": 1.0}, "drive": {"in_degree": 50}}
+        populations__B={
+            "size": 20,
+            "v_init_mV": -60.0,
+            "cell": {"t_ref_ms": 1.0},
+            "drive": {"in_degree": 50},
+        }
     )
     a, b = circuits.resolve(spec).populations
     assert (a.cell.t_ref_ms, b.cell.t_ref_ms, b.cell.tau_m_ms) == (2.0, 1.0, 20.0)
@@ -104,7 +138,9 @@ def test_probability_with_multapses_is_that_of_at_least_one_synapse() -> None:
     (with_,) = circuits.resolve(spec_of(projections={"t": rule})).projections
     assert with_.rule == "total"
     assert (1 - 1 / 1600) ** with_.number == pytest.approx(0.7, abs=1e-3)
-    (without,) = circuits.resolve(spec_of(projections={"t": {**rule, "multapses": False}})).projections
+    (without,) = circuits.resolve(
+        spec_of(projections={"t": {**rule, "multapses": False}})
+    ).projections
     assert (without.rule, without.number) == ("pairwise", 0.3)
 
 
@@ -127,18 +163,23 @@ def test_psp_of_the_converted_current_peaks_at_1_mV(tau_m: float, tau_s: float) 
 def test_steps_lie_on_the_grid() -> None:
     assert circuits.to_steps("delay_ms", 1.5, 0.1) == 15
     assert circuits.to_steps("duration_ms", 3_600_000.0, 0.1) == 36_000_000
-    with pytest.raises(ValueError, match=r"delay_ms must be a whole multiple of dt_ms=0.1, got 1.55"):
+    with pytest.raises(
+        ValueError, match=r"delay_ms must be a whole multiple of dt_ms=0.1, got 1.55"
+    ):
         circuits.to_steps("delay_ms", 1.55, 0.1)
 
 
-# ------------------------------------------------------------------------------------------------ scaling
+# --------------------------------------------------------------------------------------------------
+# scaling
 def input_mean_and_variance(circuit: circuits.Circuit) -> tuple[np.ndarray, np.ndarray]:
     """Of each population's synaptic input at the expected rates, written out: K w nu and K w^2 nu."""
     mean = np.array([p.drive_rate_hz * p.drive_weight for p in circuit.populations])
     variance = np.array([p.drive_rate_hz * p.drive_weight**2 for p in circuit.populations])
     for x in circuit.projections:
         sources = (
-            circuit.n_synapses(x) / circuit.populations[x.post].size * (circuit.populations[x.pre].mean_rate_hz or 0)
+            circuit.n_synapses(x)
+            / circuit.populations[x.post].size
+            * (circuit.populations[x.pre].mean_rate_hz or 0)
         )
         mean[x.post] += sources * x.weight
         variance[x.post] += sources * x.weight**2
@@ -154,10 +195,14 @@ def test_scaling_keeps_mean_and_variance_of_the_input(name: str, scale: float) -
     mean, variance = input_mean_and_variance(full)
     small_mean, small_variance = input_mean_and_variance(small)
     unit = [
-        p.cell.tau_m_ms * 1e-3 * (1 if full.synapse == "delta" else full.tau_syn_ms / p.cell.capacitance_pF)
+        p.cell.tau_m_ms
+        * 1e-3
+        * (1 if full.synapse == "delta" else full.tau_syn_ms / p.cell.capacitance_pF)
         for p in full.populations
     ]
-    given_back = np.array([s.dc_mV - f.dc_mV for s, f in zip(small.populations, full.populations, strict=True)])
+    given_back = np.array(
+        [s.dc_mV - f.dc_mV for s, f in zip(small.populations, full.populations, strict=True)]
+    )
     np.testing.assert_allclose(small_mean * unit + given_back, mean * unit, atol=1e-9)
     np.testing.assert_allclose(small_variance, variance, rtol=0.05)  # half a source of 12
     assert small.n_units == pytest.approx(full.n_units * scale, abs=5)
@@ -169,14 +214,21 @@ def test_scaling_refuses_what_it_cannot_do() -> None:
     assert scaled(full, 1.0) is full
     with pytest.raises(ValueError, match=r"scale must lie in \(0, 1\], got 2"):
         scaled(full, 2.0)
-    with pytest.warns(ScaledCircuitWarning), pytest.raises(ValueError, match="leaves no cell of population 'B'"):
+    with (
+        pytest.warns(ScaledCircuitWarning),
+        pytest.raises(ValueError, match="leaves no cell of population 'B'"),
+    ):
         scaled(full, 0.02)
     unknown = circuits.resolve(spec_of(populations__A={"size": 80, "v_init_mV": 0.0}))
-    with pytest.warns(ScaledCircuitWarning), pytest.raises(ValueError, match=r"populations.A.mean_rate_hz is needed"):
+    with (
+        pytest.warns(ScaledCircuitWarning),
+        pytest.raises(ValueError, match=r"populations.A.mean_rate_hz is needed"),
+    ):
         scaled(unknown, 0.5)
 
 
-# ------------------------------------------------------------------------------------------------ the recipes
+# --------------------------------------------------------------------------------------------------
+# the recipes
 def test_microcircuit_has_the_published_numbers() -> None:
     circuit = circuits.resolve(circuits.load("potjans2014"))
     assert circuit.n_units == 77_169
@@ -185,7 +237,8 @@ def test_microcircuit_has_the_published_numbers() -> None:
         8.0 * k for k in (1600, 1500, 2100, 1900, 2000, 1900, 2900, 2100)
     ]
     weights = {
-        (circuit.populations[x.pre].name, circuit.populations[x.post].name): x.weight for x in circuit.projections
+        (circuit.populations[x.pre].name, circuit.populations[x.post].name): x.weight
+        for x in circuit.projections
     }
     assert len(weights) == len(circuit.projections) == 55  # of 64 pairs 9 have no synapse
     assert weights["L4E", "L4I"] == pytest.approx(87.81, abs=0.01)  # pA, as published
@@ -193,11 +246,14 @@ def test_microcircuit_has_the_published_numbers() -> None:
     assert weights["L4I", "L4E"] == pytest.approx(-4 * weights["L4E", "L4I"])
 
 
-@pytest.mark.parametrize(("name", "g", "eta"), [("sr", 3, 2), ("fast", 6, 4), ("ai", 5, 2), ("si", 4.5, 0.9)])
+@pytest.mark.parametrize(
+    ("name", "g", "eta"), [("sr", 3, 2), ("fast", 6, 4), ("ai", 5, 2), ("si", 4.5, 0.9)]
+)
 def test_brunel_recipes_say_what_the_paper_says(name: str, g: float, eta: float) -> None:
     circuit = circuits.resolve(circuits.load(f"brunel2000_{name}"))
     e, i = circuit.populations
-    threshold_rate_hz = 20.0 / (0.1 * 20e-3)  # theta / (J tau): of all C_E external synapses together
+    # theta / (J tau): of all C_E external synapses together
+    threshold_rate_hz = 20.0 / (0.1 * 20e-3)
     assert e.drive_rate_hz == i.drive_rate_hz == pytest.approx(eta * threshold_rate_hz)
     assert (e.size, i.size, circuit.n_synapses_total) == (10_000, 2_500, 15_625_000)
     assert {(x.pre, x.number, round(x.weight, 9)) for x in circuit.projections} == {
@@ -206,7 +262,8 @@ def test_brunel_recipes_say_what_the_paper_says(name: str, g: float, eta: float)
     }
 
 
-# ------------------------------------------------------------------------------------------------ running
+# --------------------------------------------------------------------------------------------------
+# running
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -217,7 +274,10 @@ def test_brunel_recipes_say_what_the_paper_says(name: str, g: float, eta: float)
         ({"warm_up_ms": 0.15}, "warm_up_ms must be a whole multiple of dt_ms=0.1, got 0.15"),
         ({"dt_ms": 0.0}, "dt_ms must be > 0"),
         ({"seed": -1}, "seed must be >= 0, got -1"),
-        ({"dt_ms": 0.4, "seconds": 0.02, "warm_up_ms": 0.0}, "delay_ms must be a whole multiple of dt_ms=0.4, got 1.5"),
+        (
+            {"dt_ms": 0.4, "seconds": 0.02, "warm_up_ms": 0.0},
+            "delay_ms must be a whole multiple of dt_ms=0.4, got 1.5",
+        ),
     ],
 )
 def test_run_circuit_refuses_in_one_sentence(arguments: dict, message: str) -> None:

@@ -29,7 +29,11 @@ def test_a_bound_is_judged_as_students_test_would(values, bound) -> None:
     more = stats.ttest_1samp(values, bound, alternative="greater").pvalue
     expected = "holds" if more <= 0.025 else "does not hold here" if more >= 0.975 else "undecided"
     assert verdict(values, low=bound) == expected
-    mirrored = {"holds": "does not hold here", "does not hold here": "holds", "undecided": "undecided"}
+    mirrored = {
+        "holds": "does not hold here",
+        "does not hold here": "holds",
+        "undecided": "undecided",
+    }
     assert verdict(values, high=bound) == mirrored[expected]
 
 
@@ -51,7 +55,10 @@ def test_a_range_holds_only_where_both_of_its_ends_do(values, low, width) -> Non
     ],
 )
 def test_ends_belong_to_the_range(effect, expected) -> None:
-    assert Criterion("x", "x", low=0.0, high=1.0).judge(Mean(sum(effect) / 2, *effect, n=5)) == expected
+    assert (
+        Criterion("x", "x", low=0.0, high=1.0).judge(Mean(sum(effect) / 2, *effect, n=5))
+        == expected
+    )
 
 
 def test_one_seed_decides_nothing() -> None:
@@ -64,12 +71,18 @@ def test_one_criterion_that_fails_is_enough_and_all_must_hold() -> None:
     def judged(a, b) -> str:
         return examine(1, claim, [{"a": a, "b": b}, {"a": a + 0.01, "b": b + 0.01}]).verdict
 
-    assert (judged(1.0, 1.0), judged(1.0, -1.0), judged(1.0, 0.0)) == ("holds", "does not hold here", "undecided")
+    assert (judged(1.0, 1.0), judged(1.0, -1.0), judged(1.0, 0.0)) == (
+        "holds",
+        "does not hold here",
+        "undecided",
+    )
     assert judged(0.0, -1.0) == "does not hold here"
 
 
 def test_what_no_criterion_asks_for_is_kept() -> None:
-    found = examine(4, one(low=0.0), [{"x": 1.0, "y": 2.0}, {"x": 3.0, "y": 4.0}], ["seed 3: diverged"])
+    found = examine(
+        4, one(low=0.0), [{"x": 1.0, "y": 2.0}, {"x": 3.0, "y": 4.0}], ["seed 3: diverged"]
+    )
     assert found.effects[0].values == (1.0, 3.0)
     assert {name: mean.mean for name, mean in found.also.items()} == {"y": 3.0}
     assert (found.number, found.left_out) == (4, ("seed 3: diverged",))
@@ -79,8 +92,14 @@ def test_what_no_criterion_asks_for_is_kept() -> None:
     ("rows", "message"),
     [
         ([], "claim 7: nothing was measured"),
-        ([{"x": 1.0}, {"x": math.nan}], r"claim 7: 'x' must be a finite number for every seed, got \[1.0, nan\]"),
-        ([{"x": 1.0, "y": 1.0}, {"x": 1.0}], r"claim 7: 'y' must be a finite number for every seed, got \[1.0, None\]"),
+        (
+            [{"x": 1.0}, {"x": math.nan}],
+            r"claim 7: 'x' must be a finite number for every seed, got \[1.0, nan\]",
+        ),
+        (
+            [{"x": 1.0, "y": 1.0}, {"x": 1.0}],
+            r"claim 7: 'y' must be a finite number for every seed, got \[1.0, None\]",
+        ),
         ([{"y": 1.0}], "claim 7: 'x' was not measured, there are: y"),
     ],
 )

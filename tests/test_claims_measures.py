@@ -102,7 +102,9 @@ def test_a_network_that_nothing_disturbs_is_itself() -> None:
     assert torch.equal(silenced, net.output.bias.expand(20, 3))
 
 
-@given(arrays(np.float32, st.integers(1, 40), elements=st.sampled_from([0.0, -0.0, 1.5, -2.25, 1e-30])))
+@given(
+    arrays(np.float32, st.integers(1, 40), elements=st.sampled_from([0.0, -0.0, 1.5, -2.25, 1e-30]))
+)
 def test_values_and_locations_are_all_that_is_needed(values) -> None:
     content = STORAGE.packed(values)
     assert np.array_equal(STORAGE.unpacked(content, values.size), values)
@@ -112,8 +114,11 @@ def test_values_and_locations_are_all_that_is_needed(values) -> None:
 def test_the_dense_twin_has_no_silent_unit() -> None:
     net = network()
     twin = COMPUTING.all_active(net)
-    assert all(bool((layer > 0).all()) for layer in list(twin.activations(images().float()).values())[:-1])
-    assert torch.equal(net.output.weight, network().output.weight)  # the network itself is as it was
+    assert all(
+        bool((layer > 0).all()) for layer in list(twin.activations(images().float()).values())[:-1]
+    )
+    # the network itself is as it was
+    assert torch.equal(net.output.weight, network().output.weight)
 
 
 def test_gradients_by_the_chain_rule() -> None:
@@ -132,6 +137,7 @@ def test_the_linear_map_of_an_active_set_and_of_no_other_network() -> None:
     assert LINEAR.linear_error(network().double(), x, near) < 1e-8
     assert LINEAR.linear_error(network().double(), x, 1 - x) > 1e-3  # other active sets
     small, larger = (
-        LINEAR.linear_error(network("tanh").double(), x, x + step * images(seed=1)) for step in (1e-3, 1e-2)
+        LINEAR.linear_error(network("tanh").double(), x, x + step * images(seed=1))
+        for step in (1e-3, 1e-2)
     )
     assert larger == pytest.approx(10 * small, rel=0.3)  # what a first-order expansion leaves out

@@ -1,4 +1,6 @@
-"""All claims on small networks: what is measured, written, read again, and what happens to those that cannot be trained."""
+"""All claims on small networks: what is measured, written, read again, and what happens to those
+that cannot be trained.
+"""
 
 import json
 from concurrent.futures import CancelledError
@@ -31,7 +33,9 @@ def splits() -> Splits:
 
 
 def not_pretrained(spec, *_, **__) -> SimpleNamespace:
-    """Pre-training wants more images than a quick test has time for: here it only leads to other weights."""
+    """Pre-training wants more images than a quick test has time for: here it only leads to other
+    weights.
+    """
     return SimpleNamespace(network=RectifierNetwork(spec.network, seed=spec.seed + 1000))
 
 
@@ -71,9 +75,15 @@ def test_files(every) -> None:
     values = {(row["claim"], row["seed"], row["quantity"]): row["value"] for row in table}
     for finding in findings:
         for effect in finding.effects:
-            assert [values[finding.number, seed, effect.criterion.quantity] for seed in (1, 2)] == list(effect.values)
-    assert len((folder / "claims.md").read_text().splitlines()) == 2 + sum(len(f.effects) for f in findings)
-    assert sorted(path.name for path in (folder / "figures").iterdir()) == [f"claim_{n:02}.png" for n in range(1, 19)]
+            assert [
+                values[finding.number, seed, effect.criterion.quantity] for seed in (1, 2)
+            ] == list(effect.values)
+    assert len((folder / "claims.md").read_text().splitlines()) == 2 + sum(
+        len(f.effects) for f in findings
+    )
+    assert sorted(path.name for path in (folder / "figures").iterdir()) == [
+        f"claim_{n:02}.png" for n in range(1, 19)
+    ]
 
 
 def test_networks_are_trained_once(every, splits, monkeypatch) -> None:
@@ -92,7 +102,11 @@ def test_the_findings_of_other_claims_stay(every, splits, tmp_path) -> None:
     path.write_text(json.dumps(aged))
     assert claims.run(tmp_path, [2], spec=SPEC, splits=splits) == [findings[1]]
     one, two, fifteen = claims.read(tmp_path)
-    assert (one.effects[0].values, two, fifteen.effects[0].values) == ((7.0, 7.0), findings[1], (7.0, 7.0))
+    assert (one.effects[0].values, two, fifteen.effects[0].values) == (
+        (7.0, 7.0),
+        findings[1],
+        (7.0, 7.0),
+    )
     rows = pq.read_table(tmp_path / "claims.parquet").to_pylist()
     assert {row["value"] == 7.0 for row in rows if row["claim"] != 2} == {True}
     assert len((tmp_path / "claims.md").read_text().splitlines()) == 2 + sum(
@@ -101,12 +115,15 @@ def test_the_findings_of_other_claims_stay(every, splits, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("numbers", [[2], []])
-def test_findings_of_another_spec_are_not_mixed_nor_replaced(every, splits, tmp_path, numbers) -> None:
+def test_findings_of_another_spec_are_not_mixed_nor_replaced(
+    every, splits, tmp_path, numbers
+) -> None:
     claims.run(tmp_path, [2], spec=SPEC, splits=splits)
     before = (tmp_path / running.RESULT).read_bytes()
     other = SPEC.model_copy(update={"width": 32})
     with pytest.raises(
-        ValueError, match=r"holds findings of width 64, not 32: give these a folder of their own \(-o\)"
+        ValueError,
+        match=r"holds findings of width 64, not 32: give these a folder of their own \(-o\)",
     ):
         claims.run(tmp_path, numbers, spec=other, splits=splits)
     fewer = Splits(splits.name, splits.train.take(slice(50)), splits.validation, splits.test)
@@ -118,7 +135,13 @@ def test_findings_of_another_spec_are_not_mixed_nor_replaced(every, splits, tmp_
 def test_other_settings_are_other_networks(splits, tmp_path) -> None:
     paths = {
         claims.Lab(spec, splits, tmp_path).path(arm, seed)
-        for spec in (SPEC, *(SPEC.model_copy(update={key: 9}) for key in ("width", "epochs", "pretraining_epochs")))
+        for spec in (
+            SPEC,
+            *(
+                SPEC.model_copy(update={key: 9})
+                for key in ("width", "epochs", "pretraining_epochs")
+            ),
+        )
         for arm in lab_module.ARMS
         for seed in (1, 2)
     }
@@ -164,7 +187,9 @@ def test_panels(every) -> None:
     import matplotlib.pyplot as plt
 
     head, *others = claims.panels(every[1])
-    assert [(row["claim"], row["verdict"]) for row in head.table] == [(f.number, f.verdict) for f in every[1]]
+    assert [(row["claim"], row["verdict"]) for row in head.table] == [
+        (f.number, f.verdict) for f in every[1]
+    ]
     for row, finding in zip(head.table, every[1], strict=True):
         assert all(effect.describe() in row["found"] for effect in finding.effects)
     held = sum(finding.verdict == "holds" for finding in every[1])
@@ -189,7 +214,9 @@ def test_overview(every, tmp_path) -> None:
     assert "three layers of 64 units, trained on mnist5k" in shown.caption
     untested = claims.overview(tmp_path)
     assert "run `neurosparse claims`" in untested.caption
-    assert [(row["claim"], row["verdict"]) for row in untested.table] == [(n, "not tested yet") for n in range(1, 19)]
+    assert [(row["claim"], row["verdict"]) for row in untested.table] == [
+        (n, "not tested yet") for n in range(1, 19)
+    ]
     (tmp_path / running.RESULT).write_text("{}")
     with pytest.raises(ValueError, match="was not written by `neurosparse claims`"):
         claims.overview(tmp_path)
@@ -203,7 +230,9 @@ def test_a_finding_in_a_notebook(every) -> None:
 
 
 def test_what_is_stopped_goes_on(splits, tmp_path, monkeypatch) -> None:
-    """The networks that are done stay; those under way end at their next report, so that Ctrl-C needs no patience."""
+    """The networks that are done stay; those under way end at their next report, so that Ctrl-C
+    needs no patience.
+    """
     lab = claims.Lab(SPEC, splits, tmp_path)
     train, trained, cut_short = lab_module.train, [], []
 
@@ -225,7 +254,9 @@ def test_what_is_stopped_goes_on(splits, tmp_path, monkeypatch) -> None:
         lab.prepare(["rectifier", "zeros_98"], threads=2)
     assert (len(trained), len(cut_short)) == (3, 1)
     assert len(lab.missing(["rectifier", "zeros_98"])) == 3
-    monkeypatch.setattr(lab_module, "train", lambda spec, *a, **o: trained.append(spec.seed) or train(spec, *a, **o))
+    monkeypatch.setattr(
+        lab_module, "train", lambda spec, *a, **o: trained.append(spec.seed) or train(spec, *a, **o)
+    )
     assert lab.prepare(["rectifier", "zeros_98"]) == {}
     assert len(trained) == 6
     assert lab.missing(["rectifier", "zeros_98"]) == []
@@ -234,7 +265,9 @@ def test_what_is_stopped_goes_on(splits, tmp_path, monkeypatch) -> None:
 def test_the_networks_of_one_seed_start_from_one(splits, tmp_path, monkeypatch) -> None:
     pretrained = []
     monkeypatch.setattr(
-        lab_module, "pretrain", lambda spec, *_, **__: pretrained.append(spec.seed) or not_pretrained(spec)
+        lab_module,
+        "pretrain",
+        lambda spec, *_, **__: pretrained.append(spec.seed) or not_pretrained(spec),
     )
     claims.Lab(SPEC, splits, tmp_path).prepare(["pretrained", "pretrained_few_labels"], threads=2)
     assert sorted(pretrained) == [1, 2]
@@ -245,7 +278,12 @@ def test_the_page_of_the_docs_has_the_criteria_of_the_code() -> None:
     for number in range(1, 19):
         claim = claims.load(number).CLAIM
         part = text.split(f"**{number}. ")[1].split(f"**{number + 1}.")[0]
-        for words in (claim.text, claim.source, claim.limits, *(f"- {c.text}: {c.range()}" for c in claim.criteria)):
+        for words in (
+            claim.text,
+            claim.source,
+            claim.limits,
+            *(f"- {c.text}: {c.range()}" for c in claim.criteria),
+        ):
             assert words in part
 
 
@@ -263,7 +301,8 @@ def test_claims_that_there_are_not(number, error, message) -> None:
 
 
 NO_SEEDS = (
-    '{"format": "neurosparse claims 1", "findings": [{"number": 1, "claim": {"criteria": [], "arms": []}, "seeds": 3}]}'
+    '{"format": "neurosparse claims 1", "findings": [{"number": 1, "claim": {"criteria": [],'
+    ' "arms": []}, "seeds": 3}]}'
 )
 
 
@@ -282,9 +321,13 @@ def test_on_the_command_line(tmp_path, monkeypatch) -> None:
     assert done.exit_code == 0, done.output
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "holds" in done.stdout
-    assert [each["number"] for each in json.loads((tmp_path / "claims.json").read_text())["findings"]] == [1, 2]
+    assert [
+        each["number"] for each in json.loads((tmp_path / "claims.json").read_text())["findings"]
+    ] == [1, 2]
     again = CliRunner().invoke(app, ["claims", "--only", "2", "-o", str(tmp_path)])
     assert "Kept from before: claim 1." in again.stdout
-    assert [each["number"] for each in json.loads((tmp_path / "claims.json").read_text())["findings"]] == [1, 2]
+    assert [
+        each["number"] for each in json.loads((tmp_path / "claims.json").read_text())["findings"]
+    ] == [1, 2]
     refused = CliRunner().invoke(app, ["claims", "--only", "99", "-o", str(tmp_path)])
     assert "must be 1 to 18, got 99" in str(refused.exception)

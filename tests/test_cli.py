@@ -1,4 +1,6 @@
-"""The command line: the main job on small recipes, bad input in one sentence, Ctrl-C without orphans."""
+"""The command line: the main job on small recipes, bad input in one sentence, Ctrl-C without
+orphans.
+"""
 
 import json
 import os
@@ -71,7 +73,8 @@ def test_compare_writes_one_folder(compared):
     assert figures == {
         "active_fraction_over_window", "neurons_and_units", "raster", "rates", "layers", "units", "training"
     }  # fmt: skip
-    assert not [p for p in folder.parent.iterdir() if p != folder]  # nothing temporary is left beside it
+    # nothing temporary is left beside it
+    assert not [p for p in folder.parent.iterdir() if p != folder]
 
 
 def test_compare_says_what_was_measured_within_80_columns(compared):
@@ -87,10 +90,13 @@ def test_compare_says_what_was_measured_within_80_columns(compared):
     assert saved["provenance"]["seed"] == 1
     assert saved["provenance"]["versions"]["brian2"]
     assert saved["provenance"]["seconds"] == 1
-    assert (folder / "report.html").read_text().count("not tested yet") == 18  # the claims, with the remedy
+    # the claims, with the remedy
+    assert (folder / "report.html").read_text().count("not tested yet") == 18
 
 
-def test_earlier_results_are_replaced_and_foreign_folders_are_not(compared, tmp_path, small_network):
+def test_earlier_results_are_replaced_and_foreign_folders_are_not(
+    compared, tmp_path, small_network
+):
     (tmp_path / "thesis.tex").write_text("years of work")
     done = neurosparse("compare", "--network", small_network, "--out", tmp_path)
     assert done.returncode == 2
@@ -100,11 +106,24 @@ def test_earlier_results_are_replaced_and_foreign_folders_are_not(compared, tmp_
 
 def test_simulate_then_measure(tmp_path):
     out = tmp_path / "out"
-    done = neurosparse("simulate", "cortical_population", "--seconds", 1, "--seeds", 2, "--spikes", "nwb", "--out", out)
+    done = neurosparse(
+        "simulate",
+        "cortical_population",
+        "--seconds",
+        1,
+        "--seeds",
+        2,
+        "--spikes",
+        "nwb",
+        "--out",
+        out,
+    )
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.split("Numbers")[0].splitlines())) <= 80
     rows = pq.read_table(out / "populations.parquet").to_pylist()
-    assert [(row["seed"], row["population"]) for row in rows] == [(s, p) for s in (1, 2) for p in ("all", "E", "I")]
+    assert [(row["seed"], row["population"]) for row in rows] == [
+        (s, p) for s in (1, 2) for p in ("all", "E", "I")
+    ]
     again = neurosparse("measure", out / "spikes.nwb")
     assert again.returncode == 0, again.stderr
     for row in rows[:3]:  # what is read back is what was simulated
@@ -122,15 +141,33 @@ def test_train_writes_weights_that_load(tmp_path):
 
 
 def test_a_stopped_training_goes_on_from_its_checkpoint(tmp_path):
-    arguments = ["train", "rectifier_l1", *SMALL[:2], "--set", "epochs=2", "--device", "cpu", "--out"]
-    done = neurosparse(*arguments, tmp_path / "a.safetensors", "--checkpoint", tmp_path / "c.safetensors")
+    arguments = [
+        "train",
+        "rectifier_l1",
+        *SMALL[:2],
+        "--set",
+        "epochs=2",
+        "--device",
+        "cpu",
+        "--out",
+    ]
+    done = neurosparse(
+        *arguments, tmp_path / "a.safetensors", "--checkpoint", tmp_path / "c.safetensors"
+    )
     assert done.returncode == 0, done.stderr
-    again = neurosparse(*arguments, tmp_path / "b.safetensors", "--checkpoint", tmp_path / "c.safetensors")
+    again = neurosparse(
+        *arguments, tmp_path / "b.safetensors", "--checkpoint", tmp_path / "c.safetensors"
+    )
     assert again.returncode == 0, again.stderr
     first, second = (load_file(tmp_path / name) for name in ("a.safetensors", "b.safetensors"))
     assert all(bool((first[name] == second[name]).all()) for name in first)
     other = neurosparse(
-        *arguments, tmp_path / "c2.safetensors", "--seed", 9, "--checkpoint", tmp_path / "c.safetensors"
+        *arguments,
+        tmp_path / "c2.safetensors",
+        "--seed",
+        9,
+        "--checkpoint",
+        tmp_path / "c.safetensors",
     )
     assert other.returncode == 2
     assert "c.safetensors" in other.stderr
@@ -146,7 +183,10 @@ BAD_INPUTS = {  # {here} holds truncated.npz, wrong.toml and a_file
     "negative rate": ("train rectifier_l1 --set learning_rate=-1", "learning_rate"),
     "not a number": ("train rectifier_l1 --set l1=nan", "l1"),
     "not a setting": ("train rectifier_l1 --set l1", "--set takes key=value"),
-    "unknown device": ("train rectifier_l1 --device tpu", "device must be auto, cpu, cuda, mps, got 'tpu'"),
+    "unknown device": (
+        "train rectifier_l1 --device tpu",
+        "device must be auto, cpu, cuda, mps, got 'tpu'",
+    ),
     "unknown device, compare": ("compare --device tpu --out {here}/o", "device must be"),
     "absent device": ("compare --device cuda:99 --out {here}/o", "not available"),
     "out is a file": ("compare --out {here}/a_file", "a file of that name stands there"),
@@ -154,7 +194,10 @@ BAD_INPUTS = {  # {here} holds truncated.npz, wrong.toml and a_file
     "missing file": ("measure {here}/none.npz", "none.npz"),
     "truncated file": ("measure {here}/truncated.npz", "truncated.npz"),
     "a network to simulate": ("simulate rectifier_l1", "rectifier_l1"),
-    "a circuit to train": ("compare --network cortical_population --out {here}/o", "cortical_population"),
+    "a circuit to train": (
+        "compare --network cortical_population --out {here}/o",
+        "cortical_population",
+    ),
     "no time": ("compare --seconds 0 --out {here}/o", "seconds"),
     "negative window": ("compare --window-ms=-3 --out {here}/o", "window_ms"),
 }
@@ -166,7 +209,9 @@ def test_bad_input_is_one_sentence(case, tmp_path, monkeypatch, capfd):
     (tmp_path / "wrong.toml").write_text('kind = "network"\ntitle = "x"\nlearning_speed = 0.1\n')
     (tmp_path / "a_file").write_text("")
     command, message = BAD_INPUTS[case]
-    monkeypatch.setattr(sys, "argv", ["neurosparse", *(word.format(here=tmp_path) for word in command.split())])
+    monkeypatch.setattr(
+        sys, "argv", ["neurosparse", *(word.format(here=tmp_path) for word in command.split())]
+    )
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(SystemExit) as ended:
@@ -224,7 +269,9 @@ def test_ctrl_c_leaves_neither_processes_nor_files(small_network, tmp_path):
         "--out",
         str(tmp_path / "out"),
     ]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
     end = time.monotonic() + 60
     while len(below := children(running.pid)) < 2 and time.monotonic() < end:
         time.sleep(0.05)

@@ -1,4 +1,6 @@
-"""Comparison: equivalent windows against the closed form of Poisson firing, refusals, and what is saved."""
+"""Comparison: equivalent windows against the closed form of Poisson firing, refusals, and what is
+saved.
+"""
 
 import json
 
@@ -11,12 +13,14 @@ from hypothesis import strategies as st
 
 import neurosparse as ns
 from neurosparse.comparison import difference, load, own_band, percent
-from neurosparse.sparsity.log_normal import log_normal, of_units
 from neurosparse.reference import Band, bands, paper
 from neurosparse.sparsity import observe
+from neurosparse.sparsity.log_normal import log_normal, of_units
 
 
-def poisson_circuit(rate_hz=5.0, n_units=2000, duration_ms=4000.0, seed=0, name="circuit", window_ms=10.0):
+def poisson_circuit(
+    rate_hz=5.0, n_units=2000, duration_ms=4000.0, seed=0, name="circuit", window_ms=10.0
+):
     rng = np.random.default_rng(seed)
     n = rng.poisson(rate_hz * duration_ms * 1e-3 * n_units)
     spikes = ns.SpikeTrains(
@@ -51,7 +55,9 @@ def test_windows_of_the_band_are_the_closed_form():
 
 
 def test_a_network_more_active_than_any_window_has_none():
-    silent_half = ns.SpikeTrains(np.arange(0, 100.0), np.zeros(100, int), n_units=2, duration_ms=100.0, dt_ms=1.0)
+    silent_half = ns.SpikeTrains(
+        np.arange(0, 100.0), np.zeros(100, int), n_units=2, duration_ms=100.0, dt_ms=1.0
+    )
     circuit = ns.measure(silent_half, active_when=ns.ActiveWhen(window_ms=10), name="half silent")
     comparison = ns.compare(circuit, network(0.6))
     assert comparison.equivalent_window_ms["net"]["half silent"] is None
@@ -93,10 +99,14 @@ def test_references_carry_their_source_and_trust():
     assert 0.04 in bands()["glorot2011"]
     assert 0.05 not in bands()["glorot2011"]
     figure3 = paper()["figure3"]
-    sizes = {len(figure3[k]) for k in ("bins_zeros_percent", "bins_n", "bins_mean_error_percent", "bins_sd")}
+    sizes = {
+        len(figure3[k])
+        for k in ("bins_zeros_percent", "bins_n", "bins_mean_error_percent", "bins_sd")
+    }
     assert sizes == {10}
     s = figure3["best_zeros_percent"]
-    assert np.polyval(figure3["fit_error_percent"], s) == pytest.approx(1.355, abs=1e-3)  # the printed minimum
+    # the printed minimum
+    assert np.polyval(figure3["fit_error_percent"], s) == pytest.approx(1.355, abs=1e-3)
 
 
 def test_what_is_saved_can_be_read_back(tmp_path):
@@ -107,11 +117,19 @@ def test_what_is_saved_can_be_read_back(tmp_path):
     assert saved["stats"][0]["active_fraction"] == comparison.stats[0].active_fraction
     assert saved["provenance"] == {"seed": 0}
     curve = saved["curves"]["circuit"]
-    np.testing.assert_allclose(comparison.circuits[0].curve(curve["window_ms"]), curve["active_fraction"])
+    np.testing.assert_allclose(
+        comparison.circuits[0].curve(curve["window_ms"]), curve["active_fraction"]
+    )
     units = pq.read_table(tmp_path / "out" / "activity.parquet").to_pydict()
     assert len(units["unit"]) == 3000
-    assert np.nanmean([r for r in units["rate_hz"] if r is not None]) == pytest.approx(comparison.stats[0].mean_rate_hz)
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["activity.parquet", "comparison.json", "curves.npz"]
+    assert np.nanmean([r for r in units["rate_hz"] if r is not None]) == pytest.approx(
+        comparison.stats[0].mean_rate_hz
+    )
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "activity.parquet",
+        "comparison.json",
+        "curves.npz",
+    ]
 
 
 @given(st.floats(0, 1))
@@ -123,10 +141,14 @@ def test_percentages_keep_what_means_something(fraction):
 
 def test_layers_of_a_network_can_be_passed_as_a_dict():
     layers = {"hidden1": network(name="hidden1"), "hidden2": network(name="hidden2")}
-    assert [s.name for s in ns.compare(poisson_circuit(), layers).networks] == ["hidden1", "hidden2"]
+    assert [s.name for s in ns.compare(poisson_circuit(), layers).networks] == [
+        "hidden1",
+        "hidden2",
+    ]
 
 
-# ---- Differences, bands, and what is read back ----------------------------------------------------------------------
+# ---- Differences, bands, and what is read back
+# ----------------------------------------------------------------------
 
 
 def stats_of(successes, n, name):
@@ -137,7 +159,8 @@ def stats_of(successes, n, name):
 
 
 def test_differences_are_newcombes():
-    found = difference(stats_of(56, 70, "a"), stats_of(48, 80, "b"))  # his table II, contrast (a), method 10
+    # his table II, contrast (a), method 10
+    found = difference(stats_of(56, 70, "a"), stats_of(48, 80, "b"))
     assert found.difference == pytest.approx(0.2)
     assert (found.low, found.high) == pytest.approx((0.0524, 0.3339), abs=5e-5)
     assert found.sentence() == "a less b: +20.00 points (95 % interval +5.24 to +33.39)."
@@ -185,12 +208,17 @@ def test_bands_of_ones_own():
 
 def test_a_comparison_is_read_back_as_it_was(tmp_path):
     comparison = ns.compare(
-        poisson_circuit(name="a"), network(), poisson_circuit(2.0, seed=3, name="b"), provenance={"seed": 0}
+        poisson_circuit(name="a"),
+        network(),
+        poisson_circuit(2.0, seed=3, name="b"),
+        provenance={"seed": 0},
     )
     assert load(comparison.save(tmp_path)) == comparison
     only_networks = ns.compare(network(0.02), reference="lennie2003")
     assert load(only_networks.save(tmp_path / "networks")) == only_networks
-    with pytest.raises(FileNotFoundError, match=r"^no comparison in .*nowhere: it holds no comparison.json"):
+    with pytest.raises(
+        FileNotFoundError, match=r"^no comparison in .*nowhere: it holds no comparison.json"
+    ):
         load(tmp_path / "nowhere")
 
 
@@ -207,7 +235,8 @@ def test_what_is_damaged_is_refused(tmp_path, name):
         load(tmp_path)
 
 
-# ---- Over units -----------------------------------------------------------------------------------------------------
+# ---- Over units
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_log_normal_is_found_and_others_are_told_apart():
@@ -216,7 +245,9 @@ def test_a_log_normal_is_found_and_others_are_told_apart():
     fit = log_normal([*np.exp(logs), 0.0, 0.0])
     assert (fit.median, fit.log_sd) == pytest.approx((np.exp(logs.mean()), logs.std(ddof=1)))
     assert (fit.n, fit.n_silent, fit.differs) == (500, 2, False)
-    assert fit.distance == pytest.approx(scipy.stats.kstest(logs, "norm", (logs.mean(), logs.std(ddof=1))).statistic)
+    assert fit.distance == pytest.approx(
+        scipy.stats.kstest(logs, "norm", (logs.mean(), logs.std(ddof=1))).statistic
+    )
     assert log_normal(rng.uniform(0, 1, 500)).differs
     assert log_normal([1.0, 2.0, 3.0, 0.0]) is None
     assert log_normal(np.full(100, 0.1)) is None

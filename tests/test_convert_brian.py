@@ -1,4 +1,6 @@
-"""Converted networks in Brian2 against torch, in double precision: every single spike must be the same."""
+"""Converted networks in Brian2 against torch, in double precision: every single spike must be the
+same.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,10 @@ class Residual(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.first, self.second = nn.Conv2d(1, 2, 3, padding=1), nn.Conv2d(2, 2, 3, padding=1, groups=2)
+        self.first, self.second = (
+            nn.Conv2d(1, 2, 3, padding=1),
+            nn.Conv2d(2, 2, 3, padding=1, groups=2),
+        )
         self.pool, self.last = nn.AvgPool2d(2), nn.Linear(8, 3)
 
     def forward(self, x):
@@ -40,7 +45,9 @@ class Residual(nn.Module):
 
 
 def dense(t, i, n, steps, units):
-    """Spikes at times in ms, of units that are shown n inputs one after another, as (steps, n, units)."""
+    """Spikes at times in ms, of units that are shown n inputs one after another, as (steps, n,
+    units).
+    """
     spikes = np.zeros((n * steps, units), bool)
     spikes[np.rint(np.asarray(t)).astype(int), np.asarray(i)] = True
     return spikes.reshape(n, steps, units).swapaxes(0, 1)
@@ -53,7 +60,11 @@ def test_every_spike_is_that_of_torch(neuron):
     expected = network.run(x, STEPS, record_spikes=True)
     many = run_in_brian2(network, x, STEPS, record_spikes=True, target="numpy")
     shown = engine.run(
-        partial(brian.objects, network, x, STEPS), duration_ms=3.0 * STEPS, dt_ms=1.0, seed=0, target="numpy"
+        partial(brian.objects, network, x, STEPS),
+        duration_ms=3.0 * STEPS,
+        dt_ms=1.0,
+        seed=0,
+        target="numpy",
     )
     for name, spikes in expected.spikes.items():
         assert spikes.any()
@@ -115,7 +126,10 @@ def test_many_poisson_inputs_are_those_of_torch_by_the_same_seed():
     x = images(4, 12)
     network = to_spiking(chain(), x).to(torch.float64)
     options = {"coding": "poisson", "seed": 3, "record_spikes": True}
-    expected, found = network.run(x, 10, **options), run_in_brian2(network, x, 10, target="numpy", **options)
+    expected, found = (
+        network.run(x, 10, **options),
+        run_in_brian2(network, x, 10, target="numpy", **options),
+    )
     for name, spikes in expected.spikes.items():
         assert torch.equal(spikes, found.spikes[name])
 
@@ -132,7 +146,13 @@ def test_many_inputs_in_parts_are_the_same(monkeypatch):
 
 def test_max_pooling_is_refused():
     model = nn.Sequential(
-        nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3), nn.ReLU(), nn.Linear(3, 2)
+        nn.Conv2d(1, 2, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(8, 3),
+        nn.ReLU(),
+        nn.Linear(3, 2),
     )
     x = images(2, 1, 6, 6)
     network = to_spiking(on_grid(model, seed=2), x, normalisation="maximum")

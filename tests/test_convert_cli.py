@@ -18,10 +18,34 @@ def weights(tmp_path: Path) -> Path:
     return path
 
 
-def test_report_figure_and_nir_file(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_figure_and_nir_file(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out, nir = tmp_path / "report", tmp_path / "net.nir"
-    settings = ("--set", "neuron.kind=lif", "--set", "neuron.reset=value", "--set", "neuron.v_initial=0")
-    assert run("convert", weights, "--out", out, "--images", "40", "--steps", "16", "--nir", nir, *settings) == 0
+    settings = (
+        "--set",
+        "neuron.kind=lif",
+        "--set",
+        "neuron.reset=value",
+        "--set",
+        "neuron.v_initial=0",
+    )
+    assert (
+        run(
+            "convert",
+            weights,
+            "--out",
+            out,
+            "--images",
+            "40",
+            "--steps",
+            "16",
+            "--nir",
+            nir,
+            *settings,
+        )
+        == 0
+    )
     written = json.loads((out / "conversion.json").read_text())
     splits = data.load("mnist5k")
     neuron = convert.NeuronSpec(kind="lif", reset="value", v_initial=0.0)
@@ -39,14 +63,21 @@ def test_report_figure_and_nir_file(weights: Path, tmp_path: Path, capsys: pytes
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("--set", "epochs=3"), "--set takes neuron.KEY=VALUE or normalisation.KEY=VALUE, got epochs"),
+        (
+            ("--set", "epochs=3"),
+            "--set takes neuron.KEY=VALUE or normalisation.KEY=VALUE, got epochs",
+        ),
         (("--set", "neuron.threshold=-1"), "threshold"),
         (("--images", "0"), "--images must be"),
         (("--coding", "morse"), "coding must be one of constant, poisson, got 'morse'"),
     ],
 )
 def test_bad_input_is_one_sentence(
-    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], sentence: str
+    weights: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    sentence: str,
 ) -> None:
     out = tmp_path / "report"
     assert run("convert", weights, "--out", out, *words) == cli.BAD_INPUT
@@ -54,7 +85,9 @@ def test_bad_input_is_one_sentence(
     assert not out.exists()
 
 
-def test_weights_that_do_not_say_their_image_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_weights_that_do_not_say_their_image_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "net.safetensors"
     rectifier.save(RectifierNetwork(NetworkSpec(sizes=(784, 30, 10))), path)
     assert run("convert", path) == cli.BAD_INPUT

@@ -1,4 +1,6 @@
-"""The events engine against torch. Weights on a grid of 1/64 make all sums exact, so that every single spike must be the same."""
+"""The events engine against torch. Weights on a grid of 1/64 make all sums exact, so that every
+single spike must be the same.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ NEURONS = {
     "if, to a value": NeuronSpec(reset="value", v_reset=-0.25),
     "if, refractory": NeuronSpec(t_ref_ms=2.0),
     "lif": NeuronSpec(kind="lif", tau_m_ms=5.0),
-    "lif, to a value, refractory": NeuronSpec(kind="lif", reset="value", tau_m_ms=10.0, t_ref_ms=1.0, threshold=0.75),
+    "lif, to a value, refractory": NeuronSpec(
+        kind="lif", reset="value", tau_m_ms=10.0, t_ref_ms=1.0, threshold=0.75
+    ),
 }
 
 
@@ -34,12 +38,16 @@ def images(n, *shape, seed=1):
 
 def chain(n_in=12, wide=40, deep=33):
     return on_grid(
-        nn.Sequential(nn.Linear(n_in, wide), nn.ReLU(), nn.Linear(wide, deep), nn.ReLU(), nn.Linear(deep, 5))
+        nn.Sequential(
+            nn.Linear(n_in, wide), nn.ReLU(), nn.Linear(wide, deep), nn.ReLU(), nn.Linear(deep, 5)
+        )
     )
 
 
 def gridded(network):
-    """The network with its weights back on the grid: normalisation and the balance of a neuron take them off it."""
+    """The network with its weights back on the grid: normalisation and the balance of a neuron take
+    them off it.
+    """
     for layer in network.graph.layers:
         for name in ("weight", "bias"):
             if isinstance(value := getattr(layer, name, None), torch.Tensor):
@@ -48,7 +56,10 @@ def gridded(network):
 
 
 def both(network, x, **options):
-    return (network.run(x, engine=engine, record_spikes=True, **options) for engine in ("torch", "events"))
+    return (
+        network.run(x, engine=engine, record_spikes=True, **options)
+        for engine in ("torch", "events")
+    )
 
 
 def assert_same(torch_run, events_run):
@@ -81,9 +92,13 @@ def test_every_spike_is_that_of_torch(neuron, coding):
 @settings(max_examples=25, deadline=None)
 def test_of_any_size(n_in, wide, deep, n, steps, seed):
     model = on_grid(
-        nn.Sequential(nn.Linear(n_in, wide), nn.ReLU(), nn.Linear(wide, deep), nn.ReLU(), nn.Linear(deep, 2)), seed
+        nn.Sequential(
+            nn.Linear(n_in, wide), nn.ReLU(), nn.Linear(wide, deep), nn.ReLU(), nn.Linear(deep, 2)
+        ),
+        seed,
     )
-    model[0].bias.data += 0.5  # some unit of each layer is active, or there would be nothing to normalise by
+    # some unit of each layer is active, or there would be nothing to normalise by
+    model[0].bias.data += 0.5
     model[2].bias.data += 0.5
     x = images(n, n_in, seed=seed)
     network = to_spiking(model, x, normalisation="none")
@@ -100,7 +115,11 @@ def test_inputs_in_parts_are_the_same(monkeypatch):
     monkeypatch.setattr(events, "MOST_AT_ONCE", 5)
     told = []
     parts = network.run(
-        x, 10, engine="events", record_spikes=True, progress=lambda done, text: told.append((done, text))
+        x,
+        10,
+        engine="events",
+        record_spikes=True,
+        progress=lambda done, text: told.append((done, text)),
     )
     assert_same(whole, parts)
     assert told[-1] == (1.0, "input 23 of 23")
@@ -162,7 +181,12 @@ def skip(hidden):
         (
             on_grid(
                 nn.Sequential(
-                    nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Conv2d(2, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)
+                    nn.Conv2d(1, 2, 3),
+                    nn.ReLU(),
+                    nn.Conv2d(2, 2, 3),
+                    nn.ReLU(),
+                    nn.Flatten(),
+                    nn.Linear(8, 2),
                 )
             ),
             images(4, 1, 6, 6),
@@ -196,7 +220,9 @@ def test_double_precision_goes_to_torch():
 
 def test_trained_scales_agree_but_for_ties():
     rng = torch.Generator().manual_seed(3)
-    model = nn.Sequential(nn.Linear(50, 200), nn.ReLU(), nn.Linear(200, 100), nn.ReLU(), nn.Linear(100, 10))
+    model = nn.Sequential(
+        nn.Linear(50, 200), nn.ReLU(), nn.Linear(200, 100), nn.ReLU(), nn.Linear(100, 10)
+    )
     x = torch.rand(20, 50, generator=rng)
     a, b = both(to_spiking(model, x), x, steps=64)
     spikes = sum(int(s.sum()) for s in a.spikes.values())

@@ -1,4 +1,6 @@
-"""From the penalty to the spikes: the chain on a small network, its table, its figures; and the Python of the converters' page."""
+"""From the penalty to the spikes: the chain on a small network, its table, its figures; and the
+Python of the converters' page.
+"""
 
 import re
 from pathlib import Path
@@ -18,7 +20,9 @@ PAGE = Path(__file__).parents[1] / "docs" / "converters.md"
 @pytest.fixture(scope="module")
 def reports():
     splits = data.load("mnist5k")
-    few = type(splits)("few", splits.train.take(slice(0, 1500)), splits.validation, splits.test.take(slice(0, 200)))
+    few = type(splits)(
+        "few", splits.train.take(slice(0, 1500)), splits.validation, splits.test.take(slice(0, 200))
+    )
     return l1.l1_to_spikes((0.0, 1e-2), SPEC, few, steps=16)
 
 

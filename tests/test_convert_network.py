@@ -1,4 +1,6 @@
-"""Spiking networks: closed forms of one layer, convergence to the source, both codings, what people bring, bad input."""
+"""Spiking networks: closed forms of one layer, convergence to the source, both codings, what people
+bring, bad input.
+"""
 
 import copy
 from itertools import pairwise
@@ -15,7 +17,9 @@ from neurosparse.convert import NeuronSpec, Normalisation, Run, to_spiking
 
 
 def dyadic(*sizes: int, seed: int = 0) -> nn.Sequential:
-    """A network whose weights are multiples of 1/64, so that sums in float32 are exact in any order."""
+    """A network whose weights are multiples of 1/64, so that sums in float32 are exact in any
+    order.
+    """
     generator = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(sizes):
@@ -27,7 +31,9 @@ def dyadic(*sizes: int, seed: int = 0) -> nn.Sequential:
 
 @given(st.integers(0, 99), st.integers(1, 40))
 def test_one_layer_counts_its_activation(seed: int, steps: int) -> None:
-    """floor(T a + 1/2) spikes, at most T (Bu et al. 2022, eq. 12 with a current that is the same in every step)."""
+    """floor(T a + 1/2) spikes, at most T (Bu et al. 2022, eq. 12 with a current that is the same in
+    every step).
+    """
     model = dyadic(6, 9, 4, seed=seed)
     inputs = torch.randint(0, 9, (5, 6), generator=torch.Generator().manual_seed(seed)) / 8
     result = to_spiking(model, torch.ones(1, 6), normalisation="none").run(inputs, steps)
@@ -40,7 +46,9 @@ def test_one_layer_counts_its_activation(seed: int, steps: int) -> None:
 
 def test_the_outputs_tend_to_those_of_the_source() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(8, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 5))
+    model = nn.Sequential(
+        nn.Linear(8, 40), nn.ReLU(), nn.Linear(40, 40), nn.ReLU(), nn.Linear(40, 5)
+    )
     inputs = torch.rand(30, 8)
     with torch.no_grad():
         expected = model(inputs)
@@ -53,10 +61,14 @@ def test_the_outputs_tend_to_those_of_the_source() -> None:
 
 @pytest.mark.parametrize("engine", ["torch", "events"])
 def test_runs_agree_with_shorter_ones_and_with_their_spikes(engine) -> None:
-    spiking = to_spiking(dyadic(6, 20, 20, 3), torch.ones(1, 6), NeuronSpec(t_ref_ms=1.0), normalisation="none")
+    spiking = to_spiking(
+        dyadic(6, 20, 20, 3), torch.ones(1, 6), NeuronSpec(t_ref_ms=1.0), normalisation="none"
+    )
     inputs = torch.rand(4, 6)
     for coding in ("constant", "poisson"):
-        whole = spiking.run(inputs, 30, coding=coding, outputs_at=(7, 30), record_spikes=True, engine=engine)
+        whole = spiking.run(
+            inputs, 30, coding=coding, outputs_at=(7, 30), record_spikes=True, engine=engine
+        )
         short = spiking.run(inputs, 7, coding=coding, engine=engine)
         torch.testing.assert_close(whole.outputs_at[7], short.outputs)
         torch.testing.assert_close(whole.outputs_at[30], whole.outputs)
@@ -69,7 +81,12 @@ def test_runs_agree_with_shorter_ones_and_with_their_spikes(engine) -> None:
 def test_a_pooled_unit_spikes_as_often_as_the_most_active_of_its_window() -> None:
     torch.manual_seed(2)
     model = nn.Sequential(
-        nn.Conv2d(1, 3, 2), nn.ReLU(), nn.MaxPool2d(3, 2, 1), nn.Conv2d(3, 2, 2), nn.ReLU(), nn.Flatten()
+        nn.Conv2d(1, 3, 2),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, 1),
+        nn.Conv2d(3, 2, 2),
+        nn.ReLU(),
+        nn.Flatten(),
     )
     model[3].bias.data.fill_(0.3)
     inputs = torch.rand(4, 1, 7, 7)
@@ -94,13 +111,18 @@ def test_poisson_input_has_the_mean_of_the_constant_input() -> None:
     model[0].weight.data, model[0].bias.data = torch.eye(3), torch.zeros(3)
     spiking = to_spiking(model, torch.full((1, 3), 2.0), normalisation="maximum")
     inputs = torch.tensor([[0.0, 0.5, 2.0]])
-    first, again, other = (spiking.run(inputs, 4000, coding="poisson", seed=seed).outputs for seed in (1, 1, 2))
+    first, again, other = (
+        spiking.run(inputs, 4000, coding="poisson", seed=seed).outputs for seed in (1, 1, 2)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     torch.testing.assert_close(first, inputs, atol=4 * 2.0 * np.sqrt(0.25 * 0.75 / 4000), rtol=0)
     signed = spiking.run(torch.tensor([[-2.0, 0.5, 2.0]]), 4000, coding="poisson")
     assert signed.outputs[0, 0] == 0
-    with pytest.raises(ValueError, match=r"Poisson input must be at most 2, the largest of the calibration, got 2\.5"):
+    with pytest.raises(
+        ValueError,
+        match=r"Poisson input must be at most 2, the largest of the calibration, got 2\.5",
+    ):
         spiking.run(torch.full((1, 3), 2.5), 4, coding="poisson")
 
 
@@ -126,7 +148,9 @@ def digits() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("kind", ["sequential", "convolutional"])
-def test_a_network_of_somebody_else_keeps_its_accuracy(kind: str, digits: tuple[Tensor, Tensor]) -> None:
+def test_a_network_of_somebody_else_keeps_its_accuracy(
+    kind: str, digits: tuple[Tensor, Tensor]
+) -> None:
     images, labels = digits
     torch.manual_seed(0)
     if kind == "sequential":
@@ -188,9 +212,21 @@ def test_bad_runs_are_one_sentence() -> None:
         (torch.ones(0, 6), {}, "inputs must be at least one sample"),
         (torch.full((1, 6), float("inf")), {}, "inputs must be finite"),
         (torch.ones(1, 6), {"steps": 0}, "steps must be >= 1, got 0"),
-        (torch.ones(1, 6), {"steps": 4, "outputs_at": (5,)}, "outputs_at must be <= steps=4, got 5"),
-        (torch.ones(1, 6), {"coding": "burst"}, "coding must be one of constant, poisson, got 'burst'"),
-        (torch.ones(1, 6), {"engine": "gpu"}, "engine must be one of auto, events, torch, got 'gpu'"),
+        (
+            torch.ones(1, 6),
+            {"steps": 4, "outputs_at": (5,)},
+            "outputs_at must be <= steps=4, got 5",
+        ),
+        (
+            torch.ones(1, 6),
+            {"coding": "burst"},
+            "coding must be one of constant, poisson, got 'burst'",
+        ),
+        (
+            torch.ones(1, 6),
+            {"engine": "gpu"},
+            "engine must be one of auto, events, torch, got 'gpu'",
+        ),
     ):
         with pytest.raises(ValueError) as error:
             spiking.run(inputs, **options)

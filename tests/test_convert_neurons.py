@@ -32,7 +32,11 @@ def looped(neuron: NeuronSpec, currents: list[float]) -> list[float]:
         if waiting:
             waiting -= 1
         else:
-            v = v + now if neuron.kind == "if" else now + (v - now) * math.exp(-neuron.dt_ms / neuron.tau_m_ms)
+            v = (
+                v + now
+                if neuron.kind == "if"
+                else now + (v - now) * math.exp(-neuron.dt_ms / neuron.tau_m_ms)
+            )
             if fires := v >= neuron.threshold:
                 v = v - neuron.threshold if neuron.reset == "subtract" else neuron.v_reset
                 waiting = neuron.t_ref_steps
@@ -60,7 +64,9 @@ def test_equal_to_the_loop(neuron: NeuronSpec, currents: list[float]) -> None:
 
 @given(st.integers(-64, 80), st.integers(1, 64), st.sampled_from([0.0, 0.25, 0.5]))
 def test_an_if_neuron_counts_its_input(sixty_fourths: int, steps: int, v_initial: float) -> None:
-    """Spikes = floor(v0 + T I / threshold), within [0, T]: exact, for these numbers are sums of powers of two."""
+    """Spikes = floor(v0 + T I / threshold), within [0, T]: exact, for these numbers are sums of
+    powers of two.
+    """
     I = sixty_fourths / 64  # noqa: E741
     found = run(NeuronSpec(v_initial=v_initial), torch.full((steps, 1), I))
     assert found.sum() == min(max(math.floor(v_initial + steps * I), 0), steps)
@@ -69,7 +75,9 @@ def test_an_if_neuron_counts_its_input(sixty_fourths: int, steps: int, v_initial
 @pytest.mark.parametrize("t_ref_ms", [0.0, 3.0])
 @pytest.mark.parametrize("reset", ["subtract", "value"])
 def test_a_lif_neuron_follows_the_f_i_curve(t_ref_ms: float, reset: str) -> None:
-    """In fine steps the rate is that of `neurosparse.lif`, within a spike over the run and 2 dt an interval."""
+    """In fine steps the rate is that of `neurosparse.lif`, within a spike over the run and 2 dt an
+    interval.
+    """
     neuron = NeuronSpec(kind="lif", t_ref_ms=t_ref_ms, dt_ms=0.05, reset=reset)
     currents = torch.tensor([0.9, 1.1, 1.5, 2.0, 4.0, 8.0], dtype=torch.float64)
     steps = 40_000
@@ -114,7 +122,10 @@ def test_the_balance_meets_the_curve_and_leaves_0_silent(neuron: NeuronSpec) -> 
         ({"reset": "value", "v_reset": 1.0}, "v_reset must be < threshold=1, got 1"),
         ({"v_reset": -0.5}, 'v_reset is of reset="value" alone'),
         ({"t_ref_ms": 1.5}, "t_ref_ms must be a whole number of steps of dt_ms=1, got 1.5"),
-        ({"max_rate_hz": 400.0, "t_ref_ms": 2.0}, "max_rate_hz must be <= 1 / (dt_ms + t_ref_ms), 333.333, got 400"),
+        (
+            {"max_rate_hz": 400.0, "t_ref_ms": 2.0},
+            "max_rate_hz must be <= 1 / (dt_ms + t_ref_ms), 333.333, got 400",
+        ),
         ({"v_initial": 1.0}, "v_initial"),
     ],
 )

@@ -1,4 +1,6 @@
-"""NIR files: there and back to the bit, Euler's rule by hand, what is lost is said, and bad files are one sentence each."""
+"""NIR files: there and back to the bit, Euler's rule by hand, what is lost is said, and bad files
+are one sentence each.
+"""
 
 import os
 
@@ -9,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
+from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse.convert import Normalisation
-from neurosparse.convert.nir import files as nir_files
 from neurosparse.convert.graph import AveragePool, Conv, Linear, Spike
 from neurosparse.convert.network import to_spiking
 from neurosparse.convert.neurons import NeuronSpec
+from neurosparse.convert.nir import files as nir_files
 from neurosparse.convert.nir.files import FILE_DT_S, from_nir, to_nir
-from neurosparse._internal import foreign_hdf5 as hdf5
 
 
 @pytest.fixture(autouse=True)
@@ -25,25 +27,37 @@ def in_this_process(monkeypatch):
 
 
 PORTABLE = NeuronSpec(kind="lif", reset="value", v_initial=0.0, tau_m_ms=20.0)
-LOSSY = NeuronSpec(kind="lif", reset="subtract", t_ref_ms=2.0, v_initial=0.5, tau_m_ms=15.0, dt_ms=0.5)
+LOSSY = NeuronSpec(
+    kind="lif", reset="subtract", t_ref_ms=2.0, v_initial=0.5, tau_m_ms=15.0, dt_ms=0.5
+)
 
 
 def chain() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(6, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 4))
+    return nn.Sequential(
+        nn.Linear(6, 20), nn.ReLU(), nn.Linear(20, 20), nn.ReLU(), nn.Linear(20, 4)
+    )
 
 
 def convolutions() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(
-        *(nn.Conv2d(2, 4, 3, padding=1, stride=2), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 6, 2, groups=2), nn.ReLU()),
+        *(
+            nn.Conv2d(2, 4, 3, padding=1, stride=2),
+            nn.ReLU(),
+            nn.AvgPool2d(2),
+            nn.Conv2d(4, 6, 2, groups=2),
+            nn.ReLU(),
+        ),
         *(nn.Flatten(), nn.Linear(6, 3)),
     )
 
 
 @pytest.mark.parametrize("neuron", [PORTABLE, LOSSY, NeuronSpec()], ids=["portable", "lossy", "if"])
 @pytest.mark.parametrize(
-    ("model", "shape"), [(chain(), (6,)), (convolutions(), (2, 8, 8))], ids=["linear", "convolutions"]
+    ("model", "shape"),
+    [(chain(), (6,)), (convolutions(), (2, 8, 8))],
+    ids=["linear", "convolutions"],
 )
 def test_there_and_back_spikes_are_the_same(neuron, model, shape, tmp_path):
     x = 2.0 * torch.rand(20, *shape, generator=torch.Generator().manual_seed(1))
@@ -51,10 +65,13 @@ def test_there_and_back_spikes_are_the_same(neuron, model, shape, tmp_path):
     to_nir(spiking, tmp_path / "net.nir", lossy=True)
     read = from_nir(tmp_path / "net.nir")
     assert read.neuron == neuron
-    assert [layer.name for layer in read.graph.layers] == [layer.name for layer in spiking.graph.layers]
+    assert [layer.name for layer in read.graph.layers] == [
+        layer.name for layer in spiking.graph.layers
+    ]
     ours, theirs = (network.run(x, 30, record_spikes=True) for network in (spiking, read))
     assert sum(int(spikes.sum()) for spikes in ours.spikes.values()) > 100
-    for name, spikes in ours.spikes.items():  # the inputs' scale is in the weights now: sums may round differently
+    # the inputs' scale is in the weights now: sums may round differently
+    for name, spikes in ours.spikes.items():
         assert float((spikes != theirs.spikes[name]).float().mean()) < 1e-3
     assert torch.allclose(ours.outputs, theirs.outputs, atol=0.05)
 
@@ -63,7 +80,9 @@ def test_without_an_input_scale_it_is_the_same_to_the_bit(tmp_path):
     x = torch.rand(20, 6, generator=torch.Generator().manual_seed(1))
     spiking = to_spiking(chain(), x / x.max(), PORTABLE)
     assert to_nir(spiking, tmp_path / "net.nir") == []
-    assert torch.equal(from_nir(tmp_path / "net.nir").run(x, 30).outputs, spiking.run(x, 30).outputs)
+    assert torch.equal(
+        from_nir(tmp_path / "net.nir").run(x, 30).outputs, spiking.run(x, 30).outputs
+    )
 
 
 def test_the_file_means_by_eulers_rule_what_the_network_does(tmp_path):
@@ -90,7 +109,9 @@ def test_the_file_means_by_eulers_rule_what_the_network_does(tmp_path):
             v[k] = np.where(fires, node.v_reset, after)
             values = fires.astype(float)
             counts[k] = counts[k] + values
-    for found, wanted in zip(counts.values(), spiking.run(x, 50).spike_counts.values(), strict=True):
+    for found, wanted in zip(
+        counts.values(), spiking.run(x, 50).spike_counts.values(), strict=True
+    ):
         assert np.array_equal(found, wanted.numpy())
         assert found.sum() > 100
 
@@ -102,7 +123,9 @@ def test_a_file_of_other_thresholds_and_resistances_runs_as_it_says(tmp_path):
     threshold, r, leak = rng.uniform(0.5, 2, 5), rng.uniform(5, 20, 5), rng.uniform(-0.1, 0.3, 5)
     tau, dt = 5e-3, 1e-3
     lif = nir.LIF(np.full(5, tau), r, leak, threshold, v_reset=0.1 * threshold)
-    graph = nir.NIRGraph.from_list(nir.Input({"input": np.array([3])}), nir.Affine(weight, bias), lif)
+    graph = nir.NIRGraph.from_list(
+        nir.Input({"input": np.array([3])}), nir.Affine(weight, bias), lif
+    )
     nir.write(tmp_path / "theirs.nir", graph)
     read = from_nir(tmp_path / "theirs.nir", dt_s=dt)
     x = rng.uniform(0, 1, 3)
@@ -127,7 +150,9 @@ def test_an_if_node_integrates_r_dt_times_its_input(tmp_path):
 
 def test_what_is_lost_is_refused_and_named(tmp_path):
     spiking = to_spiking(chain(), torch.rand(5, 6), LOSSY)
-    with pytest.raises(ValueError, match=r"not by subtraction.*no refractory period, got t_ref_ms=2.*v_initial=0.5"):
+    with pytest.raises(
+        ValueError, match=r"not by subtraction.*no refractory period, got t_ref_ms=2.*v_initial=0.5"
+    ):
         to_nir(spiking, tmp_path / "net.nir")
     assert not (tmp_path / "net.nir").exists()
     assert len(to_nir(spiking, tmp_path / "net.nir", lossy=True)) == 3
@@ -151,7 +176,9 @@ class Residual(nn.Module):
 
 
 def row(module: nn.Module) -> nn.Module:
-    return nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.AvgPool1d(2), module, nn.ReLU(), nn.Flatten())
+    return nn.Sequential(
+        nn.Conv1d(2, 4, 3), nn.ReLU(), nn.AvgPool1d(2), module, nn.ReLU(), nn.Flatten()
+    )
 
 
 @pytest.mark.parametrize("neuron", [PORTABLE, LOSSY], ids=["portable", "lossy"])
@@ -161,7 +188,9 @@ def test_branches_there_and_back_spike_alike(neuron, scale, per, tmp_path):
     torch.manual_seed(0)
     x = scale * torch.rand(20, 2, 8, 8, generator=torch.Generator().manual_seed(1))
     x[0] = scale
-    spiking = to_spiking(Residual(), x, neuron, normalisation=Normalisation(method="maximum", per=per))
+    spiking = to_spiking(
+        Residual(), x, neuron, normalisation=Normalisation(method="maximum", per=per)
+    )
     to_nir(spiking, tmp_path / "net.nir", lossy=True)
     read = from_nir(tmp_path / "net.nir")
     ours, theirs = (network.run(x, 40, record_spikes=True) for network in (spiking, read))
@@ -179,14 +208,18 @@ def test_pooling_and_one_to_one_maps_are_again_what_they_were(tmp_path):
         "where branches meet, norse lets one of them come a step late"
     ]
     kinds = [type(node) for node in nir.read(tmp_path / "net.nir").nodes.values()]
-    assert set(kinds) == {nir.Input, nir.Conv2d, nir.LIF, nir.Flatten, nir.Affine, nir.Output}  # as all readers have
+    # as all readers have
+    assert set(kinds) == {nir.Input, nir.Conv2d, nir.LIF, nir.Flatten, nir.Affine, nir.Output}
     read = from_nir(tmp_path / "net.nir").graph
     for kind in (Linear, Conv, AveragePool, Spike):
         wanted, found = (
-            [layer for layer in graph.layers if isinstance(layer, kind)] for graph in (spiking.graph, read)
+            [layer for layer in graph.layers if isinstance(layer, kind)]
+            for graph in (spiking.graph, read)
         )
         assert [layer.shape for layer in found] == [layer.shape for layer in wanted]
-    assert [layer.options["kernel_size"] for layer in read.layers if isinstance(layer, AveragePool)] == [(4, 4)]
+    assert [
+        layer.options["kernel_size"] for layer in read.layers if isinstance(layer, AveragePool)
+    ] == [(4, 4)]
 
 
 def test_one_dimension_is_named_as_a_loss(tmp_path):
@@ -196,7 +229,9 @@ def test_one_dimension_is_named_as_a_loss(tmp_path):
         to_nir(spiking, tmp_path / "net.nir")
     assert len(to_nir(spiking, tmp_path / "net.nir", lossy=True)) == 1
     x = torch.rand(9, 2, 10, generator=torch.Generator().manual_seed(1))
-    assert torch.allclose(from_nir(tmp_path / "net.nir").run(x, 30).outputs, spiking.run(x, 30).outputs, atol=0.05)
+    assert torch.allclose(
+        from_nir(tmp_path / "net.nir").run(x, 30).outputs, spiking.run(x, 30).outputs, atol=0.05
+    )
 
 
 def test_nodes_that_several_lead_to_get_the_sum(tmp_path):
@@ -245,7 +280,9 @@ class Concatenated(nn.Module):
             "'0' pads one side more than the other",
         ),
         (
-            nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AvgPool2d(2, padding=1, count_include_pad=False)),
+            nn.Sequential(
+                nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AvgPool2d(2, padding=1, count_include_pad=False)
+            ),
             (1, 8, 8),
             "'2' leaves its padding out of the mean",
         ),
@@ -278,9 +315,18 @@ LIF = nir.LIF(np.full(3, 0.01), np.ones(3), np.zeros(3), np.ones(3))
     [
         ((AFFINE,), "neurons of one kind, IF or LIF"),
         ((AFFINE, LIF, AFFINE, nir.IF(np.ones(3), np.ones(3))), "neurons of one kind, IF or LIF"),
-        ((AFFINE, LIF, AFFINE, nir.LIF(np.full(3, 0.02), *[np.ones(3)] * 3)), "tau must be one for all neurons"),
-        ((AFFINE, nir.LIF(np.full(3, 1e-5), np.ones(3), np.zeros(3), np.ones(3))), "tau must be > dt_s=0.0001"),
-        ((AFFINE, nir.CubaLIF(*[np.ones(3)] * 5), AFFINE, LIF), "is a CubaLIF; Affine, Linear, Scale, Conv1d"),
+        (
+            (AFFINE, LIF, AFFINE, nir.LIF(np.full(3, 0.02), *[np.ones(3)] * 3)),
+            "tau must be one for all neurons",
+        ),
+        (
+            (AFFINE, nir.LIF(np.full(3, 1e-5), np.ones(3), np.zeros(3), np.ones(3))),
+            "tau must be > dt_s=0.0001",
+        ),
+        (
+            (AFFINE, nir.CubaLIF(*[np.ones(3)] * 5), AFFINE, LIF),
+            "is a CubaLIF; Affine, Linear, Scale, Conv1d",
+        ),
         ((nir.Affine(np.full((3, 3), np.nan), np.zeros(3)), LIF), "NaN or infinite"),
         ((AFFINE, nir.LIF(np.full(3, 0.01), np.ones(3), np.zeros(3), np.zeros(3))), "must be"),
     ],
@@ -364,7 +410,18 @@ def lost_metadata(path) -> None:
         (changed_tau, "its tau is not that of its metadata"),
         (lost_metadata, "cannot be run here: 'neuron'"),
     ],
-    ids=["cut off", "text", "empty", "no graph", "huge", "link", "endless", "edge", "tau", "metadata"],
+    ids=[
+        "cut off",
+        "text",
+        "empty",
+        "no graph",
+        "huge",
+        "link",
+        "endless",
+        "edge",
+        "tau",
+        "metadata",
+    ],
 )
 def test_bad_files_are_one_sentence(make, match, tmp_path):
     make(tmp_path / "x.nir")

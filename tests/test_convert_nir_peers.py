@@ -1,4 +1,6 @@
-"""NIR files that norse, snnTorch and SpikingJelly read and write, in an environment of theirs: equal spikes, step by step."""
+"""NIR files that norse, snnTorch and SpikingJelly read and write, in an environment of theirs:
+equal spikes, step by step.
+"""
 
 import os
 import subprocess
@@ -20,7 +22,10 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
         not any(PYTHON.parents[1].glob("lib/*/site-packages/spikingjelly")),
-        reason=f"the frameworks are not beside {PYTHON}: `make bench` installs them, NEUROSPARSE_PEERS_PYTHON names others",
+        reason=(
+            f"the frameworks are not beside {PYTHON}: `make bench` installs them,"
+            " NEUROSPARSE_PEERS_PYTHON names others"
+        ),
     ),
 ]
 
@@ -31,7 +36,9 @@ def in_framework(what: str, framework: str, path: Path, inputs: torch.Tensor) ->
     np.save(folder / "inputs.npy", inputs.numpy())
     command = [PYTHON, ROOT / "benchmarks" / "nir_peers.py", what, framework, path]
     subprocess.run(
-        [*command, folder / "inputs.npy", str(STEPS), folder / "spikes.npz"], check=True, capture_output=True
+        [*command, folder / "inputs.npy", str(STEPS), folder / "spikes.npz"],
+        check=True,
+        capture_output=True,
     )
     with np.load(folder / "spikes.npz") as file:
         return [file[name] for name in file.files]
@@ -46,7 +53,9 @@ def inputs():
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_what_is_written_here_spikes_alike_there(framework, inputs, tmp_path):
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(16, 40), nn.ReLU(), nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 5))
+    model = nn.Sequential(
+        nn.Linear(16, 40), nn.ReLU(), nn.Linear(40, 30), nn.ReLU(), nn.Linear(30, 5)
+    )
     spiking = to_spiking(model, inputs, NeuronSpec(kind="lif", reset="value", v_initial=0.0))
     assert to_nir(spiking, tmp_path / "ours.nir") == []
     ours = spiking.run(inputs, STEPS, record_spikes=True).spikes.values()
@@ -61,7 +70,10 @@ class Branches(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.first, self.a = nn.Conv2d(2, 4, 3, padding="same"), nn.Conv2d(4, 4, 3, padding=1, groups=2)
+        self.first, self.a = (
+            nn.Conv2d(2, 4, 3, padding="same"),
+            nn.Conv2d(4, 4, 3, padding=1, groups=2),
+        )
         self.b, self.c = nn.Linear(16, 16), nn.Linear(16, 16)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -81,7 +93,8 @@ class Chain(Branches):
 
 
 @pytest.mark.parametrize(
-    ("kind", "framework"), [*((Chain, name) for name in FRAMEWORKS), (Branches, "snntorch"), (Branches, "spikingjelly")]
+    ("kind", "framework"),
+    [*((Chain, name) for name in FRAMEWORKS), (Branches, "snntorch"), (Branches, "spikingjelly")],
 )
 def test_convolutions_pooling_and_branches_spike_alike_there(kind, framework, tmp_path):
     x = torch.rand(20, 2, 8, 8, generator=torch.Generator().manual_seed(0))
@@ -89,7 +102,9 @@ def test_convolutions_pooling_and_branches_spike_alike_there(kind, framework, tm
     torch.manual_seed(0)
     spiking = to_spiking(kind(), x, NeuronSpec(kind="lif", reset="value", v_initial=0.0))
     lost = to_nir(spiking, tmp_path / "ours.nir", lossy=True)
-    assert lost == (["where branches meet, norse lets one of them come a step late"] if kind is Branches else [])
+    assert lost == (
+        ["where branches meet, norse lets one of them come a step late"] if kind is Branches else []
+    )
     ours = spiking.run(x, STEPS, record_spikes=True).spikes.values()
     theirs = in_framework("read", framework, tmp_path / "ours.nir", x)
     for mine, their in zip(ours, theirs, strict=True):

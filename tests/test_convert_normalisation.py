@@ -1,4 +1,6 @@
-"""Normalisation: the same function up to one scale a layer, scales as NumPy finds them, the balance of leaky neurons."""
+"""Normalisation: the same function up to one scale a layer, scales as NumPy finds them, the balance
+of leaky neurons.
+"""
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from neurosparse.convert.tracing import trace
 
 
 class RandomNet(nn.Module):
-    """Convolutions with branches, residual additions, pooling and batch normalisation as a list of random numbers says."""
+    """Convolutions with branches, residual additions, pooling and batch normalisation as a list of
+    random numbers says.
+    """
 
     def __init__(self, blocks: list[int], seed: int) -> None:
         super().__init__()
@@ -22,7 +26,11 @@ class RandomNet(nn.Module):
         self.blocks = blocks
         self.convs = nn.ModuleList(nn.Conv2d(4, 4, 3, padding=1, groups=1 + b % 2) for b in blocks)
         self.norms = nn.ModuleList(nn.BatchNorm2d(4) for _ in blocks)
-        self.first, self.merge, self.out = nn.Conv2d(2, 4, 1), nn.Conv2d(8, 4, 1), nn.Linear(4 * 16, 3)
+        self.first, self.merge, self.out = (
+            nn.Conv2d(2, 4, 1),
+            nn.Conv2d(8, 4, 1),
+            nn.Linear(4 * 16, 3),
+        )
         for layer in (self.first, self.merge, *self.convs):
             layer.bias.data.uniform_(0.5, 2)  # so that no layer is silent
         for norm in self.norms:
@@ -41,13 +49,16 @@ class RandomNet(nn.Module):
                 case 1:
                     x = (norm(y) + x).relu()
                 case 2:
-                    x = torch.relu(y) + x  # an addition of activations, which no neurons follow at once
+                    # an addition of activations, which no neurons follow at once
+                    x = torch.relu(y) + x
                 case 3:
                     x = (norm(y).relu() - 0.5 * conv(x.relu())).relu()
                 case 4:
                     x = functional.max_pool2d(norm(y), 3, 1, 1).relu()
                 case _:
-                    x = self.merge(torch.cat([norm(y).relu(), functional.avg_pool2d(x, 3, 1, 1)], 1)).relu()
+                    x = self.merge(
+                        torch.cat([norm(y).relu(), functional.avg_pool2d(x, 3, 1, 1)], 1)
+                    ).relu()
         return self.out(x.flatten(1))
 
 
@@ -74,7 +85,9 @@ def test_the_same_function_up_to_one_scale_a_layer(
 ) -> None:
     """With rectifiers in the place of the neurons, and to the rounding of float64."""
     model = RandomNet(blocks, seed).double()
-    inputs = torch.randn(6, 2, 4, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    inputs = torch.randn(
+        6, 2, 4, 4, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     spiking = to_spiking(model, inputs, neuron, normalisation=how)
     with torch.no_grad():
         expected = model.eval()(inputs)
@@ -101,7 +114,9 @@ def test_scales_are_percentiles_as_numpy_finds_them(batch: int, percentile: floa
         found = ceilings(graph, inputs.split(batch), len(inputs), how)
         for name in ("1", "4"):
             activations = values[name].numpy()
-            expected = np.percentile(activations, percentile, axis=axes(activations), method="higher")
+            expected = np.percentile(
+                activations, percentile, axis=axes(activations), method="higher"
+            )
             expected = np.where(expected > 0, expected, expected.max() or activations.max())
             np.testing.assert_allclose(found[name].numpy().ravel(), np.ravel(expected), rtol=1e-14)
 
@@ -111,8 +126,14 @@ def test_maximum_is_the_hundredth_percentile_and_none_is_1() -> None:
     model, inputs = nn.Sequential(nn.Linear(3, 5), nn.ReLU()), torch.rand(9, 3)
     graph = trace(model, inputs)
     largest = ceilings(graph, [inputs], 9, Normalisation(method="maximum"))["1"]
-    assert largest == graph(inputs).max() == ceilings(graph, [inputs], 9, Normalisation(percentile=100))["1"]
-    unchanged = normalised(graph, ceilings(graph, [inputs], 9, Normalisation(method="none")), NeuronSpec())
+    assert (
+        largest
+        == graph(inputs).max()
+        == ceilings(graph, [inputs], 9, Normalisation(percentile=100))["1"]
+    )
+    unchanged = normalised(
+        graph, ceilings(graph, [inputs], 9, Normalisation(method="none")), NeuronSpec()
+    )
     assert torch.equal(unchanged["0"].weight, model[0].weight)
     assert torch.equal(unchanged["0"].bias, model[0].bias)
 
@@ -121,7 +142,9 @@ def test_a_silent_unit_has_the_largest_scale_of_its_layer() -> None:
     model = nn.Sequential(nn.Linear(1, 3), nn.ReLU())
     model[0].weight.data = torch.tensor([[1.0], [2.0], [-1.0]])
     model[0].bias.data.zero_()
-    found = ceilings(trace(model, torch.ones(4, 1)), [torch.ones(4, 1)], 4, Normalisation(per="channel"))
+    found = ceilings(
+        trace(model, torch.ones(4, 1)), [torch.ones(4, 1)], 4, Normalisation(per="channel")
+    )
     assert found["1"].tolist() == [1.0, 2.0, 2.0]
 
 
@@ -133,7 +156,9 @@ def test_a_silent_layer_is_refused() -> None:
 
 
 def test_channels_that_a_reshape_mixes_are_refused() -> None:
-    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Unflatten(1, (2, 4)), nn.Conv1d(2, 3, 2), nn.ReLU())
+    model = nn.Sequential(
+        nn.Linear(4, 8), nn.ReLU(), nn.Unflatten(1, (2, 4)), nn.Conv1d(2, 3, 2), nn.ReLU()
+    )
     assert to_spiking(model, torch.rand(9, 4)).graph.layers
     with pytest.raises(ValueError, match='normalise per="layer"'):
         to_spiking(model, torch.rand(9, 4), normalisation=Normalisation(per="channel"))
@@ -150,17 +175,25 @@ def test_channels_that_a_reshape_mixes_are_refused() -> None:
     ],
 )
 def test_the_rate_of_a_leaky_layer_follows_the_rectifier(neuron: NeuronSpec, worst: float) -> None:
-    """One layer under constant currents: as the f-I curve says, and within `worst` of r_max of the activation."""
+    """One layer under constant currents: as the f-I curve says, and within `worst` of r_max of the
+    activation.
+    """
     a = torch.linspace(-1, 1, 81, dtype=torch.float64)
     model = nn.Sequential(nn.Linear(1, 81), nn.ReLU()).double()
-    model[0].weight.data, model[0].bias.data = 2.0 * a[:, None], torch.zeros(81, dtype=torch.float64)
+    model[0].weight.data, model[0].bias.data = (
+        2.0 * a[:, None],
+        torch.zeros(81, dtype=torch.float64),
+    )
     spiking = to_spiking(model, torch.ones(2, 1), neuron, normalisation="maximum")
     assert spiking.scales["1"] == pytest.approx(2.0 / neuron.max_rate)
     steps = 20_000
     found = spiking.run(torch.ones(1, 1), steps).spike_counts["1"][0].numpy() / steps
     gain, offset = balance(neuron)
-    in_steps = neuron.dt_ms / (2 * neuron.tau_m_ms)  # by so much a leak loses more in steps than in continuous time
-    np.testing.assert_allclose(found, rate(gain * a + offset, neuron), atol=(in_steps + 0.015) * neuron.max_rate)
+    # by so much a leak loses more in steps than in continuous time
+    in_steps = neuron.dt_ms / (2 * neuron.tau_m_ms)
+    np.testing.assert_allclose(
+        found, rate(gain * a + offset, neuron), atol=(in_steps + 0.015) * neuron.max_rate
+    )
     error = np.abs(found - neuron.max_rate * a.clamp(min=0).numpy()).max() / neuron.max_rate
     assert worst / 2 < error < worst
     assert found[a <= 0].max() == 0
@@ -169,14 +202,19 @@ def test_the_rate_of_a_leaky_layer_follows_the_rectifier(neuron: NeuronSpec, wor
 @given(st.floats(0.01, 0.3))
 def test_a_refractory_period_bends_the_curve_in_proportion_to_the_highest_rate(part: float) -> None:
     """Without a leak there is one number alone, r_max t_ref: the unit of time does not matter."""
-    found = [bend(NeuronSpec(t_ref_ms=t, dt_ms=0.1, max_rate_hz=1e3 * part / t)) for t in (1.0, 4.0)]
+    found = [
+        bend(NeuronSpec(t_ref_ms=t, dt_ms=0.1, max_rate_hz=1e3 * part / t)) for t in (1.0, 4.0)
+    ]
     assert found[0] == pytest.approx(found[1], rel=1e-3)
     assert found[0] == pytest.approx(0.12 * part, rel=0.1)
 
 
 @given(st.floats(1, 30))
 def test_a_leak_alone_bends_the_curve_less_at_high_rates(part: float) -> None:
-    found = [bend(NeuronSpec(kind="lif", tau_m_ms=t, dt_ms=0.1, max_rate_hz=1e3 * part / t)) for t in (10.0, 40.0)]
+    found = [
+        bend(NeuronSpec(kind="lif", tau_m_ms=t, dt_ms=0.1, max_rate_hz=1e3 * part / t))
+        for t in (10.0, 40.0)
+    ]
     assert found[0] == pytest.approx(found[1], rel=1e-3)
     assert 0.03 / part < found[0] < 0.08 / part
 
@@ -184,7 +222,9 @@ def test_a_leak_alone_bends_the_curve_less_at_high_rates(part: float) -> None:
 @pytest.mark.parametrize("tau_m_ms", [20.0, 80.0, 320.0])
 def test_with_a_leak_there_is_a_best_rate_and_it_bends_even_there(tau_m_ms: float) -> None:
     def at(rate_hz: float) -> float:
-        return bend(NeuronSpec(kind="lif", tau_m_ms=tau_m_ms, t_ref_ms=2.0, dt_ms=0.1, max_rate_hz=rate_hz))
+        return bend(
+            NeuronSpec(kind="lif", tau_m_ms=tau_m_ms, t_ref_ms=2.0, dt_ms=0.1, max_rate_hz=rate_hz)
+        )
 
     best_hz = 1e3 * 0.8 / np.sqrt(tau_m_ms * 2.0)
     assert at(best_hz) == pytest.approx(0.16 * np.sqrt(2.0 / tau_m_ms), rel=0.15)

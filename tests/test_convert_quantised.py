@@ -1,4 +1,6 @@
-"""Quantised rectifiers: what IF neurons give in as many steps, gradients by hand, and any way of writing a rectifier."""
+"""Quantised rectifiers: what IF neurons give in as many steps, gradients by hand, and any way of
+writing a rectifier.
+"""
 
 import pytest
 import torch
@@ -24,7 +26,8 @@ def test_it_is_what_an_if_neuron_gives_in_as_many_steps(levels, drives):
     for _ in range(levels):
         spikes, v, waiting = step(z, v, waiting, neuron)
         count += spikes
-    # z L is exact here and may lie just on a step: then the clip at 1, before the rounding, changes nothing
+    # z L is exact here and may lie just on a step: then the clip at 1, before the rounding, changes
+    # nothing
     assert torch.equal(QuantisedReLU(levels, 1.0)(z) * levels, count) or torch.allclose(
         QuantisedReLU(levels, 1.0)(z) * levels, count, atol=1e-5
     )
@@ -34,7 +37,9 @@ def test_gradients_go_straight_through_the_rounding():
     z = torch.tensor([-1.0, 0.3, 1.1, 5.0], requires_grad=True)
     activation = QuantisedReLU(4, 2.0)
     h = activation(z)
-    for k, (slope, ceiling_slope) in enumerate([(0, 0), (1, (0.5 - 0.3) / 2), (1, (1.0 - 1.1) / 2), (0, 1)]):
+    for k, (slope, ceiling_slope) in enumerate(
+        [(0, 0), (1, (0.5 - 0.3) / 2), (1, (1.0 - 1.1) / 2), (0, 1)]
+    ):
         dz, dceiling = torch.autograd.grad(h[k], (z, activation.ceiling), retain_graph=True)
         assert dz[k] == slope
         assert float(dceiling) == pytest.approx(ceiling_slope, abs=1e-6)
@@ -73,7 +78,12 @@ def test_with_one_layer_two_steps_give_the_network_that_was_tuned_for_them():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(8, 40), nn.ReLU(), nn.Linear(40, 4))
     model = tune(model, x[:1000], y[:1000], Tuning(epochs=15, learning_rate=1e-2))
-    tuned = tune(quantise(model, x[:1000], levels=2), x[:1000], y[:1000], Tuning(epochs=10, learning_rate=3e-3))
+    tuned = tune(
+        quantise(model, x[:1000], levels=2),
+        x[:1000],
+        y[:1000],
+        Tuning(epochs=10, learning_rate=3e-3),
+    )
 
     def in_2_steps(network):
         return to_spiking(network, x[:1000]).run(x[1000:], steps=2).outputs
@@ -81,7 +91,10 @@ def test_with_one_layer_two_steps_give_the_network_that_was_tuned_for_them():
     assert (
         float((in_2_steps(tuned) - tuned(x[1000:]).detach()).abs().quantile(0.99)) < 1e-4
     )  # all but where rounding is at a tie
-    wrong = [float((in_2_steps(network).argmax(1) != y[1000:]).float().mean()) for network in (tuned, model)]
+    wrong = [
+        float((in_2_steps(network).argmax(1) != y[1000:]).float().mean())
+        for network in (tuned, model)
+    ]
     assert wrong[0] < wrong[1]
 
 

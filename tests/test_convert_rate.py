@@ -1,4 +1,6 @@
-"""Rates as activations: the closed form, finite differences, simulated neurons, and the way there and back."""
+"""Rates as activations: the closed form, finite differences, simulated neurons, and the way there
+and back.
+"""
 
 import numpy as np
 import pytest
@@ -14,7 +16,14 @@ from neurosparse.convert.rate import LIFRate, StepRate, to_rate
 from neurosparse.convert.tuning import Tuning, tune
 from neurosparse.lif import LIF, rate, siegert_rate
 
-CELL = LIF(tau_m_ms=15.0, resistance_MOhm=80.0, e_leak_mV=-65.0, v_threshold_mV=-52.0, v_reset_mV=-60.0, t_ref_ms=3.0)
+CELL = LIF(
+    tau_m_ms=15.0,
+    resistance_MOhm=80.0,
+    e_leak_mV=-65.0,
+    v_threshold_mV=-52.0,
+    v_reset_mV=-60.0,
+    t_ref_ms=3.0,
+)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -26,7 +35,9 @@ def test_exact_is_the_f_i_curve_of_the_cell_above_its_rheobase(x):
     span_mV = CELL.v_threshold_mV - CELL.v_reset_mV
     current_nA = CELL.rheobase_nA + x * span_mV / CELL.resistance_MOhm
     output = LIFRate(CELL, scale_hz=50.0)(torch.tensor(x, dtype=torch.float64)).item()
-    assert 50.0 * output == pytest.approx(float(rate(current_nA, CELL)), rel=1e-6, abs=30 if abs(x) < 1e-12 else 1e-9)
+    assert 50.0 * output == pytest.approx(
+        float(rate(current_nA, CELL)), rel=1e-6, abs=30 if abs(x) < 1e-12 else 1e-9
+    )
 
 
 @pytest.mark.parametrize("variant", ["exact", "soft", "siegert"])
@@ -59,7 +70,8 @@ def test_a_second_derivative_of_the_exact_rate_is_refused_rather_than_wrong():
 def test_soft_tends_to_exact_and_siegert_is_that_of_the_cell():
     x = torch.linspace(-1, 3, 41, dtype=torch.float64)
     exact = LIFRate(CELL)(x)
-    assert float((LIFRate(CELL, variant="soft", smoothing=1e-3)(x) - exact).abs().max()) < 0.2  # 20 Hz, at threshold
+    # 20 Hz, at threshold
+    assert float((LIFRate(CELL, variant="soft", smoothing=1e-3)(x) - exact).abs().max()) < 0.2
     assert float((LIFRate(CELL, variant="soft", smoothing=1e-3)(x) - exact)[12:].abs().max()) < 1e-6
     noisy = 100 * LIFRate(CELL, variant="siegert", sigma_mV=4.0)(x)
     mean_mV = CELL.v_threshold_mV + x.numpy() * (CELL.v_threshold_mV - CELL.v_reset_mV)
@@ -93,17 +105,22 @@ def spikes_a_step(neuron: NeuronSpec, currents: torch.Tensor, steps: int) -> tor
 def test_the_mean_spikes_a_step_are_those_of_simulated_neurons(neuron):
     currents = torch.linspace(-0.5, 3.0, 36, dtype=torch.float64) * neuron.threshold
     found = spikes_a_step(neuron, currents, 4000)
-    # "subtract" keeps what is above the threshold, so that only the last interval is rounded; "value" rounds each to a step
+    # "subtract" keeps what is above the threshold, so that only the last interval is rounded;
+    # "value" rounds each to a step
     rounded = found**2 if neuron.reset == "value" else 2e-3
     assert bool(((found - StepRate(neuron)(currents)).abs() <= rounded + 1e-3).all())
 
 
 def chain(activation: nn.Module, seed: int = 0) -> nn.Sequential:
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(6, 20), activation, nn.Linear(20, 20), activation, nn.Linear(20, 4))
+    return nn.Sequential(
+        nn.Linear(6, 20), activation, nn.Linear(20, 20), activation, nn.Linear(20, 4)
+    )
 
 
-@pytest.mark.parametrize("neuron", [NeuronSpec(), NeuronSpec(kind="lif", t_ref_ms=2.0)], ids=["if", "lif"])
+@pytest.mark.parametrize(
+    "neuron", [NeuronSpec(), NeuronSpec(kind="lif", t_ref_ms=2.0)], ids=["if", "lif"]
+)
 def test_there_and_back_is_the_same_spiking_network(neuron):
     model, x = chain(nn.ReLU()), torch.rand(30, 6, generator=seeded())
     spiking = to_spiking(model, x, neuron)
@@ -154,7 +171,9 @@ def test_a_network_trained_as_lif_rates_spikes_at_these_rates():
 
 def test_rates_are_trained_on_and_go_back():
     x, y = digits(200)
-    rates = to_rate(to_spiking(chain(nn.ReLU()), x, NeuronSpec(kind="lif", dt_ms=0.5)), variant="soft")
+    rates = to_rate(
+        to_spiking(chain(nn.ReLU()), x, NeuronSpec(kind="lif", dt_ms=0.5)), variant="soft"
+    )
     before = [weight.detach().clone() for weight in rates.weights]
     tuned = tune(rates, x, y, Tuning(epochs=20, batch_size=20, learning_rate=2e-2))
     assert all(torch.equal(a, b) for a, b in zip(before, rates.weights, strict=True))
@@ -168,11 +187,17 @@ def test_training_on_as_rates_makes_up_for_a_refractory_period():
     splits = data.load("mnist5k")
     x, y = torch.tensor(splits.train.images[::3]), torch.tensor(splits.train.labels[::3])
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(784, 60), nn.ReLU(), nn.Linear(60, 60), nn.ReLU(), nn.Linear(60, 10))
+    model = nn.Sequential(
+        nn.Linear(784, 60), nn.ReLU(), nn.Linear(60, 60), nn.ReLU(), nn.Linear(60, 10)
+    )
     model = tune(model, x, y, Tuning(epochs=4, batch_size=20))
     spiking = to_spiking(model, x, NeuronSpec(kind="lif", t_ref_ms=2.0, max_rate_hz=330.0))
     converted = spiking.report(splits.test, steps=128)
-    again = tune(to_rate(spiking), x, y, Tuning(epochs=2, batch_size=20)).spiking().report(splits.test, steps=128)
+    again = (
+        tune(to_rate(spiking), x, y, Tuning(epochs=2, batch_size=20))
+        .spiking()
+        .report(splits.test, steps=128)
+    )
     assert converted.curve[-1].accuracy < converted.source_accuracy - 0.05
     assert again.curve[-1].accuracy > converted.curve[-1].accuracy + 0.05
 

@@ -1,4 +1,6 @@
-"""The report of a conversion: operations counted by hand, energies by hand, agreement of a network that cannot err."""
+"""The report of a conversion: operations counted by hand, energies by hand, agreement of a network
+that cannot err.
+"""
 
 import json
 
@@ -19,15 +21,22 @@ from neurosparse.data import ImageSet
 
 def linear(weight: list[list[float]], bias: list[float] | None = None) -> nn.Linear:
     module = nn.Linear(len(weight[0]), len(weight))
-    module.weight.data, module.bias.data = torch.tensor(weight), torch.tensor(bias or [0.0] * len(weight))
+    module.weight.data, module.bias.data = (
+        torch.tensor(weight),
+        torch.tensor(bias or [0.0] * len(weight)),
+    )
     return module
 
 
 @pytest.fixture
 def by_hand() -> nn.Sequential:
-    """Two inputs, three rectifiers, two outputs; with weights of 1 its activations are the spikes over the steps."""
+    """Two inputs, three rectifiers, two outputs; with weights of 1 its activations are the spikes
+    over the steps.
+    """
     return nn.Sequential(
-        linear([[0.5, 0.0], [0.0, 0.5], [-1.0, -1.0]]), nn.ReLU(), linear([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        linear([[0.5, 0.0], [0.0, 0.5], [-1.0, -1.0]]),
+        nn.ReLU(),
+        linear([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]),
     )
 
 
@@ -39,8 +48,10 @@ def test_operations_are_those_counted_by_hand(by_hand):
     report = verify(spiking, X, steps=8)
     found = report.operations
     assert found.dense == 2 * 3 + 3 * 2
-    assert found.input == pytest.approx(3 * (1 + 2 + 2 + 2) / 4)  # inputs that are not 0, to three units each
-    assert found.active == pytest.approx(found.input + 2 * (1 + 2 + 2 + 2) / 4)  # and active rectifiers, to two
+    # inputs that are not 0, to three units each
+    assert found.input == pytest.approx(3 * (1 + 2 + 2 + 2) / 4)
+    # and active rectifiers, to two
+    assert found.active == pytest.approx(found.input + 2 * (1 + 2 + 2 + 2) / 4)
     spikes = 8 * float(X.sum()) / 2 / 4  # all quarters, and 8 steps hold them without rest
     assert report.spikes == pytest.approx(spikes)
     assert found.synaptic == pytest.approx(2 * spikes)
@@ -56,10 +67,13 @@ def test_rates_that_are_exact_have_no_error_and_agree(by_hand):
 
 def test_the_worst_unit_is_named():
     model = nn.Sequential(linear([[1.0, 0.0], [0.0, 1.0]]), nn.ReLU(), linear([[1.0, 1.0]]))
-    report = verify(to_spiking(model, X, normalisation="none"), torch.tensor([[0.5, 0.2], [0.5, 0.2]]), steps=2)
+    report = verify(
+        to_spiking(model, X, normalisation="none"), torch.tensor([[0.5, 0.2], [0.5, 0.2]]), steps=2
+    )
     (layer,) = report.layers
     assert layer.worst_unit == (1,)
-    assert layer.worst_error == pytest.approx(0.2)  # 0.5 + 2 x 0.2 does not reach the threshold: silent
+    # 0.5 + 2 x 0.2 does not reach the threshold: silent
+    assert layer.worst_error == pytest.approx(0.2)
     assert layer.error == pytest.approx(0.2 / 0.7)
     assert (layer.active_per_step, layer.active_per_inference, layer.spikes) == (0.25, 0.5, 1)
     assert layer.rate_hz == pytest.approx(250)  # a spike in one of two neurons in 2 ms
@@ -67,7 +81,12 @@ def test_the_worst_unit_is_named():
 
 def test_fewest_steps_hold_for_all_steps_that_follow():
     report = verify(
-        to_spiking(nn.Sequential(linear([[1.0, 0.0], [0.0, 1.0]]), nn.ReLU(), linear([[1.0, 0.0], [0.0, 1.0]])), X),
+        to_spiking(
+            nn.Sequential(
+                linear([[1.0, 0.0], [0.0, 1.0]]), nn.ReLU(), linear([[1.0, 0.0], [0.0, 1.0]])
+            ),
+            X,
+        ),
         X,
         steps=8,
     )
@@ -86,7 +105,9 @@ def test_energies_and_break_even_by_hand():
     assert found.dense_nJ == pytest.approx(4.6)
     assert found.active_nJ == pytest.approx(0.46)
     assert found.spiking_nJ == pytest.approx((50 * 4.6 + 2300 * 0.9) * 1e-3)
-    at_break_even = Operations(1000, 100, 50, 2000 * found.break_even_steps / 10, 30 * found.break_even_steps, 10)
+    at_break_even = Operations(
+        1000, 100, 50, 2000 * found.break_even_steps / 10, 30 * found.break_even_steps, 10
+    )
     assert energy(at_break_even, devices()["float32_45nm"]).spiking_nJ == pytest.approx(4.6)
     loihi = energy(operations, devices()["loihi"])
     assert loihi.spiking_nJ == pytest.approx((2050 * 23.6 + 300 * 81) * 1e-3)
@@ -129,7 +150,8 @@ def test_traffic_of_convolutions_pooling_and_branches_is_that_of_enumeration():
 
     assert reached(graph.input.name, (0, 0, 0)) == 3 * 4  # a corner: four places of three channels
     assert reached(graph.input.name, (0, 1, 1)) == 3 * 9
-    assert reached(first.name, (1, 0, 0)) == 4  # one group; the branch past it is no weighted connection
+    # one group; the branch past it is no weighted connection
+    assert reached(first.name, (1, 0, 0)) == 4
     assert reached(second.name, (2, 3, 3)) == 2  # through the pool to both outputs
 
 
@@ -152,7 +174,9 @@ def test_spike_trains_hold_every_spike_of_every_layer():
 @pytest.fixture(scope="module")
 def report():
     torch.manual_seed(2)
-    model = nn.Sequential(nn.Linear(9, 30), nn.ReLU(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 3))
+    model = nn.Sequential(
+        nn.Linear(9, 30), nn.ReLU(), nn.Linear(30, 20), nn.ReLU(), nn.Linear(20, 3)
+    )
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(300, 9, generator=generator)
     test = ImageSet(images.numpy(), model(images).argmax(1).numpy(), 3, (3, 3))
@@ -168,14 +192,19 @@ def test_labels_come_with_an_image_set(report):
 def test_it_stands_in_a_comparison(report):
     comparison = ns.compare(report.spiking, report.source)
     assert comparison.equivalent_window_ms["small, source"].keys() == {"small"}
-    per_step = sum(layer.active_per_step * layer.n_units for layer in report.layers) / report.n_units
-    assert report.spiking.active_fraction == pytest.approx(per_step, rel=0.1)  # of 25 inputs, and of all
+    per_step = (
+        sum(layer.active_per_step * layer.n_units for layer in report.layers) / report.n_units
+    )
+    # of 25 inputs, and of all
+    assert report.spiking.active_fraction == pytest.approx(per_step, rel=0.1)
     assert report.spiking.n_units == report.source.n_units == 50
 
 
 def test_table_sentences_and_json(report, tmp_path):
     assert max(map(len, report.table().splitlines())) <= 80
-    assert "1 and 4 % of the neurons spike in less than a step of 1 ms" in " ".join(report.sentences())
+    assert "1 and 4 % of the neurons spike in less than a step of 1 ms" in " ".join(
+        report.sentences()
+    )
     report.save(tmp_path / "conversion.json")
     read = json.loads((tmp_path / "conversion.json").read_text())
     assert read["format"] == "neurosparse.conversion"
@@ -187,7 +216,10 @@ def test_rates_that_bend_are_said_with_the_remedy(by_hand):
     bent = verify(to_spiking(by_hand, X, NeuronSpec(kind="lif", t_ref_ms=2.0)), X, steps=8)
     assert "bend away from a rectifier by 5.6 % of the highest" in bent.sentences()[1]
     assert "tune(to_rate(spiking), images, labels).spiking()" in bent.sentences()[1]
-    for straight in (to_spiking(by_hand, X), to_rate(to_spiking(by_hand, X, NeuronSpec(t_ref_ms=2.0))).spiking()):
+    for straight in (
+        to_spiking(by_hand, X),
+        to_rate(to_spiking(by_hand, X, NeuronSpec(t_ref_ms=2.0))).spiking(),
+    ):
         report = verify(straight, X, steps=8)
         assert report.bend == pytest.approx(0, abs=1e-12)
         assert "bend away" not in " ".join(report.sentences())
@@ -207,7 +239,10 @@ def test_poisson_input_counts_as_spikes(by_hand):
 
 @pytest.mark.parametrize(
     ("labels", "match"),
-    [([0, 1], r"labels must be 4 whole numbers, one an input, got shape \(2,\)"), ([0.5] * 4, "whole numbers")],
+    [
+        ([0, 1], r"labels must be 4 whole numbers, one an input, got shape \(2,\)"),
+        ([0.5] * 4, "whole numbers"),
+    ],
 )
 def test_labels_that_do_not_fit_are_refused(by_hand, labels, match):
     with pytest.raises(ValueError, match=match):

@@ -1,4 +1,6 @@
-"""Tracing: the graph computes what the model computes, the model is left as it was, and what cannot be converted is listed."""
+"""Tracing: the graph computes what the model computes, the model is left as it was, and what cannot
+be converted is listed.
+"""
 
 import copy
 from collections.abc import Callable
@@ -56,12 +58,18 @@ def head(n: int) -> nn.Sequential:
 
 
 def conv1d(**options) -> nn.Module:
-    return nn.Sequential(nn.Conv1d(4, 6, 3, **options), nn.BatchNorm1d(6), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+    return nn.Sequential(
+        nn.Conv1d(4, 6, 3, **options), nn.BatchNorm1d(6), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2)
+    )
 
 
 def conv2d(*options, **named) -> nn.Module:
     return nn.Sequential(
-        nn.Conv2d(4, 6, *options, **named), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2)
+        nn.Conv2d(4, 6, *options, **named),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.LazyLinear(2),
     )
 
 
@@ -76,7 +84,10 @@ def flat(*layers: nn.Module) -> nn.Module:
 
 MODELS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     "a plain sequential": (flat(nn.ReLU()), (4,)),
-    "no biases": (nn.Sequential(nn.Linear(4, 8, bias=False), nn.ReLU(), nn.Linear(8, 3, bias=False)), (4,)),
+    "no biases": (
+        nn.Sequential(nn.Linear(4, 8, bias=False), nn.ReLU(), nn.Linear(8, 3, bias=False)),
+        (4,),
+    ),
     "batch norm after linear": (flat(nn.BatchNorm1d(8), nn.ReLU()), (4,)),
     "batch norm without weights": (flat(nn.BatchNorm1d(8, affine=False), nn.ReLU()), (4,)),
     "batch norm after relu": (flat(nn.ReLU(), nn.BatchNorm1d(8)), (4,)),
@@ -88,43 +99,92 @@ MODELS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     ),
     "a rectifier at the end": (nn.Sequential(nn.Linear(4, 3), nn.ReLU()), (4,)),
     "conv1d with a stride": (materialised(conv1d(stride=2, padding=1), 4, 9), (4, 9)),
-    "conv1d, dilated, in groups": (materialised(conv1d(dilation=2, groups=2, padding="same"), 4, 9), (4, 9)),
+    "conv1d, dilated, in groups": (
+        materialised(conv1d(dilation=2, groups=2, padding="same"), 4, 9),
+        (4, 9),
+    ),
     "conv2d": (materialised(conv2d(3), 4, 5, 6), (4, 5, 6)),
     "conv2d, everything": (
-        materialised(conv2d((3, 2), stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2, bias=False), 4, 7, 6),
+        materialised(
+            conv2d((3, 2), stride=(2, 1), padding=(1, 2), dilation=(1, 2), groups=2, bias=False),
+            4,
+            7,
+            6,
+        ),
         (4, 7, 6),
     ),
-    "average pooling": (nn.Sequential(nn.ReLU(), nn.AvgPool2d(3, 2, 1, ceil_mode=True), head(32)), (2, 6, 6)),
+    "average pooling": (
+        nn.Sequential(nn.ReLU(), nn.AvgPool2d(3, 2, 1, ceil_mode=True), head(32)),
+        (2, 6, 6),
+    ),
     "average pooling of rows": (nn.Sequential(nn.ReLU(), nn.AvgPool1d(2), head(6)), (2, 6)),
     "maximum pooling": (nn.Sequential(nn.ReLU(), nn.MaxPool2d(3, 2, 1), head(18)), (2, 6, 6)),
-    "maximum pooling before relu": (nn.Sequential(nn.Conv2d(2, 2, 1), nn.MaxPool2d(2), nn.ReLU(), head(18)), (2, 6, 6)),
-    "maximum pooling of rows": (nn.Sequential(nn.ReLU(), nn.MaxPool1d(2, dilation=2), head(4)), (2, 6)),
-    "adaptive pooling to 1": (nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), head(2)), (2, 6, 4)),
-    "adaptive pooling to a divisor": (nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d((3, 2)), head(12)), (2, 6, 4)),
-    "images made of rows": (nn.Sequential(nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 2, 2), nn.ReLU(), head(4)), (6,)),
+    "maximum pooling before relu": (
+        nn.Sequential(nn.Conv2d(2, 2, 1), nn.MaxPool2d(2), nn.ReLU(), head(18)),
+        (2, 6, 6),
+    ),
+    "maximum pooling of rows": (
+        nn.Sequential(nn.ReLU(), nn.MaxPool1d(2, dilation=2), head(4)),
+        (2, 6),
+    ),
+    "adaptive pooling to 1": (
+        nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), head(2)),
+        (2, 6, 4),
+    ),
+    "adaptive pooling to a divisor": (
+        nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d((3, 2)), head(12)),
+        (2, 6, 4),
+    ),
+    "images made of rows": (
+        nn.Sequential(nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 2, 2), nn.ReLU(), head(4)),
+        (6,),
+    ),
     "a mirrored network": (RectifierNetwork(NetworkSpec(sizes=(4, 8, 5, 3), mirrored=True)), (4,)),
-    "a mirrored network inside": (nn.Sequential(RectifierNetwork(NetworkSpec(sizes=(4, 8, 3), mirrored=True))), (4,)),
-    "a linear layer at the root": (nn.Sequential(nn.ReLU()), (4,)),
-    "torch.relu": (Net(lambda m, x: m.b(torch.relu(m.a(x))), a=nn.Linear(4, 8), b=nn.Linear(8, 3)), (4,)),
-    "functional relu": (
-        Net(lambda m, x: m.b(functional.relu(m.a(x), inplace=True)), a=nn.Linear(4, 8), b=nn.Linear(8, 3)),
+    "a mirrored network inside": (
+        nn.Sequential(RectifierNetwork(NetworkSpec(sizes=(4, 8, 3), mirrored=True))),
         (4,),
     ),
-    "relu as a method": (Net(lambda m, x: m.b(m.a(x).relu_()), a=nn.Linear(4, 8), b=nn.Linear(8, 3)), (4,)),
-    "one module called twice": (Net(lambda m, x: m.r(m.a(m.r(m.a(x)))), a=nn.Linear(4, 4), r=nn.ReLU()), (4,)),
+    "a linear layer at the root": (nn.Sequential(nn.ReLU()), (4,)),
+    "torch.relu": (
+        Net(lambda m, x: m.b(torch.relu(m.a(x))), a=nn.Linear(4, 8), b=nn.Linear(8, 3)),
+        (4,),
+    ),
+    "functional relu": (
+        Net(
+            lambda m, x: m.b(functional.relu(m.a(x), inplace=True)),
+            a=nn.Linear(4, 8),
+            b=nn.Linear(8, 3),
+        ),
+        (4,),
+    ),
+    "relu as a method": (
+        Net(lambda m, x: m.b(m.a(x).relu_()), a=nn.Linear(4, 8), b=nn.Linear(8, 3)),
+        (4,),
+    ),
+    "one module called twice": (
+        Net(lambda m, x: m.r(m.a(m.r(m.a(x)))), a=nn.Linear(4, 4), r=nn.ReLU()),
+        (4,),
+    ),
     "view with the batch size": (
         Net(
-            lambda m, x: m.b(functional.avg_pool2d(m.a(x).relu(), x.size(2) // 2).view(x.size(0), -1)),
+            lambda m, x: m.b(
+                functional.avg_pool2d(m.a(x).relu(), x.size(2) // 2).view(x.size(0), -1)
+            ),
             a=nn.Conv2d(1, 2, 1),
             b=nn.Linear(8, 3),
         ),
         (1, 4, 4),
     ),
-    "the mean over an image": (Net(lambda m, x: m.a(x.relu().mean((2, 3))), a=nn.Linear(2, 3)), (2, 4, 5)),
+    "the mean over an image": (
+        Net(lambda m, x: m.a(x.relu().mean((2, 3))), a=nn.Linear(2, 3)),
+        (2, 4, 5),
+    ),
     "functional pooling": (
         Net(
             lambda m, x: m.a(
-                functional.adaptive_avg_pool2d(functional.max_pool2d(x.relu(), 2, stride=1), 1).flatten(1)
+                functional.adaptive_avg_pool2d(
+                    functional.max_pool2d(x.relu(), 2, stride=1), 1
+                ).flatten(1)
             ),
             a=nn.Linear(2, 3),
         ),
@@ -149,7 +209,11 @@ MODELS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
         (4,),
     ),
     "batch norm on a branch": (
-        Net(lambda m, x: (m.bn(h := m.a(x)).relu() + h).relu(), a=nn.Linear(4, 8), bn=nn.BatchNorm1d(8)),
+        Net(
+            lambda m, x: (m.bn(h := m.a(x)).relu() + h).relu(),
+            a=nn.Linear(4, 8),
+            bn=nn.BatchNorm1d(8),
+        ),
         (4,),
     ),
     "concatenation": (
@@ -163,7 +227,11 @@ MODELS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
     ),
     "factors and differences": (
         Net(
-            lambda m, x: torch.add(m.a(x).relu() / 4, m.b((x - 0.5) * 2).relu(), alpha=0.3) - (1 - x) - 0.1 * m.a(x),
+            lambda m, x: (
+                torch.add(m.a(x).relu() / 4, m.b((x - 0.5) * 2).relu(), alpha=0.3)
+                - (1 - x)
+                - 0.1 * m.a(x)
+            ),
             a=nn.Linear(4, 4),
             b=nn.Linear(4, 4),
         ),
@@ -183,10 +251,19 @@ def test_the_graph_computes_what_the_model_computes(name: str) -> None:
 
 def test_batch_norm_goes_into_the_weights_before_it() -> None:
     convolutional = nn.Sequential(
-        nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(2, 2)
+        nn.Conv2d(1, 2, 3),
+        nn.BatchNorm2d(2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(2, 2),
     )
     graph, _, _ = traced(shaken(convolutional), 1, 4, 4)
-    assert [(layer.name, type(layer)) for layer in graph.layers[1:4]] == [("0", Conv), ("2", Spike), ("3", MaxPool)]
+    assert [(layer.name, type(layer)) for layer in graph.layers[1:4]] == [
+        ("0", Conv),
+        ("2", Spike),
+        ("3", MaxPool),
+    ]
     graph, _, _ = traced(shaken(copy.deepcopy(MODELS["batch norm on a branch"][0])), 4)
     assert [type(layer) for layer in graph.layers[1:3]] == [
         Linear,
@@ -197,7 +274,10 @@ def test_batch_norm_goes_into_the_weights_before_it() -> None:
 def test_the_model_is_left_as_it_was() -> None:
     model = shaken(copy.deepcopy(MODELS["a residual addition"][0]))
     model.bn.eval()  # frozen by itself
-    before, modes = copy.deepcopy(model.state_dict()), [module.training for module in model.modules()]
+    before, modes = (
+        copy.deepcopy(model.state_dict()),
+        [module.training for module in model.modules()],
+    )
     tensors = {name: id(value) for name, value in model.state_dict(keep_vars=True).items()}
     graph, inputs, expected = traced(model, 2, 3, 3)
     assert modes == [module.training for module in model.modules()]
@@ -223,16 +303,25 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "smooth": (sequential(nn.GELU()), "2: GELU is not a rectifier; train the model with nn.ReLU"),
     "smooth function": (Net(lambda m, x: torch.tanh(x.relu())), "tanh: tanh is not a rectifier"),
     "recurrent": (sequential(nn.LSTM(4, 3)), "2: LSTM is recurrent"),
-    "attention": (Net(lambda m, x: m.r(x @ x.T), r=nn.ReLU()), "matmul: the function matmul cannot be converted"),
+    "attention": (
+        Net(lambda m, x: m.r(x @ x.T), r=nn.ReLU()),
+        "matmul: the function matmul cannot be converted",
+    ),
     "softmax": (sequential(nn.Softmax(1)), "2: Softmax is no layer of rectifiers; leave it out"),
     "layer norm": (sequential(nn.LayerNorm(4)), "2: LayerNorm normalises each sample"),
-    "batch statistics": (sequential(nn.BatchNorm1d(4, track_running_stats=False)), "2: it has no running statistics"),
+    "batch statistics": (
+        sequential(nn.BatchNorm1d(4, track_running_stats=False)),
+        "2: it has no running statistics",
+    ),
     "unknown": (
         nn.Sequential(nn.Unflatten(1, (2, 2)), nn.ReLU(), nn.ConvTranspose1d(2, 2, 1)),
         "2: ConvTranspose1d cannot be converted",
     ),
     "padding": (
-        Net(lambda m, x: m.c(x[:, None]).relu(), c=nn.Conv1d(1, 2, 3, padding=1, padding_mode="circular")),
+        Net(
+            lambda m, x: m.c(x[:, None]).relu(),
+            c=nn.Conv1d(1, 2, 3, padding=1, padding_mode="circular"),
+        ),
         "c: it pads with padding_mode='circular'",
     ),
     "linear on sequences": (
@@ -245,14 +334,29 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
         Net(lambda m, x: x.relu() * m.l.weight[0], l=nn.Linear(4, 4)),
         "l_weight: it is a parameter or buffer",
     ),
-    "weights of nan": (with_nan(), "2: its weights are NaN or infinite; train or load the model again"),
+    "weights of nan": (
+        with_nan(),
+        "2: its weights are NaN or infinite; train or load the model again",
+    ),
     "no rectifier": (nn.Linear(4, 2), "it has no rectifier"),
-    "a branch on values": (Net(lambda m, x: x.relu() if x.sum() > 0 else x), "torch.fx cannot trace it"),
-    "two outputs": (Net(lambda m, x: (x.relu(), x)), "the output: it is a tuple; let the model return one tensor"),
+    "a branch on values": (
+        Net(lambda m, x: x.relu() if x.sum() > 0 else x),
+        "torch.fx cannot trace it",
+    ),
+    "two outputs": (
+        Net(lambda m, x: (x.relu(), x)),
+        "the output: it is a tuple; let the model return one tensor",
+    ),
     "mixed samples": (Net(lambda m, x: x.relu().reshape(-1, 2)), "it mixes the samples of a batch"),
     "chance": (Net(lambda m, x: functional.dropout(x.relu(), 0.5, True)), "gives other outputs"),
-    "values changed in place": (Net(lambda m, x: (h := m.a(x)).relu_() + h, a=nn.Linear(4, 4)), "gives other outputs"),
-    "indices": (Net(lambda m, x: functional.max_pool1d(x[:, None].relu(), 2, return_indices=True)[0]), "getitem"),
+    "values changed in place": (
+        Net(lambda m, x: (h := m.a(x)).relu_() + h, a=nn.Linear(4, 4)),
+        "gives other outputs",
+    ),
+    "indices": (
+        Net(lambda m, x: functional.max_pool1d(x[:, None].relu(), 2, return_indices=True)[0]),
+        "getitem",
+    ),
     "uneven pooling": (
         nn.Sequential(nn.Unflatten(1, (1, 4)), nn.ReLU(), nn.AdaptiveAvgPool1d(3)),
         "use a divisor of the size",
@@ -271,7 +375,9 @@ def test_what_cannot_be_converted_is_refused(name: str) -> None:
 
 
 def test_every_problem_is_listed() -> None:
-    model = nn.Sequential(nn.Linear(4, 4), nn.GELU(), nn.LayerNorm(4), nn.Linear(4, 4), nn.Softmax(1))
+    model = nn.Sequential(
+        nn.Linear(4, 4), nn.GELU(), nn.LayerNorm(4), nn.Linear(4, 4), nn.Softmax(1)
+    )
     with pytest.raises(ConversionError) as error:
         trace(model, torch.rand(3, 4))
     assert [problem.layer for problem in error.value.problems] == ["1", "2", "4"]
@@ -285,4 +391,6 @@ def test_a_model_that_does_not_run_on_the_inputs_is_refused() -> None:
 
 def test_one_sample_is_enough() -> None:
     model, shape = MODELS["a residual addition"]
-    assert trace(shaken(copy.deepcopy(model)), torch.rand(1, *shape, dtype=torch.float64)).layers[-1].shape == (3,)
+    assert trace(shaken(copy.deepcopy(model)), torch.rand(1, *shape, dtype=torch.float64)).layers[
+        -1
+    ].shape == (3,)

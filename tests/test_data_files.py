@@ -1,4 +1,6 @@
-"""Image files: each loader on files written here in the exact format, and on every way in which they can be wrong."""
+"""Image files: each loader on files written here in the exact format, and on every way in which
+they can be wrong.
+"""
 
 import gzip
 import hashlib
@@ -14,7 +16,18 @@ import numpy as np
 import pytest
 
 from neurosparse import data
-from neurosparse.data import Splits, cifar10, fashion_mnist, idx, matrix, mnist, norb, npz, places, smallnorb
+from neurosparse.data import (
+    Splits,
+    cifar10,
+    fashion_mnist,
+    idx,
+    matrix,
+    mnist,
+    norb,
+    npz,
+    places,
+    smallnorb,
+)
 from neurosparse.data.downloads import RemoteFile
 
 RNG = np.random.default_rng(0)
@@ -23,7 +36,9 @@ RNG = np.random.default_rng(0)
 @pytest.fixture(autouse=True)
 def _no_folders_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(places, "system_folders", lambda name: [])
-    monkeypatch.setattr(places, "own_folder", lambda name, data_dir=None: (data_dir or tmp_path / "own") / name)
+    monkeypatch.setattr(
+        places, "own_folder", lambda name, data_dir=None: (data_dir or tmp_path / "own") / name
+    )
 
 
 @contextmanager
@@ -42,7 +57,10 @@ def _bytes(*shape: int) -> np.ndarray:
 
 
 def _idx(array: np.ndarray) -> bytes:
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.astype(np.uint8).tobytes()
+    return (
+        struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+        + array.astype(np.uint8).tobytes()
+    )
 
 
 def _matrix(array: np.ndarray, magic: int) -> bytes:
@@ -50,7 +68,9 @@ def _matrix(array: np.ndarray, magic: int) -> bytes:
     return struct.pack(f"<II{len(lengths)}I", magic, array.ndim, *lengths) + array.tobytes()
 
 
-def _write_idx(folder: Path, *, packed: bool = False, dotted: bool = False, n: tuple[int, int] = (60, 20)) -> dict:
+def _write_idx(
+    folder: Path, *, packed: bool = False, dotted: bool = False, n: tuple[int, int] = (60, 20)
+) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {}
     for (images, labels), count in zip((idx.STEMS[:2], idx.STEMS[2:]), n, strict=True):
@@ -58,43 +78,63 @@ def _write_idx(folder: Path, *, packed: bool = False, dotted: bool = False, n: t
     for stem, array in arrays.items():
         name = stem.replace("-idx", ".idx") if dotted else stem
         content = _idx(array)
-        (folder / f"{name}.gz").write_bytes(gzip.compress(content)) if packed else (folder / name).write_bytes(content)
+        (
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+            if packed
+            else (folder / name).write_bytes(content)
+        )
     return arrays
 
 
-# ---- IDX: MNIST and Fashion-MNIST -----------------------------------------------------------------------------------
+# ---- IDX: MNIST and Fashion-MNIST
+# -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("dotted", [False, True])
 @pytest.mark.parametrize("nested", [False, True])
-def test_idx_files_are_read_and_split(tmp_path: Path, name: str, packed: bool, dotted: bool, nested: bool) -> None:
+def test_idx_files_are_read_and_split(
+    tmp_path: Path, name: str, packed: bool, dotted: bool, nested: bool
+) -> None:
     arrays = _write_idx(tmp_path / name if nested else tmp_path, packed=packed, dotted=dotted)
     splits = data.load(name, data_dir=tmp_path)
-    n_train = 60 - {"mnist": 10, "fashion_mnist": 5}[name]  # 50k/10k of MNIST, 55k/5k of Fashion-MNIST
+    # 50k/10k of MNIST, 55k/5k of Fashion-MNIST
+    n_train = 60 - {"mnist": 10, "fashion_mnist": 5}[name]
     pixels = arrays[idx.STEMS[0]].reshape(60, 784)
     np.testing.assert_array_equal(np.rint(255 * splits.train.images), pixels[:n_train])
     np.testing.assert_array_equal(np.rint(255 * splits.validation.images), pixels[n_train:])
-    np.testing.assert_array_equal(splits.train.images, pixels[:n_train].astype(np.float32) / np.float32(255))
-    np.testing.assert_array_equal(np.rint(255 * splits.test.images), arrays[idx.STEMS[2]].reshape(20, 784))
+    np.testing.assert_array_equal(
+        splits.train.images, pixels[:n_train].astype(np.float32) / np.float32(255)
+    )
+    np.testing.assert_array_equal(
+        np.rint(255 * splits.test.images), arrays[idx.STEMS[2]].reshape(20, 784)
+    )
     np.testing.assert_array_equal(splits.validation.labels, arrays[idx.STEMS[1]][n_train:])
     assert (splits.name, splits.n_classes, splits.train.shape) == (name, 10, (28, 28))
 
 
-def test_the_sets_are_found_where_packages_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sets_are_found_where_packages_put_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = []
-    monkeypatch.setattr(places, "system_folders", lambda name: asked.append(name) or [tmp_path / name])
+    monkeypatch.setattr(
+        places, "system_folders", lambda name: asked.append(name) or [tmp_path / name]
+    )
     _write_idx(tmp_path / "fashion-mnist", packed=True)
     assert len(data.load("fashion_mnist").test) == 20
     assert asked == ["fashion-mnist"]
-    with pytest.raises(FileNotFoundError, match=r"own/mnist, .*/mnist; give the folder .*download=True"):
+    with pytest.raises(
+        FileNotFoundError, match=r"own/mnist, .*/mnist; give the folder .*download=True"
+    ):
         data.load("mnist")
 
 
 def test_real_digits_survive_the_format(tmp_path: Path) -> None:
     digits = data.load("mnist5k")
-    for (images, labels), part in zip((idx.STEMS[:2], idx.STEMS[2:]), (digits.train, digits.test), strict=True):
+    for (images, labels), part in zip(
+        (idx.STEMS[:2], idx.STEMS[2:]), (digits.train, digits.test), strict=True
+    ):
         (tmp_path / images).write_bytes(_idx(np.rint(255 * part.images).reshape(-1, 28, 28)))
         (tmp_path / labels).write_bytes(_idx(part.labels))
     again = data.load("mnist", data_dir=tmp_path)
@@ -117,16 +157,26 @@ def test_real_digits_survive_the_format(tmp_path: Path) -> None:
         (lambda c: c[:2] + b"\x0d" + c[3:], r"starts with 00000d, not 000008"),
         (lambda c: c[:3] + b"\x01" + c[4:], r"an array of 1 dimensions, expected 3"),
         (lambda c: c[:4] + b"\x00\x00\x10\x00" + c[8:], r"promises 3,211,264 bytes"),
-        (lambda c: c[:4] + b"\x7f\xff\xff\xff" + c[8:], r"promises 1,683,627,179,248 bytes, more than 2,147,483,648"),
-        (lambda c: c[:4] + b"\xff" * 12 + c[16:], r"promises 79,228,162,458,924,105,385,300,197,375 bytes, more than"),
+        (
+            lambda c: c[:4] + b"\x7f\xff\xff\xff" + c[8:],
+            r"promises 1,683,627,179,248 bytes, more than 2,147,483,648",
+        ),
+        (
+            lambda c: c[:4] + b"\xff" * 12 + c[16:],
+            r"promises 79,228,162,458,924,105,385,300,197,375 bytes, more than",
+        ),
     ],
 )
-def test_wrong_idx_files(tmp_path: Path, packed: bool, change: Callable[[bytes], bytes], message: str) -> None:
+def test_wrong_idx_files(
+    tmp_path: Path, packed: bool, change: Callable[[bytes], bytes], message: str
+) -> None:
     _write_idx(tmp_path, packed=packed)
     path = tmp_path / (idx.STEMS[0] + ".gz" * packed)
     content = change(gzip.decompress(path.read_bytes()) if packed else path.read_bytes())
     path.write_bytes(gzip.compress(content) if packed else content)
-    with pytest.raises(ValueError, match=rf"^cannot read .*train-images-idx3-ubyte(\.gz)?: .*({message})") as error:
+    with pytest.raises(
+        ValueError, match=rf"^cannot read .*train-images-idx3-ubyte(\.gz)?: .*({message})"
+    ) as error:
         data.load("mnist", data_dir=tmp_path)
     assert "\n" not in str(error.value)
 
@@ -137,9 +187,18 @@ def test_wrong_gzip_files(tmp_path: Path) -> None:
     content = path.read_bytes()
     wrong_sum = content[:-8] + bytes(8)
     garbled = content[:100] + bytes(200) + content[300:]
-    for bad in (content[:-1], content[: len(content) // 2], content[:5], wrong_sum, garbled, content + b"rest"):
+    for bad in (
+        content[:-1],
+        content[: len(content) // 2],
+        content[:5],
+        wrong_sum,
+        garbled,
+        content + b"rest",
+    ):
         path.write_bytes(bad)
-        with pytest.raises(ValueError, match=r"train-images-idx3-ubyte.gz: it is cut off or altered"):
+        with pytest.raises(
+            ValueError, match=r"train-images-idx3-ubyte.gz: it is cut off or altered"
+        ):
             data.load("mnist", data_dir=tmp_path)
 
 
@@ -163,7 +222,10 @@ def test_a_header_that_promises_more_than_is_there_costs_no_memory(tmp_path: Pat
     path = tmp_path / idx.STEMS[0]
     content = bytearray(path.read_bytes())
     content[4:8] = (2_000_000).to_bytes(4)  # 1.6 GB
-    for name, bad in ((path, bytes(content)), (tmp_path / f"{idx.STEMS[0]}.gz", gzip.compress(content))):
+    for name, bad in (
+        (path, bytes(content)),
+        (tmp_path / f"{idx.STEMS[0]}.gz", gzip.compress(content)),
+    ):
         path.unlink(missing_ok=True)
         name.write_bytes(bad)
         with (
@@ -178,11 +240,14 @@ def test_labels_and_images_must_fit(tmp_path: Path) -> None:
     labels = tmp_path / idx.STEMS[1]
     labels.write_bytes(_idx(np.arange(60) % 11))
     with pytest.raises(
-        ValueError, match=r"train-labels-idx1-ubyte: labels must lie in \[0, n_classes=10\), got 0 to 10"
+        ValueError,
+        match=r"train-labels-idx1-ubyte: labels must lie in \[0, n_classes=10\), got 0 to 10",
     ):
         data.load("mnist", data_dir=tmp_path)
     labels.write_bytes(_idx(np.arange(59) % 10))
-    with pytest.raises(ValueError, match=r"train-labels-idx1-ubyte: labels must have shape \(60,\)"):
+    with pytest.raises(
+        ValueError, match=r"train-labels-idx1-ubyte: labels must have shape \(60,\)"
+    ):
         data.load("mnist", data_dir=tmp_path)
 
 
@@ -190,11 +255,14 @@ def test_one_file_is_missing_or_there_are_too_few(tmp_path: Path) -> None:
     _write_idx(tmp_path, n=(60, 20))
     (tmp_path / idx.STEMS[3]).unlink()
     with pytest.raises(
-        FileNotFoundError, match=r"holds train-images-idx3-ubyte but no t10k-labels-idx1-ubyte; give the"
+        FileNotFoundError,
+        match=r"holds train-images-idx3-ubyte but no t10k-labels-idx1-ubyte; give the",
     ):
         data.load("mnist", data_dir=tmp_path)
     _write_idx(tmp_path, n=(5, 20))
-    with pytest.raises(ValueError, match=r"holds too few images, 5, to set some aside for validation"):
+    with pytest.raises(
+        ValueError, match=r"holds too few images, 5, to set some aside for validation"
+    ):
         data.load("mnist", data_dir=tmp_path)
 
 
@@ -207,13 +275,17 @@ def test_files_as_long_as_the_published_ones_must_be_those(tmp_path: Path, modul
     assert len(idx.read_splits("set", paths, sha256=sums, **read).test) == 20
     for stem in idx.STEMS:
         altered = {**sums, stem: module.SHA256[stem]}
-        with pytest.raises(ValueError, match=rf"{stem} is altered, or not of 'set': .*expected {altered[stem][:12]}"):
+        with pytest.raises(
+            ValueError,
+            match=rf"{stem} is altered, or not of 'set': .*expected {altered[stem][:12]}",
+        ):
             idx.read_splits("set", paths, sha256=altered, **read)
         elsewhere = {"validation_share": (1, 6), "n_full": (61, 21)}
         assert len(idx.read_splits("set", paths, sha256=altered, **elsewhere).train) == 50
 
 
-# ---- CIFAR-10 -------------------------------------------------------------------------------------------------------
+# ---- CIFAR-10
+# --------------------------------------------------------------------------------------------------
 
 
 def _write_cifar(folder: Path, n: int = 6) -> list[np.ndarray]:
@@ -226,11 +298,14 @@ def _write_cifar(folder: Path, n: int = 6) -> list[np.ndarray]:
     return records
 
 
-@pytest.mark.parametrize("folder", ["", "cifar-10-batches-bin", "cifar10", "cifar10/cifar-10-batches-bin"])
+@pytest.mark.parametrize(
+    "folder", ["", "cifar-10-batches-bin", "cifar10", "cifar10/cifar-10-batches-bin"]
+)
 def test_cifar10_files_are_read_and_split_as_in_the_paper(tmp_path: Path, folder: str) -> None:
     records = _write_cifar(tmp_path / folder)
     splits = data.load("cifar10", data_dir=tmp_path)
-    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [30, 3, 3]  # 50k / 5k / 5k
+    # 50k / 5k / 5k
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [30, 3, 3]
     train = np.concatenate(records[:5])
     np.testing.assert_array_equal(np.rint(255 * splits.train.images), train[:, 1:])
     np.testing.assert_array_equal(splits.train.labels, train[:, 0])
@@ -245,28 +320,39 @@ def test_wrong_cifar10_files(tmp_path: Path) -> None:
     content = path.read_bytes()
     for bad in (content[:-1], content + b"\0", b"", content[:3072]):
         path.write_bytes(bad)
-        with pytest.raises(ValueError, match=r"data_batch_3.bin: it has [\d,]+ bytes, not a multiple of 3,073"):
+        with pytest.raises(
+            ValueError, match=r"data_batch_3.bin: it has [\d,]+ bytes, not a multiple of 3,073"
+        ):
             data.load("cifar10", data_dir=tmp_path)
     with path.open("wb") as file:
         file.truncate(3073 * 60_001)  # a file of holes
-    with pytest.raises(ValueError, match=r"data_batch_3.bin: 184,383,073 bytes are more than 60,000 records"):
+    with pytest.raises(
+        ValueError, match=r"data_batch_3.bin: 184,383,073 bytes are more than 60,000 records"
+    ):
         data.load("cifar10", data_dir=tmp_path)
     records[2][4, 0] = 10
     path.write_bytes(records[2].tobytes())
-    with pytest.raises(ValueError, match=r"cannot read .*: labels must lie in \[0, n_classes=10\), got 0 to 10"):
+    with pytest.raises(
+        ValueError, match=r"cannot read .*: labels must lie in \[0, n_classes=10\), got 0 to 10"
+    ):
         data.load("cifar10", data_dir=tmp_path)
     path.unlink()
-    with pytest.raises(FileNotFoundError, match=r"data_batch_1.bin but no data_batch_3.bin; give the folder"):
+    with pytest.raises(
+        FileNotFoundError, match=r"data_batch_1.bin but no data_batch_3.bin; give the folder"
+    ):
         data.load("cifar10", data_dir=tmp_path)
 
 
-def test_cifar10_from_the_published_archive_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cifar10_from_the_published_archive_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     records = _write_cifar(tmp_path / "made" / cifar10.FOLDER)
     path = tmp_path / cifar10.ARCHIVE
     with tarfile.open(path, "w:gz") as archive:
         archive.add(tmp_path / "made" / cifar10.FOLDER, arcname=cifar10.FOLDER)
     with pytest.raises(
-        ValueError, match=r"cifar-10-binary.tar.gz is cut off or altered: it is not the published archi"
+        ValueError,
+        match=r"cifar-10-binary.tar.gz is cut off or altered: it is not the published archi",
     ):
         data.load("cifar10", data_dir=tmp_path)
     content = path.read_bytes()
@@ -279,17 +365,24 @@ def test_cifar10_from_the_published_archive_alone(tmp_path: Path, monkeypatch: p
         data.load("cifar10", data_dir=tmp_path)
 
 
-# ---- NORB -----------------------------------------------------------------------------------------------------------
+# ---- NORB
+# --------------------------------------------------------------------------------------------------
 
 
-def _write_norb(folder: Path, n: int = 10, *, packed: bool = False, side: int = 96) -> list[np.ndarray]:
+def _write_norb(
+    folder: Path, n: int = 10, *, packed: bool = False, side: int = 96
+) -> list[np.ndarray]:
     folder.mkdir(parents=True, exist_ok=True)
     arrays = []
     for plain, gz in smallnorb.NAMES:
         array = _bytes(n, 2, side, side) if "-dat" in plain else np.arange(n, dtype="<i4") % 5
         arrays.append(array)
         content = _matrix(array, 0x1E3D4C55 if "-dat" in plain else 0x1E3D4C54)
-        (folder / gz).write_bytes(gzip.compress(content)) if packed else (folder / plain).write_bytes(content)
+        (
+            (folder / gz).write_bytes(gzip.compress(content))
+            if packed
+            else (folder / plain).write_bytes(content)
+        )
     return arrays
 
 
@@ -326,7 +419,9 @@ def test_every_type_of_matrix(tmp_path: Path, array: np.ndarray, magic: int) -> 
 def test_a_small_matrix_byte_by_byte(tmp_path: Path) -> None:
     """The example that NORB's page gives: a vector is written with three lengths, the idle ones 1."""
     path = tmp_path / "cat.mat"
-    path.write_bytes(bytes.fromhex("544c3d1e 01000000 02000000 01000000 01000000 03000000 04000000"))
+    path.write_bytes(
+        bytes.fromhex("544c3d1e 01000000 02000000 01000000 01000000 03000000 04000000")
+    )
     assert matrix.read_matrix(path).tolist() == [3, 4]
 
 
@@ -336,11 +431,17 @@ def test_a_small_matrix_byte_by_byte(tmp_path: Path) -> None:
         (lambda c: c[:-1], r"cut off|cannot hold"),
         (lambda c: c[:10], r"ends within its header"),
         (lambda c: c + b"\0", r"holds more than"),
-        (lambda c: b"\0\0\x08\x03" + c[4:], r"no matrix of NORB's binary format: it starts with 0x03080000"),
+        (
+            lambda c: b"\0\0\x08\x03" + c[4:],
+            r"no matrix of NORB's binary format: it starts with 0x03080000",
+        ),
         (lambda c: c[:4] + b"\x09\0\0\0" + c[8:], r"its header says 9 dimensions, expected 1 to 8"),
         (lambda c: c[:4] + b"\0\0\0\0" + c[8:], r"its header says 0 dimensions"),
         (lambda c: c[:8] + b"\0\x10\0\0" + c[12:], r"promises 75,497,472 bytes, which a file of"),
-        (lambda c: c[:8] + b"\xff\xff\xff\xff" + c[12:], r"promises [\d,]+ bytes, more than 2,147,483,648"),
+        (
+            lambda c: c[:8] + b"\xff\xff\xff\xff" + c[12:],
+            r"promises [\d,]+ bytes, more than 2,147,483,648",
+        ),
     ],
 )
 def test_wrong_norb_files(tmp_path: Path, change: Callable[[bytes], bytes], message: str) -> None:
@@ -355,25 +456,38 @@ def test_norb_files_of_another_kind(tmp_path: Path) -> None:
     _write_norb(tmp_path)
     images, labels = (tmp_path / smallnorb.NAMES[k][0] for k in (0, 1))
     labels.write_bytes(_matrix(np.arange(10, dtype="<i4") % 6, 0x1E3D4C54))
-    with pytest.raises(ValueError, match=r"training-cat.mat: labels must lie in \[0, n_classes=5\), got 0 to 5"):
+    with pytest.raises(
+        ValueError, match=r"training-cat.mat: labels must lie in \[0, n_classes=5\), got 0 to 5"
+    ):
         data.load("smallnorb", data_dir=tmp_path)
     labels.write_bytes(_matrix(np.zeros(10, "<f4"), 0x1E3D4C51))
     with pytest.raises(
-        ValueError, match=r"training-cat.mat must hold whole numbers of shape \(10,\), one an image, got float32"
+        ValueError,
+        match=(
+            r"training-cat.mat must hold whole numbers of shape \(10,\), one an image, got float32"
+        ),
     ):
         data.load("smallnorb", data_dir=tmp_path)
     labels.write_bytes(_matrix(np.arange(10, dtype="<i4") % 5, 0x1E3D4C54))
     images.write_bytes(_matrix(_bytes(10, 96, 96), 0x1E3D4C55))
-    with pytest.raises(ValueError, match=r"training-dat.mat must hold bytes of shape \(n, 2, height, width\)"):
+    with pytest.raises(
+        ValueError, match=r"training-dat.mat must hold bytes of shape \(n, 2, height, width\)"
+    ):
         data.load("smallnorb", data_dir=tmp_path)
     images.write_bytes(_matrix(_bytes(10, 2, 20, 96), 0x1E3D4C55))
-    with pytest.raises(ValueError, match=r"training-dat.mat: images must be at least 32 pixels wide and high, got 20"):
+    with pytest.raises(
+        ValueError,
+        match=r"training-dat.mat: images must be at least 32 pixels wide and high, got 20",
+    ):
         data.load("smallnorb", data_dir=tmp_path)
 
 
 def test_the_papers_norb_is_read_and_split_as_in_the_paper(tmp_path: Path) -> None:
     assert 291_600 - 58_428 == 233_172
-    assert (len(norb.NAMES), norb.NAMES[19][0]) == (24, "norb-5x46789x9x18x6x2x108x108-training-10-cat.mat")
+    assert (len(norb.NAMES), norb.NAMES[19][0]) == (
+        24,
+        "norb-5x46789x9x18x6x2x108x108-training-10-cat.mat",
+    )
     labels = []
     for k, (plain, gz) in enumerate(norb.NAMES):
         if "-dat" in plain:
@@ -381,20 +495,28 @@ def test_the_papers_norb_is_read_and_split_as_in_the_paper(tmp_path: Path) -> No
         else:
             labels.append((np.arange(5, dtype="<i4") + k) % 6)
             content = _matrix(labels[-1], 0x1E3D4C54)
-        (tmp_path / plain).write_bytes(content) if k % 3 else (tmp_path / gz).write_bytes(gzip.compress(content, 1))
+        (
+            (tmp_path / plain).write_bytes(content)
+            if k % 3
+            else (tmp_path / gz).write_bytes(gzip.compress(content, 1))
+        )
     splits = data.load("norb", data_dir=tmp_path)
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [40, 10, 10]
     parts = (splits.train, splits.validation, splits.test)
-    np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), np.concatenate(labels))
+    np.testing.assert_array_equal(
+        np.concatenate([part.labels for part in parts]), np.concatenate(labels)
+    )
     assert (splits.train.shape, splits.n_features, splits.n_classes) == ((2, 32, 32), 2048, 6)
     first = matrix.shrink(matrix.read_matrix(tmp_path / norb.NAMES[-2][0]))
     np.testing.assert_array_equal(np.rint(255 * splits.test.images[5:]), first.reshape(5, 2048))
     (tmp_path / norb.NAMES[4][0]).unlink()
     with pytest.raises(
-        FileNotFoundError, match=r"training-01-dat.mat.gz but no .*training-03-dat.mat; give the folder"
+        FileNotFoundError,
+        match=r"training-01-dat.mat.gz but no .*training-03-dat.mat; give the folder",
     ):
         data.load("norb", data_dir=tmp_path)
-    with pytest.raises(FileNotFoundError, match=r"give the folder of its 24 files"):  # there is nothing to download
+    # there is nothing to download
+    with pytest.raises(FileNotFoundError, match=r"give the folder of its 24 files"):
         data.load("norb", data_dir=tmp_path / "nowhere", download=True)
 
 
@@ -409,7 +531,8 @@ def test_shrinking_keeps_the_mean_also_where_pixels_are_shared() -> None:
     np.testing.assert_array_equal(matrix.shrink(images, 108), images)
 
 
-# ---- .npz -----------------------------------------------------------------------------------------------------------
+# ---- .npz
+# --------------------------------------------------------------------------------------------------
 
 
 def _parts(*names: str) -> dict[str, np.ndarray]:
@@ -421,7 +544,9 @@ def _parts(*names: str) -> dict[str, np.ndarray]:
 
 
 def _same(found: Splits, arrays: dict[str, np.ndarray]) -> None:
-    np.testing.assert_array_equal(np.rint(255 * found.test.images), arrays["x_test"].reshape(12, 20))
+    np.testing.assert_array_equal(
+        np.rint(255 * found.test.images), arrays["x_test"].reshape(12, 20)
+    )
     assert (found.n_classes, found.train.shape, found.name) == (3, (4, 5), "own")
 
 
@@ -431,15 +556,27 @@ def test_npz_with_parts(tmp_path: Path, keras: bool, compressed: bool) -> None:
     arrays = _parts("train", "validation", "test")
     named = arrays
     if not keras:  # as MedMNIST names and shapes them
-        medmnist = {"x": "images", "y": "labels", "train": "train", "validation": "val", "test": "test"}
+        medmnist = {
+            "x": "images",
+            "y": "labels",
+            "train": "train",
+            "validation": "val",
+            "test": "test",
+        }
         named = {
-            "_".join(medmnist[word] for word in reversed(name.split("_"))): a if a.ndim > 1 else a[:, None]
+            "_".join(medmnist[word] for word in reversed(name.split("_"))): (
+                a if a.ndim > 1 else a[:, None]
+            )
             for name, a in arrays.items()
         }
-    (np.savez_compressed if compressed else np.savez)(tmp_path / "own.npz", **named, notes=np.arange(3))
+    (np.savez_compressed if compressed else np.savez)(
+        tmp_path / "own.npz", **named, notes=np.arange(3)
+    )
     for found in (data.load("own.npz", data_dir=tmp_path), data.load(str(tmp_path / "own.npz"))):
         _same(found, arrays)
-        np.testing.assert_array_equal(np.rint(255 * found.validation.images), arrays["x_validation"].reshape(12, 20))
+        np.testing.assert_array_equal(
+            np.rint(255 * found.validation.images), arrays["x_validation"].reshape(12, 20)
+        )
         np.testing.assert_array_equal(found.validation.labels, arrays["y_validation"])
 
 
@@ -455,14 +592,18 @@ def test_npz_without_validation_sets_the_last_sixth_aside(tmp_path: Path) -> Non
 def test_npz_of_one_part_is_split_by_class(tmp_path: Path) -> None:
     digits = data.load("mnist5k").test  # 100 a class, real
     for names in (("x", "y"), ("images", "labels")):
-        np.savez(tmp_path / "own.npz", **dict(zip(names, (digits.images, digits.labels), strict=True)))
+        np.savez(
+            tmp_path / "own.npz", **dict(zip(names, (digits.images, digits.labels), strict=True))
+        )
         found = data.load("own.npz", data_dir=tmp_path)
         for part, per_class in ((found.train, 70), (found.validation, 10), (found.test, 20)):
             assert np.bincount(part.labels).tolist() == [per_class] * 10
         rows = np.concatenate([found.train.images, found.validation.images, found.test.images])
         assert len(np.unique(rows, axis=0)) == len(np.unique(digits.images, axis=0)) == 1000
         first = np.flatnonzero(digits.labels == 3)[0]
-        np.testing.assert_array_equal(found.train.images[found.train.labels == 3][0], digits.images[first])
+        np.testing.assert_array_equal(
+            found.train.images[found.train.labels == 3][0], digits.images[first]
+        )
 
 
 @pytest.mark.parametrize(
@@ -472,21 +613,48 @@ def test_npz_of_one_part_is_split_by_class(tmp_path: Path) -> None:
         ({"y": np.arange(12)}, r"it holds no images for the x and y part"),
         ({"a": _bytes(12, 4)}, r"it must hold x and y, or x_train.*got none of these"),
         (_parts("train"), r"it must hold x and y, or x_train, .*got x_train, y_train"),
-        ({**_parts("train", "test"), "x_val": _bytes(3, 4)}, r"it holds no labels for the validation part"),
-        ({"x": _bytes(12, 4), "images": _bytes(12, 4), "y": np.arange(12)}, r"two arrays of all images; keep one"),
+        (
+            {**_parts("train", "test"), "x_val": _bytes(3, 4)},
+            r"it holds no labels for the validation part",
+        ),
+        (
+            {"x": _bytes(12, 4), "images": _bytes(12, 4), "y": np.arange(12)},
+            r"two arrays of all images; keep one",
+        ),
         (
             {"x": _bytes(12, 4).astype(np.int64), "y": np.arange(12) % 2},
             r"uint8 in 0..255 or floats in \[0, 1\], got int64",
         ),
-        ({"x": np.full((12, 4), np.nan), "y": np.arange(12) % 2}, r"images must be finite, got nan"),
-        ({"x": np.full((12, 4), 2.0), "y": np.arange(12) % 2}, r"images must lie in \[0, 1\], got 2 to 2"),
-        ({"x": np.zeros(12), "y": np.arange(12) % 2}, r"images must have shape \(n, ...\), n >= 1, got \(12,\)"),
+        (
+            {"x": np.full((12, 4), np.nan), "y": np.arange(12) % 2},
+            r"images must be finite, got nan",
+        ),
+        (
+            {"x": np.full((12, 4), 2.0), "y": np.arange(12) % 2},
+            r"images must lie in \[0, 1\], got 2 to 2",
+        ),
+        (
+            {"x": np.zeros(12), "y": np.arange(12) % 2},
+            r"images must have shape \(n, ...\), n >= 1, got \(12,\)",
+        ),
         ({"x": np.zeros((0, 4)), "y": np.zeros(0, int)}, r"images must have shape"),
-        ({"x": _bytes(12, 4), "y": np.arange(12) - 1}, r"labels must lie in \[0, n_classes=11\), got -1 to 10"),
+        (
+            {"x": _bytes(12, 4), "y": np.arange(12) - 1},
+            r"labels must lie in \[0, n_classes=11\), got -1 to 10",
+        ),
         ({"x": _bytes(12, 4), "y": np.arange(11) % 2}, r"labels must have shape \(12,\)"),
-        ({"x": _bytes(12, 4), "y": np.arange(12) / 2}, r"labels must be integers, got dtype float64"),
-        ({"x": _bytes(4, 4), "y": np.arange(4)}, r"its 4 images are too few to be split into three parts"),
-        ({"x": _bytes(12, 4), "y": np.array([None] * 12)}, r"holds Python objects, which only pickle reads"),
+        (
+            {"x": _bytes(12, 4), "y": np.arange(12) / 2},
+            r"labels must be integers, got dtype float64",
+        ),
+        (
+            {"x": _bytes(4, 4), "y": np.arange(4)},
+            r"its 4 images are too few to be split into three parts",
+        ),
+        (
+            {"x": _bytes(12, 4), "y": np.array([None] * 12)},
+            r"holds Python objects, which only pickle reads",
+        ),
     ],
 )
 def test_wrong_npz_files(tmp_path: Path, arrays: dict, message: str) -> None:
@@ -503,7 +671,9 @@ def test_cut_off_npz_files(tmp_path: Path) -> None:
     garbled = content[:60] + bytes(40) + content[100:]
     for bad in (content[:-1], content[: len(content) // 2], b"", b"text", garbled):
         path.write_bytes(bad)
-        with pytest.raises(ValueError, match=r"own.npz: it is cut off, altered or no .npz file|own.npz: "):
+        with pytest.raises(
+            ValueError, match=r"own.npz: it is cut off, altered or no .npz file|own.npz: "
+        ):
             data.load("own.npz", data_dir=tmp_path)
     with pytest.raises(FileNotFoundError, match=r"^no file .*absent.npz$"):
         data.load("absent.npz", data_dir=tmp_path)
@@ -514,16 +684,24 @@ def test_npz_arrays_that_promise_too_much(tmp_path: Path) -> None:
 
     def archive(shape: tuple[int, ...], content: bytes) -> bytes:
         header, whole = io.BytesIO(), io.BytesIO()
-        np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        np.lib.format.write_array_header_1_0(
+            header, {"descr": "|u1", "fortran_order": False, "shape": shape}
+        )
         with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as file:
             file.writestr("x.npy", header.getvalue() + content)
         return whole.getvalue()
 
     path = tmp_path / "own.npz"
     path.write_bytes(archive((10**6, 10**6), b"123"))
-    with pytest.raises(ValueError, match=r"own.npz: x.npy promises 1,000,000,000,000 bytes and holds 3"):
+    with pytest.raises(
+        ValueError, match=r"own.npz: x.npy promises 1,000,000,000,000 bytes and holds 3"
+    ):
         data.load("own.npz", data_dir=tmp_path)
-    path.write_bytes(archive((10**5,), bytes(10**5)).replace((10**5 + 128).to_bytes(4, "little"), b"\xff\xff\xff\x7f"))
+    path.write_bytes(
+        archive((10**5,), bytes(10**5)).replace(
+            (10**5 + 128).to_bytes(4, "little"), b"\xff\xff\xff\x7f"
+        )
+    )
     with pytest.raises(ValueError, match=r"own.npz: x.npy promises 2,147,483,647 bytes from \d+"):
         data.load("own.npz", data_dir=tmp_path)
 
@@ -532,4 +710,7 @@ def test_the_keys_of_npz_files() -> None:
     assert npz._key("X_train") == npz._key("train_images") == ("train", "images")
     assert npz._key("val_labels") == npz._key("y-valid") == ("validation", "labels")
     assert (npz._key("x"), npz._key("labels")) == (("", "images"), ("", "labels"))
-    assert all(npz._key(name) is None for name in ("z", "x_extra", "train", "x_y", "x_train_test", "maximum"))
+    assert all(
+        npz._key(name) is None
+        for name in ("z", "x_extra", "train", "x_y", "x_train_test", "maximum")
+    )

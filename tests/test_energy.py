@@ -1,4 +1,6 @@
-"""Energy: the printed totals of the sources come out, the inverses invert, and what does not follow is refused."""
+"""Energy: the printed totals of the sources come out, the inverses invert, and what does not follow
+is refused.
+"""
 
 import numpy as np
 import pytest
@@ -16,7 +18,8 @@ positive = st.floats(1e-3, 1e3)
 def test_attwell_and_laughlins_total_at_4_hz_comes_out():
     printed = energy.figures()["attwell2001"]["total_ATP_per_s"]["value"]
     assert printed == 3.29e9
-    assert energy.ATP_per_s(4.0, "attwell2001") == pytest.approx(printed, rel=2e-3)  # its parts are rounded to 3 digits
+    # its parts are rounded to 3 digits
+    assert energy.ATP_per_s(4.0, "attwell2001") == pytest.approx(printed, rel=2e-3)
     assert energy.affordable_rate_hz(printed, "attwell2001") == pytest.approx(4.0, abs=0.01)
 
 
@@ -31,7 +34,9 @@ def test_its_parts_are_those_of_the_source():
     assert budget.spike_ATP == 7.1e8
     assert budget.resting_ATP_per_s == 3.42e8 + 1.02e8
     figures = energy.figures()["attwell2001"]
-    assert figures["action_potential_ATP"]["value"] / budget.spike_ATP == pytest.approx(0.54, abs=0.005)
+    assert figures["action_potential_ATP"]["value"] / budget.spike_ATP == pytest.approx(
+        0.54, abs=0.005
+    )
     assert set(budget.trust.values()) == {"A"}
     assert set(energy.budgets()["lennie2003"].trust.values()) == {"B"}
 
@@ -64,13 +69,16 @@ def test_1_to_4_percent_takes_an_assumption_beside_lennies_figures():
 def test_the_table_of_windows(rate_hz, percent):
     windows = [2, 5, 10, 20, 50, 100]
     found = [100 * energy.active_in_window(rate_hz, w) for w in windows]
-    assert found == pytest.approx(percent, rel=0.04, abs=0.005)  # the table is rounded to two digits, or to 0.01
+    # the table is rounded to two digits, or to 0.01
+    assert found == pytest.approx(percent, rel=0.04, abs=0.005)
 
 
 def test_the_window_reading_is_that_of_measured_poisson_spikes():
     rng = np.random.default_rng(0)
     n = rng.poisson(4.0 * 10 * 2000)
-    spikes = ns.SpikeTrains(rng.uniform(0, 1e4, n), rng.integers(0, 2000, n), n_units=2000, duration_ms=1e4)
+    spikes = ns.SpikeTrains(
+        rng.uniform(0, 1e4, n), rng.integers(0, 2000, n), n_units=2000, duration_ms=1e4
+    )
     stats = ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10.0))
     assert stats.active_fraction == pytest.approx(energy.active_in_window(4.0, 10.0), rel=0.02)
     use = energy.energy_use(spikes, "attwell2001")
@@ -94,7 +102,9 @@ def test_a_total_without_a_resting_cost_is_unknown_not_zero():
     assert use.resting_ATP_per_s is use.total_ATP_per_s is use.spiking_share is None
     assert "what rest costs is not stated" in use.sentence()
     for call in (energy.ATP_per_s, energy.affordable_rate_hz):
-        with pytest.raises(ValueError, match="'lennie2003' does not say what rest costs: pass covers='spikes'"):
+        with pytest.raises(
+            ValueError, match="'lennie2003' does not say what rest costs: pass covers='spikes'"
+        ):
             call(1.0, "lennie2003")
 
 
@@ -103,9 +113,16 @@ def test_an_allowance_has_both_readings():
     assert allowed.mean_rate_hz == pytest.approx(4.008, abs=1e-3)
     assert allowed.active_in_window == pytest.approx(1 - np.exp(-allowed.mean_rate_hz * 0.01))
     assert allowed.duty_fraction == pytest.approx(allowed.mean_rate_hz / 50)
-    assert energy.allowance(1e12, "attwell2001", window_ms=10, rate_while_active_hz=50).duty_fraction == 1.0
+    assert (
+        energy.allowance(1e12, "attwell2001", window_ms=10, rate_while_active_hz=50).duty_fraction
+        == 1.0
+    )
     at_rest = energy.allowance(4.44e8, "attwell2001", window_ms=10, rate_while_active_hz=50)
-    assert (at_rest.mean_rate_hz, at_rest.active_in_window, at_rest.duty_fraction) == (0.0, 0.0, 0.0)
+    assert (at_rest.mean_rate_hz, at_rest.active_in_window, at_rest.duty_fraction) == (
+        0.0,
+        0.0,
+        0.0,
+    )
 
 
 @given(rate=positive, name=st.sampled_from(BUDGETS))
@@ -116,8 +133,12 @@ def test_the_affordable_rate_inverts_the_cost(rate, name):
 
 @given(rate=positive, fraction=st.floats(1e-4, 0.99))
 def test_the_readings_invert(rate, fraction):
-    assert energy.active_in_window(rate, energy.window_ms_for(rate, fraction)) == pytest.approx(fraction)
-    assert energy.duty_fraction(rate, energy.rate_while_active_hz(rate, fraction)) == pytest.approx(fraction)
+    assert energy.active_in_window(rate, energy.window_ms_for(rate, fraction)) == pytest.approx(
+        fraction
+    )
+    assert energy.duty_fraction(rate, energy.rate_while_active_hz(rate, fraction)) == pytest.approx(
+        fraction
+    )
 
 
 @given(rates=st.lists(st.floats(0, 100), min_size=2, max_size=20), window=st.floats(1, 100))
@@ -128,11 +149,20 @@ def test_unequal_rates_are_less_active_than_their_mean(rates, window):
 
 def test_bad_arguments_are_refused():
     refused = [
-        (lambda: energy.ATP_per_s(1.0, "mouse"), "unknown budget 'mouse'; there are: attwell2001, lennie2003"),
+        (
+            lambda: energy.ATP_per_s(1.0, "mouse"),
+            "unknown budget 'mouse'; there are: attwell2001, lennie2003",
+        ),
         (lambda: energy.ATP_per_s([1.0, -1.0], "attwell2001"), "rates_hz must be >= 0, got -1"),
         (lambda: energy.ATP_per_s([np.nan], "attwell2001"), "rates_hz must be finite"),
-        (lambda: energy.ATP_per_s(1.0, "attwell2001", covers="rest"), "covers must be 'all' or 'spikes', got 'rest'"),
-        (lambda: energy.affordable_rate_hz(1e8, "attwell2001"), "does not pay for rest, 4.44e\\+08"),
+        (
+            lambda: energy.ATP_per_s(1.0, "attwell2001", covers="rest"),
+            "covers must be 'all' or 'spikes', got 'rest'",
+        ),
+        (
+            lambda: energy.affordable_rate_hz(1e8, "attwell2001"),
+            "does not pay for rest, 4.44e\\+08",
+        ),
         (lambda: energy.affordable_rate_hz(0.0, "attwell2001"), "supply_ATP_per_s must be > 0"),
         (lambda: energy.duty_fraction(5.0, 4.0), "no share of the neurons gives it"),
         (lambda: energy.window_ms_for(1.0, 1.0), "no window is long enough"),

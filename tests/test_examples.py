@@ -10,7 +10,9 @@ import neurosparse
 
 HOME = Path(neurosparse.__file__).parent
 MODULES = sorted(
-    ".".join(("neurosparse", *path.relative_to(HOME).with_suffix("").parts)).removesuffix(".__init__")
+    ".".join(("neurosparse", *path.relative_to(HOME).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    )
     for path in HOME.rglob("*.py")
     if ">>> " in path.read_text(encoding="utf-8")
 )

@@ -1,4 +1,6 @@
-"""Files appear whole or not at all: errors, signals, full disks, folders that cannot be written, rivals."""
+"""Files appear whole or not at all: errors, signals, full disks, folders that cannot be written,
+rivals.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,8 @@ def fill_folder(path: Path, text: str = "new") -> None:
         (folder / "b.txt").write_text(text)
 
 
-# ---- When all goes well ---------------------------------------------------------------------------------------------
+# ---- When all goes well
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_file_appears_with_its_parents(tmp_path: Path) -> None:
@@ -71,7 +74,8 @@ def test_a_link_keeps_pointing_where_it_does(tmp_path: Path) -> None:
 def test_the_umask_decides_who_may_read(tmp_path: Path, mask: int) -> None:
     before = os.umask(mask)
     try:
-        with new_file(tmp_path / "f") as file:  # some writers put a private file of their own in its place
+        # some writers put a private file of their own in its place
+        with new_file(tmp_path / "f") as file:
             file.unlink()
             file.touch(mode=0o600)
         fill_folder(tmp_path / "r")
@@ -87,12 +91,15 @@ def test_long_names(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
 
 
-# ---- When it does not -----------------------------------------------------------------------------------------------
+# ---- When it does not
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit, MemoryError])
 @pytest.mark.parametrize("earlier", [False, True])
-def test_an_error_leaves_what_was_there(tmp_path: Path, error: type[BaseException], earlier: bool) -> None:
+def test_an_error_leaves_what_was_there(
+    tmp_path: Path, error: type[BaseException], earlier: bool
+) -> None:
     if earlier:
         fill(tmp_path / "f", "old")
         fill_folder(tmp_path / "r", "old")
@@ -136,14 +143,21 @@ def test_an_error_between_the_two_renames_brings_the_earlier_folder_back(
 
 
 def child(code: str, *arguments: Any, **options: Any) -> subprocess.Popen[str]:
-    start = "import os, pathlib, resource, signal, sys\nfrom neurosparse._internal.whole_files import *\n"
+    start = (
+        "import os, pathlib, resource, signal, sys\nfrom neurosparse._internal.whole_files"
+        " import *\n"
+    )
     command = [sys.executable, "-c", start + code, *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
 
 
 @pytest.mark.parametrize("maker", ["new_file", "new_folder"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_killed_process_leaves_nothing_of_the_final_name(tmp_path: Path, maker: str, how: signal.Signals) -> None:
+def test_a_killed_process_leaves_nothing_of_the_final_name(
+    tmp_path: Path, maker: str, how: signal.Signals
+) -> None:
     code = f"""
 with {maker}(pathlib.Path(sys.argv[1])) as p:
     (p / "a" if p.is_dir() else p).write_text("half")
@@ -188,7 +202,12 @@ def locked() -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    "call", ["new_file(path).__enter__()", "new_folder(path).__enter__()", "check_writable(path, marker='m')"]
+    "call",
+    [
+        "new_file(path).__enter__()",
+        "new_folder(path).__enter__()",
+        "check_writable(path, marker='m')",
+    ],
 )
 @pytest.mark.parametrize("below", ["result", "a/b/result"])
 def test_a_folder_that_cannot_be_written(locked: Path, call: str, below: str) -> None:
@@ -209,9 +228,15 @@ except PermissionError as error:
 
 def test_a_path_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
-    enter: list[Callable[[Path], Any]] = [fill, fill_folder, lambda path: check_writable(path, marker="m")]
+    enter: list[Callable[[Path], Any]] = [
+        fill,
+        fill_folder,
+        lambda path: check_writable(path, marker="m"),
+    ]
     for act in enter:
-        with pytest.raises(OSError, match=r"^cannot write .*f/result: (Not a directory|File exists)$"):
+        with pytest.raises(
+            OSError, match=r"^cannot write .*f/result: (Not a directory|File exists)$"
+        ):
             act(tmp_path / "f" / "result")
 
 
@@ -220,7 +245,9 @@ def test_a_file_where_a_folder_stands_and_the_other_way_round(tmp_path: Path) ->
     (tmp_path / "file").write_text("x")
     with pytest.raises(IsADirectoryError, match=r"^cannot write .*folder: Is a directory$"):
         fill(tmp_path / "folder")
-    with pytest.raises(FileExistsError, match=r"^cannot write .*file: a file of that name stands there$"):
+    with pytest.raises(
+        FileExistsError, match=r"^cannot write .*file: a file of that name stands there$"
+    ):
         fill_folder(tmp_path / "file")
     assert left(tmp_path) == ["file", "folder"]
 
@@ -230,11 +257,14 @@ def test_errors_of_the_block_stay_what_they_are(tmp_path: Path) -> None:
         (tmp_path / "gone").read_text()
 
 
-# ---- Rivals ---------------------------------------------------------------------------------------------------------
+# ---- Rivals
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("write", [fill, fill_folder])
-def test_writers_at_the_same_time_leave_one_whole_result(tmp_path: Path, write: Callable[[Path, str], None]) -> None:
+def test_writers_at_the_same_time_leave_one_whole_result(
+    tmp_path: Path, write: Callable[[Path, str], None]
+) -> None:
     errors: list[BaseException] = []
 
     def work(text: str) -> None:
@@ -255,7 +285,8 @@ def test_writers_at_the_same_time_leave_one_whole_result(tmp_path: Path, write: 
     assert len({p.read_text() for p in files}) == 1
 
 
-# ---- Asked before hours of work -------------------------------------------------------------------------------------
+# ---- Asked before hours of work
+# -------------------------------------------------------------------------------------
 
 
 def test_what_may_be_replaced(tmp_path: Path) -> None:
@@ -268,10 +299,13 @@ def test_what_may_be_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "thesis.tex").write_text("x")
     with pytest.raises(
-        FileExistsError, match=r"^cannot replace .*thesis: it holds files but no m\.json; choose another"
+        FileExistsError,
+        match=r"^cannot replace .*thesis: it holds files but no m\.json; choose another",
     ):
         check_writable(tmp_path / "thesis", marker="m.json")
-    with pytest.raises(FileExistsError, match=r"^cannot write .*thesis\.tex: a file of that name stands there$"):
+    with pytest.raises(
+        FileExistsError, match=r"^cannot write .*thesis\.tex: a file of that name stands there$"
+    ):
         check_writable(tmp_path / "thesis" / "thesis.tex", marker="m.json")
 
 

@@ -1,4 +1,6 @@
-"""Does the interval hold the truth as often as it says? Simulated, beside the interval that takes everything as independent."""
+"""Does the interval hold the truth as often as it says? Simulated, beside the interval that takes
+everything as independent.
+"""
 
 from __future__ import annotations
 
@@ -40,20 +42,27 @@ def wilson(active: float, n: float) -> tuple[float, float]:
 
 def naive(stats: ActivityStats, trials: float) -> Interval:
     """Wilson's interval where every (unit, window) or (unit, sample) pair is a trial of its own."""
-    low, high = distributions.binomtest(round(stats.active_fraction * trials), round(trials)).proportion_ci(
-        method="wilson"
-    )
+    low, high = distributions.binomtest(
+        round(stats.active_fraction * trials), round(trials)
+    ).proportion_ci(method="wilson")
     return Interval(low, high, 0.95, "naive")
 
 
-def coverage(draw: Callable[[int], tuple[ActivityStats, float]], truth: float, n: int) -> tuple[float, float]:
+def coverage(
+    draw: Callable[[int], tuple[ActivityStats, float]], truth: float, n: int
+) -> tuple[float, float]:
     """The share of n simulations in which our interval and the naive one hold the truth."""
-    hits = [(holds(s.interval, truth), holds(naive(s, trials), truth)) for s, trials in map(draw, range(n))]
+    hits = [
+        (holds(s.interval, truth), holds(naive(s, trials), truth))
+        for s, trials in map(draw, range(n))
+    ]
     ours, others = np.mean(hits, axis=0)
     return float(ours), float(others)
 
 
-def spikes_drawn(poisson: Draw, duration_ms: int, **options: float) -> Callable[[int], tuple[ActivityStats, float]]:
+def spikes_drawn(
+    poisson: Draw, duration_ms: int, **options: float
+) -> Callable[[int], tuple[ActivityStats, float]]:
     def draw(seed: int) -> tuple[ActivityStats, float]:
         spikes = poisson(seed, n_units=N_UNITS, duration_ms=duration_ms, rate_hz=RATE_HZ, **options)
         return describe_spikes(spikes, WINDOW), N_UNITS * duration_ms / WINDOW.window_ms
@@ -63,7 +72,8 @@ def spikes_drawn(poisson: Draw, duration_ms: int, **options: float) -> Callable[
 
 def test_independent_units_are_covered(poisson: Draw) -> None:
     ours, others = coverage(spikes_drawn(poisson, 1000), 1 - np.exp(-RATE_HZ * 0.01), n=150)
-    assert ours >= 0.93  # 95 % nominal, 1.8 % of sampling error; conservative is allowed, and it is (about 98 %)
+    # 95 % nominal, 1.8 % of sampling error; conservative is allowed, and it is (about 98 %)
+    assert ours >= 0.93
     assert others >= 0.90
 
 
@@ -107,9 +117,13 @@ def test_positions_are_pooled_by_image() -> None:
     values = np.random.default_rng(0).normal(size=(8, 3, 2, 2))
     stats = describe_activations(observe(values, ActiveWhen(threshold=1.0, axis=1)))
     by_image = (np.abs(values) > 1.0).mean(axis=(1, 2, 3))
-    expected = confidence.interval(by_image.mean(), by_image, n_units=3, n_most=8.0 * 4 * 3, repeats="inputs")
+    expected = confidence.interval(
+        by_image.mean(), by_image, n_units=3, n_most=8.0 * 4 * 3, repeats="inputs"
+    )
     assert stats.interval.method == expected.method == "Wilson, effective sample size from 8 inputs"
-    assert (stats.interval.low, stats.interval.high) == pytest.approx((expected.low, expected.high), rel=1e-12)
+    assert (stats.interval.low, stats.interval.high) == pytest.approx(
+        (expected.low, expected.high), rel=1e-12
+    )
 
 
 def test_silence_is_as_wide_as_the_units_allow() -> None:
@@ -122,7 +136,11 @@ def test_silence_is_as_wide_as_the_units_allow() -> None:
 
 def test_full_activity() -> None:
     everyone = SpikeTrains(
-        np.repeat(np.arange(20) * 5.0, 20), np.tile(np.arange(20), 20), n_units=20, duration_ms=100.0, dt_ms=5.0
+        np.repeat(np.arange(20) * 5.0, 20),
+        np.tile(np.arange(20), 20),
+        n_units=20,
+        duration_ms=100.0,
+        dt_ms=5.0,
     )
     interval = describe_spikes(everyone, WINDOW).interval
     assert (interval.low, interval.high) == pytest.approx(wilson(20, 20))
@@ -155,14 +173,18 @@ def test_a_layer_of_exactly_k_active_units_has_no_spread() -> None:
     for row in values:
         row[rng.choice(7, 3, replace=False)] = 1.0
     stats = describe_activations(observe(values, ActiveWhen(threshold=0)))
-    assert stats.interval.method == "Wilson, 7 units taken as independent"  # in floats a spread of 1e-17 would remain
+    # in floats a spread of 1e-17 would remain
+    assert stats.interval.method == "Wilson, 7 units taken as independent"
 
 
 def test_more_samples_narrow_the_interval() -> None:
     values = np.maximum(np.random.default_rng(0).normal(-1, 1, size=(1600, 20)), 0)
     width = [
         i.high - i.low
-        for i in (describe_activations(observe(values[:n], ActiveWhen(threshold=0))).interval for n in (100, 1600))
+        for i in (
+            describe_activations(observe(values[:n], ActiveWhen(threshold=0))).interval
+            for n in (100, 1600)
+        )
     ]
     assert width[1] == pytest.approx(width[0] / 4, rel=0.25)
 
@@ -190,7 +212,9 @@ def test_stretches_are_counted_position_by_position(spikes: SpikeTrains, window:
 
 
 def test_repeats_that_hardly_differ_are_worth_no_more_than_their_trials() -> None:
-    found = confidence.interval_from_variance(0.3, 1e-12, n_repeats=10, n_units=50, n_most=100.0, repeats="inputs")
+    found = confidence.interval_from_variance(
+        0.3, 1e-12, n_repeats=10, n_units=50, n_most=100.0, repeats="inputs"
+    )
     t = distributions.t.ppf(0.975, 9)
     z = distributions.norm.ppf(0.975)
     for end in (
@@ -203,8 +227,12 @@ def test_repeats_that_hardly_differ_are_worth_no_more_than_their_trials() -> Non
 def test_windows_that_overlap_are_no_trials_of_their_own() -> None:
     clocks = np.arange(0, 1000, 10.0)
     times, units = np.tile(clocks, 20), np.repeat(np.arange(20), clocks.size)
-    spikes = SpikeTrains(np.append(times, 105.0), np.append(units, 0), n_units=20, duration_ms=1000.0, dt_ms=1.0)
+    spikes = SpikeTrains(
+        np.append(times, 105.0), np.append(units, 0), n_units=20, duration_ms=1000.0, dt_ms=1.0
+    )
     stats = describe_spikes(spikes, ActiveWhen(window_ms=5.0))  # stretches differ by that one spike
     p, z, t = stats.active_fraction, distributions.norm.ppf(0.975), distributions.t.ppf(0.975, 9)
     for end in (stats.interval.low, stats.interval.high):
-        assert (p - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / (20 * 996 / 5 * (z / t) ** 2))
+        assert (p - end) ** 2 == pytest.approx(
+            z**2 * end * (1 - end) / (20 * 996 / 5 * (z / t) ** 2)
+        )

@@ -1,4 +1,6 @@
-"""The kernel engine against a plain simulation, step by step and spike for spike; its noise and rates against theory."""
+"""The kernel engine against a plain simulation, step by step and spike for spike; its noise and
+rates against theory.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +16,26 @@ from neurosparse.activity import SpikeTrains
 from neurosparse.kernels.circuit import lif_network, synapses
 from neurosparse.lif import LIF, siegert_rate
 from neurosparse.spiking import circuit as circuits
-from neurosparse.spiking.engines import kernel as kernel_engine
 from neurosparse.spiking.circuit import Circuit, CircuitSpec
+from neurosparse.spiking.engines import kernel as kernel_engine
 from neurosparse.spiking.scaling import ScaledCircuitWarning, scaled
 
 DT = 0.1
 
 
-def plainly(built: kernel_engine.Built, n_steps: int, v: np.ndarray, external: np.ndarray | None = None) -> SpikeTrains:
-    """The same circuit in float64, one line a rule of `circuit`. v: (n_units,) mV; external: (n_steps, n_units) spikes."""
+def plainly(
+    built: kernel_engine.Built, n_steps: int, v: np.ndarray, external: np.ndarray | None = None
+) -> SpikeTrains:
+    """The same circuit in float64, one line a rule of `circuit`. v: (n_units,) mV; external:
+    (n_steps, n_units) spikes.
+    """
     circuit, table = built.circuit, synapses.listed(built.layout, built.synapses)
-    source, target, delay, weight = table[0], table[1], table[2], table[3] * float(built.cells.quantum)
+    source, target, delay, weight = (
+        table[0],
+        table[1],
+        table[2],
+        table[3] * float(built.cells.quantum),
+    )
     by_source = np.argsort(source, kind="stable")
     edges = np.searchsorted(source[by_source], np.arange(circuit.n_units + 1))
 
@@ -38,8 +49,14 @@ def plainly(built: kernel_engine.Built, n_steps: int, v: np.ndarray, external: n
     exponential = circuit.synapse == "exponential"
     if exponential:
         tau_s, capacitance = circuit.tau_syn_ms, each(lambda p: p.cell.capacitance_pF)
-        fine = (np.arange(20_000) + 0.5) * DT / 20_000  # V at the end of the step by a plain sum over the step
-        from_current = (np.exp(-fine / tau_s) * np.exp(-(DT - fine) / tau[:, None])).sum(1) * DT / 20_000 / capacitance
+        # V at the end of the step by a plain sum over the step
+        fine = (np.arange(20_000) + 0.5) * DT / 20_000
+        from_current = (
+            (np.exp(-fine / tau_s) * np.exp(-(DT - fine) / tau[:, None])).sum(1)
+            * DT
+            / 20_000
+            / capacitance
+        )
     arriving = np.zeros((n_steps + 1000, circuit.n_units))
     if external is not None:
         arriving[:n_steps] += external * drive
@@ -62,7 +79,9 @@ def plainly(built: kernel_engine.Built, n_steps: int, v: np.ndarray, external: n
             mine = by_source[edges[s] : edges[s + 1]]
             np.add.at(arriving, (step + delay[mine], target[mine]), weight[mine])
     steps, units = np.array(spikes).reshape(-1, 2).T
-    return SpikeTrains(steps * DT, units, n_units=circuit.n_units, duration_ms=n_steps * DT, dt_ms=DT)
+    return SpikeTrains(
+        steps * DT, units, n_units=circuit.n_units, duration_ms=n_steps * DT, dt_ms=DT
+    )
 
 
 def same(a: SpikeTrains, b: SpikeTrains) -> bool:
@@ -75,14 +94,17 @@ def potentials(circuit: Circuit, seed: int) -> np.ndarray:
     drawn = []
     for p in circuit.populations:
         drawn.append(
-            p.cell.e_leak_mV + rng.normal(p.v_init_mV - p.cell.e_leak_mV, p.v_init_sd_mV, p.size).astype(np.float32)
+            p.cell.e_leak_mV
+            + rng.normal(p.v_init_mV - p.cell.e_leak_mV, p.v_init_sd_mV, p.size).astype(np.float32)
         )
         rng.integers(1, 1 << 63, -(-p.size // 4), dtype=np.uint64)
     return np.concatenate(drawn).astype(float)
 
 
 def small_net(model: str, *, fixed_weights: bool = True, **populations: dict) -> Circuit:
-    """Two populations of 90 and 40 cells above threshold, with excitation, inhibition and refractory periods that differ."""
+    """Two populations of 90 and 40 cells above threshold, with excitation, inhibition and
+    refractory periods that differ.
+    """
     weight = {"weight_mV": 0.5} if model == "delta" else {"weight_pA": 60.0}
     inhibition = {"weight_mV": -1.25} if model == "delta" else {"weight_pA": -150.0}
     spread = {} if fixed_weights else {"weight_rel_sd": 0.2}
@@ -98,23 +120,49 @@ def small_net(model: str, *, fixed_weights: bool = True, **populations: dict) ->
             "I": {"size": 40, "dc_mV": 16.0, "cell": briefly, **start, **populations.get("I", {})},
         },
         "projections": {
-            "near": {"pre": "E", "post": ["E", "I"], "total": 900, "delay_ms": 0.1, **weight, **spread},
-            "far": {"pre": "E", "post": "E", "in_degree": 8, "delay_ms": 1.5, "delay_rel_sd": 0.5, **weight, **spread},
-            "back": {"pre": "I", "post": ["E", "I"], "delay_ms": 0.8, **pairs, **inhibition, **spread},
+            "near": {
+                "pre": "E",
+                "post": ["E", "I"],
+                "total": 900,
+                "delay_ms": 0.1,
+                **weight,
+                **spread,
+            },
+            "far": {
+                "pre": "E",
+                "post": "E",
+                "in_degree": 8,
+                "delay_ms": 1.5,
+                "delay_rel_sd": 0.5,
+                **weight,
+                **spread,
+            },
+            "back": {
+                "pre": "I",
+                "post": ["E", "I"],
+                "delay_ms": 0.8,
+                **pairs,
+                **inhibition,
+                **spread,
+            },
         },
     }
     return circuits.resolve(recipes.build(CircuitSpec, values, what="circuit"))
 
 
-# ------------------------------------------------------------------------------------------------ spike for spike
+# --------------------------------------------------------------------------------------------------
+# spike for spike
 @pytest.mark.parametrize("model", ["delta", "exponential"])
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 @pytest.mark.parametrize("fixed_weights", [True, False])
-def test_equals_a_plain_simulation_spike_for_spike(model: str, n_threads: int, fixed_weights: bool) -> None:
+def test_equals_a_plain_simulation_spike_for_spike(
+    model: str, n_threads: int, fixed_weights: bool
+) -> None:
     circuit = small_net(model, fixed_weights=fixed_weights)
     built = kernel_engine.build(circuit, seed=5, n_threads=n_threads, exact_weights=fixed_weights)
     assert built.layout.n_partitions == n_threads
-    # a quantum that is no power of 2 is rounded in float32, which sooner or later moves a spike by a step: here after 110 ms
+    # a quantum that is no power of 2 is rounded in float32, which sooner or later moves a spike by
+    # a step: here after 110 ms
     n_steps = 1200 if fixed_weights else 1000
     got = kernel_engine.run(built, n_steps=n_steps, seed=7)
     expected = plainly(built, n_steps, potentials(circuit, 7))
@@ -124,8 +172,14 @@ def test_equals_a_plain_simulation_spike_for_spike(model: str, n_threads: int, f
 
 @pytest.mark.parametrize("model", ["delta", "exponential"])
 def test_equals_a_plain_simulation_with_the_same_external_spikes(model: str) -> None:
-    drive = {"rate_hz": 800.0, "in_degree": 10} | ({"weight_mV": 0.25} if model == "delta" else {"weight_pA": 30.0})
-    circuit = small_net(model, E={"drive": drive, "dc_mV": 12.0}, I={"drive": {**drive, "in_degree": 20}, "dc_mV": 8.0})
+    drive = {"rate_hz": 800.0, "in_degree": 10} | (
+        {"weight_mV": 0.25} if model == "delta" else {"weight_pA": 30.0}
+    )
+    circuit = small_net(
+        model,
+        E={"drive": drive, "dc_mV": 12.0},
+        I={"drive": {**drive, "in_degree": 20}, "dc_mV": 8.0},
+    )
     built = kernel_engine.build(circuit, seed=5, n_threads=1)
     state = kernel_engine._state(built, 100, 7)
     cells, n_steps = built.cells, 1200
@@ -137,7 +191,9 @@ def test_equals_a_plain_simulation_with_the_same_external_spikes(model: str) -> 
             thresholds = cells.drive_thresholds[b, : cells.drive_used[b]]
             counts[:] = 0
             lanes = states.view(np.int16)[: p.size]
-            lif_network.poisson(states, lanes, cells.drive_least[b], thresholds, np.int32(1), counts)
+            lif_network.poisson(
+                states, lanes, cells.drive_least[b], thresholds, np.int32(1), counts
+            )
             external[step, p.first : p.first + p.size] = counts[: p.size]
     assert external[:, :90].mean() == pytest.approx(0.8, rel=0.02)
     got = kernel_engine.run(built, n_steps=n_steps, seed=7)
@@ -150,14 +206,18 @@ def test_equals_a_plain_simulation_with_the_same_external_spikes(model: str) -> 
 def test_the_number_of_threads_changes_nothing(name: str) -> None:
     with pytest.warns(ScaledCircuitWarning):
         circuit = scaled(circuits.resolve(circuits.load(name)), 0.04)
-    alone, *others = (kernel_engine.simulate(circuit, duration_ms=150.0, seed=3, n_threads=n) for n in (1, 2, 3))
+    alone, *others = (
+        kernel_engine.simulate(circuit, duration_ms=150.0, seed=3, n_threads=n) for n in (1, 2, 3)
+    )
     assert len(alone) > 300
     assert all(same(alone, other) for other in others)
     assert not same(alone, kernel_engine.simulate(circuit, duration_ms=150.0, seed=4, n_threads=1))
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
-def test_bits_and_lists_of_synapses_give_the_same_spikes(n_threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bits_and_lists_of_synapses_give_the_same_spikes(
+    n_threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.warns(ScaledCircuitWarning):
         circuit = scaled(circuits.resolve(circuits.load("brunel2000_ai")), 0.1)
     bits = kernel_engine.build(circuit, seed=3, n_threads=n_threads)
@@ -178,7 +238,8 @@ def test_the_length_of_a_chunk_changes_nothing(chunk: int, monkeypatch: pytest.M
     assert same(whole, kernel_engine.run(built, n_steps=333, seed=7))
 
 
-# ------------------------------------------------------------------------------------------------ capacities
+# --------------------------------------------------------------------------------------------------
+# capacities
 @pytest.mark.parametrize("t_ref_ms", [0.0, 0.1, 2.0])
 def test_cells_that_fire_as_fast_as_they_can_overrun_nothing(t_ref_ms: float) -> None:
     cell = {"t_ref_ms": t_ref_ms, "v_reset_mV": -65.0}
@@ -193,11 +254,21 @@ def test_cells_that_fire_as_fast_as_they_can_overrun_nothing(t_ref_ms: float) ->
 
 def test_sums_beyond_16_bits_are_exact() -> None:
     values = {
-        "cell": {"tau_m_ms": 10.0, "e_leak_mV": 0.0, "v_threshold_mV": 1000.0, "v_reset_mV": 0.0, "t_ref_ms": 2.0},
+        "cell": {
+            "tau_m_ms": 10.0,
+            "e_leak_mV": 0.0,
+            "v_threshold_mV": 1000.0,
+            "v_reset_mV": 0.0,
+            "t_ref_ms": 2.0,
+        },
         "synapse": {"model": "delta"},
         "populations": {
             "loud": {"size": 3000, "v_init_mV": 1000.0, "cell": {"tau_m_ms": 1e9}},
-            "heard": {"size": 2, "v_init_mV": 0.0, "cell": {"tau_m_ms": 1e9, "v_threshold_mV": 3e5}},
+            "heard": {
+                "size": 2,
+                "v_init_mV": 0.0,
+                "cell": {"tau_m_ms": 1e9, "v_threshold_mV": 3e5},
+            },
         },
         "projections": {
             "all": {
@@ -208,15 +279,24 @@ def test_sums_beyond_16_bits_are_exact() -> None:
                 "weight_mV": 100.0,
                 "delay_ms": 1.0,
             },
-            "one": {"pre": "loud", "post": "loud", "in_degree": 1, "weight_mV": 1.0, "delay_ms": 1.0},
+            "one": {
+                "pre": "loud",
+                "post": "loud",
+                "in_degree": 1,
+                "weight_mV": 1.0,
+                "delay_ms": 1.0,
+            },
         },
     }  # 3,000 spikes of 100 quanta at once: 300,000 quanta, just the threshold
     circuit = circuits.resolve(recipes.build(CircuitSpec, values, what="circuit"))
-    spikes = kernel_engine.simulate(circuit, duration_ms=2.0, seed=1, exact_weights=True).population("heard")
+    spikes = kernel_engine.simulate(
+        circuit, duration_ms=2.0, seed=1, exact_weights=True
+    ).population("heard")
     assert spikes.ticks.tolist() == [10, 10]
 
 
-# ------------------------------------------------------------------------------------------------ weights
+# --------------------------------------------------------------------------------------------------
+# weights
 def test_the_quantum_of_the_recipes() -> None:
     micro = circuits.resolve(circuits.load("potjans2014"))
     assert kernel_engine.weight_quantum(micro) == pytest.approx(87.81 / 22, rel=1e-4)
@@ -224,7 +304,9 @@ def test_the_quantum_of_the_recipes() -> None:
     assert kernel_engine.weight_quantum(ai, exact=True) == pytest.approx(0.1)
     si = circuits.resolve(circuits.load("brunel2000_si"))
     assert kernel_engine.weight_quantum(si, exact=True) == pytest.approx(0.05)  # g = 4.5
-    with pytest.raises(ValueError, match="the weights of this circuit are random; leave exact_weights out"):
+    with pytest.raises(
+        ValueError, match="the weights of this circuit are random; leave exact_weights out"
+    ):
         kernel_engine.weight_quantum(micro, exact=True)
 
 
@@ -243,14 +325,16 @@ def test_rounding_is_bounded_or_refused() -> None:
     with pytest.raises(ValueError, match="not multiples of one quantum"):
         kernel_engine.weight_quantum(odd, exact=True)
     with pytest.raises(
-        ValueError, match="cannot be whole multiples of one quantum within 1% in 8 bits; use another engine"
+        ValueError,
+        match="cannot be whole multiples of one quantum within 1% in 8 bits; use another engine",
     ):
         kernel_engine.weight_quantum(with_weights(1.0, 200.0, -1.0))
     with pytest.raises(ValueError, match="from 1 to 60 cannot be whole multiples"):
         kernel_engine.weight_quantum(with_weights(1.0, 60.0, -1.3))
 
 
-# ------------------------------------------------------------------------------------------------ noise
+# --------------------------------------------------------------------------------------------------
+# noise
 @pytest.mark.parametrize("mean", [0.001, 0.3, 1.28, 2.0, 12.5, 300.0])
 def test_external_counts_are_poisson(mean: float) -> None:
     least, thresholds = kernel_engine.poisson_thresholds(mean)
@@ -259,7 +343,9 @@ def test_external_counts_are_poisson(mean: float) -> None:
     states = np.random.default_rng(1).integers(1, 1 << 63, 128, dtype=np.uint64)
     counts = np.zeros((1000, 512), np.int16)
     for row in counts:
-        lif_network.poisson(states, states.view(np.int16), np.int16(least), padded, np.int32(1), row)
+        lif_network.poisson(
+            states, states.view(np.int16), np.int16(least), padded, np.int32(1), row
+        )
     n = counts.size
     assert abs(counts.mean() - mean) < 4 * math.sqrt(mean / n) + 2e-4 * math.sqrt(mean)
     k = np.arange(counts.max() + 1)
@@ -278,23 +364,33 @@ def test_external_counts_are_poisson(mean: float) -> None:
 
 
 def test_too_much_noise_is_refused() -> None:
-    with pytest.raises(ValueError, match="at most 20000 spikes a step, got 30000; use smaller steps"):
+    with pytest.raises(
+        ValueError, match="at most 20000 spikes a step, got 30000; use smaller steps"
+    ):
         kernel_engine.poisson_thresholds(30_000.0)
 
 
-# ------------------------------------------------------------------------------------------------ theory
+# --------------------------------------------------------------------------------------------------
+# theory
 @pytest.mark.parametrize("mean_mV", [22.0, 25.0])
 def test_rates_of_unconnected_cells_follow_siegert(mean_mV: float) -> None:
     circuit = circuits.resolve(circuits.load("brunel2000_ai"))
     jump_mV, tau_s = 0.02, 20e-3  # jumps so small that the noise is as white as Siegert's
     rate_hz = mean_mV / (jump_mV * tau_s)
-    driven = tuple(replace(p, drive_rate_hz=rate_hz, drive_weight=jump_mV) for p in circuit.populations)
-    spikes = kernel_engine.simulate(replace(circuit, populations=driven, projections=()), duration_ms=700.0, seed=1)
+    driven = tuple(
+        replace(p, drive_rate_hz=rate_hz, drive_weight=jump_mV) for p in circuit.populations
+    )
+    spikes = kernel_engine.simulate(
+        replace(circuit, populations=driven, projections=()), duration_ms=700.0, seed=1
+    )
     measured_hz = len(spikes.between(200.0, 700.0)) / circuit.n_units / 0.5
     sigma_mV = jump_mV * math.sqrt(tau_s * rate_hz)
-    # a threshold that is looked at once a step is crossed late, as if it stood higher by 0.5826 sigma sqrt(dt / tau)
+    # a threshold that is looked at once a step is crossed late, as if it stood higher by 0.5826
+    # sigma sqrt(dt / tau)
     late_mV = 0.5826 * sigma_mV * math.sqrt(DT / 20.0)
-    cell = LIF(tau_m_ms=20.0, e_leak_mV=0.0, v_threshold_mV=20.0 + late_mV, v_reset_mV=10.0, t_ref_ms=2.0)
+    cell = LIF(
+        tau_m_ms=20.0, e_leak_mV=0.0, v_threshold_mV=20.0 + late_mV, v_reset_mV=10.0, t_ref_ms=2.0
+    )
     assert measured_hz == pytest.approx(float(siegert_rate(mean_mV, sigma_mV, cell)), rel=0.015)
 
 
@@ -314,14 +410,18 @@ def test_the_full_microcircuit_fires_at_the_reference_rates() -> None:
     circuit = circuits.resolve(circuits.load("potjans2014"))
     rates = []
     for seed in range(1, 6):
-        spikes = kernel_engine.simulate(circuit, duration_ms=2200.0, seed=seed).between(200.0, 2200.0)
+        spikes = kernel_engine.simulate(circuit, duration_ms=2200.0, seed=seed).between(
+            200.0, 2200.0
+        )
         rates.append([len(spikes.population(p.name)) / p.size / 2.0 for p in circuit.populations])
     np.testing.assert_allclose(np.mean(rates, axis=0), REFERENCE_HZ, rtol=0.04)
 
 
 def test_progress_goes_up_to_the_end() -> None:
     seen: list[float] = []
-    kernel_engine.simulate(small_net("delta"), duration_ms=60.0, seed=1, progress=lambda done, text: seen.append(done))
+    kernel_engine.simulate(
+        small_net("delta"), duration_ms=60.0, seed=1, progress=lambda done, text: seen.append(done)
+    )
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
 

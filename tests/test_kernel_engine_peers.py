@@ -1,4 +1,6 @@
-"""The kernel engine beside the other engines: spike for spike where nothing is random, in distribution where all is."""
+"""The kernel engine beside the other engines: spike for spike where nothing is random, in
+distribution where all is.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,19 @@ from neurosparse import recipes, simulation
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings import MissingPackageError
 from neurosparse.sparsity import count_correlation, firing_rates_hz, isi_cv
-from neurosparse.spiking.engines import brian2 as brian_circuit, kernel as kernel_engine, nest as nest_engine
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.circuit import Circuit, CircuitSpec
+from neurosparse.spiking.engines import brian2 as brian_circuit
+from neurosparse.spiking.engines import kernel as kernel_engine
+from neurosparse.spiking.engines import nest as nest_engine
 from neurosparse.spiking.scaling import ScaledCircuitWarning
 from neurosparse.spiking.simulate import ENGINES, run_circuit
 
 
 def all_to_all(model: str) -> Circuit:
-    """Eight populations of three cells, each from its own potential, all connected with all: the same in every engine."""
+    """Eight populations of three cells, each from its own potential, all connected with all: the
+    same in every engine.
+    """
 
     def weight(jumps: float) -> dict[str, float]:
         return {"weight_mV": 0.25 * jumps} if model == "delta" else {"weight_pA": 30.0 * jumps}
@@ -43,7 +49,12 @@ def all_to_all(model: str) -> Circuit:
         },
         "synapse": {"model": model} | ({"tau_syn_ms": 0.5} if model == "exponential" else {}),
         "populations": {
-            name: {"size": 3, "v_init_mV": -64.0 + i, "dc_mV": 14.5 + 0.7 * i, "cell": {"t_ref_ms": (0.5, 2.0)[i % 2]}}
+            name: {
+                "size": 3,
+                "v_init_mV": -64.0 + i,
+                "dc_mV": 14.5 + 0.7 * i,
+                "cell": {"t_ref_ms": (0.5, 2.0)[i % 2]},
+            }
             for i, name in enumerate(names)
         },
         "projections": {
@@ -73,13 +84,15 @@ def test_equals_another_engine_spike_for_spike(model: str, peer: str) -> None:
     np.testing.assert_array_equal(ours.units, theirs.units)
 
 
-# ---- The microcircuit at a tenth: equal in distribution -------------------------------------------------------------
+# ---- The microcircuit at a tenth: equal in distribution
+# -------------------------------------------------------------
 
 QUANTITIES = ("rate Hz", "CV", "correlation, 2 ms", "correlation, 10 ms")
 
 
 def measures(spikes: SpikeTrains) -> NDArray[np.float64]:
-    """The mean rate in Hz, mean CV of the intervals and mean spike-count correlations of each population.
+    """The mean rate in Hz, mean CV of the intervals and mean spike-count correlations of each
+    population.
 
     Returns
     -------
@@ -103,14 +116,25 @@ def over_seeds(engine: str, *, scale: float, seconds: float, seeds: int) -> NDAr
         warnings.simplefilter("ignore", ScaledCircuitWarning)
         return np.array(
             [
-                measures(run_circuit(spec, seconds=seconds, seed=s, engine=engine, scale=scale, n_threads=n_threads))
+                measures(
+                    run_circuit(
+                        spec,
+                        seconds=seconds,
+                        seed=s,
+                        engine=engine,
+                        scale=scale,
+                        n_threads=n_threads,
+                    )
+                )
                 for s in range(1, seeds + 1)
             ]
         )
 
 
 def differences(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Student's t of each measure and population between two engines, from the spread over the seeds of both."""
+    """Student's t of each measure and population between two engines, from the spread over the
+    seeds of both.
+    """
     n = len(one)
     spread = np.sqrt((one.var(axis=0, ddof=1) + other.var(axis=0, ddof=1)) / n)
     return (one.mean(axis=0) - other.mean(axis=0)) / spread
@@ -134,16 +158,21 @@ def test_rates_cvs_and_correlations_are_those_of_another_engine(
     np.testing.assert_allclose(kernel, other, rtol=0.1)  # and so that a wide spread hides nothing
 
 
-# ---- The engines' options -------------------------------------------------------------------------------------------
+# ---- The engines' options
+# --------------------------------------------------------------------------------------------------
 
 
 def test_says_how_to_install_nest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "nest", None)
-    says = r"the engine 'nest' needs nest, which is not installed: pip install 'neurosparse\[nest\]'"
+    says = (
+        r"the engine 'nest' needs nest, which is not installed: pip install 'neurosparse\[nest\]'"
+    )
     with pytest.raises(MissingPackageError, match=says):
         nest_engine.simulate(all_to_all("delta"), duration_ms=10.0, seed=1)
     with pytest.raises(ValueError, match=says):
-        simulation.check(simulation.SimulationSpec(recipe="brunel2000_ai", engine="nest"), tmp_path / "out")
+        simulation.check(
+            simulation.SimulationSpec(recipe="brunel2000_ai", engine="nest"), tmp_path / "out"
+        )
 
 
 def test_processes_of_an_mpi_run_share_their_events(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +197,9 @@ def test_processes_of_an_mpi_run_share_their_events(monkeypatch: pytest.MonkeyPa
 
 
 def test_threads_and_exact_weights_reach_the_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On the two engines that take threads, and for the one that rounds; Brian2 refuses threads, and rounds nothing."""
+    """On the two engines that take threads, and for the one that rounds; Brian2 refuses threads,
+    and rounds nothing.
+    """
     spec, asked = circuits.load("brunel2000_ai"), {}
 
     def simulate(circuit: Circuit, **options: object) -> SpikeTrains:
@@ -184,9 +215,21 @@ def test_threads_and_exact_weights_reach_the_engine(monkeypatch: pytest.MonkeyPa
     ):
         asked.clear()
         n_threads = expected.get("n_threads")
-        run_circuit(spec, seconds=0.01, seed=1, warm_up_ms=0.0, engine=engine, n_threads=n_threads, exact_weights=True)
-        assert {key: asked[key] for key in asked if key in ("n_threads", "exact_weights")} == expected
-    with pytest.raises(ValueError, match="n_threads is for the engines kernel and nest, got 2 for brian2"):
+        run_circuit(
+            spec,
+            seconds=0.01,
+            seed=1,
+            warm_up_ms=0.0,
+            engine=engine,
+            n_threads=n_threads,
+            exact_weights=True,
+        )
+        assert {
+            key: asked[key] for key in asked if key in ("n_threads", "exact_weights")
+        } == expected
+    with pytest.raises(
+        ValueError, match="n_threads is for the engines kernel and nest, got 2 for brian2"
+    ):
         run_circuit(spec, seconds=0.01, seed=1, engine="brian2", n_threads=2)
     with pytest.raises(ValueError, match="n_threads must be >= 1, got 0"):
         run_circuit(spec, seconds=0.01, seed=1, n_threads=0)

@@ -1,4 +1,6 @@
-"""The synapses of the kernels: every one once, where its rule wants it, whatever the partitions and threads."""
+"""The synapses of the kernels: every one once, where its rule wants it, whatever the partitions and
+threads.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,12 @@ def quiet(done: float) -> None:
     pass
 
 
-def bundle(pre: int, post: int, rule: int, number: float, delay: int = 1, weight: int = 1) -> Bundle:
-    return Bundle(pre, post, rule, number, np.array([delay], np.uint16), np.array([weight], np.int16))
+def bundle(
+    pre: int, post: int, rule: int, number: float, delay: int = 1, weight: int = 1
+) -> Bundle:
+    return Bundle(
+        pre, post, rule, number, np.array([delay], np.uint16), np.array([weight], np.int16)
+    )
 
 
 def built(
@@ -33,7 +39,8 @@ def built(
     return cells, drawn, table[:, np.lexsort(table)]
 
 
-# ------------------------------------------------------------------------------------------------ where neurons live
+# --------------------------------------------------------------------------------------------------
+# where neurons live
 @given(sizes=st.lists(st.integers(1, 3000), min_size=1, max_size=8), partitions=st.integers(1, 7))
 def test_every_cell_has_a_place_of_its_own(sizes: list[int], partitions: int) -> None:
     cells = layout(sizes, partitions)
@@ -65,7 +72,8 @@ def test_refuses_more_than_it_can_number() -> None:
         layout([17_000_000])
 
 
-# ------------------------------------------------------------------------------------------------ rules
+# --------------------------------------------------------------------------------------------------
+# rules
 @settings(max_examples=25)
 @given(
     sizes=st.lists(st.integers(1, 60), min_size=2, max_size=3),
@@ -76,13 +84,17 @@ def test_refuses_more_than_it_can_number() -> None:
     weights=st.tuples(*[st.integers(-127, 127)] * 3),
     seed=st.integers(0, 1000),
 )
-def test_every_rule_is_kept_to_the_synapse(sizes, total, in_degree, partitions, delays, weights, seed) -> None:  # type: ignore[no-untyped-def]
+def test_every_rule_is_kept_to_the_synapse(
+    sizes, total, in_degree, partitions, delays, weights, seed
+) -> None:  # type: ignore[no-untyped-def]
     bundles = [
         bundle(0, 1, TOTAL, total, delays[0], weights[0]),
         bundle(1, 0, IN_DEGREE, in_degree, delays[1], weights[1]),
         bundle(0, 0, PAIRWISE, 1.0, delays[2], weights[2]),
     ]
-    cells, drawn, (source, target, delay, weight) = built(sizes, bundles, seed=seed, partitions=partitions)
+    cells, drawn, (source, target, delay, weight) = built(
+        sizes, bundles, seed=seed, partitions=partitions
+    )
     assert drawn.n_synapses == source.size == total + in_degree * sizes[0] + sizes[0] ** 2
     of = cells.population_of
     for x, expected in zip(bundles, (total, in_degree * sizes[0], sizes[0] ** 2), strict=True):
@@ -97,14 +109,37 @@ def test_every_rule_is_kept_to_the_synapse(sizes, total, in_degree, partitions, 
 
 
 MIXED = [
-    Bundle(0, 1, TOTAL, 4000, kernel_engine.delay_table(1.5, 0.5, 0.1), kernel_engine.weight_table(2.0, 0.1, 0.1)),
-    Bundle(1, 0, IN_DEGREE, 30, kernel_engine.delay_table(0.8, 0.5, 0.1), kernel_engine.weight_table(-4.0, 0.1, 0.1)),
-    Bundle(0, 0, PAIRWISE, 0.2, kernel_engine.delay_table(0.8, 0.0, 0.1), kernel_engine.weight_table(2.0, 0.0, 0.1)),
+    Bundle(
+        0,
+        1,
+        TOTAL,
+        4000,
+        kernel_engine.delay_table(1.5, 0.5, 0.1),
+        kernel_engine.weight_table(2.0, 0.1, 0.1),
+    ),
+    Bundle(
+        1,
+        0,
+        IN_DEGREE,
+        30,
+        kernel_engine.delay_table(0.8, 0.5, 0.1),
+        kernel_engine.weight_table(-4.0, 0.1, 0.1),
+    ),
+    Bundle(
+        0,
+        0,
+        PAIRWISE,
+        0.2,
+        kernel_engine.delay_table(0.8, 0.0, 0.1),
+        kernel_engine.weight_table(2.0, 0.0, 0.1),
+    ),
 ]
 
 
 @pytest.mark.parametrize(("partitions", "threads"), [(2, 2), (3, 1), (5, 4)])
-def test_the_circuit_does_not_depend_on_partitions_and_threads(partitions: int, threads: int) -> None:
+def test_the_circuit_does_not_depend_on_partitions_and_threads(
+    partitions: int, threads: int
+) -> None:
     sizes = [200, 100]
     _, _, alone = built(sizes, MIXED)
     _, _, shared = built(sizes, MIXED, partitions=partitions, threads=threads)
@@ -117,7 +152,8 @@ def test_partners_are_drawn_evenly() -> None:
     _, _, (source, target, *_) = built([40, 50], [bundle(0, 1, TOTAL, 400_000)])
     assert chisquare(np.bincount(source)).pvalue > 1e-3
     assert chisquare(np.bincount(target - 40)).pvalue > 1e-3
-    assert chisquare(np.bincount(source * 50 + target - 40)).pvalue > 1e-3  # pairs: no source favours a target
+    # pairs: no source favours a target
+    assert chisquare(np.bincount(source * 50 + target - 40)).pvalue > 1e-3
     _, _, (source, target, *_) = built([40, 50], [bundle(0, 1, IN_DEGREE, 8000)])
     assert chisquare(np.bincount(source * 50 + target - 40)).pvalue > 1e-3
 
@@ -133,7 +169,12 @@ def test_pairs_are_connected_independently() -> None:
 
 def test_delays_and_weights_are_as_wide_as_they_should_be() -> None:
     wide = Bundle(
-        0, 0, TOTAL, 500_000, kernel_engine.delay_table(1.5, 0.5, 0.1), kernel_engine.weight_table(1.0, 0.1, 1 / 22)
+        0,
+        0,
+        TOTAL,
+        500_000,
+        kernel_engine.delay_table(1.5, 0.5, 0.1),
+        kernel_engine.weight_table(1.0, 0.1, 1 / 22),
     )
     _, _, (source, target, delay, weight) = built([100], [wide])
     below = norm.cdf((0.05 - 1.5) / 0.75)
@@ -153,14 +194,19 @@ def test_delays_and_weights_are_as_wide_as_they_should_be() -> None:
 
 
 def test_one_weight_a_source_needs_no_weights() -> None:
-    _, alike, _ = built([50, 50], [bundle(0, 1, TOTAL, 500, weight=3), bundle(1, 0, TOTAL, 500, weight=-300)])
+    _, alike, _ = built(
+        [50, 50], [bundle(0, 1, TOTAL, 500, weight=3), bundle(1, 0, TOTAL, 500, weight=-300)]
+    )
     assert alike.weight_of_source.tolist() == [3] * 50 + [-300] * 50
-    _, unlike, _ = built([50, 50], [bundle(0, 1, TOTAL, 500, weight=3), bundle(0, 0, TOTAL, 500, weight=4)])
+    _, unlike, _ = built(
+        [50, 50], [bundle(0, 1, TOTAL, 500, weight=3), bundle(0, 0, TOTAL, 500, weight=4)]
+    )
     assert unlike.weight_of_source.size == 0
     assert unlike.words.size > alike.words.size
 
 
-# ------------------------------------------------------------------------------------------------ bits
+# --------------------------------------------------------------------------------------------------
+# bits
 DENSE = [
     bundle(0, 0, IN_DEGREE, 90, delay=3, weight=2),  # of 300: many pairs have several
     bundle(0, 1, IN_DEGREE, 60, delay=3, weight=2),
@@ -171,7 +217,9 @@ DENSE = [
 
 
 @pytest.mark.parametrize(("partitions", "threads"), [(1, 1), (2, 2), (5, 3)])
-def test_bits_hold_the_same_synapses_as_lists(partitions: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bits_hold_the_same_synapses_as_lists(
+    partitions: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sizes = [300, 120]
     _, bits, table = built(sizes, DENSE, partitions=partitions, threads=threads)
     monkeypatch.setattr(wiring, "DENSE", 2.0)
@@ -194,7 +242,9 @@ def test_bits_where_they_are_shorter_than_lists() -> None:
     # populations of targets share a row where they share delay and weight
     assert n_groups(bundle(0, 0, IN_DEGREE, 66), bundle(0, 1, IN_DEGREE, 66)) == 1
     assert n_groups(bundle(0, 0, IN_DEGREE, 66), bundle(0, 1, IN_DEGREE, 66, delay=2)) == 0
-    random = Bundle(0, 0, IN_DEGREE, 500, kernel_engine.delay_table(1.5, 0.5, 0.1), np.ones(1, np.int16))
+    random = Bundle(
+        0, 0, IN_DEGREE, 500, kernel_engine.delay_table(1.5, 0.5, 0.1), np.ones(1, np.int16)
+    )
     assert n_groups(random) == 0
 
 
@@ -207,7 +257,9 @@ def test_rows_of_bits_add_up(n_due: int, dtype: type) -> None:
     is_set = rng.random((n_rows + 1, n_cells)) < 0.3
     is_set[-1] = False
     bits = bit_rows.BitRows(
-        np.zeros((1, (n_rows + 1) * n_words), np.uint64), n_words, *(np.zeros(1, np.int64) for _ in range(6))
+        np.zeros((1, (n_rows + 1) * n_words), np.uint64),
+        n_words,
+        *(np.zeros(1, np.int64) for _ in range(6)),
     )
     for row, cell in np.argwhere(is_set):
         assert bit_rows.claim(bits, 0, 0, row, cell)
@@ -226,14 +278,21 @@ def test_no_synapses_at_all() -> None:
     assert drawn.n_synapses == table.shape[1] == 0
 
 
-# ------------------------------------------------------------------------------------------------ faults
+# --------------------------------------------------------------------------------------------------
+# faults
 @pytest.mark.parametrize(
     ("bundles", "message"),
     [
         ([bundle(0, 0, TOTAL, 9, delay=0)], "delays must be at least one step, got 0"),
-        ([bundle(0, 0, TOTAL, 9, weight=128), bundle(0, 0, TOTAL, 9, weight=1)], "weights must be at most 127 quanta"),
+        (
+            [bundle(0, 0, TOTAL, 9, weight=128), bundle(0, 0, TOTAL, 9, weight=1)],
+            "weights must be at most 127 quanta",
+        ),
         ([bundle(0, 0, IN_DEGREE, 40_000, weight=32_767)], "could receive 1.31e.09 quanta at once"),
-        ([Bundle(0, 0, TOTAL, 9, np.ones(3, np.uint16), np.ones(1, np.int16))], "a table has 1 or 65536 values, got 3"),
+        (
+            [Bundle(0, 0, TOTAL, 9, np.ones(3, np.uint16), np.ones(1, np.int16))],
+            "a table has 1 or 65536 values, got 3",
+        ),
     ],
 )
 def test_refuses_in_one_sentence(bundles: list[Bundle], message: str) -> None:
@@ -243,6 +302,8 @@ def test_refuses_in_one_sentence(bundles: list[Bundle], message: str) -> None:
 
 def test_a_partition_holds_what_32_bits_can_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wiring, "MOST_WORDS", 1000)
-    with pytest.raises(ValueError, match="1,000 synapses in one partition are too many; use more threads"):
+    with pytest.raises(
+        ValueError, match="1,000 synapses in one partition are too many; use more threads"
+    ):
         built([200], [bundle(0, 0, TOTAL, 1000)])
     built([200], [bundle(0, 0, TOTAL, 1000)], partitions=2)

@@ -1,4 +1,6 @@
-"""The sparse kernels against autograd in float64: every gradient, for any depth, width, batch, penalty, top-k and layout."""
+"""The sparse kernels against autograd in float64: every gradient, for any depth, width, batch,
+penalty, top-k and layout.
+"""
 
 from __future__ import annotations
 
@@ -52,8 +54,12 @@ class Case:
 
     def images(self) -> tuple[torch.Tensor, torch.Tensor]:
         rng = np.random.default_rng(self.seed)
-        x = rng.random((self.batch, self.sizes[0])) * (rng.random((self.batch, self.sizes[0])) < self.density)
-        return torch.tensor(x, dtype=torch.float32), torch.tensor(rng.integers(0, self.sizes[-1], self.batch))
+        x = rng.random((self.batch, self.sizes[0])) * (
+            rng.random((self.batch, self.sizes[0])) < self.density
+        )
+        return torch.tensor(x, dtype=torch.float32), torch.tensor(
+            rng.integers(0, self.sizes[-1], self.batch)
+        )
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,8 @@ def reference(case: Case) -> Reference:
     network = case.network().double()
     x, y = case.images()
     h, penalty, margin, n_active = x.double(), torch.zeros((), dtype=torch.float64), np.inf, []
-    sizes_in, sums = [x.double().abs()], []  # of each layer: the sizes of its inputs' terms, and its sums
+    # of each layer: the sizes of its inputs' terms, and its sums
+    sizes_in, sums = [x.double().abs()], []
     for linear, weight in zip(network.linears(), [*case.penalties, None], strict=True):
         z = linear(h)
         z.retain_grad()
@@ -80,7 +87,9 @@ def reference(case: Case) -> Reference:
         if weight is None:
             break
         margin = min(margin, float(z.detach().abs().min()))
-        sizes_in.append((sizes_in[-1] @ linear.weight.abs().t() + linear.bias.abs()).detach() * (z > 0))
+        sizes_in.append(
+            (sizes_in[-1] @ linear.weight.abs().t() + linear.bias.abs()).detach() * (z > 0)
+        )
         h = z.relu()
         if 0 < case.top_k < h.shape[1]:
             kept = h.detach().topk(case.top_k + 1, dim=1)
@@ -99,7 +108,11 @@ def reference(case: Case) -> Reference:
         deltas[k] = (deltas[k + 1] @ above + case.penalties[k] / case.batch) * (deltas[k] > 0)
     scales = [s for d, h in zip(deltas, sizes_in, strict=True) for s in (d.t() @ h, d.sum(0))]
     return Reference(
-        loss.item() * case.batch, gradients, dict(zip(gradients, scales, strict=True)), tuple(n_active), margin
+        loss.item() * case.batch,
+        gradients,
+        dict(zip(gradients, scales, strict=True)),
+        tuple(n_active),
+        margin,
     )
 
 
@@ -108,19 +121,26 @@ def found(case: Case, rate: float = RATE) -> tuple[dict[str, torch.Tensor], floa
     network = case.network()
     x, y = case.images()
     engine = SparseEngine(
-        *(network, x, y, case.batch + case.room), top_k=[case.top_k] * case.n_hidden, dense_input=case.dense_input
+        *(network, x, y, case.batch + case.room),
+        top_k=[case.top_k] * case.n_hidden,
+        dense_input=case.dense_input,
     )
     descent = engine.descend(torch.arange(case.batch), learning_rate=rate, l1=case.penalties)
     assert descent.broken_step is None
     before = network.state_dict()
-    moved = {name: (before[name].double() - weight.double()) / rate for name, weight in engine.weights().items()}
+    moved = {
+        name: (before[name].double() - weight.double()) / rate
+        for name, weight in engine.weights().items()
+    }
     return moved, descent.loss, descent.n_active
 
 
 cases = st.builds(
     Case,
     sizes=st.lists(st.integers(1, 90), min_size=1, max_size=6).flatmap(
-        lambda hidden: st.tuples(st.integers(1, 70), st.integers(2, 20)).map(lambda ends: (ends[0], *hidden, ends[1]))
+        lambda hidden: st.tuples(st.integers(1, 70), st.integers(2, 20)).map(
+            lambda ends: (ends[0], *hidden, ends[1])
+        )
     ),
     batch=st.integers(1, 64),
     room=st.sampled_from([0, 0, 3]),
@@ -156,7 +176,9 @@ def test_gradients_equal_autograd_to_a_millionth_of_their_norm(case: Case) -> No
     check_gradients(case, expected, of=expected.gradients)
 
 
-def check_gradients(case: Case, expected: Reference, of: dict[str, torch.Tensor] | None = None) -> None:
+def check_gradients(
+    case: Case, expected: Reference, of: dict[str, torch.Tensor] | None = None
+) -> None:
     gradients, loss, n_active = found(case)
     assert loss == pytest.approx(expected.loss, rel=1e-6)
     assert n_active == expected.n_active
@@ -168,7 +190,10 @@ def check_gradients(case: Case, expected: Reference, of: dict[str, torch.Tensor]
 def test_only_active_units_learn() -> None:
     case = Case((20, 30, 30, 4), batch=1, seed=5)
     gradients, _, n_active = found(case)
-    rows = [int((gradients[name].abs().sum(1) > 0).sum()) for name in ("linear1.weight", "linear2.weight")]
+    rows = [
+        int((gradients[name].abs().sum(1) > 0).sum())
+        for name in ("linear1.weight", "linear2.weight")
+    ]
     assert rows == list(n_active)
     assert 0 < n_active[0] < 30
     silent = gradients["linear1.weight"].abs().sum(1) == 0
@@ -198,7 +223,9 @@ def test_many_steps_equal_plain_sgd_and_the_last_batch_may_be_smaller() -> None:
         torch.testing.assert_close(weight.double(), theirs.state_dict()[name], rtol=0, atol=1e-6)
     assert all(
         torch.equal(a, b)
-        for a, b in zip(network.parameters(), RectifierNetwork(spec, seed=2).parameters(), strict=True)
+        for a, b in zip(
+            network.parameters(), RectifierNetwork(spec, seed=2).parameters(), strict=True
+        )
     )
 
 
@@ -220,7 +247,11 @@ def test_top_k_keeps_the_first_of_equals_and_all_that_is_larger() -> None:
     assert moved == [True, False, True, False, False, True]
 
 
-@given(st.lists(st.integers(-3, 8), min_size=1, max_size=300), st.integers(1, 40), st.randoms(use_true_random=False))
+@given(
+    st.lists(st.integers(-3, 8), min_size=1, max_size=300),
+    st.integers(1, 40),
+    st.randoms(use_true_random=False),
+)
 def test_top_k_equals_a_stable_sort(sums: list[int], k: int, random: Random) -> None:
     """Many equals, in any order: the k largest by value and then by place are those that learn."""
     random.shuffle(sums)
@@ -234,12 +265,15 @@ def test_top_k_equals_a_stable_sort(sums: list[int], k: int, random: Random) -> 
     assert moved == sorted(unit for unit in expected if sums[unit] > 0)
 
 
-# ---- The layout -----------------------------------------------------------------------------------------------------
+# ---- The layout
+# --------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.integers(1, 1100), min_size=2, max_size=5), st.booleans())
 @settings(max_examples=25)
-def test_the_layout_holds_the_weights_in_padded_aligned_rows(sizes: list[int], dense_input: bool) -> None:
+def test_the_layout_holds_the_weights_in_padded_aligned_rows(
+    sizes: list[int], dense_input: bool
+) -> None:
     rng = np.random.default_rng(0)
     weights = [rng.random((n_out, n_in)).astype(np.float32) for n_in, n_out in pairwise(sizes)]
     biases = [rng.random(n).astype(np.float32) for n in sizes[1:]]
@@ -247,7 +281,9 @@ def test_the_layout_holds_the_weights_in_padded_aligned_rows(sizes: list[int], d
     for k, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         np.testing.assert_array_equal(layout.view(net, k), weight)
         np.testing.assert_array_equal(layout.bias(net, k), bias)
-    assert net.weights.sum(dtype=np.float64) == pytest.approx(sum(w.sum(dtype=np.float64) for w in weights))
+    assert net.weights.sum(dtype=np.float64) == pytest.approx(
+        sum(w.sum(dtype=np.float64) for w in weights)
+    )
     assert net.weights.ctypes.data % 64 == 0
     assert (net.strides % layout.LINE == 0).all()
     assert (net.strides % layout.PAGE != 0).all()
@@ -258,20 +294,27 @@ def test_layouts_that_do_not_fit() -> None:
     one, two = np.zeros((4, 3)), np.zeros((2, 5))
     with pytest.raises(ValueError, match="layer 2 takes 5 inputs but the layer below has 4 units"):
         layout.net([one, two], [np.zeros(4), np.zeros(2)])
-    with pytest.raises(ValueError, match=r"layer 1 has weights of shape \(4, 3\) and biases of shape \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"layer 1 has weights of shape \(4, 3\) and biases of shape \(3,\)"
+    ):
         layout.net([one], [np.zeros(3)])
-    with pytest.raises(ValueError, match="a network needs a bias for each of its matrices, got 1 and 0"):
+    with pytest.raises(
+        ValueError, match="a network needs a bias for each of its matrices, got 1 and 0"
+    ):
         layout.net([one], [])
 
 
-# ---- What is refused, and what must be seen -------------------------------------------------------------------------
+# ---- What is refused, and what must be seen
+# -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layer", ["linear1", "linear2", "output"])
 @pytest.mark.parametrize("dense_input", [False, True])
 def test_a_nan_in_the_weights_is_seen_at_once(layer: str, dense_input: bool) -> None:
     network = RectifierNetwork(NetworkSpec(sizes=(8, 70, 70, 3)))
-    engine = SparseEngine(network, torch.ones(25, 8), torch.zeros(25, dtype=torch.int64), 10, dense_input=dense_input)
+    engine = SparseEngine(
+        network, torch.ones(25, 8), torch.zeros(25, dtype=torch.int64), 10, dense_input=dense_input
+    )
     with torch.no_grad():
         for unit in range(3):  # all rows that a unit could have
             engine.weights()[f"{layer}.weight"][unit] = float("nan")
@@ -294,22 +337,36 @@ def test_the_step_that_breaks_is_named() -> None:
 
 def _engine(**changes: object) -> SparseEngine:
     network = RectifierNetwork(NetworkSpec(sizes=(4, 8, 2)))
-    arguments = {"images": np.ones((3, 4), np.float32), "labels": np.array([0, 1, 1]), "batch_size": 2, **changes}
+    arguments = {
+        "images": np.ones((3, 4), np.float32),
+        "labels": np.array([0, 1, 1]),
+        "batch_size": 2,
+        **changes,
+    }
     return SparseEngine(network, **arguments)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"images": np.ones((3, 5), np.float32)}, r"images must have shape \(n, 4\), n >= 1, got \(3, 5\)"),
-        ({"images": np.ones((0, 4), np.float32), "labels": np.zeros(0, int)}, r"n >= 1, got \(0, 4\)"),
+        (
+            {"images": np.ones((3, 5), np.float32)},
+            r"images must have shape \(n, 4\), n >= 1, got \(3, 5\)",
+        ),
+        (
+            {"images": np.ones((0, 4), np.float32), "labels": np.zeros(0, int)},
+            r"n >= 1, got \(0, 4\)",
+        ),
         ({"images": np.full((3, 4), np.nan, np.float32)}, "images must be finite, got nan"),
         ({"labels": np.array([0, 1])}, r"labels must have shape \(3,\), one an image, got \(2,\)"),
         ({"labels": np.array([0, 1, 2])}, r"labels must lie in \[0, 2\), got 0 to 2"),
         ({"labels": np.array([0, -1, 1])}, r"labels must lie in \[0, 2\), got -1 to 1"),
         ({"batch_size": 65}, "batch_size 65 is above 64; use the torch engine"),
         ({"batch_size": 0}, "batch_size must be >= 1, got 0"),
-        ({"top_k": [1, 2]}, r"top_k must be 1 numbers >= 0, one for each hidden layer, got \[1, 2\]"),
+        (
+            {"top_k": [1, 2]},
+            r"top_k must be 1 numbers >= 0, one for each hidden layer, got \[1, 2\]",
+        ),
         ({"top_k": [-1]}, r"top_k must be 1 numbers >= 0"),
     ],
 )
@@ -362,9 +419,15 @@ def test_read_only_and_strided_images_are_taken_as_they_are() -> None:
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
-        (RectifierNetwork(NetworkSpec(sizes=(4, 3, 2), activation="softplus")), "hidden1 is Softplus, not ReLU"),
+        (
+            RectifierNetwork(NetworkSpec(sizes=(4, 3, 2), activation="softplus")),
+            "hidden1 is Softplus, not ReLU",
+        ),
         (nn.Sequential(nn.Linear(3, 2), nn.Dropout(), nn.Linear(2, 2)), "1 is Dropout, not ReLU"),
-        (nn.Sequential(nn.Linear(3, 2), nn.ReLU()), "the Sequential is not Linear, ReLU, ... Linear"),
+        (
+            nn.Sequential(nn.Linear(3, 2), nn.ReLU()),
+            "the Sequential is not Linear, ReLU, ... Linear",
+        ),
         (nn.Sequential(nn.Linear(3, 2, bias=False)), "0 has no biases"),
         (nn.Sequential(nn.Linear(3, 2).double()), "the weights are not float32 on the CPU"),
         (nn.Linear(3, 2), "the Linear is not Linear, ReLU, ... Linear"),
@@ -373,10 +436,14 @@ def test_read_only_and_strided_images_are_taken_as_they_are() -> None:
 def test_networks_that_the_engine_cannot_train(network: nn.Module, reason: str) -> None:
     assert why_not(network) == reason
     with pytest.raises(
-        ValueError, match=f"the sparse engine cannot train this network: {reason}; use the torch engine"
+        ValueError,
+        match=f"the sparse engine cannot train this network: {reason}; use the torch engine",
     ):
         SparseEngine(network, np.ones((1, 3), np.float32), np.array([0]), 1)
 
 
 def test_a_device_that_is_not_the_cpu() -> None:
-    assert why_not(RectifierNetwork(NetworkSpec(sizes=(4, 3, 2))), device="cuda") == "the device is cuda, not cpu"
+    assert (
+        why_not(RectifierNetwork(NetworkSpec(sizes=(4, 3, 2))), device="cuda")
+        == "the device is cuda, not cpu"
+    )

@@ -17,7 +17,9 @@ def cell(**changes) -> Cell:
 
 
 def run(weight, current, spikes_in, n_steps, of=None):
-    """Spikes, (steps, images, neurons), of neurons under constant currents (images, neurons) and dense input spikes."""
+    """Spikes, (steps, images, neurons), of neurons under constant currents (images, neurons) and
+    dense input spikes.
+    """
     n_images, n = current.shape
     padded = np.zeros((n_images, spike_rows.n_blocks(n) * WIDTH), np.float32)
     padded[:, :n] = current
@@ -54,13 +56,19 @@ def test_a_strong_current_gives_a_spike_each_refractory_period_and_a_step(t_ref_
     current = np.full((1, 45), 8.0, np.float32)
     silent, weight = nothing(20, 1)
     spikes = run(weight, current, silent, 20, cell(t_ref_steps=t_ref_steps))
-    np.testing.assert_array_equal(np.flatnonzero(spikes[:, 0, 44]), np.arange(0, 20, 1 + t_ref_steps))
+    np.testing.assert_array_equal(
+        np.flatnonzero(spikes[:, 0, 44]), np.arange(0, 20, 1 + t_ref_steps)
+    )
 
 
 def test_a_leaky_neuron_reset_to_a_value_spikes_after_the_time_of_its_closed_form():
     decay, current = np.exp(-1 / 10), np.linspace(1.1, 4.0, 45)
     leaky = cell(
-        leak=np.float32(1), decay=np.float32(decay), keep=np.float32(0), jump=np.float32(0), v_initial=np.float32(0)
+        leak=np.float32(1),
+        decay=np.float32(decay),
+        keep=np.float32(0),
+        jump=np.float32(0),
+        v_initial=np.float32(0),
     )
     silent, weight = nothing(200, 1)
     spikes = run(weight, current[None].astype(np.float32), silent, 200, leaky)
@@ -79,7 +87,8 @@ def test_a_leaky_neuron_reset_to_a_value_spikes_after_the_time_of_its_closed_for
 @settings(max_examples=40, deadline=None)
 def test_spikes_are_those_of_a_dense_loop(n_in, n_out, n_images, n_steps, density, seed):
     rng = np.random.default_rng(seed)
-    weight = rng.integers(-32, 33, (n_out, n_in)).astype(np.float32) / 64  # sums are exact in any order
+    # sums are exact in any order
+    weight = rng.integers(-32, 33, (n_out, n_in)).astype(np.float32) / 64
     current = rng.integers(-8, 33, (n_images, n_out)).astype(np.float32) / 64
     spikes_in = rng.random((n_steps, n_images, n_in)) < density
     v = np.full((n_images, n_out), 0.5, np.float32)

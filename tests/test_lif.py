@@ -1,4 +1,6 @@
-"""The closed forms of a LIF cell against integration of its equation, each other, and published numbers."""
+"""The closed forms of a LIF cell against integration of its equation, each other, and published
+numbers.
+"""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -30,7 +32,8 @@ cells = st.builds(
 )
 
 
-# ---- rate, current, soft_rate ---------------------------------------------------------------------------------------
+# ---- rate, current, soft_rate
+# ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -45,7 +48,9 @@ def test_the_rate_is_that_of_the_integrated_membrane(cell, excess):
         return v[0] - cell.v_threshold_mV
 
     crosses.terminal = True
-    run = solve_ivp(membrane, (0, 50 * cell.tau_m_ms), [cell.v_reset_mV], events=crosses, rtol=1e-10, atol=1e-10)
+    run = solve_ivp(
+        membrane, (0, 50 * cell.tau_m_ms), [cell.v_reset_mV], events=crosses, rtol=1e-10, atol=1e-10
+    )
     assert_allclose(rate(nA, cell), 1e3 / (cell.t_ref_ms + run.t_events[0][0]), rtol=1e-6)
 
 
@@ -74,7 +79,8 @@ def test_the_soft_rate_tends_to_the_rate(cell):
     nA = cell.rheobase_nA + np.array([0.05, 0.3, 2.0])
     assert_allclose(soft_rate(nA, cell, smoothing=1e-3), rate(nA, cell), rtol=1e-3)
     below = [soft_rate(cell.rheobase_nA - 0.2, cell, smoothing=s) for s in (1e-2, 1e-3, 1e-4)]
-    assert_allclose(np.array(below[:-1]) / below[1:], 10.0, rtol=0.2)  # falls as the smoothing itself
+    # falls as the smoothing itself
+    assert_allclose(np.array(below[:-1]) / below[1:], 10.0, rtol=0.2)
 
 
 def test_far_from_the_threshold_nothing_overflows():
@@ -84,7 +90,8 @@ def test_far_from_the_threshold_nothing_overflows():
 
 @pytest.mark.parametrize("function", [rate, soft_rate])
 def test_tensors_give_the_same_with_gradients(function):
-    nA = torch.linspace(0.0, 1.0, 41, dtype=torch.float64, requires_grad=True)  # the rheobase is one of them
+    # the rheobase is one of them
+    nA = torch.linspace(0.0, 1.0, 41, dtype=torch.float64, requires_grad=True)
     f = function(nA, LIF())
     assert_allclose(f.detach(), function(nA.detach().numpy(), LIF()), rtol=1e-14)
     f.sum().backward()
@@ -125,18 +132,31 @@ def test_inputs_that_mean_nothing_are_refused(call, message):
         call()
 
 
-# ---- Siegert's rate -------------------------------------------------------------------------------------------------
+# ---- Siegert's rate
+# --------------------------------------------------------------------------------------------------
 
 
 def siegert_by_quad(mean_mV, sigma_mV, cell):
-    """The formula as it stands, on pieces that follow the shape of the integrand; 0 where it exceeds the largest float."""
+    """The formula as it stands, on pieces that follow the shape of the integrand; 0 where it
+    exceeds the largest float.
+    """
     a, b = (cell.v_reset_mV - mean_mV) / sigma_mV, (cell.v_threshold_mV - mean_mV) / sigma_mV
     if b > 26:
         return 0.0
     edges = sorted(
-        {a, b, *(x for x in (-1e5, -1e4, -1e3, -100, -10, 0, b - 10 / max(b, 1), b - 1 / max(b, 1)) if a < x < b)}
+        {
+            a,
+            b,
+            *(
+                x
+                for x in (-1e5, -1e4, -1e3, -100, -10, 0, b - 10 / max(b, 1), b - 1 / max(b, 1))
+                if a < x < b
+            ),
+        }
     )
-    total = sum(quad(lambda u: erfcx(-u), *piece, epsabs=0, epsrel=1e-11)[0] for piece in pairwise(edges))
+    total = sum(
+        quad(lambda u: erfcx(-u), *piece, epsabs=0, epsrel=1e-11)[0] for piece in pairwise(edges)
+    )
     return 1e3 / (cell.t_ref_ms + cell.tau_m_ms * np.sqrt(np.pi) * total)
 
 
@@ -176,7 +196,9 @@ def test_siegert_counts_voltages_from_anywhere_and_broadcasts():
     moved = replace(LIF(), e_leak_mV=0.0, v_threshold_mV=20.0, v_reset_mV=0.0)
     mean, sigma = np.linspace(-90, -20, 5), np.array([[1.0], [4.0]])
     assert siegert_rate(mean, sigma, LIF()).shape == (2, 5)
-    assert_allclose(siegert_rate(mean, sigma, LIF()), siegert_rate(mean + 70, sigma, moved), rtol=1e-12)
+    assert_allclose(
+        siegert_rate(mean, sigma, LIF()), siegert_rate(mean + 70, sigma, moved), rtol=1e-12
+    )
     assert np.ndim(siegert_rate(-50.0, 3.0, LIF())) == 0
 
 
@@ -184,7 +206,9 @@ def test_siegert_of_tensors_is_the_same_and_differentiable_twice():
     mean = torch.linspace(-80.0, -30.0, 12, dtype=torch.float64, requires_grad=True)
     sigma = torch.linspace(9.0, 1.0, 12, dtype=torch.float64, requires_grad=True)
     f = siegert_rate(mean, sigma, LIF())
-    assert_allclose(f.detach(), siegert_rate(mean.detach().numpy(), sigma.detach().numpy(), LIF()), rtol=1e-14)
+    assert_allclose(
+        f.detach(), siegert_rate(mean.detach().numpy(), sigma.detach().numpy(), LIF()), rtol=1e-14
+    )
     assert torch.autograd.gradcheck(lambda m, s: siegert_rate(m, s, LIF()), (mean, sigma))
     assert torch.autograd.gradgradcheck(lambda m, s: siegert_rate(m, s, LIF()), (mean, sigma))
     single = siegert_rate(mean.detach().float(), 3.0, LIF())

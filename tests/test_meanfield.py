@@ -24,11 +24,18 @@ def network(**changes):
 
 @pytest.mark.parametrize(
     ("g", "external", "start_hz", "published_hz"),
-    [(6.0, 4.0, 30.0, 55.84), (5.0, 2.0, 30.0, 37.95), (4.5, 0.9, 5.0, 6.52), (3.0, 2.0, 300.0, 327.0)],
+    [
+        (6.0, 4.0, 30.0, 55.84),
+        (5.0, 2.0, 30.0, 37.95),
+        (4.5, 0.9, 5.0, 6.52),
+        (3.0, 2.0, 300.0, 327.0),
+    ],
     ids=["B", "C", "D", "A"],
 )
 def test_brunels_regimes(g, external, start_hz, published_hz):
-    assert_allclose(brunel_rate(g, external, cell=BRUNEL, start_hz=start_hz), published_hz, rtol=1e-3)
+    assert_allclose(
+        brunel_rate(g, external, cell=BRUNEL, start_hz=start_hz), published_hz, rtol=1e-3
+    )
 
 
 def test_the_solution_solves_its_equations():
@@ -36,9 +43,13 @@ def test_the_solution_solves_its_equations():
     found = solve(net)
     for k, cell in enumerate(net.cells):
         tau_s = cell.tau_m_ms * 1e-3
-        mean = net.input_mean_mV[k] + tau_s * (net.in_degrees[k] * net.weights_mV[k] * found.mean_hz).sum()
+        mean = (
+            net.input_mean_mV[k]
+            + tau_s * (net.in_degrees[k] * net.weights_mV[k] * found.mean_hz).sum()
+        )
         variance = (
-            net.input_sigma_mV[k] ** 2 + tau_s * (net.in_degrees[k] * net.weights_mV[k] ** 2 * found.mean_hz).sum()
+            net.input_sigma_mV[k] ** 2
+            + tau_s * (net.in_degrees[k] * net.weights_mV[k] ** 2 * found.mean_hz).sum()
         )
         assert_allclose(siegert_rate(mean, np.sqrt(variance), cell), found.mean_hz[k], rtol=1e-8)
     assert_allclose(found.variance_hz2, 0, atol=1e-9)
@@ -67,7 +78,10 @@ def test_a_step_delays_the_crossing_of_the_threshold():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"in_degrees": np.zeros((2, 3))}, r"in_degrees must have shape \(2, 2\) for 2 populations, got \(2, 3\)"),
+        (
+            {"in_degrees": np.zeros((2, 3))},
+            r"in_degrees must have shape \(2, 2\) for 2 populations, got \(2, 3\)",
+        ),
         ({"input_mean_mV": np.array([np.nan, 1.0])}, "input_mean_mV must be finite, got nan"),
         ({"excitability_sd_mV": np.zeros(3)}, r"excitability_sd_mV must have shape \(2,\)"),
     ],

@@ -22,7 +22,9 @@ ns.measure, ns.compare, ns.Comparison, ns.ActivityStats, ns.Activations
 
 
 def run_python(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def test_public_names():
@@ -35,7 +37,9 @@ def test_public_names():
         _ = neurosparse.nothing
 
 
-@pytest.mark.parametrize("statement", ["import neurosparse", "import neurosparse.cli", "import neurosparse.rectifier"])
+@pytest.mark.parametrize(
+    "statement", ["import neurosparse", "import neurosparse.cli", "import neurosparse.rectifier"]
+)
 def test_imports_are_light(statement):
     heavy = ["torch", "brian2", "matplotlib", "scipy", "numba", "pyarrow", "pandas", "sklearn"]
     done = run_python(f"{statement}; import sys; print([m for m in {heavy} if m in sys.modules])")
@@ -51,7 +55,16 @@ def test_compare_and_measure_stay_functions_whatever_is_imported_first():
 
 
 def test_the_wheel_has_one_top_level_name_and_the_recipes(tmp_path):
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    command = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(tmp_path),
+        str(ROOT),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = tmp_path.glob("*.whl")
@@ -60,13 +73,25 @@ def test_the_wheel_has_one_top_level_name_and_the_recipes(tmp_path):
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"neurosparse"}
     assert "neurosparse/py.typed" in names
-    assert {f"neurosparse/report/page.{suffix}" for suffix in ("html.j2", "css", "js")} <= set(names)
-    shared = {name.removeprefix("neurosparse/_share/") for name in names if name.startswith("neurosparse/_share/")}
-    ours = {str(p.relative_to(ROOT)) for folder in ("models", "simulations") for p in (ROOT / folder).rglob("*.*")}
+    assert {f"neurosparse/report/page.{suffix}" for suffix in ("html.j2", "css", "js")} <= set(
+        names
+    )
+    shared = {
+        name.removeprefix("neurosparse/_share/")
+        for name in names
+        if name.startswith("neurosparse/_share/")
+    }
+    ours = {
+        str(p.relative_to(ROOT))
+        for folder in ("models", "simulations")
+        for p in (ROOT / folder).rglob("*.*")
+    }
     assert shared == {name for name in ours if "__pycache__" not in name}
 
 
-@pytest.mark.parametrize("script", sorted((ROOT / "simulations").glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "script", sorted((ROOT / "simulations").glob("*.py")), ids=lambda p: p.name
+)
 def test_scripts_are_short_and_say_what_to_expect(script):
     text = script.read_text()
     assert len(text.splitlines()) <= 40

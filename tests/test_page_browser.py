@@ -1,4 +1,6 @@
-"""The page in a real Chromium: it asks for nothing, and what moves shows the numbers of comparison.json."""
+"""The page in a real Chromium: it asks for nothing, and what moves shows the numbers of
+comparison.json.
+"""
 
 import json
 import os
@@ -26,7 +28,10 @@ def browser():
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)
     if executable is None:
         if os.environ.get("NEUROSPARSE_REQUIRE_BROWSER") == "1":
-            pytest.fail(f"none of {', '.join(BROWSERS)} is installed, and NEUROSPARSE_REQUIRE_BROWSER=1 asks for one")
+            pytest.fail(
+                f"none of {', '.join(BROWSERS)} is installed, and NEUROSPARSE_REQUIRE_BROWSER=1"
+                " asks for one"
+            )
         pytest.skip(f"needs a browser: one of {', '.join(BROWSERS)}")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
@@ -44,7 +49,12 @@ def comparison_and_panels():
         ticks, units = rng.integers(0, n_ticks, n), rng.integers(0, 500, n)
         populations = {HOSTILE: (0, 400), "I": (400, 500)}
         return ns.SpikeTrains(
-            ticks * dt_ms, units, n_units=500, duration_ms=seconds * 1e3, dt_ms=dt_ms, populations=populations
+            ticks * dt_ms,
+            units,
+            n_units=500,
+            duration_ms=seconds * 1e3,
+            dt_ms=dt_ms,
+            populations=populations,
         )
 
     spikes = circuit(4.0, 0.1, 2.0)
@@ -55,7 +65,9 @@ def comparison_and_panels():
         *(
             ns.measure(
                 observe(
-                    np.maximum(rng.normal(mean, 1, (100, 200)), 0), ns.ActiveWhen(threshold=0), f"net {HOSTILE} {k}"
+                    np.maximum(rng.normal(mean, 1, (100, 200)), 0),
+                    ns.ActiveWhen(threshold=0),
+                    f"net {HOSTILE} {k}",
                 )
             )
             for k, mean in enumerate((-1.5, 0.0))
@@ -68,7 +80,9 @@ def comparison_and_panels():
         {"layer": HOSTILE, "active (%)": None, "units": 400, "note": "a"},
     ]
     panels = [
-        report.Panel("raster", "Spikes", "A caption.", lambda ax: plots.raster(spikes, ax), spikes=spikes),
+        report.Panel(
+            "raster", "Spikes", "A caption.", lambda ax: plots.raster(spikes, ax), spikes=spikes
+        ),
         report.Panel("units", "Units", "Two.", _two_axes, n_axes=2, table=table),
     ]
     return comparison, panels
@@ -120,30 +134,36 @@ def opened(browser, folder):
 
 @pytest.fixture(scope="module")
 def charts(browser, folder):
-    """One page with every chart drawn; Plotly takes longer to load than all the tests that look at it."""
+    """One page with every chart drawn; Plotly takes longer to load than all the tests that look at
+    it.
+    """
     with watched(browser, folder) as open_page:
         page = open_page(color_scheme="light")
         page.wait_for_function("() => performance.getEntriesByName('charts').length")
         for figure in page.locator("figure").all():
             figure.scroll_into_view_if_needed()
-        page.wait_for_function(
-            """() => {
+        page.wait_for_function("""() => {
               const charts = Object.values(JSON.parse(document.getElementById("data").textContent).charts).flat();
               return document.querySelectorAll(".plot:has(.main-svg)").length === charts.length;
-            }"""
-        )
+            }""")
         yield page
 
 
 def values(page, kind, k):
-    """The exact numbers behind a row's active fraction and equivalent window; None where there is none."""
-    found = page.eval_on_selector_all(f"[data-{kind}='{k}'] data", "all => all.map(data => data.value)")
+    """The exact numbers behind a row's active fraction and equivalent window; None where there is
+    none.
+    """
+    found = page.eval_on_selector_all(
+        f"[data-{kind}='{k}'] data", "all => all.map(data => data.value)"
+    )
     return [float(value) if value else None for value in found]
 
 
 def move_slider(page, k):
     page.eval_on_selector(
-        "#slider", "(slider, k) => { slider.value = k; slider.dispatchEvent(new Event('input')); }", str(k)
+        "#slider",
+        "(slider, k) => { slider.value = k; slider.dispatchEvent(new Event('input')); }",
+        str(k),
     )
 
 
@@ -153,7 +173,9 @@ def test_the_slider_moves_the_numbers_to_those_of_the_comparison(opened, folder)
     grid = json.loads(page.locator("#data").text_content())["windows"]["grid_ms"]
     curves = list(numbers["curves"].values())
     points = [
-        (k, w, f) for k, c in enumerate(curves) for w, f in zip(c["window_ms"], c["active_fraction"], strict=True)
+        (k, w, f)
+        for k, c in enumerate(curves)
+        for w, f in zip(c["window_ms"], c["active_fraction"], strict=True)
     ]
     for k, window, fraction in points[::7]:
         at = int(np.abs(np.array(grid) - window).argmin())
@@ -185,7 +207,9 @@ def test_the_marks_on_the_figure_follow_the_window(charts):
     page = charts
     page.fill("#window-ms", "100")
     plot = f"{MAIN} .plot"
-    page.wait_for_function(f"() => document.querySelector('{plot}').layout.shapes.at(-1).x0 === 100")
+    page.wait_for_function(
+        f"() => document.querySelector('{plot}').layout.shapes.at(-1).x0 === 100"
+    )
     marks = page.eval_on_selector(plot, "plot => [plot.data.at(-1).x, plot.data.at(-1).y]")
     assert marks == [[100, 100], [100 * values(page, "circuit", k)[0] for k in (0, 1)]]
 
@@ -235,7 +259,8 @@ def test_names_stay_text_wherever_they_are_shown(charts):
     ticks = page.locator("figure[data-key=units] .xtick text").all_text_contents()
     assert HOSTILE in ticks
     page.locator(f"{MAIN} details.data summary").click()
-    page.locator(f"{MAIN} details.data th", has_text=HOSTILE).first.wait_for()  # the table is made once it is opened
+    # the table is made once it is opened
+    page.locator(f"{MAIN} details.data th", has_text=HOSTILE).first.wait_for()
 
 
 def test_hovering_shows_names_and_values(charts):
@@ -252,9 +277,13 @@ def test_hovering_shows_names_and_values(charts):
 
 
 def test_no_button_sends_a_chart_anywhere(charts):
-    titles = charts.eval_on_selector_all(".modebar-btn", "all => all.map(button => button.dataset.title)")
+    titles = charts.eval_on_selector_all(
+        ".modebar-btn", "all => all.map(button => button.dataset.title)"
+    )
     assert "Download plot as a PNG" in titles
-    assert not [title for title in titles if re.search("share|cloud|edit|send", title, re.IGNORECASE)]
+    assert not [
+        title for title in titles if re.search("share|cloud|edit|send", title, re.IGNORECASE)
+    ]
 
 
 def test_legends_toggle_traces_and_bands(charts):
@@ -283,7 +312,8 @@ def colours_of(page):
     )
 
 
-# Little-endian: alpha, blue, green, red. The first population has the name of a circuit, hence its colour.
+# Little-endian: alpha, blue, green, red. The first population has the name of a circuit, hence its
+# colour.
 VERMILION, ROSE = str(0xFF005ED5), str(0xFF7766CC)
 
 
@@ -339,7 +369,9 @@ def test_without_scripts_and_in_print_the_figures_are_images(opened, charts):
     charts.emulate_media(media="print", color_scheme="dark")
     assert charts.locator("img.paper:visible").count() == 3
     assert charts.locator(".screen:visible").count() == 0
-    assert charts.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert (
+        charts.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    )
     charts.emulate_media(media="screen", color_scheme="light")
 
 

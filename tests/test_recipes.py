@@ -1,4 +1,6 @@
-"""Recipes: what is read, what is refused, and that the recipes of the package say where their numbers come from."""
+"""Recipes: what is read, what is refused, and that the recipes of the package say where their
+numbers come from.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,8 @@ def write(tmp_path: Path) -> Write:
     return write
 
 
-# ---- What is read ---------------------------------------------------------------------------------------------------
+# ---- What is read
+# --------------------------------------------------------------------------------------------------
 
 
 def test_values_and_their_sources(write: Write) -> None:
@@ -82,7 +85,10 @@ def test_values_and_their_sources(write: Write) -> None:
 
 
 def test_tables_in_lists_are_read_like_tables(write: Write) -> None:
-    text = 'kind = "x"\n[sources]\np = "P"\n[[layers]]\nn = { value = 1, source = "p" }\n[[layers]]\nn = 2\n'
+    text = (
+        'kind = "x"\n[sources]\np = "P"\n[[layers]]\nn = { value = 1, source = "p" }\n[[layers]]\nn'
+        " = 2\n"
+    )
     recipe = recipes.load(write(text))
     assert recipe.values == {"layers": [{"n": 1}, {"n": 2}]}
     assert recipe.sources == {"layers.0.n": "P"}
@@ -108,7 +114,8 @@ def test_specs_are_frozen(write: Write) -> None:
         spec.tau_m_ms = 1.0
 
 
-# ---- What is refused ------------------------------------------------------------------------------------------------
+# ---- What is refused
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -122,27 +129,37 @@ def test_specs_are_frozen(write: Write) -> None:
         ({"tau_m_ms": -5.0}, "tau_m_ms: Input should be greater than 0, got -5.0"),
         (
             {"tau_m_ms": "fast"},
-            "tau_m_ms: Input should be a valid number, unable to parse string as a number, got 'fast'",
+            (
+                "tau_m_ms: Input should be a valid number, unable to parse string as a number, got"
+                " 'fast'"
+            ),
         ),
         ({"tau_m_ms": True}, "tau_m_ms must be a number, got true"),
         ({"limit_mV": False}, "limit_mV must be a number, got false"),
         ({"cell.n": True}, "n must be a number, got true"),
         ({"tau_m_ms": {"ms": 1}}, "tau_m_ms: Input should be a valid number, got {'ms': 1}"),
         ({"cell.n": 0}, "cell.n: Input should be greater than 0, got 0"),
-        ({"cell.n": 1.5}, "cell.n: Input should be a valid integer, got a number with a fractional part, got 1.5"),
+        (
+            {"cell.n": 1.5},
+            "cell.n: Input should be a valid integer, got a number with a fractional part, got 1.5",
+        ),
         ({"name": "long"}, "name must have at most 3 letters, got 'long'"),
         ({"seed": 13}, "seed 13 brings bad luck; take another"),
         ({"cell": 1}, "cell: Input should be a valid dictionary or instance of CellSpec, got 1"),
     ],
 )
-def test_a_value_that_does_not_fit_is_named(write: Write, overrides: dict[str, Any], sentence: str) -> None:
+def test_a_value_that_does_not_fit_is_named(
+    write: Write, overrides: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(ValueError) as caught:
         recipes.load(write(GOOD)).spec(ExampleSpec, **overrides)
     assert str(caught.value) == f"recipe 'mine': {sentence}"
 
 
 def test_a_missing_key_is_named(write: Write) -> None:
-    with pytest.raises(ValueError, match=r"^recipe 'mine': key 'cell\.n' is missing; unknown key 'cell\.m'$"):
+    with pytest.raises(
+        ValueError, match=r"^recipe 'mine': key 'cell\.n' is missing; unknown key 'cell\.m'$"
+    ):
         recipes.load(write(GOOD.replace("\nn =", "\nm ="))).spec(ExampleSpec)
 
 
@@ -162,15 +179,30 @@ def test_a_missing_key_is_named(write: Write) -> None:
         ("kind = 'x'\ntitle = 1", "needs a `kind`"),
         ("kind = 'x'\nsources = 1", "needs a `kind`"),
         ("kind = 'x'\nsources = { p = 1 }", ": the source 'p' must be text, got 1"),
-        ("kind = 'x'\na = { value = 1 }", ": 'a' has no source; name one of [sources], or write the value alone"),
-        ("kind = 'x'\na = { value = 1, source = 'p' }", ": the source 'p' of 'a' is not listed in [sources]"),
-        ("kind = 'x'\na = { value = 1, source = ['p'] }", ": the source ['p'] of 'a' is not listed in [sources]"),
-        ("kind = 'x'\na.b = { value = 1, sourc = 'p' }", ": unknown key 'a.b.sourc' beside value, source and note"),
+        (
+            "kind = 'x'\na = { value = 1 }",
+            ": 'a' has no source; name one of [sources], or write the value alone",
+        ),
+        (
+            "kind = 'x'\na = { value = 1, source = 'p' }",
+            ": the source 'p' of 'a' is not listed in [sources]",
+        ),
+        (
+            "kind = 'x'\na = { value = 1, source = ['p'] }",
+            ": the source ['p'] of 'a' is not listed in [sources]",
+        ),
+        (
+            "kind = 'x'\na.b = { value = 1, sourc = 'p' }",
+            ": unknown key 'a.b.sourc' beside value, source and note",
+        ),
         (
             "kind = 'x'\na = { value = 1, source = 'p', note = 2 }\n[sources]\np = 'P'",
             ": the note of 'a' must be text, got 2",
         ),
-        ("kind = 'x'\n# " + "x" * recipes.MOST_BYTES, "is larger than 1,000,000 bytes: not a recipe"),
+        (
+            "kind = 'x'\n# " + "x" * recipes.MOST_BYTES,
+            "is larger than 1,000,000 bytes: not a recipe",
+        ),
     ],
 )
 def test_what_is_no_recipe(write: Write, text: str | bytes, sentence: str) -> None:
@@ -195,7 +227,8 @@ def test_noise_is_read_or_refused_with_a_value_error(noise: str) -> None:
 
 def test_names_and_paths(tmp_path: Path, write: Write) -> None:
     with pytest.raises(
-        FileNotFoundError, match=r"^no recipe 'lif_of_nobody'; there are: .*lif_glorot2011.*; or give the path"
+        FileNotFoundError,
+        match=r"^no recipe 'lif_of_nobody'; there are: .*lif_glorot2011.*; or give the path",
     ):
         recipes.load("lif_of_nobody")
     with pytest.raises(FileNotFoundError, match=r"^no recipe file .*gone\.toml$"):
@@ -207,13 +240,18 @@ def test_names_and_paths(tmp_path: Path, write: Write) -> None:
     assert recipes.load("lif_glorot2011").path in MODELS
 
 
-# ---- The recipes of the package -------------------------------------------------------------------------------------
+# ---- The recipes of the package
+# -------------------------------------------------------------------------------------
 
 
 def test_recipes_have_names_of_their_own() -> None:
     names = [path.stem for path in MODELS]
     assert sorted(names) == sorted(set(names)) == sorted(recipes.available())
-    assert set(recipes.available("lif")) == {n for n in names if recipes.load(n).kind == "lif"} >= {"lif_glorot2011"}
+    assert (
+        set(recipes.available("lif"))
+        == {n for n in names if recipes.load(n).kind == "lif"}
+        >= {"lif_glorot2011"}
+    )
 
 
 def without_source(node: Any, name: str = "") -> Iterator[str]:
@@ -230,7 +268,10 @@ def without_source(node: Any, name: str = "") -> Iterator[str]:
 
 
 def test_plain_numbers_are_found() -> None:
-    table = tomllib.loads("a = 1\nb = { value = 2, source = 's' }\nc = [{ d = 3.0 }, 4]\ne = true\nf = 'x'\n[g]\nh = 5")
+    table = tomllib.loads(
+        "a = 1\nb = { value = 2, source = 's' }\nc = [{ d = 3.0 }, 4]\ne = true\nf ="
+        " 'x'\n[g]\nh = 5"
+    )
     assert list(without_source(table)) == ["a", "c.0.d", "c.1", "g.h"]
 
 

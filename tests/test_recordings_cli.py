@@ -1,4 +1,6 @@
-"""`neurosparse measure`: what it prints fits a terminal and says what the number is; bad input is one sentence and exit code 2."""
+"""`neurosparse measure`: what it prints fits a terminal and says what the number is; bad input is
+one sentence and exit code 2.
+"""
 
 import json
 import sys
@@ -37,7 +39,9 @@ def spikes():
 
 
 def test_a_recording_is_measured_with_its_windows_and_its_caution(run, spikes, tmp_path):
-    code, out, err = run(write_nwb(spikes, tmp_path / "a.nwb", all_units=False), "--window-ms", 5, "--energy")
+    code, out, err = run(
+        write_nwb(spikes, tmp_path / "a.nwb", all_units=False), "--window-ms", 5, "--energy"
+    )
     assert (code, err) == (0, "")
     assert max(map(len, out.splitlines())) <= 80
     words = " ".join(out.split())
@@ -45,7 +49,10 @@ def test_a_recording_is_measured_with_its_windows_and_its_caution(run, spikes, t
     assert "all: 4.00 Hz" in words
     assert "active 1 % in 2.5" in words  # -ln(0.99) / 4.4 Hz, of the 90 that fire
     assert "upper bound" in words
-    assert "Energy by Attwell & Laughlin 2001 (rodent grey matter): spikes cost 2.84e+09 ATP/s a neuron" in words
+    assert (
+        "Energy by Attwell & Laughlin 2001 (rodent grey matter): spikes cost 2.84e+09 ATP/s a"
+        " neuron" in words
+    )
     assert "Energy by Lennie 2003" in words
     assert "quiet: 0.00 Hz" in words
 
@@ -60,7 +67,15 @@ def test_a_simulation_of_all_units_is_no_upper_bound(run, spikes, tmp_path):
 def test_the_folder_holds_numbers_page_and_provenance(run, spikes, tmp_path):
     path = save_spikes(spikes, tmp_path / "a.nwb")
     code, out, _ = run(
-        path, "--out", tmp_path / "results", "--where", "population=E", "--start-s", 1, "--duration-s", 2
+        path,
+        "--out",
+        tmp_path / "results",
+        "--where",
+        "population=E",
+        "--start-s",
+        1,
+        "--duration-s",
+        2,
     )
     assert code == 0
     assert "report.html" in "".join(out.split())
@@ -68,7 +83,10 @@ def test_the_folder_holds_numbers_page_and_provenance(run, spikes, tmp_path):
     assert saved["provenance"]["recording"]["where"] == ["population=E"]
     assert saved["provenance"]["versions"]["neurosparse"] == ns.__version__
     assert (saved["stats"][0]["n_units"], saved["stats"][0]["duration_ms"]) == (80, 2000.0)
-    assert {p.name for p in (tmp_path / "results" / "figures").iterdir()} >= {"raster.png", "rates.svg"}
+    assert {p.name for p in (tmp_path / "results" / "figures").iterdir()} >= {
+        "raster.png",
+        "rates.svg",
+    }
     assert (tmp_path / "results" / "report.html").stat().st_size > 1000
     code, _, err = run(path, "--out", tmp_path)
     assert code == 2

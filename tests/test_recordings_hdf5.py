@@ -1,4 +1,6 @@
-"""The process that reads HDF5: its answer is the reader's, and whatever becomes of it is one sentence; files that lie."""
+"""The process that reads HDF5: its answer is the reader's, and whatever becomes of it is one
+sentence; files that lie.
+"""
 
 import os
 import signal
@@ -42,14 +44,22 @@ def test_the_arrays_are_those_of_the_reader(path):
     ("reader", "error", "said"),
     [
         (hdf5_readers.refuses, ValueError, "it is not liked"),
-        (hdf5_readers.breaks_down, ValueError, r"HDF5's library broke down on it \(SIGSEGV\): it is damaged or made"),
+        (
+            hdf5_readers.breaks_down,
+            ValueError,
+            r"HDF5's library broke down on it \(SIGSEGV\): it is damaged or made",
+        ),
         (
             hdf5_readers.takes_memory,
             ValueError,
             r"reading its 800 bytes takes more than 512 MB of memory: it is damaged",
         ),
         (hdf5_readers.computes, ValueError, "takes more than 1 s of CPU time"),
-        (hdf5_readers.is_wrong, RuntimeError, "the process that reads .* failed: (?s:.)*Object arrays cannot be saved"),
+        (
+            hdf5_readers.is_wrong,
+            RuntimeError,
+            "the process that reads .* failed: (?s:.)*Object arrays cannot be saved",
+        ),
     ],
 )
 def test_what_becomes_of_it_is_said(monkeypatch, path, reader, error, said):
@@ -72,7 +82,9 @@ def test_no_code_of_the_folder_is_run(monkeypatch, path):
 
 def test_limits_grow_with_the_file(monkeypatch, path):
     asked = []
-    monkeypatch.setattr(hdf5, "_process", lambda what, timeout_s: asked.append((*what[3:], timeout_s)))
+    monkeypatch.setattr(
+        hdf5, "_process", lambda what, timeout_s: asked.append((*what[3:], timeout_s))
+    )
     for n_bytes in (2**20, 10**9, 10**13):
         os.truncate(path, n_bytes)
         with pytest.raises(AttributeError):
@@ -84,14 +96,19 @@ def test_limits_grow_with_the_file(monkeypatch, path):
     ]
 
 
-# ---- Files that lie -------------------------------------------------------------------------------------------------
+# ---- Files that lie
+# --------------------------------------------------------------------------------------------------
 
 
 def nwb(path):
     """As small as the layout allows; pynwb would add a megabyte of schemas."""
     with h5py.File(path, "w") as file:
         file.attrs["nwb_version"] = "2.7.0"
-        file["units/id"], file["units/spike_times_index"], file["units/spike_times"] = [0], [2], [0.5, 0.7]
+        file["units/id"], file["units/spike_times_index"], file["units/spike_times"] = (
+            [0],
+            [2],
+            [0.5, 0.7],
+        )
 
 
 def network(path):
@@ -111,12 +128,15 @@ def read_network(path):
 
 def long_text(content):
     """The first text claims to be of 2 GB."""
-    at = content.index(struct.pack("<QI", content.index(b"GCOL"), 1))  # where it is stored, behind its length
+    # where it is stored, behind its length
+    at = content.index(struct.pack("<QI", content.index(b"GCOL"), 1))
     return content[: at - 4] + struct.pack("<I", 2**31 - 1) + content[at:]
 
 
 def endless_texts(content):
-    """The heap of texts holds one of no size, where the next is looked for behind it, which is there."""
+    """The heap of texts holds one of no size, where the next is looked for behind it, which is
+    there.
+    """
     at = content.index(b"GCOL") + 16
     return content[:at] + bytes(16) + content[at + 16 :]
 
@@ -135,7 +155,8 @@ def test_files_that_lie_are_refused_within_the_limits(monkeypatch, tmp_path, kin
     read(path)
     path.write_bytes(alter(path.read_bytes()))
     with pytest.raises(
-        ValueError, match=rf"^cannot read .* from {path}: reading its .* bytes takes more than .*{said}"
+        ValueError,
+        match=rf"^cannot read .* from {path}: reading its .* bytes takes more than .*{said}",
     ):
         read(path)
 
@@ -144,9 +165,15 @@ def test_ctrl_c_is_heard_and_leaves_no_process(tmp_path):
     path = tmp_path / "x.nwb"
     nwb(path)
     path.write_bytes(endless_texts(path.read_bytes()))
-    code = f"from neurosparse import recordings; print('ready', flush=True); recordings.read({str(path)!r})"
+    code = (
+        "from neurosparse import recordings; print('ready', flush=True);"
+        f" recordings.read({str(path)!r})"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     with process:
         process.stdout.readline()
@@ -166,7 +193,11 @@ def test_twenty_million_spikes_of_a_hundred_thousand_units(tmp_path):
         file.attrs["nwb_version"] = "2.7.0"
         units = file.create_group("units")
         units["id"], units["spike_times_index"] = np.arange(n_units), np.arange(1, n_units + 1) * n
-        units.create_dataset("spike_times", data=times, chunks=True, compression="gzip", compression_opts=1)
-        units.create_dataset("quality", data=["good", "noise"] * (n_units // 2), dtype=h5py.string_dtype())
+        units.create_dataset(
+            "spike_times", data=times, chunks=True, compression="gzip", compression_opts=1
+        )
+        units.create_dataset(
+            "quality", data=["good", "noise"] * (n_units // 2), dtype=h5py.string_dtype()
+        )
     spikes = recordings.read(path, duration_s=20.0).spikes
     assert (spikes.n_units, len(spikes)) == (n_units, times.size)

@@ -1,4 +1,6 @@
-"""Neo: trains that Neo wrote come back with their observation; what it cannot read is one clear sentence; pickle stays shut."""
+"""Neo: trains that Neo wrote come back with their observation; what it cannot read is one clear
+sentence; pickle stays shut.
+"""
 
 import pickle
 import sys
@@ -12,7 +14,9 @@ from neurosparse.recordings import MissingPackageError, read
 
 
 def train(times_s, start_s, stop_s, **annotations):
-    return neo.SpikeTrain(times_s * pq.s, t_start=start_s * pq.s, t_stop=stop_s * pq.s, **annotations)
+    return neo.SpikeTrain(
+        times_s * pq.s, t_start=start_s * pq.s, t_stop=stop_s * pq.s, **annotations
+    )
 
 
 def save(path, *segments):
@@ -27,8 +31,14 @@ def save(path, *segments):
 
 @pytest.fixture
 def trials(tmp_path):
-    first = [train([1.0, 1.5], 0.5, 3.0, quality="good"), train([0.7, 2.0], 0.6, 3.5, quality="mua")]
-    second = [train([11.0, 11.5], 10.0, 15.0, quality="good"), train([9.7, 12.0], 9.0, 14.0, quality="mua")]
+    first = [
+        train([1.0, 1.5], 0.5, 3.0, quality="good"),
+        train([0.7, 2.0], 0.6, 3.5, quality="mua"),
+    ]
+    second = [
+        train([11.0, 11.5], 10.0, 15.0, quality="good"),
+        train([9.7, 12.0], 9.0, 14.0, quality="mua"),
+    ]
     return save(tmp_path / "trials.mat", first, second)
 
 
@@ -66,7 +76,9 @@ def test_a_lone_segment_and_a_silent_train(tmp_path):
 def test_a_format_without_an_observation_asks_for_the_duration(tmp_path):
     path = tmp_path / "trains.txt"
     path.write_text("0.1\t0.5\t0.9\n0.2\t0.4\n")
-    with pytest.raises(ValueError, match=r"give duration_s \(--duration-s\); the last spike is at 0\.9 s"):
+    with pytest.raises(
+        ValueError, match=r"give duration_s \(--duration-s\); the last spike is at 0\.9 s"
+    ):
         read(path)
     spikes = read(path, duration_s=1.0).spikes
     np.testing.assert_allclose(spikes.times_ms, [100.0, 200.0, 400.0, 500.0, 900.0])
@@ -118,9 +130,13 @@ def test_an_empty_folder_and_a_missing_file_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("module", "name"), [("neo.io", "a.mat"), ("h5py", "a.nwb")])
-def test_a_missing_package_is_one_sentence_that_says_what_to_install(tmp_path, monkeypatch, module, name):
+def test_a_missing_package_is_one_sentence_that_says_what_to_install(
+    tmp_path, monkeypatch, module, name
+):
     (tmp_path / name).write_bytes(b"")
     monkeypatch.setitem(sys.modules, module, None)
     package = module.partition(".")[0]
-    with pytest.raises(MissingPackageError, match=rf"needs {package}, .* pip install 'neurosparse\[recordings\]'"):
+    with pytest.raises(
+        MissingPackageError, match=rf"needs {package}, .* pip install 'neurosparse\[recordings\]'"
+    ):
         read(tmp_path / name)

@@ -1,4 +1,6 @@
-"""The package's own spike files: what is written comes back; what is damaged or hostile is refused in one sentence."""
+"""The package's own spike files: what is written comes back; what is damaged or hostile is refused
+in one sentence.
+"""
 
 import io
 import json
@@ -14,7 +16,12 @@ from neurosparse.recordings import load_spikes, read, save_spikes
 @pytest.fixture
 def spikes():
     return SpikeTrains(
-        [0.1, 0.3, 7.0], [2, 0, 1], n_units=4, duration_ms=8.0, dt_ms=0.1, populations={"E": (0, 3), "I": (3, 4)}
+        [0.1, 0.3, 7.0],
+        [2, 0, 1],
+        n_units=4,
+        duration_ms=8.0,
+        dt_ms=0.1,
+        populations={"E": (0, 3), "I": (3, 4)},
     )
 
 
@@ -38,7 +45,10 @@ def test_a_truncated_file_is_refused(spikes, tmp_path, keep):
 def test_pickled_arrays_are_not_opened(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(
-        path, header=np.array({"format": "neurosparse spikes 1"}, dtype=object), times_ms=np.zeros(1), units=np.zeros(1)
+        path,
+        header=np.array({"format": "neurosparse spikes 1"}, dtype=object),
+        times_ms=np.zeros(1),
+        units=np.zeros(1),
     )
     with pytest.raises(ValueError, match="pickle"):
         load_spikes(path)
@@ -64,7 +74,13 @@ def test_damaged_content_is_refused(spikes, tmp_path):
 
 
 HEADER = json.dumps(
-    {"format": "neurosparse spikes 1", "n_units": 4, "duration_ms": 8.0, "dt_ms": 0.1, "populations": {}}
+    {
+        "format": "neurosparse spikes 1",
+        "n_units": 4,
+        "duration_ms": 8.0,
+        "dt_ms": 0.1,
+        "populations": {},
+    }
 )
 
 
@@ -84,12 +100,16 @@ def npy(array):
 
 def npy_header(shape, descr="<f8"):
     stream = io.BytesIO()
-    np.lib.format.write_array_header_1_0(stream, {"shape": shape, "fortran_order": False, "descr": descr})
+    np.lib.format.write_array_header_1_0(
+        stream, {"shape": shape, "fortran_order": False, "descr": descr}
+    )
     return stream.getvalue()
 
 
 @pytest.mark.parametrize("shape", [(10**13,), (10**9, 10**9, 10**9), (3,)])
-def test_a_header_that_promises_more_than_is_there_is_refused_before_memory_is_asked_for(tmp_path, shape):
+def test_a_header_that_promises_more_than_is_there_is_refused_before_memory_is_asked_for(
+    tmp_path, shape
+):
     path = archive(
         tmp_path / "a.npz",
         header=npy(np.array(HEADER)),
@@ -108,7 +128,12 @@ def test_an_archive_that_unpacks_to_more_than_memory_is_refused(tmp_path, monkey
 
 
 def test_object_arrays_and_unknown_versions_are_refused(tmp_path):
-    path = archive(tmp_path / "a.npz", header=npy_header((), "|O"), times_ms=npy(np.zeros(1)), units=npy(np.zeros(1)))
+    path = archive(
+        tmp_path / "a.npz",
+        header=npy_header((), "|O"),
+        times_ms=npy(np.zeros(1)),
+        units=npy(np.zeros(1)),
+    )
     with pytest.raises(ValueError, match="pickle is never opened"):
         load_spikes(path)
     path = archive(tmp_path / "b.npz", header=b"\x93NUMPY\x09\x00" + bytes(100))
@@ -116,7 +141,9 @@ def test_object_arrays_and_unknown_versions_are_refused(tmp_path):
         load_spikes(path)
 
 
-@pytest.mark.parametrize("header", ["[]", "[" * 100_000, "{}", "null", '{"format": 1}', HEADER.replace("4", '"4"')])
+@pytest.mark.parametrize(
+    "header", ["[]", "[" * 100_000, "{}", "null", '{"format": 1}', HEADER.replace("4", '"4"')]
+)
 def test_a_header_of_another_shape_is_refused(tmp_path, header):
     path = archive(
         tmp_path / "a.npz",

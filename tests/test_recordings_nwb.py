@@ -1,4 +1,6 @@
-"""NWB: real spike trains, files that pynwb wrote, pynwb as a reader of ours; observation, conditions, populations; damage."""
+"""NWB: real spike trains, files that pynwb wrote, pynwb as a reader of ours; observation,
+conditions, populations; damage.
+"""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import neurosparse as ns
-from neurosparse.recordings import UPPER_BOUND, load_spikes, read, save_spikes
 from neurosparse._internal import foreign_hdf5 as hdf5
+from neurosparse.recordings import UPPER_BOUND, load_spikes, read, save_spikes
 from neurosparse.recordings.nwb import write_nwb
 
 LOCUST = [Path(nitime.__file__).parent / "data" / f"grasshopper_spike_times{k}.txt" for k in (1, 2)]
@@ -27,7 +29,9 @@ def in_this_process(monkeypatch):
 
 def session():
     return pynwb.NWBFile(
-        session_description="test", identifier="test", session_start_time=datetime(2020, 1, 1, tzinfo=UTC)
+        session_description="test",
+        identifier="test",
+        session_start_time=datetime(2020, 1, 1, tzinfo=UTC),
     )
 
 
@@ -39,7 +43,9 @@ def write(file, path):
 
 @pytest.fixture
 def by_pynwb(tmp_path):
-    """Four units over two stretches, with quality columns and electrodes, added one by one as most files are made."""
+    """Four units over two stretches, with quality columns and electrodes, added one by one as most
+    files are made.
+    """
     file = session()
     device = file.create_device(name="probe")
     groups = {
@@ -64,7 +70,8 @@ def by_pynwb(tmp_path):
     return write(file, tmp_path / "session.nwb")
 
 
-# ---- Real trains ----------------------------------------------------------------------------------------------------
+# ---- Real trains
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_locust_trains_have_their_known_rates_and_intervals(tmp_path):
@@ -82,7 +89,8 @@ def test_the_locust_trains_have_their_known_rates_and_intervals(tmp_path):
     assert recording.provenance["observation"] == "given by the user"
 
 
-# ---- Files that pynwb wrote -----------------------------------------------------------------------------------------
+# ---- Files that pynwb wrote
+# -----------------------------------------------------------------------------------------
 
 
 def test_the_longest_stretch_that_all_units_share_is_read(by_pynwb):
@@ -92,7 +100,10 @@ def test_the_longest_stretch_that_all_units_share_is_read(by_pynwb):
     assert recording.spikes.duration_ms == 7500.0
     assert recording.n_outside == 1  # 21.0 of the first unit
     assert recording.spikes.n_units == recording.n_units_in_file == 4
-    by_row = {int(row): recording.spikes.times_ms[recording.spikes.units == k] for k, row in enumerate(recording.rows)}
+    by_row = {
+        int(row): recording.spikes.times_ms[recording.spikes.units == k]
+        for k, row in enumerate(recording.rows)
+    }
     np.testing.assert_allclose(by_row[0], [500.0, 1000.0, 7000.0])
     np.testing.assert_allclose(by_row[1], [3000.0])
     assert by_row[2].size == 0
@@ -101,7 +112,8 @@ def test_the_longest_stretch_that_all_units_share_is_read(by_pynwb):
 
 def test_the_observation_is_that_of_the_selected_units_alone(by_pynwb):
     assert read(by_pynwb, where=["quality=good"]).observed_s == ((2.0, 10.0), (20.0, 22.0))
-    assert read(by_pynwb, where=["merged=true"]).observed_s == ((0.0, 30.0),)  # adjoining intervals join
+    # adjoining intervals join
+    assert read(by_pynwb, where=["merged=true"]).observed_s == ((0.0, 30.0),)
 
 
 def test_a_part_lies_within_one_stretch(by_pynwb):
@@ -154,7 +166,10 @@ def test_populations_are_the_places_of_the_electrodes_or_a_column(by_pynwb):
     assert recording.population_column == "electrodes.location"
     assert recording.spikes.populations == {"VISp": (0, 2), "CA1": (2, 3), "several": (3, 4)}
     assert recording.rows.tolist() == [0, 2, 1, 3]
-    assert read(by_pynwb, populations="quality").spikes.populations == {"good": (0, 3), "mua": (3, 4)}
+    assert read(by_pynwb, populations="quality").spikes.populations == {
+        "good": (0, 3),
+        "mua": (3, 4),
+    }
     with pytest.raises(ValueError, match="no column 'layer'"):
         read(by_pynwb, populations="layer")
 
@@ -170,12 +185,15 @@ def test_units_of_electrode_groups_have_their_places(tmp_path):
     file = session()
     device = file.create_device(name="probe")
     for area in ("M1", "S1", "M1b"):
-        group = file.create_electrode_group(name=area, description="", location=area[:2], device=device)
+        group = file.create_electrode_group(
+            name=area, description="", location=area[:2], device=device
+        )
         file.add_unit(spike_times=[1.0], obs_intervals=[[0.0, 2.0]], electrode_group=group)
     assert read(write(file, tmp_path / "a.nwb")).spikes.populations == {"M1": (0, 2), "S1": (2, 3)}
 
 
-# ---- Files that we write --------------------------------------------------------------------------------------------
+# ---- Files that we write
+# --------------------------------------------------------------------------------------------------
 
 
 @st.composite
@@ -197,22 +215,35 @@ def trains(draw):
     )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(spikes=trains())
 def test_what_is_written_comes_back(tmp_path, spikes):
     back = load_spikes(save_spikes(spikes, tmp_path / "a.nwb"))
     np.testing.assert_array_equal(back.ticks, spikes.ticks)
     np.testing.assert_array_equal(back.units, spikes.units)
-    assert (back.n_units, back.dt_ms, back.populations) == (spikes.n_units, spikes.dt_ms, spikes.populations)
+    assert (back.n_units, back.dt_ms, back.populations) == (
+        spikes.n_units,
+        spikes.dt_ms,
+        spikes.populations,
+    )
     assert back.duration_ms == pytest.approx(spikes.duration_ms, rel=1e-12)
 
 
 def test_pynwb_reads_what_we_write(tmp_path):
-    spikes = ns.SpikeTrains([0.1, 0.3, 7.0], [2, 0, 2], n_units=4, duration_ms=8.0, populations={"E": (0, 3)})
+    spikes = ns.SpikeTrains(
+        [0.1, 0.3, 7.0], [2, 0, 2], n_units=4, duration_ms=8.0, populations={"E": (0, 3)}
+    )
     path = save_spikes(spikes, tmp_path / "a.nwb")
     with pynwb.NWBHDF5IO(str(path), "r") as io:
         units = io.read().units
-        assert [units.get_unit_spike_times(k).tolist() for k in range(4)] == [[0.3e-3], [], [0.1e-3, 7.0e-3], []]
+        assert [units.get_unit_spike_times(k).tolist() for k in range(4)] == [
+            [0.3e-3],
+            [],
+            [0.1e-3, 7.0e-3],
+            [],
+        ]
         assert units.get_unit_obs_intervals(3).tolist() == [[0.0, 0.008]]
         assert list(units["population"][:]) == ["E", "E", "E", ""]
     assert pynwb.validate(path=str(path)) == []
@@ -225,14 +256,18 @@ def test_all_units_of_a_circuit_need_no_caution_but_a_recording_does(tmp_path):
 
 
 def test_overlapping_populations_cannot_be_written(tmp_path):
-    spikes = ns.SpikeTrains([0.1], [0], n_units=3, duration_ms=8.0, populations={"E": (0, 2), "all": (0, 3)})
+    spikes = ns.SpikeTrains(
+        [0.1], [0], n_units=3, duration_ms=8.0, populations={"E": (0, 2), "all": (0, 3)}
+    )
     with pytest.raises(ValueError, match="'all' overlaps another"):
         save_spikes(spikes, tmp_path / "a.nwb")
     assert not (tmp_path / "a.nwb").exists()
 
 
 def test_times_off_the_named_grid_are_read_without_it(tmp_path):
-    path = save_spikes(ns.SpikeTrains([1.0], [0], n_units=1, duration_ms=8.0, dt_ms=1.0), tmp_path / "a.nwb")
+    path = save_spikes(
+        ns.SpikeTrains([1.0], [0], n_units=1, duration_ms=8.0, dt_ms=1.0), tmp_path / "a.nwb"
+    )
     with h5py.File(path, "r+") as file:
         file["units/spike_times"][0] = 0.00123
     spikes = load_spikes(path)
@@ -240,7 +275,8 @@ def test_times_off_the_named_grid_are_read_without_it(tmp_path):
     assert spikes.times_ms == pytest.approx([1.23])
 
 
-# ---- Damage ---------------------------------------------------------------------------------------------------------
+# ---- Damage
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -252,8 +288,12 @@ def whole(tmp_path):
 @pytest.mark.parametrize("keep", [0, 1, 7, 100, 0.3, 0.9, -1])
 def test_a_truncated_file_is_refused(whole, keep):
     content = whole.read_bytes()
-    whole.write_bytes(content[: int(keep * len(content))] if isinstance(keep, float) else content[:keep])
-    with pytest.raises(ValueError, match=r"cannot read spikes from .*: it is (cut off|not an HDF5 file)"):
+    whole.write_bytes(
+        content[: int(keep * len(content))] if isinstance(keep, float) else content[:keep]
+    )
+    with pytest.raises(
+        ValueError, match=r"cannot read spikes from .*: it is (cut off|not an HDF5 file)"
+    ):
         read(whole)
 
 
@@ -337,7 +377,9 @@ def test_what_is_kept_in_another_file_is_refused(whole, name):
         else:
             elsewhere["x"] = np.arange(4)
         file[name] = h5py.ExternalLink("other.nwb", "/x")
-    with pytest.raises(ValueError, match=f"its '{name.split('/')[-1]}' is kept in another file, which is not read"):
+    with pytest.raises(
+        ValueError, match=f"its '{name.split('/')[-1]}' is kept in another file, which is not read"
+    ):
         read(whole)
 
 

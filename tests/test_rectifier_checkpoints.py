@@ -1,4 +1,6 @@
-"""Checkpoints: a training that stopped, was interrupted or killed ends with the same bits; foreign files are one sentence."""
+"""Checkpoints: a training that stopped, was interrupted or killed ends with the same bits; foreign
+files are one sentence.
+"""
 
 import json
 import os
@@ -52,14 +54,21 @@ def _interrupted(spec: TrainSpec, splits: Splits, path: Path, *, epoch: int) -> 
 
 
 def _same(one: TrainResult, other: TrainResult) -> None:
-    assert (one.best_epoch, one.test_error, one.engine) == (other.best_epoch, other.test_error, other.engine)
-    clockless = [[replace(epoch, samples_per_s=None) for epoch in result.history] for result in (one, other)]
+    assert (one.best_epoch, one.test_error, one.engine) == (
+        other.best_epoch,
+        other.test_error,
+        other.engine,
+    )
+    clockless = [
+        [replace(epoch, samples_per_s=None) for epoch in result.history] for result in (one, other)
+    ]
     assert clockless[0] == clockless[1]
     weights, others = one.network.state_dict(), other.network.state_dict()
     assert all(torch.equal(value, others[name]) for name, value in weights.items())
 
 
-# ---- To the bit -----------------------------------------------------------------------------------------------------
+# ---- To the bit
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -69,14 +78,19 @@ def _same(one: TrainResult, other: TrainResult) -> None:
         {"engine": "sparse"},
         {"target_active": 0.1, "average_last": 0.6, "learning_rate_end": 0.01},
         {"augmentation": {"flipped": 0.5, "shifted": 0.3, "shift_px": 2}},
-        {"network": NetworkSpec(sizes=(784, 32, 10), activation="softplus", mirrored=True), "average_last": 0.9},
+        {
+            "network": NetworkSpec(sizes=(784, 32, 10), activation="softplus", mirrored=True),
+            "average_last": 0.9,
+        },
     ],
 )
 @pytest.mark.parametrize("epochs", [[2], [3, 4]])
 def test_an_interrupted_training_ends_as_if_it_had_not_been(
     few: Splits, tmp_path: Path, changes: dict, epochs: list[int]
 ) -> None:
-    spec = TrainSpec(**{**SPEC.model_dump(exclude={"network"}), "network": SMALL, "epochs": 4, **changes})
+    spec = TrainSpec(
+        **{**SPEC.model_dump(exclude={"network"}), "network": SMALL, "epochs": 4, **changes}
+    )
     unbroken = train(spec, few, device="cpu")
     path = tmp_path / "run.safetensors"
     for epoch in epochs:
@@ -105,7 +119,9 @@ def test_a_training_that_is_over_is_read_from_its_file(few: Splits, tmp_path: Pa
     path = tmp_path / "run.safetensors"
     first = train(SPEC, few, device="cpu", checkpoint=path)
     told = []
-    again = train(SPEC, few, device="cpu", checkpoint=path, progress=lambda done, text: told.append(text))
+    again = train(
+        SPEC, few, device="cpu", checkpoint=path, progress=lambda done, text: told.append(text)
+    )
     _same(again, first)
     assert len(told) == 1  # the last word; nothing was trained
     checkpoint = load_checkpoint(path)
@@ -124,12 +140,15 @@ def test_a_killed_process_goes_on_from_its_last_epoch(few: Splits, tmp_path: Pat
         "from test_rectifier_checkpoints import _few\n"
         "from neurosparse.rectifier import TrainSpec, train\n"
         "def slowly(done, text):\n"
-        "    time.sleep(0.2 if done > 0.3 else 0)\n"  # so that it is killed within an epoch, not after the last
-        f"train(TrainSpec.model_validate_json({spec.model_dump_json()!r}), _few(), device='cpu', checkpoint={str(path)!r},\n"
+        # so that it is killed within an epoch, not after the last
+        "    time.sleep(0.2 if done > 0.3 else 0)\n"
+        f"train(TrainSpec.model_validate_json({spec.model_dump_json()!r}), _few(), device='cpu',"
+        f" checkpoint={str(path)!r},\n"
         "      progress=slowly)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script], env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+        [sys.executable, "-c", script],
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
     )
     try:
         deadline = time.monotonic() + 60
@@ -159,13 +178,19 @@ def test_starting_from_a_network(few: Splits, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train(SPEC, few, device="cpu", start=start, checkpoint=path, progress=stop)
     _same(train(SPEC, few, device="cpu", start=start, checkpoint=path), unbroken)
-    with pytest.raises(ValueError, match=r"is of a training on other images, or from another network; remove it"):
+    with pytest.raises(
+        ValueError, match=r"is of a training on other images, or from another network; remove it"
+    ):
         train(SPEC, few, device="cpu", checkpoint=path)
-    with pytest.raises(ValueError, match=r"start must be a network of spec.network, NetworkSpec\(.*got NetworkSpec\("):
+    with pytest.raises(
+        ValueError,
+        match=r"start must be a network of spec.network, NetworkSpec\(.*got NetworkSpec\(",
+    ):
         train(SPEC, few, device="cpu", start=RectifierNetwork(NetworkSpec(sizes=(784, 5, 10))))
 
 
-# ---- The file -------------------------------------------------------------------------------------------------------
+# ---- The file
+# --------------------------------------------------------------------------------------------------
 
 
 def test_round_trip(path: Path, tmp_path: Path) -> None:
@@ -176,21 +201,31 @@ def test_round_trip(path: Path, tmp_path: Path) -> None:
     for name in ("spec", "inputs", "history", "best_epoch", "seconds", "l1", "n_averaged"):
         assert getattr(one, name) == getattr(two, name)
     for name in ("weights", "best", "mean"):
-        assert all(torch.equal(value, getattr(two, name)[key]) for key, value in getattr(one, name).items())
+        assert all(
+            torch.equal(value, getattr(two, name)[key]) for key, value in getattr(one, name).items()
+        )
     assert torch.equal(one.generator, two.generator)
 
 
 def test_the_checkpoint_of_another_training_is_refused(path: Path, few: Splits) -> None:
     before = path.read_bytes()
     for changes, message in (
-        ({"epochs": 9}, r"run.safetensors is of another training: its epochs is 3, not 9; remove it, or name another"),
+        (
+            {"epochs": 9},
+            (
+                r"run.safetensors is of another training: its epochs is 3, not 9; remove it, or"
+                r" name another"
+            ),
+        ),
         ({"seed": 6}, r"its seed is 5, not 6"),
         ({"l1": 0.0}, r"its l1 is 0.001, not 0.0"),
     ):
         with pytest.raises(ValueError, match=message):
             train(SPEC.model_copy(update=changes), few, device="cpu", checkpoint=path)
     others = Splits("others", few.validation, few.validation, few.test)
-    with pytest.raises(ValueError, match=r"is of a training on other images, or from another network"):
+    with pytest.raises(
+        ValueError, match=r"is of a training on other images, or from another network"
+    ):
         train(SPEC, others, device="cpu", checkpoint=path)
     assert path.read_bytes() == before
 
@@ -209,19 +244,29 @@ def test_the_fingerprint_is_of_what_is_trained_on(few: Splits) -> None:
     assert len(others) == 5
 
 
-def test_a_place_that_cannot_be_written_is_said_before_training(few: Splits, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_said_before_training(
+    few: Splits, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
     told = []
     for bad in (tmp_path / "file" / "run.safetensors", tmp_path):
         with pytest.raises(OSError, match=r"^cannot write "):
-            train(SPEC, few, device="cpu", checkpoint=bad, progress=lambda done, text: told.append(text))
+            train(
+                SPEC,
+                few,
+                device="cpu",
+                checkpoint=bad,
+                progress=lambda done, text: told.append(text),
+            )
     assert told == []
 
 
 @pytest.mark.parametrize("keep", [0, 8, 100, -1])
 def test_truncated_files(path: Path, few: Splits, keep: int) -> None:
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"run.safetensors is truncated or not a safetensors file: ") as error:
+    with pytest.raises(
+        ValueError, match=r"run.safetensors is truncated or not a safetensors file: "
+    ) as error:
         train(SPEC, few, device="cpu", checkpoint=path)
     assert "\n" not in str(error.value)
 
@@ -248,10 +293,16 @@ def _numbers(path: Path, **changes: object) -> dict[str, str]:
         (lambda p: {"format": "neurosparse.training/1"}, r"is a damaged checkpoint: 'training'"),
         (lambda p: {**_metadata(p), "numbers": "{"}, r"is a damaged checkpoint: "),
         (lambda p: {**_metadata(p), "numbers": "[]"}, r"is a damaged checkpoint: "),
-        (lambda p: {**_metadata(p), "training": '{"epochs": 0}'}, r"the spec in .*run.safetensors: epochs: "),
+        (
+            lambda p: {**_metadata(p), "training": '{"epochs": 0}'},
+            r"the spec in .*run.safetensors: epochs: ",
+        ),
         (lambda p: _numbers(p, extra=1), r"is a damaged checkpoint: .*extra"),
         (lambda p: _numbers(p, history=[]), r"its history is of the epochs \[\]"),
-        (lambda p: _numbers(p, best_epoch=7), r"is a damaged checkpoint: its history is of the epochs \[0, 1, 2\]"),
+        (
+            lambda p: _numbers(p, best_epoch=7),
+            r"is a damaged checkpoint: its history is of the epochs \[0, 1, 2\]",
+        ),
     ],
 )
 def test_foreign_metadata(path: Path, metadata, message: str) -> None:
@@ -267,7 +318,10 @@ def test_foreign_metadata(path: Path, metadata, message: str) -> None:
         ({"weights.output.bias": torch.zeros(4)}, r"does not hold the weights of the network"),
         ({"best.extra": torch.zeros(4)}, r"does not hold the weights of the network"),
         ({"mean.output.bias": torch.zeros(10)}, r"does not hold the weights of the network"),
-        ({"weights.output.bias": torch.full((10,), float("nan"))}, r"holds weights that are NaN or infinite"),
+        (
+            {"weights.output.bias": torch.full((10,), float("nan"))},
+            r"holds weights that are NaN or infinite",
+        ),
         ({"generator": torch.zeros(3, dtype=torch.uint8)}, r"it holds no state of a generator"),
         ({"other.output.bias": torch.zeros(10)}, r"is a damaged checkpoint: 'other'"),
     ],

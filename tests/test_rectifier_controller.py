@@ -1,4 +1,6 @@
-"""The sparsity controller: its rule by hand, the target reached on both engines, what it reports, what it refuses."""
+"""The sparsity controller: its rule by hand, the target reached on both engines, what it reports,
+what it refuses.
+"""
 
 from __future__ import annotations
 
@@ -28,18 +30,25 @@ def few() -> Splits:
     return Splits("few", digits.train.take(slice(None, None, 3)), digits.validation, digits.test)
 
 
-# ---- The rule -------------------------------------------------------------------------------------------------------
+# ---- The rule
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_rule_by_hand() -> None:
     l1 = controller.adjusted([1e-3] * 4, active=[0.1, 0.11, 0.05, 0.9], targets=[0.1] * 4)
-    np.testing.assert_allclose(l1, [1e-3, 1e-3 * math.exp(0.02), 1e-3 * math.exp(-0.1), 1e-3 * math.exp(0.2)])
-    halves = controller.adjusted(controller.adjusted([1e-3], [0.11], [0.1], 0.5), [0.11], [0.1], 0.5)
+    np.testing.assert_allclose(
+        l1, [1e-3, 1e-3 * math.exp(0.02), 1e-3 * math.exp(-0.1), 1e-3 * math.exp(0.2)]
+    )
+    halves = controller.adjusted(
+        controller.adjusted([1e-3], [0.11], [0.1], 0.5), [0.11], [0.1], 0.5
+    )
     np.testing.assert_allclose(halves, l1[1], rtol=1e-12)
 
 
 @given(st.floats(0, 1), st.floats(0.001, 1), st.floats(1e-8, 1))
-def test_the_penalty_moves_the_right_way_and_stays_in_its_bounds(active: float, target: float, l1: float) -> None:
+def test_the_penalty_moves_the_right_way_and_stays_in_its_bounds(
+    active: float, target: float, l1: float
+) -> None:
     (after,) = controller.adjusted([l1], [active], [target])
     assert controller.LEAST_L1 <= after <= controller.MOST_L1
     assert (after - l1) * (active - target) >= 0
@@ -48,14 +57,24 @@ def test_the_penalty_moves_the_right_way_and_stays_in_its_bounds(active: float, 
 def test_the_target_falls_geometrically_and_then_stands() -> None:
     spec = TrainSpec(target_active=(0.1, 0.04, 0.01), target_start=0.4, target_reached=0.5)
     assert controller.targets_at(spec, 0) == (0.4, 0.4, 0.4)
-    np.testing.assert_allclose(controller.targets_at(spec, 0.25), [0.2, math.sqrt(0.4 * 0.04), math.sqrt(0.4 * 0.01)])
+    np.testing.assert_allclose(
+        controller.targets_at(spec, 0.25), [0.2, math.sqrt(0.4 * 0.04), math.sqrt(0.4 * 0.01)]
+    )
     for done in (0.5, 0.75, 1.0):
         np.testing.assert_allclose(controller.targets_at(spec, done), [0.1, 0.04, 0.01])
 
 
-@given(st.floats(0.001, 0.1), st.floats(0.2, 1), st.lists(st.integers(100, 500), min_size=1, max_size=3))
-def test_one_share_for_the_network_is_the_mean_over_its_units(share: float, falloff: float, widths: list[int]) -> None:
-    spec = TrainSpec(network=NetworkSpec(sizes=(5, *widths, 2)), target_active=share, target_falloff=falloff)
+@given(
+    st.floats(0.001, 0.1),
+    st.floats(0.2, 1),
+    st.lists(st.integers(100, 500), min_size=1, max_size=3),
+)
+def test_one_share_for_the_network_is_the_mean_over_its_units(
+    share: float, falloff: float, widths: list[int]
+) -> None:
+    spec = TrainSpec(
+        network=NetworkSpec(sizes=(5, *widths, 2)), target_active=share, target_falloff=falloff
+    )
     assert np.dot(spec.targets, widths) / sum(widths) == pytest.approx(share)
     np.testing.assert_allclose(np.array(spec.targets[1:]) / spec.targets[:-1], falloff)
 
@@ -74,12 +93,15 @@ def test_looks_are_whole_minibatches() -> None:
         assert abs(every - 1000) <= max(batch_size / 2, 1000)
 
 
-# ---- In training ----------------------------------------------------------------------------------------------------
+# ---- In training
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("engine", ["sparse", "torch"])
 def test_the_target_of_the_network_is_reached_on_both_engines(few: Splits, engine: str) -> None:
-    """Within 0.2 points on the training images, which the controller sees; the validation images differ by what they are."""
+    """Within 0.2 points on the training images, which the controller sees; the validation images
+    differ by what they are.
+    """
     spec = TrainSpec(**STEERED, target_active=0.08, engine=engine)
     result = train(spec, Splits("few", few.train, few.train, few.test), device="cpu", test=False)
     assert result.engine == engine
@@ -116,7 +138,9 @@ def test_the_history_has_the_penalties_dead_units_and_active_products(few: Split
         values = result.network.activations(images)
     expected = sum(
         float((h != 0).sum()) * fan_out
-        for h, fan_out in zip((images, values["hidden1"], values["hidden2"]), (128, 128, 10), strict=True)
+        for h, fan_out in zip(
+            (images, values["hidden1"], values["hidden2"]), (128, 128, 10), strict=True
+        )
     )
     assert last.active_macs == pytest.approx(expected / len(images))
     assert last.active_macs < start.active_macs < start.dense_macs
@@ -132,7 +156,8 @@ def test_without_a_target_the_penalty_stays(few: Splits) -> None:
 
 @pytest.mark.parametrize("engine", ["sparse", "torch"])
 def test_averaged_weights_are_the_mean_over_the_last_looks(few: Splits, engine: str) -> None:
-    # the last fifth of 2 epochs of 1,167 images is 466; looks come every 10 images, a minibatch, and the last one after 7
+    # the last fifth of 2 epochs of 1,167 images is 466; looks come every 10 images, a minibatch,
+    # and the last one after 7
     values = {"network": SMALL, "epochs": 2, "engine": engine, "learning_rate": 0.05}
     spec = TrainSpec(**values, average_last=0.2)
     assert controller.images_between_looks(spec, len(few.train)) == 10
@@ -157,11 +182,16 @@ def _mean_of_the_last(spec: TrainSpec, splits: Splits, after: float) -> dict[str
             rows = order[first : first + spec.batch_size]
             sgd_step(network, images[rows], labels[rows], learning_rate=spec.learning_rate)
             if (epoch + (first + len(rows)) / len(order)) / spec.epochs > after:
-                kept.append({name: weight.double().clone() for name, weight in network.state_dict().items()})
-    return {name: torch.stack([weights[name] for weights in kept]).mean(0).float() for name in kept[0]}
+                kept.append(
+                    {name: weight.double().clone() for name, weight in network.state_dict().items()}
+                )
+    return {
+        name: torch.stack([weights[name] for weights in kept]).mean(0).float() for name in kept[0]
+    }
 
 
-# ---- What is refused ------------------------------------------------------------------------------------------------
+# ---- What is refused
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

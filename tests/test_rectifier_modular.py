@@ -24,8 +24,13 @@ IMAGES = torch.rand(40, 6, generator=torch.Generator().manual_seed(0))
 @pytest.mark.parametrize("widths", [[(5,), (7,)], [(5, 4), (3, 9), (1, 1)], [(5, 4, 8)]])
 def test_scores_are_the_mean_and_units_stand_side_by_side(widths, activation) -> None:
     modules = networks(*widths, activation=activation)
-    whole, parts = joined(modules).activations(IMAGES), [module.activations(IMAGES) for module in modules]
-    torch.testing.assert_close(whole.pop("output"), torch.stack([part.pop("output") for part in parts]).mean(dim=0))
+    whole, parts = (
+        joined(modules).activations(IMAGES),
+        [module.activations(IMAGES) for module in modules],
+    )
+    torch.testing.assert_close(
+        whole.pop("output"), torch.stack([part.pop("output") for part in parts]).mean(dim=0)
+    )
     for name, values in whole.items():
         torch.testing.assert_close(values, torch.cat([part[name] for part in parts], dim=1))
 
@@ -33,7 +38,10 @@ def test_scores_are_the_mean_and_units_stand_side_by_side(widths, activation) ->
 def test_activity_and_work_are_those_of_the_modules() -> None:
     modules = networks((50, 40), (30, 60))
     images = ImageSet(IMAGES.numpy(), torch.arange(40).remainder(3).numpy(), 3, (6,))
-    whole, parts = evaluate(joined(modules), images), [evaluate(module, images) for module in modules]
+    whole, parts = (
+        evaluate(joined(modules), images),
+        [evaluate(module, images) for module in modules],
+    )
     assert whole.active_macs == pytest.approx(sum(part.active_macs for part in parts))
     for name, layer in whole.layers.items():
         mine = [part.layers[name] for part in parts]
@@ -55,7 +63,10 @@ def test_modules_stay_as_they_are() -> None:
     ("modules", "message"),
     [
         ([], "networks is empty"),
-        (networks((5,)) + networks((5, 4)), r"must be alike .* got \(6, 5, 3\) 'rectifier' and \(6, 5, 4, 3\)"),
+        (
+            networks((5,)) + networks((5, 4)),
+            r"must be alike .* got \(6, 5, 3\) 'rectifier' and \(6, 5, 4, 3\)",
+        ),
         (networks((5,)) + networks((5,), activation="tanh"), "'rectifier' and .* 'tanh'"),
         (networks((5,), (4,), mirrored=True), "a mirrored network cannot be a module"),
     ],

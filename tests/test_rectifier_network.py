@@ -1,4 +1,6 @@
-"""The network: names, initialisation, the ~50 % of zeros at rest, mirrored units, rescaling, devices."""
+"""The network: names, initialisation, the ~50 % of zeros at rest, mirrored units, rescaling,
+devices.
+"""
 
 import math
 
@@ -20,7 +22,13 @@ SMALL = NetworkSpec(sizes=(784, 64, 64, 10))
 
 def test_modules_have_stable_names() -> None:
     network = RectifierNetwork(NetworkSpec(sizes=(5, 4, 3, 2)))
-    assert [name for name, _ in network.named_children()] == ["linear1", "hidden1", "linear2", "hidden2", "output"]
+    assert [name for name, _ in network.named_children()] == [
+        "linear1",
+        "hidden1",
+        "linear2",
+        "hidden2",
+        "output",
+    ]
     assert network.layers == network.spec.layers == ("hidden1", "hidden2")
     assert list(network.state_dict()) == [
         f"{n}.{p}" for n in ("linear1", "linear2", "output") for p in ("weight", "bias")
@@ -38,9 +46,14 @@ def test_modules_have_stable_names() -> None:
     ],
 )
 def test_forward_is_the_formula(activation: str, function) -> None:
-    network = RectifierNetwork(NetworkSpec(sizes=(7, 6, 5, 3), activation=activation), seed=3).double()
+    network = RectifierNetwork(
+        NetworkSpec(sizes=(7, 6, 5, 3), activation=activation), seed=3
+    ).double()
     inputs = np.random.default_rng(0).normal(size=(4, 7))
-    weights = [(linear.weight.detach().numpy(), linear.bias.detach().numpy() + 0.1) for linear in network.linears()]
+    weights = [
+        (linear.weight.detach().numpy(), linear.bias.detach().numpy() + 0.1)
+        for linear in network.linears()
+    ]
     for linear in network.linears():
         linear.bias.data += 0.1
     h1 = function(inputs @ weights[0][0].T + weights[0][1])
@@ -54,7 +67,9 @@ def test_forward_is_the_formula(activation: str, function) -> None:
         np.testing.assert_array_equal(network(torch.tensor(inputs)), found["output"])
 
 
-@pytest.mark.parametrize(("activation", "gain"), [("rectifier", 1), ("tanh", 1), ("softplus", 1), ("sigmoid", 4)])
+@pytest.mark.parametrize(
+    ("activation", "gain"), [("rectifier", 1), ("tanh", 1), ("softplus", 1), ("sigmoid", 4)]
+)
 def test_glorot_initialisation_is_uniform_in_its_bound(activation: str, gain: int) -> None:
     network = RectifierNetwork(NetworkSpec(activation=activation), seed=0)
     for linear, (fan_in, fan_out) in zip(
@@ -147,7 +162,8 @@ def test_bad_training_specs_name_the_key(key: str, value: float) -> None:
         recipes.build(TrainSpec, {key: value}, what="a test")
 
 
-# ---- The paper's other units, mirrored units, rescaling --------------------------------------------------------------
+# ---- The paper's other units, mirrored units, rescaling
+# --------------------------------------------------------------
 
 
 def _with_biases(spec: NetworkSpec, seed: int = 0) -> RectifierNetwork:
@@ -160,7 +176,9 @@ def _with_biases(spec: NetworkSpec, seed: int = 0) -> RectifierNetwork:
 
 
 @given(st.floats(0.2, 50), st.floats(-30, 30))
-def test_sharp_softplus_is_the_formula_and_tends_to_the_rectifier(sharpness: float, z: float) -> None:
+def test_sharp_softplus_is_the_formula_and_tends_to_the_rectifier(
+    sharpness: float, z: float
+) -> None:
     spec = NetworkSpec(sizes=(1, 1, 2), activation="softplus", sharpness=sharpness)
     value = RectifierNetwork(spec).hidden1(torch.tensor([z], dtype=torch.float64)).item()
     assert value == pytest.approx(np.logaddexp(0, sharpness * z) / sharpness, rel=1e-8, abs=1e-12)
@@ -191,7 +209,8 @@ def test_the_signs_of_mirrored_units() -> None:
     assert mirror(5).tolist() == [1, 1, 1, -1, -1]
     assert mirror(4).tolist() == [1, 1, -1, -1]
     network = RectifierNetwork(NetworkSpec(sizes=(4, 6, 2), mirrored=True))
-    assert type(network.hidden1) is not nn.ReLU  # who knows plain rectifiers alone must not take it for one
+    # who knows plain rectifiers alone must not take it for one
+    assert type(network.hidden1) is not nn.ReLU
     assert network.double().hidden1.sign.dtype == torch.float64  # it goes where the network goes
 
 
@@ -205,7 +224,9 @@ def test_mirrored_layers_are_probed_by_their_names() -> None:
 
 
 @given(st.lists(st.floats(0.05, 20), min_size=4, max_size=4), st.booleans())
-def test_rescaling_divides_the_output_by_the_product_and_keeps_the_zeros(factors: list[float], mirrored: bool) -> None:
+def test_rescaling_divides_the_output_by_the_product_and_keeps_the_zeros(
+    factors: list[float], mirrored: bool
+) -> None:
     # Glorot, Bordes & Bengio 2011, section 3.2: W_i / a_i, b_i / (a_1 ... a_i)
     network = _with_biases(NetworkSpec(sizes=(6, 9, 8, 7, 3), mirrored=mirrored), seed=4)
     inputs = torch.randn(20, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
@@ -228,7 +249,10 @@ def test_rescaling_changes_the_l1_of_the_activations_and_not_the_network_given()
     before = [p.detach().clone() for p in network.parameters()]
     inputs = torch.randn(20, 6, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     with torch.no_grad():
-        sums = [n.activations(inputs)["hidden1"].sum().item() for n in (network, rescaled(network, [2.0, 0.5, 1.0]))]
+        sums = [
+            n.activations(inputs)["hidden1"].sum().item()
+            for n in (network, rescaled(network, [2.0, 0.5, 1.0]))
+        ]
     assert sums[1] == pytest.approx(sums[0] / 2, rel=1e-12)
     assert all(torch.equal(p, old) for p, old in zip(network.parameters(), before, strict=True))
 
@@ -253,7 +277,9 @@ VARIANTS = [
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("sizes", [(12, 9, 5), (12, 9, 8, 7, 7, 6, 5)])
-def test_the_hand_written_step_equals_autograd_for_every_unit_and_depth(variant: dict, sizes: tuple) -> None:
+def test_the_hand_written_step_equals_autograd_for_every_unit_and_depth(
+    variant: dict, sizes: tuple
+) -> None:
     spec = NetworkSpec(sizes=sizes, **variant)
     ours, theirs = _with_biases(spec, seed=1), _with_biases(spec, seed=1)
     generator = torch.Generator().manual_seed(0)
@@ -267,7 +293,9 @@ def test_the_hand_written_step_equals_autograd_for_every_unit_and_depth(variant:
             for parameter in theirs.parameters():
                 parameter -= 0.3 * parameter.grad
                 parameter.grad = None
-        assert sgd_step(ours, x, y, learning_rate=0.3, l1=l1).item() == pytest.approx(loss.item(), rel=1e-12)
+        assert sgd_step(ours, x, y, learning_rate=0.3, l1=l1).item() == pytest.approx(
+            loss.item(), rel=1e-12
+        )
         for mine, reference in zip(ours.parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(mine, reference, rtol=1e-10, atol=1e-13)
 
@@ -276,12 +304,15 @@ def test_a_mirrored_network_trains_in_torch_and_says_so() -> None:
     digits = data.load("mnist5k")
     few = Splits("few", digits.train.take(slice(None, None, 10)), digits.validation, digits.test)
     network = NetworkSpec(sizes=(784, 32, 32, 10), mirrored=True)
-    result = train(TrainSpec(network=network, epochs=4, learning_rate=0.1), few, device="cpu", test=False)
+    result = train(
+        TrainSpec(network=network, epochs=4, learning_rate=0.1), few, device="cpu", test=False
+    )
     assert (result.engine, result.engine_note) == ("torch", "hidden1 is MirroredReLU, not ReLU")
     assert result.validation_error < 0.3 < result.history[0].validation_error
 
 
-# ---- Devices --------------------------------------------------------------------------------------------------------
+# ---- Devices
+# --------------------------------------------------------------------------------------------------
 
 
 def test_devices_that_are_there() -> None:
@@ -300,7 +331,9 @@ def test_absent_devices_are_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     for name in ("cuda", "mps", "cuda:1"):
-        with pytest.raises(ValueError, match=rf"^device '{name}' is not available here; use cpu, or auto$"):
+        with pytest.raises(
+            ValueError, match=rf"^device '{name}' is not available here; use cpu, or auto$"
+        ):
             resolve(name)
     assert resolve("auto") == torch.device("cpu")
 
@@ -310,5 +343,7 @@ def test_accelerators_come_first_and_are_counted(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert resolve("auto") == torch.device("cuda")
     assert resolve("cuda:1") == torch.device("cuda:1")
-    with pytest.raises(ValueError, match=r"device 'cuda:2' is not available here; use cpu or cuda, or auto"):
+    with pytest.raises(
+        ValueError, match=r"device 'cuda:2' is not available here; use cpu or cuda, or auto"
+    ):
         resolve("cuda:2")

@@ -1,4 +1,6 @@
-"""What counts as a layer: non-linearities however a model calls them, gated units, networks that are not ours."""
+"""What counts as a layer: non-linearities however a model calls them, gated units, networks that
+are not ours.
+"""
 
 import contextlib
 
@@ -10,8 +12,8 @@ from torch.nn import functional as F  # noqa: N812
 
 import neurosparse as ns
 from neurosparse import ActiveWhen
-from neurosparse.rectifier import record
 from neurosparse.probe.nonlinear import listening
+from neurosparse.rectifier import record
 from neurosparse.sparsity import observe
 
 ZERO = ActiveWhen(threshold=0)
@@ -20,9 +22,15 @@ ZERO = ActiveWhen(threshold=0)
 def same(found, values: torch.Tensor, axis: int = -1) -> None:
     """A record holds the counts and sums of `values`."""
     expected = observe(
-        values.detach().numpy(), ActiveWhen(threshold=found.active_when.threshold, axis=axis), found.name
+        values.detach().numpy(),
+        ActiveWhen(threshold=found.active_when.threshold, axis=axis),
+        found.name,
     )
-    assert (found.n_samples, found.n_zero, found.active_when.axis) == (expected.n_samples, expected.n_zero, axis)
+    assert (found.n_samples, found.n_zero, found.active_when.axis) == (
+        expected.n_samples,
+        expected.n_zero,
+        axis,
+    )
     np.testing.assert_array_equal(found.active_count, expected.active_count)
     np.testing.assert_allclose(found.magnitude_sum, expected.magnitude_sum, rtol=1e-6)
     np.testing.assert_allclose(found.population_sums, expected.population_sums, rtol=1e-6)
@@ -137,8 +145,10 @@ def test_the_axis_of_the_units_is_found_and_stated() -> None:
     found = {name: (s.active_when.axis, s.n_units, s.n_samples) for name, s in stats.items()}
     assert found == {"relu": (1, 5, 64), "gelu": (-1, 11, 64), "softplus": (-1, 3, 4)}
     same(record(model, x, ZERO)["relu"], F.relu(model.bn(model.conv(x))), axis=1)
-    assert record(model, x, ActiveWhen(threshold=0, axis=-1), layers=["relu"])["relu"].n_units == 4  # as asked for
-    assert len(ns.compare(*stats.values()).stats) == 3  # the axis makes no other definition of active
+    # as asked for
+    assert record(model, x, ActiveWhen(threshold=0, axis=-1), layers=["relu"])["relu"].n_units == 4
+    # the axis makes no other definition of active
+    assert len(ns.compare(*stats.values()).stats) == 3
 
 
 @pytest.mark.parametrize("nested", [True, False])
@@ -146,7 +156,10 @@ def test_the_axis_of_the_units_is_found_and_stated() -> None:
 def test_torchs_transformer_fires_in_evaluation_mode(activation, nested) -> None:
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(16, 4, 32, activation=activation, batch_first=True)
-    model, x = nn.TransformerEncoder(layer, 3, enable_nested_tensor=nested).eval(), torch.randn(4, 10, 16)
+    model, x = (
+        nn.TransformerEncoder(layer, 3, enable_nested_tensor=nested).eval(),
+        torch.randn(4, 10, 16),
+    )
     before = torch.backends.mha.get_fastpath_enabled(), model(x)
     records = record(model, x, ZERO, batch_size=3)
     name = activation if isinstance(activation, str) else "activation"
@@ -155,7 +168,9 @@ def test_torchs_transformer_fires_in_evaluation_mode(activation, nested) -> None
     first = model.layers[0]
     with torch.no_grad():
         hidden = first.linear1(first.norm1(x + first.self_attn(x, x, x)[0]))
-        same(records[f"layers.0.{name}"], F.gelu(hidden) if activation == "gelu" else F.relu(hidden))
+        same(
+            records[f"layers.0.{name}"], F.gelu(hidden) if activation == "gelu" else F.relu(hidden)
+        )
     assert torch.backends.mha.get_fastpath_enabled() is before[0]
     torch.testing.assert_close(model(x), before[1])
 
@@ -164,7 +179,10 @@ def test_torchs_transformer_fires_in_evaluation_mode(activation, nested) -> None
 def test_padded_tokens_of_torchs_transformer_are_samples(nested) -> None:
     layer = nn.TransformerEncoderLayer(16, 4, 32, activation="relu", batch_first=True)
     model = nn.TransformerEncoder(layer, 2, enable_nested_tensor=nested)
-    padded = {"src": torch.randn(4, 10, 16), "src_key_padding_mask": torch.arange(10).expand(4, 10) > 6}
+    padded = {
+        "src": torch.randn(4, 10, 16),
+        "src_key_padding_mask": torch.arange(10).expand(4, 10) > 6,
+    }
     assert {r.n_samples for r in record(model, padded, ZERO).values()} == {40}
 
 
@@ -181,13 +199,23 @@ def test_transformers_models_built_from_their_configuration() -> None:
     tokens = torch.randint(0, 50, (3, 7), generator=torch.Generator().manual_seed(0))
     bert = ns.measure(BertModel(BertConfig(**small)), {"input_ids": tokens}, active_when=ZERO)
     hidden = {f"encoder.layer.{k}.intermediate.intermediate_act_fn": (24, 21) for k in range(2)}
-    assert {n: (s.n_units, s.n_samples) for n, s in bert.items()} == {**hidden, "pooler.activation": (16, 3)}
+    assert {n: (s.n_units, s.n_samples) for n, s in bert.items()} == {
+        **hidden,
+        "pooler.activation": (16, 3),
+    }
 
-    llama = ns.measure(LlamaModel(LlamaConfig(**small, num_key_value_heads=2)), tokens, active_when=ZERO)
-    assert [n for n in llama if n.startswith("layers.0")] == ["layers.0.mlp.act_fn", "layers.0.mlp.act_fn*gate"]
+    llama = ns.measure(
+        LlamaModel(LlamaConfig(**small, num_key_value_heads=2)), tokens, active_when=ZERO
+    )
+    assert [n for n in llama if n.startswith("layers.0")] == [
+        "layers.0.mlp.act_fn",
+        "layers.0.mlp.act_fn*gate",
+    ]
 
     gpt2 = GPT2Model(GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=50, n_positions=8))
-    found = ns.measure(gpt2, {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}, active_when=ZERO)
+    found = ns.measure(
+        gpt2, {"input_ids": tokens, "attention_mask": torch.ones_like(tokens)}, active_when=ZERO
+    )
     assert {n: s.n_units for n, s in found.items()} == {f"h.{k}.mlp.act": 64 for k in range(2)}
 
 

@@ -1,4 +1,6 @@
-"""Pre-training: each step equals autograd of the paper's cost; layers are learnt in turn; fine-tuning goes on from there."""
+"""Pre-training: each step equals autograd of the paper's cost; layers are learnt in turn;
+fine-tuning goes on from there.
+"""
 
 import numpy as np
 import pytest
@@ -7,7 +9,14 @@ from torch import Tensor
 
 from neurosparse import data, recipes
 from neurosparse.data import ImageSet, Splits
-from neurosparse.rectifier import DivergenceError, NetworkSpec, RectifierNetwork, TrainSpec, pretraining, train
+from neurosparse.rectifier import (
+    DivergenceError,
+    NetworkSpec,
+    RectifierNetwork,
+    TrainSpec,
+    pretraining,
+    train,
+)
 from neurosparse.rectifier.network import linear_map
 from neurosparse.rectifier.pretraining import denoising_step, pretrain
 from neurosparse.rectifier.specs import PretrainSpec
@@ -24,7 +33,8 @@ def few() -> Splits:
     return Splits("few", digits.train.take(slice(None, None, 7)), digits.validation, digits.test)
 
 
-# ---- The step -------------------------------------------------------------------------------------------------------
+# ---- The step
+# --------------------------------------------------------------------------------------------------
 
 
 def _papers_cost(reconstruction: str, f: Tensor, x: Tensor) -> Tensor:
@@ -62,7 +72,11 @@ def test_steps_equal_autograd_of_the_papers_cost(
     for _ in range(2):
         layer = RectifierNetwork(network, seed=1).double()
         both.append(
-            (layer.linear1, layer.hidden1, linear_map(network, 7, 9, torch.Generator().manual_seed(2)).double())
+            (
+                layer.linear1,
+                layer.hidden1,
+                linear_map(network, 7, 9, torch.Generator().manual_seed(2)).double(),
+            )
         )
     (encoder, activate, decoder), theirs = both
     for _ in range(4):
@@ -75,7 +89,9 @@ def test_steps_equal_autograd_of_the_papers_cost(
             for parameter in (*theirs[0].parameters(), *theirs[2].parameters()):
                 parameter -= 0.05 * parameter.grad
                 parameter.grad = None
-        loss = denoising_step(spec, encoder, activate, decoder, corrupted, x, learning_rate=0.05, l1=l1)
+        loss = denoising_step(
+            spec, encoder, activate, decoder, corrupted, x, learning_rate=0.05, l1=l1
+        )
         assert loss.item() == pytest.approx(cost.item(), rel=1e-12)
         for mine, reference in zip(
             (*encoder.parameters(), *decoder.parameters()),
@@ -85,11 +101,14 @@ def test_steps_equal_autograd_of_the_papers_cost(
             torch.testing.assert_close(mine, reference, rtol=1e-10, atol=1e-13)
 
 
-# ---- Layer by layer -------------------------------------------------------------------------------------------------
+# ---- Layer by layer
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_whole_loop_equals_plain_pytorch(few: Splits) -> None:
-    """Two layers, drawn and trained in their order, each on what the layer below makes of uncorrupted images."""
+    """Two layers, drawn and trained in their order, each on what the layer below makes of
+    uncorrupted images.
+    """
     spec = PretrainSpec(**QUICK, epochs=2, learning_rate=0.005, seed=3)
     result = pretrain(spec, few, device="cpu")
 
@@ -104,7 +123,9 @@ def test_the_whole_loop_equals_plain_pytorch(few: Splits) -> None:
             for rows in torch.randperm(len(values), generator=generator).split(10):
                 x = values[rows]
                 corrupted = x * (torch.rand(x.shape, generator=generator) >= 0.25)
-                cost = (torch.relu(decoder(torch.relu(encoder(corrupted)))) - x).square().sum(1).mean()
+                cost = (
+                    (torch.relu(decoder(torch.relu(encoder(corrupted)))) - x).square().sum(1).mean()
+                )
                 optimiser.zero_grad()
                 cost.backward()
                 optimiser.step()
@@ -112,7 +133,9 @@ def test_the_whole_loop_equals_plain_pytorch(few: Splits) -> None:
             assert result.layers[k].losses[epoch] == pytest.approx(np.mean(costs), rel=1e-3)
         with torch.no_grad():
             values = torch.relu(encoder(values))
-        assert result.layers[k].active_fraction == pytest.approx((values > 0).double().mean().item(), abs=1e-3)
+        assert result.layers[k].active_fraction == pytest.approx(
+            (values > 0).double().mean().item(), abs=1e-3
+        )
         assert result.layers[k].n_alive == pytest.approx(int((values > 0).any(dim=0).sum()), abs=1)
     assert [layer.layer for layer in result.layers] == ["hidden1", "hidden2"]
     for mine, reference in zip(result.network.parameters(), network.parameters(), strict=True):
@@ -120,7 +143,9 @@ def test_the_whole_loop_equals_plain_pytorch(few: Splits) -> None:
 
 
 @pytest.mark.parametrize("corruption", [0.0, 0.25, 0.9])
-def test_masking_noise_sets_that_share_to_zero(few: Splits, corruption: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_masking_noise_sets_that_share_to_zero(
+    few: Splits, corruption: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = {"n": 0, "masked": 0}
 
     def look(spec, encoder, activation, decoder, corrupted, targets, **_: float) -> Tensor:
@@ -145,10 +170,14 @@ def test_masking_noise_sets_that_share_to_zero(few: Splits, corruption: float, m
         ("sigmoid", "cross_entropy", True),
     ],
 )
-def test_every_reconstruction_is_learnt(few: Splits, activation: str, reconstruction: str, mirrored: bool) -> None:
+def test_every_reconstruction_is_learnt(
+    few: Splits, activation: str, reconstruction: str, mirrored: bool
+) -> None:
     network = NetworkSpec(sizes=(784, 150, 150, 10), activation=activation, mirrored=mirrored)
     rate = 0.05 if reconstruction == "cross_entropy" else 0.001
-    spec = PretrainSpec(network=network, reconstruction=reconstruction, epochs=4, learning_rate=rate)
+    spec = PretrainSpec(
+        network=network, reconstruction=reconstruction, epochs=4, learning_rate=rate
+    )
     for layer in pretrain(spec, few, device="cpu").layers:
         assert np.isfinite(layer.losses).all()
         assert layer.losses[-1] < 0.9 * layer.losses[0]
@@ -156,13 +185,20 @@ def test_every_reconstruction_is_learnt(few: Splits, activation: str, reconstruc
 
 
 @pytest.mark.parametrize(
-    ("activation", "reconstruction"), [("rectifier", "scaled"), ("tanh", "cross_entropy"), ("sigmoid", "cross_entropy")]
+    ("activation", "reconstruction"),
+    [("rectifier", "scaled"), ("tanh", "cross_entropy"), ("sigmoid", "cross_entropy")],
 )
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_targets_of_a_cross_entropy_are_in_its_range(activation: str, reconstruction: str, mirrored: bool) -> None:
-    spec = PretrainSpec(network=NetworkSpec(activation=activation, mirrored=mirrored), reconstruction=reconstruction)
+def test_targets_of_a_cross_entropy_are_in_its_range(
+    activation: str, reconstruction: str, mirrored: bool
+) -> None:
+    spec = PretrainSpec(
+        network=NetworkSpec(activation=activation, mirrored=mirrored), reconstruction=reconstruction
+    )
     z = torch.randn(50, 9, generator=torch.Generator().manual_seed(0)) * 4
-    layer = RectifierNetwork(NetworkSpec(sizes=(4, 9, 2), activation=activation, mirrored=mirrored)).hidden1
+    layer = RectifierNetwork(
+        NetworkSpec(sizes=(4, 9, 2), activation=activation, mirrored=mirrored)
+    ).hidden1
     targets = pretraining._targets(spec, 1, layer(z))(layer(z))
     assert 0 <= targets.min() <= targets.max() <= 1
     assert targets.max() > 0.99
@@ -185,7 +221,10 @@ def test_labels_have_no_say(few: Splits) -> None:
     others = Splits("others", shuffled, few.test, few.validation)
     spec = PretrainSpec(**QUICK, epochs=1)
     one, two = (pretrain(spec, splits, device="cpu") for splits in (few, others))
-    assert all(torch.equal(a, b) for a, b in zip(one.network.parameters(), two.network.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(one.network.parameters(), two.network.parameters(), strict=True)
+    )
 
 
 def test_same_spec_same_numbers(few: Splits) -> None:
@@ -198,7 +237,10 @@ def test_same_spec_same_numbers(few: Splits) -> None:
     two = pretrain(spec, few, device="cpu")
     other = pretrain(spec.model_copy(update={"seed": 8}), few, device="cpu")
     assert one.layers == two.layers != other.layers
-    assert all(torch.equal(a, b) for a, b in zip(one.network.parameters(), two.network.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(one.network.parameters(), two.network.parameters(), strict=True)
+    )
 
 
 def test_progress_rises_to_one(few: Splits) -> None:
@@ -208,19 +250,26 @@ def test_progress_rises_to_one(few: Splits) -> None:
     parts = [done for done, _ in told]
     assert (parts, parts[-1]) == (sorted(parts), 1.0)
     assert all(len(text) <= 40 for _, text in told)
-    assert {text for _, text in told[:-1]} == {f"hidden{k}, epoch {e}/2" for k in (1, 2) for e in (1, 2)}
+    assert {text for _, text in told[:-1]} == {
+        f"hidden{k}, epoch {e}/2" for k in (1, 2) for e in (1, 2)
+    }
 
 
-# ---- Fine-tuning ----------------------------------------------------------------------------------------------------
+# ---- Fine-tuning
+# --------------------------------------------------------------------------------------------------
 
 
 def test_fine_tuning_starts_from_it(few: Splits) -> None:
     result = pretrain(PretrainSpec(**QUICK, epochs=4, learning_rate=0.005), few, device="cpu")
     spec = TrainSpec(network=SMALL, epochs=4, learning_rate=0.1)
-    tuned, plain = (train(spec, few, device="cpu", test=False, start=s) for s in (result.network, None))
+    tuned, plain = (
+        train(spec, few, device="cpu", test=False, start=s) for s in (result.network, None)
+    )
     assert tuned.history[0].validation_error == error(result.network, few.validation)
     layers = tuned.history[0].layers
-    assert layers["hidden1"].active_fraction == pytest.approx(result.layers[0].active_fraction, abs=0.05)
+    assert layers["hidden1"].active_fraction == pytest.approx(
+        result.layers[0].active_fraction, abs=0.05
+    )
     assert layers != plain.history[0].layers
     assert tuned.validation_error < 0.4 < tuned.history[0].validation_error
 
@@ -232,21 +281,32 @@ def test_pre_training_helps_tanh_where_labels_are_few() -> None:
     few_labels = Splits("few labels", digits.train.take(rows), digits.validation, digits.test)
     network = NetworkSpec(sizes=(784, 100, 100, 10), activation="tanh")
     spec = TrainSpec(network=network, epochs=30, learning_rate=0.05)
-    start = pretrain(PretrainSpec(network=network, epochs=3, learning_rate=0.05), digits, device="cpu").network
-    tuned, plain = (train(spec, few_labels, device="cpu", test=False, start=s) for s in (start, None))
+    start = pretrain(
+        PretrainSpec(network=network, epochs=3, learning_rate=0.05), digits, device="cpu"
+    ).network
+    tuned, plain = (
+        train(spec, few_labels, device="cpu", test=False, start=s) for s in (start, None)
+    )
     assert tuned.validation_error < plain.validation_error
 
 
-# ---- Faults ---------------------------------------------------------------------------------------------------------
+# ---- Faults
+# --------------------------------------------------------------------------------------------------
 
 
 def test_divergence_says_where_and_what_to_do(few: Splits) -> None:
     with pytest.raises(
         DivergenceError,
-        match=r"^pre-training diverged in hidden1, epoch 1, step \d+: the cost is no longer finite; "
-        r"use a smaller learning_rate \(it is 1e\+10\)$",
+        match=(
+            r"^pre-training diverged in hidden1, epoch 1, step \d+: the cost is no longer finite; "
+            r"use a smaller learning_rate \(it is 1e\+10\)$"
+        ),
     ):
-        pretrain(PretrainSpec(network=SMALL, reconstruction="linear", learning_rate=1e10), few, device="cpu")
+        pretrain(
+            PretrainSpec(network=SMALL, reconstruction="linear", learning_rate=1e10),
+            few,
+            device="cpu",
+        )
 
 
 @pytest.mark.parametrize(
@@ -275,7 +335,8 @@ def test_bad_specs_are_one_sentence(values: dict, message: str) -> None:
 
 def test_defaults_suit_the_activation() -> None:
     costs = {
-        a: PretrainSpec(network=NetworkSpec(activation=a)).cost for a in ("rectifier", "softplus", "tanh", "sigmoid")
+        a: PretrainSpec(network=NetworkSpec(activation=a)).cost
+        for a in ("rectifier", "softplus", "tanh", "sigmoid")
     }
     assert costs == {
         "rectifier": "softplus", "softplus": "softplus", "tanh": "cross_entropy", "sigmoid": "cross_entropy"
@@ -283,11 +344,14 @@ def test_defaults_suit_the_activation() -> None:
 
 
 def test_networks_that_do_not_fit_the_images(few: Splits) -> None:
-    with pytest.raises(ValueError, match=r"the first of the network's sizes must be 784 for 'few', got 100"):
+    with pytest.raises(
+        ValueError, match=r"the first of the network's sizes must be 784 for 'few', got 100"
+    ):
         pretrain(PretrainSpec(network=NetworkSpec(sizes=(100, 5, 10))), few)
 
 
-# ---- Recipes --------------------------------------------------------------------------------------------------------
+# ---- Recipes
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_recipes_are_the_papers_pre_training() -> None:
@@ -296,7 +360,11 @@ def test_the_recipes_are_the_papers_pre_training() -> None:
     for name in names:
         recipe = recipes.load(name)
         spec = recipe.spec(PretrainSpec)
-        assert (spec.corruption, spec.batch_size, spec.network.sizes) == (0.25, 10, (784, 1000, 1000, 1000, 10))
+        assert (spec.corruption, spec.batch_size, spec.network.sizes) == (
+            0.25,
+            10,
+            (784, 1000, 1000, 1000, 10),
+        )
         dumped = spec.model_dump(exclude_unset=True)
         network = {f"network.{key}" for key in dumped.pop("network")}
         assert set(recipe.sources) == set(dumped) | network  # every value has a source
@@ -306,6 +374,6 @@ def test_the_recipes_are_the_papers_pre_training() -> None:
 def test_the_papers_other_networks_are_recipes(name: str, threshold: float) -> None:
     spec = recipes.load(name).spec(TrainSpec)
     assert (spec.network.activation, spec.active_threshold, spec.l1) == (name, threshold, 0.0)
-    assert spec.model_copy(update={"network": NetworkSpec(), "active_threshold": 0.0}) == recipes.load(
-        "rectifier"
-    ).spec(TrainSpec)
+    assert spec.model_copy(
+        update={"network": NetworkSpec(), "active_threshold": 0.0}
+    ) == recipes.load("rectifier").spec(TrainSpec)

@@ -1,4 +1,6 @@
-"""The probe: equal to brute force, whatever the batches; the model is left as it was; nothing is never measured as 0."""
+"""The probe: equal to brute force, whatever the batches; the model is left as it was; nothing is
+never measured as 0.
+"""
 
 import copy
 
@@ -10,8 +12,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from neurosparse import ActiveWhen
 from neurosparse.data import ImageSet
-from neurosparse.rectifier import NetworkSpec, RectifierNetwork, record, record_whole
 from neurosparse.probe.nonlinear import NON_LINEARITIES
+from neurosparse.rectifier import NetworkSpec, RectifierNetwork, record, record_whole
 from neurosparse.sparsity import describe_activations, observe
 
 ZERO = ActiveWhen(threshold=0)
@@ -39,17 +41,29 @@ def test_equal_to_brute_force(network: RectifierNetwork, inputs: torch.Tensor) -
         np.testing.assert_allclose(found.magnitude_sum, h.sum(axis=0), rtol=1e-12)
         np.testing.assert_allclose(found.square_sum, (h**2).sum(axis=0), rtol=1e-12)
         assert found.square_count_sum == ((h > 0).sum(axis=1) ** 2).sum()
-        assert describe_activations(found).active_fraction == pytest.approx((h > 0).mean(), abs=1e-15)
+        assert describe_activations(found).active_fraction == pytest.approx(
+            (h > 0).mean(), abs=1e-15
+        )
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 36, 37, 1000])
-def test_any_batch_size_gives_the_same(network: RectifierNetwork, inputs: torch.Tensor, batch_size: int) -> None:
-    whole, parts = record(network, inputs, ZERO, batch_size=37), record(network, inputs, ZERO, batch_size=batch_size)
+def test_any_batch_size_gives_the_same(
+    network: RectifierNetwork, inputs: torch.Tensor, batch_size: int
+) -> None:
+    whole, parts = (
+        record(network, inputs, ZERO, batch_size=37),
+        record(network, inputs, ZERO, batch_size=batch_size),
+    )
     for name, expected in whole.items():
         np.testing.assert_array_equal(parts[name].active_count, expected.active_count)
-        assert (parts[name].n_samples, parts[name].square_count_sum) == (37, expected.square_count_sum)
+        assert (parts[name].n_samples, parts[name].square_count_sum) == (
+            37,
+            expected.square_count_sum,
+        )
         np.testing.assert_allclose(parts[name].magnitude_sum, expected.magnitude_sum, rtol=1e-12)
-        np.testing.assert_allclose(parts[name].population_sums, expected.population_sums, rtol=1e-12)
+        np.testing.assert_allclose(
+            parts[name].population_sums, expected.population_sums, rtol=1e-12
+        )
 
 
 def test_every_kind_of_data_gives_the_same(network: RectifierNetwork) -> None:
@@ -73,13 +87,17 @@ def test_the_threshold_counts() -> None:
     sigmoid = RectifierNetwork(NetworkSpec(sizes=(20, 50, 3), activation="sigmoid"))
     inputs = torch.randn(100, 20, generator=torch.Generator().manual_seed(0))
     assert describe_activations(record(sigmoid, inputs, ZERO)["hidden1"]).active_fraction == 1
-    half = describe_activations(record(sigmoid, inputs, ActiveWhen(threshold=0.5))["hidden1"]).active_fraction
+    half = describe_activations(
+        record(sigmoid, inputs, ActiveWhen(threshold=0.5))["hidden1"]
+    ).active_fraction
     assert half == pytest.approx(float((sigmoid[:2](inputs) > 0.5).double().mean()), abs=1e-12)
 
 
 def test_channels_of_a_convolution() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 5, 3), nn.GELU(), nn.Flatten(), nn.Linear(5 * 16, 4), nn.Tanh())
+    model = nn.Sequential(
+        nn.Conv2d(1, 5, 3), nn.GELU(), nn.Flatten(), nn.Linear(5 * 16, 4), nn.Tanh()
+    )
     inputs = torch.rand(8, 1, 6, 6)
     records = record(model, inputs, ActiveWhen(threshold=0.1, axis=1), batch_size=3)
     assert {name: r.n_units for name, r in records.items()} == {"1": 5, "4": 4}
@@ -101,7 +119,10 @@ class Shared(nn.Module):
 
 def test_a_module_called_twice_is_two_layers() -> None:
     records = record(Shared(), torch.rand(9, 6), ZERO, batch_size=4)
-    assert {name: (r.n_units, r.n_samples) for name, r in records.items()} == {"relu": (8, 9), "relu#2": (4, 9)}
+    assert {name: (r.n_units, r.n_samples) for name, r in records.items()} == {
+        "relu": (8, 9),
+        "relu#2": (4, 9),
+    }
 
 
 class Cube(nn.Module):
@@ -132,7 +153,9 @@ def _state(model: nn.Module) -> list:
 
 def test_the_model_is_left_as_it_was() -> None:
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2))
+    model = nn.Sequential(
+        nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2)
+    )
     model[3].eval()  # modules may differ in mode
     model(torch.rand(4, 6)).sum().backward()
     inputs = torch.rand(10, 6)
@@ -162,7 +185,10 @@ def test_interrupted_by_nan(network: RectifierNetwork, inputs: torch.Tensor) -> 
             nn.Linear(3, 2),
             torch.zeros(2, 3),
             {},
-            r"^Linear called none of torch's non-linearities, as a module or as a function, .*layers=",
+            (
+                r"^Linear called none of torch's non-linearities, as a module or as a function,"
+                r" .*layers="
+            ),
         ),
         (nn.ReLU(), torch.zeros(0, 3), {}, r"^data is empty"),
         (nn.ReLU(), [], {}, r"^data is empty"),
@@ -174,12 +200,19 @@ def test_interrupted_by_nan(network: RectifierNetwork, inputs: torch.Tensor) -> 
             {"layers": ["relu"]},
             r"^no layer 'relu' in Sequential; its modules are: 0$",
         ),
-        (nn.ReLU(), torch.zeros(2, 3), {"layers": []}, r"^layers must be a sequence of at least one name"),
+        (
+            nn.ReLU(),
+            torch.zeros(2, 3),
+            {"layers": []},
+            r"^layers must be a sequence of at least one name",
+        ),
         (nn.ReLU(), torch.zeros(2, 3), {"layers": "hidden1"}, r"^layers must be .* got 'hidden1'"),
         (nn.ReLU(), torch.zeros(2, 3), {"batch_size": 0}, r"^batch_size must be >= 1, got 0"),
     ],
 )
-def test_nothing_to_measure_is_an_error(model: nn.Module, data, options: dict, message: str) -> None:
+def test_nothing_to_measure_is_an_error(
+    model: nn.Module, data, options: dict, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         record(model, data, ZERO, **options)
 
@@ -187,7 +220,9 @@ def test_nothing_to_measure_is_an_error(model: nn.Module, data, options: dict, m
 def test_a_layer_that_never_fires_is_an_error() -> None:
     model = Shared()
     model.unused = nn.Tanh()
-    with pytest.raises(ValueError, match=r"^layer 'unused' was not called in the forward pass.*layers="):
+    with pytest.raises(
+        ValueError, match=r"^layer 'unused' was not called in the forward pass.*layers="
+    ):
         record(model, torch.rand(3, 6), ZERO)
     assert list(record(model, torch.rand(3, 6), ZERO, layers=["relu"])) == ["relu", "relu#2"]
 
@@ -221,11 +256,14 @@ def test_data_of_another_kind(data, message: str) -> None:
         record(nn.ReLU(), data, ZERO)
 
 
-# ---- All layers as one ----------------------------------------------------------------------------------------------
+# ---- All layers as one
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("batch_size", [1, 10, 1000])
-def test_the_whole_is_all_units_side_by_side(network: RectifierNetwork, inputs: torch.Tensor, batch_size: int) -> None:
+def test_the_whole_is_all_units_side_by_side(
+    network: RectifierNetwork, inputs: torch.Tensor, batch_size: int
+) -> None:
     whole = record_whole(network, inputs, ZERO, name="net", batch_size=batch_size)
     values = network.activations(inputs)
     values.pop("output")
@@ -235,13 +273,16 @@ def test_the_whole_is_all_units_side_by_side(network: RectifierNetwork, inputs: 
     assert whole.square_count_sum == expected.square_count_sum
     np.testing.assert_allclose(whole.population_sums, expected.population_sums, rtol=1e-12)
     parts = record(network, inputs, ZERO, batch_size=batch_size)
-    np.testing.assert_array_equal(whole.active_count, np.concatenate([p.active_count for p in parts.values()]))
+    np.testing.assert_array_equal(
+        whole.active_count, np.concatenate([p.active_count for p in parts.values()])
+    )
 
 
 def test_maps_do_not_stand_side_by_side() -> None:
     model = nn.Sequential(nn.Conv2d(1, 5, 3), nn.ReLU())
     with pytest.raises(
-        ValueError, match=r"layer '1' puts out shape \(2, 5, 4, 4\) with units along axis 1: .*one by one"
+        ValueError,
+        match=r"layer '1' puts out shape \(2, 5, 4, 4\) with units along axis 1: .*one by one",
     ):
         record_whole(model, torch.rand(2, 1, 6, 6), ActiveWhen(threshold=0, axis=1))
 

@@ -1,4 +1,6 @@
-"""The three networks that come with the package: what they are, and what a small one of each kind gives."""
+"""The three networks that come with the package: what they are, and what a small one of each kind
+gives.
+"""
 
 import json
 from pathlib import Path
@@ -47,9 +49,9 @@ def test_every_value_has_a_source() -> None:
         dumped = recipe.spec(TrainSpec).model_dump()
         del dumped["network"]
         network = {f"network.{key}" for key in ("sizes", "activation", "initialisation")}
-        others = {key for key, field in TrainSpec.model_fields.items() if dumped.get(key) == field.default} - set(
-            recipe.values
-        )
+        others = {
+            key for key, field in TrainSpec.model_fields.items() if dumped.get(key) == field.default
+        } - set(recipe.values)
         assert set(recipe.sources) == (set(dumped) | network) - others - {"seed"}
 
 
@@ -60,12 +62,15 @@ def test_an_unknown_key_is_one_sentence() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_golden_small(name: str, few: Splits) -> None:
-    """A 784-64-64-10 version of each recipe, two epochs on 500 digits; to renew, print `_small(name, few)` into the file."""
+    """A 784-64-64-10 version of each recipe, two epochs on 500 digits; to renew, print
+    `_small(name, few)` into the file.
+    """
     golden = json.loads(GOLDEN.read_text())[name]
     found = _small(name, few)
     assert found.keys() == golden.keys()
     for key, value in golden.items():
-        # float32 sums differ between processors in their last digits, which training magnifies; a real change is far larger
+        # float32 sums differ between processors in their last digits, which training magnifies; a
+        # real change is far larger
         np.testing.assert_allclose(found[key], value, rtol=0.02, atol=0.01, err_msg=key)
 
 
@@ -77,23 +82,30 @@ def _small(name: str, few: Splits) -> dict[str, list[float] | float]:
         "train_loss": round(last.train_loss, 4),
         "validation_loss": round(last.validation_loss, 4),
         "validation_error": round(last.validation_error, 4),
-        "active_at_start": [round(layer.active_fraction, 4) for layer in result.history[0].layers.values()],
+        "active_at_start": [
+            round(layer.active_fraction, 4) for layer in result.history[0].layers.values()
+        ],
         "active": [round(layer.active_fraction, 4) for layer in last.layers.values()],
         "mean_activation": [round(layer.mean_activation, 4) for layer in last.layers.values()],
     }
 
 
-# ---- The levels of activity at rest ---------------------------------------------------------------------------------
+# ---- The levels of activity at rest
+# ---------------------------------------------------------------------------------
 
 
 def test_levels_of_the_untrained_networks(splits: Splits) -> None:
-    """Half at rest, by each network's own definition: exact zeros of the rectifier, outputs below 0.5 of the sigmoid."""
+    """Half at rest, by each network's own definition: exact zeros of the rectifier, outputs below
+    0.5 of the sigmoid.
+    """
     for name, seeds in (("rectifier", 5), ("sigmoid", 5)):
         spec = recipes.load(name).spec(TrainSpec)
         active_when = ActiveWhen(threshold=spec.active_threshold)
         fractions, means = [], []
         for seed in range(seeds):
-            records = record(RectifierNetwork(spec.network, seed=seed), splits.validation, active_when)
+            records = record(
+                RectifierNetwork(spec.network, seed=seed), splits.validation, active_when
+            )
             stats = [describe_activations(activations) for activations in records.values()]
             fractions.append([s.active_fraction for s in stats])
             means.append([s.mean_magnitude for s in stats])
@@ -106,23 +118,30 @@ def test_levels_of_the_untrained_networks(splits: Splits) -> None:
 
 def test_a_sigmoid_is_never_zero(splits: Splits) -> None:
     spec = recipes.load("sigmoid").spec(TrainSpec)
-    for activations in record(RectifierNetwork(spec.network), splits.validation, ActiveWhen(threshold=0)).values():
+    for activations in record(
+        RectifierNetwork(spec.network), splits.validation, ActiveWhen(threshold=0)
+    ).values():
         assert describe_activations(activations).active_fraction == 1
 
 
-# ---- In full --------------------------------------------------------------------------------------------------------
+# ---- In full
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow
 def test_the_papers_story_in_full(splits: Splits) -> None:
-    """About two minutes: many more zeros with L1 at about the same error; the sigmoid trains, and leaves its half.
+    """About two minutes: many more zeros with L1 at about the same error; the sigmoid trains, and
+    leaves its half.
 
     The levels are those measured with seeds 0, 1 and 2, and room for another processor's rounding.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        results = {name: train(recipes.load(name).spec(TrainSpec), splits, device="cpu", test=False) for name in NAMES}
+        results = {
+            name: train(recipes.load(name).spec(TrainSpec), splits, device="cpu", test=False)
+            for name in NAMES
+        }
     finally:
         torch.set_num_threads(threads)
     l1, plain, sigmoid = (results[name] for name in NAMES)

@@ -17,7 +17,9 @@ from neurosparse.rectifier import NetworkSpec, RectifierNetwork, SparseNetwork, 
 def images_of(n: int, features: int, density: float, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     signs = rng.choice([-1.0, 1.0], (n, features))  # inputs below 0 are inputs, not silence
-    return (signs * rng.random((n, features)) * (rng.random((n, features)) < density)).astype(np.float32)
+    return (signs * rng.random((n, features)) * (rng.random((n, features)) < density)).astype(
+        np.float32
+    )
 
 
 def scores_in_float64(network: nn.Module, images: np.ndarray) -> np.ndarray:
@@ -38,7 +40,12 @@ def scores_in_float64(network: nn.Module, images: np.ndarray) -> np.ndarray:
 )
 @settings(max_examples=50)
 def test_scores_equal_torch(
-    hidden: list[int], ends: tuple[int, int], n: int, density: float, dense_above: float | None, seed: int
+    hidden: list[int],
+    ends: tuple[int, int],
+    n: int,
+    density: float,
+    dense_above: float | None,
+    seed: int,
 ) -> None:
     torch.manual_seed(seed)
     sizes = (ends[0], *hidden, ends[1])
@@ -57,7 +64,9 @@ def test_scores_equal_torch(
 def test_scores_equal_torch_at_the_papers_size(n: int) -> None:
     network = RectifierNetwork(seed=3)
     images = images_of(n, 784, 0.2, 0)
-    np.testing.assert_allclose(infer(network, images), scores_in_float64(network, images), rtol=1e-5, atol=3e-6)
+    np.testing.assert_allclose(
+        infer(network, images), scores_in_float64(network, images), rtol=1e-5, atol=3e-6
+    )
 
 
 def test_the_way_of_each_layer_follows_its_density(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +77,9 @@ def test_the_way_of_each_layer_follows_its_density(monkeypatch: pytest.MonkeyPat
     sparse = SparseNetwork(network)
     dense: list[int] = []
     plain = SparseNetwork._dense
-    monkeypatch.setattr(SparseNetwork, "_dense", lambda self, k, x, z: (dense.append(k), plain(self, k, x, z)))
+    monkeypatch.setattr(
+        SparseNetwork, "_dense", lambda self, k, x, z: (dense.append(k), plain(self, k, x, z))
+    )
     images = images_of(20, 100, 0.1, 1)
     scores = sparse(images)
     assert dense == [1]
@@ -105,11 +116,17 @@ def test_nan_is_not_lost(dense_above: float) -> None:
 def test_tensors_lists_and_other_numbers_are_taken() -> None:
     network = RectifierNetwork(NetworkSpec(sizes=(4, 8, 2)))
     expected = infer(network, np.ones((3, 4)))
-    for images in (torch.ones(3, 4, requires_grad=True), [[1, 1, 1, 1]] * 3, np.ones((3, 8), np.int8)[:, ::2]):
+    for images in (
+        torch.ones(3, 4, requires_grad=True),
+        [[1, 1, 1, 1]] * 3,
+        np.ones((3, 8), np.int8)[:, ::2],
+    ):
         np.testing.assert_array_equal(infer(network, images), expected)
 
 
-@pytest.mark.parametrize("images", [np.ones(4), np.ones((0, 4)), np.ones((2, 5)), np.ones((1, 2, 4))])
+@pytest.mark.parametrize(
+    "images", [np.ones(4), np.ones((0, 4)), np.ones((2, 5)), np.ones((1, 2, 4))]
+)
 def test_images_that_do_not_fit(images: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"images must have shape \(n, 4\), n >= 1, got "):
         infer(RectifierNetwork(NetworkSpec(sizes=(4, 8, 2))), images)
@@ -121,5 +138,7 @@ def test_what_is_refused() -> None:
         infer(network, np.ones((1, 4), bool))
     with pytest.raises(ValueError, match=r"dense_above must lie in \[0, 1\], got 1.5"):
         SparseNetwork(network, dense_above=1.5)
-    with pytest.raises(ValueError, match="sparse inference cannot run this network: hidden1 is Tanh, not ReLU"):
+    with pytest.raises(
+        ValueError, match="sparse inference cannot run this network: hidden1 is Tanh, not ReLU"
+    ):
         SparseNetwork(RectifierNetwork(NetworkSpec(sizes=(4, 8, 2), activation="tanh")))

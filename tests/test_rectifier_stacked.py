@@ -1,4 +1,6 @@
-"""Networks in a stack: each equals the network trained alone, whatever the others do; on a GPU in a graph, too."""
+"""Networks in a stack: each equals the network trained alone, whatever the others do; on a GPU in a
+graph, too.
+"""
 
 from __future__ import annotations
 
@@ -55,14 +57,18 @@ def _alike(together: TrainResult, alone: TrainResult) -> None:
         assert one.validation_loss == pytest.approx(two.validation_loss, rel=1e-3)
         assert one.active_fraction == pytest.approx(two.active_fraction, abs=1e-3)
         np.testing.assert_allclose(one.l1, two.l1, rtol=0.02)
-    if together.best_epoch == alone.best_epoch:  # of two epochs alike to the rounding either may be the best
+    # of two epochs alike to the rounding either may be the best
+    if together.best_epoch == alone.best_epoch:
         for name, weight in alone.network.state_dict().items():
-            torch.testing.assert_close(together.network.state_dict()[name], weight, rtol=1e-3, atol=1e-4)
+            torch.testing.assert_close(
+                together.network.state_dict()[name], weight, rtol=1e-3, atol=1e-4
+            )
     assert together.validation_error == pytest.approx(alone.validation_error, abs=0.0041)
     assert together.test_error == pytest.approx(alone.test_error, abs=0.0041)
 
 
-# ---- Steps ----------------------------------------------------------------------------------------------------------
+# ---- Steps
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("activation", ["rectifier", "softplus", "tanh", "sigmoid"])
@@ -81,7 +87,9 @@ def test_steps_equal_those_of_each_network_alone(activation: str, mirrored: bool
         for k, network in enumerate(networks):
             loss, n_active = 0.0, torch.zeros(2, dtype=torch.int64)
             for batch in rows[k].split(10):
-                step = sgd_step(network, x[batch], y[batch], learning_rate=rates[k], l1=l1[k], n_active=n_active)
+                step = sgd_step(
+                    network, x[batch], y[batch], learning_rate=rates[k], l1=l1[k], n_active=n_active
+                )
                 loss += float(step) * len(batch)
             assert found[k].loss == pytest.approx(loss, rel=1e-12)
             assert (found[k].n_active, found[k].broken_step) == (tuple(n_active.tolist()), None)
@@ -106,12 +114,15 @@ def test_a_broken_network_stands_still_and_the_others_go_on() -> None:
         assert bool(engine.weights(1)[name].isfinite().all())
 
 
-# ---- Whole trainings ------------------------------------------------------------------------------------------------
+# ---- Whole trainings
+# --------------------------------------------------------------------------------------------------
 
 
 def test_each_network_is_the_one_trained_alone(few: Splits) -> None:
     specs, told = _specs(), []
-    together = train_stacked(specs, few, device="cpu", progress=lambda done, text: told.append((done, text)))
+    together = train_stacked(
+        specs, few, device="cpu", progress=lambda done, text: told.append((done, text))
+    )
     for spec, result in zip(specs, together, strict=True):
         _alike(result, train(spec, few, device="cpu"))
         assert (result.engine, result.device) == ("stacked", "cpu")
@@ -129,18 +140,26 @@ def test_targets_are_each_networks_own(few: Splits) -> None:
 
 
 def test_patience_ends_one_network_and_not_the_others(few: Splits) -> None:
-    specs = [BASE.model_copy(update={"epochs": 12, "learning_rate": 0.3, "seed": 5, "patience": p}) for p in (1, None)]
+    specs = [
+        BASE.model_copy(update={"epochs": 12, "learning_rate": 0.3, "seed": 5, "patience": p})
+        for p in (1, None)
+    ]
     stopped, whole = train_stacked(specs, few, device="cpu", test=False)
     last = stopped.history[-1].epoch
     assert last == stopped.best_epoch + 1 < 12 == whole.history[-1].epoch
-    assert [e.validation_loss for e in stopped.history] == [e.validation_loss for e in whole.history[: last + 1]]
+    assert [e.validation_loss for e in stopped.history] == [
+        e.validation_loss for e in whole.history[: last + 1]
+    ]
     assert stopped.test_error is None
 
 
 def test_divergence_is_named_as_alone(few: Splits) -> None:
     specs = [BASE, BASE.model_copy(update={"learning_rate": 1e4})]
     messages = []
-    for run in (lambda: train_stacked(specs, few, device="cpu"), lambda: train(specs[1], few, device="cpu")):
+    for run in (
+        lambda: train_stacked(specs, few, device="cpu"),
+        lambda: train(specs[1], few, device="cpu"),
+    ):
         with pytest.raises(DivergenceError) as error:
             run()
         messages.append(str(error.value))
@@ -154,7 +173,10 @@ def test_divergence_is_named_as_alone(few: Splits) -> None:
         ({"batch_size": 5}, r"must have one batch_size, got 10 and 5"),
         ({"network": NetworkSpec(sizes=(784, 5, 10))}, r"must have one network, got NetworkSpec\("),
         ({"engine": "sparse"}, r"engine = 'sparse' cannot train a stack"),
-        ({"augmentation": AugmentationSpec(flipped=0.5)}, r"share their images, so augmentation must be left out"),
+        (
+            {"augmentation": AugmentationSpec(flipped=0.5)},
+            r"share their images, so augmentation must be left out",
+        ),
     ],
 )
 def test_what_cannot_be_stacked(few: Splits, changes: dict[str, Any], message: str) -> None:
@@ -167,11 +189,17 @@ def test_a_stack_of_nothing(few: Splits) -> None:
         train_stacked([], few)
 
 
-def test_many_on_cuda_are_stacked_by_their_shape(few: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The choice alone, which needs no GPU: where the device is CUDA, networks of one shape come together, in their order."""
+def test_many_on_cuda_are_stacked_by_their_shape(
+    few: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The choice alone, which needs no GPU: where the device is CUDA, networks of one shape come
+    together, in their order.
+    """
     asked: list[list[int]] = []
 
-    def stand_in(specs: list[TrainSpec], splits: Splits, *, device: Any, progress: Any, **_: Any) -> list[int]:
+    def stand_in(
+        specs: list[TrainSpec], splits: Splits, *, device: Any, progress: Any, **_: Any
+    ) -> list[int]:
         assert (splits, device.type) == (few, "cuda")
         asked.append([spec.seed for spec in specs])
         progress(0.5, "half")
@@ -187,15 +215,24 @@ def test_many_on_cuda_are_stacked_by_their_shape(few: Splits, monkeypatch: pytes
     assert told == pytest.approx([0.3, 0.8])
 
 
-def test_on_cuda_a_network_of_altered_images_is_trained_alone(few: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_cuda_a_network_of_altered_images_is_trained_alone(
+    few: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("neurosparse.rectifier.devices.resolve", torch.device)
-    monkeypatch.setattr("neurosparse.rectifier.stacked.train_stacked", lambda specs, *_, **__: ["stacked"] * len(specs))
+    monkeypatch.setattr(
+        "neurosparse.rectifier.stacked.train_stacked",
+        lambda specs, *_, **__: ["stacked"] * len(specs),
+    )
     monkeypatch.setattr("neurosparse.rectifier.training.train", lambda spec, *_, **__: spec.seed)
-    altered = [BASE.model_copy(update={"seed": seed, "augmentation": AugmentationSpec(flipped=0.5)}) for seed in (1, 2)]
+    altered = [
+        BASE.model_copy(update={"seed": seed, "augmentation": AugmentationSpec(flipped=0.5)})
+        for seed in (1, 2)
+    ]
     assert train_many([BASE, *altered, BASE], few, device="cuda") == ["stacked", 1, 2, "stacked"]
 
 
-# ---- On a GPU -------------------------------------------------------------------------------------------------------
+# ---- On a GPU
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.gpu  # the graph of a step exists on CUDA alone
@@ -209,7 +246,9 @@ def test_a_stack_on_a_gpu_equals_the_cpu(few: Splits) -> None:
 @pytest.mark.gpu  # the same
 def test_capturing_the_graph_leaves_the_weights_alone(few: Splits) -> None:
     networks = [RectifierNetwork(SMALL, seed=seed) for seed in range(2)]
-    images, labels = (torch.tensor(array, device="cuda") for array in (few.train.images, few.train.labels))
+    images, labels = (
+        torch.tensor(array, device="cuda") for array in (few.train.images, few.train.labels)
+    )
     engine = StackedEngine(networks, images, labels, 10)
     for k, network in enumerate(networks):
         for name, weight in network.state_dict().items():

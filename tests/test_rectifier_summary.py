@@ -16,18 +16,27 @@ SCRIPT = share.folder("simulations") / "03_rectifier_network.py"
 def small(tmp_path):
     """A small network as a recipe of one's own."""
     path = tmp_path / "small.toml"
-    path.write_text('kind = "network"\nepochs = 1\n[network]\nsizes = [784, 16, 12, 8, 10]\n[sources]\n')
+    path.write_text(
+        'kind = "network"\nepochs = 1\n[network]\nsizes = [784, 16, 12, 8, 10]\n[sources]\n'
+    )
     return path
 
 
 def test_recipes_are_trained_one_after_another(small) -> None:
     told = []
-    results = train_recipes([str(small)], seed=3, device="cpu", progress=lambda done, text: told.append((done, text)))
+    results = train_recipes(
+        [str(small)], seed=3, device="cpu", progress=lambda done, text: told.append((done, text))
+    )
     assert list(results) == ["small"]
     (result,) = results.values()
-    assert result.spec == TrainSpec(network=NetworkSpec(sizes=(784, 16, 12, 8, 10)), epochs=1, seed=3)
+    assert result.spec == TrainSpec(
+        network=NetworkSpec(sizes=(784, 16, 12, 8, 10)), epochs=1, seed=3
+    )
     alone = train(result.spec, device="cpu")
-    assert (alone.validation_error, alone.test_error) == (result.validation_error, result.test_error)
+    assert (alone.validation_error, alone.test_error) == (
+        result.validation_error,
+        result.test_error,
+    )
     parts = [done for done, _ in told]
     assert parts == sorted(parts)
     assert parts[-1] == 1.0
@@ -45,7 +54,11 @@ def test_the_table_has_the_numbers_and_fits_the_terminal(small) -> None:
     assert max(len(line) for line in lines) <= 80
     start, end = (line.split() for line in lines[2:4])
     assert start[:3] == ["small", "0", f"{100 * result.history[0].validation_error:.1f}"]
-    assert end[:3] == ["1", f"{100 * result.validation_error:.1f}", f"{100 * result.test_error:.1f}"]
+    assert end[:3] == [
+        "1",
+        f"{100 * result.validation_error:.1f}",
+        f"{100 * result.test_error:.1f}",
+    ]
     layers = result.best.layers.values()
     assert end[3:6] == [f"{100 * layer.active_fraction:.1f}" for layer in layers]
     assert end[6:9] == [f"{layer.mean_activation:.2f}" for layer in layers]
@@ -54,7 +67,9 @@ def test_the_table_has_the_numbers_and_fits_the_terminal(small) -> None:
 
 
 def _script(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, SCRIPT, *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def test_the_script(small) -> None:

@@ -1,4 +1,6 @@
-"""Training: the step equals autograd with torch.optim.SGD, L1 by hand, the same numbers again, faults in one sentence."""
+"""Training: the step equals autograd with torch.optim.SGD, L1 by hand, the same numbers again,
+faults in one sentence.
+"""
 
 import math
 from dataclasses import replace
@@ -37,16 +39,25 @@ def splits() -> Splits:
     digits = data.load("mnist5k")
 
     def some(part: ImageSet, per_class: int) -> ImageSet:
-        return part.take(np.concatenate([np.flatnonzero(part.labels == k)[:per_class] for k in range(10)]))
+        return part.take(
+            np.concatenate([np.flatnonzero(part.labels == k)[:per_class] for k in range(10)])
+        )
 
-    return Splits("digits", some(digits.train, 30), some(digits.validation, 10), some(digits.test, 10))
+    return Splits(
+        "digits", some(digits.train, 30), some(digits.validation, 10), some(digits.test, 10)
+    )
 
 
-# ---- The step -------------------------------------------------------------------------------------------------------
+# ---- The step
+# --------------------------------------------------------------------------------------------------
 
 
-def _reference_loss(network: RectifierNetwork, x: torch.Tensor, y: torch.Tensor, l1: float) -> torch.Tensor:
-    """The loss as the spec states it: mean over images of NLL + l1 * sum over units of all hidden layers of abs(activation)."""
+def _reference_loss(
+    network: RectifierNetwork, x: torch.Tensor, y: torch.Tensor, l1: float
+) -> torch.Tensor:
+    """The loss as the spec states it: mean over images of NLL + l1 * sum over units of all hidden
+    layers of abs(activation).
+    """
     values = network.activations(x)
     nll = nn.functional.cross_entropy(values.pop("output"), y)
     return nll + l1 * sum(value.abs().sum(dim=1).mean() for value in values.values())
@@ -88,20 +99,28 @@ def test_steps_equal_autograd_in_float32_at_the_papers_size(activation: str) -> 
 
 
 def test_l1_by_hand() -> None:
-    # One input of 1, two units with z = (2, -1), two images alike: only the first unit is active, and its weight's gradient
-    # from the penalty is l1 * mean over images of 1 * x = l1. Symmetric output weights give no gradient from the likelihood.
+    # One input of 1, two units with z = (2, -1), two images alike: only the first unit is active,
+    # and its weight's gradient from the penalty is l1 * mean over images of 1 * x = l1. Symmetric
+    # output weights give no gradient from the likelihood.
     network = RectifierNetwork(NetworkSpec(sizes=(1, 2, 2))).double()
     with torch.no_grad():
         network.linear1.weight.copy_(torch.tensor([[2.0], [-1.0]]))
         network.output.weight.zero_()
-    sgd_step(network, torch.ones(2, 1, dtype=torch.float64), torch.tensor([0, 1]), learning_rate=1.0, l1=0.25)
+    sgd_step(
+        network,
+        torch.ones(2, 1, dtype=torch.float64),
+        torch.tensor([0, 1]),
+        learning_rate=1.0,
+        l1=0.25,
+    )
     assert network.linear1.weight.flatten().tolist() == [2.0 - 0.25, -1.0]
     assert network.linear1.bias.tolist() == [-0.25, 0.0]
     assert network.output.weight.abs().max() == 0
 
 
 def test_l1_does_not_depend_on_the_batch_but_on_the_width() -> None:
-    # mean over the batch, sum over units: k copies of an image change nothing, and each unit is pushed alike at any width
+    # mean over the batch, sum over units: k copies of an image change nothing, and each unit is
+    # pushed alike at any width
     pushes = []
     for width, copies in ((4, 1), (4, 7), (16, 1)):
         network = RectifierNetwork(NetworkSpec(sizes=(3, width, 2))).double()
@@ -120,13 +139,17 @@ def test_an_epoch_is_its_minibatches_and_the_last_may_be_smaller(splits: Splits)
     theirs = RectifierNetwork(SMALL)
     engine = TorchEngine(theirs, x, y, batch_size=10)
     found = engine.descend(torch.arange(25), learning_rate=0.1, l1=(0.0, 0.0))
-    parts = [sgd_step(theirs, x[i : i + 10], y[i : i + 10], learning_rate=0.1).item() for i in (0, 10, 20)]
+    parts = [
+        sgd_step(theirs, x[i : i + 10], y[i : i + 10], learning_rate=0.1).item()
+        for i in (0, 10, 20)
+    ]
     assert found.loss == pytest.approx(10 * parts[0] + 10 * parts[1] + 5 * parts[2], rel=1e-6)
     for name, reference in theirs.state_dict().items():
         assert torch.equal(engine.weights()[name], reference)
 
 
-# ---- A whole training -----------------------------------------------------------------------------------------------
+# ---- A whole training
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_whole_loop_equals_plain_pytorch(splits: Splits) -> None:
@@ -157,7 +180,9 @@ def test_the_whole_loop_equals_plain_pytorch(splits: Splits) -> None:
 def test_it_learns_and_reports_every_epoch(splits: Splits) -> None:
     spec = TrainSpec(network=SMALL, epochs=6, learning_rate=0.1)
     told = []
-    result = train(spec, splits, device="cpu", progress=lambda done, text: told.append((done, text)))
+    result = train(
+        spec, splits, device="cpu", progress=lambda done, text: told.append((done, text))
+    )
     assert [epoch.epoch for epoch in result.history] == list(range(7))
     start, end = result.history[0], result.history[-1]
     assert start.train_loss is None
@@ -175,10 +200,16 @@ def test_it_learns_and_reports_every_epoch(splits: Splits) -> None:
 
 
 def test_the_network_is_that_of_the_best_validation_epoch(splits: Splits) -> None:
-    result = train(TrainSpec(network=SMALL, epochs=8, learning_rate=0.2, seed=1), splits, device="cpu")
+    result = train(
+        TrainSpec(network=SMALL, epochs=8, learning_rate=0.2, seed=1), splits, device="cpu"
+    )
     ranks = [(epoch.validation_error, epoch.validation_loss) for epoch in result.history]
     assert result.best_epoch == ranks.index(min(ranks))
-    assert error(result.network, splits.validation) == result.validation_error == result.best.validation_error
+    assert (
+        error(result.network, splits.validation)
+        == result.validation_error
+        == result.best.validation_error
+    )
     assert error(result.network, splits.test) == result.test_error
     assert not result.network.training
 
@@ -215,7 +246,9 @@ def test_patience_that_makes_no_sense(values: dict, message: str) -> None:
 
 
 def test_the_number_of_threads_does_not_change_a_bit_of_sparse_training(splits: Splits) -> None:
-    """With widths at which torch's products do depend on it (the evaluation's of 100 units and of 7 images)."""
+    """With widths at which torch's products do depend on it (the evaluation's of 100 units and of 7
+    images).
+    """
     spec = TrainSpec(network=NetworkSpec(sizes=(784, 100, 64, 10)), epochs=1, engine="sparse")
     seven = Splits("seven", splits.train, splits.validation.take(slice(7)), splits.test)
     before, results = torch.get_num_threads(), []
@@ -227,14 +260,18 @@ def test_the_number_of_threads_does_not_change_a_bit_of_sparse_training(splits: 
             assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    clockless = [[replace(epoch, samples_per_s=None) for epoch in result.history] for result in results]
+    clockless = [
+        [replace(epoch, samples_per_s=None) for epoch in result.history] for result in results
+    ]
     assert clockless[0] == clockless[1] == clockless[2]
 
 
 def test_history_counts_as_the_probe_does(splits: Splits) -> None:
     for activation, threshold in (("rectifier", 0.0), ("sigmoid", 0.5), ("tanh", 0.3)):
         network = NetworkSpec(sizes=(784, 64, 32, 10), activation=activation)
-        result = train(TrainSpec(network=network, epochs=1, active_threshold=threshold), splits, device="cpu")
+        result = train(
+            TrainSpec(network=network, epochs=1, active_threshold=threshold), splits, device="cpu"
+        )
         records = record(result.network, splits.validation, ActiveWhen(threshold=threshold))
         for name, layer in result.best.layers.items():
             stats = describe_activations(records[name])
@@ -243,7 +280,9 @@ def test_history_counts_as_the_probe_does(splits: Splits) -> None:
             if activation != "tanh":  # whose outputs have signs
                 assert layer.mean_activation == pytest.approx(stats.mean_magnitude, rel=1e-5)
         layers = result.best.layers
-        whole = (64 * layers["hidden1"].active_fraction + 32 * layers["hidden2"].active_fraction) / 96
+        whole = (
+            64 * layers["hidden1"].active_fraction + 32 * layers["hidden2"].active_fraction
+        ) / 96
         assert result.best.active_fraction == pytest.approx(whole, rel=1e-12)
 
 
@@ -258,10 +297,15 @@ def test_same_spec_same_numbers(splits: Splits) -> None:
     other = train(spec.model_copy(update={"seed": 8}), splits, device="cpu")
 
     def numbers(result):
-        return [(e.train_loss, e.validation_loss, e.validation_error, e.layers) for e in result.history]
+        return [
+            (e.train_loss, e.validation_loss, e.validation_error, e.layers) for e in result.history
+        ]
 
     assert numbers(one) == numbers(two) != numbers(other)
-    assert all(torch.equal(a, b) for a, b in zip(one.network.parameters(), two.network.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(one.network.parameters(), two.network.parameters(), strict=True)
+    )
 
 
 def test_the_test_images_are_read_only_when_asked_for(splits: Splits) -> None:
@@ -270,23 +314,35 @@ def test_the_test_images_are_read_only_when_asked_for(splits: Splits) -> None:
     others = Splits("others", splits.train, splits.validation, splits.train)
     on_others, on_digits = train(spec, others, device="cpu"), train(spec, splits, device="cpu")
     assert on_others.test_error != on_digits.test_error
-    assert on_others.best.layers == on_digits.best.layers  # the test images have no say in the network
+    # the test images have no say in the network
+    assert on_others.best.layers == on_digits.best.layers
 
 
 def test_l1_makes_more_zeros_at_about_the_same_error(splits: Splits) -> None:
     without, with_l1 = (
-        train(TrainSpec(network=SMALL, epochs=8, learning_rate=0.1, l1=l1), splits, device="cpu", test=False)
+        train(
+            TrainSpec(network=SMALL, epochs=8, learning_rate=0.1, l1=l1),
+            splits,
+            device="cpu",
+            test=False,
+        )
         for l1 in (0.0, 0.005)
     )
     assert with_l1.best.active_fraction < without.best.active_fraction - 0.1
     assert with_l1.validation_error < without.validation_error + 0.06
 
 
-# ---- Faults ---------------------------------------------------------------------------------------------------------
+# ---- Faults
+# --------------------------------------------------------------------------------------------------
 
 
 def test_divergence_says_where_and_what_to_do(splits: Splits) -> None:
-    spec = TrainSpec(network=NetworkSpec(sizes=(784, 200, 200, 200, 10)), epochs=3, learning_rate=1000.0, l1=0.001)
+    spec = TrainSpec(
+        network=NetworkSpec(sizes=(784, 200, 200, 200, 10)),
+        epochs=3,
+        learning_rate=1000.0,
+        l1=0.001,
+    )
     with pytest.raises(
         DivergenceError,
         match=r"^training diverged in epoch 1, step \d+: (hidden\d|output) is no longer finite; "
@@ -295,19 +351,25 @@ def test_divergence_says_where_and_what_to_do(splits: Splits) -> None:
         train(spec, splits, device="cpu")
 
 
-def test_divergence_in_the_last_step_is_seen(splits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_divergence_in_the_last_step_is_seen(
+    splits: Splits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def breaking(course: Any, engine: Any, *_: object) -> float:
         engine.weights()["linear2.weight"][3, 4] = float("nan")
         return 1.0
 
     monkeypatch.setattr("neurosparse.rectifier.training._run_epoch", breaking)
-    with pytest.raises(DivergenceError, match=r"diverged after epoch 1: hidden2 is no longer finite"):
+    with pytest.raises(
+        DivergenceError, match=r"diverged after epoch 1: hidden2 is no longer finite"
+    ):
         train(TrainSpec(network=SMALL, epochs=1), splits, device="cpu")
 
 
 @pytest.mark.parametrize("engine", ["torch", "sparse"])
 def test_each_epoch_is_of_the_images_as_it_alters_them(splits: Splits, engine: Any) -> None:
-    """By hand: an epoch on images altered beforehand, then another, from where the first ended, on others."""
+    """By hand: an epoch on images altered beforehand, then another, from where the first ended, on
+    others.
+    """
     altering = AugmentationSpec(flipped=0.5, shifted=0.5, shift_px=2)
     spec = TrainSpec(network=SMALL, epochs=2, seed=3, engine=engine, augmentation=altering)
     result = train(spec, splits, device="cpu", test=False)
@@ -315,25 +377,38 @@ def test_each_epoch_is_of_the_images_as_it_alters_them(splits: Splits, engine: A
     network = RectifierNetwork(SMALL, seed=generator)
     for epoch in (1, 2):
         rng = np.random.default_rng([3, epoch])
-        images = torch.from_numpy(augmented(splits.train, rng, flipped=0.5, shifted=0.5, shift_px=2))
+        images = torch.from_numpy(
+            augmented(splits.train, rng, flipped=0.5, shifted=0.5, shift_px=2)
+        )
         by_hand = TorchEngine(network, images, torch.tensor(splits.train.labels), 10)
-        by_hand.descend(torch.randperm(len(images), generator=generator), learning_rate=0.05, l1=[0.0, 0.0])
+        by_hand.descend(
+            torch.randperm(len(images), generator=generator), learning_rate=0.05, l1=[0.0, 0.0]
+        )
         network.load_state_dict(by_hand.weights())
         assert error(network, splits.validation) == result.history[epoch].validation_error
     assert not np.array_equal(images.numpy(), splits.train.images)
 
 
 def test_images_without_rows_cannot_be_altered(splits: Splits) -> None:
-    flat = replace(splits, **{k: replace(getattr(splits, k), shape=(784,)) for k in ("train", "validation", "test")})
+    flat = replace(
+        splits,
+        **{k: replace(getattr(splits, k), shape=(784,)) for k in ("train", "validation", "test")},
+    )
     spec = TrainSpec(network=SMALL, augmentation=AugmentationSpec(flipped=0.5))
-    with pytest.raises(ValueError, match=r"needs images of rows and columns.* got images of shape \(784,\)"):
+    with pytest.raises(
+        ValueError, match=r"needs images of rows and columns.* got images of shape \(784,\)"
+    ):
         train(spec, flat, device="cpu")
 
 
 def test_networks_that_do_not_fit_the_images(splits: Splits) -> None:
-    with pytest.raises(ValueError, match=r"the first of the network's sizes must be 784 for 'digits', got 100"):
+    with pytest.raises(
+        ValueError, match=r"the first of the network's sizes must be 784 for 'digits', got 100"
+    ):
         check_fit(TrainSpec(network=NetworkSpec(sizes=(100, 5, 10))), splits)
-    with pytest.raises(ValueError, match=r"the last of the network's sizes must be 10 for 'digits', got 9"):
+    with pytest.raises(
+        ValueError, match=r"the last of the network's sizes must be 10 for 'digits', got 9"
+    ):
         train(TrainSpec(network=NetworkSpec(sizes=(784, 5, 9))), splits)
 
 

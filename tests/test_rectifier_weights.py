@@ -24,7 +24,9 @@ def test_round_trip(path: Path) -> None:
     network, original = load(path), RectifierNetwork(SPEC, seed=3)
     assert network.spec == SPEC
     assert not network.training
-    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), original.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(network.parameters(), original.parameters(), strict=True)
+    )
     assert load_training_spec(path) == TrainSpec(network=SPEC, l1=0.1)
 
 
@@ -49,7 +51,8 @@ def test_saving_replaces_whole_files(path: Path) -> None:
     assert torch.equal(load(path).linear1.weight, RectifierNetwork(SPEC, seed=4).linear1.weight)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     (path.parent / "plain").touch()
-    assert path.stat().st_mode == (path.parent / "plain").stat().st_mode  # for others to read as any other file
+    # for others to read as any other file
+    assert path.stat().st_mode == (path.parent / "plain").stat().st_mode
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
@@ -67,7 +70,9 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_truncated_files(path: Path, keep: int) -> None:
     path.write_bytes(path.read_bytes()[:keep])
     for read in (load, load_training_spec):
-        with pytest.raises(ValueError, match=r"net.safetensors is truncated or not a safetensors file: ") as error:
+        with pytest.raises(
+            ValueError, match=r"net.safetensors is truncated or not a safetensors file: "
+        ) as error:
             read(path)
         assert "\n" not in str(error.value)
 
@@ -83,9 +88,15 @@ def _rewrite(path: Path, metadata: dict | None = None, **weights: torch.Tensor) 
         ({}, r"was not written by neurosparse.rectifier.save: its metadata lacks format="),
         ({"format": "pt"}, r"was not written by neurosparse.rectifier.save"),
         ({"format": "neurosparse.rectifier/1"}, r"its spec is not JSON"),
-        ({"format": "neurosparse.rectifier/1", "network": "[1]"}, r"the spec in .*net.safetensors: "),
         (
-            {"format": "neurosparse.rectifier/1", "network": json.dumps({"sizes": [8, 7, 3], "width": 1})},
+            {"format": "neurosparse.rectifier/1", "network": "[1]"},
+            r"the spec in .*net.safetensors: ",
+        ),
+        (
+            {
+                "format": "neurosparse.rectifier/1",
+                "network": json.dumps({"sizes": [8, 7, 3], "width": 1}),
+            },
             r"unknown key 'width'",
         ),
         (
@@ -105,8 +116,14 @@ def test_foreign_metadata(path: Path, metadata: dict, message: str) -> None:
     [
         ({"extra": torch.zeros(2)}, r"does not hold the weights of the network"),
         ({"output.bias": torch.zeros(4)}, r"does not hold the weights of the network"),
-        ({"output.bias": torch.zeros(3, dtype=torch.float16)}, r"does not hold the weights of the network"),
-        ({"output.bias": torch.tensor([0.0, float("nan"), 0.0])}, r"holds weights that are NaN or infinite"),
+        (
+            {"output.bias": torch.zeros(3, dtype=torch.float16)},
+            r"does not hold the weights of the network",
+        ),
+        (
+            {"output.bias": torch.tensor([0.0, float("nan"), 0.0])},
+            r"holds weights that are NaN or infinite",
+        ),
     ],
 )
 def test_foreign_weights(path: Path, weights: dict, message: str) -> None:

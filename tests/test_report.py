@@ -31,7 +31,12 @@ def spikes():
     ticks = rng.integers(0, 50_000, counts.sum())
     units = np.repeat(np.arange(300), counts)
     return ns.SpikeTrains(
-        ticks * 0.1, units, n_units=300, duration_ms=5000.0, dt_ms=0.1, populations={"E": (0, 240), "I": (240, 300)}
+        ticks * 0.1,
+        units,
+        n_units=300,
+        duration_ms=5000.0,
+        dt_ms=0.1,
+        populations={"E": (0, 240), "I": (240, 300)},
     )
 
 
@@ -48,9 +53,13 @@ def comparison(spikes):
 def folder(comparison, spikes, tmp_path_factory):
     directory = tmp_path_factory.mktemp("report") / "out"
     caption = f"A caption with {HOSTILE}."
-    raster = report.Panel("raster", "Spikes", caption, lambda ax: plots.raster(spikes, ax), spikes=spikes)
+    raster = report.Panel(
+        "raster", "Spikes", caption, lambda ax: plots.raster(spikes, ax), spikes=spikes
+    )
     verdicts = [{"claim": HOSTILE, "effect": 0.12345, "seeds": 1200, "verdict": None}]
-    report.write(comparison, directory, [raster, report.Panel("claims", "Claims", caption, table=verdicts)])
+    report.write(
+        comparison, directory, [raster, report.Panel("claims", "Claims", caption, table=verdicts)]
+    )
     return directory
 
 
@@ -68,7 +77,9 @@ class Page(HTMLParser):
         values = dict(attributes)
         if tag == "script":
             self.scripts[values.get("type")] = ""
-        self.references += [values[name] for name in ("src", "href", "action", "data") if name in values]
+        self.references += [
+            values[name] for name in ("src", "href", "action", "data") if name in values
+        ]
         if tag == "img":
             self.images.append(values)
 
@@ -104,7 +115,9 @@ def test_names_stay_text(folder):
     assert page.tags.count("script") == 3
     assert page.text.count(HOSTILE) >= 4  # answer, table, caption, provenance
     assert "<" not in page.scripts["application/json"]
-    assert HOSTILE in {trace["name"].split(":")[0] for trace in data_of(folder)["charts"][MAIN][0]["traces"]}
+    assert HOSTILE in {
+        trace["name"].split(":")[0] for trace in data_of(folder)["charts"][MAIN][0]["traces"]
+    }
 
 
 def test_the_page_holds_the_numbers(folder, comparison):
@@ -143,11 +156,27 @@ def test_a_network_and_a_circuit_have_one_colour_on_the_whole_page(comparison, s
     colours = plots.colours(whole)
     other, networks = whole.networks[1], [*whole.networks][::-1]
     panels = [
-        report.Panel("rates", "t", "c", lambda ax: plots.rate_histogram([whole.circuits[1]], ax, colours=colours)),
-        report.Panel("units", "t", "c", lambda ax: plots.activation_histogram(networks, ax, colours=colours)),
-        report.Panel("layers", "t", "c", lambda ax: plots.layers({"other": {"layer": other}}, whole, ax)),
-        report.Panel("course", "t", "c", lambda ax: plots.by_epoch({"other": {0: 1.0}}, "error", ax, colours=colours)),
-        report.Panel("raster", "t", "c", lambda ax: plots.raster(spikes, ax, colours=colours), spikes=spikes),
+        report.Panel(
+            "rates",
+            "t",
+            "c",
+            lambda ax: plots.rate_histogram([whole.circuits[1]], ax, colours=colours),
+        ),
+        report.Panel(
+            "units", "t", "c", lambda ax: plots.activation_histogram(networks, ax, colours=colours)
+        ),
+        report.Panel(
+            "layers", "t", "c", lambda ax: plots.layers({"other": {"layer": other}}, whole, ax)
+        ),
+        report.Panel(
+            "course",
+            "t",
+            "c",
+            lambda ax: plots.by_epoch({"other": {0: 1.0}}, "error", ax, colours=colours),
+        ),
+        report.Panel(
+            "raster", "t", "c", lambda ax: plots.raster(spikes, ax, colours=colours), spikes=spikes
+        ),
     ]
     report.write(whole, tmp_path, panels)
     data = data_of(tmp_path)
@@ -159,7 +188,9 @@ def test_a_network_and_a_circuit_have_one_colour_on_the_whole_page(comparison, s
         if re.match(rf"{re.escape(name)}(:| \(|$)", trace["name"])
     }
     assert len(found) == 4 + 1 + 2 + 1 + 1
-    found |= {(p["name"], "raster"): p["colour"].upper() for p in data["rasters"]["raster"]["populations"]}
+    found |= {
+        (p["name"], "raster"): p["colour"].upper() for p in data["rasters"]["raster"]["populations"]
+    }
     assert found.pop(("I", "raster")) == plots.PARTS[1].upper()  # of the raster alone
     assert found == {(name, key): colours[name] for name, key in found}
     assert len({*colours.values(), *plots.PARTS}) == 4 + len(plots.PARTS)
@@ -187,7 +218,11 @@ def test_tables_write_numbers_and_leave_out_what_is_empty(folder):
         ({"key": "../a", "draw": plots.activation_functions}, "key must be letters"),
         ({"key": "empty"}, "shows nothing: pass draw, table or both"),
         (
-            {"key": "raster", "table": [{"a": 1}], "spikes": ns.SpikeTrains([1.0], [0], n_units=1, duration_ms=2.0)},
+            {
+                "key": "raster",
+                "table": [{"a": 1}],
+                "spikes": ns.SpikeTrains([1.0], [0], n_units=1, duration_ms=2.0),
+            },
             "pass draw as well",
         ),
     ],
@@ -199,7 +234,9 @@ def test_panels_that_cannot_be_shown_are_refused(arguments, message):
 
 def test_two_panels_of_one_key_are_refused(comparison, tmp_path):
     with pytest.raises(ValueError, match=f"keys of panels must differ, got '{MAIN}' twice"):
-        report.write(comparison, tmp_path, [report.Panel(MAIN, "t", "c", plots.activation_functions)])
+        report.write(
+            comparison, tmp_path, [report.Panel(MAIN, "t", "c", plots.activation_functions)]
+        )
 
 
 def test_windows_are_written_as_people_read_them():
@@ -218,21 +255,29 @@ def test_the_answer_in_one_sentence(comparison):
     circuit, net = comparison.stats
     sentence = panel.headline(comparison)
     window = comparison.equivalent_window_ms[HOSTILE]["circuit"]
-    assert sentence.startswith(f"The network “{HOSTILE}” has {percent(net.active_fraction)} of its units active")
-    assert sentence.endswith(f"as many as fire in “circuit” in {window:.3g} ms: above the 1-4 % said of the brain.")
+    assert sentence.startswith(
+        f"The network “{HOSTILE}” has {percent(net.active_fraction)} of its units active"
+    )
+    assert sentence.endswith(
+        f"as many as fire in “circuit” in {window:.3g} ms: above the 1-4 % said of the brain."
+    )
     alone = panel.headline(ns.compare(circuit))
     assert (
         alone
-        == f"In “circuit” {percent(circuit.active_fraction)} of the neurons fire in 10 ms: within the 1-4 % said of the brain."
+        == f"In “circuit” {percent(circuit.active_fraction)} of the neurons fire in 10 ms: within"
+        " the 1-4 % said of the brain."
     )
-    assert panel.headline(ns.compare(net)).endswith("active for one input: above the 1-4 % said of the brain.")
+    assert panel.headline(ns.compare(net)).endswith(
+        "active for one input: above the 1-4 % said of the brain."
+    )
 
 
 def test_every_plot_takes_axes_or_makes_them(comparison, spikes):
     import matplotlib.pyplot as plt
 
     parts = [
-        ns.measure(spikes.population(p), active_when=ns.ActiveWhen(window_ms=10), name=p) for p in spikes.populations
+        ns.measure(spikes.population(p), active_when=ns.ActiveWhen(window_ms=10), name=p)
+        for p in spikes.populations
     ]
     drawings = [
         lambda ax: plots.activity_curves(comparison, ax),

@@ -48,7 +48,9 @@ def test_levels_reach_from_edge_to_edge_and_bands_lie_behind(ax):
     level, upright = found["traces"]
     assert (level["x"][0], level["x"][-1], set(level["y"])) == (0.1, 1000, {4})
     assert set(upright["x"]) == {10}
-    assert found["bands"] == [{"name": "band", "from": 1, "to": 4, "color": "#ffff00", "opacity": 0.5}]
+    assert found["bands"] == [
+        {"name": "band", "from": 1, "to": 4, "color": "#ffff00", "opacity": 0.5}
+    ]
     assert found["x"]["range"] == [-1, 3]  # decades
 
 
@@ -75,7 +77,12 @@ def test_steps_and_outlines(ax):
     ax.stairs([5, 7], [0, 1, 2], fill=True, label="s")
     ax.hist([0.5, 1.5, 1.6], [0, 1, 2], histtype="step", label="h")
     steps, outline = chart(ax)["traces"]
-    assert (steps["x"], steps["y"], steps["line"]["shape"], steps["fill"]) == ([0, 1, 2], [5, 7, 7], "hv", "tozeroy")
+    assert (steps["x"], steps["y"], steps["line"]["shape"], steps["fill"]) == (
+        [0, 1, 2],
+        [5, 7, 7],
+        "hv",
+        "tozeroy",
+    )
     assert max(outline["y"]) == 2
     assert "fill" not in outline
 

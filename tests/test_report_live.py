@@ -1,4 +1,6 @@
-"""What the page computes with: curves that are exact where comparison.json is, rasters in proportion."""
+"""What the page computes with: curves that are exact where comparison.json is, rasters in
+proportion.
+"""
 
 import base64
 import json
@@ -36,16 +38,24 @@ def test_between_its_points_the_curve_is_close(poisson):
     spikes = poisson(0, n_units=300, duration_ms=20_000, rate_hz=4.0)
     circuit = ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name="circuit")
     found = live.windows(ns.compare(circuit))["circuits"][0]
-    windows, fractions = unpacked(found["window_ms"], "<f8"), unpacked(found["active_fraction"], "<f8")
+    windows, fractions = (
+        unpacked(found["window_ms"], "<f8"),
+        unpacked(found["active_fraction"], "<f8"),
+    )
     for fraction in (0.005, 0.04, 0.3, 0.9):
-        assert np.interp(fraction, fractions, windows) == pytest.approx(circuit.curve.window_ms(fraction), rel=1e-4)
+        assert np.interp(fraction, fractions, windows) == pytest.approx(
+            circuit.curve.window_ms(fraction), rel=1e-4
+        )
 
 
 def test_circuits_of_unlike_steps_and_lengths_share_one_axis(poisson):
     fine = ns.SpikeTrains([0.1, 5.3], [0, 1], n_units=2, duration_ms=30.0, dt_ms=0.1)
     stats = [
         ns.measure(s, active_when=ns.ActiveWhen(window_ms=10), name=name)
-        for name, s in {"fine": fine, "coarse": poisson(0, n_units=5, duration_ms=200, rate_hz=20.0)}.items()
+        for name, s in {
+            "fine": fine,
+            "coarse": poisson(0, n_units=5, duration_ms=200, rate_hz=20.0),
+        }.items()
     ]
     found = live.windows(ns.compare(*stats))
     grid = np.array(found["grid_ms"])
@@ -62,7 +72,9 @@ def test_the_window_of_the_measurement_is_known_though_the_curve_ends_before(poi
     circuit = ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=20_000), name="circuit")
     found = live.windows(ns.compare(circuit))
     assert found["grid_ms"][-1] == 20_000
-    assert unpacked(found["circuits"][0]["active_fraction"], "<f8")[-1] == circuit.curve([20_000])[0]
+    assert (
+        unpacked(found["circuits"][0]["active_fraction"], "<f8")[-1] == circuit.curve([20_000])[0]
+    )
 
 
 def test_without_a_circuit_there_is_no_window():
@@ -84,7 +96,13 @@ def test_a_small_record_is_shown_whole(spikes):
     assert rows.tolist() == spikes.units.tolist()
     assert found["shown_ms"] == found["duration_ms"] == spikes.duration_ms
     assert found["populations"] == [
-        {"name": "units", "size": spikes.n_units, "first": 0, "stop": spikes.n_units, "colour": "#332288"}
+        {
+            "name": "units",
+            "size": spikes.n_units,
+            "first": 0,
+            "stop": spikes.n_units,
+            "colour": "#332288",
+        }
     ]
 
 
@@ -93,7 +111,9 @@ def test_a_large_record_is_sampled_in_proportion():
     rng = np.random.default_rng(0)
     ticks, units = rng.integers(0, duration, 240_000), rng.integers(0, n_units, 240_000)
     bounds = {"E": (0, 60_000), "I": (60_000, 79_999), "one": (79_999, 80_000)}
-    spikes = ns.SpikeTrains(ticks * 1.0, units, n_units=n_units, duration_ms=1000.0, dt_ms=1.0, populations=bounds)
+    spikes = ns.SpikeTrains(
+        ticks * 1.0, units, n_units=n_units, duration_ms=1000.0, dt_ms=1.0, populations=bounds
+    )
     found, times, rows = raster_of(spikes)
     assert 0.9 * live.MOST_SPIKES < times.size <= live.MOST_SPIKES
     assert (np.diff(times) >= 0).all()
@@ -120,9 +140,14 @@ def test_many_rasters_share_the_room_of_a_page(poisson, tmp_path):
 
     spikes = poisson(0, n_units=100, duration_ms=20_000, rate_hz=50.0)
     stats = ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name="circuit")
-    panels = [report.Panel(f"raster{k}", "t", "c", lambda ax: ax.plot([1]), spikes=spikes) for k in range(4)]
+    panels = [
+        report.Panel(f"raster{k}", "t", "c", lambda ax: ax.plot([1]), spikes=spikes)
+        for k in range(4)
+    ]
     html = report.write(ns.compare(stats), tmp_path, panels).read_text()
-    rasters = json.loads(re.search(r'<script[^>]* id="data"[^>]*>(.*?)</script>', html, re.DOTALL)[1])["rasters"]
+    rasters = json.loads(
+        re.search(r'<script[^>]* id="data"[^>]*>(.*?)</script>', html, re.DOTALL)[1]
+    )["rasters"]
     shown = [unpacked(raster["times_ms"], "<f4").size for raster in rasters.values()]
     assert max(shown) - min(shown) == 0
     assert 0.9 * live.MOST_SPIKES_OF_A_PAGE < sum(shown) <= live.MOST_SPIKES_OF_A_PAGE

@@ -11,7 +11,9 @@ def test_the_spiking_twin_sees_every_class() -> None:
     """The digits come one class after the other, so the first 500 would be of half the classes."""
     test = data.load("mnist5k").test
     shown = running._some(test, 500, seed=1)
-    class_of = {image.tobytes(): label for image, label in zip(test.images, test.labels, strict=True)}
+    class_of = {
+        image.tobytes(): label for image, label in zip(test.images, test.labels, strict=True)
+    }
     classes = [int(class_of[image.tobytes()]) for image in shown]
     assert np.bincount(classes[:100], minlength=10).min() > 0
     assert len({image.tobytes() for image in shown}) == len(shown) == 500

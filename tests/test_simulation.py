@@ -1,4 +1,6 @@
-"""Circuits measured population by population: against the closed form, over seeds and stretches, and what lies in the folder."""
+"""Circuits measured population by population: against the closed form, over seeds and stretches,
+and what lies in the folder.
+"""
 
 import json
 
@@ -18,7 +20,11 @@ def poisson(rate_hz, n_units, seconds, seed=0):
     n = rng.poisson(rate_hz * n_units * seconds)
     ticks = rng.integers(0, round(seconds * 1e4), n)
     return ns.SpikeTrains(
-        ticks * 0.1, rng.integers(0, n_units, n), n_units=n_units, duration_ms=1e3 * seconds, dt_ms=0.1
+        ticks * 0.1,
+        rng.integers(0, n_units, n),
+        n_units=n_units,
+        duration_ms=1e3 * seconds,
+        dt_ms=0.1,
     )
 
 
@@ -33,7 +39,11 @@ def test_independent_poisson_cells_have_synchrony_1():
 def test_cells_that_fire_together_have_synchrony_of_their_number():
     spikes = poisson(5.0, 1, 20.0)
     together = ns.SpikeTrains(
-        np.repeat(spikes.times_ms, 50), np.tile(np.arange(50), len(spikes)), n_units=50, duration_ms=2e4, dt_ms=0.1
+        np.repeat(spikes.times_ms, 50),
+        np.tile(np.arange(50), len(spikes)),
+        n_units=50,
+        duration_ms=2e4,
+        dt_ms=0.1,
     )
     assert synchrony(together) == pytest.approx(50 * synchrony(spikes), rel=1e-9)
 
@@ -81,11 +91,15 @@ def test_every_seed_and_population_has_a_row(simulated):
     names = ("all", "L23E", "L23I", "L4E", "L4I", "L5E", "L5I", "L6E", "L6I")
     assert result.populations == names
     rows = pq.read_table(folder / "populations.parquet").to_pylist()
-    assert [(row["seed"], row["population"]) for row in rows] == [(seed, name) for seed in (3, 4) for name in names]
+    assert [(row["seed"], row["population"]) for row in rows] == [
+        (seed, name) for seed in (3, 4) for name in names
+    ]
     whole = rows[0]
     parts = rows[1 : len(names)]
     assert whole["n_units"] == sum(row["n_units"] for row in parts)
-    assert whole["rate_hz"] * whole["n_units"] == pytest.approx(sum(row["rate_hz"] * row["n_units"] for row in parts))
+    assert whole["rate_hz"] * whole["n_units"] == pytest.approx(
+        sum(row["rate_hz"] * row["n_units"] for row in parts)
+    )
     assert rows[0]["rate_hz"] != rows[len(names)]["rate_hz"]  # another seed is another circuit
 
 
@@ -114,7 +128,9 @@ def test_correlations_stand_in_the_rows(simulated):
     spikes = load_spikes(folder / "spikes.npz")
     row = next(row for row in result.rows if row["population"] == "L5E")
     for bin_ms in (2.0, 10.0):
-        assert row[f"correlation_in_{bin_ms:g}_ms"] == count_correlation(spikes.population("L5E"), bin_ms)
+        assert row[f"correlation_in_{bin_ms:g}_ms"] == count_correlation(
+            spikes.population("L5E"), bin_ms
+        )
 
 
 def test_a_population_with_too_few_spikes_has_no_correlation(tmp_path):

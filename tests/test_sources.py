@@ -1,4 +1,6 @@
-"""Anything is compared with anything: saved results, spike files, weights; on the command line too, where networks are measured."""
+"""Anything is compared with anything: saved results, spike files, weights; on the command line too,
+where networks are measured.
+"""
 
 import json
 from pathlib import Path
@@ -13,16 +15,20 @@ from typer.testing import CliRunner
 import neurosparse as ns
 from neurosparse import sources
 from neurosparse.cli import app
+from neurosparse.probe import loading
 from neurosparse.recordings import save_spikes
 from neurosparse.rectifier import NetworkSpec, RectifierNetwork, TrainSpec, save
-from neurosparse.probe import loading
 
 
 def spikes(rate_hz: float = 5.0, seed: int = 0) -> ns.SpikeTrains:
     rng = np.random.default_rng(seed)
     n = rng.poisson(rate_hz * 400)
     return ns.SpikeTrains(
-        rng.integers(0, 20_000, n) * 0.1, rng.integers(0, 200, n), n_units=200, duration_ms=2000.0, dt_ms=0.1
+        rng.integers(0, 20_000, n) * 0.1,
+        rng.integers(0, 200, n),
+        n_units=200,
+        duration_ms=2000.0,
+        dt_ms=0.1,
     )
 
 
@@ -35,12 +41,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     training = TrainSpec(network=network, data="mnist5k")
     save(RectifierNetwork(network, seed=1), tmp_path / "net.safetensors", training=training)
     save(RectifierNetwork(network, seed=1), tmp_path / "untold.safetensors")
-    stats = ns.measure(spikes(7.0, seed=2), active_when=ns.ActiveWhen(window_ms=10.0), name="circuit")
+    stats = ns.measure(
+        spikes(7.0, seed=2), active_when=ns.ActiveWhen(window_ms=10.0), name="circuit"
+    )
     ns.compare(stats).save(tmp_path / "run")
     (tmp_path / "own_network.py").write_text(
-        "from torch import nn\n\n\ndef make():\n"
-        "    return nn.Sequential(nn.Conv2d(1, 3, 5), nn.ReLU(), nn.Flatten(), nn.Linear(1728, 7), nn.Sigmoid())\n"
-        "\n\nnumber = 3\n"
+        "from torch import nn\n\n\ndef make():\n    return nn.Sequential(nn.Conv2d(1, 3, 5),"
+        " nn.ReLU(), nn.Flatten(), nn.Linear(1728, 7), nn.Sigmoid())\n\n\nnumber = 3\n"
     )
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -55,29 +62,47 @@ def test_each_kind_of_source_is_what_measure_gives(folder: Path) -> None:
         (run,) = sources.read(place)
         assert run == ns.measure(spikes(7.0, seed=2), active_when=run.active_when, name="circuit")
     (net,) = sources.read("net.safetensors", threshold=0.5)
-    assert (net.name, net.n_units, net.n_samples, net.active_when.threshold) == ("net", 50, 1000, 0.5)
+    assert (net.name, net.n_units, net.n_samples, net.active_when.threshold) == (
+        "net",
+        50,
+        1000,
+        0.5,
+    )
 
 
 def test_names_that_repeat_are_told_apart_and_some_can_be_kept(folder: Path) -> None:
     everything = ["circuit.npz", "run", "net.safetensors"]
-    assert [s.name for s in sources.read_all(everything)] == ["circuit: circuit", "run: circuit", "net"]
+    assert [s.name for s in sources.read_all(everything)] == [
+        "circuit: circuit",
+        "run: circuit",
+        "net",
+    ]
     assert [s.name for s in sources.read_all(everything, only=["net"])] == ["net"]
     with pytest.raises(ValueError, match=r"^none is called 'other'; there are: circuit, net$"):
         sources.read_all(everything, only=["other"])
 
 
 def test_weights_that_do_not_say_what_they_were_trained_on(folder: Path) -> None:
-    with pytest.raises(ValueError, match=r"untold.safetensors does not say what it was trained on: measure it with"):
+    with pytest.raises(
+        ValueError, match=r"untold.safetensors does not say what it was trained on: measure it with"
+    ):
         sources.read("untold.safetensors")
 
 
-# ---- Anyone's network -----------------------------------------------------------------------------------------------
+# ---- Anyone's network
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_factory_and_its_weights(folder: Path) -> None:
     network = loading.build("own_network:make")
-    save_file({name: torch.full_like(value, 0.5) for name, value in network.state_dict().items()}, "half.safetensors")
-    assert all((value == 0.5).all() for value in loading.build("own_network:make", "half.safetensors").parameters())
+    save_file(
+        {name: torch.full_like(value, 0.5) for name, value in network.state_dict().items()},
+        "half.safetensors",
+    )
+    assert all(
+        (value == 0.5).all()
+        for value in loading.build("own_network:make", "half.safetensors").parameters()
+    )
     assert isinstance(loading.build("torch.nn:ReLU"), nn.ReLU)
 
 
@@ -98,14 +123,22 @@ def test_what_is_no_network_is_refused(folder: Path, factory: str, message: str)
 def test_weights_that_do_not_fit_are_refused(folder: Path) -> None:
     state = loading.build("own_network:make").state_dict()
     for changed, message in (
-        ({"0.bias": torch.zeros(4)}, r"^'0.bias' must have shape \(3,\), got \(4,\) in w.safetensors$"),
-        ({"more": torch.zeros(1)}, r"^w.safetensors has 'more', which Sequential has no place for$"),
+        (
+            {"0.bias": torch.zeros(4)},
+            r"^'0.bias' must have shape \(3,\), got \(4,\) in w.safetensors$",
+        ),
+        (
+            {"more": torch.zeros(1)},
+            r"^w.safetensors has 'more', which Sequential has no place for$",
+        ),
     ):
         save_file({**state, **changed}, "w.safetensors")
         with pytest.raises(ValueError, match=message):
             loading.build("own_network:make", "w.safetensors")
     save_file({name: value for name, value in state.items() if name != "0.bias"}, "w.safetensors")
-    with pytest.raises(ValueError, match=r"^w.safetensors has no '0.bias', which Sequential needs$"):
+    with pytest.raises(
+        ValueError, match=r"^w.safetensors has no '0.bias', which Sequential needs$"
+    ):
         loading.build("own_network:make", "w.safetensors")
 
 
@@ -133,7 +166,8 @@ def test_inputs_from_files(folder: Path) -> None:
         loading.inputs("none.npy")
 
 
-# ---- On the command line --------------------------------------------------------------------------------------------
+# ---- On the command line
+# --------------------------------------------------------------------------------------------------
 
 
 def run(*arguments: object):
@@ -142,15 +176,29 @@ def run(*arguments: object):
 
 def test_anyones_network_is_measured(folder: Path) -> None:
     done = run(
-        "measure", "own_network:make", "--data", "mnist5k", "--input-shape", "1,28,28", "--threshold", 0.2, "-o", "out"
+        "measure",
+        "own_network:make",
+        "--data",
+        "mnist5k",
+        "--input-shape",
+        "1,28,28",
+        "--threshold",
+        0.2,
+        "-o",
+        "out",
     )
     assert done.exit_code == 0, done.output
     assert max(map(len, done.stdout.splitlines())) <= 80
     saved = json.loads(Path("out/comparison.json").read_text())
-    assert (saved["provenance"]["network"], saved["provenance"]["device"]) == ("own_network:make", "cpu")
+    assert (saved["provenance"]["network"], saved["provenance"]["device"]) == (
+        "own_network:make",
+        "cpu",
+    )
     assert saved["provenance"]["versions"]["torch"] == torch.__version__
     layers = {s["name"]: s for s in saved["stats"]}
-    assert {name: (s["active_when"]["axis"], s["n_units"], s["n_samples"]) for name, s in layers.items()} == {
+    assert {
+        name: (s["active_when"]["axis"], s["n_units"], s["n_samples"]) for name, s in layers.items()
+    } == {
         "1": (1, 3, 576_000),
         "4": (-1, 7, 1000),
     }
@@ -159,7 +207,16 @@ def test_anyones_network_is_measured(folder: Path) -> None:
 
 
 def test_anything_is_compared(folder: Path) -> None:
-    done = run("compare", "circuit.npz", "faster.npz", "net.safetensors", "--band", "mine=0.05-0.2", "-o", "out")
+    done = run(
+        "compare",
+        "circuit.npz",
+        "faster.npz",
+        "net.safetensors",
+        "--band",
+        "mine=0.05-0.2",
+        "-o",
+        "out",
+    )
     assert done.exit_code == 0, done.output
     assert max(map(len, done.stdout.splitlines())) <= 80
     text = " ".join(done.stdout.split())
@@ -178,7 +235,9 @@ def test_anything_is_compared(folder: Path) -> None:
 def test_unlike_definitions_are_refused_with_the_remedy(folder: Path) -> None:
     mixed = run("compare", "circuit.npz", "run", "--window-ms", 5)
     assert isinstance(mixed.exception, ValueError)
-    assert "mean different things by active: measure both alike, or pass --mixed" in str(mixed.exception)
+    assert "mean different things by active: measure both alike, or pass --mixed" in str(
+        mixed.exception
+    )
     assert run("compare", "circuit.npz", "run", "--window-ms", 5, "--mixed").exit_code == 0
 
 
@@ -189,7 +248,10 @@ def test_unlike_definitions_are_refused_with_the_remedy(folder: Path) -> None:
         (["compare", "--threshold", 0.5], "--threshold does nothing here: name what to compare"),
         (["compare", "none.npz"], "no spike file none.npz"),
         (["measure", "own_network:make"], "a network needs inputs to be measured on: give --data"),
-        (["measure", "own_network:make", "--energy", "--data", "mnist5k"], "--energy is for spikes"),
+        (
+            ["measure", "own_network:make", "--energy", "--data", "mnist5k"],
+            "--energy is for spikes",
+        ),
         (["measure", "circuit.npz", "--data", "mnist5k"], "--data is for networks"),
         (
             ["measure", "own_network:make", "--data", "mnist5k", "--input-shape", "a"],

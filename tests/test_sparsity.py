@@ -36,7 +36,8 @@ from neurosparse.sparsity import (
 )
 
 GOLDEN = json.loads((Path(__file__).parent / "golden" / "core.json").read_text(encoding="utf-8"))
-pytestmark = pytest.mark.filterwarnings("ignore:The 'copy' argument in Quantity")  # from within Elephant
+# from within Elephant
+pytestmark = pytest.mark.filterwarnings("ignore:The 'copy' argument in Quantity")
 MEASURES = (treves_rolls, vinje_gallant, hoyer, gini)
 rates = st.lists(st.one_of(st.just(0.0), st.floats(1e-3, 1e3)), min_size=2, max_size=12).filter(any)
 
@@ -51,10 +52,14 @@ def random_train(seed: int, n_units: int = 12) -> SpikeTrains:
 
 def as_neo(spikes: SpikeTrains) -> list[SpikeTrain]:
     stop = spikes.duration_ms * pq.ms
-    return [SpikeTrain(spikes.times_ms[spikes.units == u] * pq.ms, t_stop=stop) for u in range(spikes.n_units)]
+    return [
+        SpikeTrain(spikes.times_ms[spikes.units == u] * pq.ms, t_stop=stop)
+        for u in range(spikes.n_units)
+    ]
 
 
-# ---- Elephant -------------------------------------------------------------------------------------------------------
+# ---- Elephant
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -94,11 +99,14 @@ def test_correlation_is_the_mean_of_elephants_matrix(bin_ms: float) -> None:
     assert count_correlation(spikes, bin_ms) == pytest.approx(expected, abs=1e-12)
 
 
-# ---- Correlation ----------------------------------------------------------------------------------------------------
+# ---- Correlation
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bin_ms", [1.0, 2.0, 10.0])
-def test_units_that_share_a_poisson_source_have_its_share_of_the_variance_in_common(bin_ms: float) -> None:
+def test_units_that_share_a_poisson_source_have_its_share_of_the_variance_in_common(
+    bin_ms: float,
+) -> None:
     own_hz, shared_hz, n_units, n_ticks = 6.0, 4.0, 30, 400_000  # ticks of 1 ms
     rng = np.random.default_rng(1)
     own = rng.poisson(own_hz * 1e-3, (n_units, n_ticks))
@@ -112,12 +120,18 @@ def test_units_that_share_a_poisson_source_have_its_share_of_the_variance_in_com
         duration_ms=float(n_ticks),
         dt_ms=1.0,
     )
-    assert count_correlation(spikes, bin_ms) == pytest.approx(shared_hz / (own_hz + shared_hz), rel=0.03)
+    assert count_correlation(spikes, bin_ms) == pytest.approx(
+        shared_hz / (own_hz + shared_hz), rel=0.03
+    )
 
 
 def test_independent_units_are_not_correlated(poisson: Callable[..., SpikeTrains]) -> None:
-    found = [count_correlation(poisson(s, n_units=400, duration_ms=4000, rate_hz=5.0), 2.0) for s in range(8)]
-    assert abs(np.mean(found)) < 4 * np.sqrt(2 / 2000) / 400 / np.sqrt(8)  # Var(sum z) / n is 1 +- sqrt(2 / bins)
+    found = [
+        count_correlation(poisson(s, n_units=400, duration_ms=4000, rate_hz=5.0), 2.0)
+        for s in range(8)
+    ]
+    # Var(sum z) / n is 1 +- sqrt(2 / bins)
+    assert abs(np.mean(found)) < 4 * np.sqrt(2 / 2000) / 400 / np.sqrt(8)
 
 
 @given(spike_trains(most_units=4))
@@ -130,10 +144,13 @@ def test_correlation_is_that_of_the_matrix_or_refused(spikes: SpikeTrains) -> No
             count_correlation(spikes, width)
         return
     matrix = np.corrcoef(varying, rowvar=False)
-    assert count_correlation(spikes, width) == pytest.approx(matrix[np.triu_indices(len(matrix), 1)].mean(), abs=1e-9)
+    assert count_correlation(spikes, width) == pytest.approx(
+        matrix[np.triu_indices(len(matrix), 1)].mean(), abs=1e-9
+    )
 
 
-# ---- Vectors: closed forms ------------------------------------------------------------------------------------------
+# ---- Vectors: closed forms
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("n", "active"), [(1000, 20), (10, 1), (10, 10), (7, 3)])
@@ -150,8 +167,12 @@ def test_a_binary_code(n: int, active: int, scale: float) -> None:
 
 @pytest.mark.parametrize("n", [2, 3, 10, 999])
 def test_uniform_and_one_hot_are_the_ends(n: int) -> None:
-    assert [float(measure(np.full(n, 0.1))) for measure in MEASURES] == pytest.approx([1.0, 0.0, 0.0, 0.0], abs=1e-12)
-    assert [float(measure(np.eye(n)[0] * 0.1)) for measure in MEASURES] == pytest.approx([1 / n, 1.0, 1.0, 1 - 1 / n])
+    assert [float(measure(np.full(n, 0.1))) for measure in MEASURES] == pytest.approx(
+        [1.0, 0.0, 0.0, 0.0], abs=1e-12
+    )
+    assert [float(measure(np.eye(n)[0] * 0.1)) for measure in MEASURES] == pytest.approx(
+        [1 / n, 1.0, 1.0, 1 - 1 / n]
+    )
 
 
 def test_exponential_rates() -> None:
@@ -165,18 +186,22 @@ def test_one_unit() -> None:
     assert treves_rolls([3.0]) == 1.0
     assert gini([3.0]) == 0.0
     for measure in (vinje_gallant, hoyer):
-        with pytest.raises(ValueError, match=r"^this measure needs at least 2 values along axis -1, got 1$"):
+        with pytest.raises(
+            ValueError, match=r"^this measure needs at least 2 values along axis -1, got 1$"
+        ):
             measure([3.0])
 
 
-# ---- Vectors: naive formulas and properties -------------------------------------------------------------------------
+# ---- Vectors: naive formulas and properties
+# -------------------------------------------------------------------------
 
 
 @given(rates)
 def test_measures_are_their_formulas(r: list[float]) -> None:
     n, x = len(r), [Fraction(value) for value in r]
     a = (sum(x) / n) ** 2 / (sum(v * v for v in x) / n)
-    differences = sum(abs(v - w) for v in x for w in x) / (2 * n * sum(x))  # Gini as a mean difference, no ranks
+    # Gini as a mean difference, no ranks
+    differences = sum(abs(v - w) for v in x for w in x) / (2 * n * sum(x))
     assert treves_rolls(r) == pytest.approx(float(a), rel=1e-12)
     assert vinje_gallant(r) == pytest.approx(float((1 - a) / (1 - Fraction(1, n))), abs=1e-12)
     norm = float(sum(v * v for v in x)) ** 0.5
@@ -187,7 +212,12 @@ def test_measures_are_their_formulas(r: list[float]) -> None:
 @given(rates, st.randoms(use_true_random=False), st.sampled_from([1e-200, 0.1, 3.0, 1e200]))
 def test_bounds_order_and_scale(r: list[float], random: Any, scale: float) -> None:
     n = len(r)
-    bounds = {treves_rolls: (1 / n, 1.0), vinje_gallant: (0.0, 1.0), hoyer: (0.0, 1.0), gini: (0.0, 1 - 1 / n)}
+    bounds = {
+        treves_rolls: (1 / n, 1.0),
+        vinje_gallant: (0.0, 1.0),
+        hoyer: (0.0, 1.0),
+        gini: (0.0, 1 - 1 / n),
+    }
     shuffled = random.sample(r, n)
     for measure, (low, high) in bounds.items():
         value = measure(r)
@@ -224,12 +254,15 @@ def test_axes() -> None:
         (1.0, ValueError, r"^axis -1 does not exist in rates of shape \(\)$"),
     ],
 )
-def test_measures_refuse(measure: Callable[..., Any], r: Any, error: type[Exception], sentence: str) -> None:
+def test_measures_refuse(
+    measure: Callable[..., Any], r: Any, error: type[Exception], sentence: str
+) -> None:
     with pytest.raises(error, match=sentence):
         measure(r)
 
 
-# ---- Spikes ---------------------------------------------------------------------------------------------------------
+# ---- Spikes
+# --------------------------------------------------------------------------------------------------
 
 
 @given(spike_trains(most_units=4, most_ticks=25), st.integers(1, 25))
@@ -244,7 +277,9 @@ def test_counts_are_counted(spikes: SpikeTrains, window: int) -> None:
 
 
 @given(spike_trains(most_units=4, most_ticks=25), st.integers(1, 25))
-def test_grouped_sparseness_is_the_mean_over_dense_vectors(spikes: SpikeTrains, window: int) -> None:
+def test_grouped_sparseness_is_the_mean_over_dense_vectors(
+    spikes: SpikeTrains, window: int
+) -> None:
     window_ms = min(window, spikes.duration_ticks) * 0.5
     stats = describe_spikes(spikes, ActiveWhen(window_ms=window_ms))
     counts = spike_counts(spikes, window_ms)
@@ -257,7 +292,9 @@ def dense_mean(vectors: np.ndarray) -> Sparseness:
     if not active.size:
         return Sparseness(None, None, None, None, 0)
     lone = active.shape[1] == 1
-    means = [None if lone and m in (vinje_gallant, hoyer) else float(m(active).mean()) for m in MEASURES]
+    means = [
+        None if lone and m in (vinje_gallant, hoyer) else float(m(active).mean()) for m in MEASURES
+    ]
     return Sparseness(*means, len(active))
 
 
@@ -269,7 +306,9 @@ def test_both_ways_to_sort_the_groups_agree(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_clocks_and_poisson_trains_have_known_intervals() -> None:
-    clock = SpikeTrains(np.arange(50) * 2.0, np.zeros(50, int), n_units=2, duration_ms=100.0, dt_ms=0.1)
+    clock = SpikeTrains(
+        np.arange(50) * 2.0, np.zeros(50, int), n_units=2, duration_ms=100.0, dt_ms=0.1
+    )
     assert isi_cv(clock)[0] == pytest.approx(0.0, abs=1e-12)
     assert np.isnan(isi_cv(clock)[1])
     times = np.cumsum(np.random.default_rng(0).exponential(10.0, 20_000))
@@ -283,7 +322,9 @@ def test_clocks_and_poisson_trains_have_known_intervals() -> None:
 def test_statistics_add_up(spikes: SpikeTrains, window: int) -> None:
     stats = describe_spikes(spikes, ActiveWhen(window_ms=min(window, spikes.duration_ticks) * 0.5))
     assert stats.n_spikes == len(spikes) == spikes.counts.sum()
-    assert stats.mean_rate_hz == pytest.approx(len(spikes) / spikes.n_units / (spikes.duration_ms * 1e-3))
+    assert stats.mean_rate_hz == pytest.approx(
+        len(spikes) / spikes.n_units / (spikes.duration_ms * 1e-3)
+    )
     assert stats.n_silent == (spikes.counts == 0).sum() == (stats.unit_active_fraction == 0).sum()
     assert stats.unit_active_fraction.mean() == pytest.approx(stats.active_fraction, abs=1e-12)
     assert 0 <= stats.interval.low <= stats.active_fraction <= stats.interval.high <= 1
@@ -292,21 +333,32 @@ def test_statistics_add_up(spikes: SpikeTrains, window: int) -> None:
 def test_several_windows_are_each_as_one() -> None:
     spikes, windows_ms = random_train(2), [0.1, 1.0, 33.3, 2000.0]
     together = describe_windows(spikes, windows_ms, name="x", provenance={"seed": 2})
-    apart = [describe_spikes(spikes, ActiveWhen(window_ms=w), name="x", provenance={"seed": 2}) for w in windows_ms]
+    apart = [
+        describe_spikes(spikes, ActiveWhen(window_ms=w), name="x", provenance={"seed": 2})
+        for w in windows_ms
+    ]
     assert together == apart
     with pytest.raises(ValueError, match=r"^window_ms must lie in"):
         describe_windows(spikes, [1.0, 3000.0])
 
 
 def test_silence_is_counted_but_has_no_sparseness() -> None:
-    stats = describe_spikes(SpikeTrains([], [], n_units=4, duration_ms=9.0), ActiveWhen(window_ms=3.0))
-    assert (stats.active_fraction, stats.mean_rate_hz, stats.n_silent, stats.n_alive) == (0.0, 0.0, 4, 0)
+    stats = describe_spikes(
+        SpikeTrains([], [], n_units=4, duration_ms=9.0), ActiveWhen(window_ms=3.0)
+    )
+    assert (stats.active_fraction, stats.mean_rate_hz, stats.n_silent, stats.n_alive) == (
+        0.0,
+        0.0,
+        4,
+        0,
+    )
     assert stats.isi_cv is None
     assert stats.population == stats.lifetime == Sparseness(None, None, None, None, 0)
     assert not any(spike_counts(SpikeTrains([], [], n_units=4, duration_ms=9.0), 3.0).ravel())
 
 
-# ---- Activations ----------------------------------------------------------------------------------------------------
+# ---- Activations
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_layer_of_known_activations() -> None:
@@ -325,7 +377,9 @@ def test_a_layer_of_known_activations() -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(2, 6), st.integers(2, 8))
-def test_population_and_lifetime_are_those_of_the_tensor(seed: int, n_samples: int, width: int) -> None:
+def test_population_and_lifetime_are_those_of_the_tensor(
+    seed: int, n_samples: int, width: int
+) -> None:
     values = np.round(np.maximum(np.random.default_rng(seed).normal(size=(n_samples, width)), 0), 1)
     stats = describe_activations(observe(values, ActiveWhen(threshold=0)))
     assert astuple(stats.population) == pytest.approx(astuple(dense_mean(values)), abs=1e-12)
@@ -366,7 +420,8 @@ def test_wide_layers_and_long_streams_do_not_overflow() -> None:
     assert wide.square_count_sum == 200_000**2  # beyond int32
 
 
-# ---- Golden values --------------------------------------------------------------------------------------------------
+# ---- Golden values
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -381,20 +436,28 @@ def test_golden_values(name: str) -> None:
     assert found.pop("definition") == stats.active_when.describe()
     assert found.keys() == expected.keys()
     for key, value in expected.items():
-        assert found[key] == (pytest.approx(value, rel=1e-9) if isinstance(value, float) else value), key
+        assert found[key] == (
+            pytest.approx(value, rel=1e-9) if isinstance(value, float) else value
+        ), key
 
 
 def flat(tree: dict[str, Any], name: str = "") -> dict[str, Any]:
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
-        leaves |= flat(value, f"{name}{key}.") if isinstance(value, dict) else {f"{name}{key}": value}
+        leaves |= (
+            flat(value, f"{name}{key}.") if isinstance(value, dict) else {f"{name}{key}": value}
+        )
     return leaves
 
 
 def test_rounding_does_not_lead_past_the_bounds() -> None:
     assert min(float(gini(np.ones(n))) for n in range(1, 100)) >= 0
     when = ActiveWhen(threshold=0)
-    steady = [describe_activations(observe(np.full((n, 1), a), when)) for n in range(2, 30) for a in (0.1, 0.3, 0.7)]
+    steady = [
+        describe_activations(observe(np.full((n, 1), a), when))
+        for n in range(2, 30)
+        for a in (0.1, 0.3, 0.7)
+    ]
     assert max(s.lifetime.treves_rolls for s in steady) == 1
     assert min(min(s.lifetime.vinje_gallant, s.lifetime.hoyer) for s in steady) == 0
 
@@ -407,5 +470,7 @@ def test_synchrony_of_two_bins() -> None:
 def test_the_dimension_of_four_windows() -> None:
     spikes = SpikeTrains([0.0, 1.0, 1.0], [0, 0, 1], n_units=2, duration_ms=4.0, dt_ms=1.0)
     # differences (1, 0) and (1, 1): squares of 1 and 2, a product of 1, so (3/2)^2 / 1^2
-    assert describe_spikes(spikes, ActiveWhen(window_ms=1.0)).effective_dimension == pytest.approx(2.25)
+    assert describe_spikes(spikes, ActiveWhen(window_ms=1.0)).effective_dimension == pytest.approx(
+        2.25
+    )
     assert describe_spikes(spikes, ActiveWhen(window_ms=2.0)).effective_dimension is None

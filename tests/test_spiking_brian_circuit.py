@@ -8,11 +8,18 @@ import pytest
 from numpy.testing import assert_allclose
 
 from neurosparse.lif import LIF, rate
-from neurosparse.spiking.engines import brian2 as brian_circuit
 from neurosparse.spiking.circuit import Circuit, Population, Projection
 from neurosparse.spiking.circuit_specs import CellSpec
+from neurosparse.spiking.engines import brian2 as brian_circuit
 
-CELL = CellSpec(tau_m_ms=20.0, e_leak_mV=0.0, v_threshold_mV=20.0, v_reset_mV=10.0, t_ref_ms=2.0, capacitance_pF=250.0)
+CELL = CellSpec(
+    tau_m_ms=20.0,
+    e_leak_mV=0.0,
+    v_threshold_mV=20.0,
+    v_reset_mV=10.0,
+    t_ref_ms=2.0,
+    capacitance_pF=250.0,
+)
 QUICK = CELL.model_copy(update={"tau_m_ms": 10.0, "t_ref_ms": 0.7, "v_reset_mV": 5.0})
 
 
@@ -37,14 +44,20 @@ def projection(pre, post, weight, rule="in_degree", number=10, **changes):
 
 
 def plain(circuit, seed, steps, dt_ms):
-    """The spikes of a circuit without random input, as a list of (step, unit), one step and one arrival at a time."""
+    """The spikes of a circuit without random input, as a list of (step, unit), one step and one
+    arrival at a time.
+    """
     generator = np.random.default_rng([seed, 1])
-    v = np.concatenate([generator.normal(p.v_init_mV, p.v_init_sd_mV, p.size) for p in circuit.populations])
+    v = np.concatenate(
+        [generator.normal(p.v_init_mV, p.v_init_sd_mV, p.size) for p in circuit.populations]
+    )
     targets = [[] for _ in range(circuit.n_units)]
     for bundle in brian_circuit._bundles(circuit, dt_ms, generator):
         for k, (pre, post) in enumerate(zip(bundle.pre, bundle.post, strict=True)):
             weight = bundle.weight[pre] if bundle.weight_of_source else bundle.weight[k]
-            targets[pre].append((post, weight, bundle.delay_steps[k if bundle.delay_steps.size > 1 else 0]))
+            targets[pre].append(
+                (post, weight, bundle.delay_steps[k if bundle.delay_steps.size > 1 else 0])
+            )
     of = np.repeat(np.arange(len(circuit.populations)), [p.size for p in circuit.populations])
     cells = [circuit.populations[k].cell for k in of]
     dc = np.array([circuit.populations[k].dc_mV for k in of])
@@ -59,7 +72,9 @@ def plain(circuit, seed, steps, dt_ms):
         if circuit.synapse == "exponential":
             s = circuit.tau_syn_ms
             resistance = tau / np.array([cell.capacitance_pF for cell in cells])
-            charge = current * resistance * s / (s - tau) * (np.exp(-dt_ms / s) - np.exp(-dt_ms / tau))
+            charge = (
+                current * resistance * s / (s - tau) * (np.exp(-dt_ms / s) - np.exp(-dt_ms / tau))
+            )
             current = current * np.exp(-dt_ms / s)
         v = np.where(held, reset, rest + dc + (v - rest - dc) * np.exp(-dt_ms / tau) + charge)
         for unit in range(v.size):
@@ -115,7 +130,8 @@ def test_spikes_equal_a_plain_loops(circuit, seed):
 
 def test_numpy_gives_the_same_spikes():
     one, other = (
-        brian_circuit.simulate(DELTA, duration_ms=100.0, seed=1, target=target) for target in ("cpp", "numpy")
+        brian_circuit.simulate(DELTA, duration_ms=100.0, seed=1, target=target)
+        for target in ("cpp", "numpy")
     )
     assert np.array_equal(one.ticks, other.ticks)
     assert np.array_equal(one.units, other.units)
@@ -124,15 +140,21 @@ def test_numpy_gives_the_same_spikes():
 def test_the_refractory_period_is_the_one_asked_for():
     silent = tuple(replace(p, weight=0.0) for p in DELTA.projections)
     alone = replace(
-        DELTA, projections=silent, populations=(replace(DELTA.populations[0], dc_mV=30.0), DELTA.populations[1])
+        DELTA,
+        projections=silent,
+        populations=(replace(DELTA.populations[0], dc_mV=30.0), DELTA.populations[1]),
     )
     spikes = brian_circuit.simulate(alone, duration_ms=2000.0, seed=1)
-    expected = rate(0.3, LIF(tau_m_ms=20.0, e_leak_mV=0.0, v_threshold_mV=20.0, v_reset_mV=10.0, t_ref_ms=2.0))
+    expected = rate(
+        0.3, LIF(tau_m_ms=20.0, e_leak_mV=0.0, v_threshold_mV=20.0, v_reset_mV=10.0, t_ref_ms=2.0)
+    )
     interval_ms = np.diff(spikes.times_ms[spikes.units == 0]).mean()
-    assert 1e3 / expected <= interval_ms <= 1e3 / expected + 0.1  # on the grid an interval is rounded up
+    # on the grid an interval is rounded up
+    assert 1e3 / expected <= interval_ms <= 1e3 / expected + 0.1
 
 
-# ---- How synapses are drawn -----------------------------------------------------------------------------------------
+# ---- How synapses are drawn
+# -----------------------------------------------------------------------------------------
 
 
 def drawn(*projections, sizes=(300, 200), synapse="delta", seed=1):
@@ -148,7 +170,8 @@ def test_rules_give_the_synapses_they_name():
     assert (np.diff(bundle.pre) >= 0).all()  # sorted by source
     (bundle,) = drawn(projection(1, 0, 0.1, "total", 5000))
     assert bundle.pre.size == 5000
-    assert_allclose(np.bincount(bundle.pre - 300, minlength=200).var(), 25.0, rtol=0.4)  # Poisson out-degrees
+    # Poisson out-degrees
+    assert_allclose(np.bincount(bundle.pre - 300, minlength=200).var(), 25.0, rtol=0.4)
     (bundle,) = drawn(projection(0, 0, 0.1, "pairwise", 0.1))
     assert_allclose(bundle.pre.size, 9000, atol=5 * np.sqrt(8100))
     assert np.unique(bundle.pre * 1000 + bundle.post).size == bundle.pre.size  # no pair twice
@@ -156,7 +179,8 @@ def test_rules_give_the_synapses_they_name():
 
 def test_weights_and_delays_follow_their_distributions():
     (bundle,) = drawn(
-        projection(0, 1, -2.0, number=300, weight_rel_sd=0.1, delay_ms=1.5, delay_rel_sd=0.5), synapse="exponential"
+        projection(0, 1, -2.0, number=300, weight_rel_sd=0.1, delay_ms=1.5, delay_rel_sd=0.5),
+        synapse="exponential",
     )
     assert_allclose(bundle.weight.mean(), -2.0, rtol=0.005)
     assert_allclose(bundle.weight.std(), 0.2, rtol=0.02)
@@ -169,7 +193,10 @@ def test_weights_and_delays_follow_their_distributions():
 
 def test_synapses_are_bundled_by_delay_and_weights_kept_with_the_source():
     bundles = drawn(
-        projection(0, 0, 0.1), projection(0, 1, 0.1), projection(1, 0, -0.5), projection(1, 1, -0.5, delay_ms=1.0)
+        projection(0, 0, 0.1),
+        projection(0, 1, 0.1),
+        projection(1, 0, -0.5),
+        projection(1, 1, -0.5, delay_ms=1.0),
     )
     assert [bundle.delay_steps.tolist() for bundle in bundles] == [[15], [10]]
     assert bundles[0].weight_of_source
@@ -181,7 +208,11 @@ def test_synapses_are_bundled_by_delay_and_weights_kept_with_the_source():
 
 def test_times_off_the_grid_are_refused():
     circuit = replace(DELTA, projections=(projection(0, 0, 0.5, delay_ms=0.25),))
-    with pytest.raises(ValueError, match=r"delay_ms must be a whole multiple of dt_ms=0.1, got 0.25"):
+    with pytest.raises(
+        ValueError, match=r"delay_ms must be a whole multiple of dt_ms=0.1, got 0.25"
+    ):
         brian_circuit.simulate(circuit, duration_ms=10.0, seed=1)
-    with pytest.raises(ValueError, match=r"dc_mV must hold a value for each of 100 cells, got shape \(3,\)"):
+    with pytest.raises(
+        ValueError, match=r"dc_mV must hold a value for each of 100 cells, got shape \(3,\)"
+    ):
         brian_circuit.simulate(DELTA, duration_ms=10.0, seed=1, dc_mV=np.zeros(3))

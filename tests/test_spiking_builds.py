@@ -1,4 +1,6 @@
-"""The cache of compiled projects, with a makefile that needs no compiler and counts how often it ran."""
+"""The cache of compiled projects, with a makefile that needs no compiler and counts how often it
+ran.
+"""
 
 import os
 import shutil
@@ -70,7 +72,9 @@ def test_a_damaged_build_is_removed_and_made_again(project, tmp_path, cache, dam
 
 def test_a_failed_build_leaves_nothing_and_tells_why(project, cache):
     folder = project()
-    (folder / "makefile").write_text("main:\n\t@echo 'code.cpp:7: error: no such thing' >&2; false\n")
+    (folder / "makefile").write_text(
+        "main:\n\t@echo 'code.cpp:7: error: no such thing' >&2; false\n"
+    )
     with pytest.raises(builds.CompilationError, match=r"code\.cpp:7: error: no such thing"):
         builds.executable(folder, version="1")
     assert not cache.exists()
@@ -90,7 +94,9 @@ def test_processes_share_the_cache(project, tmp_path):
         "import sys, pathlib; from neurosparse.spiking import builds; "
         "print(builds.executable(pathlib.Path(sys.argv[1]), version='1'))"
     )
-    done = subprocess.run([sys.executable, "-c", code, project("b")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, project("b")], capture_output=True, text=True, check=True
+    )
     assert Path(done.stdout.strip()) == built
     assert runs(tmp_path) == 1
 

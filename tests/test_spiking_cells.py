@@ -10,7 +10,9 @@ from neurosparse.spiking.cells import FICurve, exact_cells, fi_curve, load_lif
 FIGURE_1 = load_lif("lif_glorot2011")
 
 
-@pytest.mark.parametrize("cell", [FIGURE_1, load_lif("lif_cortical"), LIF(t_ref_ms=0.0), LIF(t_ref_ms=0.04)])
+@pytest.mark.parametrize(
+    "cell", [FIGURE_1, load_lif("lif_cortical"), LIF(t_ref_ms=0.0), LIF(t_ref_ms=0.04)]
+)
 @pytest.mark.parametrize("dt_ms", [0.1, 1.0])
 def test_the_curve_is_the_closed_form(cell, dt_ms):
     curve = fi_curve(cell, np.linspace(0.0, 1.5, 60), duration_ms=500.0, dt_ms=dt_ms)
@@ -44,13 +46,15 @@ def test_every_spike_lies_where_the_membrane_crosses():
 
 def test_numpy_and_cpp_agree():
     curves = [
-        fi_curve(LIF(), np.linspace(0.1, 1.0, 10), duration_ms=100.0, target=target) for target in ("cpp", "numpy")
+        fi_curve(LIF(), np.linspace(0.1, 1.0, 10), duration_ms=100.0, target=target)
+        for target in ("cpp", "numpy")
     ]
     assert_allclose(curves[0].spikes.times_ms, curves[1].spikes.times_ms, rtol=1e-12)
 
 
 def test_figure_1_of_the_paper():
-    # points read off the figure; the recipe's fit has an rms error of 0.24 Hz, the first point lies 1 Hz off it
+    # points read off the figure; the recipe's fit has an rms error of 0.24 Hz, the first point lies
+    # 1 Hz off it
     assert_allclose(rate([1.54, 3.96, 7.99, 9.6], FIGURE_1), [105.0, 164.0, 199.0, 206.0], atol=1.1)
     assert 0.11 <= FIGURE_1.rheobase_nA <= 0.14
 

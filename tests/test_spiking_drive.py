@@ -1,4 +1,6 @@
-"""Random input: the tables against the distribution itself, the functions in Brian2 against its moments."""
+"""Random input: the tables against the distribution itself, the functions in Brian2 against its
+moments.
+"""
 
 import subprocess
 
@@ -7,8 +9,15 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from neurosparse.spiking.brian import builds, running as engine
-from neurosparse.spiking.brian.drive import _POISSON, MOST_MEAN, poisson_tables, table_poisson, white_noise
+from neurosparse.spiking.brian import builds
+from neurosparse.spiking.brian import running as engine
+from neurosparse.spiking.brian.drive import (
+    _POISSON,
+    MOST_MEAN,
+    poisson_tables,
+    table_poisson,
+    white_noise,
+)
 
 MEANS = [0.0, 1e-4, 0.3, 2.0, 17.0, MOST_MEAN]
 
@@ -28,14 +37,15 @@ def test_tables_hold_the_distribution_to_the_last_bits():
         assert_allclose(mass[:128], stats.poisson.pmf(np.arange(128), mean), atol=2.0**-31)
 
 
-@pytest.mark.skipif(builds.compiler() is None, reason="the C++ code needs a compiler: install g++ and make")
+@pytest.mark.skipif(
+    builds.compiler() is None, reason="the C++ code needs a compiler: install g++ and make"
+)
 def test_the_code_finds_the_count_of_every_draw_also_of_the_largest(tmp_path):
     table, steps = poisson_tables(MEANS)
     draws = np.array([0, 1, 2**16 - 1, 2**31, 2**32 - 2**16, 2**32 - 2, 2**32 - 1], dtype=np.uint64)
     table.tofile(tmp_path / "table")
     steps.tofile(tmp_path / "steps")
-    (tmp_path / "main.cpp").write_text(
-        f"""
+    (tmp_path / "main.cpp").write_text(f"""
         #include <cstdint>
         #include <cstdio>
         #include <initializer_list>
@@ -53,13 +63,18 @@ def test_the_code_finds_the_count_of_every_draw_also_of_the_largest(tmp_path):
                     printf("%g ", table_poisson(k, 0));
                 }}
         }}
-        """
-    )
+        """)
     command = [*builds.compiler().split(), "-w", "-fsanitize=address", "main.cpp", "-o", "main"]
     subprocess.run(command, cwd=tmp_path, check=True)
-    said = subprocess.run([tmp_path / "main"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
-    last = (steps == 2**32 - 1).argmax(axis=1)  # the largest draw has the largest count that the table tells apart
-    expected = [np.minimum(np.searchsorted(row, draws, side="right"), m) for row, m in zip(steps, last, strict=True)]
+    said = subprocess.run(
+        [tmp_path / "main"], cwd=tmp_path, check=True, capture_output=True, text=True
+    ).stdout
+    # the largest draw has the largest count that the table tells apart
+    last = (steps == 2**32 - 1).argmax(axis=1)
+    expected = [
+        np.minimum(np.searchsorted(row, draws, side="right"), m)
+        for row, m in zip(steps, last, strict=True)
+    ]
     np.testing.assert_array_equal(np.array(said.split(), dtype=int), np.concatenate(expected))
 
 
@@ -77,10 +92,16 @@ def draws(request):
     def model():
         b2 = engine.brian2()
         namespace = {"table_poisson": table_poisson(means), "white_noise": white_noise()}
-        cells = b2.NeuronGroup(60, "count : 1\nnoise : 1\nkind : integer (constant)", namespace=namespace, name="draws")
+        cells = b2.NeuronGroup(
+            60, "count : 1\nnoise : 1\nkind : integer (constant)", namespace=namespace, name="draws"
+        )
         cells.kind = np.repeat([0, 1, 2], 20)
-        cells.run_regularly("count = table_poisson(kind)\nnoise = white_noise()", when="start", name="draw")
-        return cells, b2.StateMonitor(cells, ["count", "noise"], record=True, when="end", name="seen")
+        cells.run_regularly(
+            "count = table_poisson(kind)\nnoise = white_noise()", when="start", name="draw"
+        )
+        return cells, b2.StateMonitor(
+            cells, ["count", "noise"], record=True, when="end", name="seen"
+        )
 
     seen = engine.run(model, duration_ms=300.0, seed=3, target=request.param)["seen"]
     return means, seen["count"], seen["noise"]
@@ -94,10 +115,16 @@ def test_counts_are_poisson_and_independent(draws):
         assert_allclose(x.mean(), mean, atol=4 * np.sqrt(mean / n))
         assert_allclose(x.var(), mean, atol=4 * np.sqrt((2 * mean**2 + mean) / n))
         values = np.arange(int(x.max()) + 1)
-        assert_allclose([(x == v).mean() for v in values], stats.poisson.pmf(values, mean), atol=4 * 0.5 / np.sqrt(n))
+        assert_allclose(
+            [(x == v).mean() for v in values],
+            stats.poisson.pmf(values, mean),
+            atol=4 * 0.5 / np.sqrt(n),
+        )
     standard = (counts - counts.mean(axis=0)) / counts.std(axis=0).clip(1e-9)
-    assert np.abs(np.mean(standard[1:] * standard[:-1])) < 4 / np.sqrt(standard.size)  # from step to step
-    assert np.abs(np.mean(standard[:, 1:] * standard[:, :-1])) < 4 / np.sqrt(standard.size)  # from cell to cell
+    # from step to step
+    assert np.abs(np.mean(standard[1:] * standard[:-1])) < 4 / np.sqrt(standard.size)
+    # from cell to cell
+    assert np.abs(np.mean(standard[:, 1:] * standard[:, :-1])) < 4 / np.sqrt(standard.size)
 
 
 def test_noise_has_mean_0_and_variance_1_and_no_memory(draws):
@@ -105,7 +132,11 @@ def test_noise_has_mean_0_and_variance_1_and_no_memory(draws):
     n = noise.size
     assert_allclose(noise.mean(), 0.0, atol=4 / np.sqrt(n))
     assert_allclose(noise.var(), 1.0, atol=4 * np.sqrt(2 / n))
-    for product in (noise[1:] * noise[:-1], noise[:, 1:] * noise[:, :-1], noise * (counts - counts.mean(axis=0))):
+    for product in (
+        noise[1:] * noise[:-1],
+        noise[:, 1:] * noise[:, :-1],
+        noise * (counts - counts.mean(axis=0)),
+    ):
         assert np.abs(product.mean()) < 4 * product.std() / np.sqrt(n)
     summed = noise.reshape(-1, 100, 60).sum(axis=1).ravel() / 10  # what a membrane makes of it
     assert stats.kstest(summed, "norm").pvalue > 1e-3

@@ -12,7 +12,8 @@ import brian2 as b2
 import numpy as np
 import pytest
 
-from neurosparse.spiking.brian import builds, running as engine, process
+from neurosparse.spiking.brian import builds, process
+from neurosparse.spiking.brian import running as engine
 from neurosparse.spiking.brian.running import run
 
 EQUATIONS = """
@@ -25,7 +26,9 @@ noise : 1 (shared, constant)
 
 def model(drive=np.linspace(0.5, 2.0, 20), noise=0.3, tau_ms=20.0):  # noqa: B008
     def make():
-        cells = b2.NeuronGroup(20, EQUATIONS, threshold="v > 1", reset="v = 0", method="euler", name="cells")
+        cells = b2.NeuronGroup(
+            20, EQUATIONS, threshold="v > 1", reset="v = 0", method="euler", name="cells"
+        )
         cells.drive, cells.noise, cells.tau = drive, noise, tau_ms * b2.ms
         cells.v = "rand()"
         return (
@@ -42,7 +45,8 @@ def same(one, other):
     return all(np.array_equal(one["spikes"][key], other["spikes"][key]) for key in ("t", "i"))
 
 
-# ---- What it returns ------------------------------------------------------------------------------------------------
+# ---- What it returns
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", ["cpp", "numpy"])
@@ -66,7 +70,8 @@ def test_monitors_come_back_as_arrays_in_si_units(target):
 
 def test_targets_agree_where_nothing_is_random():
     cpp, numpy = (
-        run(model(noise=0.0), duration_ms=300.0, seed=1, target=target)["trace"]["v"][1:] for target in ("cpp", "numpy")
+        run(model(noise=0.0), duration_ms=300.0, seed=1, target=target)["trace"]["v"][1:]
+        for target in ("cpp", "numpy")
     )
     # only the initial potentials are random: by then the slowest cell has forgotten them
     np.testing.assert_allclose(cpp[-1, 0], numpy[-1, 0], rtol=1e-5)
@@ -80,12 +85,15 @@ def test_the_same_seed_gives_the_same_spikes_and_another_others(target):
 
 
 def test_a_longer_run_begins_as_the_shorter_one():
-    short, long = (run(model(), duration_ms=duration, seed=2)["spikes"]["t"] for duration in (50.0, 1500.0))
+    short, long = (
+        run(model(), duration_ms=duration, seed=2)["spikes"]["t"] for duration in (50.0, 1500.0)
+    )
     assert np.array_equal(long[long < 0.05], short)
     assert long.max() > 1.49
 
 
-# ---- What it builds -------------------------------------------------------------------------------------------------
+# ---- What it builds
+# --------------------------------------------------------------------------------------------------
 
 
 def key_of(make, dt_ms, folder):
@@ -118,7 +126,11 @@ def test_the_code_does_not_depend_on_the_order_of_hashes(tmp_path):
         (tmp_path / seed).mkdir()
         command = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / seed)]
         done = subprocess.run(
-            command, env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            command,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
         )
         keys.add(done.stdout)
     assert len(keys) == 1
@@ -140,12 +152,16 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch):
 def test_what_killed_processes_left_is_removed_and_what_others_need_is_not(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     code = (
-        "import sys, tempfile; tempfile.tempdir = sys.argv[1]; from neurosparse.spiking import process\n"
-        "with process.scratch_folder() as folder: print(folder, flush=True); sys.stdin.read()"
+        "import sys, tempfile; tempfile.tempdir = sys.argv[1]; from neurosparse.spiking import"
+        " process\nwith process.scratch_folder() as folder: print(folder, flush=True);"
+        " sys.stdin.read()"
     )
     owners = [
         subprocess.Popen(
-            [sys.executable, "-c", code, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, tmp_path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for _ in range(2)
     ]
@@ -193,14 +209,16 @@ def test_progress_rises_to_one():
     assert all(len(text) <= 40 for _, text in seen)
 
 
-# ---- What it leaves alone -------------------------------------------------------------------------------------------
+# ---- What it leaves alone
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("target", ["cpp", "numpy"])
 def test_a_users_own_script_is_not_disturbed(target):
     b2.defaultclock.dt = 0.25 * b2.ms
     b2.prefs.codegen.target = "numpy"
-    group = b2.NeuronGroup(1, "dx/dt = 1/second : 1", method="euler", name="cells")  # a name that the model has too
+    # a name that the model has too
+    group = b2.NeuronGroup(1, "dx/dt = 1/second : 1", method="euler", name="cells")
     network = b2.Network(group)
     b2.seed(7)
     state = np.random.get_state()[1].copy()  # noqa: NPY002
@@ -235,11 +253,15 @@ def test_a_users_half_made_standalone_project_is_not_disturbed(tmp_path):
 
 
 def test_importing_brian2_does_not_take_the_exception_hook():
-    code = "import sys; h = sys.excepthook; from neurosparse.spiking import engine; engine.brian2(); assert sys.excepthook is h"
+    code = (
+        "import sys; h = sys.excepthook; from neurosparse.spiking import engine; engine.brian2();"
+        " assert sys.excepthook is h"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-# ---- When things go wrong -------------------------------------------------------------------------------------------
+# ---- When things go wrong
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -247,7 +269,11 @@ def test_importing_brian2_does_not_take_the_exception_hook():
     [
         ({"duration_ms": -1.0}, ValueError, "duration_ms must be > 0, got -1"),
         ({"duration_ms": float("nan")}, ValueError, "duration_ms must be finite"),
-        ({"duration_ms": 0.25}, ValueError, "duration_ms must be a whole multiple of dt_ms=0.1, got 0.25"),
+        (
+            {"duration_ms": 0.25},
+            ValueError,
+            "duration_ms must be a whole multiple of dt_ms=0.1, got 0.25",
+        ),
         ({"dt_ms": 0.0}, ValueError, "dt_ms must be > 0"),
         ({"seed": -1}, ValueError, "seed must be >= 0, got -1"),
         ({"seed": 1.5}, TypeError, "seed must be a whole number"),
@@ -282,7 +308,10 @@ def failing(script, monkeypatch, tmp_path):
         ("echo out of luck >&2; exit 7", "status 7: out of luck"),
         ("exit 3", "is the disk full"),
         ("echo Error opening static array x.", "status 0: Error opening static array x."),
-        ("echo done 40; kill -9 $$", r"SIGKILL \(too little memory\?\) after step 40 of 100; .*log"),
+        (
+            "echo done 40; kill -9 $$",
+            r"SIGKILL \(too little memory\?\) after step 40 of 100; .*log",
+        ),
     ],
 )
 def test_a_simulation_that_fails_says_why(script, message, monkeypatch, tmp_path):
@@ -305,8 +334,9 @@ def test_a_crash_leaves_a_log(monkeypatch, tmp_path):
 def test_the_executable_ends_with_its_parent(how):
     run(model(), duration_ms=10.0, seed=1)  # so that the child has nothing to compile
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import test_spiking_engine as t\n"
-        "t.run(t.model(), duration_ms=1e8, seed=1, progress=lambda d, w: print(w, flush=True) if 0 < d else None)"
+        "import sys; sys.path.insert(0, sys.argv[1]); import test_spiking_engine as"
+        " t\nt.run(t.model(), duration_ms=1e8, seed=1, progress=lambda d, w: print(w, flush=True)"
+        " if 0 < d else None)"
     )
     command = [sys.executable, "-c", code, str(Path(__file__).parent)]
     parent = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

@@ -7,7 +7,12 @@ from scipy import stats
 
 from neurosparse import recipes
 from neurosparse.meanfield import solve
-from neurosparse.spiking.population import PopulationSpec, load_population, mean_field, simulate_population
+from neurosparse.spiking.population import (
+    PopulationSpec,
+    load_population,
+    mean_field,
+    simulate_population,
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +42,9 @@ def test_rates_are_low_and_near_mean_field(spec, rates, name, low_hz, high_hz):
     theory = solve(mean_field(spec), start_hz=3.0)
     k = "EI".index(name)
     assert low_hz < rates[name].mean() < high_hz
-    # Mean field takes inputs for white and Gaussian and cells for Poisson; and excitation and inhibition nearly cancel, so that
-    # what little differs counts: over eight seeds 1.81 +- 0.16 Hz against 1.96 (E), 5.71 +- 0.03 Hz against 5.84 (I)
+    # Mean field takes inputs for white and Gaussian and cells for Poisson; and excitation and
+    # inhibition nearly cancel, so that what little differs counts: over eight seeds 1.81 +- 0.16 Hz
+    # against 1.96 (E), 5.71 +- 0.03 Hz against 5.84 (I)
     assert_allclose(rates[name].mean(), theory.mean_hz[k], rtol=0.15)
     noise = rates[name].mean() / 5.0  # the variance that counting over 5 s adds
     assert_allclose(np.sqrt(rates[name].var() - noise), np.sqrt(theory.variance_hz2[k]), rtol=0.15)
@@ -64,11 +70,14 @@ def test_firing_is_irregular_and_asynchronous(spikes):
         ]
         assert 0.7 < np.mean(cvs) < 1.1
         in_1_ms = np.histogram(trains.times_ms, np.arange(0, 5001))[0]
-        assert in_1_ms.var() / in_1_ms.mean() < 3  # 1 where all are independent; volleys would give hundreds
+        # 1 where all are independent; volleys would give hundreds
+        assert in_1_ms.var() / in_1_ms.mean() < 3
 
 
 def test_a_seed_decides_everything(spec):
-    one, again, other = (simulate_population(spec, duration_ms=20.0, seed=seed) for seed in (1, 1, 2))
+    one, again, other = (
+        simulate_population(spec, duration_ms=20.0, seed=seed) for seed in (1, 1, 2)
+    )
     assert np.array_equal(one.ticks, again.ticks)
     assert np.array_equal(one.units, again.units)
     assert len(one) != len(other) or not np.array_equal(one.units, other.units)
@@ -97,7 +106,8 @@ def test_populations_that_cannot_be_are_refused(overrides, message):
 
 
 @pytest.mark.parametrize(
-    ("duration_ms", "message"), [(-5.0, "duration_ms must be > 0"), (0.25, "whole multiple of dt_ms")]
+    ("duration_ms", "message"),
+    [(-5.0, "duration_ms must be > 0"), (0.25, "whole multiple of dt_ms")],
 )
 def test_durations_that_cannot_be_are_refused(spec, duration_ms, message):
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,6 @@
-"""The store: a run is there whole or not at all, damage is found and put away, and one process at a time works on a run."""
+"""The store: a run is there whole or not at all, damage is found and put away, and one process at a
+time works on a run.
+"""
 
 import hashlib
 import json
@@ -34,7 +36,14 @@ def put(directory, seed=1, rows=ROWS, content=b"weights" * 100):
         (claim.folder / "deep" / "more.txt").write_text("more")
         claim.checkpoint.write_text("a checkpoint")
         (claim.temporary / "rest").write_text("rest")
-        claim.complete(kind="train", label=LABEL | {"seed": seed}, spec=spec, code="c0de", rows=rows, seconds=1.5)
+        claim.complete(
+            kind="train",
+            label=LABEL | {"seed": seed},
+            spec=spec,
+            code="c0de",
+            rows=rows,
+            seconds=1.5,
+        )
     return key
 
 
@@ -54,7 +63,8 @@ def quarantined(directory):
     return [p for p in everything if not p.name.endswith(".reason.txt")], reasons
 
 
-# ---- A run --------------------------------------------------------------------------------------------------------
+# ---- A run
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_complete_run_is_read_as_written_and_nothing_else_is_left(directory):
@@ -66,7 +76,9 @@ def test_a_complete_run_is_read_as_written_and_nothing_else_is_left(directory):
     assert list(run.rows) == ROWS
     assert run.files["weights.bin"].bytes == 700
     assert run.n_bytes == 704
-    assert names(directory) == [f"runs/{key}/{name}" for name in ("deep/more.txt", "manifest.json", "weights.bin")]
+    assert names(directory) == [
+        f"runs/{key}/{name}" for name in ("deep/more.txt", "manifest.json", "weights.bin")
+    ]
     assert run.table()[1] == {"run": key, **LABEL, **ROWS[1]}
     assert run.table({"sizes": [3, 2]})[0]["sizes"] == "[3, 2]"
 
@@ -75,7 +87,11 @@ def test_a_key_is_of_the_content_and_not_of_its_order():
     spec = {"a": 1, "b": {"c": 0.1, "d": [1, 2]}}
     key = store.key("train", spec, "c0de")
     assert key == store.key("train", {"b": {"d": [1, 2], "c": 0.1}, "a": 1}, "c0de")
-    others = [("simulate", spec, "c0de"), ("train", spec, "code"), ("train", {**spec, "a": 2}, "c0de")]
+    others = [
+        ("simulate", spec, "c0de"),
+        ("train", spec, "code"),
+        ("train", {**spec, "a": 2}, "c0de"),
+    ]
     assert len({key, *(store.key(*other) for other in others)}) == 4
     with pytest.raises(ValueError):
         store.key("train", {"a": float("nan")}, "c0de")
@@ -111,7 +127,12 @@ def test_a_record_carries_its_checksum_however_it_is_laid_out(directory):
     manifest = directory / "runs" / (key := put(directory)) / "manifest.json"
     run, content = store.read(directory, key), json.loads(manifest.read_text())
     sha256 = content.pop("sha256")
-    assert sha256 == hashlib.sha256(json.dumps(content, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    assert (
+        sha256
+        == hashlib.sha256(
+            json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+        ).hexdigest()
+    )
     resigned(manifest)
     assert store.read(directory, key) == run
 
@@ -125,7 +146,8 @@ def test_a_run_that_is_computed_anew_does_not_overwrite(directory):
     assert reason == f"runs/{key}: it was computed anew\n"
 
 
-# ---- One at a time -------------------------------------------------------------------------------------------------
+# ---- One at a time
+# --------------------------------------------------------------------------------------------------
 
 HOLD = """
 import sys
@@ -200,7 +222,8 @@ def test_links_out_of_the_folder_are_refused(tmp_path, directory):
         store.open_directory(directory)
 
 
-# ---- Damage ---------------------------------------------------------------------------------------------------------
+# ---- Damage
+# --------------------------------------------------------------------------------------------------
 
 
 def flip(path, bit=0):
@@ -218,9 +241,18 @@ def resigned(path, **changes):
 
 
 DAMAGE = {
-    "a file flipped": (lambda f: flip(f / "weights.bin", 77), "weights.bin is not as it was written"),
-    "a file cut off": (lambda f: os.truncate(f / "weights.bin", 10), "weights.bin is not as it was written"),
-    "a file emptied": (lambda f: os.truncate(f / "deep" / "more.txt", 0), "deep/more.txt is not as it was written"),
+    "a file flipped": (
+        lambda f: flip(f / "weights.bin", 77),
+        "weights.bin is not as it was written",
+    ),
+    "a file cut off": (
+        lambda f: os.truncate(f / "weights.bin", 10),
+        "weights.bin is not as it was written",
+    ),
+    "a file emptied": (
+        lambda f: os.truncate(f / "deep" / "more.txt", 0),
+        "deep/more.txt is not as it was written",
+    ),
     "a file gone": (lambda f: (f / "weights.bin").unlink(), "weights.bin is missing"),
     "a file more": (lambda f: (f / "new").touch(), "new is not of it"),
     "a file a link": (
@@ -232,28 +264,54 @@ DAMAGE = {
         "weights.bin is not a plain file",
     ),
     "a folder a link": (lambda f: (f / "more").symlink_to("/etc"), "more is a link"),
-    "manifest emptied": (lambda f: os.truncate(f / "manifest.json", 0), "manifest.json is empty, cut off"),
-    "manifest cut off": (lambda f: os.truncate(f / "manifest.json", 300), "manifest.json is empty, cut off"),
-    "manifest gone": (lambda f: (f / "manifest.json").unlink(), "manifest.json cannot be read: No such file"),
+    "manifest emptied": (
+        lambda f: os.truncate(f / "manifest.json", 0),
+        "manifest.json is empty, cut off",
+    ),
+    "manifest cut off": (
+        lambda f: os.truncate(f / "manifest.json", 300),
+        "manifest.json is empty, cut off",
+    ),
+    "manifest gone": (
+        lambda f: (f / "manifest.json").unlink(),
+        "manifest.json cannot be read: No such file",
+    ),
     "manifest a link": (
         lambda f: ((f / "manifest.json").rename(f / "m"), (f / "manifest.json").symlink_to("m")),
         "manifest.json cannot be read",
     ),
     "manifest a list": (lambda f: (f / "manifest.json").write_text("[]"), "not a record"),
     "manifest deep": (lambda f: (f / "manifest.json").write_text("[" * 100_000), "not a record"),
-    "manifest with NaN": (lambda f: (f / "manifest.json").write_text('{"a": NaN, "sha256": ""}'), "not a record"),
-    "manifest large": (lambda f: (f / "manifest.json").write_text(" " * 17_000_000), "larger than 16,000,000 bytes"),
+    "manifest with NaN": (
+        lambda f: (f / "manifest.json").write_text('{"a": NaN, "sha256": ""}'),
+        "not a record",
+    ),
+    "manifest large": (
+        lambda f: (f / "manifest.json").write_text(" " * 17_000_000),
+        "larger than 16,000,000 bytes",
+    ),
     "manifest edited": (
-        lambda f: (f / "manifest.json").write_text((f / "manifest.json").read_text().replace("0.1", "0.05")),
+        lambda f: (f / "manifest.json").write_text(
+            (f / "manifest.json").read_text().replace("0.1", "0.05")
+        ),
         "manifest.json is not as it was written",
     ),
-    "manifest of another format": (lambda f: resigned(f / "manifest.json", format="x/9"), "is not that of a run"),
-    "manifest of another key": (lambda f: resigned(f / "manifest.json", key="0" * 32), "a copy of the run 000"),
+    "manifest of another format": (
+        lambda f: resigned(f / "manifest.json", format="x/9"),
+        "is not that of a run",
+    ),
+    "manifest of another key": (
+        lambda f: resigned(f / "manifest.json", key="0" * 32),
+        "a copy of the run 000",
+    ),
     "manifest with a path out of it": (
         lambda f: resigned(f / "manifest.json", files={"../../x": {"bytes": 0, "sha256": ""}}),
         "../../x is missing",
     ),
-    "manifest with rows of lists": (lambda f: resigned(f / "manifest.json", rows=[{"a": [1]}]), "is not that of a run"),
+    "manifest with rows of lists": (
+        lambda f: resigned(f / "manifest.json", rows=[{"a": [1]}]),
+        "is not that of a run",
+    ),
 }
 
 
@@ -287,7 +345,10 @@ def test_every_flipped_bit_of_a_manifest_is_found(directory):
     assert store.read(directory, key) is not None
 
 
-@given(st.binary(max_size=200) | st.text(alphabet='{}[]":,0123e-x ntrufalse', max_size=200).map(str.encode))
+@given(
+    st.binary(max_size=200)
+    | st.text(alphabet='{}[]":,0123e-x ntrufalse', max_size=200).map(str.encode)
+)
 def test_any_bytes_for_a_record_are_damage_and_nothing_else(tmp_path_factory, content):
     path = tmp_path_factory.getbasetemp() / "manifest.json"
     path.write_bytes(content)
@@ -328,7 +389,8 @@ def test_times_of_files_do_not_matter(directory):
     assert store.read(directory, key) is not None
 
 
-# ---- Looking and exporting ------------------------------------------------------------------------------------------
+# ---- Looking and exporting
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_run_is_found_by_the_start_of_its_key(directory):

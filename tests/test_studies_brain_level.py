@@ -10,16 +10,28 @@ from neurosparse.studies.brain_level import DENSE, MOVED, STUDIES, table
 
 
 def rows_of(arm: str, errors: list[float], **changes: object) -> list[dict]:
-    base = {"test_nll": 0.3, "cpu_s": 100.0, "epochs": 20, "active_fraction": 0.2, "active_macs": 700_000.0}
+    base = {
+        "test_nll": 0.3,
+        "cpu_s": 100.0,
+        "epochs": 20,
+        "active_fraction": 0.2,
+        "active_macs": 700_000.0,
+    }
     base |= {"active_by_layer": [0.3, 0.2, 0.1], "alive_by_layer": [1.0, 1.0, 0.5]} | changes
-    return [{"arm": arm, "seed": seed, "test_error": error, **base} for seed, error in enumerate(errors)]
+    return [
+        {"arm": arm, "seed": seed, "test_error": error, **base} for seed, error in enumerate(errors)
+    ]
 
 
 def test_the_arms_differ_from_the_dense_one_in_what_the_plan_says() -> None:
     for run in (arm for arms in STUDIES.values() for arm in arms):
         name, spec = run.arm, run.spec
         assert spec.network.sizes[1:-1] == (spec.network.sizes[1],) * 3
-        assert (spec.data, spec.batch_size, spec.average_last) == ("fashion_mnist", 10, DENSE.average_last)
+        assert (spec.data, spec.batch_size, spec.average_last) == (
+            "fashion_mnist",
+            10,
+            DENSE.average_last,
+        )
         assert run.modules == (2 if "x 2" in name else 1)
         assert (spec.augmentation is not None) == name.endswith(("moved", "short", "aug"))
         if not name.startswith("dense"):
@@ -47,7 +59,10 @@ def test_the_table_by_hand() -> None:
 def test_each_study_begins_with_a_dense_arm_of_the_same_images() -> None:
     for name, (first, *others) in STUDIES.items():
         assert not first.spec.targets
-        assert all((run.spec.augmentation is None) == (name in ("plain", "modules")) for run in (first, *others))
+        assert all(
+            (run.spec.augmentation is None) == (name in ("plain", "modules"))
+            for run in (first, *others)
+        )
     assert STUDIES["short"][0] == MOVED[0]
     assert all(run.spec.epochs == MOVED[0].spec.epochs for run in STUDIES["short"])
     assert all(run.spec.augmentation == MOVED[0].spec.augmentation for run in STUDIES["short"])
@@ -59,7 +74,11 @@ def test_a_study_leaves_its_files_and_is_the_same_when_repeated(tmp_path, monkey
     text = brain_level.run(tmp_path, study="moved", seeds=[0, 1], quick=True)
     assert (tmp_path / "moved" / "table.md").read_text() == text + "\n"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["moved", "runs"]
-    assert sorted(p.name for p in (tmp_path / "moved").iterdir()) == ["brain_level.png", "runs.parquet", "table.md"]
+    assert sorted(p.name for p in (tmp_path / "moved").iterdir()) == [
+        "brain_level.png",
+        "runs.parquet",
+        "table.md",
+    ]
     assert brain_level.run(tmp_path, study="moved", seeds=[0, 1], quick=True) == text
     assert max(map(len, text.splitlines())) <= 80
 
@@ -67,7 +86,10 @@ def test_a_study_leaves_its_files_and_is_the_same_when_repeated(tmp_path, monkey
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"study": "moving"}, "no study 'moving'; there are: moved, plain, modules, short, mirrored"),
+        (
+            {"study": "moving"},
+            "no study 'moving'; there are: moved, plain, modules, short, mirrored",
+        ),
         ({"seeds": []}, "seeds is empty"),
     ],
 )

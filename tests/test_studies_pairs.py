@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from neurosparse.sparsity.paired import difference, mean, unpaired
 from neurosparse._internal.tables import markdown
+from neurosparse.sparsity.paired import difference, mean, unpaired
 
 NUMBERS = st.lists(st.floats(-100, 100).map(lambda x: round(x, 3)), min_size=2, max_size=20)
 
@@ -50,20 +50,27 @@ def test_differences_are_paired(pairs) -> None:
     rows = rows_of("a", first) + rows_of("b", second)[::-1]
     found, back = difference(rows, "a", "b", "error"), difference(rows, "b", "a", "error")
     expected = mean([a - b for a, b in pairs])
-    assert (found.mean, found.low, found.high) == pytest.approx((expected.mean, expected.low, expected.high), abs=1e-12)
+    assert (found.mean, found.low, found.high) == pytest.approx(
+        (expected.mean, expected.low, expected.high), abs=1e-12
+    )
     assert (found.mean, found.low) == pytest.approx((-back.mean, -back.high))
 
 
 def test_seeds_of_one_arm_alone_are_left_out() -> None:
     rows = rows_of("a", [1.0, 2.0, 9.0]) + rows_of("b", [0.0, 0.0])
-    assert (difference(rows, "a", "b", "error").mean, difference(rows, "a", "b", "error").n) == (1.5, 2)
+    assert (difference(rows, "a", "b", "error").mean, difference(rows, "a", "b", "error").n) == (
+        1.5,
+        2,
+    )
 
 
 def test_pairs_that_are_none_are_refused() -> None:
     with pytest.raises(ValueError, match="'a' and 'b' have no seed in common"):
         difference(rows_of("a", [1.0]) + rows_of("b", [1.0], first_seed=5), "a", "b", "error")
     with pytest.raises(ValueError, match="arm 'a' has a seed twice"):
-        difference(rows_of("a", [1.0]) + rows_of("a", [2.0]) + rows_of("b", [1.0]), "a", "b", "error")
+        difference(
+            rows_of("a", [1.0]) + rows_of("a", [2.0]) + rows_of("b", [1.0]), "a", "b", "error"
+        )
 
 
 def test_welch_by_its_formula() -> None:

@@ -1,4 +1,6 @@
-"""Figure 3, table 1 and figure 4 of the paper: which networks, and what the tables say of rows made up here."""
+"""Figure 3, table 1 and figure 4 of the paper: which networks, and what the tables say of rows made
+up here.
+"""
 
 import numpy as np
 import pytest
@@ -11,16 +13,24 @@ RNG = np.random.default_rng(0)
 
 
 def on_a_curve(n: int = 200) -> list[dict]:
-    """Networks whose error is 5 % up to 85 % zeros and then rises by a tenth of a point a per cent, and two that collapsed."""
+    """Networks whose error is 5 % up to 85 % zeros and then rises by a tenth of a point a per cent,
+    and two that collapsed.
+    """
     rows = [
-        {"active_fraction": 1 - zeros / 100, "test_error": 0.05 + 0.001 * max(0.0, zeros - 85) + 1e-3 * RNG.normal()}
+        {
+            "active_fraction": 1 - zeros / 100,
+            "test_error": 0.05 + 0.001 * max(0.0, zeros - 85) + 1e-3 * RNG.normal(),
+        }
         for zeros in np.linspace(50, 99.5, n)
     ]
     return [*rows, *[{"active_fraction": 0.01, "test_error": 0.9}] * 2]
 
 
 def test_bins_say_where_the_error_rises() -> None:
-    lines = [[c.strip() for c in line.split("|")[1:-1]] for line in figure3.table(on_a_curve()).splitlines()[2:-2]]
+    lines = [
+        [c.strip() for c in line.split("|")[1:-1]]
+        for line in figure3.table(on_a_curve()).splitlines()[2:-2]
+    ]
     assert sum(int(line[1]) for line in lines) == 200
     over = {line[0]: line[4] for line in lines}
     mean, half = (float(x) for x in over["80-85"].split(" ± "))
@@ -28,7 +38,9 @@ def test_bins_say_where_the_error_rises() -> None:
     mean, half = (float(x) for x in over["95-100"].split(" ± "))
     assert mean == pytest.approx(1.225, abs=0.08)  # the mean zeros of the bin are 97.25
     assert 0 < half < 0.2
-    assert figure3.table(on_a_curve()).endswith("2 of 202 networks collapsed (test error above 20 %).")
+    assert figure3.table(on_a_curve()).endswith(
+        "2 of 202 networks collapsed (test error above 20 %)."
+    )
 
 
 def test_the_papers_curve_is_behind_the_points(tmp_path) -> None:
@@ -47,13 +59,17 @@ def test_the_papers_curve_is_behind_the_points(tmp_path) -> None:
     assert 1.35 < errors.min() < 1.37  # its least is 1.355 % at 79.4 % zeros
     dots = next(line for line in right.lines if "3,500" in str(line.get_label()))
     assert np.mean(dots.get_ydata()[dots.get_xdata() < 80]) == pytest.approx(1)
-    assert next(line for line in left.lines if "collapsed" in str(line.get_label())).get_xdata().size == 2
+    assert (
+        next(line for line in left.lines if "collapsed" in str(line.get_label())).get_xdata().size
+        == 2
+    )
     plt.close(fig)
 
 
 def test_rates_are_chosen_without_a_look_at_the_test() -> None:
     trials = [
-        {"arm": arm, "learning_rate": rate, "validation_error": error, "validation_nll": nll}  # no test columns to read
+        # no test columns to read
+        {"arm": arm, "learning_rate": rate, "validation_error": error, "validation_nll": nll}
         for arm, rate, error, nll in (
             *(("a", 0.1, 0.05, 1.0), ("a", 0.01, 0.04, 2.0)),
             *(("b", 0.1, 0.05, 0.2), ("b", 0.01, 0.05, 0.3)),
@@ -69,7 +85,9 @@ def test_table_1_and_figure_4_on_small_networks(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(pretraining, "LEARNING_RATES", (0.05,))
     text = pretraining.table1(tmp_path / "1", seeds=[0, 1], quick=True)
     lines = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines()[2:-2]]
-    assert [line[0] for line in lines] == [a + b for a in ("rectifier", "tanh", "softplus") for b in ("", " (pre)")]
+    assert [line[0] for line in lines] == [
+        a + b for a in ("rectifier", "tanh", "softplus") for b in ("", " (pre)")
+    ]
     assert [line[5] for line in lines] == ["1.43", "1.20", "1.57", "1.16*", "1.77", "1.17*"]
     assert [bool(line[3]) for line in lines] == [False, False, True, True, True, True]
     assert max(map(len, text.splitlines())) <= 80

@@ -1,4 +1,6 @@
-"""The networks of a study: trained once, measured as `train` does, and never chosen by what the test images say."""
+"""The networks of a study: trained once, measured as `train` does, and never chosen by what the
+test images say.
+"""
 
 from pathlib import Path
 
@@ -17,7 +19,9 @@ SMALL = NetworkSpec(sizes=(16, 24, 24, 3))
 
 @pytest.fixture
 def images(tmp_path: Path) -> str:
-    """The path of a set of 200, 40 and 60 images of three classes; the first pixels give the class away."""
+    """The path of a set of 200, 40 and 60 images of three classes; the first pixels give the class
+    away.
+    """
     return _images(tmp_path / "images.npz")
 
 
@@ -34,7 +38,9 @@ def _images(path: Path, shift: int = 0) -> str:
 
 
 def spec_of(images: str, **changes: object) -> TrainSpec:
-    return TrainSpec(network=SMALL, data=images, epochs=2, learning_rate=0.1).model_copy(update=changes)
+    return TrainSpec(network=SMALL, data=images, epochs=2, learning_rate=0.1).model_copy(
+        update=changes
+    )
 
 
 def test_a_row_says_what_train_and_evaluate_say(images, tmp_path) -> None:
@@ -42,7 +48,10 @@ def test_a_row_says_what_train_and_evaluate_say(images, tmp_path) -> None:
     (row,) = run_all([Run("one", spec)], tmp_path / "runs")
     alone = train(spec, device="cpu")
     test = evaluate(alone.network, data.load(images).test)
-    assert (row["test_error"], row["validation_error"]) == (alone.test_error, alone.validation_error)
+    assert (row["test_error"], row["validation_error"]) == (
+        alone.test_error,
+        alone.validation_error,
+    )
     assert row["validation_nll"] == alone.best.validation_loss
     assert row["active_by_layer"] == [layer.active_fraction for layer in test.layers.values()]
     assert row["alive_by_layer"] == [layer.n_alive / 24 for layer in test.layers.values()]
@@ -60,7 +69,9 @@ def test_what_is_done_is_not_done_again(images, tmp_path, monkeypatch) -> None:
     trained = []
     real = runs.train
     monkeypatch.setattr(
-        runs, "train", lambda spec, *args, **options: trained.append(spec.seed) or real(spec, *args, **options)
+        runs,
+        "train",
+        lambda spec, *args, **options: trained.append(spec.seed) or real(spec, *args, **options),
     )
     again = run_all(todo, tmp_path)
     assert trained == [2]
@@ -89,21 +100,31 @@ def test_what_is_interrupted_ends_at_once_and_leaves_nothing(images, tmp_path) -
 
 def test_networks_at_once_are_those_of_one_after_another(images, tmp_path) -> None:
     todo = [Run("a", spec_of(images, seed=seed)) for seed in range(4)]
-    alone, together = run_all(todo, tmp_path / "alone"), run_all(todo, tmp_path / "together", threads=2)
+    alone, together = (
+        run_all(todo, tmp_path / "alone"),
+        run_all(todo, tmp_path / "together", threads=2),
+    )
     for row, other in zip(alone, together, strict=True):
         assert {**row, "cpu_s": 0} == {**other, "cpu_s": 0}
 
 
 def test_test_labels_change_nothing_but_the_test(images, tmp_path) -> None:
     other = _images(tmp_path / "other.npz", shift=1)
-    rows = [run_all([Run("a", spec_of(name, target_active=0.1))], tmp_path / "runs")[0] for name in (images, other)]
+    rows = [
+        run_all([Run("a", spec_of(name, target_active=0.1))], tmp_path / "runs")[0]
+        for name in (images, other)
+    ]
     free = {"test_error", "test_nll", "cpu_s", "data", "spec"}
     assert rows[0]["test_error"] != rows[1]["test_error"]
-    assert {k: v for k, v in rows[0].items() if k not in free} == {k: v for k, v in rows[1].items() if k not in free}
+    assert {k: v for k, v in rows[0].items() if k not in free} == {
+        k: v for k, v in rows[1].items() if k not in free
+    }
 
 
 def test_few_labels_and_pretraining(images, tmp_path) -> None:
-    before = PretrainSpec(network=SMALL, data=images, epochs=1, learning_rate=0.001, reconstruction="linear")
+    before = PretrainSpec(
+        network=SMALL, data=images, epochs=1, learning_rate=0.001, reconstruction="linear"
+    )
     plain, few, tuned = run_all(
         [
             Run("plain", spec_of(images)),
@@ -114,7 +135,10 @@ def test_few_labels_and_pretraining(images, tmp_path) -> None:
     )
     assert [row["samples"] for row in (plain, few, tuned)] == [200, 30, 30]
     assert tuned["validation_nll"] != few["validation_nll"]
-    assert (few["pretraining"], PretrainSpec.model_validate_json(tuned["pretraining"])) == (None, before)
+    assert (few["pretraining"], PretrainSpec.model_validate_json(tuned["pretraining"])) == (
+        None,
+        before,
+    )
 
 
 def test_every_setting_has_a_file_of_its_own(images) -> None:
@@ -128,7 +152,8 @@ def test_every_setting_has_a_file_of_its_own(images) -> None:
         Run("a", spec, PretrainSpec()),
     ]
     assert len({run.name for run in several}) == len(several)
-    assert Run("a", TrainSpec(epochs=TrainSpec().epochs)).name == Run("a", TrainSpec()).name  # defaults spelled out
+    # defaults spelled out
+    assert Run("a", TrainSpec(epochs=TrainSpec().epochs)).name == Run("a", TrainSpec()).name
     assert " " not in Run("4 %", spec).name
 
 

@@ -1,4 +1,6 @@
-"""Sweeps: what is asked for is run once, equals what one run alone gives, and goes on after whatever happened."""
+"""Sweeps: what is asked for is run once, equals what one run alone gives, and goes on after
+whatever happened.
+"""
 
 import json
 import os
@@ -16,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurosparse import cli, rectifier, store, sweep
+from neurosparse._internal.workers import WorkerError, pool
 from neurosparse.data import load as load_images
 from neurosparse.sweep import code, runs
-from neurosparse._internal.workers import WorkerError, pool
 
 RECIPE = """
 kind = "network"
@@ -36,7 +38,9 @@ def recipe(tmp_path_factory):
     folder = tmp_path_factory.mktemp("recipe")
     generator = np.random.default_rng(1)
     labels = np.arange(300) % 3
-    images = np.clip(generator.random((3, 36))[labels] + 0.3 * generator.standard_normal((300, 36)), 0, 1)
+    images = np.clip(
+        generator.random((3, 36))[labels] + 0.3 * generator.standard_normal((300, 36)), 0, 1
+    )
     np.savez(folder / "images.npz", x=images.astype(np.float32), y=labels)
     path = folder / "small.toml"
     path.write_text(RECIPE.format(data=folder / "images.npz"))
@@ -62,14 +66,18 @@ def copy(undisturbed, tmp_path):
     return tmp_path / "copy"
 
 
-# ---- What is asked for ----------------------------------------------------------------------------------------------
+# ---- What is asked for
+# --------------------------------------------------------------------------------------------------
 
 
 def test_points_are_every_combination_with_every_seed():
     spec = sweep.SweepSpec(
         kind="train",
         recipe="rectifier",
-        grid={"l1": {"low": 0.0, "high": 0.01, "n": 3}, "network": {"activation": ("rectifier", "tanh")}},
+        grid={
+            "l1": {"low": 0.0, "high": 0.01, "n": 3},
+            "network": {"activation": ("rectifier", "tanh")},
+        },
         seeds=(4, 5),
     )
     points = list(spec.points())
@@ -81,15 +89,23 @@ def test_points_are_every_combination_with_every_seed():
 
 def test_each_point_can_have_a_seed_of_its_own():
     grid = {"l1": {"low": 1e-4, "high": 1e-2, "n": 3, "scale": "log"}}
-    points = list(sweep.SweepSpec(kind="train", recipe="rectifier", grid=grid, seeds="each").points())
+    points = list(
+        sweep.SweepSpec(kind="train", recipe="rectifier", grid=grid, seeds="each").points()
+    )
     assert [seed for _, seed in points] == [0, 1, 2]
     assert [point["l1"] for point, _ in points] == pytest.approx([1e-4, 1e-3, 1e-2])
 
 
 @given(st.integers(1, 50), st.integers(0, 9), st.floats(1e-6, 1.0), st.floats(1.1, 1e6))
 def test_draws_lie_in_their_range_and_are_the_same_every_time(n, seed, low, ratio):
-    values = {"a": {"low": low, "high": low * ratio, "scale": "log"}, "b": (1, 2, 3), "c": {"low": -ratio, "high": low}}
-    spec = sweep.SweepSpec(kind="train", recipe="x", random={"n": n, "seed": seed, "values": values})
+    values = {
+        "a": {"low": low, "high": low * ratio, "scale": "log"},
+        "b": (1, 2, 3),
+        "c": {"low": -ratio, "high": low},
+    }
+    spec = sweep.SweepSpec(
+        kind="train", recipe="x", random={"n": n, "seed": seed, "values": values}
+    )
     points = [point for point, _ in spec.points()]
     assert points == [point for point, _ in spec.points()]
     assert len(points) == spec.n_runs == n
@@ -108,7 +124,15 @@ def test_draws_lie_in_their_range_and_are_the_same_every_time(n, seed, low, rati
         ({"grid": {"l1": ()}}, "grid.l1"),
         ({"grid": {"seed": (1, 2)}}, "'seed' must stand once"),
         ({"grid": {"l1": (1,)}, "settings": {"l1": 2}}, "'l1' must stand once"),
-        ({"grid": {"a": {"low": 0, "high": 1, "n": 2000}, "b": {"low": 0, "high": 1, "n": 2000}}}, "at most 1,000,000"),
+        (
+            {
+                "grid": {
+                    "a": {"low": 0, "high": 1, "n": 2000},
+                    "b": {"low": 0, "high": 1, "n": 2000},
+                }
+            },
+            "at most 1,000,000",
+        ),
         ({"seeds": (-1,)}, "seeds"),
         ({"timeout_s": 0}, "timeout_s"),
         ({"speed": 1}, "unknown key 'speed'"),
@@ -119,15 +143,17 @@ def test_what_makes_no_sweep_is_refused(tmp_path, values, message):
     from neurosparse import recipes
 
     with pytest.raises(ValueError, match=message):
-        recipes.build(sweep.SweepSpec, {"kind": "train", "recipe": "rectifier", **values}, what="sweep")
+        recipes.build(
+            sweep.SweepSpec, {"kind": "train", "recipe": "rectifier", **values}, what="sweep"
+        )
 
 
 def test_a_sweep_is_read_from_toml_with_a_recipe_beside_it(recipe, tmp_path):
     file = recipe.parent / "l1.toml"
     file.write_text(
-        'kind = "train"\ntitle = "L1"\nrecipe = "small.toml"\nseeds = [3]\n'
-        'grid.l1 = { value = [0.0, 0.1], source = "here", note = "two of them" }\nsettings.network.mirrored = true\n'
-        '[sources]\nhere = "this test"\n'
+        'kind = "train"\ntitle = "L1"\nrecipe = "small.toml"\nseeds = [3]\ngrid.l1 = { value ='
+        ' [0.0, 0.1], source = "here", note = "two of them" }\nsettings.network.mirrored ='
+        ' true\n[sources]\nhere = "this test"\n'
     )
     spec = sweep.load(file)
     assert (spec.kind, spec.title, spec.recipe) == ("train", "L1", str(recipe))
@@ -140,7 +166,9 @@ def test_a_sweep_is_read_from_toml_with_a_recipe_beside_it(recipe, tmp_path):
 
 def test_figure_3_comes_along(tmp_path):
     tasks = sweep.plan(sweep.load("figure3"), tmp_path)
-    assert np.allclose([task.spec["training"]["l1"] for task in tasks], np.linspace(0, 0.01, 200), atol=1e-12)
+    assert np.allclose(
+        [task.spec["training"]["l1"] for task in tasks], np.linspace(0, 0.01, 200), atol=1e-12
+    )
     assert [task.spec["training"]["seed"] for task in tasks] == list(range(200))
     assert {task.spec["training"]["epochs"] for task in tasks} == {30}
     assert len(sweep.plan(sweep.load("figure3_quick"), tmp_path)) == 40
@@ -159,13 +187,19 @@ def test_what_no_run_can_do_is_refused_before_anything_is_run(spec, tmp_path):
         sweep.run(spec.model_copy(update={"timeout_s": 1.0}), tmp_path / "out", workers=0)
 
 
-# ---- What is run ----------------------------------------------------------------------------------------------------
+# ---- What is run
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_run_is_what_training_alone_gives(undisturbed, recipe):
     folder, result = undisturbed
     assert result.lines() == ["4 of 4 runs are complete, 0 of them from before."]
-    assert [(row["l1"], row["seed"]) for row in result.rows] == [(0.0, 1), (0.0, 2), (0.01, 1), (0.01, 2)]
+    assert [(row["l1"], row["seed"]) for row in result.rows] == [
+        (0.0, 1),
+        (0.0, 2),
+        (0.01, 1),
+        (0.01, 2),
+    ]
     row = result.rows[2]
     alone = rectifier.TrainSpec(
         data=str(recipe.parent / "images.npz"),
@@ -209,7 +243,9 @@ def test_what_is_complete_is_left_alone(undisturbed, spec):
 
 def test_processes_give_the_same_table(undisturbed, spec, tmp_path):
     told = []
-    result = sweep.run(spec, tmp_path, workers=2, progress=lambda done, text: told.append((done, text)))
+    result = sweep.run(
+        spec, tmp_path, workers=2, progress=lambda done, text: told.append((done, text))
+    )
     assert result.rows == undisturbed[1].rows
     assert told[-1] == (1.0, "4 done, 0 failed")
     assert any(text.startswith("1 done, 2 running, 0 failed, ") for _, text in told)
@@ -233,7 +269,9 @@ def test_damage_of_any_file_is_mended(undisturbed, spec, copy):
 
 
 @pytest.mark.parametrize("harm", ["none", "cut off", "flipped", "emptied"])
-def test_a_training_goes_on_from_its_checkpoint_to_the_same_result(undisturbed, spec, tmp_path, harm):
+def test_a_training_goes_on_from_its_checkpoint_to_the_same_result(
+    undisturbed, spec, tmp_path, harm
+):
     task = sweep.plan(spec, tmp_path)[0]
     store.open_directory(tmp_path)
     stopped = []
@@ -259,7 +297,9 @@ def test_a_training_goes_on_from_its_checkpoint_to_the_same_result(undisturbed, 
     assert runs.perform(task, lambda done, text: epochs.append(text)) == "complete"
     assert any("epoch 1/" in text for text in epochs) == (harm != "none")
     assert store.read(tmp_path, task.key).rows[0] == {
-        name: value for name, value in undisturbed[1].rows[0].items() if name not in ("run", "l1", "seed")
+        name: value
+        for name, value in undisturbed[1].rows[0].items()
+        if name not in ("run", "l1", "seed")
     }
     assert not (tmp_path / "partial" / task.key).exists()
     assert len(list((tmp_path / "quarantine").glob("checkpoint*.reason.txt"))) == (harm != "none")
@@ -290,7 +330,7 @@ def test_simulations_are_swept_too(tmp_path):
     with pytest.warns(UserWarning, match="scale"):
         result = sweep.run(spec, tmp_path, workers=0)
     assert {row["population"] for row in result.rows} >= {"all"}
-    (narrow, wide) = (row for row in result.rows if row["population"] == "all")
+    narrow, wide = (row for row in result.rows if row["population"] == "all")
     assert narrow["rate_hz"] == wide["rate_hz"]
     assert 0 < narrow["active_fraction"] < wide["active_fraction"]
     assert (tmp_path / "runs" / wide["run"] / "spikes.npz").exists()
@@ -339,7 +379,8 @@ def test_the_fingerprint_is_of_what_the_code_does(tmp_path, monkeypatch):
     code.fingerprint.cache_clear()
 
 
-# ---- The pool -------------------------------------------------------------------------------------------------------
+# ---- The pool
+# --------------------------------------------------------------------------------------------------
 
 
 def work(task, progress):
@@ -363,14 +404,21 @@ def work(task, progress):
 def test_a_pool_keeps_its_processes_and_replaces_those_that_die():
     tasks, told = deque([("pid", 0), ("pid", 1), ("die", 0), ("pid", 2)]), []
     ended = list(pool(work, tasks, 1, tell=lambda *message: told.append(message)))
-    assert [end.death for end in ended] == ["", "", "the process died (SIGKILL: out of memory?)", ""]
+    assert [end.death for end in ended] == [
+        "",
+        "",
+        "the process died (SIGKILL: out of memory?)",
+        "",
+    ]
     assert ended[0].result == ended[1].result != ended[3].result
     assert (("pid", 0), 0.5, "half") in told
 
 
 def test_a_pool_ends_what_takes_too_long_and_what_takes_too_much():
     tasks = deque([("hang", 0), ("colour", 0)])
-    hung, colour = pool(work, tasks, 1, tell=quiet, timeout_s=3.0, environment=lambda k: {"COLOUR": f"blue{k}"})
+    hung, colour = pool(
+        work, tasks, 1, tell=quiet, timeout_s=3.0, environment=lambda k: {"COLOUR": f"blue{k}"}
+    )
     assert hung.too_long
     assert hung.death == "it took longer than timeout_s = 3"
     assert colour.result == "blue0"
@@ -384,7 +432,15 @@ def test_a_pool_raises_what_its_work_raises_and_holds_back_where_there_is_no_roo
         list(pool(work, deque([("refuse", 0)]), 1, tell=quiet))
     with pytest.raises(WorkerError, match="a bug"):
         list(pool(work, deque([("crash", 0)]), 1, tell=quiet))
-    ended = list(pool(work, deque([("pid", k) for k in range(4)]), 4, tell=quiet, has_room=lambda n_busy: False))
+    ended = list(
+        pool(
+            work,
+            deque([("pid", k) for k in range(4)]),
+            4,
+            tell=quiet,
+            has_room=lambda n_busy: False,
+        )
+    )
     assert len({end.result for end in ended}) == 1
 
 
@@ -392,7 +448,8 @@ def quiet(*_):
     pass
 
 
-# ---- The commands ---------------------------------------------------------------------------------------------------
+# ---- The commands
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_commands(recipe, tmp_path, capsys, monkeypatch):

@@ -5,20 +5,29 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from neurosparse.progress import quiet
 from neurosparse._internal.threads import run_in_threads
+from neurosparse.progress import quiet
 
 
 @pytest.mark.parametrize("n_threads", [1, 3])
 def test_results_are_in_order(n_threads) -> None:
-    assert run_in_threads(lambda k, _: k * k, "abcdefg", n_threads, quiet) == [k * k for k in range(7)]
+    assert run_in_threads(lambda k, _: k * k, "abcdefg", n_threads, quiet) == [
+        k * k for k in range(7)
+    ]
     assert run_in_threads(lambda k, _: k, [], n_threads, quiet) == []
 
 
 def test_progress_is_that_of_all() -> None:
     told = []
-    run_in_threads(lambda k, part: part(1.0, "done"), ["first", "second"], 1, lambda *words: told.append(words))
-    assert told == [(0.0, "first: begins"), (0.5, "first: done"), (0.5, "second: begins"), (1.0, "second: done")]
+    run_in_threads(
+        lambda k, part: part(1.0, "done"), ["first", "second"], 1, lambda *words: told.append(words)
+    )
+    assert told == [
+        (0.0, "first: begins"),
+        (0.5, "first: done"),
+        (0.5, "second: begins"),
+        (1.0, "second: done"),
+    ]
 
 
 def test_a_failure_ends_what_is_under_way_and_begins_nothing() -> None:

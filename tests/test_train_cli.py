@@ -49,12 +49,28 @@ def test_it_shows_and_writes_every_epoch(
         "weights.parquet",
         "runs",
     }
-    assert (found["engine"], found["engine_note"], found["epochs"], found["device"]) == ("sparse", "", 2, "cpu")
+    assert (found["engine"], found["engine_note"], found["epochs"], found["device"]) == (
+        "sparse",
+        "",
+        2,
+        "cpu",
+    )
     assert load(out).spec.model_dump(mode="json") == found["spec"]["network"]
-    assert [(row["epoch"], row["layer"]) for row in table] == [(e, f"hidden{k}") for e in range(3) for k in (1, 2)]
+    assert [(row["epoch"], row["layer"]) for row in table] == [
+        (e, f"hidden{k}") for e in range(3) for k in (1, 2)
+    ]
     best = [row for row in table if row["epoch"] == found["best_epoch"]]
-    assert found["n_dead"] == sum(row["n_dead"] for row in best) == 64 - sum(row["n_alive"] for row in best)
-    assert found["active_macs"] == best[0]["active_macs"] < best[0]["dense_macs"] == 784 * 32 + 32 * 32 + 32 * 10
+    assert (
+        found["n_dead"]
+        == sum(row["n_dead"] for row in best)
+        == 64 - sum(row["n_alive"] for row in best)
+    )
+    assert (
+        found["active_macs"]
+        == best[0]["active_macs"]
+        < best[0]["dense_macs"]
+        == 784 * 32 + 32 * 32 + 32 * 10
+    )
 
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -65,12 +81,16 @@ def test_it_shows_and_writes_every_epoch(
     assert alive == [row["n_alive"] for row in table[1::2]]
 
 
-def test_torch_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+def test_torch_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     settings = ["--set", "network.activation=tanh", "--set", "epochs=1"]
     _train(monkeypatch, *settings, "--out", tmp_path / "w.safetensors")
     printed = capfd.readouterr().out
     assert "torch engine (hidden1 is Tanh, not ReLU)" in " ".join(printed.split())
-    assert json.loads((tmp_path / "w.json").read_text())["engine_note"] == "hidden1 is Tanh, not ReLU"
+    assert (
+        json.loads((tmp_path / "w.json").read_text())["engine_note"] == "hidden1 is Tanh, not ReLU"
+    )
 
 
 def test_ctrl_c_keeps_the_last_epoch_and_the_same_command_goes_on(
@@ -109,8 +129,19 @@ def test_missing_tensorboard_names_the_extra(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    _train(monkeypatch, "--out", tmp_path / "w.safetensors", "--tensorboard", tmp_path / "runs", expected=2)
-    assert capfd.readouterr().err.strip().endswith("which is not installed: pip install 'neurosparse[tensorboard]'")
+    _train(
+        monkeypatch,
+        "--out",
+        tmp_path / "w.safetensors",
+        "--tensorboard",
+        tmp_path / "runs",
+        expected=2,
+    )
+    assert (
+        capfd.readouterr()
+        .err.strip()
+        .endswith("which is not installed: pip install 'neurosparse[tensorboard]'")
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -118,13 +149,30 @@ def test_tensorboard_where_nothing_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
-    _train(monkeypatch, "--out", tmp_path / "w.safetensors", "--tensorboard", tmp_path / "file" / "runs", expected=2)
+    _train(
+        monkeypatch,
+        "--out",
+        tmp_path / "w.safetensors",
+        "--tensorboard",
+        tmp_path / "file" / "runs",
+        expected=2,
+    )
     assert "neurosparse: cannot write" in capfd.readouterr().err
 
 
 def test_a_line_fits_under_its_heading() -> None:
     layer = LayerActivity(1.0, 1000, 1000, 0.5)
-    epoch = Epoch(100, 0.1, 2.303, 1.0, {f"hidden{k}": layer for k in range(1, 5)}, 123456.0, 1.0, 1, (0.0,) * 4)
+    epoch = Epoch(
+        100,
+        0.1,
+        2.303,
+        1.0,
+        {f"hidden{k}": layer for k in range(1, 5)},
+        123456.0,
+        1.0,
+        1,
+        (0.0,) * 4,
+    )
     line = results.line(epoch)
     assert len(line) <= 80
     for heading in ("epoch", "error %", "loss", "alive", "dead", "MACs %", "samples/s"):

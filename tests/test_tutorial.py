@@ -16,7 +16,9 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> list:
     """The cells of the notebook after a run in a fresh kernel."""
     book = nbformat.read(NOTEBOOK, as_version=4)
     assert not any(cell.get("outputs") for cell in book.cells), "keep the notebook without outputs"
-    NotebookClient(book, timeout=300, resources={"metadata": {"path": tmp_path_factory.mktemp("tutorial")}}).execute()
+    NotebookClient(
+        book, timeout=300, resources={"metadata": {"path": tmp_path_factory.mktemp("tutorial")}}
+    ).execute()
     return [cell for cell in book.cells if cell.cell_type == "code"]
 
 
@@ -26,7 +28,9 @@ def shown(cell, kind: str) -> str:
 
 
 def test_no_cell_warns(cells: list) -> None:
-    assert [out for cell in cells for out in cell.outputs if out.output_type in ("stream", "error")] == []
+    assert [
+        out for cell in cells for out in cell.outputs if out.output_type in ("stream", "error")
+    ] == []
 
 
 def test_results_and_figures_are_shown(cells: list) -> None:

@@ -74,10 +74,15 @@ def wait_for(condition, seconds=20.0):
 
 def test_every_job_returns_and_reports():
     seen = []
-    results = run_side_by_side({"a": partial(count, n=4), "b": count}, lambda *message: seen.append(message))
+    results = run_side_by_side(
+        {"a": partial(count, n=4), "b": count}, lambda *message: seen.append(message)
+    )
     assert results == {"a": 4, "b": 3}
     assert list(results) == ["a", "b"]
-    assert [m for m in seen if m[0] == "a"] == [*(("a", k / 4, f"step {k}") for k in range(4)), ("a", 1.0, "done")]
+    assert [m for m in seen if m[0] == "a"] == [
+        *(("a", k / 4, f"step {k}") for k in range(4)),
+        ("a", 1.0, "done"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -97,19 +102,21 @@ def test_what_goes_wrong_in_one_stops_the_others(job, error, message, tmp_path):
 
 
 def test_a_job_that_cannot_be_sent_is_the_error_that_is_seen():
-    with pytest.raises((AttributeError, TypeError, pickle.PicklingError), match=r"pickle|local object"):
-        run_side_by_side({"other": partial(count, n=1000), "unsendable": lambda progress: None}, quiet)
+    with pytest.raises(
+        (AttributeError, TypeError, pickle.PicklingError), match=r"pickle|local object"
+    ):
+        run_side_by_side(
+            {"other": partial(count, n=1000), "unsendable": lambda progress: None}, quiet
+        )
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_no_process_outlives_the_one_who_asked(how, tmp_path):
     note = tmp_path / "pid"
     program = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from functools import partial\n"
-        "import test_workers as t\n"
-        "if __name__ == '__main__':\n"
-        f"    t.run_side_by_side({{'child': partial(t.start_child, note={str(note)!r})}}, t.quiet)\n"
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nfrom functools import"
+        " partial\nimport test_workers as t\nif __name__ == '__main__':\n   "
+        f" t.run_side_by_side({{'child': partial(t.start_child, note={str(note)!r})}}, t.quiet)\n"
     )
     script = tmp_path / "script.py"
     script.write_text(program)

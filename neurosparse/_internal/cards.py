@@ -9,7 +9,8 @@ from html import escape
 def card(title: str, rows: Mapping[str, object], notes: Sequence[str] = ()) -> str:
     """One thing: its properties below each other, sentences below them."""
     cells = "".join(
-        f"<tr><th style='text-align:left'>{escape(name)}</th><td>{_cell(v)}</td></tr>" for name, v in rows.items()
+        f"<tr><th style='text-align:left'>{escape(name)}</th><td>{_cell(v)}</td></tr>"
+        for name, v in rows.items()
     )
     return f"<div><b>{escape(title)}</b><table>{cells}</table>{_paragraphs(notes)}</div>"
 
@@ -17,7 +18,9 @@ def card(title: str, rows: Mapping[str, object], notes: Sequence[str] = ()) -> s
 def grid(title: str, rows: Sequence[Mapping[str, object]], notes: Sequence[str] = ()) -> str:
     """Several alike: a line each, their columns those of the first."""
     head = "".join(f"<th>{escape(name)}</th>" for name in rows[0]) if rows else ""
-    body = "".join(f"<tr>{''.join(f'<td>{_cell(v)}</td>' for v in row.values())}</tr>" for row in rows)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{_cell(v)}</td>' for v in row.values())}</tr>" for row in rows
+    )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f"<div><b>{escape(title)}</b>{table}{_paragraphs(notes)}</div>"
 
@@ -27,7 +30,11 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape(str(value))
+    return (
+        f"{value:,}"
+        if isinstance(value, int) and not isinstance(value, bool)
+        else escape(str(value))
+    )
 
 
 def _paragraphs(notes: Sequence[str]) -> str:

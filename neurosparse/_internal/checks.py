@@ -1,4 +1,6 @@
-"""Checks of arguments. Each error names the thing, the value and, where it is not plain, the remedy."""
+"""Checks of arguments. Each error names the thing, the value and, where it is not plain, the
+remedy.
+"""
 
 import math
 import reprlib
@@ -47,18 +49,29 @@ def whole(name: str, value: Any, *, least: int = 1) -> int:
 
 
 def finite_array(name: str, values: ArrayLike, *, dtype: Any = np.float64) -> NDArray[Any]:
-    """`values` as an array of real numbers without NaN or infinity; TypeError or ValueError otherwise."""
+    """`values` as an array of real numbers without NaN or infinity; TypeError or ValueError
+    otherwise.
+    """
     try:
         given = np.asarray(values)
     except ValueError:  # rows of unlike lengths
-        raise ValueError(f"{name} must be an array of numbers, got {reprlib.repr(values)}") from None
-    if given.size and given.dtype.kind not in "iuf":  # booleans, complex numbers, text, objects; an empty list is float
-        raise TypeError(f"{name} must be numbers, got {reprlib.repr(values)} of dtype {given.dtype}")
+        raise ValueError(
+            f"{name} must be an array of numbers, got {reprlib.repr(values)}"
+        ) from None
+    # booleans, complex numbers, text, objects; an empty list is float
+    if given.size and given.dtype.kind not in "iuf":
+        raise TypeError(
+            f"{name} must be numbers, got {reprlib.repr(values)} of dtype {given.dtype}"
+        )
     array = given.astype(dtype, copy=False)
     bad = ~np.isfinite(array)
     if bad.any():
         where = np.unravel_index(int(np.argmax(bad)), array.shape)
-        at = f" at index {', '.join(str(int(i)) for i in where)} ({int(bad.sum())} such values)" if array.ndim else ""
+        at = (
+            f" at index {', '.join(str(int(i)) for i in where)} ({int(bad.sum())} such values)"
+            if array.ndim
+            else ""
+        )
         raise ValueError(f"{name} must be finite, got {array[where]}{at}")
     return array
 
@@ -71,5 +84,8 @@ def rates_array(name: str, values: ArrayLike, axis: int) -> NDArray[np.float64]:
     if array.size == 0:
         raise ValueError(f"{name} is empty, shape {array.shape}: nothing to measure")
     if (array < 0).any():
-        raise ValueError(f"{name} must be >= 0, got {array.min()}; pass magnitudes, abs(a), for signed activations")
+        raise ValueError(
+            f"{name} must be >= 0, got {array.min()}; pass magnitudes, abs(a), for signed"
+            " activations"
+        )
     return array

@@ -1,4 +1,6 @@
-"""Optional packages: imported where they are needed, with one sentence that says what to install where they are not there."""
+"""Optional packages: imported where they are needed, with one sentence that says what to install
+where they are not there.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,9 @@ from typing import Any
 
 
 class MissingPackageError(ImportError, ValueError):
-    """A package that a format needs is not installed. Also a ValueError: this installation cannot read what it was given."""
+    """A package that a format needs is not installed. Also a ValueError: this installation cannot
+    read what it was given.
+    """
 
 
 def need(module: str, what: str, extra: str = "recordings") -> Any:
@@ -16,5 +20,6 @@ def need(module: str, what: str, extra: str = "recordings") -> Any:
         return import_module(module)
     except ImportError:
         raise MissingPackageError(
-            f"{what} needs {module.partition('.')[0]}, which is not installed: pip install 'neurosparse[{extra}]'"
+            f"{what} needs {module.partition('.')[0]}, which is not installed: pip install"
+            f" 'neurosparse[{extra}]'"
         ) from None

@@ -1,7 +1,9 @@
-"""HDF5 files of anyone's, read by a process of their own that has little time and memory, and handed over as arrays.
+"""HDF5 files of anyone's, read by a process of their own that has little time and memory, and
+handed over as arrays.
 
-HDF5's library believes what a file says of itself. One that lies keeps it busy for ever, deaf to Ctrl-C, or has it take gigabytes
-or break down; so it never meets such a file in the caller's process.
+HDF5's library believes what a file says of itself. One that lies keeps it busy for ever, deaf to
+Ctrl-C, or has it take gigabytes or break down; so it never meets such a file in the caller's
+process.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Reader = Callable[[Any], Mapping[str, NDArray[Any]]]  # an open h5py.File -> arrays by name, none of them of objects
+# an open h5py.File -> arrays by name, none of them of objects
+Reader = Callable[[Any], Mapping[str, NDArray[Any]]]
 
 MOST_BYTES = 16 * 2**30
 _MOST_RATIO = 1040  # a little over what HDF5's deflate can reach
@@ -36,7 +39,9 @@ _SERVE = "from neurosparse._internal.foreign_hdf5 import serve; serve()"
 
 
 def promised_bytes(dataset: Any) -> int:
-    """The bytes of a dataset in memory. ValueError where what is stored of it cannot hold them, or is in other files."""
+    """The bytes of a dataset in memory. ValueError where what is stored of it cannot hold them, or
+    is in other files.
+    """
     if dataset.is_virtual or dataset.external:
         raise ValueError(f"its {dataset.name!r} is kept in other files, which are not read")
     promised = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
@@ -48,19 +53,21 @@ def promised_bytes(dataset: Any) -> int:
     return promised
 
 
-# ---- In the caller's process ----------------------------------------------------------------------------------------
+# ---- In the caller's process
+# ----------------------------------------------------------------------------------------
 
 
 def read(path: Path, reader: Reader) -> dict[str, NDArray[Any]]:
     """What `reader`, a function of a module that imports fast, makes of an HDF5 file.
 
-    It may take 0.5 GB of memory, 5 s of CPU time and 100 s by the clock, and more where the file is large. On Windows the clock
-    alone counts, and macOS knows no limit of memory.
+    It may take 0.5 GB of memory, 5 s of CPU time and 100 s by the clock, and more where the file is
+    large. On Windows the clock alone counts, and macOS knows no limit of memory.
 
     Raises
     ------
     ValueError
-        Where the reader refused it, a limit was reached or HDF5's library broke down; a sentence about "it", the file.
+        Where the reader refused it, a limit was reached or HDF5's library broke down; a sentence
+        about "it", the file.
     RuntimeError
         Where the process failed by no fault of the file.
     """
@@ -80,7 +87,9 @@ def read(path: Path, reader: Reader) -> dict[str, NDArray[Any]]:
             raise _beyond(f"{most_s:,} s of CPU time", stored)
         raise ValueError(f"HDF5's library broke down on it ({cause}): {_REMEDY}")
     if done.returncode:
-        raise RuntimeError(f"the process that reads {path} failed: {done.stderr.decode(errors='replace').strip()}")
+        raise RuntimeError(
+            f"the process that reads {path} failed: {done.stderr.decode(errors='replace').strip()}"
+        )
     stream = io.BytesIO(done.stdout)
     heading = json.loads(stream.readline())
     if heading["refused"]:
@@ -89,9 +98,12 @@ def read(path: Path, reader: Reader) -> dict[str, NDArray[Any]]:
 
 
 def _process(what: list[str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
-    """`serve` in a process of its own, which ends with this call, and finds what we import where we do."""
+    """`serve` in a process of its own, which ends with this call, and finds what we import where we
+    do.
+    """
     paths = [*filter(None, sys.path), str(Path(__file__).parents[2])]
-    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # the memory of threads would count
+    # the memory of threads would count
+    single = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, "-P", "-c", _SERVE, *what],
         stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=timeout_s,
@@ -103,11 +115,14 @@ def _beyond(limit: str, stored: int) -> ValueError:
     return ValueError(f"reading its {stored:,} bytes takes more than {limit}: {_REMEDY}")
 
 
-# ---- In the process that reads --------------------------------------------------------------------------------------
+# ---- In the process that reads
+# --------------------------------------------------------------------------------------
 
 
 def serve() -> None:
-    """Read as the command line says; write a line of JSON and the arrays, one after another, to standard output."""
+    """Read as the command line says; write a line of JSON and the arrays, one after another, to
+    standard output.
+    """
     path, module, name, most_bytes, most_s = sys.argv[1:]
     reader = getattr(import_module(module), name)
     import_module("h5py")
@@ -117,7 +132,8 @@ def serve() -> None:
             arrays, refused = read_here(Path(path), reader), ""
         except ValueError as error:
             arrays, refused = {}, str(error)
-        with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as answer:  # NumPy writes to no buffered pipe
+        # NumPy writes to no buffered pipe
+        with open(sys.stdout.fileno(), "wb", buffering=0, closefd=False) as answer:
             answer.write(json.dumps({"refused": refused, "names": list(arrays)}).encode() + b"\n")
             for array in arrays.values():
                 np.save(answer, array, allow_pickle=False)
@@ -147,15 +163,23 @@ def _limit(most_bytes: int, most_s: int) -> None:
         import resource
     except ImportError:
         return
-    limits = ((resource.RLIMIT_AS, most_bytes), (resource.RLIMIT_CPU, most_s), (resource.RLIMIT_CORE, 0))
+    limits = (
+        (resource.RLIMIT_AS, most_bytes),
+        (resource.RLIMIT_CPU, most_s),
+        (resource.RLIMIT_CORE, 0),
+    )
     for kind, most in limits:
         hard = resource.getrlimit(kind)[1]
         with suppress(ValueError, OSError):  # macOS knows no limit of memory
-            resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+            resource.setrlimit(
+                kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard)
+            )
 
 
 def _reason(error: Exception) -> str:
     text = (str(error) or type(error).__name__).splitlines()[0]
     if "truncated" in text:
         return "it is cut off"
-    return f"it is damaged ({text})" if isinstance(error, OSError | RuntimeError | KeyError) else text
+    return (
+        f"it is damaged ({text})" if isinstance(error, OSError | RuntimeError | KeyError) else text
+    )

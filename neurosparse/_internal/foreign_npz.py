@@ -1,4 +1,6 @@
-"""NumPy's files (.npz, .npy) of anyone's: read without pickle, in no more memory than their bytes can fill."""
+"""NumPy's files (.npz, .npy) of anyone's: read without pickle, in no more memory than their bytes
+can fill.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 MOST_BYTES = 16 * 2**30  # unpacked
-_DEFLATE_RATIO = 1040  # a little over what deflate can reach: what promises more than this is no honest archive
+# a little over what deflate can reach: what promises more than this is no honest archive
+_DEFLATE_RATIO = 1040
 _HEADER_BYTES = 2**16
 _READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
@@ -24,12 +27,13 @@ def load(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[
     Raises
     ------
     ValueError
-        Where it is cut off, altered or none, holds Python objects, or promises more than its bytes can hold; a sentence
-        about "it", the file.
+        Where it is cut off, altered or none, holds Python objects, or promises more than its bytes
+        can hold; a sentence about "it", the file.
     """
     try:
         if path.suffix == ".npy":
-            return {"": np.array(npy.open_memmap(path, mode="r"))}  # no file can be mapped further than it goes
+            # no file can be mapped further than it goes
+            return {"": np.array(npy.open_memmap(path, mode="r"))}
         with zipfile.ZipFile(path) as archive:
             _check_promises(archive)
         with np.load(path, allow_pickle=False) as arrays:
@@ -38,7 +42,8 @@ def load(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[
         raise
     except Exception as error:  # zipfile, zlib, tokenize and more: whatever a parser stumbled over
         raise ValueError(
-            f"it is cut off, altered or no {path.suffix} file ({str(error) or type(error).__name__})"
+            f"it is cut off, altered or no {path.suffix} file"
+            f" ({str(error) or type(error).__name__})"
         ) from None
 
 
@@ -49,7 +54,9 @@ def _check_promises(archive: zipfile.ZipFile) -> None:
         raise ValueError(f"it would unpack to {unpacked:,} bytes, more than {MOST_BYTES:,}")
     for entry in entries:
         if entry.file_size > _DEFLATE_RATIO * entry.compress_size + _HEADER_BYTES:
-            raise ValueError(f"{entry.filename} promises {entry.file_size:,} bytes from {entry.compress_size:,}")
+            raise ValueError(
+                f"{entry.filename} promises {entry.file_size:,} bytes from {entry.compress_size:,}"
+            )
         with archive.open(entry) as stream:
             version = npy.read_magic(stream)
             if version not in _READ_HEADER:
@@ -57,6 +64,9 @@ def _check_promises(archive: zipfile.ZipFile) -> None:
             shape, _, dtype = _READ_HEADER[version](stream)
             there = entry.file_size - stream.tell()
         if dtype.hasobject:
-            raise ValueError(f"{entry.filename} holds Python objects, which only pickle reads; pickle is never opened")
+            raise ValueError(
+                f"{entry.filename} holds Python objects, which only pickle reads; pickle is never"
+                " opened"
+            )
         if (promised := dtype.itemsize * math.prod(shape)) > there:
             raise ValueError(f"{entry.filename} promises {promised:,} bytes and holds {there:,}")

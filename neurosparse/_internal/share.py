@@ -1,13 +1,17 @@
-"""What is shared beside the package: where the recipes and the numbered scripts lie, and how such a script reads its options."""
+"""What is shared beside the package: where the recipes and the numbered scripts lie, and how such a
+script reads its options.
+"""
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def folder(name: str) -> Path:
-    """The folder `models` or `simulations`: at the top of a clone, inside the package once installed."""
+    """The folder `models` or `simulations`: at the top of a clone, inside the package once
+    installed.
+    """
     installed = _PACKAGE / "_share" / name
     return installed if installed.is_dir() else _PACKAGE.parent / name
 

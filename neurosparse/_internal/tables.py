@@ -17,10 +17,16 @@ def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     | 2 %   |    9.97 |
     """
     widths = [max(len(line[k]) for line in (head, *lines)) for k in range(len(head))]
-    rule = "|".join(("-" if k == 0 else "") + "-" * (w + 1) + ("" if k == 0 else ":") for k, w in enumerate(widths))
+    rule = "|".join(
+        ("-" if k == 0 else "") + "-" * (w + 1) + ("" if k == 0 else ":")
+        for k, w in enumerate(widths)
+    )
     first, *others = [
         "| "
-        + " | ".join(f"{cell:{'>' if k else '<'}{w}}" for k, (cell, w) in enumerate(zip(line, widths, strict=True)))
+        + " | ".join(
+            f"{cell:{'>' if k else '<'}{w}}"
+            for k, (cell, w) in enumerate(zip(line, widths, strict=True))
+        )
         + " |"
         for line in (head, *lines)
     ]

@@ -1,4 +1,6 @@
-"""Several trainings at once in threads of this process: compiled kernels leave Python's lock alone while they work."""
+"""Several trainings at once in threads of this process: compiled kernels leave Python's lock alone
+while they work.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +22,8 @@ def run_in_threads(
     Parameters
     ----------
     work
-        Is given a progress of its own, in which the others are counted; once one of them has failed, or upon Ctrl-C, it raises
-        CancelledError there: a thread ends nowhere else.
+        Is given a progress of its own, in which the others are counted; once one of them has
+        failed, or upon Ctrl-C, it raises CancelledError there: a thread ends nowhere else.
     names
         What each is, for the words of the progress.
 

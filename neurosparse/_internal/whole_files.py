@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}  # what ends a write half-way, whoever was writing
+# what ends a write half-way, whoever was writing
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A temporary path to write; renamed to `path` when the block ends well, removed when it does not.
+    """A temporary path to write; renamed to `path` when the block ends well, removed when it does
+    not.
 
     Raises
     ------
@@ -34,7 +36,8 @@ def new_file(path: Path) -> Iterator[Path]:
             yield temporary
         with _naming(path):
             _sync(temporary)
-            temporary.chmod(mode)  # some writers put a file of their own in its place, for their eyes only
+            # some writers put a file of their own in its place, for their eyes only
+            temporary.chmod(mode)
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -42,11 +45,14 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill; takes the place of `path` when the block ends well, removed when it does not.
+    """A temporary folder to fill; takes the place of `path` when the block ends well, removed when
+    it does not.
 
-    A folder that stands there is replaced as a whole, never mixed with the new one; `check_writable` says whether it may be.
+    A folder that stands there is replaced as a whole, never mixed with the new one;
+    `check_writable` says whether it may be.
     """
-    path = Path(os.path.realpath(path))  # a link keeps pointing where it does: what it points at is replaced
+    # a link keeps pointing where it does: what it points at is replaced
+    path = Path(os.path.realpath(path))
     _refuse_file(path)
     temporary = _beside(path)
     with _naming(path):
@@ -65,22 +71,28 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def check_writable(path: Path, *, marker: str) -> None:
-    """Refuse a result folder early, before hours of work: one that cannot be made, or holds what is not ours to replace.
+    """Refuse a result folder early, before hours of work: one that cannot be made, or holds what is
+    not ours to replace.
 
     Parameters
     ----------
     marker
-        The file by which a folder of earlier results is known; a folder without it is replaced only if it is empty.
+        The file by which a folder of earlier results is known; a folder without it is replaced only
+        if it is empty.
     """
     path = Path(os.path.realpath(path))
     _refuse_file(path)
     if path.is_dir() and any(path.iterdir()) and not (path / marker).exists():
-        raise FileExistsError(f"cannot replace {path}: it holds files but no {marker}; choose another folder")
+        raise FileExistsError(
+            f"cannot replace {path}: it holds files but no {marker}; choose another folder"
+        )
     _check_parent(path)
 
 
 def check_file(path: Path) -> None:
-    """Refuse a result file early, before hours of work, where it cannot be written. What stands there is left alone."""
+    """Refuse a result file early, before hours of work, where it cannot be written. What stands
+    there is left alone.
+    """
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: a folder of that name stands there")
@@ -88,7 +100,9 @@ def check_file(path: Path) -> None:
 
 
 def _refuse_file(path: Path) -> None:
-    """Refuse what stands at `path` unless it is a folder; asked once, since another writer may be replacing it just now."""
+    """Refuse what stands at `path` unless it is a folder; asked once, since another writer may be
+    replacing it just now.
+    """
     with suppress(FileNotFoundError, NotADirectoryError):
         if not stat.S_ISDIR(path.stat().st_mode):
             raise FileExistsError(f"cannot write {path}: a file of that name stands there")
@@ -103,7 +117,9 @@ def _check_parent(path: Path) -> None:
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
-    """Rename a folder to `path`, taking away what stands there, also what another writer puts there meanwhile."""
+    """Rename a folder to `path`, taking away what stands there, also what another writer puts there
+    meanwhile.
+    """
     while True:
         old = _beside(path)
         try:
@@ -128,7 +144,9 @@ def _beside(path: Path) -> Path:
 
 @contextmanager
 def _naming(path: Path, only: set[int] | None = None) -> Iterator[None]:
-    """OSErrors (those with a number in `only`, if given) say which path cannot be written, in one sentence."""
+    """OSErrors (those with a number in `only`, if given) say which path cannot be written, in one
+    sentence.
+    """
     try:
         yield
     except OSError as error:
@@ -139,6 +157,8 @@ def _naming(path: Path, only: set[int] | None = None) -> Iterator[None]:
 
 
 def _sync(path: Path) -> None:
-    """What is renamed into place must already be on the disk, or a power cut leaves an empty file of the right name."""
+    """What is renamed into place must already be on the disk, or a power cut leaves an empty file
+    of the right name.
+    """
     with path.open("rb+") as file:
         os.fsync(file.fileno())

@@ -1,9 +1,11 @@
-"""Jobs side by side: each in a process of its own that reports how far it is, and none outlives the one who asked.
+"""Jobs side by side: each in a process of its own that reports how far it is, and none outlives the
+one who asked.
 
-`run_side_by_side` runs a few different jobs at once; `pool` runs one after another of many tasks in processes that stay warm.
+`run_side_by_side` runs a few different jobs at once; `pool` runs one after another of many tasks in
+processes that stay warm.
 
-A worker leads its own process group, so that what it starts itself (a compiled simulation) ends with it; it watches the parent,
-so that even a killed parent leaves nothing behind.
+A worker leads its own process group, so that what it starts itself (a compiled simulation) ends
+with it; it watches the parent, so that even a killed parent leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -76,14 +78,20 @@ def run_side_by_side(jobs: Mapping[str, Job], show: Show) -> dict[str, Any]:
 
 
 def _hear(
-    link: Connection, name: str, processes: Mapping[str, SpawnProcess], results: dict[str, Any], show: Show
+    link: Connection,
+    name: str,
+    processes: Mapping[str, SpawnProcess],
+    results: dict[str, Any],
+    show: Show,
 ) -> None:
     """Take one message of a worker: progress is shown, a result is kept, an error is raised."""
     try:
         kind, *content = link.recv()
     except EOFError:
         processes[name].join(_GRACE_S)
-        raise WorkerError(f"{name}: the process died ({_cause(processes[name].exitcode)})") from None
+        raise WorkerError(
+            f"{name}: the process died ({_cause(processes[name].exitcode)})"
+        ) from None
     if kind == "refused":
         raise cast(Exception, content[0])
     if kind in ("failed", "starved"):
@@ -95,12 +103,15 @@ def _hear(
         show(name, 1.0, "done")
 
 
-# ---- Many tasks, warm processes -------------------------------------------------------------------------------------
+# ---- Many tasks, warm processes
+# -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[Task]):
-    """How a task ended: with a result, or with the death of its process, for want of memory or otherwise."""
+    """How a task ended: with a result, or with the death of its process, for want of memory or
+    otherwise.
+    """
 
     task: Task
     result: Any = None
@@ -129,7 +140,8 @@ def pool(
 ) -> Generator[Ended[Task], None, None]:
     """Run tasks in up to `n` processes that stay warm, and yield each as it ends.
 
-    A process that dies takes its task with it, which is said, and a new one takes its place. Close the iterator to stop all.
+    A process that dies takes its task with it, which is said, and a new one takes its place. Close
+    the iterator to stop all.
 
     Parameters
     ----------
@@ -176,7 +188,11 @@ def pool(
                 if worker.link in ready:
                     ended = _answer_of(worker, tell)
                 elif time.monotonic() > worker.until:
-                    ended = Ended(worker.task, death=f"it took longer than timeout_s = {timeout_s:g}", too_long=True)
+                    ended = Ended(
+                        worker.task,
+                        death=f"it took longer than timeout_s = {timeout_s:g}",
+                        too_long=True,
+                    )
                 else:
                     continue
                 if ended is None:
@@ -189,7 +205,9 @@ def pool(
         _stop({str(k): worker.process for k, worker in enumerate(workers)}, patience_s=0)
 
 
-def _hire(work: Callable[..., Any], memory_mb: float | None, variables: Mapping[str, str]) -> _Worker:
+def _hire(
+    work: Callable[..., Any], memory_mb: float | None, variables: Mapping[str, str]
+) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(work, theirs, memory_mb))
@@ -252,7 +270,8 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-# ---- In the worker --------------------------------------------------------------------------------------------------
+# ---- In the worker
+# --------------------------------------------------------------------------------------------------
 
 
 def _work(job: Job, link: Connection) -> None:
@@ -288,7 +307,8 @@ def _die_with(sentinel: int) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-# ---- How they end ---------------------------------------------------------------------------------------------------
+# ---- How they end
+# ---------------------------------------------------------------------------------------------------
 
 
 def _stop(processes: Mapping[str, SpawnProcess], patience_s: float) -> None:

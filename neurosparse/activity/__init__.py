@@ -1,4 +1,5 @@
-"""What was observed: spikes of a circuit, activations of a network, and what "active" means for each.
+"""What was observed: spikes of a circuit, activations of a network, and what "active" means for
+each.
 
 Everything here is frozen, needs NumPy alone and refuses what cannot be a measurement.
 """

@@ -11,14 +11,17 @@ from neurosparse._internal import cards, checks
 from neurosparse.activity import frozen
 from neurosparse.activity.active_when import ActiveWhen
 
-KEPT = 128  # inputs whose activations a record keeps, for what sums over units one by one do not tell
+# inputs whose activations a record keeps, for what sums over units one by one do not tell
+KEPT = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activations:
-    """What a stream of activations of one layer leaves behind: counts and moments per unit, and a sample of at most KEPT inputs.
+    """What a stream of activations of one layer leaves behind: counts and moments per unit, and a
+    sample of at most KEPT inputs.
 
-    Two records of one layer add up (`a + b`): counts exactly, sums to rounding. Sizes do not depend on the number of samples.
+    Two records of one layer add up (`a + b`): counts exactly, sums to rounding. Sizes do not depend
+    on the number of samples.
     """
 
     name: str
@@ -27,23 +30,38 @@ class Activations:
     active_count: NDArray[np.int64]  # (n_units,) samples in which the unit is active
     magnitude_sum: NDArray[np.float64]  # (n_units,) sum over samples of abs(a)
     square_sum: NDArray[np.float64]  # (n_units,) sum over samples of a^2
-    n_repeats: int  # what is independent: inputs, of which a convolution makes one sample a position
+    # what is independent: inputs, of which a convolution makes one sample a position
+    n_repeats: int
     square_count_sum: int  # sum over repeats of (active units, all samples of it)^2
-    population_sums: NDArray[np.float64]  # (4,) sums over samples of Treves-Rolls, Vinje-Gallant, Hoyer, Gini
+    # (4,) sums over samples of Treves-Rolls, Vinje-Gallant, Hoyer, Gini
+    population_sums: NDArray[np.float64]
     n_population: int  # samples with any activity, over which population_sums run
-    n_ranked: int  # those of them over which the sum of Gini runs: a few positions of each input, since it takes a sort
+    # those of them over which the sum of Gini runs: a few positions of each input, since it takes a
+    # sort
+    n_ranked: int
     n_zero: int  # (sample, unit) pairs that are exactly 0
     sample_keys: NDArray[np.uint64]  # (n_kept,) ascending
-    sample: NDArray[np.float64]  # (n_kept, n_units) activations of at most KEPT inputs, those of the lowest keys
+    # (n_kept, n_units) activations of at most KEPT inputs, those of the lowest keys
+    sample: NDArray[np.float64]
 
     def __post_init__(self) -> None:
         checks.whole("n_samples", self.n_samples)
         object.__setattr__(self, "active_count", np.array(self.active_count, dtype=np.int64))
         for name in ("magnitude_sum", "square_sum", "population_sums", "sample"):
             object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
-        shapes = {name: getattr(self, name).shape for name in ("active_count", "magnitude_sum", "square_sum")}
-        if len(set(shapes.values())) > 1 or self.active_count.ndim != 1 or self.active_count.size == 0:
-            raise ValueError(f"the counts and sums of {self.name!r} must be of one shape (n_units,), got {shapes}")
+        shapes = {
+            name: getattr(self, name).shape
+            for name in ("active_count", "magnitude_sum", "square_sum")
+        }
+        if (
+            len(set(shapes.values())) > 1
+            or self.active_count.ndim != 1
+            or self.active_count.size == 0
+        ):
+            raise ValueError(
+                f"the counts and sums of {self.name!r} must be of one shape (n_units,), got"
+                f" {shapes}"
+            )
         frozen.freeze(self)
 
     @property
@@ -54,16 +72,25 @@ class Activations:
     __eq__ = frozen.equal
 
     def _repr_html_(self) -> str:
-        shown = {"active means": self.active_when.describe(), "units": self.n_units, "samples": self.n_samples}
+        shown = {
+            "active means": self.active_when.describe(),
+            "units": self.n_units,
+            "samples": self.n_samples,
+        }
         return cards.card(self.name, shown)
 
     def __add__(self, other: Activations) -> Activations:
         if not isinstance(other, Activations):
             return NotImplemented
-        if (self.name, self.active_when, self.n_units) != (other.name, other.active_when, other.n_units):
+        if (self.name, self.active_when, self.n_units) != (
+            other.name,
+            other.active_when,
+            other.n_units,
+        ):
             raise ValueError(
-                f"only records of one layer, definition and width add up, got {self.name!r} ({self.n_units} units, "
-                f"{self.active_when.describe()}) and {other.name!r} ({other.n_units} units, {other.active_when.describe()})"
+                f"only records of one layer, definition and width add up, got {self.name!r}"
+                f" ({self.n_units} units, {self.active_when.describe()}) and {other.name!r}"
+                f" ({other.n_units} units, {other.active_when.describe()})"
             )
         return Activations(
             self.name,
@@ -79,12 +106,17 @@ class Activations:
             self.n_ranked + other.n_ranked,
             self.n_zero + other.n_zero,
             *_lowest(
-                np.concatenate([self.sample_keys, other.sample_keys]), np.concatenate([self.sample, other.sample])
+                np.concatenate([self.sample_keys, other.sample_keys]),
+                np.concatenate([self.sample, other.sample]),
             ),
         )
 
 
-def _lowest(keys: NDArray[np.uint64], rows: NDArray[np.float64]) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
-    """The rows of the KEPT lowest keys: the same whatever order they come in, so that records add up in any."""
+def _lowest(
+    keys: NDArray[np.uint64], rows: NDArray[np.float64]
+) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
+    """The rows of the KEPT lowest keys: the same whatever order they come in, so that records add
+    up in any.
+    """
     order = np.argsort(keys, kind="stable")[:KEPT]
     return keys[order], rows[order]

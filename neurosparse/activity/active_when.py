@@ -9,18 +9,20 @@ from neurosparse._internal import checks
 
 @dataclass(frozen=True, slots=True)
 class ActiveWhen:
-    """What "active" means. No fraction exists without one, and two fractions with different ones are never compared silently.
+    """What "active" means. No fraction exists without one, and two fractions with different ones
+    are never compared silently.
 
     Parameters
     ----------
     window_ms
         For spikes: a unit is active in a window of this length in which it fires at least once.
     threshold
-        For activations: a unit is active for a sample where abs(a) > threshold. 0 counts everything but exact zeros.
+        For activations: a unit is active for a sample where abs(a) > threshold. 0 counts everything
+        but exact zeros.
     axis
-        For activations: the axis of an activation tensor that holds the units (-1: the features of a linear layer, 1: the
-        channels of a convolution). Every other axis holds samples: inputs, positions, tokens. None: as each layer of a model lays
-        out its units, and -1 for an array.
+        For activations: the axis of an activation tensor that holds the units (-1: the features of
+        a linear layer, 1: the channels of a convolution). Every other axis holds samples: inputs,
+        positions, tokens. None: as each layer of a model lays out its units, and -1 for an array.
 
     Examples
     --------
@@ -37,8 +39,8 @@ class ActiveWhen:
     def __post_init__(self) -> None:
         if (self.window_ms is None) == (self.threshold is None):
             raise ValueError(
-                "ActiveWhen takes exactly one of window_ms (for spikes) and threshold (for activations), got "
-                f"window_ms={self.window_ms}, threshold={self.threshold}"
+                "ActiveWhen takes exactly one of window_ms (for spikes) and threshold (for"
+                f" activations), got window_ms={self.window_ms}, threshold={self.threshold}"
             )
         if self.window_ms is not None:
             object.__setattr__(self, "window_ms", checks.positive("window_ms", self.window_ms))

@@ -18,8 +18,13 @@ def freeze(record: Any) -> None:
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Whether two records hold the same: arrays are compared as wholes, which the `==` of a dataclass cannot do."""
+    """Whether two records hold the same: arrays are compared as wholes, which the `==` of a
+    dataclass cannot do.
+    """
     if type(a) is not type(b):
         return NotImplemented
     pairs = [(getattr(a, f.name), getattr(b, f.name)) for f in fields(a)]
-    return all(np.array_equal(x, y, equal_nan=True) if isinstance(x, np.ndarray) else x == y for x, y in pairs)
+    return all(
+        np.array_equal(x, y, equal_nan=True) if isinstance(x, np.ndarray) else x == y
+        for x, y in pairs
+    )

@@ -1,7 +1,7 @@
 """Spikes of many units, the silent ones included.
 
-Time inside is counted in integer ticks (of the simulation step where there is one, of a nanosecond otherwise), so that no spike
-falls off a window's floating-point edge.
+Time inside is counted in integer ticks (of the simulation step where there is one, of a nanosecond
+otherwise), so that no spike falls off a window's floating-point edge.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class SpikeTrains:
     duration_ms
         How long they were observed.
     dt_ms
-        The grid on which the times lie, if they lie on one. Leave None for recordings and for exact spike times: they are then
-        resolved to a nanosecond.
+        The grid on which the times lie, if they lie on one. Leave None for recordings and for exact
+        spike times: they are then resolved to a nanosecond.
     populations
         Names of groups of units: name -> (first unit, one past the last).
 
     Raises
     ------
     ValueError, TypeError
-        On NaN or infinite times, times outside [0, duration_ms) or off the grid, units outside [0, n_units), unlike lengths,
-        and a duration that is not a whole number of ticks.
+        On NaN or infinite times, times outside [0, duration_ms) or off the grid, units outside [0,
+        n_units), unlike lengths, and a duration that is not a whole number of ticks.
 
     Examples
     --------
@@ -71,11 +71,14 @@ class SpikeTrains:
             set_(self, "dt_ms", checks.positive("dt_ms", self.dt_ms))
         duration = self.duration_ticks
         if duration < 1:
-            raise ValueError(f"duration_ms must be at least a tick of {self.tick_ms:g} ms, got {self.duration_ms!r}")
+            raise ValueError(
+                f"duration_ms must be at least a tick of {self.tick_ms:g} ms, got"
+                f" {self.duration_ms!r}"
+            )
         if self.n_units * (duration + 1) >= _MOST_PAIRS:
             raise ValueError(
-                f"{self.n_units:,} units times {duration:,} ticks of {self.tick_ms:g} ms are too many to count; give the "
-                "grid of the times as dt_ms, or a part of the record"
+                f"{self.n_units:,} units times {duration:,} ticks of {self.tick_ms:g} ms are too"
+                " many to count; give the grid of the times as dt_ms, or a part of the record"
             )
         times = checks.finite_array("times_ms", self.times_ms)
         units = np.asarray(self.units)
@@ -83,12 +86,15 @@ class SpikeTrains:
             units = units.astype(np.int64)
         if times.ndim != 1 or units.shape != times.shape:
             raise ValueError(
-                f"times_ms and units must be 1-D and of one length, got shapes {times.shape} and {units.shape}"
+                f"times_ms and units must be 1-D and of one length, got shapes {times.shape} and"
+                f" {units.shape}"
             )
         if not np.issubdtype(units.dtype, np.integer):
             raise TypeError(f"units must be integers, got dtype {units.dtype}")
         if units.size and not (units.min() >= 0 and units.max() < self.n_units):
-            raise ValueError(f"units must lie in [0, n_units={self.n_units}), got {units.min()} to {units.max()}")
+            raise ValueError(
+                f"units must lie in [0, n_units={self.n_units}), got {units.min()} to {units.max()}"
+            )
         units = units.astype(np.int64)
 
         ticks = self.to_ticks(times, "times_ms")
@@ -96,7 +102,8 @@ class SpikeTrains:
             ticks[(ticks == duration) & (times < self.duration_ms)] = duration - 1
         if ticks.size and not (ticks.min() >= 0 and ticks.max() < duration):
             raise ValueError(
-                f"times_ms must lie in [0, duration_ms={self.duration_ms:g}), got {times.min():g} to {times.max():g}"
+                f"times_ms must lie in [0, duration_ms={self.duration_ms:g}), got {times.min():g}"
+                f" to {times.max():g}"
             )
         key = ticks * self.n_units + units
         if (np.diff(key) < 0).any():
@@ -114,13 +121,19 @@ class SpikeTrains:
         checked = {}
         for name, bounds in self.populations.items():
             try:
-                first, stop = (checks.whole(f"population {name!r}", bound, least=0) for bound in bounds)
+                first, stop = (
+                    checks.whole(f"population {name!r}", bound, least=0) for bound in bounds
+                )
             except (TypeError, ValueError):
                 raise ValueError(
-                    f"population {name!r} must be (first unit, one past the last), whole numbers, got {bounds!r}"
+                    f"population {name!r} must be (first unit, one past the last), whole numbers,"
+                    f" got {bounds!r}"
                 ) from None
             if not first < stop <= self.n_units:
-                raise ValueError(f"population {name!r} must lie in [0, n_units={self.n_units}], got {first} to {stop}")
+                raise ValueError(
+                    f"population {name!r} must lie in [0, n_units={self.n_units}], got {first} to"
+                    f" {stop}"
+                )
             checked[name] = (first, stop)
         return checked
 
@@ -187,29 +200,36 @@ class SpikeTrains:
         ticks = np.rint(exact)
         if ticks.size and (most := max(ticks.max(), -ticks.min())) >= _MOST_TICKS:
             raise ValueError(
-                f"{name} must be below {_MOST_TICKS * self.tick_ms:g} (2^53 ticks), got {most * self.tick_ms:g}"
+                f"{name} must be below {_MOST_TICKS * self.tick_ms:g} (2^53 ticks), got"
+                f" {most * self.tick_ms:g}"
             )
         if self.dt_ms is not None:
             exact -= ticks  # in place: for millions of spikes new memory takes longer than the sums
             off = np.abs(exact, out=exact) > GRID_TOLERANCE
             if off.any():
                 raise ValueError(
-                    f"{name} must be a whole multiple of dt_ms={self.dt_ms:g}, got {values_ms[int(np.argmax(off))]!r}; "
-                    "for times off the grid leave dt_ms out"
+                    f"{name} must be a whole multiple of dt_ms={self.dt_ms:g}, got"
+                    f" {values_ms[int(np.argmax(off))]!r}; for times off the grid leave dt_ms out"
                 )
         return ticks.astype(np.int64)
 
     def window_ticks(self, window_ms: Any) -> int:
-        """A window in ticks, refused where it is longer than the record or not a whole multiple of dt."""
-        window = int(self.to_ticks(np.array([checks.positive("window_ms", window_ms)]), "window_ms")[0])
+        """A window in ticks, refused where it is longer than the record or not a whole multiple of
+        dt.
+        """
+        window = int(
+            self.to_ticks(np.array([checks.positive("window_ms", window_ms)]), "window_ms")[0]
+        )
         if not 1 <= window <= self.duration_ticks:
             raise ValueError(
-                f"window_ms must lie in [{self.tick_ms:g}, duration_ms={self.duration_ms:g}], got {window_ms:g}"
+                f"window_ms must lie in [{self.tick_ms:g}, duration_ms={self.duration_ms:g}], got"
+                f" {window_ms:g}"
             )
         return window
 
     def between(self, start_ms: float, stop_ms: float) -> SpikeTrains:
-        """The spikes in [start_ms, stop_ms), with time counted from start_ms: how a warm-up is discarded.
+        """The spikes in [start_ms, stop_ms), with time counted from start_ms: how a warm-up is
+        discarded.
 
         Raises
         ------
@@ -222,7 +242,8 @@ class SpikeTrains:
         )
         if not 0 <= start < stop <= self.duration_ticks:
             raise ValueError(
-                f"start_ms and stop_ms must enclose a part of [0, {self.duration_ms:g}], got {start_ms} and {stop_ms}"
+                f"start_ms and stop_ms must enclose a part of [0, {self.duration_ms:g}], got"
+                f" {start_ms} and {stop_ms}"
             )
         inside = slice(*np.searchsorted(self.ticks, [start, stop]))
         return SpikeTrains(
@@ -235,9 +256,13 @@ class SpikeTrains:
         )
 
     def population(self, name: str) -> SpikeTrains:
-        """The spikes of one population, its units counted from 0; a ValueError where there is none of that name."""
+        """The spikes of one population, its units counted from 0; a ValueError where there is none
+        of that name.
+        """
         if name not in self.populations:
-            raise ValueError(f"no population {name!r}; there are: {', '.join(self.populations) or 'none'}")
+            raise ValueError(
+                f"no population {name!r}; there are: {', '.join(self.populations) or 'none'}"
+            )
         first, stop = self.populations[name]
         inside = (self.units >= first) & (self.units < stop)
         return SpikeTrains(

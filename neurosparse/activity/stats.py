@@ -17,7 +17,8 @@ from neurosparse.activity.curve import ActivityCurve
 
 @dataclass(frozen=True, slots=True)
 class Sparseness:
-    """The four measures of one kind, population or lifetime; None where one is undefined or cannot be had from a stream.
+    """The four measures of one kind, population or lifetime; None where one is undefined or cannot
+    be had from a stream.
 
     Treves-Rolls falls as activity gets sparser; the other three rise.
     """
@@ -27,7 +28,9 @@ class Sparseness:
     hoyer: float | None
     gini: float | None
     n_averaged: (
-        int  # windows or samples (population), units (lifetime) with any activity; the others have no sparseness
+        # windows or samples (population), units (lifetime) with any activity; the others have no
+        # sparseness
+        int
     )
 
 
@@ -45,8 +48,8 @@ class Interval:
 class ActivityStats:
     """How sparse something is, and by which definition.
 
-    `active_fraction` is the mean share of units that are active at once: per window for spikes, per sample for activations.
-    Fields that do not exist for a kind are None, never 0.
+    `active_fraction` is the mean share of units that are active at once: per window for spikes, per
+    sample for activations. Fields that do not exist for a kind are None, never 0.
     """
 
     name: str
@@ -60,7 +63,8 @@ class ActivityStats:
     population: Sparseness  # over units, within a window or a sample
     lifetime: Sparseness  # over windows or samples, within a unit
     unit_active_fraction: NDArray[np.float64]  # (n_units,)
-    effective_dimension: float | None = None  # of the covariance between units; see sparsity.effective_dimension
+    # of the covariance between units; see sparsity.effective_dimension
+    effective_dimension: float | None = None
     n_spikes: int | None = None
     duration_ms: float | None = None
     mean_rate_hz: float | None = None
@@ -68,7 +72,8 @@ class ActivityStats:
     isi_cv: float | None = None
     unit_rates_hz: NDArray[np.float64] | None = None  # (n_units,)
     curve: ActivityCurve | None = None
-    zero_fraction: float | None = None  # (sample, unit) pairs that are exactly 0, whatever the threshold
+    # (sample, unit) pairs that are exactly 0, whatever the threshold
+    zero_fraction: float | None = None
     mean_magnitude: float | None = None
     unit_mean_magnitude: NDArray[np.float64] | None = None  # (n_units,)
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -86,18 +91,26 @@ class ActivityStats:
 
     @property
     def effective_units(self) -> float | None:
-        """Effective number of active units: the participation ratio (sum |a|)^2 / sum a^2 of a sample, averaged over samples.
+        """Effective number of active units: the participation ratio (sum |a|)^2 / sum a^2 of a
+        sample, averaged over samples.
 
-        k where k units are equally active and the rest silent; needs no threshold. It is n_units times Treves-Rolls sparseness.
+        k where k units are equally active and the rest silent; needs no threshold. It is n_units
+        times Treves-Rolls sparseness.
         """
-        return None if self.population.treves_rolls is None else self.n_units * self.population.treves_rolls
+        return (
+            None
+            if self.population.treves_rolls is None
+            else self.n_units * self.population.treves_rolls
+        )
 
     def _repr_html_(self) -> str:
         interval = self.interval
         shown: dict[str, object] = {
             "active means": self.active_when.describe(),
             "active (%)": 100 * self.active_fraction,
-            f"{100 * interval.level:g} % interval": f"{100 * interval.low:.4g} to {100 * interval.high:.4g}",
+            f"{100 * interval.level:g} % interval": (
+                f"{100 * interval.low:.4g} to {100 * interval.high:.4g}"
+            ),
             "units": self.n_units,
             "never active": self.n_silent,
             "exactly 0 (%)": None if self.zero_fraction is None else 100 * self.zero_fraction,
@@ -110,7 +123,9 @@ class ActivityStats:
             "mean magnitude": self.mean_magnitude,
         }
         return cards.card(
-            self.name, {name: value for name, value in shown.items() if value is not None}, [interval.method]
+            self.name,
+            {name: value for name, value in shown.items() if value is not None},
+            [interval.method],
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,11 +7,16 @@ from neurosparse.claims.lab import Lab
 from neurosparse.rectifier import evaluate
 
 CLAIM = Claim(
-    text="A rectifier network starts with about 50 % exact zeros, and an L1 penalty raises their share.",
+    text=(
+        "A rectifier network starts with about 50 % exact zeros, and an L1 penalty raises their"
+        " share."
+    ),
     source="section 3.1",
     criteria=(
         Criterion("initial", "exact zeros of the untrained network", low=45, high=55, unit="%"),
-        Criterion("raised", "exact zeros after training, with L1 minus without", low=0, unit="points"),
+        Criterion(
+            "raised", "exact zeros after training, with L1 minus without", low=0, unit="points"
+        ),
     ),
     arms=("rectifier", "rectifier_l1"),
 )
@@ -21,4 +26,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     """Zeros among all hidden activations on the test images."""
     initial = 100 * (1 - evaluate(lab.untrained(seed), lab.splits.test).active_fraction)
     with_l1, without = lab.zeros("rectifier_l1", seed), lab.zeros("rectifier", seed)
-    return {"initial": initial, "raised": with_l1 - without, "with_l1": with_l1, "without_l1": without}
+    return {
+        "initial": initial,
+        "raised": with_l1 - without,
+        "with_l1": with_l1,
+        "without_l1": without,
+    }

@@ -8,13 +8,17 @@ from neurosparse.claims.lab import Lab
 CLAIM = Claim(
     text="Without pre-training a rectifier network errs less on images than a softplus network.",
     source="section 4.1, table 1",
-    criteria=(Criterion("difference", "test error, softplus minus rectifier", low=0, unit="points"),),
+    criteria=(
+        Criterion("difference", "test error, softplus minus rectifier", low=0, unit="points"),
+    ),
     arms=("rectifier", "softplus"),
     limits="One learning rate for both, the better of 0.1 and 0.01 for each on the 5,000 digits.",
 )
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Test errors of networks that start from the same weights and see the images in the same order."""
+    """Test errors of networks that start from the same weights and see the images in the same
+    order.
+    """
     rectifier, softplus = lab.test_error("rectifier", seed), lab.test_error("softplus", seed)
     return {"difference": softplus - rectifier, "rectifier": rectifier, "softplus": softplus}

@@ -8,10 +8,19 @@ from neurosparse.claims.lab import FEW, Lab
 MARGIN = 0.5  # points of error that count as nothing
 
 CLAIM = Claim(
-    text="Pre-training brings a rectifier network nothing where labels are many, and something where they are few.",
+    text=(
+        "Pre-training brings a rectifier network nothing where labels are many, and something where"
+        " they are few."
+    ),
     source="section 4.1, table 1 and figure 4",
     criteria=(
-        Criterion("all_labels", "test error with all labels, plain minus pre-trained", -MARGIN, MARGIN, unit="points"),
+        Criterion(
+            "all_labels",
+            "test error with all labels, plain minus pre-trained",
+            -MARGIN,
+            MARGIN,
+            unit="points",
+        ),
         Criterion("few_labels", f"the same with one label in {FEW}", low=0, unit="points"),
     ),
     arms=("rectifier", "pretrained", "few_labels", "pretrained_few_labels"),

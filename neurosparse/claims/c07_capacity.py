@@ -11,11 +11,19 @@ CLAIM = Claim(
     text="Sparsity does not hurt until about 85 % zeros; beyond that the effective capacity falls.",
     source="section 4.1, figure 3",
     criteria=(
-        Criterion("until", "test error, steered to 85 % zeros minus no penalty", high=MARGIN, unit="points"),
+        Criterion(
+            "until",
+            "test error, steered to 85 % zeros minus no penalty",
+            high=MARGIN,
+            unit="points",
+        ),
         Criterion("beyond", "test error, steered to 98 % zeros minus 85 %", low=0, unit="points"),
     ),
     arms=("rectifier", "zeros_85", "zeros_96", "zeros_98"),
-    limits="Steered by a penalty for each layer, where the paper had one for all; the zeros that were reached stand beside it.",
+    limits=(
+        "Steered by a penalty for each layer, where the paper had one for all; the zeros that were"
+        " reached stand beside it."
+    ),
 )
 
 

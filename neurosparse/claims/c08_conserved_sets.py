@@ -9,19 +9,34 @@ from neurosparse.claims.frame import Claim, Criterion
 from neurosparse.claims.lab import Lab, hidden
 
 CHANGE = 0.1  # length of the noise that is added to an image, as a share of the image's
-MOVED = 0.1  # a unit has changed if its activation did by more than so many standard deviations of its layer
+# a unit has changed if its activation did by more than so many standard deviations of its layer
+MOVED = 0.1
 
 CLAIM = Claim(
-    text="Sparse codes are less entangled: a small change of the input conserves the set of active units.",
+    text=(
+        "Sparse codes are less entangled: a small change of the input conserves the set of active"
+        " units."
+    ),
     source="section 2.2",
     criteria=(
         Criterion(
-            "conserved", "active units in common, of those active with or without noise of 10 %", low=80, unit="%"
+            "conserved",
+            "active units in common, of those active with or without noise of 10 %",
+            low=80,
+            unit="%",
         ),
-        Criterion("changed", "units that the noise changes, tanh minus rectifier with L1", low=0, unit="points"),
+        Criterion(
+            "changed",
+            "units that the noise changes, tanh minus rectifier with L1",
+            low=0,
+            unit="points",
+        ),
     ),
     arms=("rectifier_l1", "tanh"),
-    limits="Changes of one kind, noise in the pixels; a unit counts as changed beyond 0.1 standard deviations of its layer.",
+    limits=(
+        "Changes of one kind, noise in the pixels; a unit counts as changed beyond 0.1 standard"
+        " deviations of its layer."
+    ),
 )
 
 
@@ -29,7 +44,10 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     """Over all layers and test images."""
     x = lab.test_images()
     generator = torch.Generator().manual_seed(seed)
-    noise, others = torch.randn(x.shape, generator=generator), torch.randperm(len(x), generator=generator)
+    noise, others = (
+        torch.randn(x.shape, generator=generator),
+        torch.randperm(len(x), generator=generator),
+    )
     near = x + noise * (CHANGE * x.norm(dim=1) / noise.norm(dim=1))[:, None]
     sparse, dense = lab.network("rectifier_l1", seed), lab.network("tanh", seed)
     before, after = hidden(sparse, x), hidden(sparse, near)
@@ -46,7 +64,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 
 def overlap(first: list[Tensor], second: list[Tensor]) -> float:
-    """Units active in both, in % of those active in either, as a mean over images; layers of shape (n, units)."""
+    """Units active in both, in % of those active in either, as a mean over images; layers of shape
+    (n, units).
+    """
     a, b = (torch.cat(layers, dim=1) != 0 for layers in (first, second))
     return 100 * float(((a & b).sum(dim=1) / (a | b).sum(dim=1).clamp(min=1)).mean())
 

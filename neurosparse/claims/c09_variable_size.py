@@ -15,10 +15,17 @@ CLAIM = Claim(
     text="The number of active units varies with the amount of information in the input.",
     source="section 2.2",
     criteria=(
-        Criterion("correlation", "rank correlation, active units with the bytes of the compressed image", low=0.2),
+        Criterion(
+            "correlation",
+            "rank correlation, active units with the bytes of the compressed image",
+            low=0.2,
+        ),
     ),
     arms=("rectifier_l1",),
-    limits="Compressed size stands for information, and goes along with ink; what is left at equal ink is given beside it.",
+    limits=(
+        "Compressed size stands for information, and goes along with ink; what is left at equal ink"
+        " is given beside it."
+    ),
 )
 
 
@@ -32,7 +39,10 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     found = {
         "correlation": rank_correlation(n_active, information),
         "correlation_with_ink": rank_correlation(n_active, ink),
-        **{f"correlation_of_layer_{k}": rank_correlation(n, information) for k, n in enumerate(by_layer, start=1)},
+        **{
+            f"correlation_of_layer_{k}": rank_correlation(n, information)
+            for k, n in enumerate(by_layer, start=1)
+        },
     }
     found["correlation_at_equal_ink"] = partial(
         found["correlation"], found["correlation_with_ink"], rank_correlation(information, ink)
@@ -42,17 +52,25 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 def compressed_bytes(images: NDArray[np.float32]) -> NDArray[np.int64]:
     """The size of each image, shape (n, features) in [0, 1], as bytes under DEFLATE at its best."""
-    return np.array([len(zlib.compress(row.tobytes(), 9)) for row in np.rint(255 * images).astype(np.uint8)])
+    return np.array(
+        [len(zlib.compress(row.tobytes(), 9)) for row in np.rint(255 * images).astype(np.uint8)]
+    )
 
 
 def rank_correlation(first: NDArray, second: NDArray) -> float:
     """Spearman's correlation; 0 where one of them never varies, and so goes along with nothing."""
     from scipy.stats import spearmanr
 
-    return 0.0 if np.ptp(first) == 0 or np.ptp(second) == 0 else float(spearmanr(first, second).statistic)
+    return (
+        0.0
+        if np.ptp(first) == 0 or np.ptp(second) == 0
+        else float(spearmanr(first, second).statistic)
+    )
 
 
 def partial(xy: float, xz: float, yz: float) -> float:
-    """The correlation of x and y at equal z, from those of the three pairs; 0 where z says all about one of them."""
+    """The correlation of x and y at equal z, from those of the three pairs; 0 where z says all
+    about one of them.
+    """
     spread = math.sqrt((1 - xz**2) * (1 - yz**2))
     return (xy - xz * yz) / spread if spread > 0 else 0.0

@@ -12,24 +12,35 @@ from neurosparse.data import ImageSet
 from neurosparse.rectifier import RectifierNetwork
 from neurosparse.rectifier.evaluation import tensors
 
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of the probe, in units of the features' mean sum of squares
+# of the probe, in units of the features' mean sum of squares
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 CLAIM = Claim(
     text="Sparse representations are more linearly separable than dense ones.",
     source="section 2.2",
     criteria=(
         Criterion(
-            "difference", "test error of a linear probe of layer 1, tanh minus rectifier with L1", low=0, unit="points"
+            "difference",
+            "test error of a linear probe of layer 1, tanh minus rectifier with L1",
+            low=0,
+            unit="points",
         ),
     ),
     arms=("rectifier_l1", "rectifier", "tanh"),
-    limits="Layer 1, whose features are the least shaped by the labels; the classes' one-hot codes by ridge regression.",
+    limits=(
+        "Layer 1, whose features are the least shaped by the labels; the classes' one-hot codes by"
+        " ridge regression."
+    ),
 )
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Test errors of probes; beside the arms, of an untrained rectifier network's layer 1 and of the pixels."""
-    networks: dict[str, RectifierNetwork | None] = {arm: lab.network(arm, seed) for arm in CLAIM.arms}
+    """Test errors of probes; beside the arms, of an untrained rectifier network's layer 1 and of
+    the pixels.
+    """
+    networks: dict[str, RectifierNetwork | None] = {
+        arm: lab.network(arm, seed) for arm in CLAIM.arms
+    }
     networks |= {"untrained": lab.untrained(seed), "pixels": None}
     error = {name: probe_error(lab, network) for name, network in networks.items()}
     return {
@@ -39,12 +50,15 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 
 def probe_error(lab: Lab, network: RectifierNetwork | None) -> float:
-    """Test error in % of a ridge probe of a network's first layer, its penalty chosen on the validation images."""
+    """Test error in % of a ridge probe of a network's first layer, its penalty chosen on the
+    validation images.
+    """
 
     def features(images: ImageSet) -> tuple[Tensor, Tensor]:
         x, labels = tensors(images, torch.device("cpu"))
         values = x if network is None else hidden(network, x)[0]
-        return functional.pad(values.double(), (0, 1), value=1.0), labels  # the last feature is the bias
+        # the last feature is the bias
+        return functional.pad(values.double(), (0, 1), value=1.0), labels
 
     (train, y), validation, test = (
         features(part) for part in (lab.splits.train, lab.splits.validation, lab.splits.test)

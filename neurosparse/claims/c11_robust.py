@@ -15,7 +15,10 @@ SHARE = 0.1  # of the activations that is discarded; and the noise's, of a layer
 MARGIN = 1.0  # points of error that count as little
 
 CLAIM = Claim(
-    text="The code is distributed as well as sparse: discarding some values or adding noise loses little.",
+    text=(
+        "The code is distributed as well as sparse: discarding some values or adding noise loses"
+        " little."
+    ),
     source="section 2.2",
     criteria=(
         Criterion(
@@ -24,7 +27,12 @@ CLAIM = Claim(
             high=MARGIN,
             unit="points",
         ),
-        Criterion("noisy", "rise of the test error with noise of 10 % of the layers' size", high=MARGIN, unit="points"),
+        Criterion(
+            "noisy",
+            "rise of the test error with noise of 10 % of the layers' size",
+            high=MARGIN,
+            unit="points",
+        ),
     ),
     arms=("rectifier_l1", "tanh"),
     limits="On the network with L1; every hidden layer is disturbed at once.",
@@ -35,10 +43,16 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     """Rises in points; also those of the tanh network, and with five times as much of both."""
     labels = torch.tensor(lab.splits.test.labels)
 
-    def rise(arm: str, disturb: Callable[[Tensor, float, torch.Generator], Tensor], share: float) -> float:
+    def rise(
+        arm: str, disturb: Callable[[Tensor, float, torch.Generator], Tensor], share: float
+    ) -> float:
         generator = torch.Generator().manual_seed(seed)
-        scores = run_disturbed(lab.network(arm, seed), lab.test_images(), lambda h: disturb(h, share, generator))
-        return 100 * float((scores.argmax(dim=1) != labels).float().mean()) - lab.test_error(arm, seed)
+        scores = run_disturbed(
+            lab.network(arm, seed), lab.test_images(), lambda h: disturb(h, share, generator)
+        )
+        return 100 * float((scores.argmax(dim=1) != labels).float().mean()) - lab.test_error(
+            arm, seed
+        )
 
     return {
         "discarded": rise("rectifier_l1", discard, SHARE),
@@ -53,7 +67,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 
 @torch.no_grad()
-def run_disturbed(network: RectifierNetwork, images: Tensor, disturb: Callable[[Tensor], Tensor]) -> Tensor:
+def run_disturbed(
+    network: RectifierNetwork, images: Tensor, disturb: Callable[[Tensor], Tensor]
+) -> Tensor:
     """The scores, shape (n, classes), where each hidden layer's output goes through `disturb`."""
     values = images
     for name, module in network.named_children():
@@ -67,5 +83,9 @@ def discard(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
 
 
 def add_noise(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """`values` plus Gaussian noise of that share of their root mean square, also on those that are 0."""
-    return values + share * values.square().mean().sqrt() * torch.randn(values.shape, generator=generator)
+    """`values` plus Gaussian noise of that share of their root mean square, also on those that are
+    0.
+    """
+    return values + share * values.square().mean().sqrt() * torch.randn(
+        values.shape, generator=generator
+    )

@@ -13,20 +13,32 @@ from neurosparse.claims.lab import Lab, hidden
 CLAIM = Claim(
     text="A sparse code is cheaper to store: the values that are not zero, and their locations.",
     source="reviewers of the paper",
-    criteria=(Criterion("share", "bytes of values and locations, of those of all values", high=50, unit="%"),),
+    criteria=(
+        Criterion(
+            "share", "bytes of values and locations, of those of all values", high=50, unit="%"
+        ),
+    ),
     arms=("rectifier_l1", "tanh"),
     limits="Activations in float32; what weights need is the same.",
 )
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Bytes for the hidden layers on all test images, one image at a time, without loss; beside them DEFLATE's."""
-    sparse, dense = (hidden(lab.network(arm, seed), lab.test_images()) for arm in ("rectifier_l1", "tanh"))
+    """Bytes for the hidden layers on all test images, one image at a time, without loss; beside
+    them DEFLATE's.
+    """
+    sparse, dense = (
+        hidden(lab.network(arm, seed), lab.test_images()) for arm in ("rectifier_l1", "tanh")
+    )
     rows = [row for layer in sparse for row in layer.numpy()]
     n_bytes = sum(row.nbytes for row in rows)
 
     def deflated(layers: list) -> float:
-        return 100 * sum(len(zlib.compress(row.tobytes())) for layer in layers for row in layer.numpy()) / n_bytes
+        return (
+            100
+            * sum(len(zlib.compress(row.tobytes())) for layer in layers for row in layer.numpy())
+            / n_bytes
+        )
 
     return {
         "share": 100 * sum(len(packed(row)) for row in rows) / n_bytes,

@@ -18,16 +18,27 @@ CLAIM = Claim(
     text="Computing is cheaper: the zeros of a rectifier network can be left out.",
     source="section 3.1",
     criteria=(
-        Criterion("speed_up", "CPU time for one image, the faster dense way over the active units", low=1.0),
-        Criterion("work", "multiply-accumulates with an input that is not 0, of all", high=50, unit="%"),
+        Criterion(
+            "speed_up",
+            "CPU time for one image, the faster dense way over the active units",
+            low=1.0,
+        ),
+        Criterion(
+            "work", "multiply-accumulates with an input that is not 0, of all", high=50, unit="%"
+        ),
     ),
     arms=("rectifier_l1",),
-    limits="Inference on one core, one image at a time; medians of paired timings, which still depend on the machine.",
+    limits=(
+        "Inference on one core, one image at a time; medians of paired timings, which still depend"
+        " on the machine."
+    ),
 )
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """The same images in turn: over active rows alone, in torch's dense products, and in the same kernel with every unit active."""
+    """The same images in turn: over active rows alone, in torch's dense products, and in the same
+    kernel with every unit active.
+    """
     network = lab.network("rectifier_l1", seed)
     images = lab.splits.test.images[:N_IMAGES]
     sparse, torchs = SparseNetwork(network), SparseNetwork(network, dense_above=0.0)
@@ -43,7 +54,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
         for run in (torchs, kernels, sparse):
             cpu_s(run)  # compiled, and in the cache
         timings = [[cpu_s(run) for run in (torchs, kernels, sparse)] for _ in range(N_ROUNDS)]
-    over_torch, over_kernel = (statistics.median(row[k] / row[2] for row in timings) for k in (0, 1))
+    over_torch, over_kernel = (
+        statistics.median(row[k] / row[2] for row in timings) for k in (0, 1)
+    )
     state = evaluate(network, lab.splits.test)
     return {
         "speed_up": min(over_torch, over_kernel),
@@ -55,7 +68,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 @torch.no_grad()
 def all_active(network: RectifierNetwork) -> RectifierNetwork:
-    """A copy of a network whose hidden units are active for every image, whatever it then says of it."""
+    """A copy of a network whose hidden units are active for every image, whatever it then says of
+    it.
+    """
     copied = copy.deepcopy(network)
     for linear in copied.linears()[:-1]:
         linear.weight.abs_()  # images and what follows from them are never negative

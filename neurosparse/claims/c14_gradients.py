@@ -13,7 +13,8 @@ from neurosparse.rectifier import RectifierNetwork
 
 DEPTHS = (3, 5, 10, 20)
 N_IMAGES = 200
-_KINDS = {  # each as it is initialised to keep the size of its signals, and the rectifier as the paper had it
+# each as it is initialised to keep the size of its signals, and the rectifier as the paper had it
+_KINDS = {
     "rectifier": {"activation": "rectifier", "initialisation": "he2015"},
     "rectifier_glorot2010": {"activation": "rectifier", "initialisation": "glorot2010"},
     "tanh": {"activation": "tanh", "initialisation": "glorot2010"},
@@ -24,11 +25,25 @@ CLAIM = Claim(
     text="Gradients do not vanish through the activation: they flow on the paths of active units.",
     source="section 3.1",
     criteria=(
-        Criterion("rectifier_20", "gradient at layer 1 over that at layer 20, powers of ten", low=-1, high=1),
-        Criterion("over_tanh", "powers of ten that a rectifier keeps more than tanh over 20 layers", low=0),
-        Criterion("over_sigmoid", "powers of ten that a rectifier keeps more than a sigmoid over 20 layers", low=0),
+        Criterion(
+            "rectifier_20",
+            "gradient at layer 1 over that at layer 20, powers of ten",
+            low=-1,
+            high=1,
+        ),
+        Criterion(
+            "over_tanh", "powers of ten that a rectifier keeps more than tanh over 20 layers", low=0
+        ),
+        Criterion(
+            "over_sigmoid",
+            "powers of ten that a rectifier keeps more than a sigmoid over 20 layers",
+            low=0,
+        ),
     ),
-    limits="Untrained networks. The rectifier with the initialisation of He et al. 2015; with the paper's, see beside it.",
+    limits=(
+        "Untrained networks. The rectifier with the initialisation of He et al. 2015; with the"
+        " paper's, see beside it."
+    ),
 )
 
 
@@ -37,7 +52,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     images = torch.tensor(lab.splits.test.images[:N_IMAGES])
     labels = torch.tensor(lab.splits.test.labels[:N_IMAGES])
     kept = {
-        f"{name}_{depth}": kept_by_depth(lab.untrained(seed, depth=depth, **settings), images, labels)
+        f"{name}_{depth}": kept_by_depth(
+            lab.untrained(seed, depth=depth, **settings), images, labels
+        )
         for name, settings in _KINDS.items()
         for depth in DEPTHS
     }
@@ -49,9 +66,13 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 
 def kept_by_depth(network: RectifierNetwork, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """log10 of the gradient's norm at the first hidden layer over that at the last; in float64, which does not underflow."""
+    """log10 of the gradient's norm at the first hidden layer over that at the last; in float64,
+    which does not underflow.
+    """
     network = network.double()
     values = network.activations(images.double())
     layers = [values[name] for name in network.layers]
-    first, last = torch.autograd.grad(functional.cross_entropy(values["output"], labels), (layers[0], layers[-1]))
+    first, last = torch.autograd.grad(
+        functional.cross_entropy(values["output"], labels), (layers[0], layers[-1])
+    )
     return math.log10(float(first.norm()) / float(last.norm()))

@@ -16,15 +16,24 @@ CLAIM = Claim(
     text="Given the active set, a rectifier network is exactly linear.",
     source="section 3.1, figure 2",
     criteria=(
-        Criterion("rectifier", "relative error of the linear map of an image's active set at a near image", high=1e-9),
+        Criterion(
+            "rectifier",
+            "relative error of the linear map of an image's active set at a near image",
+            high=1e-9,
+        ),
     ),
     arms=("rectifier_l1", "tanh"),
-    limits="In float64, near images with the same active set; those of another set are counted and left out.",
+    limits=(
+        "In float64, near images with the same active set; those of another set are counted and"
+        " left out."
+    ),
 )
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Errors of the scores; a tanh network's, linearised at the image in the same way, is given beside it."""
+    """Errors of the scores; a tanh network's, linearised at the image in the same way, is given
+    beside it.
+    """
     x = lab.test_images()[:N_IMAGES].double()
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     near = x + noise * (STEP * x.norm(dim=1) / noise.norm(dim=1))[:, None]
@@ -33,7 +42,8 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     same = (before == after).all(dim=1)
     if not bool(same.any()):
         raise ValueError(
-            f"no near image has the active set of its image in the network of seed {seed}: take a smaller STEP"
+            f"no near image has the active set of its image in the network of seed {seed}: take a"
+            " smaller STEP"
         )
     return {
         "rectifier": linear_error(rectifier, x[same], near[same]),
@@ -44,9 +54,11 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 @torch.no_grad()
 def linear_error(network: RectifierNetwork, images: Tensor, near: Tensor) -> float:
-    """Largest error of f(x) + J(x) (x' - x) as f(x'), over the largest change f(x') - f(x); shape (n, features) each.
+    """Largest error of f(x) + J(x) (x' - x) as f(x'), over the largest change f(x') - f(x); shape
+    (n, features) each.
 
-    J is the product of the weights and, between them, of the slopes at x: of a rectifier 1 for the active units and 0 else.
+    J is the product of the weights and, between them, of the slopes at x: of a rectifier 1 for the
+    active units and 0 else.
     """
     *layers, output = network.linears()
     change, values = near - images, images

@@ -7,11 +7,18 @@ from neurosparse.claims.lab import Lab
 from neurosparse.rectifier import evaluate
 
 CLAIM = Claim(
-    text="Hard zeros do not hurt training: few units die, and softplus, which has no zeros, does not train better.",
+    text=(
+        "Hard zeros do not hurt training: few units die, and softplus, which has no zeros, does not"
+        " train better."
+    ),
     source="section 3.1, table 1",
     criteria=(
-        Criterion("dead", "units that are silent for every training image, without L1", high=5, unit="%"),
-        Criterion("loss", "loss on the training images, softplus minus rectifier", low=0, unit="nats"),
+        Criterion(
+            "dead", "units that are silent for every training image, without L1", high=5, unit="%"
+        ),
+        Criterion(
+            "loss", "loss on the training images, softplus minus rectifier", low=0, unit="nats"
+        ),
         Criterion("softplus_zeros", "exact zeros of the softplus network", high=0, unit="%"),
     ),
     arms=("rectifier", "rectifier_l1", "softplus"),

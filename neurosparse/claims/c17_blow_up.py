@@ -19,15 +19,24 @@ CLAIM = Claim(
     source="section 3.1",
     criteria=(
         Criterion("smaller", "doublings of the largest activation, without L1 over with", low=0),
-        Criterion("prevented", "doublings of the learning rate that keeps finite, with L1 minus without", low=0.5),
+        Criterion(
+            "prevented",
+            "doublings of the learning rate that keeps finite, with L1 minus without",
+            low=0.5,
+        ),
     ),
     arms=("rectifier", "rectifier_l1"),
-    limits="One epoch at each learning rate. Finite is not trained: a network that falls silent is finite too.",
+    limits=(
+        "One epoch at each learning rate. Finite is not trained: a network that falls silent is"
+        " finite too."
+    ),
 )
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Largest hidden activations on the test images after training, and learning rates from 0.1 up to the first that diverges."""
+    """Largest hidden activations on the test images after training, and learning rates from 0.1 up
+    to the first that diverges.
+    """
     with_l1, without = (_largest(lab, arm, seed) for arm in ("rectifier_l1", "rectifier"))
     survived = {l1: doublings(lab, seed, l1) for l1 in (0.001, 0.0)}
     return {
@@ -41,11 +50,20 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 
 def doublings(lab: Lab, seed: int, l1: float) -> int:
-    """How often the learning rate can be doubled before an epoch of training is no longer finite, at most `MOST` times."""
+    """How often the learning rate can be doubled before an epoch of training is no longer finite,
+    at most `MOST` times.
+    """
     splits = replace(lab.splits, train=lab.splits.train.take(slice(0, N_IMAGES)))
     network = lab.training("rectifier", seed).network
     for k in range(MOST):
-        spec = TrainSpec(network=network, data=lab.spec.data, epochs=1, learning_rate=FIRST * 2**k, l1=l1, seed=seed)
+        spec = TrainSpec(
+            network=network,
+            data=lab.spec.data,
+            epochs=1,
+            learning_rate=FIRST * 2**k,
+            l1=l1,
+            seed=seed,
+        )
         try:
             train(spec, splits, device="cpu", test=False)
         except DivergenceError:
@@ -55,4 +73,5 @@ def doublings(lab: Lab, seed: int, l1: float) -> int:
 
 def _largest(lab: Lab, arm: str, seed: int) -> float:
     found = max(float(layer.max()) for layer in hidden(lab.network(arm, seed), lab.test_images()))
-    return max(found, torch.finfo(torch.float32).tiny)  # a network that fell silent has a logarithm too
+    # a network that fell silent has a logarithm too
+    return max(found, torch.finfo(torch.float32).tiny)

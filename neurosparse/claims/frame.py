@@ -43,11 +43,13 @@ class Criterion:
     def __post_init__(self) -> None:
         if not self.low <= self.high or (math.isinf(self.low) and math.isinf(self.high)):
             raise ValueError(
-                f"criterion {self.quantity!r} needs low <= high, one of them finite, got {self.low}, {self.high}"
+                f"criterion {self.quantity!r} needs low <= high, one of them finite, got"
+                f" {self.low}, {self.high}"
             )
 
     def judge(self, effect: Mean) -> Verdict:
-        """The verdict on an effect by its interval: inside the range, apart from it, or across one of its ends.
+        """The verdict on an effect by its interval: inside the range, apart from it, or across one
+        of its ends.
 
         Examples
         --------
@@ -57,14 +59,22 @@ class Criterion:
         """
         if self.low <= effect.low and effect.high <= self.high:
             return "holds"
-        return "does not hold here" if effect.high < self.low or self.high < effect.low else "undecided"
+        return (
+            "does not hold here"
+            if effect.high < self.low or self.high < effect.low
+            else "undecided"
+        )
 
     def range(self) -> str:
         """The range in words: "at least 0 points"."""
         unit = f" {self.unit}" if self.unit else ""
         if math.isinf(self.high):
             return f"at least {self.low:g}{unit}"
-        return f"at most {self.high:g}{unit}" if math.isinf(self.low) else f"{self.low:g} to {self.high:g}{unit}"
+        return (
+            f"at most {self.high:g}{unit}"
+            if math.isinf(self.low)
+            else f"{self.low:g} to {self.high:g}{unit}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +104,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What came of one criterion: a value a seed, their mean with its 95 % interval (Student's t), and the verdict."""
+    """What came of one criterion: a value a seed, their mean with its 95 % interval (Student's t),
+    and the verdict.
+    """
 
     criterion: Criterion
     values: tuple[float, ...]
@@ -124,10 +136,14 @@ class Finding:
             {"measured": e.criterion.text, "effect": e.describe(), "holds if": e.criterion.range()}
             for e in self.effects
         ]
-        return cards.grid(f"Claim {self.number}: {self.verdict}", rows, [self.claim.text, *self.left_out])
+        return cards.grid(
+            f"Claim {self.number}: {self.verdict}", rows, [self.claim.text, *self.left_out]
+        )
 
 
-def examine(number: int, claim: Claim, rows: Sequence[Mapping[str, float]], left_out: Sequence[str] = ()) -> Finding:
+def examine(
+    number: int, claim: Claim, rows: Sequence[Mapping[str, float]], left_out: Sequence[str] = ()
+) -> Finding:
     """Judge a claim by what was measured.
 
     Parameters
@@ -158,16 +174,32 @@ def examine(number: int, claim: Claim, rows: Sequence[Mapping[str, float]], left
             means[name] = mean([float(row[name]) for row in rows])
         except (KeyError, ValueError):
             values = [row.get(name) for row in rows]
-            raise ValueError(f"claim {number}: {name!r} must be a finite number for every seed, got {values}") from None
+            raise ValueError(
+                f"claim {number}: {name!r} must be a finite number for every seed, got {values}"
+            ) from None
     if missing := [c.quantity for c in claim.criteria if c.quantity not in means]:
-        raise ValueError(f"claim {number}: {missing[0]!r} was not measured, there are: {', '.join(means)}")
+        raise ValueError(
+            f"claim {number}: {missing[0]!r} was not measured, there are: {', '.join(means)}"
+        )
     effects = tuple(
-        Effect(c, tuple(float(row[c.quantity]) for row in rows), means[c.quantity], c.judge(means[c.quantity]))
+        Effect(
+            c,
+            tuple(float(row[c.quantity]) for row in rows),
+            means[c.quantity],
+            c.judge(means[c.quantity]),
+        )
         for c in claim.criteria
     )
     judged = {effect.criterion.quantity for effect in effects}
     also = {name: value for name, value in means.items() if name not in judged}
-    return Finding(number, claim, effects, _verdict([effect.verdict for effect in effects]), also, tuple(left_out))
+    return Finding(
+        number,
+        claim,
+        effects,
+        _verdict([effect.verdict for effect in effects]),
+        also,
+        tuple(left_out),
+    )
 
 
 def _verdict(verdicts: Sequence[Verdict]) -> Verdict:

@@ -1,7 +1,8 @@
 """The networks that the claims share: each trained once from its seed, and kept.
 
-All arms have the same schedule: a learning rate that is constant for half of the training and then falls linearly, and weights
-that are averaged over its last quarter, so that every network is that of its last step and none was chosen by a score.
+All arms have the same schedule: a learning rate that is constant for half of the training and then
+falls linearly, and weights that are averaged over its last quarter, so that every network is that
+of its last step and none was chosen by a score.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from neurosparse._internal.threads import run_in_threads
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Spec
@@ -34,9 +36,9 @@ from neurosparse.rectifier import (
     train,
 )
 from neurosparse.rectifier.evaluation import error, evaluate, tensors
-from neurosparse._internal.threads import run_in_threads
 
-FEW = 10  # the arms with few labels have those of one training image in so many, and so many times the epochs
+# the arms with few labels have those of one training image in so many, and so many times the epochs
+FEW = 10
 
 ARMS: dict[str, dict[str, Any]] = {  # what sets each arm apart
     "rectifier": {},
@@ -113,7 +115,9 @@ class Lab:
         """How a network of an arm is trained."""
         values = {k: v for k, v in ARMS[arm].items() if k in TrainSpec.model_fields}
         return TrainSpec(
-            network=NetworkSpec(sizes=self.sizes(), activation=ARMS[arm].get("activation", "rectifier")),
+            network=NetworkSpec(
+                sizes=self.sizes(), activation=ARMS[arm].get("activation", "rectifier")
+            ),
             data=self.spec.data,
             epochs=self.spec.epochs * (FEW if "few" in ARMS[arm] else 1),
             learning_rate=0.1,
@@ -138,15 +142,22 @@ class Lab:
 
     def missing(self, arms: Sequence[str]) -> list[tuple[str, int]]:
         """Arm and seed of the networks that are still to be trained, one seed after the other."""
-        return [(arm, seed) for seed in self.spec.seeds for arm in arms if not self.path(arm, seed).exists()]
+        return [
+            (arm, seed)
+            for seed in self.spec.seeds
+            for arm in arms
+            if not self.path(arm, seed).exists()
+        ]
 
     def prepare(
         self, arms: Sequence[str], *, threads: int = 1, progress: Progress = quiet
     ) -> dict[tuple[str, int], DivergenceError]:
-        """Train the networks of some arms that are not there yet, `threads` of them at once, on the CPU.
+        """Train the networks of some arms that are not there yet, `threads` of them at once, on the
+        CPU.
 
-        Each is kept as soon as it is trained, so that whatever stops this loses one network a thread. As every seed has the same
-        arms, the share of the networks that are trained soon is that of the time.
+        Each is kept as soon as it is trained, so that whatever stops this loses one network a
+        thread. As every seed has the same arms, the share of the networks that are trained soon is
+        that of the time.
 
         Returns
         -------
@@ -160,7 +171,8 @@ class Lab:
         """
         jobs = self.missing(arms)
         failures: dict[tuple[str, int], DivergenceError] = {}
-        starting = {seed: threading.Lock() for seed in self.spec.seeds}  # two arms want one pre-trained network
+        # two arms want one pre-trained network
+        starting = {seed: threading.Lock() for seed in self.spec.seeds}
 
         def one(k: int, part: Progress) -> None:
             try:
@@ -202,7 +214,10 @@ class Lab:
 
     def _pretraining(self, seed: int) -> PretrainSpec:
         return PretrainSpec(
-            network=NetworkSpec(sizes=self.sizes()), data=self.spec.data, epochs=self.spec.pretraining_epochs, seed=seed
+            network=NetworkSpec(sizes=self.sizes()),
+            data=self.spec.data,
+            epochs=self.spec.pretraining_epochs,
+            seed=seed,
         )
 
     def _start(self, seed: int, progress: Progress) -> RectifierNetwork:
@@ -210,7 +225,9 @@ class Lab:
         spec = self._pretraining(seed)
         path = self._file("start", seed, spec.model_dump_json())
         if not path.exists():
-            pretrained = pretrain(spec, self.splits, device="cpu", progress=lambda _, text: progress(0.0, text))
+            pretrained = pretrain(
+                spec, self.splits, device="cpu", progress=lambda _, text: progress(0.0, text)
+            )
             save(pretrained.network, path)
         return load(path)
 

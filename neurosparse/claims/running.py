@@ -12,8 +12,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurosparse._internal import checks, whole_files as files
 from neurosparse import data, plots
+from neurosparse._internal import checks
+from neurosparse._internal import whole_files as files
+from neurosparse._internal.tables import markdown
 from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine
 from neurosparse.claims.lab import QUICK, Lab, LabSpec
 from neurosparse.data import Splits
@@ -21,7 +23,6 @@ from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier.checkpoints import fingerprint
 from neurosparse.report import Panel, environment
 from neurosparse.studies.runs import write
-from neurosparse._internal.tables import markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,14 +77,16 @@ def run(
 ) -> list[Finding]:
     """Put claims to the test.
 
-    Networks that a claim needs and that are not yet in `directory`/networks are trained, and stay there: a run that was stopped
-    goes on, and a second one with the same spec and images trains nothing. The findings of other claims that stand in `directory`
-    stay there too, and the files hold all of them.
+    Networks that a claim needs and that are not yet in `directory`/networks are trained, and stay
+    there: a run that was stopped goes on, and a second one with the same spec and images trains
+    nothing. The findings of other claims that stand in `directory` stay there too, and the files
+    hold all of them.
 
     Parameters
     ----------
     directory
-        Gets claims.json, claims.parquet (a row a claim, seed and quantity), claims.md and figures/claim_NN.png.
+        Gets claims.json, claims.parquet (a row a claim, seed and quantity), claims.md and
+        figures/claim_NN.png.
     numbers
         Of the claims; by default all.
     spec
@@ -96,8 +99,8 @@ def run(
     Raises
     ------
     ValueError, OSError
-        For a claim that there is not, where every seed of a claim has a training that diverges, where `directory` holds findings
-        of another spec or other images, and as `Lab.prepare`.
+        For a claim that there is not, where every seed of a claim has a training that diverges,
+        where `directory` holds findings of another spec or other images, and as `Lab.prepare`.
     """
     directory = Path(directory)
     chosen = {number: load(number) for number in sorted(set(numbers)) or range(1, len(MODULES) + 1)}
@@ -110,7 +113,9 @@ def run(
     training = _TRAINING if lab.missing(arms) else 0.0
     failures = lab.prepare(arms, threads=threads, progress=part_of(progress, 0.0, training))
     lost = {
-        number: {seed: str(error) for (arm, seed), error in failures.items() if arm in module.CLAIM.arms}
+        number: {
+            seed: str(error) for (arm, seed), error in failures.items() if arm in module.CLAIM.arms
+        }
         for number, module in chosen.items()
     }
     if hopeless := [number for number, seeds in lost.items() if len(seeds) == spec.n_seeds]:
@@ -144,7 +149,8 @@ def read(directory: str | Path) -> list[Finding]:
 
 
 def overview(directory: str | Path) -> Panel:
-    """What `run` wrote into a folder as one part of a page: every claim with its verdict, or how to get there.
+    """What `run` wrote into a folder as one part of a page: every claim with its verdict, or how to
+    get there.
 
     Raises
     ------
@@ -157,23 +163,35 @@ def overview(directory: str | Path) -> Panel:
             {"claim": number, "says": load(number).CLAIM.text, "verdict": "not tested yet"}
             for number in range(1, len(MODULES) + 1)
         ]
-        remedy = "None was tested here yet: run `neurosparse claims`, which takes minutes, and then this again."
+        remedy = (
+            "None was tested here yet: run `neurosparse claims`, which takes minutes, and then this"
+            " again."
+        )
         return Panel("claims", _HEADING, remedy, table=untested)
     content, findings = _read(path)
     spec, head = LabSpec(**content["lab"]), panels(findings)[0]
-    on = f"Networks of three layers of {spec.width:,} units, trained on {spec.data}. A figure for each is in {path.parent}/figures."
+    on = (
+        f"Networks of three layers of {spec.width:,} units, trained on {spec.data}. A figure for"
+        f" each is in {path.parent}/figures."
+    )
     return replace(head, caption=f"{head.caption} {on}")
 
 
 def _found_before(path: Path, spec: LabSpec, images: str) -> list[dict[str, Any]]:
-    """The findings of a file as it has them; refused where they could not stand beside those of this spec and these images."""
+    """The findings of a file as it has them; refused where they could not stand beside those of
+    this spec and these images.
+    """
     if not path.is_file():
         return []
     content, _ = _read(path)
     then = LabSpec(**content["lab"]).model_dump() | {"images": content.get("images", images)}
     now = spec.model_dump() | {"images": images}
-    if other := [f"{name} {then[name]}, not {value}" for name, value in now.items() if then[name] != value]:
-        raise ValueError(f"{path} holds findings of {'; '.join(other)}: give these a folder of their own (-o)")
+    if other := [
+        f"{name} {then[name]}, not {value}" for name, value in now.items() if then[name] != value
+    ]:
+        raise ValueError(
+            f"{path} holds findings of {'; '.join(other)}: give these a folder of their own (-o)"
+        )
     findings: list[dict[str, Any]] = content["findings"]
     return findings
 
@@ -194,7 +212,13 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Finding]]:
 def table(findings: Sequence[Finding]) -> str:
     """Findings as a Markdown table, a line for each criterion."""
     lines = [
-        [str(finding.number), finding.verdict, effect.criterion.text, effect.describe(), effect.criterion.range()]
+        [
+            str(finding.number),
+            finding.verdict,
+            effect.criterion.text,
+            effect.describe(),
+            effect.criterion.range(),
+        ]
         for finding in findings
         for effect in finding.effects
     ]
@@ -210,17 +234,19 @@ def panels(findings: Sequence[Finding]) -> list[Panel]:
     head = Panel(
         "claims",
         _HEADING,
-        f"Of {len(findings)} claims {found['holds']} hold, {found['does not hold here']} do not hold here, "
-        f"{found['undecided']} are undecided. Each effect is a mean over {n_seeds} seeds with its 95 % interval. A claim holds "
-        "where the interval lies within the range that was written down beforehand, does not hold here where it lies outside, and "
-        "is undecided otherwise; of several criteria all must hold.",
+        f"Of {len(findings)} claims {found['holds']} hold, {found['does not hold here']} do not"
+        f" hold here, {found['undecided']} are undecided. Each effect is a mean over {n_seeds}"
+        " seeds with its 95 % interval. A claim holds where the interval lies within the range"
+        " that was written down beforehand, does not hold here where it lies outside, and is"
+        " undecided otherwise; of several criteria all must hold.",
         table=[
             {
                 "claim": finding.number,
                 "says": finding.claim.text,
                 "verdict": finding.verdict,
                 "found": "; ".join(
-                    f"{effect.criterion.text}: {effect.describe()}, holds if {effect.criterion.range()}"
+                    f"{effect.criterion.text}: {effect.describe()}, holds if"
+                    f" {effect.criterion.range()}"
                     for effect in finding.effects
                 ),
             }
@@ -232,7 +258,9 @@ def panels(findings: Sequence[Finding]) -> list[Panel]:
 
 def _panel(finding: Finding) -> Panel:
     claim = finding.claim
-    also = "; ".join(f"{name.replace('_', ' ')} {value.mean:.3g}" for name, value in finding.also.items())
+    also = "; ".join(
+        f"{name.replace('_', ' ')} {value.mean:.3g}" for name, value in finding.also.items()
+    )
     words = [
         f"{claim.text} ({claim.source}.) Here: {finding.verdict}.",
         claim.limits,
@@ -246,7 +274,13 @@ def _panel(finding: Finding) -> Panel:
         axes[0].legend(loc="best")
 
     title = f"Claim {finding.number}: {finding.verdict}"
-    return Panel(f"claim_{finding.number:02}", title, " ".join(filter(None, words)), draw, len(finding.effects))
+    return Panel(
+        f"claim_{finding.number:02}",
+        title,
+        " ".join(filter(None, words)),
+        draw,
+        len(finding.effects),
+    )
 
 
 def draw_effect(effect: Effect, ax: Axes) -> None:
@@ -288,10 +322,14 @@ def _entry(finding: Finding, rows: Mapping[int, Mapping[str, float]]) -> dict[st
 
 
 def _finding(entry: Mapping[str, Any]) -> Finding:
-    return examine(entry["number"], _claim(entry["claim"]), list(entry["seeds"].values()), entry["left_out"])
+    return examine(
+        entry["number"], _claim(entry["claim"]), list(entry["seeds"].values()), entry["left_out"]
+    )
 
 
-def _write(directory: Path, spec: LabSpec, images: str, entries: Sequence[Mapping[str, Any]]) -> None:
+def _write(
+    directory: Path, spec: LabSpec, images: str, entries: Sequence[Mapping[str, Any]]
+) -> None:
     content = {
         "format": _FORMAT,
         "lab": spec.model_dump(mode="json"),
@@ -330,14 +368,25 @@ def _plain(claim: Claim) -> dict[str, Any]:
     """A claim as JSON can hold it: an open end of a range is null."""
     plain = asdict(claim)
     for criterion in plain["criteria"]:
-        criterion |= {end: criterion[end] if math.isfinite(criterion[end]) else None for end in ("low", "high")}
+        criterion |= {
+            end: criterion[end] if math.isfinite(criterion[end]) else None
+            for end in ("low", "high")
+        }
     return plain
 
 
 def _claim(plain: Mapping[str, Any]) -> Claim:
     open_ends = {"low": -math.inf, "high": math.inf}
     criteria = [
-        Criterion(**{**each, **{end: value if each[end] is None else each[end] for end, value in open_ends.items()}})
+        Criterion(
+            **{
+                **each,
+                **{
+                    end: value if each[end] is None else each[end]
+                    for end, value in open_ends.items()
+                },
+            }
+        )
         for each in plain["criteria"]
     ]
     return Claim(**{**plain, "criteria": tuple(criteria), "arms": tuple(plain["arms"])})

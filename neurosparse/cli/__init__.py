@@ -1,7 +1,17 @@
-"""The command line: parse, call one function, show progress, print where the results are. A module a command."""
+"""The command line: parse, call one function, show progress, print where the results are. A module
+a command.
+"""
 
 # ruff: noqa: I001 - commands are listed by --help in the order in which they are imported
-from neurosparse.cli import comparing, simulating, training, measuring, converting, sweeping, claiming
+from neurosparse.cli import (
+    comparing,
+    simulating,
+    training,
+    measuring,
+    converting,
+    sweeping,
+    claiming,
+)
 from neurosparse.cli.program import BAD_INPUT, INTERRUPTED, app, main
 
 __all__ = [

@@ -13,10 +13,12 @@ from neurosparse.cli.program import app
 
 
 @app.command(
-    epilog="Examples:\n\nneurosparse compare\n\n"
-    "neurosparse compare --seconds 2 --epochs 3 --network rectifier_l1 -o results/quick\n\n"
-    "neurosparse compare results/potjans2014 session.nwb results/rectifier_l1.safetensors --only all\n\n"
-    "neurosparse compare results/a results/b --band 'mine=0.02-0.05' -o results/a_and_b"
+    epilog=(
+        "Examples:\n\nneurosparse compare\n\nneurosparse compare --seconds 2 --epochs 3 --network"
+        " rectifier_l1 -o results/quick\n\nneurosparse compare results/potjans2014 session.nwb"
+        " results/rectifier_l1.safetensors --only all\n\nneurosparse compare results/a results/b"
+        " --band 'mine=0.02-0.05' -o results/a_and_b"
+    )
 )
 def compare(
     context: typer.Context,
@@ -24,7 +26,10 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="[A B C ...]",
-            help="Folders of results, spike files, recordings, weights that `train` wrote.  [default: run the main job]",
+            help=(
+                "Folders of results, spike files, recordings, weights that `train` wrote. "
+                " [default: run the main job]"
+            ),
         ),
     ] = None,
     out: Annotated[
@@ -32,46 +37,77 @@ def compare(
         typer.Option(
             "--out",
             "-o",
-            help="Folder for the results; replaced as a whole.  [default: results/compare; none for A B C]",
+            help=(
+                "Folder for the results; replaced as a whole.  [default: results/compare; none for"
+                " A B C]"
+            ),
         ),
     ] = None,
     window_ms: Window = 10.0,
     threshold: Threshold = 0.0,
     band: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=LOW-HIGH", help="For A B C: a band of your own, in fractions; may be given again."),
+        typer.Option(
+            metavar="NAME=LOW-HIGH",
+            help="For A B C: a band of your own, in fractions; may be given again.",
+        ),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="For A B C: keep these alone; may be given again.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="For A B C: keep these alone; may be given again."),
     ] = None,
     mixed: Annotated[
-        bool, typer.Option("--mixed", help="For A B C: allow unlike definitions of active, each with its own.")
+        bool,
+        typer.Option(
+            "--mixed", help="For A B C: allow unlike definitions of active, each with its own."
+        ),
     ] = False,
-    circuit: Annotated[str, typer.Option(help="Recipe of the spiking population.")] = "cortical_population",
-    column: Annotated[str, typer.Option(help="Recipe of a circuit to run at full scale, or none.")] = "potjans2014",
+    circuit: Annotated[
+        str, typer.Option(help="Recipe of the spiking population.")
+    ] = "cortical_population",
+    column: Annotated[
+        str, typer.Option(help="Recipe of a circuit to run at full scale, or none.")
+    ] = "potjans2014",
     network: Annotated[
         list[str] | None,
-        typer.Option(help="Recipe of a network to train; may be given again.  [default: four of them]"),
+        typer.Option(
+            help="Recipe of a network to train; may be given again.  [default: four of them]"
+        ),
     ] = None,
     seconds: Annotated[float, typer.Option(help="Biological time of the circuit.")] = 10.0,
-    epochs: Annotated[int | None, typer.Option(help="Training epochs, in place of the recipes' own.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Training epochs, in place of the recipes' own.")
+    ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
-    claims: Annotated[Path, typer.Option(help="Folder of `neurosparse claims`: the page shows its verdicts.")] = Path(
-        "results/claims"
-    ),
+    claims: Annotated[
+        Path, typer.Option(help="Folder of `neurosparse claims`: the page shows its verdicts.")
+    ] = Path("results/claims"),
     seed: Seed = 1,
 ) -> None:
     """Relate circuits, networks and recordings to each other and to the brain's 1-4 %.
 
-    Without A B C it is the main job: a circuit and networks are run side by side. Writes comparison.json, activity.parquet, spikes,
-    weights, figures and report.html, a page that opens offline. With A B C those are compared, and nothing is run.
+    Without A B C it is the main job: a circuit and networks are run side by side. Writes
+    comparison.json, activity.parquet, spikes, weights, figures and report.html, a page that opens
+    offline. With A B C those are compared, and nothing is run.
     """
-    main_job = {"circuit", "column", "network", "seconds", "epochs", "device", "data_dir", "claims", "seed"}
+    main_job = {
+        "circuit",
+        "column",
+        "network",
+        "seconds",
+        "epochs",
+        "device",
+        "data_dir",
+        "claims",
+        "seed",
+    }
     others = main_job if sources else {"threshold", "band", "only", "mixed"}
     if given := [name for name in context.params if name in others and is_given(context, name)]:
         remedy = "leave A B C out" if sources else "name what to compare"
-        raise ValueError(f"--{given[0].replace('_', '-')} does nothing here: {remedy}, or leave the option out")
+        raise ValueError(
+            f"--{given[0].replace('_', '-')} does nothing here: {remedy}, or leave the option out"
+        )
     if sources:
         _compare_sources(sources, out, window_ms, threshold, band or [], only or [], mixed)
         return
@@ -99,8 +135,16 @@ def compare(
     say(table(comparison.stats, comparison.equivalent_window_ms))
     for sentence in comparison.answer()[: len(comparison.circuits)]:
         say(sentence)
-    errors = {n.name: n.provenance["test error"] for n in comparison.networks if n.provenance["test error"] is not None}
-    say("Test error: " + ", ".join(f"{name} {100 * error:.1f} %" for name, error in errors.items()) + ".")
+    errors = {
+        n.name: n.provenance["test error"]
+        for n in comparison.networks
+        if n.provenance["test error"] is not None
+    }
+    say(
+        "Test error: "
+        + ", ".join(f"{name} {100 * error:.1f} %" for name, error in errors.items())
+        + "."
+    )
     say(f"\nNumbers and figures: {out}\nPage: {(out / PAGE).resolve()}")
 
 
@@ -113,9 +157,9 @@ def _compare_sources(
     only: list[str],
     mixed: bool,
 ) -> None:
-    from neurosparse._internal import whole_files as files
     from neurosparse import reference, report
     from neurosparse import sources as anything
+    from neurosparse._internal import whole_files as files
     from neurosparse.comparison import compare as compare_stats
     from neurosparse.comparison import own_band
 
@@ -125,12 +169,19 @@ def _compare_sources(
     stats = anything.read_all(sources, window_ms=window_ms, threshold=threshold, only=only)
     try:
         provenance = {"sources": sources, **report.environment()}
-        comparison = compare_stats(*stats, reference=known, mixed_definitions=mixed, provenance=provenance)
+        comparison = compare_stats(
+            *stats, reference=known, mixed_definitions=mixed, provenance=provenance
+        )
     except ValueError as error:
         raise ValueError(str(error).replace("mixed_definitions=True", "--mixed")) from None
     say(table(comparison.stats, comparison.equivalent_window_ms))
     say(beyond_table(comparison.stats))
-    for line in (*comparison.answer(), *(d.sentence() for d in comparison.differences()), "", *comparison.in_bands()):
+    for line in (
+        *comparison.answer(),
+        *(d.sentence() for d in comparison.differences()),
+        "",
+        *comparison.in_bands(),
+    ):
         say(line)
     if out is not None:
         say(f"\nNumbers and figures: {out}\nPage: {anything.write(comparison, out).resolve()}")

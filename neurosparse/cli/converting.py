@@ -18,51 +18,71 @@ if TYPE_CHECKING:
     from neurosparse.convert import SpikingNetwork
     from neurosparse.data import Splits
 
-    Source = tuple[Splits, int, Callable[..., SpikingNetwork]]  # images, the usual number of steps, what converts
+    # images, the usual number of steps, what converts
+    Source = tuple[Splits, int, Callable[..., SpikingNetwork]]
 
 CONVERSION = "conversion.json"
 
 
 @app.command(
-    epilog="Examples:\n\nneurosparse convert results/rectifier_l1.safetensors\n\n"
-    "neurosparse convert results/rectifier_l1.safetensors --set neuron.kind=lif --steps 128 --nir twin.nir --lossy\n\n"
-    "neurosparse convert lif_rates --set tau_m_ms=50"
+    epilog=(
+        "Examples:\n\nneurosparse convert results/rectifier_l1.safetensors\n\nneurosparse convert"
+        " results/rectifier_l1.safetensors --set neuron.kind=lif --steps 128 --nir twin.nir"
+        " --lossy\n\nneurosparse convert lif_rates --set tau_m_ms=50"
+    )
 )
 def convert(
     weights: Annotated[
         Path,
         typer.Argument(
             metavar="WEIGHTS",
-            help="Weights that `train` wrote (.safetensors); or a recipe of LIF rates, trained first.",
+            help=(
+                "Weights that `train` wrote (.safetensors); or a recipe of LIF rates, trained"
+                " first."
+            ),
         ),
     ],
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Folder for the report; replaced as a whole.  [default: results/NAME_spiking]"
+            "--out",
+            "-o",
+            help="Folder for the report; replaced as a whole.  [default: results/NAME_spiking]",
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="Time steps an image is shown for.  [default: 64, or the recipe's]")
+        int | None,
+        typer.Option(help="Time steps an image is shown for.  [default: 64, or the recipe's]"),
     ] = None,
-    coding: Annotated[str, typer.Option(help="constant: images as currents; poisson: as spikes.")] = "constant",
-    images: Annotated[int | None, typer.Option(help="Only the first of the test images.  [default: all]")] = None,
-    data: Annotated[str | None, typer.Option(help="Image set.  [default: the one it was trained on]")] = None,
+    coding: Annotated[
+        str, typer.Option(help="constant: images as currents; poisson: as spikes.")
+    ] = "constant",
+    images: Annotated[
+        int | None, typer.Option(help="Only the first of the test images.  [default: all]")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Image set.  [default: the one it was trained on]")
+    ] = None,
     data_dir: DataDir = None,
-    nir: Annotated[Path | None, typer.Option(help="Also write the spiking network as a NIR file.")] = None,
+    nir: Annotated[
+        Path | None, typer.Option(help="Also write the spiking network as a NIR file.")
+    ] = None,
     lossy: Annotated[
         bool, typer.Option("--lossy", help="Let the NIR file leave out what the format cannot say.")
     ] = False,
     seed: Seed = 1,
     settings: Settings = None,
 ) -> None:
-    """Turn a rectifier network into a spiking one, and say how well they agree and what the spikes cost.
+    """Turn a rectifier network into a spiking one, and say how well they agree and what the spikes
+    cost.
 
-    --set takes neuron.KEY and normalisation.KEY; for a recipe, its keys. Writes conversion.json and conversion.png.
+    --set takes neuron.KEY and normalisation.KEY; for a recipe, its keys. Writes conversion.json and
+    conversion.png.
     """
-    from neurosparse._internal import checks, whole_files as files
-    from neurosparse import plots
     from neurosparse import convert as converters
+    from neurosparse import plots
+    from neurosparse._internal import checks
+    from neurosparse._internal import whole_files as files
 
     if images is not None:
         checks.whole("--images", images)
@@ -96,10 +116,16 @@ def convert(
         plots.save(folder / "conversion.png", partial(plots.conversion, [report]))
     say(f"\nReport and figure: {out.resolve()}")
     if nir is not None:
-        say("\n".join([f"NIR file: {nir.resolve()}", *(f"Left out of it: {what}" for what in left_out)]))
+        say(
+            "\n".join(
+                [f"NIR file: {nir.resolve()}", *(f"Left out of it: {what}" for what in left_out)]
+            )
+        )
 
 
-def _of_weights(weights: Path, settings: dict[str, Any], data: str | None, data_dir: Path | None) -> Source:
+def _of_weights(
+    weights: Path, settings: dict[str, Any], data: str | None, data_dir: Path | None
+) -> Source:
     from neurosparse import convert as converters
     from neurosparse import data as image_sets
     from neurosparse import recipes, rectifier
@@ -112,18 +138,29 @@ def _of_weights(weights: Path, settings: dict[str, Any], data: str | None, data_
             raise ValueError(f"--set takes neuron.KEY=VALUE or normalisation.KEY=VALUE, got {name}")
         chosen[table][key] = value
     neuron = recipes.build(converters.NeuronSpec, chosen["neuron"], what="neuron")
-    normalisation = recipes.build(converters.Normalisation, chosen["normalisation"], what="normalisation")
+    normalisation = recipes.build(
+        converters.Normalisation, chosen["normalisation"], what="normalisation"
+    )
     network = rectifier.load(weights)
     if data is None:
         training = load_training_spec(weights)
         if training is None:
-            raise ValueError(f"{weights} does not say what the network was trained on; name the image set with --data")
+            raise ValueError(
+                f"{weights} does not say what the network was trained on; name the image set with"
+                " --data"
+            )
         data = training.data
     splits = image_sets.load(data, data_dir=data_dir)
-    return splits, 64, partial(converters.to_spiking, network, splits.train, neuron, normalisation=normalisation)
+    return (
+        splits,
+        64,
+        partial(converters.to_spiking, network, splits.train, neuron, normalisation=normalisation),
+    )
 
 
-def _of_recipe(recipe: Path, settings: dict[str, Any], data: str | None, data_dir: Path | None) -> Source:
+def _of_recipe(
+    recipe: Path, settings: dict[str, Any], data: str | None, data_dir: Path | None
+) -> Source:
     from neurosparse import convert as converters
     from neurosparse import data as image_sets
     from neurosparse import recipes
@@ -131,8 +168,11 @@ def _of_recipe(recipe: Path, settings: dict[str, Any], data: str | None, data_di
     loaded = recipes.load(recipe)
     if loaded.kind != "lif_network":
         raise ValueError(
-            f"recipe {loaded.name!r} must be of kind 'lif_network', got {loaded.kind!r}: train it first, and convert its weights"
+            f"recipe {loaded.name!r} must be of kind 'lif_network', got {loaded.kind!r}: train it"
+            " first, and convert its weights"
         )
-    spec = loaded.spec(converters.LIFNetworkSpec, **({} if data is None else {"data": data}), **settings)
+    spec = loaded.spec(
+        converters.LIFNetworkSpec, **({} if data is None else {"data": data}), **settings
+    )
     splits = image_sets.load(spec.data, data_dir=data_dir)
     return splits, spec.steps, partial(converters.train_lif_network, spec, splits)

@@ -14,10 +14,13 @@ from neurosparse.cli.program import app
 
 @app.command(
     name="measure",
-    epilog="Examples:\n\nneurosparse measure results/spikes.npz --window-ms 5\n\n"
-    "neurosparse measure session.nwb --where quality=good --where 'isi_violations<0.5' --out results/session\n\n"
-    "neurosparse measure mynet:make --weights mynet.safetensors --data inputs.npy --threshold 0.01\n\n"
-    "neurosparse measure torchvision.models:resnet18 --data mnist5k --input-shape 1,28,28",
+    epilog=(
+        "Examples:\n\nneurosparse measure results/spikes.npz --window-ms 5\n\nneurosparse measure"
+        " session.nwb --where quality=good --where 'isi_violations<0.5' --out"
+        " results/session\n\nneurosparse measure mynet:make --weights mynet.safetensors --data"
+        " inputs.npy --threshold 0.01\n\nneurosparse measure torchvision.models:resnet18 --data"
+        " mnist5k --input-shape 1,28,28"
+    ),
 )
 def measure_file(
     context: typer.Context,
@@ -26,48 +29,68 @@ def measure_file(
         typer.Argument(
             metavar="FILE|MODULE:FACTORY",
             help="Spikes: .npz, .nwb, or what Neo reads. Weights that `train` wrote: .safetensors. "
-            "Or a function that returns a torch module: its module is imported, which runs its code.",
+            "Or a function that returns a torch module: its module is imported, which runs its"
+            " code.",
         ),
     ],
     window_ms: Window = 10.0,
     threshold: Threshold = 0.0,
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="For MODULE:FACTORY: its weights, .safetensors; no code in it is run."),
+        typer.Option(
+            metavar="FILE",
+            help="For MODULE:FACTORY: its weights, .safetensors; no code in it is run.",
+        ),
     ] = None,
     data: Annotated[
         str | None,
         typer.Option(
-            help="For networks: an image set, .npy, or .npz of one array or of several by their names; no code in it is run."
+            help=(
+                "For networks: an image set, .npy, or .npz of one array or of several by their"
+                " names; no code in it is run."
+            )
         ),
     ] = None,
     input_shape: Annotated[
         str | None,
-        typer.Option(metavar="C,H,W", help="For networks: the shape of one input, where data are stored flat."),
+        typer.Option(
+            metavar="C,H,W",
+            help="For networks: the shape of one input, where data are stored flat.",
+        ),
     ] = None,
     device: Device = "auto",
     where: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN=VALUE", help="Only units that meet this (also !=, <, <=, >, >=); may be given again."
+            metavar="COLUMN=VALUE",
+            help="Only units that meet this (also !=, <, <=, >, >=); may be given again.",
         ),
     ] = None,
     populations: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Column that names the populations.")
     ] = None,
-    start_s: Annotated[float | None, typer.Option(help="Start of the part to read, in the file's own time.")] = None,
-    duration_s: Annotated[
-        float | None, typer.Option(help="Length of the part to read; needed where the file does not state one.")
+    start_s: Annotated[
+        float | None, typer.Option(help="Start of the part to read, in the file's own time.")
     ] = None,
-    energy: Annotated[bool, typer.Option("--energy", help="Also say what the spikes cost in ATP.")] = False,
+    duration_s: Annotated[
+        float | None,
+        typer.Option(help="Length of the part to read; needed where the file does not state one."),
+    ] = None,
+    energy: Annotated[
+        bool, typer.Option("--energy", help="Also say what the spikes cost in ATP.")
+    ] = False,
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for numbers, figures and a page; replaced as a whole.")
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for numbers, figures and a page; replaced as a whole."
+        ),
     ] = None,
 ) -> None:
     """Say how sparse the spikes in a file are, or the layers of a network.
 
-    Spikes: one unbroken stretch in which all the units were observed; those outside it are left out and counted. Networks: each
-    non-linearity and gated unit is a layer; every axis but that of its units holds samples: inputs, positions, tokens.
+    Spikes: one unbroken stretch in which all the units were observed; those outside it are left out
+    and counted. Networks: each non-linearity and gated unit is a layer; every axis but that of its
+    units holds samples: inputs, positions, tokens.
     """
     of_spikes = {"window_ms", "where", "populations", "start_s", "duration_s", "energy"}
     of_networks = {"threshold", "weights", "data", "input_shape", "device"}
@@ -78,13 +101,16 @@ def measure_file(
         if name in (of_spikes if is_network else of_networks) and is_given(context, name)
     ]:
         kinds = ("networks", "spikes") if is_network else ("spikes", "networks")
-        raise ValueError(f"--{given[0].replace('_', '-')} is for {kinds[1]}, and {what} is of {kinds[0]}: leave it out")
+        raise ValueError(
+            f"--{given[0].replace('_', '-')} is for {kinds[1]}, and {what} is of {kinds[0]}: leave"
+            " it out"
+        )
     if is_network:
         _measure_network(what, weights, data, input_shape, threshold, device, out)
         return
     file = Path(what)
-    from neurosparse._internal import whole_files as files
     from neurosparse import recordings, report
+    from neurosparse._internal import whole_files as files
     from neurosparse.activity import ActiveWhen
     from neurosparse.comparison import compare as compare_stats
     from neurosparse.energy import budgets, energy_use
@@ -103,7 +129,9 @@ def measure_file(
     for key in budgets() if energy else ():
         say(energy_use(recording.spikes, key).sentence())
     if out is not None:
-        comparison = compare_stats(*stats, provenance={"recording": recording.provenance, **report.environment()})
+        comparison = compare_stats(
+            *stats, provenance={"recording": recording.provenance, **report.environment()}
+        )
         with files.new_folder(out) as folder:
             report.write(comparison, folder, _spike_panels(recording.spikes, comparison))
         say(f"\nNumbers and figures: {out}\nPage: {(out / report.PAGE).resolve()}")
@@ -118,26 +146,35 @@ def _measure_network(
     device: str,
     out: Path | None,
 ) -> None:
-    from neurosparse._internal import whole_files as files
     from neurosparse import report, sources
+    from neurosparse._internal import whole_files as files
     from neurosparse.activity import ActiveWhen
     from neurosparse.comparison import compare as compare_stats
     from neurosparse.measurement import measure
-    from neurosparse.rectifier import load as load_network
     from neurosparse.probe import loading
+    from neurosparse.rectifier import load as load_network
     from neurosparse.rectifier import resolve
 
     if data is None:
-        raise ValueError("a network needs inputs to be measured on: give --data, an image set or a .npy or .npz file")
+        raise ValueError(
+            "a network needs inputs to be measured on: give --data, an image set or a .npy or .npz"
+            " file"
+        )
     try:
         sizes = None if shape is None else tuple(int(size) for size in shape.split(","))
     except ValueError:
-        raise ValueError(f"--input-shape takes whole numbers such as 1,28,28, got {shape!r}") from None
+        raise ValueError(
+            f"--input-shape takes whole numbers such as 1,28,28, got {shape!r}"
+        ) from None
     if out is not None:
         files.check_writable(out, marker="comparison.json")
     network = load_network(what) if what.endswith(".safetensors") else loading.build(what, weights)
     where = resolve(device)
-    provenance = {"network": what, "weights": None if weights is None else str(weights), "data": data}
+    provenance = {
+        "network": what,
+        "weights": None if weights is None else str(weights),
+        "data": data,
+    }
     layers = measure(
         network.to(where),
         loading.inputs(data, sizes),
@@ -146,10 +183,15 @@ def _measure_network(
     )
     say(layer_table(tuple(layers.values())))
     first = next(iter(layers.values()))
-    say(f"Active: {first.active_when.describe()}. Axis: that of the units; every other holds samples.")
+    say(
+        f"Active: {first.active_when.describe()}. Axis: that of the units; every other holds"
+        " samples."
+    )
     say(beyond_table(tuple(layers.values())))
     if out is not None:
-        comparison = compare_stats(layers, provenance={**provenance, "device": str(where), **report.environment()})
+        comparison = compare_stats(
+            layers, provenance={**provenance, "device": str(where), **report.environment()}
+        )
         say(f"\nNumbers and figures: {out}\nPage: {sources.write(comparison, out).resolve()}")
 
 
@@ -163,14 +205,16 @@ def _spike_panels(spikes: Any, comparison: Any) -> list[Any]:
     raster = Panel(
         "raster",
         "The spikes",
-        "Every dot is a spike; each population in proportion to its size. In print: the first second for a sample of the units.",
+        "Every dot is a spike; each population in proportion to its size. In print: the first"
+        " second for a sample of the units.",
         lambda ax: plots.raster(spikes, ax, colours=colours),
         spikes=spikes,
     )
     rates = Panel(
         "rates",
         "How often a unit fires",
-        "Mean firing rates over the units on a log axis. Lines: log-normal distributions of the same log mean and spread.",
+        "Mean firing rates over the units on a log axis. Lines: log-normal distributions of the"
+        " same log mean and spread.",
         lambda ax: plots.rate_histogram(firing, ax, colours=colours),
     )
     return [raster, rates] if firing else [raster]

@@ -8,7 +8,10 @@ from typing import Annotated, Any
 import typer
 
 Out = Annotated[
-    Path, typer.Option("--out", "-o", help="Folder for the results; replaced as a whole.", show_default=True)
+    Path,
+    typer.Option(
+        "--out", "-o", help="Folder for the results; replaced as a whole.", show_default=True
+    ),
 ]
 
 
@@ -21,17 +24,22 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Window = Annotated[float, typer.Option(help="Window in which a spike counts as active, in ms.")]
 
 
-Threshold = Annotated[float, typer.Option(help="A unit of a network is active where abs(a) is above this.")]
+Threshold = Annotated[
+    float, typer.Option(help="A unit of a network is active where abs(a) is above this.")
+]
 
 
 DataDir = Annotated[
-    Path | None, typer.Option(help="Folder with the files of the image set, if not where they install.")
+    Path | None,
+    typer.Option(help="Folder with the files of the image set, if not where they install."),
 ]
 
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Replace a value of the recipe; may be given again."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Replace a value of the recipe; may be given again."
+    ),
 ]
 
 

@@ -19,25 +19,41 @@ if TYPE_CHECKING:
 
 
 @app.command(
-    epilog="Examples:\n\nneurosparse simulate cortical_population\n\n"
-    "neurosparse simulate potjans2014 --seconds 1\n\n"
-    "neurosparse simulate potjans2014 --scale 0.1 --engine brian2 --seeds 3\n\n"
-    "neurosparse simulate brunel2000_ai --set projections.inhibitory.weight_mV=-0.6 --spikes nwb"
+    epilog=(
+        "Examples:\n\nneurosparse simulate cortical_population\n\nneurosparse simulate potjans2014"
+        " --seconds 1\n\nneurosparse simulate potjans2014 --scale 0.1 --engine brian2 --seeds"
+        " 3\n\nneurosparse simulate brunel2000_ai --set projections.inhibitory.weight_mV=-0.6"
+        " --spikes nwb"
+    )
 )
 def simulate(
-    recipe: Annotated[str, typer.Argument(help="Name or path of the recipe of a circuit or population.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Name or path of the recipe of a circuit or population.")
+    ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder for the results; replaced as a whole.  [default: results/RECIPE]"),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for the results; replaced as a whole.  [default: results/RECIPE]",
+        ),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Biological time to record, after the warm-up.")] = 2.0,
+    seconds: Annotated[
+        float, typer.Option(help="Biological time to record, after the warm-up.")
+    ] = 2.0,
     engine: Annotated[str, typer.Option(help="kernel, brian2, nest, or auto.")] = "auto",
-    scale: Annotated[float, typer.Option(help="Below 1: a smaller circuit, which is another one.")] = 1.0,
+    scale: Annotated[
+        float, typer.Option(help="Below 1: a smaller circuit, which is another one.")
+    ] = 1.0,
     threads: Annotated[
-        int | None, typer.Option(help="Threads of the engines kernel and nest.  [default: one a core]")
+        int | None,
+        typer.Option(help="Threads of the engines kernel and nest.  [default: one a core]"),
     ] = None,
     exact_weights: Annotated[
-        bool, typer.Option("--exact-weights", help="Refuse a circuit whose weights the kernel would round.")
+        bool,
+        typer.Option(
+            "--exact-weights", help="Refuse a circuit whose weights the kernel would round."
+        ),
     ] = False,
     window_ms: Window = 10.0,
     seed: Seed = 1,
@@ -45,9 +61,11 @@ def simulate(
     spikes: Annotated[str, typer.Option(help="Format of the spikes: npz or nwb.")] = "npz",
     settings: Settings = None,
 ) -> None:
-    """Simulate a spiking circuit and say how many of its neurons are active at once, population by population.
+    """Simulate a spiking circuit and say how many of its neurons are active at once, population by
+    population.
 
-    Writes comparison.json, populations.parquet, activity.parquet, the spikes, figures and report.html.
+    Writes comparison.json, populations.parquet, activity.parquet, the spikes, figures and
+    report.html.
     """
     from neurosparse import recipes, simulation
     from neurosparse.report import PAGE
@@ -62,7 +80,9 @@ def simulate(
     out = out or Path("results") / name
     simulation.check(spec, out, spikes)
     with bars({recipe: name}) as show:
-        result = simulation.run(spec, out, spikes_format=spikes, progress=lambda done, text: show(recipe, done, text))
+        result = simulation.run(
+            spec, out, spikes_format=spikes, progress=lambda done, text: show(recipe, done, text)
+        )
     say(_population_table(result, window_ms))
     for line in (*result.comparison.answer()[:1], *result.notes):
         say(line)
@@ -70,7 +90,9 @@ def simulate(
 
 
 def _population_table(result: Simulation, window_ms: float) -> Table:
-    """A line a population; the windows with their spread over seeds, or over time where there is one seed."""
+    """A line a population; the windows with their spread over seeds, or over time where there is
+    one seed.
+    """
     from rich import box
     from rich.table import Table
 
@@ -89,13 +111,17 @@ def _population_table(result: Simulation, window_ms: float) -> Table:
         for fraction in BRAIN_FRACTIONS:
             key = f"window_ms_at_{100 * fraction:g}_percent"
             mean, spread = result.over_seeds(name, key)
-            cells.append(_plus_minus(mean, row[f"{key}_sd_over_time"] if math.isnan(spread) else spread))
+            cells.append(
+                _plus_minus(mean, row[f"{key}_sd_over_time"] if math.isnan(spread) else spread)
+            )
         table.add_row(name, *cells)
     return table
 
 
 def _plus_minus(mean: float, spread: float) -> str:
-    """'3.7±0.1', '22±6': the spread to one digit, the mean as far as that; the mean alone where the spread is not known."""
+    """'3.7±0.1', '22±6': the spread to one digit, the mean as far as that; the mean alone where the
+    spread is not known.
+    """
     if math.isnan(mean):
         return "none"
     if math.isnan(spread) or spread == 0:

@@ -12,25 +12,39 @@ from neurosparse.cli.program import app
 
 
 @app.command(
-    epilog="Examples:\n\nneurosparse sweep figure3_quick\n\nneurosparse sweep mine.toml --workers 4 --retry-failed\n\n"
-    "neurosparse sweep mine.toml --scheduler tcp://10.0.0.1:8786"
+    epilog=(
+        "Examples:\n\nneurosparse sweep figure3_quick\n\nneurosparse sweep mine.toml --workers 4"
+        " --retry-failed\n\nneurosparse sweep mine.toml --scheduler tcp://10.0.0.1:8786"
+    )
 )
 def sweep(
     spec: Annotated[
         str,
         typer.Argument(
-            help="What to run, a .toml file: kind, recipe, grid, random, seeds; or the name of one that comes along."
+            help=(
+                "What to run, a .toml file: kind, recipe, grid, random, seeds; or the name of one"
+                " that comes along."
+            )
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Folder of the runs; what is complete stays.  [default: results/NAME]"),
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder of the runs; what is complete stays.  [default: results/NAME]",
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Processes, of one thread each; 0: this one.  [default: the cores]")
+        int | None,
+        typer.Option(help="Processes, of one thread each; 0: this one.  [default: the cores]"),
     ] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Address of a Dask scheduler, to use its workers.")] = None,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try again what failed before.")] = False,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, to use its workers.")
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed before.")
+    ] = False,
 ) -> None:
     """Run many networks or simulations; run it again to go on after whatever happened.
 
@@ -56,7 +70,9 @@ def sweep(
 
 
 runs_app = typer.Typer(
-    help="What a sweep has run: list, show, verify, export.", no_args_is_help=True, rich_markup_mode=None
+    help="What a sweep has run: list, show, verify, export.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -68,7 +84,9 @@ Runs = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of a sw
 
 @runs_app.command("list", epilog="Example:\n\nneurosparse runs list results/figure3")
 def runs_list(folder: Runs) -> None:
-    """A line a run: key, kind, time, size, and what sets it apart; then what failed and what is damaged."""
+    """A line a run: key, kind, time, size, and what sets it apart; then what failed and what is
+    damaged.
+    """
     from neurosparse import store
 
     n_complete, damaged = 0, []
@@ -78,15 +96,22 @@ def runs_list(folder: Runs) -> None:
             continue
         n_complete += 1
         label = ", ".join(f"{name}={value}" for name, value in run.label.items())
-        print(f"{name[:8]}  {run.kind:<8} {run.seconds:>8.1f} s {run.n_bytes / 1e6:>8.1f} MB  {label}")
+        print(
+            f"{name[:8]}  {run.kind:<8} {run.seconds:>8.1f} s {run.n_bytes / 1e6:>8.1f} MB  {label}"
+        )
     failed = store.failures(folder)
-    for line in (*(f"{key[:8]}  failed: {failure.error}" for key, failure in failed.items()), *damaged):
+    for line in (
+        *(f"{key[:8]}  failed: {failure.error}" for key, failure in failed.items()),
+        *damaged,
+    ):
         print(line)
     print(f"{n_complete} complete, {len(failed)} failed, {len(damaged)} damaged")
 
 
 @runs_app.command("show", epilog="Example:\n\nneurosparse runs show results/figure3 79bc65")
-def runs_show(folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]) -> None:
+def runs_show(
+    folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]
+) -> None:
     """All that is known of a run: what was asked for, what came out, its files; or why it failed."""
     from neurosparse import store
 
@@ -102,7 +127,9 @@ def runs_show(folder: Runs, key: Annotated[str, typer.Argument(help="Key of a ru
 
 @runs_app.command("verify", epilog="Example:\n\nneurosparse runs verify results/figure3")
 def runs_verify(folder: Runs) -> None:
-    """Read every byte of every run; what is damaged or foreign goes into quarantine, with the reason. Exit code 1 then."""
+    """Read every byte of every run; what is damaged or foreign goes into quarantine, with the
+    reason. Exit code 1 then.
+    """
     from neurosparse import store
 
     damaged = store.verify(store.open_directory(store.existing(folder)))
@@ -114,11 +141,15 @@ def runs_verify(folder: Runs) -> None:
         raise typer.Exit(1)
 
 
-@runs_app.command("export", epilog="Example:\n\nneurosparse runs export results/figure3 figure3.csv")
-def runs_export(folder: Runs, file: Annotated[Path, typer.Argument(help="Table to write: .parquet or .csv.")]) -> None:
+@runs_app.command(
+    "export", epilog="Example:\n\nneurosparse runs export results/figure3 figure3.csv"
+)
+def runs_export(
+    folder: Runs, file: Annotated[Path, typer.Argument(help="Table to write: .parquet or .csv.")]
+) -> None:
     """Write the rows of every complete run, of all sweeps in the folder, as one table."""
-    from neurosparse._internal import whole_files as files
     from neurosparse import store
+    from neurosparse._internal import whole_files as files
 
     found = [run for _, run in store.runs(store.existing(folder)) if isinstance(run, store.Run)]
     if not found:

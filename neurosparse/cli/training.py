@@ -14,20 +14,28 @@ from neurosparse.cli.program import app
 
 
 @app.command(
-    epilog="Examples:\n\nneurosparse train rectifier_l1\n\nneurosparse train rectifier_l1 --set l1=0.002 --set epochs=5\n\n"
-    "neurosparse train rectifier_4_percent --set target_active=0.02 --tensorboard results/runs"
+    epilog=(
+        "Examples:\n\nneurosparse train rectifier_l1\n\nneurosparse train rectifier_l1 --set"
+        " l1=0.002 --set epochs=5\n\nneurosparse train rectifier_4_percent --set target_active=0.02"
+        " --tensorboard results/runs"
+    )
 )
 def train(
     recipe: Annotated[str, typer.Argument(help="Name or path of the recipe of a network.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File for the weights (.safetensors).")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File for the weights (.safetensors).")
+    ] = None,
     device: Device = "auto",
     seed: Seed = 1,
     data_dir: DataDir = None,
-    download: Annotated[bool, typer.Option("--download", help="Fetch the image set where it is missing.")] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch the image set where it is missing.")
+    ] = False,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="File that keeps the last whole epoch.  [default: beside --out, until it is done]", metavar="FILE"
+            help="File that keeps the last whole epoch.  [default: beside --out, until it is done]",
+            metavar="FILE",
         ),
     ] = None,
     tensorboard: Annotated[
@@ -37,8 +45,8 @@ def train(
 ) -> None:
     """Train a network and say how sparse each of its layers is on the test images.
 
-    Writes the weights and, beside them, a summary (.json) and the epochs (.parquet). Ctrl-C keeps the last whole epoch, and the
-    same command goes on from there to the same result.
+    Writes the weights and, beside them, a summary (.json) and the epochs (.parquet). Ctrl-C keeps
+    the last whole epoch, and the same command goes on from there to the same result.
     """
     from contextlib import nullcontext
 
@@ -66,10 +74,18 @@ def train(
     where = resolve(device)
     files.check_file(out)
     kept = checkpoint or out.with_suffix(".checkpoint.safetensors")
-    with nullcontext() if tensorboard is None else events(tensorboard) as write, bars({recipe: loaded.name}) as show:
+    with (
+        nullcontext() if tensorboard is None else events(tensorboard) as write,
+        bars({recipe: loaded.name}) as show,
+    ):
 
         def watch(epoch: Any) -> None:
-            print(*([] if epoch.epoch else [results.HEADING]), results.line(epoch), sep="\n", file=sys.stderr)
+            print(
+                *([] if epoch.epoch else [results.HEADING]),
+                results.line(epoch),
+                sep="\n",
+                file=sys.stderr,
+            )
             if write is not None:
                 write(epoch)
 
@@ -84,7 +100,10 @@ def train(
             )
         except KeyboardInterrupt:
             if kept.exists():
-                print(f"The last whole epoch is in {kept}: the same command goes on from there.", file=sys.stderr)
+                print(
+                    f"The last whole epoch is in {kept}: the same command goes on from there.",
+                    file=sys.stderr,
+                )
             raise
         except DivergenceError:
             if checkpoint is None:
@@ -93,13 +112,17 @@ def train(
     results.save_result(result, out)
     if checkpoint is None:
         kept.unlink(missing_ok=True)
-    layers = measure(result.network, splits.test, active_when=ActiveWhen(threshold=spec.active_threshold))
+    layers = measure(
+        result.network, splits.test, active_when=ActiveWhen(threshold=spec.active_threshold)
+    )
     say(table(tuple(layers.values()), {}))
     best, note = result.best, f" ({result.engine_note})" if result.engine_note else ""
     say(
-        f"Test error {100 * (result.test_error or 0.0):.2f} %, validation error {100 * result.validation_error:.2f} % "
-        f"(epoch {result.best_epoch}), {result.seconds:.0f} s on {result.device}, {result.engine} engine{note}. "
-        f"On the validation images {best.n_alive:,} units are alive and {best.n_dead:,} dead; {best.active_macs / 1e6:.3g} of "
-        f"{best.dense_macs / 1e6:.3g} million multiply-accumulates have an input that is not 0."
-        f"\n\nWeights: {out.resolve()}\nSummary and epochs: {out.stem}.json, {out.stem}.parquet beside them"
+        f"Test error {100 * (result.test_error or 0.0):.2f} %, validation error"
+        f" {100 * result.validation_error:.2f} % (epoch {result.best_epoch}), {result.seconds:.0f}"
+        f" s on {result.device}, {result.engine} engine{note}. On the validation images"
+        f" {best.n_alive:,} units are alive and {best.n_dead:,} dead; {best.active_macs / 1e6:.3g}"
+        f" of {best.dense_macs / 1e6:.3g} million multiply-accumulates have an input that is not"
+        f" 0.\n\nWeights: {out.resolve()}\nSummary and epochs: {out.stem}.json, {out.stem}.parquet"
+        " beside them"
     )

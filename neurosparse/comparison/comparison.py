@@ -1,7 +1,8 @@
 """Circuits, networks and the brain on one axis.
 
-A circuit's active fraction is a curve over the window; a network has one fraction per input and no window. What relates them is
-the *equivalent window*: the window in which the circuit is as active as the network is on one input.
+A circuit's active fraction is a curve over the window; a network has one fraction per input and no
+window. What relates them is the *equivalent window*: the window in which the circuit is as active
+as the network is on one input.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse._internal import cards, checks
-from neurosparse.sparsity import log_normal as distributions
-from neurosparse.comparison import files as saved
-from neurosparse.activity import ActivityStats
+from neurosparse._internal import cards
 from neurosparse._internal.whole_files import new_file
+from neurosparse.activity import ActivityStats
+from neurosparse.comparison import files as saved
 from neurosparse.comparison.words import milliseconds, percent, percents, said
 from neurosparse.reference import Band, bands
+from neurosparse.sparsity import log_normal as distributions
 
 BRAIN_FRACTIONS = (0.01, 0.02, 0.04)
 _CURVE_POINTS = 120
@@ -41,8 +42,8 @@ class Comparison:
     bands
         Ranges of active fractions, the first being the one that answers are given against.
     equivalent_window_ms
-        network -> circuit -> the window in ms in which the circuit is as active as the network is on one input; None where no
-        window of the record reaches that.
+        network -> circuit -> the window in ms in which the circuit is as active as the network is
+        on one input; None where no window of the record reaches that.
     windows_at_ms
         circuit -> active fraction (0.01, 0.02, 0.04) -> the window in ms that holds it, or None.
     provenance
@@ -71,28 +72,47 @@ class Comparison:
         return self.bands[0]
 
     def answer(self) -> list[str]:
-        """The answer in plain sentences: each circuit's windows for the band, then each network's place."""
-        return [self._circuit_sentence(c) for c in self.circuits] + [self._network_sentence(n) for n in self.networks]
+        """The answer in plain sentences: each circuit's windows for the band, then each network's
+        place.
+        """
+        return [self._circuit_sentence(c) for c in self.circuits] + [
+            self._network_sentence(n) for n in self.networks
+        ]
 
     def _circuit_sentence(self, circuit: ActivityStats) -> str:
-        low, high = (circuit_window(circuit, fraction) for fraction in (self.band.low, self.band.high))
+        low, high = (
+            circuit_window(circuit, fraction) for fraction in (self.band.low, self.band.high)
+        )
         share = f"the {said(self.band)}"
         place = (
             f"no window of the record holds {share}"
             if low is None
-            else f"{share} are reached from {milliseconds(low)} on"
-            if high is None
-            else f"{share} take windows of {milliseconds(low).removesuffix(' ms')} to {milliseconds(high)}"
+            else (
+                f"{share} are reached from {milliseconds(low)} on"
+                if high is None
+                else (
+                    f"{share} take windows of {milliseconds(low).removesuffix(' ms')} to"
+                    f" {milliseconds(high)}"
+                )
+            )
         )
-        fires = f"{percent(circuit.active_fraction)} of the neurons fire in {circuit.active_when.window_ms:g} ms"
+        fires = (
+            f"{percent(circuit.active_fraction)} of the neurons fire in"
+            f" {circuit.active_when.window_ms:g} ms"
+        )
         return f"{circuit.name}: {fires}; {place}."
 
     def _network_sentence(self, network: ActivityStats) -> str:
-        active = f"{percent(network.active_fraction)} of the units are active ({network.active_when.describe()})"
+        active = (
+            f"{percent(network.active_fraction)} of the units are active"
+            f" ({network.active_when.describe()})"
+        )
         places = [
-            f"more than {circuit} in any window of its record"
-            if window is None
-            else f"as many as in {circuit} in {milliseconds(window)}"
+            (
+                f"more than {circuit} in any window of its record"
+                if window is None
+                else f"as many as in {circuit} in {milliseconds(window)}"
+            )
             for circuit, window in self.equivalent_window_ms[network.name].items()
         ]
         return f"{network.name}: {', '.join([active, *places])}."
@@ -109,7 +129,9 @@ class Comparison:
             for s in self.stats
         ]
         return cards.grid(
-            "Comparison", rows, [*self.answer(), *(d.sentence() for d in self.differences()), *self.in_bands()]
+            "Comparison",
+            rows,
+            [*self.answer(), *(d.sentence() for d in self.differences()), *self.in_bands()],
         )
 
     def in_bands(self) -> list[str]:
@@ -126,10 +148,14 @@ class Comparison:
         if low is None:
             return f"{stats.name} in no window of its record"
         until = "its whole record" if high is None else milliseconds(high)
-        return f"{stats.name} in windows of " + (f"up to {until}" if low == 0 else f"{milliseconds(low)} to {until}")
+        return f"{stats.name} in windows of " + (
+            f"up to {until}" if low == 0 else f"{milliseconds(low)} to {until}"
+        )
 
     def differences(self) -> list[Difference]:
-        """How each differs from the first of its kind; those with another definition of active are left out."""
+        """How each differs from the first of its kind; those with another definition of active are
+        left out.
+        """
         firsts: dict[str, ActivityStats] = {}
         found = []
         for s in self.stats:
@@ -139,13 +165,17 @@ class Comparison:
         return found
 
     def curve(self, circuit: ActivityStats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Windows in ms, evenly spaced on a log axis and on the circuit's grid, and its active fraction in each."""
+        """Windows in ms, evenly spaced on a log axis and on the circuit's grid, and its active
+        fraction in each.
+        """
         if circuit.curve is None:
             raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
         curve = circuit.curve
         longest = min(curve.duration_ticks, int(_LONGEST_WINDOW_MS / curve.tick_ms))
         shortest = max(1, round(0.1 / curve.tick_ms))
-        ticks = np.unique(np.rint(np.geomspace(shortest, max(longest, shortest), _CURVE_POINTS)).astype(np.int64))
+        ticks = np.unique(
+            np.rint(np.geomspace(shortest, max(longest, shortest), _CURVE_POINTS)).astype(np.int64)
+        )
         windows = ticks * np.float64(curve.tick_ms)
         return windows, curve(windows)
 
@@ -162,15 +192,23 @@ class Comparison:
                 for c in self.circuits
                 for windows, fractions in [self.curve(c)]
             },
-            "windows_at_ms": {name: {f"{f:g}": w for f, w in at.items()} for name, at in self.windows_at_ms.items()},
+            "windows_at_ms": {
+                name: {f"{f:g}": w for f, w in at.items()}
+                for name, at in self.windows_at_ms.items()
+            },
             "equivalent_window_ms": self.equivalent_window_ms,
             "differences": [asdict(d) for d in self.differences()],
-            "log_normal": {s.name: fit and asdict(fit) for s in self.stats for fit in [distributions.of_units(s)]},
+            "log_normal": {
+                s.name: fit and asdict(fit)
+                for s in self.stats
+                for fit in [distributions.of_units(s)]
+            },
             "provenance": dict(self.provenance),
         }
 
     def save(self, directory: str | Path) -> Path:
-        """Write `comparison.json`, `activity.parquet` (a row a unit) and the curves of circuits into `directory`, for `load`.
+        """Write `comparison.json`, `activity.parquet` (a row a unit) and the curves of circuits
+        into `directory`, for `load`.
 
         `report.write` adds figures and page.
         """
@@ -192,12 +230,16 @@ def load(directory: str | Path) -> Comparison:
     """
     numbers, stats = saved.read(directory)
     reference = [Band(**band) for band in numbers["bands"]]
-    return compare(*stats, reference=reference, mixed_definitions=True, provenance=numbers["provenance"])
+    return compare(
+        *stats, reference=reference, mixed_definitions=True, provenance=numbers["provenance"]
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much more of one is active than of another, with a confidence interval that takes the two as independent."""
+    """How much more of one is active than of another, with a confidence interval that takes the two
+    as independent.
+    """
 
     name: str
     other: str
@@ -208,8 +250,13 @@ class Difference:
 
     def sentence(self) -> str:
         """In plain words, in percentage points."""
-        found, low, high = (f"{100 * value:+.2f}" for value in (self.difference, self.low, self.high))
-        return f"{self.name} less {self.other}: {found} points ({100 * self.level:g} % interval {low} to {high})."
+        found, low, high = (
+            f"{100 * value:+.2f}" for value in (self.difference, self.low, self.high)
+        )
+        return (
+            f"{self.name} less {self.other}: {found} points ({100 * self.level:g} % interval {low}"
+            f" to {high})."
+        )
 
     def _repr_html_(self) -> str:
         return cards.card("Difference", {}, [self.sentence()])
@@ -218,8 +265,9 @@ class Difference:
 def difference(stats: ActivityStats, other: ActivityStats) -> Difference:
     """The difference of two active fractions, with an interval.
 
-    Newcombe's method 10 (1998, Statistics in Medicine 17:873): the distances of both fractions to the ends of their own intervals
-    are added as squares. Networks that saw the same inputs differ less by chance than this says.
+    Newcombe's method 10 (1998, Statistics in Medicine 17:873): the distances of both fractions to
+    the ends of their own intervals are added as squares. Networks that saw the same inputs differ
+    less by chance than this says.
 
     Raises
     ------
@@ -229,11 +277,19 @@ def difference(stats: ActivityStats, other: ActivityStats) -> Difference:
     _refuse_mixed((stats, other))
     if stats.kind != other.kind:
         raise ValueError(
-            f"{stats.name!r} is of {stats.kind} and {other.name!r} of {other.kind}: their fractions have no difference; "
-            "compare gives the window in which they are alike"
+            f"{stats.name!r} is of {stats.kind} and {other.name!r} of {other.kind}: their fractions"
+            " have no difference; compare gives the window in which they are alike"
         )
-    p, q, mine, theirs = stats.active_fraction, other.active_fraction, stats.interval, other.interval
-    below, above = math.hypot(p - mine.low, theirs.high - q), math.hypot(mine.high - p, q - theirs.low)
+    p, q, mine, theirs = (
+        stats.active_fraction,
+        other.active_fraction,
+        stats.interval,
+        other.interval,
+    )
+    below, above = (
+        math.hypot(p - mine.low, theirs.high - q),
+        math.hypot(mine.high - p, q - theirs.low),
+    )
     return Difference(stats.name, other.name, p - q, p - q - below, p - q + above, mine.level)
 
 
@@ -251,10 +307,18 @@ def own_band(text: str) -> Band:
         ends = float(low), float(high)
     except ValueError:
         raise ValueError(
-            f"a band is NAME=LOW-HIGH, two fractions from 0 to 1 such as mine=0.02-0.05, got {text!r}"
+            "a band is NAME=LOW-HIGH, two fractions from 0 to 1 such as mine=0.02-0.05, got"
+            f" {text!r}"
         ) from None
     label = f"{name} ({100 * ends[0]:g}-{100 * ends[1]:g} %)"
-    return Band(name, label, *ends, caption="Given by whoever made this comparison.", source="none given", trust="C")
+    return Band(
+        name,
+        label,
+        *ends,
+        caption="Given by whoever made this comparison.",
+        source="none given",
+        trust="C",
+    )
 
 
 def compare(
@@ -270,15 +334,17 @@ def compare(
     stats
         What `measure` returned: one each, or the dict of a network's layers.
     reference
-        "brain" for the bands that come with the package (1-4 % first), the key of one of them, or bands of your own.
+        "brain" for the bands that come with the package (1-4 % first), the key of one of them, or
+        bands of your own.
     mixed_definitions
-        Circuits with different windows, or networks with different thresholds, are refused unless this is set: their fractions
-        are not alike. Each is then shown with its own definition.
+        Circuits with different windows, or networks with different thresholds, are refused unless
+        this is set: their fractions are not alike. Each is then shown with its own definition.
 
     Raises
     ------
     ValueError
-        Where there is nothing to compare, names repeat, definitions differ, or the reference is unknown.
+        Where there is nothing to compare, names repeat, definitions differ, or the reference is
+        unknown.
 
     Examples
     --------
@@ -301,38 +367,51 @@ def compare(
         stats=flat,
         bands=_bands(reference),
         equivalent_window_ms={
-            s.name: {c.name: circuit_window(c, s.active_fraction) for c in circuits} for s in flat if s.curve is None
+            s.name: {c.name: circuit_window(c, s.active_fraction) for c in circuits}
+            for s in flat
+            if s.curve is None
         },
-        windows_at_ms={c.name: {f: circuit_window(c, f) for f in BRAIN_FRACTIONS} for c in circuits},
+        windows_at_ms={
+            c.name: {f: circuit_window(c, f) for f in BRAIN_FRACTIONS} for c in circuits
+        },
         provenance=provenance or {},
     )
 
 
 def circuit_window(circuit: ActivityStats, fraction: float) -> float | None:
-    """The window in ms in which a circuit is as active as `fraction`; None where none is, 0 for a fraction of 0."""
+    """The window in ms in which a circuit is as active as `fraction`; None where none is, 0 for a
+    fraction of 0.
+    """
     if circuit.curve is None:
         raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
     return circuit.curve.window_ms(fraction) if fraction > 0 else 0.0
 
 
-def _flatten(stats: Iterable[ActivityStats | Mapping[str, ActivityStats]]) -> Iterable[ActivityStats]:
+def _flatten(
+    stats: Iterable[ActivityStats | Mapping[str, ActivityStats]],
+) -> Iterable[ActivityStats]:
     for item in stats:
         if isinstance(item, ActivityStats):
             yield item
         elif isinstance(item, Mapping):
             yield from _flatten(item.values())
         else:
-            raise TypeError(f"compare takes what neurosparse.measure returned, got a {type(item).__name__}")
+            raise TypeError(
+                f"compare takes what neurosparse.measure returned, got a {type(item).__name__}"
+            )
 
 
 def _refuse_mixed(stats: Sequence[ActivityStats]) -> None:
     for kind in ("spikes", "activations"):
         alike = [s for s in stats if s.kind == kind]
-        other = next((s for s in alike if s.active_when.describe() != alike[0].active_when.describe()), None)
+        other = next(
+            (s for s in alike if s.active_when.describe() != alike[0].active_when.describe()), None
+        )
         if other is not None:
             raise ValueError(
-                f"{alike[0].name!r} ({alike[0].active_when.describe()}) and {other.name!r} ({other.active_when.describe()}) mean "
-                "different things by active: measure both alike, or pass mixed_definitions=True to show each with its own"
+                f"{alike[0].name!r} ({alike[0].active_when.describe()}) and {other.name!r}"
+                f" ({other.active_when.describe()}) mean different things by active: measure both"
+                " alike, or pass mixed_definitions=True to show each with its own"
             )
 
 
@@ -344,7 +423,9 @@ def _bands(reference: str | Band | Sequence[Band]) -> tuple[Band, ...]:
         if reference == "brain":
             return tuple(known.values())
         if reference not in known:
-            raise ValueError(f"unknown reference {reference!r}; there are: brain, {', '.join(known)}")
+            raise ValueError(
+                f"unknown reference {reference!r}; there are: brain, {', '.join(known)}"
+            )
         return (known[reference],)
     if not reference:
         raise ValueError("reference must hold at least one band")

@@ -1,4 +1,6 @@
-"""Statistics on disk and back, exactly: JSON for the numbers, Parquet for the units, npz without pickle for the curves."""
+"""Statistics on disk and back, exactly: JSON for the numbers, Parquet for the units, npz without
+pickle for the curves.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from neurosparse._internal import foreign_npz as archives
-from neurosparse.activity import ActiveWhen, ActivityCurve, ActivityStats, Interval, Sparseness
 from neurosparse._internal.whole_files import new_file
+from neurosparse.activity import ActiveWhen, ActivityCurve, ActivityStats, Interval, Sparseness
 
 NUMBERS, UNITS, CURVES = "comparison.json", "activity.parquet", "curves.npz"
 FORMAT = "neurosparse comparison"
@@ -28,7 +30,9 @@ _PARTS: dict[str, Any] = {
 
 
 def write_arrays(stats: Sequence[ActivityStats], directory: Path) -> None:
-    """Write what JSON has no place for: a row a unit, and the gaps that each circuit's curve is made of."""
+    """Write what JSON has no place for: a row a unit, and the gaps that each circuit's curve is
+    made of.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -41,7 +45,11 @@ def write_arrays(stats: Sequence[ActivityStats], directory: Path) -> None:
             {
                 "name": pa.array([s.name] * s.n_units, pa.string()).dictionary_encode(),
                 "kind": pa.array([s.kind] * s.n_units, pa.string()).dictionary_encode(),
-                "definition": pa.array([s.active_when.describe()] * s.n_units, pa.string()).dictionary_encode(),
+                "definition": (
+                    pa.array(
+                        [s.active_when.describe()] * s.n_units, pa.string()
+                    ).dictionary_encode()
+                ),
                 "unit": pa.array(np.arange(s.n_units)),
                 **{title: column(s, name) for name, title in _COLUMNS.items()},
             }
@@ -54,7 +62,11 @@ def write_arrays(stats: Sequence[ActivityStats], directory: Path) -> None:
     for k, s in enumerate(stats):
         if s.curve is not None:
             gaps, counts = np.unique(s.curve.gaps_ticks, return_counts=True)
-            curves |= {f"gaps{k}": gaps, f"counts{k}": counts, f"ticks{k}": np.array(s.curve.duration_ticks)}
+            curves |= {
+                f"gaps{k}": gaps,
+                f"counts{k}": counts,
+                f"ticks{k}": np.array(s.curve.duration_ticks),
+            }
             curves |= {f"tick_ms{k}": np.array(s.curve.tick_ms)}
     if curves:
         with new_file(directory / CURVES) as file, file.open("wb") as stream:
@@ -76,14 +88,24 @@ def read(directory: str | Path) -> tuple[dict[str, Any], tuple[ActivityStats, ..
     try:
         numbers = json.loads((directory / NUMBERS).read_text(encoding="utf-8"))
         if (numbers["format"], numbers["version"]) != (FORMAT, VERSION):
-            raise ValueError(f"its format is {numbers['format']!r} {numbers['version']}, not {FORMAT!r} {VERSION}")
+            raise ValueError(
+                f"its format is {numbers['format']!r} {numbers['version']}, not {FORMAT!r}"
+                f" {VERSION}"
+            )
         curves = archives.load(directory / CURVES) if (directory / CURVES).is_file() else {}
         if not curves and any(entry["kind"] == "spikes" for entry in numbers["stats"]):
-            raise ValueError(f"it holds no {CURVES}, which older versions did not write: run it again")
+            raise ValueError(
+                f"it holds no {CURVES}, which older versions did not write: run it again"
+            )
         units = _units(directory / UNITS)
-        stats = tuple(_stats(k, entry, units[entry["name"]], curves) for k, entry in enumerate(numbers["stats"]))
+        stats = tuple(
+            _stats(k, entry, units[entry["name"]], curves)
+            for k, entry in enumerate(numbers["stats"])
+        )
     except (KeyError, TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
-        said = f"there is no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+        said = (
+            f"there is no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+        )
         raise ValueError(f"cannot read the comparison in {directory}: {said}") from None
     return numbers, stats
 
@@ -104,9 +126,15 @@ def _units(path: Path) -> dict[str, dict[str, Any]]:
     }
 
 
-def _stats(k: int, entry: dict[str, Any], units: dict[str, Any], curves: dict[str, Any]) -> ActivityStats:
+def _stats(
+    k: int, entry: dict[str, Any], units: dict[str, Any], curves: dict[str, Any]
+) -> ActivityStats:
     known = {f.name for f in fields(ActivityStats)}
-    values = {key: _PARTS[key](**value) if key in _PARTS else value for key, value in entry.items() if key in known}
+    values = {
+        key: _PARTS[key](**value) if key in _PARTS else value
+        for key, value in entry.items()
+        if key in known
+    }
     values |= {name: units[title] for name, title in _COLUMNS.items()}
     if entry["kind"] == "spikes":
         gaps = np.repeat(curves[f"gaps{k}"], curves[f"counts{k}"])

@@ -13,9 +13,17 @@ def said(band: Band) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A fraction in percent with the two or three digits that mean something: '0.33 %', '4.0 %', '51.2 %'."""
+    """A fraction in percent with the two or three digits that mean something: '0.33 %', '4.0 %',
+    '51.2 %'.
+    """
     value = 100 * checks.number("fraction", fraction)
-    return f"{value:#.2g} %" if 0 < value < 9.95 else f"{value:.0f} %" if value in (0, 100) else f"{value:.1f} %"
+    return (
+        f"{value:#.2g} %"
+        if 0 < value < 9.95
+        else f"{value:.0f} %"
+        if value in (0, 100)
+        else f"{value:.1f} %"
+    )
 
 
 def percents(low: float, high: float) -> str:

@@ -1,4 +1,5 @@
-"""Converters: a rectifier network as a spiking network, a spiking cell as a rate, and how well they agree.
+"""Converters: a rectifier network as a spiking network, a spiking cell as a rate, and how well they
+agree.
 
 Names are loaded when first used.
 """
@@ -30,11 +31,11 @@ _HOME = {
     "Normalisation": "normalisation",
     "Run": "network",
     "SpikingNetwork": "network",
-    "from_nir": "nir_files",
+    "from_nir": "nir.files",
     "quantise": "quantised",
     "run_in_brian2": "brian",
     "to_brian2": "brian",
-    "to_nir": "nir_files",
+    "to_nir": "nir.files",
     "to_rate": "rate",
     "to_spiking": "network",
     "train_lif_network": "lif_network",

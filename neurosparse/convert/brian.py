@@ -1,8 +1,8 @@
 """Converted networks in Brian2: one that can be extended, and a fast way to run many inputs.
 
-Brian2 does the neurons by the equations of `convert.neurons`, in double precision. What lies between two layers of neurons is
-linear: one matrix of synapses. Layers take their turn within a step by their `order`, so that spikes reach the next layer in the
-same step, as in torch.
+Brian2 does the neurons by the equations of `convert.neurons`, in double precision. What lies
+between two layers of neurons is linear: one matrix of synapses. Layers take their turn within a
+step by their `order`, so that spikes reach the next layer in the same step, as in torch.
 """
 
 from __future__ import annotations
@@ -31,14 +31,17 @@ ROOM = 2**24  # currents that one simulation is given
 TURNS = 8  # what a layer does in a step comes in this range of `order`
 
 
-def to_brian2(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Coding = "constant") -> Any:
+def to_brian2(
+    network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Coding = "constant"
+) -> Any:
     """A Brian2 `Network` that is shown inputs one after another, for a number of steps each.
 
-    Run it for `n * steps * network.neuron.dt_ms` milliseconds. Each layer of neurons is a `NeuronGroup` with the potential `v` and
-    the current `I` that its next step takes, and has a `SpikeMonitor`: "hidden1" and "hidden1_spikes" (`identifier` gives the
-    name). The group "output" sums what comes in, bias included, in `total`; over the steps of an input, that is the output. With
-    each input the neurons start anew, and `total` too. Before it runs, add what you like: synapses on `I_post` act in the next
-    step.
+    Run it for `n * steps * network.neuron.dt_ms` milliseconds. Each layer of neurons is a
+    `NeuronGroup` with the potential `v` and the current `I` that its next step takes, and has a
+    `SpikeMonitor`: "hidden1" and "hidden1_spikes" (`identifier` gives the name). The group "output"
+    sums what comes in, bias included, in `total`; over the steps of an input, that is the output.
+    With each input the neurons start anew, and `total` too. Before it runs, add what you like:
+    synapses on `I_post` act in the next step.
 
     Parameters
     ----------
@@ -67,7 +70,9 @@ def to_brian2(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: 
     return engine.brian2().Network(*objects(network, inputs, steps, coding=coding))
 
 
-def objects(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Coding = "constant") -> list[Any]:
+def objects(
+    network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Coding = "constant"
+) -> list[Any]:
     """The objects of `to_brian2`: with its arguments bound, a model for `spiking.engine.run`."""
     b2 = engine.brian2()
     graph, neuron = network.graph.to("cpu"), network.neuron
@@ -84,23 +89,43 @@ def objects(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Co
         sources = _before(graph, before)
         silent = {each.name: shown.new_zeros(len(shown), *each.shape) for each in sources}
         steady = _value(graph, before, silent | {graph.input.name: shown}).flatten(1)
-        space = {"drive": b2.TimedArray(steady.double().numpy(), dt=period)}  # past its end the last value holds
+        # past its end the last value holds
+        space = {"drive": b2.TimedArray(steady.double().numpy(), dt=period)}
         space["steps"] = steps
         begin = "I += drive(t, i)"
-        again = "int(timestep(t, dt) % steps == 0)"  # whether another input comes: a clock of its own would cost more
+        # whether another input comes: a clock of its own would cost more
+        again = "int(timestep(t, dt) % steps == 0)"
         if isinstance(layer, Spike):
-            group = _neurons(steady.shape[1], neuron, "I : 1", "I", space, clock, identifier(layer.name), k * TURNS)
-            begin += f"\nv += (v_initial - v) * {again}" + f"\nwaiting *= 1 - {again}" * bool(neuron.t_ref_steps)
+            group = _neurons(
+                steady.shape[1],
+                neuron,
+                "I : 1",
+                "I",
+                space,
+                clock,
+                identifier(layer.name),
+                k * TURNS,
+            )
+            begin += f"\nv += (v_initial - v) * {again}" + f"\nwaiting *= 1 - {again}" * bool(
+                neuron.t_ref_steps
+            )
             others.append(b2.SpikeMonitor(group, name=f"{group.name}_spikes"))
         else:
-            group = b2.NeuronGroup(steady.shape[1], "total : 1\nI : 1", namespace=space, clock=clock, name=OUTPUT)
+            group = b2.NeuronGroup(
+                steady.shape[1], "total : 1\nI : 1", namespace=space, clock=clock, name=OUTPUT
+            )
             begin += f"\ntotal *= 1 - {again}"
             _each_step(group, "total += I\nI = 0", k * TURNS + 2)
         _each_step(group, begin, k * TURNS)
         for source in sources:
             if source.name in cells:
                 others.append(
-                    _synapses(cells[source.name], group, _matrix(graph, before, source, like=shown), k * TURNS + 1)
+                    _synapses(
+                        cells[source.name],
+                        group,
+                        _matrix(graph, before, source, like=shown),
+                        k * TURNS + 1,
+                    )
                 )
         cells[layer.name] = group
     return [*cells.values(), *others]
@@ -109,21 +134,32 @@ def objects(network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Co
 def _poisson(shown: Tensor, period: Any, clock: Any) -> Any:
     """A group that spikes at random, in each step with the probability that is shown."""
     if shown.min() < 0 or shown.max() > 1:
-        raise ValueError("Poisson input must lie between 0 and the largest of the calibration inputs")
+        raise ValueError(
+            "Poisson input must lie between 0 and the largest of the calibration inputs"
+        )
     b2 = engine.brian2()
     space = {"chance": b2.TimedArray(shown.flatten(1).double().numpy(), dt=period)}
     group = b2.NeuronGroup(
-        shown[0].numel(), "", threshold="rand() < chance(t, i)", namespace=space, clock=clock, name="input"
+        shown[0].numel(),
+        "",
+        threshold="rand() < chance(t, i)",
+        namespace=space,
+        clock=clock,
+        name="input",
     )
     _take_turn(group.thresholder["spike"], -1)
     return group
 
 
 def _synapses(source: Any, target: Any, weights: Tensor, order: int) -> Any:
-    """Synapses of the weights that are not 0, (source units, target units), in the order of the sources, which is the fast one."""
+    """Synapses of the weights that are not 0, (source units, target units), in the order of the
+    sources, which is the fast one.
+    """
     b2 = engine.brian2()
     name = f"{source.name}_to_{target.name}"
-    synapses = b2.Synapses(source, target, "w : 1", on_pre="I_post += w", clock=source.clock, name=name)
+    synapses = b2.Synapses(
+        source, target, "w : 1", on_pre="I_post += w", clock=source.clock, name=name
+    )
     i, j = weights.nonzero(as_tuple=True)
     synapses.connect(i=i.numpy(), j=j.numpy())
     synapses.w = weights[i, j].double().numpy()
@@ -142,10 +178,11 @@ def run_in_brian2(
     target: engine.Target | None = None,
     progress: Progress = quiet,
 ) -> Run:
-    """Run many inputs, fast: `SpikingNetwork.run` with the neurons of all inputs in Brian2, a layer after the other.
+    """Run many inputs, fast: `SpikingNetwork.run` with the neurons of all inputs in Brian2, a layer
+    after the other.
 
-    A layer goes through all its steps before the next begins, one group for all inputs; in between, torch sums the currents. So the
-    weights are there once, not once an input.
+    A layer goes through all its steps before the next begins, one group for all inputs; in between,
+    torch sums the currents. So the weights are there once, not once an input.
 
     Parameters
     ----------
@@ -164,27 +201,45 @@ def run_in_brian2(
     graph, steps = network.graph.to("cpu"), checks.whole("steps", steps)
     x = as_inputs(inputs, graph)
     how = running.plan(graph, coding)
-    shown = list(running.encoded(x, graph, 1 if graph.input.name in how.steady else steps, coding, seed))
+    shown = list(
+        running.encoded(x, graph, 1 if graph.input.name in how.steady else steps, coding, seed)
+    )
     size = max(ROOM // (steps * max(prod(spike.shape) for spike in graph.spikes)), 1)
     followed = {each.name for spike in graph.spikes for each in _before(graph, spike.inputs[0])}
     parts: list[Run] = []
     for begin in range(0, len(x), size):
-        values = {graph.input.name: torch.stack([each[begin : begin + size] for each in shown])}  # (1 or steps, n, ...)
+        # (1 or steps, n, ...)
+        values = {graph.input.name: torch.stack([each[begin : begin + size] for each in shown])}
         sums: dict[str, Tensor] = {}
         for spike in graph.spikes:
             currents = _currents(graph, spike, values)
             if record_spikes or spike.name in followed:
                 values[spike.name] = _simulated(currents, steps, network.neuron, target)
             else:  # their numbers are enough
-                sums[spike.name] = _simulated(currents, steps, network.neuron, target, counts=True)[0]
-        sums |= {name: values[name].sum(0) * (steps / len(values[name])) for name in how.summed if name in values}
+                sums[spike.name] = _simulated(currents, steps, network.neuron, target, counts=True)[
+                    0
+                ]
+        sums |= {
+            name: values[name].sum(0) * (steps / len(values[name]))
+            for name in how.summed
+            if name in values
+        }
         counts = {spike.name: sums[spike.name] for spike in graph.spikes}
-        spikes = {spike.name: values[spike.name] > 0 for spike in graph.spikes} if record_spikes else {}
-        parts.append(Run(how.read_out(sums, steps), counts, steps, network.neuron.dt_ms, {}, spikes))
-        progress(min(begin + size, len(x)) / len(x), f"input {min(begin + size, len(x))} of {len(x)}")
+        spikes = (
+            {spike.name: values[spike.name] > 0 for spike in graph.spikes} if record_spikes else {}
+        )
+        parts.append(
+            Run(how.read_out(sums, steps), counts, steps, network.neuron.dt_ms, {}, spikes)
+        )
+        progress(
+            min(begin + size, len(x)) / len(x), f"input {min(begin + size, len(x))} of {len(x)}"
+        )
     return Run(
         torch.cat([part.outputs for part in parts]),
-        {name: torch.cat([part.spike_counts[name] for part in parts]) for name in parts[0].spike_counts},
+        {
+            name: torch.cat([part.spike_counts[name] for part in parts])
+            for name in parts[0].spike_counts
+        },
         steps,
         network.neuron.dt_ms,
         {},
@@ -193,7 +248,8 @@ def run_in_brian2(
 
 
 def identifier(name: str) -> str:
-    """The name of a layer as Brian2 takes it: "hidden1.relu" is "hidden1_relu", and "1" is "layer_1".
+    """The name of a layer as Brian2 takes it: "hidden1.relu" is "hidden1_relu", and "1" is
+    "layer_1".
 
     Examples
     --------
@@ -204,7 +260,8 @@ def identifier(name: str) -> str:
     return name if name[0].isalpha() else f"layer_{name}"
 
 
-# ---- Groups ---------------------------------------------------------------------------------------------------------
+# ---- Groups
+# ---------------------------------------------------------------------------------------------------------
 
 
 def _neurons(
@@ -240,9 +297,17 @@ def _neurons(
 
 
 def _counting(
-    n: int, neuron: NeuronSpec, equations: str, current: str, space: dict[str, Any], clock: Any, name: str
+    n: int,
+    neuron: NeuronSpec,
+    equations: str,
+    current: str,
+    space: dict[str, Any],
+    clock: Any,
+    name: str,
 ) -> Any:
-    """The same neurons, of which only the number of spikes is kept, in `total`: one pass over them, and no list of spikes."""
+    """The same neurons, of which only the number of spikes is kept, in `total`: one pass over them,
+    and no list of spikes.
+    """
     after, space = _dynamics(neuron, current, space)
     cells = engine.brian2().NeuronGroup(
         n, f"v : 1\nwaiting : 1\ntotal : 1\n{equations}", namespace=space, clock=clock, name=name
@@ -250,14 +315,22 @@ def _counting(
     code = f"v = {after}\nfires = int(v >= v_threshold)"
     if neuron.t_ref_steps:
         code += " * int(waiting == 0)\nwaiting += t_ref_steps * fires - int(waiting > 0)"
-    kept = "v - v_threshold * fires" if neuron.reset == "subtract" else "v * (1 - fires) + v_reset * fires"
+    kept = (
+        "v - v_threshold * fires"
+        if neuron.reset == "subtract"
+        else "v * (1 - fires) + v_reset * fires"
+    )
     _each_step(cells, f"{code}\nv = {kept}\ntotal += fires", 0)
     cells.v = neuron.v_initial * neuron.threshold
     return cells
 
 
-def _dynamics(neuron: NeuronSpec, current: str, space: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The potential after a step under a current, before any spike; and `space` with what equations refer to."""
+def _dynamics(
+    neuron: NeuronSpec, current: str, space: dict[str, Any]
+) -> tuple[str, dict[str, Any]]:
+    """The potential after a step under a current, before any spike; and `space` with what equations
+    refer to.
+    """
     after = f"v + {current}" if neuron.kind == "if" else f"{current} + (v - {current}) * decay"
     if neuron.t_ref_steps:
         after = f"({after}) * int(waiting == 0) + v * int(waiting > 0)"
@@ -279,41 +352,67 @@ def _take_turn(what: Any, order: int) -> None:
 
 
 def _simulated(
-    currents: Tensor, steps: int, neuron: NeuronSpec, target: engine.Target | None, *, counts: bool = False
+    currents: Tensor,
+    steps: int,
+    neuron: NeuronSpec,
+    target: engine.Target | None,
+    *,
+    counts: bool = False,
 ) -> Tensor:
-    """The spikes of a layer, (steps, n, *shape), or their numbers, (1, n, *shape), under currents (1 or steps, n, *shape)."""
+    """The spikes of a layer, (steps, n, *shape), or their numbers, (1, n, *shape), under currents
+    (1 or steps, n, *shape).
+    """
 
     def model() -> list[Any]:
         b2 = engine.brian2()
-        values, clock = currents.flatten(1).double().numpy(), b2.Clock(neuron.dt_ms * b2.ms, name="step_clock")
+        values, clock = (
+            currents.flatten(1).double().numpy(),
+            b2.Clock(neuron.dt_ms * b2.ms, name="step_clock"),
+        )
         steady = len(values) == 1
         equations, drive = ("drive : 1 (constant)", "drive") if steady else ("", "drive(t, i)")
         space = {} if steady else {"drive": b2.TimedArray(values, dt=clock.dt)}
-        cells = (_counting if counts else _neurons)(values.shape[1], neuron, equations, drive, space, clock, "cells")
+        cells = (_counting if counts else _neurons)(
+            values.shape[1], neuron, equations, drive, space, clock, "cells"
+        )
         if steady:
             cells.drive = values[0]
         if not counts:
             return [cells, b2.SpikeMonitor(cells, name="spikes")]
-        last = b2.Clock(max(steps - 1, 1) * clock.dt, name="last_clock")  # the first step and the last
-        return [cells, b2.StateMonitor(cells, "total", record=True, clock=last, when="end", name="counts")]
+        # the first step and the last
+        last = b2.Clock(max(steps - 1, 1) * clock.dt, name="last_clock")
+        return [
+            cells,
+            b2.StateMonitor(cells, "total", record=True, clock=last, when="end", name="counts"),
+        ]
 
-    result = engine.run(model, duration_ms=steps * neuron.dt_ms, dt_ms=neuron.dt_ms, seed=0, target=target)
+    result = engine.run(
+        model, duration_ms=steps * neuron.dt_ms, dt_ms=neuron.dt_ms, seed=0, target=target
+    )
     if counts:
         found = result["counts"]["total"][-1:]
     else:
         found = np.zeros((steps, currents[0].numel()), np.float32)
-        found[np.rint(result["spikes"]["t"] * 1e3 / neuron.dt_ms).astype(int), result["spikes"]["i"]] = 1
+        found[
+            np.rint(result["spikes"]["t"] * 1e3 / neuron.dt_ms).astype(int), result["spikes"]["i"]
+        ] = 1
     return torch.from_numpy(found).unflatten(1, currents.shape[1:]).to(currents.dtype)
 
 
-# ---- The linear stretches between neurons ----------------------------------------------------------------------------
+# ---- The linear stretches between neurons
+# ----------------------------------------------------------------------------
 
 
 def _before(graph: Graph, name: str) -> list[Layer]:
-    """The input, and the layers of neurons, on which a layer depends directly: through linear layers alone."""
+    """The input, and the layers of neurons, on which a layer depends directly: through linear
+    layers alone.
+    """
     layer = graph[name]
     if isinstance(layer, MaxPool):
-        raise ValueError(f"{name} is max pooling, which Brian2 is not given: use average pooling, or run it in torch")
+        raise ValueError(
+            f"{name} is max pooling, which Brian2 is not given: use average pooling, or run it in"
+            " torch"
+        )
     found: list[Layer] = []
     for each in layer.inputs:
         found += [graph[each]] if isinstance(graph[each], Spike | Input) else _before(graph, each)
@@ -329,18 +428,26 @@ def _value(graph: Graph, name: str, given: Mapping[str, Tensor]) -> Tensor:
 
 
 def _currents(graph: Graph, spike: Spike, values: Mapping[str, Tensor]) -> Tensor:
-    """The currents of a layer of neurons, (steps, n, *shape), or (1, n, *shape) where they are steady."""
+    """The currents of a layer of neurons, (steps, n, *shape), or (1, n, *shape) where they are
+    steady.
+    """
     (name,) = spike.inputs
     given = {each.name: values[each.name] for each in _before(graph, name)}
     steps, n = max(map(len, given.values())), next(iter(given.values())).shape[1]
-    flat = {each: value.expand(steps, *value.shape[1:]).flatten(0, 1) for each, value in given.items()}
+    flat = {
+        each: value.expand(steps, *value.shape[1:]).flatten(0, 1) for each, value in given.items()
+    }
     return _value(graph, name, flat).unflatten(0, (steps, n))
 
 
 def _matrix(graph: Graph, name: str, source: Layer, like: Tensor) -> Tensor:
     """What a unit of `source` adds to each unit of a layer: shape (source units, units)."""
     layers = (
-        replace(layer, bias=torch.zeros_like(layer.bias)) if isinstance(layer, Linear | Conv | Add) else layer
+        (
+            replace(layer, bias=torch.zeros_like(layer.bias))
+            if isinstance(layer, Linear | Conv | Add)
+            else layer
+        )
         for layer in graph.layers
     )
     graph = Graph(tuple(layers))

@@ -1,8 +1,10 @@
-"""What an inference costs: operations of a rectifier network and of its spiking twin, and energy by named tables.
+"""What an inference costs: operations of a rectifier network and of its spiking twin, and energy by
+named tables.
 
-An operation is a connection that something travels over: a multiply-accumulate for a value, a synaptic operation (an addition)
-for a spike. The rectifier network is counted twice: dense, all connections, and active, those from values that are not 0, which is
-what an implementation that uses the zeros has to do. Biases, pooling and comparisons are left out on both sides.
+An operation is a connection that something travels over: a multiply-accumulate for a value, a
+synaptic operation (an addition) for a spike. The rectifier network is counted twice: dense, all
+connections, and active, those from values that are not 0, which is what an implementation that uses
+the zeros has to do. Biases, pooling and comparisons are left out on both sides.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosparse._internal import checks
 from neurosparse import reference
+from neurosparse._internal import checks
 from neurosparse.convert.graph import Add, AveragePool, Conv, Graph, Linear
 
 _DATA = Path(reference.__file__).with_name("operations.toml")
@@ -32,7 +34,8 @@ class Device:
     Parameters
     ----------
     multiply_accumulate_pJ
-        None where the device multiplies no values: it is then compared with the dense network on "float32_45nm".
+        None where the device multiplies no values: it is then compared with the dense network on
+        "float32_45nm".
     accumulate_pJ
         Of a synaptic operation.
     update_pJ
@@ -73,7 +76,8 @@ class Operations:
     dense, active
         Multiply-accumulates of the source network: all, and those from values that are not 0.
     input
-        Multiply-accumulates of the spiking network: those from the inputs that are not 0, once, where the coding is constant.
+        Multiply-accumulates of the spiking network: those from the inputs that are not 0, once,
+        where the coding is constant.
     synaptic
         Additions of the spiking network: connections that spikes travel over.
     updates
@@ -99,8 +103,8 @@ class Energy:
     dense_nJ, active_nJ
         The source network, on "float32_45nm" where the device has no multiplication.
     break_even_steps, break_even_active_steps
-        The steps up to which the spiking network costs less than the dense one, and than the active one: with its rates as they
-        are, below 1 where it never does.
+        The steps up to which the spiking network costs less than the dense one, and than the active
+        one: with its rates as they are, below 1 where it never does.
     """
 
     device: Device
@@ -115,12 +119,16 @@ class Energy:
         dense, active = (self.spiking_nJ / other for other in (self.dense_nJ, self.active_nJ))
 
         def until(steps: float) -> str:
-            return f"costs less up to {steps:.0f} steps" if steps >= 1 else "costs more at any number of steps"
+            return (
+                f"costs less up to {steps:.0f} steps"
+                if steps >= 1
+                else "costs more at any number of steps"
+            )
 
         return (
-            f"{self.device.label}: {self.spiking_nJ:.3g} nJ an inference, {dense:.2g} times the dense network "
-            f"({until(self.break_even_steps)}) and {active:.2g} times the network with its zeros left out "
-            f"({until(self.break_even_active_steps)})."
+            f"{self.device.label}: {self.spiking_nJ:.3g} nJ an inference, {dense:.2g} times the"
+            f" dense network ({until(self.break_even_steps)}) and {active:.2g} times the network"
+            f" with its zeros left out ({until(self.break_even_active_steps)})."
         )
 
 
@@ -133,7 +141,9 @@ def energy(operations: Operations, device: Device) -> Energy:
     >>> round(found.dense_nJ, 2), round(found.spiking_nJ, 2), round(found.break_even_steps)
     (4.6, 2.35, 22)
     """
-    multiply = device.multiply_accumulate_pJ or devices()["float32_45nm"].multiply_accumulate_pJ or 0.0
+    multiply = (
+        device.multiply_accumulate_pJ or devices()["float32_45nm"].multiply_accumulate_pJ or 0.0
+    )
     once = operations.input * (device.multiply_accumulate_pJ or device.accumulate_pJ)
     stepped = operations.synaptic * device.accumulate_pJ + operations.updates * device.update_pJ
     dense, active = operations.dense * multiply, operations.active * multiply
@@ -150,8 +160,9 @@ def traffic(graph: Graph, events: Mapping[str, Tensor]) -> Tensor:
     graph
         The layers; the weights themselves do not matter.
     events
-        How many events each unit of some layers sends, shape (n, *layer shape): the input and the `Spike` layers. A pooled unit
-        sends on what comes in; a unit that adds up currents without spiking sends one value if anything comes in.
+        How many events each unit of some layers sends, shape (n, *layer shape): the input and the
+        `Spike` layers. A pooled unit sends on what comes in; a unit that adds up currents without
+        spiking sends one value if anything comes in.
 
     Returns
     -------
@@ -167,7 +178,9 @@ def traffic(graph: Graph, events: Mapping[str, Tensor]) -> Tensor:
         before = [flow[name] for name in layer.inputs]
         if isinstance(layer, Linear | Conv):
             ones = replace(
-                layer, weight=torch.ones_like(layer.weight).double(), bias=torch.zeros_like(layer.bias).double()
+                layer,
+                weight=torch.ones_like(layer.weight).double(),
+                bias=torch.zeros_like(layer.bias).double(),
             )
             reached = ones(*before)
             total = total + reached.flatten(1).sum(1)

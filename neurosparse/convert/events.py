@@ -1,8 +1,10 @@
-"""Running a spiking network on the CPU at a cost in proportion to its spikes: `kernels.spike_rows` on the graph of `convert.graph`.
+"""Running a spiking network on the CPU at a cost in proportion to its spikes: `kernels.spike_rows`
+on the graph of `convert.graph`.
 
-The neurons and the order of layers are those of `convert.network`, but a layer goes through all its steps before the next begins.
-A current is summed in another order, so that in float32 a neuron which comes within a rounding of its threshold may spike a step
-sooner or later; where the sums are exact, all spikes are the same.
+The neurons and the order of layers are those of `convert.network`, but a layer goes through all its
+steps before the next begins. A current is summed in another order, so that in float32 a neuron
+which comes within a rounding of its threshold may spike a step sooner or later; where the sums are
+exact, all spikes are the same.
 """
 
 from __future__ import annotations
@@ -47,8 +49,11 @@ class EventNetwork:
     cell: Cell
 
 
-def prepared(graph: Graph, neuron: NeuronSpec, *, steady: Collection[str], summed: Collection[str]) -> EventNetwork:
-    """Lay a graph out, in which the layers named in `steady` have the same values in every step; `summed` are wanted as sums.
+def prepared(
+    graph: Graph, neuron: NeuronSpec, *, steady: Collection[str], summed: Collection[str]
+) -> EventNetwork:
+    """Lay a graph out, in which the layers named in `steady` have the same values in every step;
+    `summed` are wanted as sums.
 
     Raises
     ------
@@ -67,7 +72,9 @@ def prepared(graph: Graph, neuron: NeuronSpec, *, steady: Collection[str], summe
         t_ref_steps=neuron.t_ref_steps,
         v_initial=np.float32(neuron.v_initial * neuron.threshold),
     )
-    return EventNetwork(graph, tuple(_neurons(graph, spike, steady) for spike in graph.spikes), cell)
+    return EventNetwork(
+        graph, tuple(_neurons(graph, spike, steady) for spike in graph.spikes), cell
+    )
 
 
 def _neurons(graph: Graph, spike: Spike, steady: Collection[str]) -> Neurons:
@@ -75,18 +82,25 @@ def _neurons(graph: Graph, spike: Spike, steady: Collection[str]) -> Neurons:
     n = prod(spike.shape)
     if name in steady:
         return Neurons(
-            spike, name, spike_rows.laid_out(np.zeros((n, 0), np.float32)), _filled(np.zeros((1, n), np.float32))
+            spike,
+            name,
+            spike_rows.laid_out(np.zeros((n, 0), np.float32)),
+            _filled(np.zeros((1, n), np.float32)),
         )
     linear = graph[name]
     if not isinstance(linear, Linear):
-        raise ValueError(f"{spike.name} is driven by {name}, which is {type(linear).__name__}, not Linear")
+        raise ValueError(
+            f"{spike.name} is driven by {name}, which is {type(linear).__name__}, not Linear"
+        )
     if linear.weight.dtype != torch.float32 or linear.weight.device.type != "cpu":
         raise ValueError(f"the weights of {name} are not float32 on the CPU")
     source = graph[linear.inputs[0]]
     while isinstance(source, Reshape):
         source = graph[source.inputs[0]]
     if not isinstance(source, Spike | Input) or len(linear.shape) > 1:
-        raise ValueError(f"{name} takes {source.name}, which is {type(source).__name__}, not a row of spikes")
+        raise ValueError(
+            f"{name} takes {source.name}, which is {type(source).__name__}, not a row of spikes"
+        )
     weights = spike_rows.laid_out(linear.weight.detach().numpy())
     return Neurons(spike, source.name, weights, _filled(linear.bias.detach().numpy()[None]))
 
@@ -122,7 +136,8 @@ def run(
     Returns
     -------
     counts : dict
-        The spikes of each neuron, shape (n, *layer shape), by the number of steps until then and by layer.
+        The spikes of each neuron, shape (n, *layer shape), by the number of steps until then and by
+        layer.
     spikes : dict
         By layer, shape (steps, n, *layer shape): all spikes, where they were asked for.
     """
@@ -147,7 +162,10 @@ def run(
                 spikes[name].append(dense.unflatten(2, shape))
         progress(min(begin + size, n) / n, f"input {min(begin + size, n)} of {n}")
     return (
-        {t: {name: torch.cat(found) for name, found in by_layer.items()} for t, by_layer in counts.items()},
+        {
+            t: {name: torch.cat(found) for name, found in by_layer.items()}
+            for t, by_layer in counts.items()
+        },
         {name: torch.cat(found, dim=1) for name, found in spikes.items()},
     )
 
@@ -156,7 +174,11 @@ def _run_part(
     network: EventNetwork, values: Mapping[str, Tensor], shown: Tensor | None, steps: int
 ) -> dict[str, Spikes]:
     """The spikes of each layer for a few images."""
-    fired = {} if shown is None else {network.graph.input.name: spike_rows.listed(shown.flatten(2).numpy())}
+    fired = (
+        {}
+        if shown is None
+        else {network.graph.input.name: spike_rows.listed(shown.flatten(2).numpy())}
+    )
     n = len(next(iter(values.values()))) if shown is None else shown.shape[1]
     nothing = spike_rows.no_spikes(n, steps)
     for layer in network.layers:

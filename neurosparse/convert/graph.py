@@ -1,9 +1,12 @@
-"""What a converted network is: layers in the order in which they are computed, each with the names of its inputs.
+"""What a converted network is: layers in the order in which they are computed, each with the names
+of its inputs.
 
-A layer is plain data and can be called; weights are torch tensors of its own. Nothing here knows of time: a graph computes the
-rectifier network, and `convert.network` runs the same layers step by step with neurons in the place of each `Spike`.
+A layer is plain data and can be called; weights are torch tensors of its own. Nothing here knows of
+time: a graph computes the rectifier network, and `convert.network` runs the same layers step by
+step with neurons in the place of each `Spike`.
 
-Shapes are those of one sample, without the batch: (features,), (channels, length) or (channels, height, width).
+Shapes are those of one sample, without the batch: (features,), (channels, length) or (channels,
+height, width).
 """
 
 from __future__ import annotations
@@ -22,7 +25,9 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """A step of the computation: its name, the names of what it takes, the shape of what it gives for one sample."""
+    """A step of the computation: its name, the names of what it takes, the shape of what it gives
+    for one sample.
+    """
 
     name: str
     inputs: tuple[str, ...]
@@ -56,7 +61,9 @@ class Linear(Layer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conv(Layer):
-    """A convolution in one or two dimensions, zeros around it: weight (out, in / groups, *kernel), bias (out,)."""
+    """A convolution in one or two dimensions, zeros around it: weight (out, in / groups, *kernel),
+    bias (out,).
+    """
 
     weight: Tensor = field(repr=False)
     bias: Tensor = field(repr=False)
@@ -67,12 +74,16 @@ class Conv(Layer):
 
     def __call__(self, *values: Tensor) -> Tensor:
         convolve: Any = (functional.conv1d, functional.conv2d)[len(self.shape) - 2]
-        return convolve(values[0], self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        return convolve(
+            values[0], self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Add(Layer):
-    """The sum of w_i x_i, plus b: one-to-one connections, whose weights broadcast against the shape of a sample."""
+    """The sum of w_i x_i, plus b: one-to-one connections, whose weights broadcast against the shape
+    of a sample.
+    """
 
     weights: tuple[Tensor, ...] = field(repr=False)
     bias: Tensor = field(repr=False)
@@ -86,7 +97,9 @@ class Add(Layer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AveragePool(Layer):
-    """The mean over windows; `options` are those of torch's function of that name (kernel_size, stride, ...)."""
+    """The mean over windows; `options` are those of torch's function of that name (kernel_size,
+    stride, ...).
+    """
 
     options: Mapping[str, Any]
 
@@ -97,7 +110,9 @@ class AveragePool(Layer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaxPool(Layer):
-    """The maximum over windows; `options` are those of torch's function of that name (kernel_size, stride, ...)."""
+    """The maximum over windows; `options` are those of torch's function of that name (kernel_size,
+    stride, ...).
+    """
 
     options: Mapping[str, Any]
 
@@ -126,17 +141,19 @@ class Concatenate(Layer):
 class Spike(Layer):
     """A non-linearity, and the neurons that take its place.
 
-    A neuron gets the current I = gain z + offset for the pre-activation z of its unit, and its spikes a step are to follow the
-    unit's activation: a = scale * rate. Called, the layer gives the rate that this asks for,
-    activation((I - offset) / gain) / scale; with the values by default, that is the rectifier.
+    A neuron gets the current I = gain z + offset for the pre-activation z of its unit, and its
+    spikes a step are to follow the unit's activation: a = scale * rate. Called, the layer gives the
+    rate that this asks for, activation((I - offset) / gain) / scale; with the values by default,
+    that is the rectifier.
 
     Parameters
     ----------
     gain, offset, scale
-        Broadcast against the shape of a sample. The layer before holds gain and offset in its weights and biases; the layers
-        after hold the scale in theirs.
+        Broadcast against the shape of a sample. The layer before holds gain and offset in its
+        weights and biases; the layers after hold the scale in theirs.
     activation
-        The non-linearity if it is not max(0, z): a module with `spike_balance(neuron) -> (gain, offset, scale)`.
+        The non-linearity if it is not max(0, z): a module with `spike_balance(neuron) -> (gain,
+        offset, scale)`.
     """
 
     gain: Tensor = field(default_factory=lambda: torch.tensor(1.0), repr=False)
@@ -153,7 +170,8 @@ class Spike(Layer):
 class Graph:
     """Layers in the order of computation: the first is the `Input`, the last the output.
 
-    Calling it computes the rectifier network: a tensor of shape (n, *input_shape) in, (n, *output shape) out.
+    Calling it computes the rectifier network: a tensor of shape (n, *input_shape) in, (n, *output
+    shape) out.
     """
 
     layers: tuple[Layer, ...]
@@ -167,7 +185,9 @@ class Graph:
         """What every layer gives for inputs of shape (n, *input_shape)."""
         found: dict[str, Tensor] = {}
         for layer in self.layers:
-            found[layer.name] = layer(*(found[name] for name in layer.inputs)) if layer.inputs else layer(inputs)
+            found[layer.name] = (
+                layer(*(found[name] for name in layer.inputs)) if layer.inputs else layer(inputs)
+            )
         return found
 
     def __getitem__(self, name: str) -> Layer:
@@ -175,7 +195,9 @@ class Graph:
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise KeyError(f"no layer {name!r}; there are: {', '.join(layer.name for layer in self.layers)}")
+        raise KeyError(
+            f"no layer {name!r}; there are: {', '.join(layer.name for layer in self.layers)}"
+        )
 
     @property
     def input(self) -> Input:
@@ -195,7 +217,9 @@ class Graph:
         return tuple(layer for layer in self.layers if name in layer.inputs)
 
     def to(self, *where: Any) -> Self:
-        """A graph whose tensors are on another device or of another kind of number, as `Tensor.to` takes it."""
+        """A graph whose tensors are on another device or of another kind of number, as `Tensor.to`
+        takes it.
+        """
         return type(self)(tuple(_moved(layer, where) for layer in self.layers))
 
 

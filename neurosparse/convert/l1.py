@@ -1,4 +1,6 @@
-"""From the penalty to the spikes: how L1 strength, active units, spikes of an inference and accuracy go together."""
+"""From the penalty to the spikes: how L1 strength, active units, spikes of an inference and
+accuracy go together.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ def l1_to_spikes(
     steps: int = 64,
     progress: Progress = quiet,
 ) -> dict[float, ConversionReport]:
-    """Train a network for each strength of the L1 penalty, convert it, and report on the test images.
+    """Train a network for each strength of the L1 penalty, convert it, and report on the test
+    images.
 
     Parameters
     ----------
@@ -54,7 +57,10 @@ def l1_to_spikes(
     if not strengths or len(set(strengths)) < len(strengths):
         raise ValueError(f"strengths must be one or more different numbers, got {tuple(strengths)}")
     spec = recipes.load("rectifier_l1").spec(TrainSpec) if spec is None else spec
-    specs = [recipes.build(TrainSpec, {**spec.model_dump(), "l1": l1}, what=f"l1={l1}") for l1 in strengths]
+    specs = [
+        recipes.build(TrainSpec, {**spec.model_dump(), "l1": l1}, what=f"l1={l1}")
+        for l1 in strengths
+    ]
     splits = data.load(spec.data) if splits is None else splits
     reports = {}
     for k, one in enumerate(specs):
@@ -68,11 +74,18 @@ def l1_to_spikes(
 def table(reports: Mapping[float, ConversionReport]) -> str:
     """A row a strength, at most 80 columns."""
     lines = [
-        f"{'':>8}{'error %':>14}{'active % of units':>22}{'spikes':>9}{'millions of operations':>25}",
-        f"{'L1':>8}{'source':>7}{'spikes':>7}{'source':>8}{'a step':>7}{'in all':>7}{'':>9}{'dense':>9}{'active':>8}{'spikes':>8}",
+        (
+            f"{'':>8}{'error %':>14}{'active % of units':>22}{'spikes':>9}{'millions of operations':>25}"
+        ),
+        (
+            f"{'L1':>8}{'source':>7}{'spikes':>7}{'source':>8}{'a step':>7}{'in all':>7}{'':>9}{'dense':>9}{'active':>8}{'spikes':>8}"
+        ),
     ]
     for l1, report in reports.items():
-        source, spiking = (100 * (1 - (share or 0.0)) for share in (report.source_accuracy, report.curve[-1].accuracy))
+        source, spiking = (
+            100 * (1 - (share or 0.0))
+            for share in (report.source_accuracy, report.curve[-1].accuracy)
+        )
         per_step = report.spikes / (report.steps * report.n_units)
         lines.append(
             f"{l1:>8g}{source:>7.1f}{spiking:>7.1f}{100 * report.source.active_fraction:>8.1f}{100 * per_step:>7.2f}"

@@ -1,7 +1,9 @@
-"""LIF-aware training as a recipe: a network of LIF rates is trained, and then spikes at these rates.
+"""LIF-aware training as a recipe: a network of LIF rates is trained, and then spikes at these
+rates.
 
-Nothing is fitted to data on the way from rates to spikes: the cell that was trained with is the cell that spikes. So what is
-left between the two are the steps of time and the spikes' noise, which the report of the conversion shows.
+Nothing is fitted to data on the way from rates to spikes: the cell that was trained with is the
+cell that spikes. So what is left between the two are the steps of time and the spikes' noise, which
+the report of the conversion shows.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class LIFNetworkSpec(Spec):
-    """A network of LIF rates, its training, and the steps in which it spikes: what a recipe of kind "lif_network" holds.
+    """A network of LIF rates, its training, and the steps in which it spikes: what a recipe of kind
+    "lif_network" holds.
 
     Parameters
     ----------
@@ -49,7 +52,12 @@ class LIFNetworkSpec(Spec):
         The training; its seed is also that of the initial weights.
     """
 
-    sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=3)] = (784, 300, 300, 10)
+    sizes: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=3)] = (
+        784,
+        300,
+        300,
+        10,
+    )
     data: str = "mnist5k"
     tau_m_ms: Positive = 20.0
     t_ref_ms: Annotated[float, Field(ge=0)] = 2.0
@@ -99,12 +107,15 @@ def train_lif_network(
     train = splits.train
     if (spec.sizes[0], spec.sizes[-1]) != (train.images.shape[1], train.n_classes):
         raise ValueError(
-            f"sizes must begin with {train.images.shape[1]} and end with {train.n_classes} for {splits.name!r}, "
-            f"got {spec.sizes}"
+            f"sizes must begin with {train.images.shape[1]} and end with {train.n_classes} for"
+            f" {splits.name!r}, got {spec.sizes}"
         )
     neuron = spec.cell().neuron(spec.dt_ms)
     start = RectifierNetwork(NetworkSpec(sizes=spec.sizes), seed=spec.tuning.seed)
-    layers = {name: spec.cell() if name in start.layers else module for name, module in start.named_children()}
+    layers = {
+        name: spec.cell() if name in start.layers else module
+        for name, module in start.named_children()
+    }
     images, labels = (torch.tensor(values) for values in (train.images, train.labels))
     model = tune(nn.Sequential(OrderedDict(layers)), images, labels, spec.tuning, progress=progress)
     return to_spiking(model, train, neuron)

@@ -34,7 +34,8 @@ class Run:
     Parameters
     ----------
     outputs : tensor, shape (n, *output shape)
-        The read-out's potential over the number of steps: in the units of the source network's output.
+        The read-out's potential over the number of steps: in the units of the source network's
+        output.
     spike_counts : dict of tensors, shape (n, *layer shape)
         Spikes of each neuron, by layer.
     steps, dt_ms
@@ -63,7 +64,9 @@ class Run:
             }
             for name, counts in self.spike_counts.items()
         ]
-        return cards.grid(f"{len(self.outputs):,} inputs for {self.steps} steps of {self.dt_ms:g} ms", rows)
+        return cards.grid(
+            f"{len(self.outputs):,} inputs for {self.steps} steps of {self.dt_ms:g} ms", rows
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,8 @@ class SpikingNetwork:
     source
         The rectifier network as traced: BatchNorm folded, in its own units.
     graph
-        The same with normalised weights: a `Spike` layer gets the current of its neurons and gives their spikes, 0 or 1.
+        The same with normalised weights: a `Spike` layer gets the current of its neurons and gives
+        their spikes, 0 or 1.
     neuron
         The neurons of all layers.
     normalisation
@@ -86,20 +90,32 @@ class SpikingNetwork:
     graph: Graph
     neuron: NeuronSpec
     normalisation: Normalisation
-    _prepared: dict[str, EventNetwork] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _prepared: dict[str, EventNetwork] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def scales(self) -> dict[str, Tensor]:
-        """The activation that one spike a step stands for, by layer; broadcasts against the shape of a sample."""
+        """The activation that one spike a step stands for, by layer; broadcasts against the shape
+        of a sample.
+        """
         return {spike.name: spike.scale for spike in self.graph.spikes}
 
     def _repr_html_(self) -> str:
-        rows = [{"layer": spike.name, "largest scale": float(spike.scale.max())} for spike in self.graph.spikes]
-        return cards.grid(f"Spiking network: {self.neuron.kind} neurons, weights by {self.normalisation.method}", rows)
+        rows = [
+            {"layer": spike.name, "largest scale": float(spike.scale.max())}
+            for spike in self.graph.spikes
+        ]
+        return cards.grid(
+            f"Spiking network: {self.neuron.kind} neurons, weights by {self.normalisation.method}",
+            rows,
+        )
 
     def to(self, *where: Any) -> Self:
         """The network on another device or in another kind of number, as `Tensor.to` takes it."""
-        return type(self)(self.source.to(*where), self.graph.to(*where), self.neuron, self.normalisation)
+        return type(self)(
+            self.source.to(*where), self.graph.to(*where), self.neuron, self.normalisation
+        )
 
     @torch.no_grad()
     def run(
@@ -122,8 +138,9 @@ class SpikingNetwork:
         steps
             Of `neuron.dt_ms` each.
         coding
-            "constant": an input is a current, the same in every step. "poisson": in every step it is 1 or 0 times the largest
-            input of the calibration, independently, with the input as its mean (-1 or 0 where it is negative).
+            "constant": an input is a current, the same in every step. "poisson": in every step it
+            is 1 or 0 times the largest input of the calibration, independently, with the input as
+            its mean (-1 or 0 where it is negative).
         seed
             Of the Poisson input.
         outputs_at
@@ -131,13 +148,14 @@ class SpikingNetwork:
         record_spikes
             Whether to keep every spike.
         engine
-            "events": work in proportion to the spikes, for fully connected layers on the CPU (`convert.events`); "torch": any
-            graph, any device; "auto": events where it can.
+            "events": work in proportion to the spikes, for fully connected layers on the CPU
+            (`convert.events`); "torch": any graph, any device; "auto": events where it can.
 
         Raises
         ------
         ValueError, TypeError
-            For inputs of another shape, of none, of NaN; for Poisson input that would need more than one spike a step.
+            For inputs of another shape, of none, of NaN; for Poisson input that would need more
+            than one spike a step.
         """
         checks.whole("steps", steps)
         at = {checks.whole("outputs_at", t) for t in outputs_at}
@@ -148,11 +166,19 @@ class SpikingNetwork:
         x = as_inputs(inputs, self.graph)
         how = running.plan(self.graph, coding)
         shown = running.encoded(x, self.graph, steps, coding, seed)
-        prepared = None if engine == "torch" else self._for_events(how, x, coding, needed=engine == "events")
+        prepared = (
+            None
+            if engine == "torch"
+            else self._for_events(how, x, coding, needed=engine == "events")
+        )
         if prepared is None:
-            sums, spikes = running.in_steps(self.graph, self.neuron, how, shown, at | {steps}, record_spikes, progress)
+            sums, spikes = running.in_steps(
+                self.graph, self.neuron, how, shown, at | {steps}, record_spikes, progress
+            )
         else:
-            sums, spikes = running.by_events(prepared, how, shown, at | {steps}, record_spikes, progress)
+            sums, spikes = running.by_events(
+                prepared, how, shown, at | {steps}, record_spikes, progress
+            )
         return Run(
             outputs=how.read_out(sums[steps], steps),
             spike_counts={spike.name: sums[steps][spike.name] for spike in self.graph.spikes},
@@ -163,12 +189,16 @@ class SpikingNetwork:
         )
 
     def report(self, inputs: Any, labels: Any = None, **options: Any) -> ConversionReport:
-        """Run beside the source and say how well they agree; options, errors: `verification.verify`."""
+        """Run beside the source and say how well they agree; options, errors:
+        `verification.verify`.
+        """
         from neurosparse.convert.verification import verify
 
         return verify(self, inputs, labels, **options)
 
-    def _for_events(self, how: Plan, x: Tensor, coding: Coding, *, needed: bool) -> EventNetwork | None:
+    def _for_events(
+        self, how: Plan, x: Tensor, coding: Coding, *, needed: bool
+    ) -> EventNetwork | None:
         """The graph laid out for the events engine, once; None where torch is to run it."""
         from neurosparse.convert import events
 
@@ -178,10 +208,14 @@ class SpikingNetwork:
             if coding == "poisson" and (x < 0).any():
                 raise ValueError("the Poisson input has negative spikes")
             if coding not in self._prepared:
-                self._prepared[coding] = events.prepared(self.graph, self.neuron, steady=how.steady, summed=how.summed)
+                self._prepared[coding] = events.prepared(
+                    self.graph, self.neuron, steady=how.steady, summed=how.summed
+                )
         except ValueError as reason:
             if needed:
-                raise ValueError(f"the events engine cannot run this network: {reason}; use engine='torch'") from None
+                raise ValueError(
+                    f"the events engine cannot run this network: {reason}; use engine='torch'"
+                ) from None
             return None
         return self._prepared[coding]
 
@@ -192,7 +226,9 @@ def _one_of(name: str, value: str, options: Any) -> None:
 
 
 def as_inputs(inputs: Any, graph: Graph, *, name: str = "inputs") -> Tensor:
-    """Inputs as a tensor of the kind and on the device of a graph's weights; TypeError or ValueError where they do not fit."""
+    """Inputs as a tensor of the kind and on the device of a graph's weights; TypeError or
+    ValueError where they do not fit.
+    """
     x = as_tensor(inputs, name)
     like = graph.spikes[0].scale
     if tuple(x.shape[1:]) != graph.input.shape:
@@ -211,7 +247,8 @@ def as_tensor(inputs: Any, name: str) -> Tensor:
         x = torch.tensor(checks.finite_array(name, inputs))
     if x.ndim < 2 or len(x) == 0:
         raise ValueError(
-            f"{name} must be at least one sample along axis 0, of at least 1 axis each, got shape {tuple(x.shape)}"
+            f"{name} must be at least one sample along axis 0, of at least 1 axis each, got shape"
+            f" {tuple(x.shape)}"
         )
     if x.is_complex() or not bool(x.isfinite().all()):
         raise ValueError(f"{name} must be finite real numbers, got NaN, infinite or complex ones")
@@ -231,9 +268,11 @@ def to_spiking(
     Parameters
     ----------
     model
-        Any module that torch.fx can trace, of the layers that `convert.translation` lists; it is left as it is.
+        Any module that torch.fx can trace, of the layers that `convert.translation` lists; it is
+        left as it is.
     calibration : tensor, array or ImageSet, shape (n, *input shape)
-        Inputs like those to come, such as a thousand training images: the scale of each layer is taken from them.
+        Inputs like those to come, such as a thousand training images: the scale of each layer is
+        taken from them.
     neuron
         The neurons: "if", "lif", or a `NeuronSpec`.
     normalisation
@@ -244,7 +283,8 @@ def to_spiking(
     ConversionError
         With a list of every layer that cannot be converted, why, and what to do.
     ValueError, TypeError
-        For calibration inputs that are empty, NaN, all zeros or of the wrong shape, and where a layer is never active on them.
+        For calibration inputs that are empty, NaN, all zeros or of the wrong shape, and where a
+        layer is never active on them.
 
     Examples
     --------
@@ -258,7 +298,8 @@ def to_spiking(
     samples = as_tensor(calibration, "calibration")
     if not samples.any():
         raise ValueError(
-            "calibration is zeros only, so the scales of the layers are unknown: give inputs like those to come"
+            "calibration is zeros only, so the scales of the layers are unknown: give inputs like"
+            " those to come"
         )
     source = tracing.trace(model, samples)
     samples = as_inputs(samples, source, name="calibration")

@@ -1,13 +1,15 @@
-"""The spiking neurons of a converted network: what they are, and one step of them as a pure function.
+"""The spiking neurons of a converted network: what they are, and one step of them as a pure
+function.
 
 Time goes in steps of dt. A neuron that is not refractory takes the current I of the step,
 
     "if"    v = v + I
     "lif"   v = I + (v - I) exp(-dt / tau_m)
 
-(exact for a current that is constant over the step, with a resistance of 1 and rest at 0), and spikes where v >= threshold. Then
-v = v - threshold ("subtract", which keeps what is above the threshold: Rueckauer et al. 2017, Front Neurosci 11:682, eq. 4) or
-v = v_reset ("value"), and for t_ref the neuron holds v and ignores its input.
+(exact for a current that is constant over the step, with a resistance of 1 and rest at 0), and
+spikes where v >= threshold. Then v = v - threshold ("subtract", which keeps what is above the
+threshold: Rueckauer et al. 2017, Front Neurosci 11:682, eq. 4) or v = v_reset ("value"), and for
+t_ref the neuron holds v and ignores its input.
 """
 
 from __future__ import annotations
@@ -41,13 +43,16 @@ class NeuronSpec(Spec):
     tau_m_ms
         Membrane time constant of the LIF neuron.
     dt_ms
-        Length of a step: the time scale on which rates are said in Hz. A neuron spikes at most once a step.
+        Length of a step: the time scale on which rates are said in Hz. A neuron spikes at most once
+        a step.
     v_initial
-        Potential at the start as a part of the threshold. With 1/2 the number of spikes of an IF neuron that subtracts is its
-        input rounded, not rounded down, which halves the error (Bu et al. 2022, arXiv 2303.04347, theorem 2).
+        Potential at the start as a part of the threshold. With 1/2 the number of spikes of an IF
+        neuron that subtracts is its input rounded, not rounded down, which halves the error (Bu et
+        al. 2022, arXiv 2303.04347, theorem 2).
     max_rate_hz
-        The rate that stands for an activation of the layer's scale. By default the highest that there is, 1 / dt; with a
-        refractory period, half of the highest, 1 / (dt + t_ref), for the f-I curve is bent the most towards its end.
+        The rate that stands for an activation of the layer's scale. By default the highest that
+        there is, 1 / dt; with a refractory period, half of the highest, 1 / (dt + t_ref), for the
+        f-I curve is bent the most towards its end.
 
     Examples
     --------
@@ -68,14 +73,29 @@ class NeuronSpec(Spec):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.reset == "subtract" and self.v_reset != 0:
-            raise ValueError(f'v_reset is of reset="value" alone, got {self.v_reset:g} with reset="subtract"')
+            raise ValueError(
+                f'v_reset is of reset="value" alone, got {self.v_reset:g} with reset="subtract"'
+            )
         if self.v_reset >= self.threshold:
-            raise ValueError(f"v_reset must be < threshold={self.threshold:g}, got {self.v_reset:g}")
-        if not math.isclose(self.t_ref_steps * self.dt_ms, self.t_ref_ms, rel_tol=1e-9, abs_tol=1e-12):
-            raise ValueError(f"t_ref_ms must be a whole number of steps of dt_ms={self.dt_ms:g}, got {self.t_ref_ms:g}")
-        if self.max_rate_hz is not None and self.max_rate_hz * 1e-3 * (self.dt_ms + self.t_ref_ms) > 1 + 1e-9:
+            raise ValueError(
+                f"v_reset must be < threshold={self.threshold:g}, got {self.v_reset:g}"
+            )
+        if not math.isclose(
+            self.t_ref_steps * self.dt_ms, self.t_ref_ms, rel_tol=1e-9, abs_tol=1e-12
+        ):
+            raise ValueError(
+                f"t_ref_ms must be a whole number of steps of dt_ms={self.dt_ms:g}, got"
+                f" {self.t_ref_ms:g}"
+            )
+        if (
+            self.max_rate_hz is not None
+            and self.max_rate_hz * 1e-3 * (self.dt_ms + self.t_ref_ms) > 1 + 1e-9
+        ):
             highest = 1e3 / (self.dt_ms + self.t_ref_ms)
-            raise ValueError(f"max_rate_hz must be <= 1 / (dt_ms + t_ref_ms), {highest:g}, got {self.max_rate_hz:g}")
+            raise ValueError(
+                f"max_rate_hz must be <= 1 / (dt_ms + t_ref_ms), {highest:g}, got"
+                f" {self.max_rate_hz:g}"
+            )
         return self
 
     @property
@@ -97,12 +117,16 @@ class NeuronSpec(Spec):
 
     @property
     def decay(self) -> float:
-        """What remains of a deflection of the membrane after a step: exp(-dt / tau), 1 without a leak."""
+        """What remains of a deflection of the membrane after a step: exp(-dt / tau), 1 without a
+        leak.
+        """
         return math.exp(-self.dt_ms / self.tau_m_ms) if self.kind == "lif" else 1.0
 
     @property
     def lif(self) -> LIF:
-        """The same cell in the terms of `neurosparse.lif`: potentials read as mV and currents as nA, through 1 MOhm."""
+        """The same cell in the terms of `neurosparse.lif`: potentials read as mV and currents as
+        nA, through 1 MOhm.
+        """
         if self.kind != "lif":
             raise ValueError(f'only a neuron of kind "lif" is a LIF cell, got {self.kind!r}')
         return LIF(

@@ -1,12 +1,15 @@
-"""Weights in which a rate of spikes stands for an activation: weight normalisation, and the balance of the neurons.
+"""Weights in which a rate of spikes stands for an activation: weight normalisation, and the balance
+of the neurons.
 
-A layer whose activations lie in [0, lambda] is to spike at the rate r_max a / lambda. With the scale s = lambda / r_max of the
-layer before, and the gain g and offset c of the neurons (`balance`), that is
+A layer whose activations lie in [0, lambda] is to spike at the rate r_max a / lambda. With the
+scale s = lambda / r_max of the layer before, and the gain g and offset c of the neurons
+(`balance`), that is
 
     W' = g W s_before / lambda,    b' = g b / lambda + c
 
-(Rueckauer et al. 2017, Front Neurosci 11:682, eq. 6, where g = 1, c = 0 and r_max = 1). Every path into a layer is brought to that
-layer's scale, so branches and residual additions stay consistent; what no neurons follow is in the source's own units.
+(Rueckauer et al. 2017, Front Neurosci 11:682, eq. 6, where g = 1, c = 0 and r_max = 1). Every path
+into a layer is brought to that layer's scale, so branches and residual additions stay consistent;
+what no neurons follow is in the source's own units.
 """
 
 from __future__ import annotations
@@ -23,7 +26,17 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from neurosparse import lif
-from neurosparse.convert.graph import Add, Concatenate, Conv, Graph, Input, Layer, Linear, Reshape, Spike
+from neurosparse.convert.graph import (
+    Add,
+    Concatenate,
+    Conv,
+    Graph,
+    Input,
+    Layer,
+    Linear,
+    Reshape,
+    Spike,
+)
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.recipes import Spec
 
@@ -36,13 +49,14 @@ class Normalisation(Spec):
     Parameters
     ----------
     method
-        "maximum": the largest activation. "percentile": the one that `percentile` of all activations, zeros included, do not
-        exceed; those above saturate. "none": 1, for networks whose activations are at most 1.
+        "maximum": the largest activation. "percentile": the one that `percentile` of all
+        activations, zeros included, do not exceed; those above saturate. "none": 1, for networks
+        whose activations are at most 1.
     percentile
         In (0, 100].
     per
-        Whether the activations are those of a "layer" or of a "channel" (a unit of a fully connected layer). A channel whose
-        percentile is 0 gets the largest scale of its layer.
+        Whether the activations are those of a "layer" or of a "channel" (a unit of a fully
+        connected layer). A channel whose percentile is 0 gets the largest scale of its layer.
     """
 
     method: Literal["percentile", "maximum", "none"] = "percentile"
@@ -50,7 +64,9 @@ class Normalisation(Spec):
     per: Literal["layer", "channel"] = "layer"
 
 
-def ceilings(graph: Graph, batches: Iterable[Tensor], n_samples: int, how: Normalisation) -> dict[str, Tensor]:
+def ceilings(
+    graph: Graph, batches: Iterable[Tensor], n_samples: int, how: Normalisation
+) -> dict[str, Tensor]:
     """The scale lambda of each layer of rectifiers, from the activations of a source graph.
 
     Parameters
@@ -95,7 +111,8 @@ def _ceiling(spike: Spike, top: Tensor) -> Tensor:
     largest = top.max()
     if largest <= 0:
         raise ValueError(
-            f"layer {spike.name!r} is never active on the calibration inputs, so its scale is unknown: give others"
+            f"layer {spike.name!r} is never active on the calibration inputs, so its scale is"
+            " unknown: give others"
         )
     kth = top[:, -1]
     kth = torch.where(kth > 0, kth, kth.max() if bool(kth.max() > 0) else largest)
@@ -103,11 +120,13 @@ def _ceiling(spike: Spike, top: Tensor) -> Tensor:
 
 
 def balance(neuron: NeuronSpec) -> tuple[float, float]:
-    """Gain g and offset c of the current I = g a + c under which a neuron spikes at the rate r_max a, for a in [0, 1].
+    """Gain g and offset c of the current I = g a + c under which a neuron spikes at the rate r_max
+    a, for a in [0, 1].
 
-    For a neuron without a leak or refractory period that is exact, with c = 0. Other f-I curves are bent, and a sum of spikes can
-    be scaled and shifted but not bent: a line takes the place of the inverse f-I curve. It meets the curve at a = 1; its offset
-    is at most the rheobase, so that a unit at 0 is silent, and minimises the mean over a of (rate(g a + c) - r_max a)^2.
+    For a neuron without a leak or refractory period that is exact, with c = 0. Other f-I curves are
+    bent, and a sum of spikes can be scaled and shifted but not bent: a line takes the place of the
+    inverse f-I curve. It meets the curve at a = 1; its offset is at most the rheobase, so that a
+    unit at 0 is silent, and minimises the mean over a of (rate(g a + c) - r_max a)^2.
 
     Examples
     --------
@@ -121,7 +140,9 @@ def balance(neuron: NeuronSpec) -> tuple[float, float]:
     a = np.arange(1, N_LEVELS + 1) / N_LEVELS
 
     def error(offset: float) -> float:
-        return float(((rate((top - offset) * a + offset, neuron) - neuron.max_rate * a) ** 2).mean())
+        return float(
+            ((rate((top - offset) * a + offset, neuron) - neuron.max_rate * a) ** 2).mean()
+        )
 
     bounds, precision = (rheobase - top / 2, rheobase), {"xatol": 1e-6 * top}
     offset = float(minimize_scalar(error, bounds=bounds, method="bounded", options=precision).x)
@@ -129,10 +150,12 @@ def balance(neuron: NeuronSpec) -> tuple[float, float]:
 
 
 def bend(neuron: NeuronSpec) -> float:
-    """How far the f-I curve is from the line of `balance`: the root mean square over a in [0, 1], as a part of the highest rate.
+    """How far the f-I curve is from the line of `balance`: the root mean square over a in [0, 1],
+    as a part of the highest rate.
 
-    Refractory periods bend it by r_max t_ref, leaks near the rheobase by 1 / (r_max tau): about 0.12 r_max t_ref for IF neurons,
-    and for LIF neurons at least 0.16 sqrt(t_ref / tau), at r_max = 0.8 / sqrt(tau t_ref).
+    Refractory periods bend it by r_max t_ref, leaks near the rheobase by 1 / (r_max tau): about
+    0.12 r_max t_ref for IF neurons, and for LIF neurons at least 0.16 sqrt(t_ref / tau), at r_max =
+    0.8 / sqrt(tau t_ref).
 
     Examples
     --------
@@ -145,9 +168,11 @@ def bend(neuron: NeuronSpec) -> float:
 
 
 def rate(current: Any, neuron: NeuronSpec) -> Any:
-    """Spikes a step under a constant current, at most 1 / (1 + t_ref): the f-I curve as if time had no steps.
+    """Spikes a step under a constant current, at most 1 / (1 + t_ref): the f-I curve as if time had
+    no steps.
 
-    A LIF neuron in steps is slower by up to a share dt / (2 tau) of its rate: 2.5 % with the values by default.
+    A LIF neuron in steps is slower by up to a share dt / (2 tau) of its rate: 2.5 % with the values
+    by default.
     """
     drive = np.asarray(current, dtype=np.float64)
     if neuron.kind == "lif":
@@ -165,8 +190,11 @@ def current(rate: Any, neuron: NeuronSpec) -> Any:
     return neuron.span / (1 / f - neuron.t_ref_steps)
 
 
-def normalised(graph: Graph, ceilings: dict[str, Tensor], neuron: NeuronSpec, *, input_scale: float = 1.0) -> Graph:
-    """The graph whose `Spike` layers get currents and give spikes: the same function, layer by layer up to a scale.
+def normalised(
+    graph: Graph, ceilings: dict[str, Tensor], neuron: NeuronSpec, *, input_scale: float = 1.0
+) -> Graph:
+    """The graph whose `Spike` layers get currents and give spikes: the same function, layer by
+    layer up to a scale.
 
     Parameters
     ----------
@@ -185,7 +213,8 @@ def normalised(graph: Graph, ceilings: dict[str, Tensor], neuron: NeuronSpec, *,
     neurons = {spike.name: _balanced(spike, ceilings, neuron) for spike in graph.spikes}
     driven = _driven(graph)
     layers: list[Layer] = []
-    worth: dict[str, Tensor] = {}  # what 1 in the output of a layer stands for, in the source's units
+    # what 1 in the output of a layer stands for, in the source's units
+    worth: dict[str, Tensor] = {}
     for layer in graph.layers:
         before = [worth[name] for name in layer.inputs]
         if isinstance(layer, Input):
@@ -193,7 +222,8 @@ def normalised(graph: Graph, ceilings: dict[str, Tensor], neuron: NeuronSpec, *,
             worth[layer.name] = torch.tensor(input_scale, dtype=torch.float64)
         elif isinstance(layer, Spike):
             spike = neurons[layer.name]
-            if layer.name not in driven.values():  # nobody else may want what comes in at this scale
+            # nobody else may want what comes in at this scale
+            if layer.name not in driven.values():
                 drive = Add(
                     name=f"{layer.name}.drive",
                     inputs=layer.inputs,
@@ -234,24 +264,47 @@ def _balanced(spike: Spike, ceilings: dict[str, Tensor], neuron: NeuronSpec) -> 
         return replace(spike, gain=gain, offset=offset, scale=scale)
     level = ceilings[spike.name]
     slope, shift = balance(neuron)
-    return replace(spike, gain=slope / level, offset=torch.full_like(level, shift), scale=level / neuron.max_rate)
+    return replace(
+        spike,
+        gain=slope / level,
+        offset=torch.full_like(level, shift),
+        scale=level / neuron.max_rate,
+    )
 
 
 def _driven(graph: Graph) -> dict[str, str]:
-    """The layers with weights whose output goes to one layer of neurons and nowhere else, and which."""
-    sole = {layer.name: graph.consumers(layer.name) for layer in graph.layers if isinstance(layer, Linear | Conv | Add)}
-    return {name: after[0].name for name, after in sole.items() if len(after) == 1 and isinstance(after[0], Spike)}
+    """The layers with weights whose output goes to one layer of neurons and nowhere else, and
+    which.
+    """
+    sole = {
+        layer.name: graph.consumers(layer.name)
+        for layer in graph.layers
+        if isinstance(layer, Linear | Conv | Add)
+    }
+    return {
+        name: after[0].name
+        for name, after in sole.items()
+        if len(after) == 1 and isinstance(after[0], Spike)
+    }
 
 
 def _scaled(layer: Linear | Conv | Add, before: list[Tensor], spike: Spike | None) -> Layer:
-    """The layer with the scales of its inputs in its weights, and the gain and offset of the neurons that it drives."""
-    gain, offset = (torch.tensor(1.0), torch.tensor(0.0)) if spike is None else (spike.gain, spike.offset)
+    """The layer with the scales of its inputs in its weights, and the gain and offset of the
+    neurons that it drives.
+    """
+    gain, offset = (
+        (torch.tensor(1.0), torch.tensor(0.0)) if spike is None else (spike.gain, spike.offset)
+    )
     if isinstance(layer, Add):
-        weights = tuple(weight * scale * gain for weight, scale in zip(layer.weights, before, strict=True))
+        weights = tuple(
+            weight * scale * gain for weight, scale in zip(layer.weights, before, strict=True)
+        )
         return replace(layer, weights=weights, bias=layer.bias * gain + offset)
     (scale,) = before
     weight, kernel = layer.weight, [1] * (layer.weight.ndim - 2)
-    if scale.ndim:  # one for each input channel: (out, in / groups, 1...), for a group of outputs sees its inputs alone
+    # one for each input channel: (out, in / groups, 1...), for a group of outputs sees its inputs
+    # alone
+    if scale.ndim:
         groups = layer.groups if isinstance(layer, Conv) else 1
         scale = scale.reshape(groups, 1, -1, *kernel)
         weight = (weight.reshape(groups, -1, *weight.shape[1:]) * scale).reshape(weight.shape)
@@ -266,9 +319,14 @@ def _passed(layer: Layer, before: list[Tensor], graph: Graph) -> Tensor:
     shapes = [graph[name].shape for name in layer.inputs]
     if isinstance(layer, Reshape) and before[0].ndim:
         if len(layer.shape) > 1:
-            raise ValueError(f'layer {layer.name!r} gives units another shape, so channels mix: normalise per="layer"')
+            raise ValueError(
+                f"layer {layer.name!r} gives units another shape, so channels mix: normalise"
+                ' per="layer"'
+            )
         return before[0].expand(shapes[0]).flatten()
     if isinstance(layer, Concatenate):
         ones = [1] * (len(layer.shape) - 1)
-        return torch.cat([scale.expand(shape[0], *ones) for scale, shape in zip(before, shapes, strict=True)])
+        return torch.cat(
+            [scale.expand(shape[0], *ones) for scale, shape in zip(before, shapes, strict=True)]
+        )
     return before[0]

@@ -4,8 +4,9 @@ Quantisation-clip-floor-shift (Bu et al. 2022, ICLR, arXiv 2303.04347, eq. 11):
 
     h(z) = lambda clip(floor(L z / lambda + 1/2) / L, 0, 1)
 
-An IF neuron that integrates z for T = L steps from half its threshold lambda, and subtracts lambda with each spike, gives just
-that: T h(z) / lambda spikes. So a network that is trained on with these activations (`convert.tuning`) serves few steps.
+An IF neuron that integrates z for T = L steps from half its threshold lambda, and subtracts lambda
+with each spike, gives just that: T h(z) / lambda spikes. So a network that is trained on with these
+activations (`convert.tuning`) serves few steps.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ _RELU_METHODS = ("relu", "relu_")
 
 
 class QuantisedReLU(nn.Module):
-    """A rectifier that is clipped at `ceiling`, a parameter to be learned, and takes `levels` steps from 0 to it.
+    """A rectifier that is clipped at `ceiling`, a parameter to be learned, and takes `levels` steps
+    from 0 to it.
 
-    The gradient goes straight through the rounding: inside of the range it is 1 for the input and (h - z) / lambda for the
-    ceiling, above it 0 and 1, below it 0 and 0.
+    The gradient goes straight through the rounding: inside of the range it is 1 for the input and
+    (h - z) / lambda for the ceiling, above it 0 and 1, below it 0 and 0.
 
     Parameters
     ----------
@@ -56,7 +58,9 @@ class QuantisedReLU(nn.Module):
         return (position + (rounded - position).detach()) * (self.ceiling / self.levels)
 
     def spike_balance(self, neuron: NeuronSpec) -> tuple[Tensor, float, Tensor]:
-        """Gain, offset and scale of neurons in this place, as `LIFRate.spike_balance`; exact for IF without refractory period."""
+        """Gain, offset and scale of neurons in this place, as `LIFRate.spike_balance`; exact for IF
+        without refractory period.
+        """
         gain, offset = normalisation.balance(neuron)
         ceiling = self.ceiling.detach()
         return gain / ceiling, offset, ceiling / neuron.max_rate
@@ -66,8 +70,11 @@ class QuantisedReLU(nn.Module):
         return f"levels={self.levels}, ceiling={self.ceiling.item():.4g}"
 
 
-def quantise(model: nn.Module, calibration: Tensor, levels: int, *, percentile: float = 99.9) -> fx.GraphModule:
-    """A copy of a model with a `QuantisedReLU` for every rectifier, its ceiling taken from the activations on calibration inputs.
+def quantise(
+    model: nn.Module, calibration: Tensor, levels: int, *, percentile: float = 99.9
+) -> fx.GraphModule:
+    """A copy of a model with a `QuantisedReLU` for every rectifier, its ceiling taken from the
+    activations on calibration inputs.
 
     `to_spiking` takes it: its activations then give the scales in place of the calibration inputs.
 
@@ -80,7 +87,8 @@ def quantise(model: nn.Module, calibration: Tensor, levels: int, *, percentile: 
     levels
         L of every activation: the time steps that the network is to run for.
     percentile
-        In (0, 100]: the ceiling at the start is what this part of a layer's activations, zeros included, do not exceed.
+        In (0, 100]: the ceiling at the start is what this part of a layer's activations, zeros
+        included, do not exceed.
 
     Raises
     ------
@@ -93,15 +101,18 @@ def quantise(model: nn.Module, calibration: Tensor, levels: int, *, percentile: 
     traced = fx.symbolic_trace(copy.deepcopy(model).eval())
     places = [node for node in traced.graph.nodes if _is_relu(node, traced)]
     if not places:
-        raise ValueError(f"{type(model).__name__} has no rectifier to quantise: nn.ReLU, torch.relu or functional.relu")
+        raise ValueError(
+            f"{type(model).__name__} has no rectifier to quantise: nn.ReLU, torch.relu or"
+            " functional.relu"
+        )
     tops = _Tops(traced, places, percentile)
     with torch.no_grad():
         tops.run(calibration)
     for k, node in enumerate(places):
         if tops.found[node.name] <= 0:
             raise ValueError(
-                f"rectifier {node.name!r} is too seldom active on the calibration inputs for a ceiling: "
-                "give others, or a higher percentile"
+                f"rectifier {node.name!r} is too seldom active on the calibration inputs for a"
+                " ceiling: give others, or a higher percentile"
             )
         name = f"quantised{k + 1}"
         traced.add_submodule(name, QuantisedReLU(levels, tops.found[node.name]))
@@ -133,5 +144,7 @@ class _Tops(fx.Interpreter):
         value = super().run_node(n)
         if n.name in self.places:
             flat = value.flatten()
-            self.found[n.name] = float(flat.kthvalue(max(1, round(self.share * flat.numel()))).values)
+            self.found[n.name] = float(
+                flat.kthvalue(max(1, round(self.share * flat.numel()))).values
+            )
         return value

@@ -1,4 +1,6 @@
-"""Firing rates as activations: a LIF cell in the place of a rectifier, and a spiking network as the rates of its neurons."""
+"""Firing rates as activations: a LIF cell in the place of a rectifier, and a spiking network as the
+rates of its neurons.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +21,24 @@ Variant = Literal["exact", "soft", "siegert"]
 
 
 class LIFRate(nn.Module):
-    """The rate of a LIF cell over its drive, in the place of a rectifier: silent below 0, rising above it, bounded by 1/t_ref.
+    """The rate of a LIF cell over its drive, in the place of a rectifier: silent below 0, rising
+    above it, bounded by 1/t_ref.
 
-    The drive x is what the membrane would reach above its threshold, in units of V_th - V_reset: it stands for the current
-    I = rheobase + x (V_th - V_reset) / R. The output is f / scale_hz, with
+    The drive x is what the membrane would reach above its threshold, in units of V_th - V_reset: it
+    stands for the current I = rheobase + x (V_th - V_reset) / R. The output is f / scale_hz, with
 
-        exact     f = 1 / (t_ref + tau ln(1 + 1/x)) for x > 0, else 0               (`neurosparse.lif.rate`)
-        soft      the same with s ln(1 + exp(x/s)) for x: smooth, never quite 0     (`neurosparse.lif.soft_rate`)
-        siegert   the rate under white noise: smooth, as many weak spikes make it   (`neurosparse.lif.siegert_rate`)
+        exact     f = 1 / (t_ref + tau ln(1 + 1/x)) for x > 0, else 0
+        (`neurosparse.lif.rate`) soft      the same with s ln(1 + exp(x/s)) for x: smooth, never
+        quite 0     (`neurosparse.lif.soft_rate`) siegert   the rate under white noise: smooth, as
+        many weak spikes make it   (`neurosparse.lif.siegert_rate`)
 
-    **The gradient at threshold.** The slope of "exact", tau f^2 / (x (1 + x)), grows without bound as x falls to 0. It is taken at
-    max(x, onset) for x > 0, and is 0 for x <= 0, as a rectifier's: the values are exact everywhere, the slopes from `onset`
-    upwards. "soft" and "siegert" have their own slopes everywhere.
+    **The gradient at threshold.** The slope of "exact", tau f^2 / (x (1 + x)), grows without bound
+    as x falls to 0. It is taken at max(x, onset) for x > 0, and is 0 for x <= 0, as a rectifier's:
+    the values are exact everywhere, the slopes from `onset` upwards. "soft" and "siegert" have
+    their own slopes everywhere.
 
-    A network of these goes through `to_spiking` as it is, with `neuron()` for its neurons: no weight is scaled to data.
+    A network of these goes through `to_spiking` as it is, with `neuron()` for its neurons: no
+    weight is scaled to data.
 
     Parameters
     ----------
@@ -72,14 +78,17 @@ class LIFRate(nn.Module):
     ) -> None:
         super().__init__()
         if variant not in get_args(Variant):
-            raise ValueError(f"variant must be one of {', '.join(get_args(Variant))}, got {variant!r}")
+            raise ValueError(
+                f"variant must be one of {', '.join(get_args(Variant))}, got {variant!r}"
+            )
         self.lif = LIF() if lif is None else lif
         self.variant = variant
         self.scale_hz = checks.positive("scale_hz", scale_hz)
         self.onset = checks.positive("onset", onset)
         self.smoothing = checks.positive("smoothing", smoothing)
         self.sigma_mV = checks.positive("sigma_mV", sigma_mV)
-        # the same cell with x for its current: at rest it sits at its threshold, one unit above the reset
+        # the same cell with x for its current: at rest it sits at its threshold, one unit above the
+        # reset
         self._unit = LIF(
             tau_m_ms=self.lif.tau_m_ms, resistance_MOhm=1.0, e_leak_mV=0.0,
             v_threshold_mV=0.0, v_reset_mV=-1.0, t_ref_ms=self.lif.t_ref_ms,
@@ -94,15 +103,25 @@ class LIFRate(nn.Module):
             return soft_rate(drive, self._unit, self.smoothing) / self.scale_hz
         return _ExactRate.apply(drive, self._unit, self.onset) / self.scale_hz
 
-    def neuron(self, dt_ms: float = 1.0, *, reset: Literal["subtract", "value"] = "subtract") -> NeuronSpec:
+    def neuron(
+        self, dt_ms: float = 1.0, *, reset: Literal["subtract", "value"] = "subtract"
+    ) -> NeuronSpec:
         """The spiking neuron whose rate this is, for `to_spiking(model, calibration, neuron=...)`.
 
-        In steps of dt a cell that is reset to a value fires late by half a step on average; one that subtracts makes up for it.
+        In steps of dt a cell that is reset to a value fires late by half a step on average; one
+        that subtracts makes up for it.
         """
-        return NeuronSpec(kind="lif", tau_m_ms=self.lif.tau_m_ms, t_ref_ms=self.lif.t_ref_ms, dt_ms=dt_ms, reset=reset)
+        return NeuronSpec(
+            kind="lif",
+            tau_m_ms=self.lif.tau_m_ms,
+            t_ref_ms=self.lif.t_ref_ms,
+            dt_ms=dt_ms,
+            reset=reset,
+        )
 
     def spike_balance(self, neuron: NeuronSpec) -> tuple[float, float, float]:
-        """Gain g, offset c and scale s of spiking cells in this place: current g x + c, output s times the spikes a step.
+        """Gain g, offset c and scale s of spiking cells in this place: current g x + c, output s
+        times the spikes a step.
 
         Raises
         ------
@@ -112,10 +131,15 @@ class LIFRate(nn.Module):
         wanted = ("lif", self.lif.tau_m_ms, self.lif.t_ref_ms)
         if (neuron.kind, neuron.tau_m_ms, neuron.t_ref_ms) != wanted:
             raise ValueError(
-                f"LIFRate stands for neurons of kind='lif', tau_m_ms={wanted[1]:g}, t_ref_ms={wanted[2]:g}, got "
-                f"kind={neuron.kind!r}, tau_m_ms={neuron.tau_m_ms:g}, t_ref_ms={neuron.t_ref_ms:g}: use LIFRate.neuron()"
+                f"LIFRate stands for neurons of kind='lif', tau_m_ms={wanted[1]:g},"
+                f" t_ref_ms={wanted[2]:g}, got kind={neuron.kind!r}, tau_m_ms={neuron.tau_m_ms:g},"
+                f" t_ref_ms={neuron.t_ref_ms:g}: use LIFRate.neuron()"
             )
-        return neuron.threshold - neuron.v_reset, neuron.threshold, 1e3 / (neuron.dt_ms * self.scale_hz)
+        return (
+            neuron.threshold - neuron.v_reset,
+            neuron.threshold,
+            1e3 / (neuron.dt_ms * self.scale_hz),
+        )
 
     def extra_repr(self) -> str:
         """What `print` shows of the cell."""
@@ -141,13 +165,14 @@ class _ExactRate(torch.autograd.Function):
 
 
 class StepRate(nn.Module):
-    """The mean spikes a step of a neuron over a constant current, differentiable; it spikes at most every 1 + t_ref steps.
+    """The mean spikes a step of a neuron over a constant current, differentiable; it spikes at most
+    every 1 + t_ref steps.
 
     Parameters
     ----------
     neuron
-        The neuron. "if": x / (1 + t_ref x) with x = I / (threshold - reset), clipped to [0, 1]; "lif": `LIFRate`, clipped at
-        1 / (1 + t_ref).
+        The neuron. "if": x / (1 + t_ref x) with x = I / (threshold - reset), clipped to [0, 1];
+        "lif": `LIFRate`, clipped at 1 / (1 + t_ref).
     variant
         For "lif": "exact", "soft" or "siegert".
     """
@@ -170,20 +195,25 @@ class StepRate(nn.Module):
 
 
 def of_rates(graph: Graph, neuron: NeuronSpec, variant: Variant = "exact") -> Graph:
-    """A graph of currents and spikes with the neurons' rates in the place of their spikes: a source for a `SpikingNetwork`."""
+    """A graph of currents and spikes with the neurons' rates in the place of their spikes: a source
+    for a `SpikingNetwork`.
+    """
     activation, one = StepRate(neuron, variant), torch.tensor(1.0)
     return Graph(
         tuple(
-            replace(layer, activation=activation, gain=one, offset=0 * one, scale=one)
-            if isinstance(layer, Spike)
-            else layer
+            (
+                replace(layer, activation=activation, gain=one, offset=0 * one, scale=one)
+                if isinstance(layer, Spike)
+                else layer
+            )
             for layer in graph.layers
         )
     )
 
 
 class RateNetwork(nn.Module):
-    """A spiking network as the rates of its neurons, differentiable for its inputs and its weights; `to_rate` makes it.
+    """A spiking network as the rates of its neurons, differentiable for its inputs and its weights;
+    `to_rate` makes it.
 
     Parameters
     ----------
@@ -195,44 +225,68 @@ class RateNetwork(nn.Module):
 
     def __init__(self, spiking: SpikingNetwork, variant: Variant = "exact") -> None:
         super().__init__()
-        self._spiking, self._graph = spiking, of_rates(spiking.graph.to("cpu"), spiking.neuron, variant)
+        self._spiking, self._graph = (
+            spiking,
+            of_rates(spiking.graph.to("cpu"), spiking.neuron, variant),
+        )
         self._places = [
             (k, name)
             for k, layer in enumerate(self._graph.layers)
             for name in ("weight", "bias")
             if hasattr(layer, name)
         ]
-        self.weights = nn.ParameterList(getattr(self._graph.layers[k], name).clone() for k, name in self._places)
+        self.weights = nn.ParameterList(
+            getattr(self._graph.layers[k], name).clone() for k, name in self._places
+        )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The output for inputs of shape (n, *input shape): what the spiking network's tends to, as rates have it."""
+        """The output for inputs of shape (n, *input shape): what the spiking network's tends to, as
+        rates have it.
+        """
         values: dict[str, Tensor] = {}
         for layer in self._with_weights(self._graph).layers:
-            values[layer.name] = layer(*(values[name] for name in layer.inputs) if layer.inputs else (inputs,))
+            values[layer.name] = layer(
+                *(values[name] for name in layer.inputs) if layer.inputs else (inputs,)
+            )
         return values[self._graph.layers[-1].name]
 
     def spiking(self) -> SpikingNetwork:
-        """The spiking network of these weights, a copy; its source is this network of rates, in spikes a step."""
+        """The spiking network of these weights, a copy; its source is this network of rates, in
+        spikes a step.
+        """
         weights = [weight.detach().clone() for weight in self.weights]
-        source, graph = (self._with_weights(graph, weights) for graph in (self._graph, self._spiking.graph.to("cpu")))
+        source, graph = (
+            self._with_weights(graph, weights)
+            for graph in (self._graph, self._spiking.graph.to("cpu"))
+        )
         layers = (
-            replace(layer, scale=torch.ones_like(layer.scale)) if isinstance(layer, Spike) else layer
+            (
+                replace(layer, scale=torch.ones_like(layer.scale))
+                if isinstance(layer, Spike)
+                else layer
+            )
             for layer in graph.layers
         )
         return replace(self._spiking, source=source, graph=Graph(tuple(layers)))
 
     def _with_weights(self, graph: Graph, weights: Any = None) -> Graph:
         changed: dict[int, dict[str, Any]] = {}
-        for (k, name), weight in zip(self._places, self.weights if weights is None else weights, strict=True):
+        for (k, name), weight in zip(
+            self._places, self.weights if weights is None else weights, strict=True
+        ):
             changed.setdefault(k, {})[name] = weight
-        return Graph(tuple(replace(layer, **changed.get(k, {})) for k, layer in enumerate(graph.layers)))
+        return Graph(
+            tuple(replace(layer, **changed.get(k, {})) for k, layer in enumerate(graph.layers))
+        )
 
 
 def to_rate(spiking: SpikingNetwork, *, variant: Variant = "exact") -> RateNetwork:
-    """A spiking network as a differentiable network of the rates of its neurons: to train on, and to go back from.
+    """A spiking network as a differentiable network of the rates of its neurons: to train on, and
+    to go back from.
 
-    Each neuron gives the mean spikes a step that it has under a constant current of the mean of its own. That is exact for an
-    IF neuron that subtracts and has no refractory period, as the steps get many; others see spikes, not their mean.
+    Each neuron gives the mean spikes a step that it has under a constant current of the mean of its
+    own. That is exact for an IF neuron that subtracts and has no refractory period, as the steps
+    get many; others see spikes, not their mean.
 
     Parameters
     ----------

@@ -1,4 +1,6 @@
-"""The report of a conversion: how well the spiking network does what its source does, how sparse it is, and what it costs."""
+"""The report of a conversion: how well the spiking network does what its source does, how sparse it
+is, and what it costs.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurosparse._internal import cards, whole_files as files
 from neurosparse import reference
+from neurosparse._internal import cards
+from neurosparse._internal import whole_files as files
 from neurosparse.activity import ActivityStats
 from neurosparse.convert.costs import Energy, Operations
 
@@ -41,7 +44,8 @@ class LayerReport:
     rate_hz
         Of a neuron, at the stated length of a step.
     error
-        The mean of abs(s r - a) over that of a: a the activation, r the spikes a step, s the activation that 1 stands for.
+        The mean of abs(s r - a) over that of a: a the activation, r the spikes a step, s the
+        activation that 1 stands for.
     worst_unit, worst_error
         The unit with the largest mean of abs(s r - a), and that mean in the units of the source.
     """
@@ -65,8 +69,8 @@ class ConversionReport:
     Attributes
     ----------
     bend
-        How far the neurons' f-I curve is from the line that their weights were balanced by, as a part of the highest rate
-        (`normalisation.bend`); 0 where the source has these very curves.
+        How far the neurons' f-I curve is from the line that their weights were balanced by, as a
+        part of the highest rate (`normalisation.bend`); 0 where the source has these very curves.
     source_accuracy
         None without labels.
     curve
@@ -76,8 +80,8 @@ class ConversionReport:
     operations, energies
         Of one inference, and by device.
     spiking, source
-        Statistics of both with all layers side by side, for `neurosparse.compare`: the spikes of the first inputs one after
-        another, with a step for the window; the activations of all.
+        Statistics of both with all layers side by side, for `neurosparse.compare`: the spikes of
+        the first inputs one after another, with a step for the window; the activations of all.
     """
 
     name: str
@@ -98,13 +102,18 @@ class ConversionReport:
 
     @property
     def fewest_steps(self) -> int | None:
-        """The fewest of the looked-at steps from which on at most 0.5 points of accuracy are lost; None where that is not reached.
+        """The fewest of the looked-at steps from which on at most 0.5 points of accuracy are lost;
+        None where that is not reached.
 
         Without labels: from which on the classes of at most 0.5 % of the inputs differ.
         """
         fewest = None
         for at in reversed(self.curve):
-            lost = 1 - at.agreement if self.source_accuracy is None else self.source_accuracy - (at.accuracy or 0.0)
+            lost = (
+                1 - at.agreement
+                if self.source_accuracy is None
+                else self.source_accuracy - (at.accuracy or 0.0)
+            )
             if lost > TOLERANCE + 1e-9:
                 break
             fewest = at.steps
@@ -118,7 +127,9 @@ class ConversionReport:
     @property
     def active_per_inference(self) -> float:
         """The share of the neurons that spike at all for an input."""
-        return sum(layer.active_per_inference * layer.n_units for layer in self.layers) / self.n_units
+        return (
+            sum(layer.active_per_inference * layer.n_units for layer in self.layers) / self.n_units
+        )
 
     @property
     def n_units(self) -> int:
@@ -128,37 +139,53 @@ class ConversionReport:
     def sentences(self) -> list[str]:
         """The findings in plain words."""
         last, band = self.curve[-1], reference.bands()["glorot2011"]
-        fewest = "not reached" if self.fewest_steps is None else f"from {self.fewest_steps} steps on"
+        fewest = (
+            "not reached" if self.fewest_steps is None else f"from {self.fewest_steps} steps on"
+        )
         if self.source_accuracy is None or last.accuracy is None:
             good = (
-                f"Agreement with the source after {self.steps} steps: {100 * last.agreement:.2f} %; 99.5 %: {fewest}."
+                f"Agreement with the source after {self.steps} steps: {100 * last.agreement:.2f} %;"
+                f" 99.5 %: {fewest}."
             )
         else:
             good = (
-                f"Accuracy after {self.steps} steps {100 * last.accuracy:.2f} %, of the source {100 * self.source_accuracy:.2f} %; "
-                f"the same class for {100 * last.agreement:.2f} %; within 0.5 points: {fewest}."
+                f"Accuracy after {self.steps} steps {100 * last.accuracy:.2f} %, of the source"
+                f" {100 * self.source_accuracy:.2f} %; the same class for"
+                f" {100 * last.agreement:.2f} %; within 0.5 points: {fewest}."
             )
         worst = max(self.layers, key=lambda layer: layer.error)
         place = ", ".join(map(str, worst.worst_unit))
         windows = [self._window(share) for share in (band.low, band.high)]
         total = self.operations
         bent = (
-            f"The rates of these neurons bend away from a rectifier by {100 * self.bend:.1f} % of the highest, which no weights "
-            "make up for: train on with the rates themselves, tune(to_rate(spiking), images, labels).spiking()."
+            f"The rates of these neurons bend away from a rectifier by {100 * self.bend:.1f} % of"
+            " the highest, which no weights make up for: train on with the rates themselves,"
+            " tune(to_rate(spiking), images, labels).spiking()."
         )
         return [
             good,
             *([bent] if self.bend > MOST_BEND else []),
-            f"Rates differ most from activations in {worst.name}: by {100 * worst.error:.1f} % of their mean; "
-            f"worst unit [{place}], by {worst.worst_error:.3g}.",
-            f"{self.spikes:.0f} spikes an inference; {100 * self.spiking.active_fraction:.2f} % of {self.n_units:,} neurons spike "
-            f"in a step of {self.dt_ms:g} ms, {100 * self.active_per_inference:.1f} % in the {self.steps * self.dt_ms:g} ms of an "
-            f"inference; mean rate {self.spiking.mean_rate_hz:.1f} Hz.",
-            f"{100 * band.low:g} and {100 * band.high:g} % of the neurons spike in {' and '.join(dict.fromkeys(windows))}; "
-            f"of the source's units {100 * self.source.active_fraction:.1f} % are active for an input.",
-            f"{total.synaptic:,.0f} synaptic operations and {total.input:,.0f} multiply-accumulates, for {total.dense:,.0f} "
-            f"multiply-accumulates of the dense network, {total.active:,.0f} of them from values that are not 0: "
-            f"{(total.synaptic + total.input) / total.active:.3g} times these.",
+            (
+                f"Rates differ most from activations in {worst.name}: by {100 * worst.error:.1f} %"
+                f" of their mean; worst unit [{place}], by {worst.worst_error:.3g}."
+            ),
+            (
+                f"{self.spikes:.0f} spikes an inference; {100 * self.spiking.active_fraction:.2f} %"
+                f" of {self.n_units:,} neurons spike in a step of {self.dt_ms:g} ms,"
+                f" {100 * self.active_per_inference:.1f} % in the {self.steps * self.dt_ms:g} ms of"
+                f" an inference; mean rate {self.spiking.mean_rate_hz:.1f} Hz."
+            ),
+            (
+                f"{100 * band.low:g} and {100 * band.high:g} % of the neurons spike in"
+                f" {' and '.join(dict.fromkeys(windows))}; of the source's units"
+                f" {100 * self.source.active_fraction:.1f} % are active for an input."
+            ),
+            (
+                f"{total.synaptic:,.0f} synaptic operations and {total.input:,.0f}"
+                f" multiply-accumulates, for {total.dense:,.0f} multiply-accumulates of the dense"
+                f" network, {total.active:,.0f} of them from values that are not 0:"
+                f" {(total.synaptic + total.input) / total.active:.3g} times these."
+            ),
             *(found.sentence() for found in self.energies),
         ]
 
@@ -166,21 +193,31 @@ class ConversionReport:
         window = self.spiking.curve.window_ms(share) if self.spiking.curve else None
         if window is None:
             return "no window of the record"
-        return f"{window:.3g} ms" if window >= self.dt_ms else f"less than a step of {self.dt_ms:g} ms"
+        return (
+            f"{window:.3g} ms" if window >= self.dt_ms else f"less than a step of {self.dt_ms:g} ms"
+        )
 
     def table(self) -> str:
         """Steps and layers in a table of at most 80 columns."""
-        labelled = f"{'accuracy %':>12}{'lost, points':>14}" if self.source_accuracy is not None else ""
+        labelled = (
+            f"{'accuracy %':>12}{'lost, points':>14}" if self.source_accuracy is not None else ""
+        )
         lines = [f"{'steps':>6}{'agreement %':>13}{labelled}"]
         for at in self.curve:
             row = f"{at.steps:>6}{100 * at.agreement:>13.2f}"
             if at.accuracy is not None and self.source_accuracy is not None:
-                row += f"{100 * at.accuracy:>12.2f}{100 * (self.source_accuracy - at.accuracy):>14.2f}"
+                row += (
+                    f"{100 * at.accuracy:>12.2f}{100 * (self.source_accuracy - at.accuracy):>14.2f}"
+                )
             lines.append(row)
         lines += [
             "",
-            f"{'':<14}{'active %':>9}{'spiking %':>18}{'spikes':>10}{'rate':>8}{'error':>8}{'worst':>9}",
-            f"{'layer':<14}{'source':>9}{'a step':>9}{'in all':>9}{'':>10}{'Hz':>8}{'%':>8}{'unit':>9}",
+            (
+                f"{'':<14}{'active %':>9}{'spiking %':>18}{'spikes':>10}{'rate':>8}{'error':>8}{'worst':>9}"
+            ),
+            (
+                f"{'layer':<14}{'source':>9}{'a step':>9}{'in all':>9}{'':>10}{'Hz':>8}{'%':>8}{'unit':>9}"
+            ),
         ]
         for layer in self.layers:
             lines.append(
@@ -188,7 +225,12 @@ class ConversionReport:
                 f"{100 * layer.active_per_inference:>9.1f}{layer.spikes:>10.0f}{layer.rate_hz:>8.1f}"
                 f"{100 * layer.error:>8.1f}{','.join(map(str, layer.worst_unit)):>9}"
             )
-        lines += ["", f"{'nJ an inference':<24}{'dense':>10}{'active':>10}{'spiking':>10}{'break-even, steps':>20}"]
+        lines += [
+            "",
+            (
+                f"{'nJ an inference':<24}{'dense':>10}{'active':>10}{'spiking':>10}{'break-even, steps':>20}"
+            ),
+        ]
         for found in self.energies:
             until = f"{found.break_even_steps:.1f} / {found.break_even_active_steps:.1f}"
             lines.append(
@@ -212,7 +254,17 @@ class ConversionReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the per-unit arrays, as plain JSON types."""
-        plain = ("name", "neuron", "normalisation", "coding", "n_inputs", "steps", "dt_ms", "bend", "source_accuracy")
+        plain = (
+            "name",
+            "neuron",
+            "normalisation",
+            "coding",
+            "n_inputs",
+            "steps",
+            "dt_ms",
+            "bend",
+            "source_accuracy",
+        )
         return {
             "format": FORMAT,
             "version": VERSION,

@@ -1,8 +1,9 @@
-"""How a graph of spiking neurons is run: in torch, step by step, or on the CPU by its spikes. Both give the same sums over steps.
+"""How a graph of spiking neurons is run: in torch, step by step, or on the CPU by its spikes. Both
+give the same sums over steps.
 
-Within a step the layers are done in the order of the graph, and spikes reach the next layer within the same step. What has the
-same value in every step is computed once. So is what follows the last neurons: it is linear but for maxima, and is given the means
-over the steps.
+Within a step the layers are done in the order of the graph, and spikes reach the next layer within
+the same step. What has the same value in every step is computed once. So is what follows the last
+neurons: it is linear but for maxima, and is given the means over the steps.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ if TYPE_CHECKING:
     from neurosparse.convert.events import EventNetwork
 
 Coding = Literal["constant", "poisson"]
-Sums = dict[int, dict[str, Tensor]]  # sums over the first t steps, by t and by the name of the layer
+# sums over the first t steps, by t and by the name of the layer
+Sums = dict[int, dict[str, Tensor]]
 Spikes = dict[str, Tensor]  # bool, shape (steps, n, *layer shape), by the name of the layer
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which layers are computed once, in every step, and once on the means over the steps; what is summed for these."""
+    """Which layers are computed once, in every step, and once on the means over the steps; what is
+    summed for these.
+    """
 
     once: tuple[Layer, ...]
     stepped: tuple[Layer, ...]
@@ -53,11 +57,15 @@ def plan(graph: Graph, coding: Coding) -> Plan:
             steady.add(layer.name)
     late: set[str] = set()
     for layer in reversed(graph.layers[1:]):
-        if not isinstance(layer, Spike) and late.issuperset(after.name for after in graph.consumers(layer.name)):
+        if not isinstance(layer, Spike) and late.issuperset(
+            after.name for after in graph.consumers(layer.name)
+        ):
             late.add(layer.name)
     after = tuple(layer for layer in graph.layers[1:] if layer.name in late)
     early = [layer for layer in graph.layers[1:] if layer.name not in late]
-    summed = {name for layer in after for name in layer.inputs} - late | {spike.name for spike in graph.spikes}
+    summed = {name for layer in after for name in layer.inputs} - late | {
+        spike.name for spike in graph.spikes
+    }
     return Plan(
         once=tuple(layer for layer in early if layer.name in steady),
         stepped=tuple(layer for layer in early if layer.name not in steady),
@@ -67,8 +75,11 @@ def plan(graph: Graph, coding: Coding) -> Plan:
     )
 
 
-def encoded(inputs: Tensor, graph: Graph, steps: int, coding: Coding, seed: int) -> Iterator[Tensor]:
-    """What the graph's `Input` gives in each step, shape (n, *input shape): the same for every way of running it.
+def encoded(
+    inputs: Tensor, graph: Graph, steps: int, coding: Coding, seed: int
+) -> Iterator[Tensor]:
+    """What the graph's `Input` gives in each step, shape (n, *input shape): the same for every way
+    of running it.
 
     Raises
     ------
@@ -82,12 +93,14 @@ def encoded(inputs: Tensor, graph: Graph, steps: int, coding: Coding, seed: int)
         return
     if x.abs().max() > 1:
         raise ValueError(
-            f"Poisson input must be at most {graph.input.scale:g}, the largest of the calibration, got "
-            f"{inputs.abs().max():g}: convert with calibration inputs as large"
+            f"Poisson input must be at most {graph.input.scale:g}, the largest of the calibration,"
+            f" got {inputs.abs().max():g}: convert with calibration inputs as large"
         )
     generator = torch.Generator(x.device).manual_seed(seed)
     for _ in range(steps):
-        yield x.sign() * (torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) < x.abs())
+        yield x.sign() * (
+            torch.rand(x.shape, generator=generator, device=x.device, dtype=x.dtype) < x.abs()
+        )
 
 
 def in_steps(
@@ -104,12 +117,18 @@ def in_steps(
     state: dict[str, Any] = {}
     totals: dict[str, Tensor] = {}
     sums: Sums = {}
-    spikes: dict[str, list[Tensor]] = {spike.name: [] for spike in graph.spikes} if record_spikes else {}
+    spikes: dict[str, list[Tensor]] = (
+        {spike.name: [] for spike in graph.spikes} if record_spikes else {}
+    )
     for t, first in enumerate(shown, start=1):
         values[graph.input.name] = first
         for layer in how.once + how.stepped if t == 1 else how.stepped:
-            values[layer.name] = _step(layer, [values[name] for name in layer.inputs], state, neuron)
-        totals = {name: totals[name] + values[name] if totals else values[name] for name in how.summed}
+            values[layer.name] = _step(
+                layer, [values[name] for name in layer.inputs], state, neuron
+            )
+        totals = {
+            name: totals[name] + values[name] if totals else values[name] for name in how.summed
+        }
         for name, found in spikes.items():
             found.append(values[name] > 0)
         if t in at:
@@ -124,7 +143,8 @@ def _step(layer: Layer, inputs: list[Tensor], state: dict[str, Any], neuron: Neu
         spikes, *state[layer.name] = neurons.step(inputs[0], v, waiting, neuron)
         return spikes
     if isinstance(layer, MaxPool):
-        # how much the largest sum has grown: of spikes that is 0 or 1, and in all as many as of the unit with the most
+        # how much the largest sum has grown: of spikes that is 0 or 1, and in all as many as of the
+        # unit with the most
         total, largest = state.get(layer.name, (0.0, 0.0))
         total = total + inputs[0]
         state[layer.name] = total, layer(total)
@@ -140,7 +160,9 @@ def by_events(
     record_spikes: bool,
     progress: Progress,
 ) -> tuple[Sums, Spikes]:
-    """Run by the spikes on the CPU, some inputs at a time; `network` is what `events.prepared` makes of the graph."""
+    """Run by the spikes on the CPU, some inputs at a time; `network` is what `events.prepared`
+    makes of the graph.
+    """
     from neurosparse.convert import events
 
     values: dict[str, Tensor] = {}
@@ -151,6 +173,10 @@ def by_events(
             values[layer.name] = layer(*(values[before] for before in layer.inputs))
     else:
         fired = torch.stack([step > 0 for step in shown])
-    counts, spikes = events.run(network, values, fired, max(at), at=at, record_spikes=record_spikes, progress=progress)
+    counts, spikes = events.run(
+        network, values, fired, max(at), at=at, record_spikes=record_spikes, progress=progress
+    )
     steady = [name for name in how.summed if name in values]
-    return {t: found | {name: t * values[name] for name in steady} for t, found in counts.items()}, spikes
+    return {
+        t: found | {name: t * values[name] for name in steady} for t, found in counts.items()
+    }, spikes

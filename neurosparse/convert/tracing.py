@@ -1,4 +1,5 @@
-"""From a torch module to the graph of its layers, by torch.fx; what cannot be converted is refused with a list.
+"""From a torch module to the graph of its layers, by torch.fx; what cannot be converted is refused
+with a list.
 
 `convert.translation` says what can be. Batch normalisation goes into the weights before it.
 """
@@ -17,8 +18,8 @@ from torch import Tensor, fx, nn
 from neurosparse.convert import translation
 from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, Shape
 from neurosparse.convert.translation import RefusalError
-from neurosparse.rectifier.network import RectifierNetwork, folded
 from neurosparse.probe.record import NON_LINEARITIES
+from neurosparse.rectifier.network import RectifierNetwork, folded
 
 CHECKED = 8  # inputs on which the graph must agree with the model
 TOLERANCE = 1e-3  # of the largest output; rounding in float32 stays far below that
@@ -82,15 +83,28 @@ def trace(model: nn.Module, samples: Tensor) -> Graph:
         raise ConversionError(model, problems)
     if not isinstance(expected, Tensor):
         raise ConversionError(
-            model, [Problem("the output", f"it is a {type(expected).__name__}", "let the model return one tensor")]
+            model,
+            [
+                Problem(
+                    "the output",
+                    f"it is a {type(expected).__name__}",
+                    "let the model return one tensor",
+                )
+            ],
         )
     graph = fused(layers).to(few.device, few.dtype)
     if not graph.spikes:
-        raise ConversionError(model, [Problem("the whole", "it has no rectifier", "there is nothing that could spike")])
+        raise ConversionError(
+            model,
+            [Problem("the whole", "it has no rectifier", "there is nothing that could spike")],
+        )
     difference = float((graph(few) - expected).abs().max())
     if not difference <= TOLERANCE * max(1e-3, float(expected.abs().max())):
         reason = f"what was traced gives other outputs, by up to {difference:.3g}"
-        remedy = "change no value in place that is used again, and let no output depend on chance or on the rest of the batch"
+        remedy = (
+            "change no value in place that is used again, and let no output depend on chance or on"
+            " the rest of the batch"
+        )
         raise ConversionError(model, [Problem("the whole", reason, remedy)])
     return graph
 
@@ -118,7 +132,9 @@ class _Interpreter(fx.Interpreter):
 
     def run_node(self, n: fx.Node) -> Any:
         result = super().run_node(n)
-        several = isinstance(result, tuple | list) and any(isinstance(part, Tensor) for part in result)
+        several = isinstance(result, tuple | list) and any(
+            isinstance(part, Tensor) for part in result
+        )
         if isinstance(result, Tensor):
             n.meta["shape"] = tuple(result.shape)
         elif not several:
@@ -127,7 +143,9 @@ class _Interpreter(fx.Interpreter):
 
 
 def _nodes(own: nn.Module, few: Tensor) -> list[fx.Node]:
-    """The calls of a model as torch.fx finds them, each with its module, if it is one, and what the interpreter notes."""
+    """The calls of a model as torch.fx finds them, each with its module, if it is one, and what the
+    interpreter notes.
+    """
     tracer = _Tracer()
     root = nn.Sequential(own) if tracer.is_leaf_module(own, "") else own
     try:
@@ -141,15 +159,20 @@ def _nodes(own: nn.Module, few: Tensor) -> list[fx.Node]:
             own, [Problem("its forward pass", f"torch.fx cannot trace it ({said})", remedy)]
         ) from None
     for node in module.graph.nodes:
-        node.meta["module"] = module.get_submodule(node.target) if node.op == "call_module" else None
+        node.meta["module"] = (
+            module.get_submodule(node.target) if node.op == "call_module" else None
+        )
     return list(module.graph.nodes)
 
 
 def _translated(nodes: list[fx.Node], shape: Shape) -> tuple[list[Layer], list[Problem]]:
-    """The layers of traced calls, for inputs of a shape; and what cannot be translated, less what only depends on that."""
+    """The layers of traced calls, for inputs of a shape; and what cannot be translated, less what
+    only depends on that.
+    """
     layers: dict[str, Layer] = {"input": Input(name="input", inputs=(), shape=shape[1:])}
     problems: list[Problem] = []
-    results: dict[fx.Node, Layer | None] = {nodes[0]: layers["input"]}  # what gives each tensor; None: it was refused
+    # what gives each tensor; None: it was refused
+    results: dict[fx.Node, Layer | None] = {nodes[0]: layers["input"]}
     for node in nodes[1:]:
         tensors = [n for n in node.all_input_nodes if "value" not in n.meta]
         if node.op == "output":
@@ -165,15 +188,20 @@ def _translated(nodes: list[fx.Node], shape: Shape) -> tuple[list[Layer], list[P
             found = _layers_of(node, name, results, shape[0])
         except RefusalError as refusal:
             problems.append(Problem(name, refusal.reason, refusal.remedy))
-            if "shape" in node.meta:  # go on, so that whatever else cannot be converted is listed too
-                layers[name] = results[node] = Layer(name=name, inputs=(), shape=node.meta["shape"][1:])
+            # go on, so that whatever else cannot be converted is listed too
+            if "shape" in node.meta:
+                layers[name] = results[node] = Layer(
+                    name=name, inputs=(), shape=node.meta["shape"][1:]
+                )
         else:
             layers.update((layer.name, layer) for layer in found)
             results[node] = found[-1] if found else before[0]
     raise RuntimeError("torch.fx gave a graph without an output")
 
 
-def _layers_of(node: fx.Node, name: str, results: dict[fx.Node, Layer | None], n_samples: int) -> Sequence[Layer]:
+def _layers_of(
+    node: fx.Node, name: str, results: dict[fx.Node, Layer | None], n_samples: int
+) -> Sequence[Layer]:
     """The layers that stand for a call."""
 
     def value(n: fx.Node) -> Any:
@@ -183,13 +211,18 @@ def _layers_of(node: fx.Node, name: str, results: dict[fx.Node, Layer | None], n
         raise RefusalError("it is a second input", "let the model take one tensor")
     if node.op == "get_attr":
         raise RefusalError(
-            "it is a parameter or buffer that is used outside of a module", "use a module such as nn.Linear"
+            "it is a parameter or buffer that is used outside of a module",
+            "use a module such as nn.Linear",
         )
     shape = node.meta.get("shape", ())
     module = node.meta["module"]
     target = module if module is not None else getattr(node.target, "__name__", str(node.target))
     found = translation.layers(
-        name, target, fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value), shape[1:]
+        name,
+        target,
+        fx.node.map_arg(node.args, value),
+        fx.node.map_arg(node.kwargs, value),
+        shape[1:],
     )
     if shape[:1] != (n_samples,):
         raise RefusalError("it mixes the samples of a batch", "keep the first axis for the samples")
@@ -212,7 +245,9 @@ def _reached(layers: dict[str, Layer], last: Layer) -> list[Layer]:
 
 
 def fused(layers: Sequence[Layer]) -> Graph:
-    """The graph in which a layer with weights that only a one-to-one map follows holds that map: batch normalisation, a factor."""
+    """The graph in which a layer with weights that only a one-to-one map follows holds that map:
+    batch normalisation, a factor.
+    """
     graph = Graph(tuple(layers))
     for name in [layer.name for layer in layers]:
         add = graph[name]
@@ -224,10 +259,18 @@ def fused(layers: Sequence[Layer]) -> Graph:
 
 
 def _without(graph: Graph, add: Add, fused: Layer) -> Graph:
-    """The graph with `fused` in the place of its namesake, and without `add`, whose output it now gives."""
+    """The graph with `fused` in the place of its namesake, and without `add`, whose output it now
+    gives.
+    """
 
     def renamed(layer: Layer) -> Layer:
-        return replace(layer, inputs=tuple(fused.name if name == add.name else name for name in layer.inputs))
+        return replace(
+            layer, inputs=tuple(fused.name if name == add.name else name for name in layer.inputs)
+        )
 
-    kept = (fused if layer.name == fused.name else layer for layer in graph.layers if layer.name != add.name)
+    kept = (
+        fused if layer.name == fused.name else layer
+        for layer in graph.layers
+        if layer.name != add.name
+    )
     return Graph(tuple(renamed(layer) for layer in kept))

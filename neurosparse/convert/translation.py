@@ -1,8 +1,9 @@
 """One call of a torch module or function as layers of a graph.
 
-Linear, Conv1d and Conv2d (padded with zeros), BatchNorm1d and 2d, ReLU (a module, a function or a method), average and maximum
-pooling, adaptive average pooling to a divisor of the size, the mean over all of an image, flatten, view and reshape, sums and
-differences, factors, concatenation of features or channels; Dropout and Identity, which do nothing; and any module with a method
+Linear, Conv1d and Conv2d (padded with zeros), BatchNorm1d and 2d, ReLU (a module, a function or a
+method), average and maximum pooling, adaptive average pooling to a divisor of the size, the mean
+over all of an image, flatten, view and reshape, sums and differences, factors, concatenation of
+features or channels; Dropout and Identity, which do nothing; and any module with a method
 `spike_balance` (see `graph.Spike`).
 """
 
@@ -16,9 +17,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from neurosparse.convert.graph import Add, AveragePool, Concatenate, Conv, Layer, Linear, MaxPool, Reshape, Shape, Spike
-from neurosparse.rectifier.network import MirroredReLU
+from neurosparse.convert.graph import (
+    Add,
+    AveragePool,
+    Concatenate,
+    Conv,
+    Layer,
+    Linear,
+    MaxPool,
+    Reshape,
+    Shape,
+    Spike,
+)
 from neurosparse.probe.record import NON_LINEARITIES
+from neurosparse.rectifier.network import MirroredReLU
 
 AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 MAXIMUM = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
@@ -34,9 +46,14 @@ class RefusalError(ValueError):
 
 
 def layers(
-    name: str, target: nn.Module | str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape
+    name: str,
+    target: nn.Module | str,
+    args: Sequence[Any],
+    options: Mapping[str, Any],
+    shape: Shape,
 ) -> list[Layer]:
-    """The layers that compute a call, the last of them its output; none where it gives what it takes.
+    """The layers that compute a call, the last of them its output; none where it gives what it
+    takes.
 
     Parameters
     ----------
@@ -74,11 +91,15 @@ def _of_module(name: str, module: nn.Module, before: Layer, shape: Shape) -> lis
             return [Spike(**here)]
         case nn.Linear():
             if len(before.shape) != 1:
-                raise RefusalError(f"its inputs have shape {before.shape} for one sample", "flatten them first")
+                raise RefusalError(
+                    f"its inputs have shape {before.shape} for one sample", "flatten them first"
+                )
             return [Linear(**here, weight=_own(module.weight), bias=_bias(module))]
         case nn.Conv1d() | nn.Conv2d():
             if module.padding_mode != "zeros":
-                raise RefusalError(f"it pads with padding_mode={module.padding_mode!r}", 'use padding_mode="zeros"')
+                raise RefusalError(
+                    f"it pads with padding_mode={module.padding_mode!r}", 'use padding_mode="zeros"'
+                )
             for option in ("stride", "padding", "dilation", "groups"):
                 here[option] = getattr(module, option)
             return [Conv(**here, weight=_own(module.weight), bias=_bias(module))]
@@ -117,9 +138,16 @@ def _of_function(
         case "flatten" | "view" | "reshape" | "squeeze" | "unsqueeze" | "unflatten":
             return [] if shape == before.shape else [Reshape(**here)]
         case "avg_pool1d" | "avg_pool2d":
-            return [AveragePool(**here, options=dict(zip(AVERAGE, rest, strict=False)) | _known(options, AVERAGE))]
+            return [
+                AveragePool(
+                    **here,
+                    options=dict(zip(AVERAGE, rest, strict=False)) | _known(options, AVERAGE),
+                )
+            ]
         case "max_pool1d" | "max_pool2d":
-            return [_maximum(here, dict(zip(MAXIMUM, rest, strict=False)) | _known(options, MAXIMUM))]
+            return [
+                _maximum(here, dict(zip(MAXIMUM, rest, strict=False)) | _known(options, MAXIMUM))
+            ]
         case "adaptive_avg_pool1d" | "adaptive_avg_pool2d":
             return [_adaptive(name, before, shape)]
         case "mean" if len(before.shape) > 1 and math.prod(shape) == shape[0] == before.shape[0]:
@@ -128,7 +156,9 @@ def _of_function(
         case "add" | "iadd" | "sub" | "isub" | "mul" | "imul" | "truediv" | "itruediv" | "div":
             return [_arithmetic(name, function.removeprefix("i"), args, options, shape)]
     if function.replace("_", "") in {kind.__name__.lower() for kind in NON_LINEARITIES}:
-        raise RefusalError(f"{function} is not a rectifier", "train the model with ReLU in its place")
+        raise RefusalError(
+            f"{function} is not a rectifier", "train the model with ReLU in its place"
+        )
     raise RefusalError(f"the function {function} cannot be converted", REPLACE)
 
 
@@ -152,14 +182,23 @@ def _known(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key in names}
 
 
-def _one_to_one(name: str, before: Sequence[Layer], shape: Shape, weights: Sequence[Any], bias: Any = 0.0) -> Add:
+def _one_to_one(
+    name: str, before: Sequence[Layer], shape: Shape, weights: Sequence[Any], bias: Any = 0.0
+) -> Add:
     if any(layer.shape != shape for layer in before):
         shapes = " and ".join(str(layer.shape) for layer in before)
         raise RefusalError(
-            f"it adds values of shapes {shapes} for one sample", "let all of them have the shape of the sum"
+            f"it adds values of shapes {shapes} for one sample",
+            "let all of them have the shape of the sum",
         )
     factors = tuple(_exact(weight) for weight in weights)
-    return Add(name=name, inputs=tuple(layer.name for layer in before), shape=shape, weights=factors, bias=_exact(bias))
+    return Add(
+        name=name,
+        inputs=tuple(layer.name for layer in before),
+        shape=shape,
+        weights=factors,
+        bias=_exact(bias),
+    )
 
 
 def _exact(value: Any) -> Tensor:
@@ -167,12 +206,17 @@ def _exact(value: Any) -> Tensor:
     return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
 
 
-def _batch_norm(name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, before: Layer, shape: Shape) -> Add:
-    """gamma (x - mean) / sqrt(var + eps) + beta as w x + b (Ioffe & Szegedy 2015, arXiv 1502.03167, algorithm 2)."""
+def _batch_norm(
+    name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, before: Layer, shape: Shape
+) -> Add:
+    """gamma (x - mean) / sqrt(var + eps) + beta as w x + b (Ioffe & Szegedy 2015, arXiv 1502.03167,
+    algorithm 2).
+    """
     mean, var = module.running_mean, module.running_var
     if mean is None or var is None:
         raise RefusalError(
-            "it has no running statistics, so it depends on the rest of the batch", "use track_running_stats=True"
+            "it has no running statistics, so it depends on the rest of the batch",
+            "use track_running_stats=True",
         )
     weight = (var + module.eps).rsqrt()
     weight = weight if module.weight is None else weight * module.weight.detach()
@@ -191,29 +235,41 @@ def _adaptive(name: str, before: Layer, shape: Shape) -> AveragePool:
     sizes = list(zip(before.shape[1:], shape[1:], strict=True))
     if any(size % out for size, out in sizes):
         raise RefusalError(
-            f"it averages {before.shape[1:]} to {shape[1:]} in windows of unlike sizes", "use a divisor of the size"
+            f"it averages {before.shape[1:]} to {shape[1:]} in windows of unlike sizes",
+            "use a divisor of the size",
         )
     kernel = tuple(size // out for size, out in sizes)
-    return AveragePool(name=name, inputs=(before.name,), shape=shape, options={"kernel_size": kernel})
+    return AveragePool(
+        name=name, inputs=(before.name,), shape=shape, options={"kernel_size": kernel}
+    )
 
 
-def _concatenation(name: str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape) -> Concatenate:
+def _concatenation(
+    name: str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape
+) -> Concatenate:
     parts = args[0] if args else options["tensors"]
     axis = args[1] if len(args) > 1 else options.get("dim", options.get("axis", 0))
     if axis not in (1, -len(shape)):
-        raise RefusalError(f"it concatenates along axis {axis}", "concatenate features or channels, axis 1")
+        raise RefusalError(
+            f"it concatenates along axis {axis}", "concatenate features or channels, axis 1"
+        )
     return Concatenate(name=name, inputs=tuple(part.name for part in parts), shape=shape)
 
 
-def _arithmetic(name: str, function: str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape) -> Add:
+def _arithmetic(
+    name: str, function: str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape
+) -> Add:
     left, right = (*args, options.get("other"))[:2]
     factor = float(options.get("alpha", 1.0))
     if isinstance(left, Layer) and isinstance(right, Layer):
         if function not in ("add", "sub"):
             raise RefusalError(
-                "it multiplies or divides two of the network's values", "only sums of them can be converted"
+                "it multiplies or divides two of the network's values",
+                "only sums of them can be converted",
             )
-        return _one_to_one(name, (left, right), shape, (1.0, factor if function == "add" else -factor))
+        return _one_to_one(
+            name, (left, right), shape, (1.0, factor if function == "add" else -factor)
+        )
     before, number = (left, right) if isinstance(left, Layer) else (right, left)
     match function:
         case "add":
@@ -226,21 +282,30 @@ def _arithmetic(name: str, function: str, args: Sequence[Any], options: Mapping[
             return _one_to_one(name, (before,), shape, (float(number),))
         case _ if before is left:
             return _one_to_one(name, (before,), shape, (1 / number,))
-    raise RefusalError("it divides by a value of the network", "only sums of values can be converted")
+    raise RefusalError(
+        "it divides by a value of the network", "only sums of values can be converted"
+    )
 
 
 def _refusal_of(module: nn.Module) -> RefusalError:
     kind = type(module).__name__
     if isinstance(module, nn.RNNBase | nn.RNNCellBase):
         return RefusalError(
-            f"{kind} is recurrent, with a state of its own", "convert the layers before and after it alone"
+            f"{kind} is recurrent, with a state of its own",
+            "convert the layers before and after it alone",
         )
     if isinstance(module, NON_LINEARITIES):
-        return RefusalError(f"{kind} is not a rectifier", "train the model with nn.ReLU in its place")
+        return RefusalError(
+            f"{kind} is not a rectifier", "train the model with nn.ReLU in its place"
+        )
     if isinstance(module, nn.Softmax | nn.LogSoftmax):
-        return RefusalError(f"{kind} is no layer of rectifiers", "leave it out: the largest output stays the largest")
+        return RefusalError(
+            f"{kind} is no layer of rectifiers",
+            "leave it out: the largest output stays the largest",
+        )
     if isinstance(module, nn.LayerNorm | nn.GroupNorm | nn.InstanceNorm1d | nn.InstanceNorm2d):
         return RefusalError(
-            f"{kind} normalises each sample by itself", "train the model with batch normalisation in its place"
+            f"{kind} normalises each sample by itself",
+            "train the model with batch normalisation in its place",
         )
     return RefusalError(f"{kind} cannot be converted", REPLACE)

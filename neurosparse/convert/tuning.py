@@ -1,4 +1,6 @@
-"""Training on of a network that is to spike: with quantised rectifiers, with rates of LIF cells, or as `to_rate` gives it."""
+"""Training on of a network that is to spike: with quantised rectifiers, with rates of LIF cells, or
+as `to_rate` gives it.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,14 @@ class Tuning(Spec):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
-def tune(model: M, images: Tensor, labels: Tensor, spec: Tuning | None = None, *, progress: Progress = quiet) -> M:
+def tune(
+    model: M,
+    images: Tensor,
+    labels: Tensor,
+    spec: Tuning | None = None,
+    *,
+    progress: Progress = quiet,
+) -> M:
     """A copy of a classifier that is trained on for a few epochs, on the mean cross-entropy.
 
     Parameters
@@ -55,7 +64,8 @@ def tune(model: M, images: Tensor, labels: Tensor, spec: Tuning | None = None, *
     Raises
     ------
     ValueError
-        Where images and labels are none or not alike in number, and where the loss is no longer finite.
+        Where images and labels are none or not alike in number, and where the loss is no longer
+        finite.
 
     Examples
     --------
@@ -66,14 +76,21 @@ def tune(model: M, images: Tensor, labels: Tensor, spec: Tuning | None = None, *
     """
     spec = Tuning() if spec is None else spec
     if len(images) != len(labels) or not len(labels):
-        raise ValueError(f"images and labels must be alike in number, at least 1, got {len(images)} and {len(labels)}")
+        raise ValueError(
+            f"images and labels must be alike in number, at least 1, got {len(images)} and"
+            f" {len(labels)}"
+        )
     tuned = copy.deepcopy(model).train()
     optimiser = torch.optim.Adam(tuned.parameters(), lr=spec.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, spec.epochs)
     generator = torch.Generator().manual_seed(spec.seed)
     for epoch in range(spec.epochs):
         total = 0.0
-        for rows in torch.randperm(len(labels), generator=generator).to(labels.device).split(spec.batch_size):
+        for rows in (
+            torch.randperm(len(labels), generator=generator)
+            .to(labels.device)
+            .split(spec.batch_size)
+        ):
             optimiser.zero_grad()
             loss = functional.cross_entropy(tuned(images[rows]), labels[rows])
             loss.backward()
@@ -81,8 +98,12 @@ def tune(model: M, images: Tensor, labels: Tensor, spec: Tuning | None = None, *
             total += loss.item() * len(rows)
         if not total < float("inf"):
             raise ValueError(
-                f"training diverged in epoch {epoch + 1}: use a learning_rate below {spec.learning_rate:g}"
+                f"training diverged in epoch {epoch + 1}: use a learning_rate below"
+                f" {spec.learning_rate:g}"
             )
         schedule.step()
-        progress((epoch + 1) / spec.epochs, f"epoch {epoch + 1}/{spec.epochs}, loss {total / len(labels):.3g}")
+        progress(
+            (epoch + 1) / spec.epochs,
+            f"epoch {epoch + 1}/{spec.epochs}, loss {total / len(labels):.3g}",
+        )
     return tuned.eval()

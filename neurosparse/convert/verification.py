@@ -64,7 +64,8 @@ def verify(
     y = None if labels is None else torch.as_tensor(np.array(labels), device=x.device)
     if y is not None and (tuple(y.shape) != (len(x),) or y.is_floating_point()):
         raise ValueError(
-            f"labels must be {len(x)} whole numbers, one an input, got shape {tuple(y.shape)} of {y.dtype}"
+            f"labels must be {len(x)} whole numbers, one an input, got shape {tuple(y.shape)} of"
+            f" {y.dtype}"
         )
     looks = sorted({2**k for k in range(checks.whole("steps", steps).bit_length())} | {steps})
     tally = _Tally(spiking, steps, coding)
@@ -81,7 +82,9 @@ def verify(
             right += (found == y[first : first + BATCH]).sum(1).cpu()
             source_right += int((classes == y[first : first + BATCH]).sum())
         tally.add(shown, values, run)
-        progress(min(1.0, (first + BATCH) / len(x)), f"{min(first + BATCH, len(x))} of {len(x)} inputs")
+        progress(
+            min(1.0, (first + BATCH) / len(x)), f"{min(first + BATCH, len(x))} of {len(x)} inputs"
+        )
     accuracies = [None] * len(looks) if y is None else (right / len(x)).tolist()
     operations = tally.operations()
     chosen = costs.devices().values() if devices is None else devices
@@ -95,21 +98,30 @@ def verify(
         n_inputs=len(x),
         steps=steps,
         dt_ms=spiking.neuron.dt_ms,
-        bend=0.0
-        if any(isinstance(spike.activation, LIFRate | StepRate) for spike in spiking.source.spikes)
-        else bend(spiking.neuron),
+        bend=(
+            0.0
+            if any(
+                isinstance(spike.activation, LIFRate | StepRate) for spike in spiking.source.spikes
+            )
+            else bend(spiking.neuron)
+        ),
         source_accuracy=None if y is None else source_right / len(x),
-        curve=tuple(AtSteps(*at) for at in zip(looks, (same / len(x)).tolist(), accuracies, strict=True)),
+        curve=tuple(
+            AtSteps(*at) for at in zip(looks, (same / len(x)).tolist(), accuracies, strict=True)
+        ),
         layers=tuple(tally.layer(spike.name) for spike in spiking.graph.spikes),
         operations=operations,
         energies=tuple(costs.energy(operations, device) for device in chosen),
-        spiking=describe_spikes(spike_trains(run), ActiveWhen(window_ms=spiking.neuron.dt_ms), name=name),
+        spiking=describe_spikes(
+            spike_trains(run), ActiveWhen(window_ms=spiking.neuron.dt_ms), name=name
+        ),
         source=tally.source(f"{name}, source"),
     )
 
 
 def spike_trains(run: Run) -> SpikeTrains:
-    """The spikes of a run that recorded them, its inputs shown one after another; layers are populations.
+    """The spikes of a run that recorded them, its inputs shown one after another; layers are
+    populations.
 
     Raises
     ------
@@ -118,8 +130,12 @@ def spike_trains(run: Run) -> SpikeTrains:
     """
     if not run.spikes:
         raise ValueError("the run has no spikes: pass record_spikes=True to SpikingNetwork.run")
-    layers = {name: spikes.flatten(2).transpose(0, 1).flatten(0, 1).cpu() for name, spikes in run.spikes.items()}
-    ends = np.cumsum([0, *(spikes.shape[1] for spikes in layers.values())]).tolist()  # (n * steps, units) each
+    layers = {
+        name: spikes.flatten(2).transpose(0, 1).flatten(0, 1).cpu()
+        for name, spikes in run.spikes.items()
+    }
+    # (n * steps, units) each
+    ends = np.cumsum([0, *(spikes.shape[1] for spikes in layers.values())]).tolist()
     ticks, units = torch.cat(list(layers.values()), dim=1).nonzero(as_tuple=True)
     return SpikeTrains(
         ticks.numpy() * run.dt_ms,
@@ -163,7 +179,9 @@ class _Tally:
         graph, given = self.spiking.graph, self.spiking.graph.input.name
         silent = {name: torch.zeros_like(run.spike_counts[name]) for name in names}
         arrives = shown != 0
-        from_source = costs.traffic(graph, {given: arrives, **{name: values[name] != 0 for name in names}})
+        from_source = costs.traffic(
+            graph, {given: arrives, **{name: values[name] != 0 for name in names}}
+        )
         from_input = costs.traffic(graph, {given: arrives, **silent})
         if self.coding == "poisson":  # spikes of the input, as many as are to be expected
             arrives, from_input = self.steps * graph.input(shown).abs(), 0 * from_input
@@ -194,7 +212,9 @@ class _Tally:
             spikes=float(sums["spikes"].sum()),
             rate_hz=spikes / (self.steps * self.spiking.neuron.dt_ms * 1e-3),
             error=float(sums["difference"].sum()) / magnitude if magnitude else 0.0,
-            worst_unit=tuple(int(i) for i in np.unravel_index(worst, tuple(sums["difference"].shape))),
+            worst_unit=tuple(
+                int(i) for i in np.unravel_index(worst, tuple(sums["difference"].shape))
+            ),
             worst_error=float(sums["difference"].flatten()[worst]),
         )
 

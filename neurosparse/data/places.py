@@ -8,7 +8,9 @@ from pathlib import Path
 
 
 def own_folder(name: str, data_dir: Path | None = None) -> Path:
-    """The folder into which a set is downloaded: `data_dir`/NAME, by default below the user's data folder."""
+    """The folder into which a set is downloaded: `data_dir`/NAME, by default below the user's data
+    folder.
+    """
     if data_dir is None:
         from platformdirs import user_data_path
 
@@ -18,19 +20,27 @@ def own_folder(name: str, data_dir: Path | None = None) -> Path:
 
 def system_folders(name: str) -> list[Path]:
     """Where packages of the operating system put data sets: share/datasets/NAME of each prefix."""
-    prefixes = dict.fromkeys([Path(sys.prefix), Path(sys.base_prefix), Path("/usr/local"), Path("/usr")])
+    prefixes = dict.fromkeys(
+        [Path(sys.prefix), Path(sys.base_prefix), Path("/usr/local"), Path("/usr")]
+    )
     return [prefix / "share" / "datasets" / name for prefix in prefixes]
 
 
 def find_folder(
-    name: str, files: Sequence[Sequence[str]], data_dir: Path | None, *, elsewhere: Iterable[Path] = (), remedy: str
+    name: str,
+    files: Sequence[Sequence[str]],
+    data_dir: Path | None,
+    *,
+    elsewhere: Iterable[Path] = (),
+    remedy: str,
 ) -> list[Path]:
     """The files of a set, all from one folder.
 
     Parameters
     ----------
     name
-        The set; its files may lie in a folder of that name within `data_dir`, or in `data_dir` itself.
+        The set; its files may lie in a folder of that name within `data_dir`, or in `data_dir`
+        itself.
     files
         The files wanted, each with the names that it goes by, the preferred one first.
     data_dir
@@ -45,11 +55,15 @@ def find_folder(
     """
     folders = [own_folder(name), *elsewhere] if data_dir is None else [data_dir / name, data_dir]
     for folder in folders:
-        found = [next((folder / n for n in names if (folder / n).is_file()), None) for names in files]
+        found = [
+            next((folder / n for n in names if (folder / n).is_file()), None) for names in files
+        ]
         if found[0] is not None:
             for names, path in zip(files, found, strict=True):
                 if path is None:
-                    raise FileNotFoundError(f"{folder} holds {found[0].name} but no {names[0]}; {remedy}")
+                    raise FileNotFoundError(
+                        f"{folder} holds {found[0].name} but no {names[0]}; {remedy}"
+                    )
             return [path for path in found if path is not None]
     looked = ", ".join(str(folder) for folder in folders)
     raise FileNotFoundError(f"no file {files[0][0]} of {name!r} in {looked}; {remedy}")

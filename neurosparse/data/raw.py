@@ -1,7 +1,9 @@
-"""Binary files that say how much they hold, gzip-compressed or not: read exactly, and refused before memory is asked for.
+"""Binary files that say how much they hold, gzip-compressed or not: read exactly, and refused
+before memory is asked for.
 
-A header is a promise. What the file cannot hold is refused from its size alone; what it holds besides is refused after one byte
-more, so that neither a lying header nor a gzip bomb costs more memory than an honest file of that header would.
+A header is a promise. What the file cannot hold is refused from its size alone; what it holds
+besides is refused after one byte more, so that neither a lying header nor a gzip bomb costs more
+memory than an honest file of that header would.
 """
 
 from __future__ import annotations
@@ -35,13 +37,14 @@ def read_array(path: Path, read_header: ReadHeader) -> tuple[NDArray[Any], str]:
     path
         The file; one that starts as a gzip file does is unpacked on the way.
     read_header
-        Takes the header's bytes from a callable and returns the shape and dtype of what follows; raises ValueError where it is no
-        such header, in words that go on from "cannot read PATH: ".
+        Takes the header's bytes from a callable and returns the shape and dtype of what follows;
+        raises ValueError where it is no such header, in words that go on from "cannot read PATH: ".
 
     Raises
     ------
     ValueError
-        One sentence that names the file: cut off, altered, of another format, or with more or less in it than it promises.
+        One sentence that names the file: cut off, altered, of another format, or with more or less
+        in it than it promises.
     """
     packed = path.stat().st_size
     digest = hashlib.sha256()
@@ -58,14 +61,24 @@ def read_array(path: Path, read_header: ReadHeader) -> tuple[NDArray[Any], str]:
             shape, dtype = read_header(take)
             promised = dtype.itemsize * math.prod(shape)  # Python's integers do not overflow
             if promised > MOST_BYTES:
-                raise ValueError(f"its header promises {promised:,} bytes, more than {MOST_BYTES:,}")
+                raise ValueError(
+                    f"its header promises {promised:,} bytes, more than {MOST_BYTES:,}"
+                )
             if promised > packed * (_DEFLATE_RATIO if is_gzip else 1):
-                raise ValueError(f"its header promises {promised:,} bytes, which a file of {packed:,} cannot hold")
+                raise ValueError(
+                    f"its header promises {promised:,} bytes, which a file of {packed:,} cannot"
+                    " hold"
+                )
             content = _read(stream, promised)
             if len(content) < promised:
-                raise ValueError(f"its header promises {promised:,} bytes and {len(content):,} follow: it is cut off")
+                raise ValueError(
+                    f"its header promises {promised:,} bytes and {len(content):,} follow: it is"
+                    " cut off"
+                )
             if stream.read(1):
-                raise ValueError(f"it holds more than the {promised:,} bytes that its header promises")
+                raise ValueError(
+                    f"it holds more than the {promised:,} bytes that its header promises"
+                )
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"cannot read {path}: it is cut off or altered ({error})") from None
     except ValueError as error:
@@ -86,6 +99,8 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
 def _read(stream: BinaryIO, n_bytes: int) -> bytearray:
     """At most so many bytes, taking memory only for what is there."""
     content = bytearray()
-    while len(content) < n_bytes and (chunk := stream.read(min(_CHUNK_BYTES, n_bytes - len(content)))):
+    while len(content) < n_bytes and (
+        chunk := stream.read(min(_CHUNK_BYTES, n_bytes - len(content)))
+    ):
         content += chunk
     return content

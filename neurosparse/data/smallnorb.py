@@ -1,8 +1,9 @@
 """Small NORB, pairs of photographs of toys on a plain ground: 2 x 32 x 32 pixels, in five classes.
 
-LeCun, Huang & Bottou 2004, Learning methods for generic object recognition with invariance to pose and lighting (CVPR). 24,300
-pairs of 96 x 96 images for training and as many of other toys for the test, averaged down to the paper's size. The last fifth of
-the training pairs is for validation, the share that the paper takes. The paper's own set is `neurosparse.data.norb`.
+LeCun, Huang & Bottou 2004, Learning methods for generic object recognition with invariance to pose
+and lighting (CVPR). 24,300 pairs of 96 x 96 images for training and as many of other toys for the
+test, averaged down to the paper's size. The last fifth of the training pairs is for validation, the
+share that the paper takes. The paper's own set is `neurosparse.data.norb`.
 """
 
 from __future__ import annotations
@@ -17,9 +18,14 @@ from neurosparse.data.matrix import read_pairs
 
 NAME = "smallnorb"
 N_CLASSES = 5
-_TRAINING, _TESTING = "smallnorb-5x46789x9x18x6x2x96x96-training", "smallnorb-5x01235x9x18x6x2x96x96-testing"
+_TRAINING, _TESTING = (
+    "smallnorb-5x46789x9x18x6x2x96x96-training",
+    "smallnorb-5x01235x9x18x6x2x96x96-testing",
+)
 NAMES = tuple(
-    (f"{stem}-{kind}.mat", f"{stem}-{kind}.mat.gz") for stem in (_TRAINING, _TESTING) for kind in ("dat", "cat")
+    (f"{stem}-{kind}.mat", f"{stem}-{kind}.mat.gz")
+    for stem in (_TRAINING, _TESTING)
+    for kind in ("dat", "cat")
 )
 FILES = tuple(  # TensorFlow Datasets, url_checksums/smallnorb.txt
     RemoteFile(packed, f"https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/{packed}", n_bytes, sha256)

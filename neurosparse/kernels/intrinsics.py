@@ -1,6 +1,8 @@
-"""What numba has no name for: prefetching, ordered loads and stores between threads, a pause while waiting.
+"""What numba has no name for: prefetching, ordered loads and stores between threads, a pause while
+waiting.
 
-Each takes an array and an index, so that no bare address is passed about. Nothing here checks an index.
+Each takes an array and an index, so that no bare address is passed about. Nothing here checks an
+index.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-_intrinsic: Any = intrinsic  # a type checker would hold the callers to the signature of the generator, not of the call
+# a type checker would hold the callers to the signature of the generator, not of the call
+_intrinsic: Any = intrinsic
 
 ROW = 64  # float32 of a row that `sum_rows` adds: eight vectors of AVX, half of its registers
 
@@ -34,14 +37,19 @@ def _row(context: Any, builder: Any, array_type: Any, array: Any, index: Any) ->
 
 @_intrinsic
 def prefetch(typing: Any, array: Any, index: Any) -> Any:
-    """prefetch(array, index): ask for the cache line of array[index], a 1-D array; never faults, also past the end."""
+    """prefetch(array, index): ask for the cache line of array[index], a 1-D array; never faults,
+    also past the end.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         byte_pointer, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
         function_type = ir.FunctionType(ir.VoidType(), [byte_pointer, i32, i32, i32])
         function = builder.module.declare_intrinsic("llvm.prefetch", [byte_pointer], function_type)
-        pointer = builder.bitcast(_address(context, builder, signature.args[0], *args), byte_pointer)
-        builder.call(function, [pointer, i32(0), i32(2), i32(1)])  # to read, into the second cache level, data
+        pointer = builder.bitcast(
+            _address(context, builder, signature.args[0], *args), byte_pointer
+        )
+        # to read, into the second cache level, data
+        builder.call(function, [pointer, i32(0), i32(2), i32(1)])
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
@@ -49,20 +57,28 @@ def prefetch(typing: Any, array: Any, index: Any) -> Any:
 
 @_intrinsic
 def load_acquire(typing: Any, array: Any, index: Any) -> Any:
-    """load_acquire(array, index): array[index] of a 1-D int64 array; later reads see what was written before its store_release."""
+    """load_acquire(array, index): array[index] of a 1-D int64 array; later reads see what was
+    written before its store_release.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.load_atomic(_address(context, builder, signature.args[0], *args), "acquire", 8)
+        return builder.load_atomic(
+            _address(context, builder, signature.args[0], *args), "acquire", 8
+        )
 
     return types.int64(array, types.intp), generate
 
 
 @_intrinsic
 def store_release(typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """store_release(array, index, value): write array[index] of a 1-D int64 array after all earlier writes."""
+    """store_release(array, index, value): write array[index] of a 1-D int64 array after all earlier
+    writes.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store_atomic(args[2], _address(context, builder, signature.args[0], *args[:2]), "release", 8)
+        builder.store_atomic(
+            args[2], _address(context, builder, signature.args[0], *args[:2]), "release", 8
+        )
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.int64), generate
@@ -75,18 +91,26 @@ def pause(typing: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         if _X86:
             function_type = ir.FunctionType(ir.VoidType(), [])
-            builder.call(cgutils.get_or_insert_function(builder.module, function_type, "llvm.x86.sse2.pause"), [])
+            builder.call(
+                cgutils.get_or_insert_function(
+                    builder.module, function_type, "llvm.x86.sse2.pause"
+                ),
+                [],
+            )
         return context.get_dummy_value()
 
     return types.void(), generate
 
 
 @_intrinsic
-def sum_rows(typing: Any, z: Any, start: Any, at: Any, rows: Any, first: Any, units: Any, begin: Any, n: Any) -> Any:
-    """sum_rows(z, start, at, rows, first, units, begin, n): z = start[at : at + ROW] + the rows first + units[begin : begin + n].
+def sum_rows(
+    typing: Any, z: Any, start: Any, at: Any, rows: Any, first: Any, units: Any, begin: Any, n: Any
+) -> Any:
+    """sum_rows(z, start, at, rows, first, units, begin, n): z = start[at : at + ROW] + the rows
+    first + units[begin : begin + n].
 
-    The arrays are 1-D, `rows` a matrix of ROW columns in one. The sums stay in registers meanwhile: in a loop over z they would be
-    loaded and stored for each row.
+    The arrays are 1-D, `rows` a matrix of ROW columns in one. The sums stay in registers meanwhile:
+    in a loop over z they would be loaded and stored for each row.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -102,7 +126,9 @@ def sum_rows(typing: Any, z: Any, start: Any, at: Any, rows: Any, first: Any, un
         s, total = builder.phi(i64), builder.phi(_ROW)
         builder.cbranch(builder.icmp_signed("<", s, args[7]), body, after)
         builder.position_at_end(body)
-        unit = builder.load(_address(context, builder, signature.args[5], args[5], builder.add(args[6], s)))
+        unit = builder.load(
+            _address(context, builder, signature.args[5], args[5], builder.add(args[6], s))
+        )
         place = builder.mul(builder.add(args[4], builder.sext(unit, i64)), i64(ROW))
         s.add_incoming(i64(0), before)
         s.add_incoming(builder.add(s, i64(1)), body)
@@ -119,26 +145,34 @@ def sum_rows(typing: Any, z: Any, start: Any, at: Any, rows: Any, first: Any, un
 
 @_intrinsic
 def step_row(typing: Any, v: Any, z: Any, cell: Any) -> Any:
-    """step_row(v, z, cell): a step of ROW neurons with the potentials v under the currents z, both 1-D float32 arrays.
+    """step_row(v, z, cell): a step of ROW neurons with the potentials v under the currents z, both
+    1-D float32 arrays.
 
-    `cell` is a tuple that begins with (threshold, leak, decay, keep, jump): u = z + (v - leak z) decay, and v = keep u + jump where
-    u >= threshold, else u. Returns an uint64 whose bit j says whether u[j] >= threshold. In vectors by name: of a loop of this
-    length the compiler makes one scalar instruction after another.
+    `cell` is a tuple that begins with (threshold, leak, decay, keep, jump): u = z + (v - leak z)
+    decay, and v = keep u + jump where u >= threshold, else u. Returns an uint64 whose bit j says
+    whether u[j] >= threshold. In vectors by name: of a loop of this length the compiler makes one
+    scalar instruction after another.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         i32 = ir.IntType(32)
-        at_v, at_z = (_row(context, builder, signature.args[k], args[k], ir.IntType(64)(0)) for k in (0, 1))
+        at_v, at_z = (
+            _row(context, builder, signature.args[k], args[k], ir.IntType(64)(0)) for k in (0, 1)
+        )
 
         def everywhere(k: int) -> Any:
-            first = builder.insert_element(ir.Constant(_ROW, ir.Undefined), builder.extract_value(args[2], k), i32(0))
+            first = builder.insert_element(
+                ir.Constant(_ROW, ir.Undefined), builder.extract_value(args[2], k), i32(0)
+            )
             return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(i32, ROW), None))
 
         threshold, leak, decay, keep, jump = map(everywhere, range(5))
         v, z = builder.load(at_v, align=4), builder.load(at_z, align=4)
         u = builder.fadd(z, builder.fmul(builder.fsub(v, builder.fmul(leak, z)), decay))
         fires = builder.fcmp_ordered(">=", u, threshold)
-        builder.store(builder.select(fires, builder.fadd(builder.fmul(keep, u), jump), u), at_v, align=4)
+        builder.store(
+            builder.select(fires, builder.fadd(builder.fmul(keep, u), jump), u), at_v, align=4
+        )
         return builder.bitcast(fires, ir.IntType(ROW))
 
     return types.uint64(v, z, cell), generate
@@ -155,4 +189,6 @@ def popcount(typing: Any, bits: Any) -> Any:
 
 
 # Gives the core to another thread: a spinning thread must not keep it from the one it waits for.
-yield_core = types.ExternalFunction("SwitchToThread" if os.name == "nt" else "sched_yield", types.int32())
+yield_core = types.ExternalFunction(
+    "SwitchToThread" if os.name == "nt" else "sched_yield", types.int32()
+)

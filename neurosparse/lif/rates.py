@@ -1,6 +1,8 @@
-"""The leaky integrate-and-fire (LIF) cell as a rate: one formula each, for NumPy arrays and for torch tensors.
+"""The leaky integrate-and-fire (LIF) cell as a rate: one formula each, for NumPy arrays and for
+torch tensors.
 
-The cell obeys tau dV/dt = E - V + R I, fires when V reaches the threshold, is held at the reset for the refractory period.
+The cell obeys tau dV/dt = E - V + R I, fires when V reaches the threshold, is held at the reset for
+the refractory period.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ class LIF:
     Raises
     ------
     ValueError, TypeError
-        On NaN, a time constant or resistance that is not positive, a negative refractory period, a threshold not above reset.
+        On NaN, a time constant or resistance that is not positive, a negative refractory period, a
+        threshold not above reset.
 
     Examples
     --------
@@ -54,11 +57,20 @@ class LIF:
     t_ref_ms: float = 2.0
 
     def __post_init__(self) -> None:
-        check = {"tau_m_ms": checks.positive, "resistance_MOhm": checks.positive, "t_ref_ms": checks.not_negative}
+        check = {
+            "tau_m_ms": checks.positive,
+            "resistance_MOhm": checks.positive,
+            "t_ref_ms": checks.not_negative,
+        }
         for name in (f.name for f in fields(self)):
-            object.__setattr__(self, name, check.get(name, checks.number)(name, getattr(self, name)))
+            object.__setattr__(
+                self, name, check.get(name, checks.number)(name, getattr(self, name))
+            )
         if self.v_threshold_mV <= self.v_reset_mV:
-            raise ValueError(f"v_threshold_mV must be > v_reset_mV={self.v_reset_mV:g}, got {self.v_threshold_mV:g}")
+            raise ValueError(
+                f"v_threshold_mV must be > v_reset_mV={self.v_reset_mV:g}, got"
+                f" {self.v_threshold_mV:g}"
+            )
 
     @property
     def rheobase_nA(self) -> float:
@@ -69,8 +81,9 @@ class LIF:
 def rate(current_nA: Any, lif: LIF) -> Any:
     """Firing rate in Hz of a LIF cell under a constant current.
 
-    f(I) = 1 / (t_ref + tau ln((E + R I - V_reset) / (E + R I - V_th))) where E + R I > V_th, else exactly 0
-    (Glorot, Bordes & Bengio 2011, section 2.2, with the refractory period and resting potential written out).
+    f(I) = 1 / (t_ref + tau ln((E + R I - V_reset) / (E + R I - V_th))) where E + R I > V_th, else
+    exactly 0 (Glorot, Bordes & Bengio 2011, section 2.2, with the refractory period and resting
+    potential written out).
 
     Parameters
     ----------
@@ -79,7 +92,8 @@ def rate(current_nA: Any, lif: LIF) -> Any:
 
     Returns
     -------
-    float64 array (a NumPy scalar for a number), or a tensor on the same device with gradients: the rate in Hz.
+    float64 array (a NumPy scalar for a number), or a tensor on the same device with gradients: the
+    rate in Hz.
 
     Examples
     --------
@@ -87,10 +101,14 @@ def rate(current_nA: Any, lif: LIF) -> Any:
     array([ 0.  , 41.71])
     """
     xp, current = _namespace(current_nA, "current_nA")
-    drive = lif.resistance_MOhm * current + (lif.e_leak_mV - lif.v_threshold_mV)  # mV above threshold at rest
+    # mV above threshold at rest
+    drive = lif.resistance_MOhm * current + (lif.e_leak_mV - lif.v_threshold_mV)
     fires = drive > 0
-    # log1p keeps its precision far above threshold; the cells that do not fire get a harmless 1, so no gradient is NaN
-    climb_ms = lif.tau_m_ms * xp.log1p((lif.v_threshold_mV - lif.v_reset_mV) / xp.where(fires, drive, 1.0))
+    # log1p keeps its precision far above threshold; the cells that do not fire get a harmless 1, so
+    # no gradient is NaN
+    climb_ms = lif.tau_m_ms * xp.log1p(
+        (lif.v_threshold_mV - lif.v_reset_mV) / xp.where(fires, drive, 1.0)
+    )
     interval_ms = lif.t_ref_ms + climb_ms
     return xp.where(fires, 1e3 / interval_ms, 0.0 * climb_ms)[()]
 
@@ -98,7 +116,8 @@ def rate(current_nA: Any, lif: LIF) -> Any:
 def current(rate_hz: Any, lif: LIF) -> Any:
     """The constant current in nA that makes a LIF cell fire at `rate_hz`: the inverse of `rate`.
 
-    I = ((k V_th - V_reset) / (k - 1) - E) / R with k = exp((1/f - t_ref) / tau). At 0 Hz the largest such current, the rheobase.
+    I = ((k V_th - V_reset) / (k - 1) - E) / R with k = exp((1/f - t_ref) / tau). At 0 Hz the
+    largest such current, the rheobase.
 
     Raises
     ------
@@ -108,20 +127,26 @@ def current(rate_hz: Any, lif: LIF) -> Any:
     xp, f = _namespace(rate_hz, "rate_hz")
     limit_hz = 1e3 / lif.t_ref_ms if lif.t_ref_ms > 0 else np.inf
     if bool((f < 0).any()) or bool((f >= limit_hz).any()):
-        raise ValueError(f"rate_hz must lie in [0, {limit_hz:g}) for t_ref_ms={lif.t_ref_ms:g}, got {rate_hz!r}")
+        raise ValueError(
+            f"rate_hz must lie in [0, {limit_hz:g}) for t_ref_ms={lif.t_ref_ms:g}, got {rate_hz!r}"
+        )
     fires = f > 0
     climb = (1e3 / xp.where(fires, f, 1.0) - lif.t_ref_ms) / lif.tau_m_ms
-    climb = xp.where(climb > 700.0, 700.0, climb)  # beyond, the current is the rheobase to rounding, and exp overflows
+    # beyond, the current is the rheobase to rounding, and exp overflows
+    climb = xp.where(climb > 700.0, 700.0, climb)
     # (k V_th - V_r)/(k - 1) = V_th + (V_th - V_r)/(k - 1); expm1 keeps the precision at high rates
-    above_threshold_mV = xp.where(fires, (lif.v_threshold_mV - lif.v_reset_mV) / xp.expm1(climb), 0.0 * climb)
+    above_threshold_mV = xp.where(
+        fires, (lif.v_threshold_mV - lif.v_reset_mV) / xp.expm1(climb), 0.0 * climb
+    )
     return (above_threshold_mV / lif.resistance_MOhm + lif.rheobase_nA)[()]
 
 
 def soft_rate(current_nA: Any, lif: LIF, smoothing: float = 0.1) -> Any:
     """The soft LIF rate in Hz: `rate` with a rounded threshold, differentiable everywhere.
 
-    With x = (E + R I - V_th) / (V_th - V_reset), rho = s ln(1 + exp(x/s)) and f = 1 / (t_ref + tau ln(1 + 1/rho))
-    (Hunsberger & Eliasmith 2015, arXiv 1510.08829, eq. 4). Tends to `rate` as the smoothing s goes to 0.
+    With x = (E + R I - V_th) / (V_th - V_reset), rho = s ln(1 + exp(x/s)) and f = 1 / (t_ref + tau
+    ln(1 + 1/rho)) (Hunsberger & Eliasmith 2015, arXiv 1510.08829, eq. 4). Tends to `rate` as the
+    smoothing s goes to 0.
 
     Parameters
     ----------
@@ -132,7 +157,8 @@ def soft_rate(current_nA: Any, lif: LIF, smoothing: float = 0.1) -> Any:
     xp, drive_nA = _namespace(current_nA, "current_nA")
     span_mV = lif.v_threshold_mV - lif.v_reset_mV
     y = (lif.resistance_MOhm * drive_nA + lif.e_leak_mV - lif.v_threshold_mV) / (span_mV * s)
-    # ln(1 + 1/rho) = ln(1 + rho) - ln(rho), and ln ln(1 + exp(y)) = y far below threshold, where rho itself underflows
+    # ln(1 + 1/rho) = ln(1 + rho) - ln(rho), and ln ln(1 + exp(y)) = y far below threshold, where
+    # rho itself underflows
     softplus = xp.logaddexp(y, xp.zeros_like(y))
     deep = y < -15.0
     log_rho = np.log(s) + xp.where(deep, y, xp.log(xp.where(deep, 1.0, softplus)))
@@ -142,24 +168,27 @@ def soft_rate(current_nA: Any, lif: LIF, smoothing: float = 0.1) -> Any:
 def siegert_rate(mean_mV: Any, sigma_mV: Any, lif: LIF) -> Any:
     """Firing rate in Hz of a LIF cell under white noise: Siegert's formula.
 
-    1/f = t_ref + tau sqrt(pi) S(a, b), S(a, b) = integral from a to b of exp(u^2) (1 + erf u), a = (V_reset - mean) / sigma,
-    b = (V_th - mean) / sigma (Siegert 1951; Brunel 2000, J Comput Neurosci 8:183, eq. 21). As sigma goes to 0 it tends to `rate`.
+    1/f = t_ref + tau sqrt(pi) S(a, b), S(a, b) = integral from a to b of exp(u^2) (1 + erf u), a =
+    (V_reset - mean) / sigma, b = (V_th - mean) / sigma (Siegert 1951; Brunel 2000, J Comput
+    Neurosci 8:183, eq. 21). As sigma goes to 0 it tends to `rate`.
 
     Parameters
     ----------
     mean_mV : float, array or torch tensor
         Where the free membrane would be on average: E + R I.
     sigma_mV : float, array or torch tensor, broadcast against the mean
-        The noise in **Brunel's convention**, tau dV/dt = mean - V + sigma sqrt(tau) xi(t): sqrt(2) times the standard deviation of
-        the free membrane, which others call sigma. For Poisson input of rate f through jumps J: sigma^2 = tau J^2 f. >= 0.
+        The noise in **Brunel's convention**, tau dV/dt = mean - V + sigma sqrt(tau) xi(t): sqrt(2)
+        times the standard deviation of the free membrane, which others call sigma. For Poisson
+        input of rate f through jumps J: sigma^2 = tau J^2 f. >= 0.
     lif
         The cell; its resistance and resting potential play no part.
 
     Returns
     -------
-    float64 array (a NumPy scalar for numbers), or a tensor with gradients for both arguments: the rate in Hz. Its relative error
-    is below 1e-9 where the threshold is more than sigma/1000 above the reset; rates below 1e-300 Hz are 0. Tensors are
-    computed in float64 on the CPU, and returned in their own type on their own device.
+    float64 array (a NumPy scalar for numbers), or a tensor with gradients for both arguments: the
+    rate in Hz. Its relative error is below 1e-9 where the threshold is more than sigma/1000 above
+    the reset; rates below 1e-300 Hz are 0. Tensors are computed in float64 on the CPU, and returned
+    in their own type on their own device.
 
     Examples
     --------
@@ -187,7 +216,8 @@ def _siegert(mean: Any, sigma: Any, lif: LIF) -> Any:
         lower, upper = lif.v_reset_mV - mean, lif.v_threshold_mV - mean
         lower *= inverse
         upper *= inverse
-    # so far from the threshold noise does not matter; without noise the limits are infinite or nothing at all
+    # so far from the threshold noise does not matter; without noise the limits are infinite or
+    # nothing at all
     all_noisy = lower.min() > -1e6 and upper.max() < 1e6
     if not all_noisy:
         certain = np.flatnonzero(~((lower > -1e300) & (np.abs(upper) < 1e6)))
@@ -205,19 +235,25 @@ def _siegert(mean: Any, sigma: Any, lif: LIF) -> Any:
 def _siegert_of_tensors(mean_mV: Any, sigma_mV: Any, lif: LIF) -> Any:
     torch: Any = sys.modules["torch"]
     like = mean_mV if _is_tensor(mean_mV) else sigma_mV
-    mean, sigma = (torch.as_tensor(x, dtype=like.dtype, device=like.device) for x in (mean_mV, sigma_mV))
+    mean, sigma = (
+        torch.as_tensor(x, dtype=like.dtype, device=like.device) for x in (mean_mV, sigma_mV)
+    )
     return _siegert_function().apply(*torch.broadcast_tensors(mean, sigma), lif)
 
 
 @lru_cache
 def _siegert_function() -> Any:
-    """Siegert's rate as a differentiable function of torch; made when first asked for, so that torch is not imported here."""
+    """Siegert's rate as a differentiable function of torch; made when first asked for, so that
+    torch is not imported here.
+    """
     torch: Any = sys.modules["torch"]
 
     class Siegert(torch.autograd.Function):
         @staticmethod
         def forward(ctx: Any, mean: Any, sigma: Any, lif: LIF) -> Any:
-            values = siegert_rate(mean.detach().cpu().double().numpy(), sigma.detach().cpu().double().numpy(), lif)
+            values = siegert_rate(
+                mean.detach().cpu().double().numpy(), sigma.detach().cpu().double().numpy(), lif
+            )
             result = torch.as_tensor(values).to(mean)
             ctx.save_for_backward(mean, sigma, result)
             ctx.lif = lif
@@ -227,8 +263,8 @@ def _siegert_function() -> Any:
         def backward(ctx: Any, grad: Any) -> Any:
             mean, sigma, f = ctx.saved_tensors
             lif = ctx.lif
-            # d/dx of S is exp(x^2) (1 + erf x) at the limits; f falls faster than it grows, so their product is finite
-            # without noise: that of very little
+            # d/dx of S is exp(x^2) (1 + erf x) at the limits; f falls faster than it grows, so
+            # their product is finite without noise: that of very little
             noise = torch.maximum(sigma, 1e-6 * (lif.v_threshold_mV - mean).abs()).clamp(min=1e-300)
             slopes = []
             for limit_mV in (lif.v_reset_mV, lif.v_threshold_mV):
@@ -246,7 +282,9 @@ def _is_tensor(values: Any) -> bool:
 
 
 def _namespace(values: Any, name: str) -> tuple[Any, Any]:
-    """The library that `values` belong to, and `values` as its float array; torch is never imported here."""
+    """The library that `values` belong to, and `values` as its float array; torch is never imported
+    here.
+    """
     if _is_tensor(values):
         torch: Any = sys.modules["torch"]
         if bool(torch.isnan(values).any()):

@@ -1,7 +1,9 @@
-"""The integral in Siegert's rate: S(a, b), the integral from a to b of erfcx(-u) = exp(u^2) (1 + erf u).
+"""The integral in Siegert's rate: S(a, b), the integral from a to b of erfcx(-u) = exp(u^2) (1 +
+erf u).
 
-It is F(b) - F(a), F the integral from 0. Over the limits that matter F comes from a table of cubics in x, for a polynomial costs
-less than any function. Beyond it there are series: far below 0, with u = -x,
+It is F(b) - F(a), F the integral from 0. Over the limits that matter F comes from a table of cubics
+in x, for a polynomial costs less than any function. Beyond it there are series: far below 0, with u
+= -x,
 
     F(x) = -(ln(2 u) + gamma / 2 + 1 / (4 u^2) - 3 / (16 u^4) + 15 / (48 u^6) - ...) / sqrt(pi),
 
@@ -36,7 +38,8 @@ def integral(a: Floats, b: Floats) -> Floats:
     Returns
     -------
     array of float, shape (n,)
-        To 2e-10 of the larger of the integral and that from 0 to b, or 1e-12; inf where it exceeds the largest float (b > 26.6).
+        To 2e-10 of the larger of the integral and that from 0 to b, or 1e-12; inf where it exceeds
+        the largest float (b > 26.6).
 
     Examples
     --------
@@ -60,7 +63,8 @@ def integral(a: Floats, b: Floats) -> Floats:
 def _cubics(x: Floats) -> Floats:
     """F(x) where the table reaches, anything elsewhere."""
     table = _table()
-    with np.errstate(over="ignore", invalid="ignore"):  # far beyond the table, and beyond the integers
+    # far beyond the table, and beyond the integers
+    with np.errstate(over="ignore", invalid="ignore"):
         part = x * _PER_UNIT
         part -= _LOW * _PER_UNIT
         whole = np.floor(part)
@@ -94,9 +98,11 @@ def _tail(x: Floats) -> Floats:
 
 @lru_cache
 def _table() -> Any:
-    """F as cubics in the part of a cell that lies below x, shape (4, cells): the lowest power first.
+    """F as cubics in the part of a cell that lies below x, shape (4, cells): the lowest power
+    first.
 
-    The integrand goes through Gauss's three nodes of each cell, so that whole cells are exact to rounding.
+    The integrand goes through Gauss's three nodes of each cell, so that whole cells are exact to
+    rounding.
     """
     from scipy.special import erfcx
 

@@ -24,10 +24,23 @@ def fi_curve(lif: LIF, currents_nA: Any, rates_hz: Any, ax: Axes | None = None) 
     some = np.linspace(0, currents.size - 1, min(currents.size, 40)).astype(int)
     simulated = f"simulated ({currents.size:,} cells, {some.size} shown)"
     ax.plot(
-        currents[some], np.asarray(rates_hz)[some], "o", mfc="none", ms=4, color=PARTS[1], label=simulated, zorder=3
+        currents[some],
+        np.asarray(rates_hz)[some],
+        "o",
+        mfc="none",
+        ms=4,
+        color=PARTS[1],
+        label=simulated,
+        zorder=3,
     )
-    ax.axvline(lif.rheobase_nA, color="0.6", lw=1, ls=":", label=f"rheobase {lif.rheobase_nA:.3g} nA")
-    ax.set(xlabel="input current (nA)", ylabel="firing rate (Hz)", title="A neuron: one-sided, silent below threshold")
+    ax.axvline(
+        lif.rheobase_nA, color="0.6", lw=1, ls=":", label=f"rheobase {lif.rheobase_nA:.3g} nA"
+    )
+    ax.set(
+        xlabel="input current (nA)",
+        ylabel="firing rate (Hz)",
+        title="A neuron: one-sided, silent below threshold",
+    )
     ax.legend(loc="lower right")
     return ax
 
@@ -40,13 +53,17 @@ def raster(
     duration_ms: float = 1000.0,
     colours: Mapping[str, str] | None = None,
 ) -> Axes:
-    """Spikes of a sample of units over the first stretch of the record, populations in proportion to their size."""
+    """Spikes of a sample of units over the first stretch of the record, populations in proportion
+    to their size.
+    """
     ax = axes(ax)
     populations = spikes.populations or {"units": (0, spikes.n_units)}
     share = min(1.0, n_units / spikes.n_units)
     shown = min(duration_ms, spikes.duration_ms)
     row = 0
-    for colour, (name, (first, stop)) in zip(coloured(populations, colours, PARTS), populations.items(), strict=True):
+    for colour, (name, (first, stop)) in zip(
+        coloured(populations, colours, PARTS), populations.items(), strict=True
+    ):
         n = max(1, round(share * (stop - first)))
         sample = np.unique(np.linspace(first, stop - 1, n).astype(int))
         place = np.full(spikes.n_units, -1)
@@ -65,58 +82,88 @@ def raster(
             rasterized=True,
         )
         row += sample.size
-    ax.set(xlim=(0, shown), ylim=(-1, row), xlabel="time (ms)", ylabel="neuron (a sample)", title="Spikes")
+    ax.set(
+        xlim=(0, shown),
+        ylim=(-1, row),
+        xlabel="time (ms)",
+        ylabel="neuron (a sample)",
+        title="Spikes",
+    )
     legend_below(ax, ncols=4, marker_size=8)
     return ax
 
 
 def rate_histogram(
-    stats: Sequence[ActivityStats], ax: Axes | None = None, *, colours: Mapping[str, str] | None = None
+    stats: Sequence[ActivityStats],
+    ax: Axes | None = None,
+    *,
+    colours: Mapping[str, str] | None = None,
 ) -> Axes:
     """Firing rates over the units of each circuit on a log axis, beside log-normal distributions.
 
-    The lines have the mean and the standard deviation of ln(rate) over the units that fired. Bins hold whole numbers of spikes, so
-    that a short record shows no false gaps.
+    The lines have the mean and the standard deviation of ln(rate) over the units that fired. Bins
+    hold whole numbers of spikes, so that a short record shows no false gaps.
     """
     ax = axes(ax)
     firing = [s for s in stats if s.unit_rates_hz is not None and s.n_spikes]
-    for k, (s, colour) in enumerate(zip(firing, coloured([s.name for s in firing], colours), strict=True)):
+    for k, (s, colour) in enumerate(
+        zip(firing, coloured([s.name for s in firing], colours), strict=True)
+    ):
         rates = np.asarray(s.unit_rates_hz)
         seconds = float(s.duration_ms or 0) * 1e-3
         counts = np.unique(np.rint(np.geomspace(1, rates.max() * seconds + 1, 28)))
         edges = (np.append(counts, counts[-1] + 1) - 0.5) / seconds
         shares = np.histogram(rates, edges)[0] / rates.size
         label = f"{s.name}: mean {rates.mean():.2g} Hz, {s.n_silent:,} of {s.n_units:,} silent"
-        ax.stairs(100 * shares / np.diff(np.log10(edges)), edges, fill=True, alpha=0.35, color=colour, label=label)
+        ax.stairs(
+            100 * shares / np.diff(np.log10(edges)),
+            edges,
+            fill=True,
+            alpha=0.35,
+            color=colour,
+            label=label,
+        )
         log = np.log(rates[rates > 0])
         if log.std() > 0:
             line = np.geomspace(edges[0], edges[-1], 300)
-            density = np.exp(-0.5 * ((np.log(line) - log.mean()) / log.std()) ** 2) / (log.std() * np.sqrt(2 * np.pi))
+            density = np.exp(-0.5 * ((np.log(line) - log.mean()) / log.std()) ** 2) / (
+                log.std() * np.sqrt(2 * np.pi)
+            )
             share_per_decade = 100 * np.log(10) * density * log.size / rates.size
             ax.plot(line, share_per_decade, color=colour, ls=DASHES[k % 4], lw=1.4)
     title = "Rates over neurons; lines: log-normal"
-    ax.set(xscale="log", xlabel="mean firing rate (Hz)", ylabel="neurons (% per decade)", title=title)
+    ax.set(
+        xscale="log", xlabel="mean firing rate (Hz)", ylabel="neurons (% per decade)", title=title
+    )
     ax.xaxis.set_major_formatter(plain)
     legend_below(ax)
     return ax
 
 
 def rates_by_population(
-    stats: Sequence[ActivityStats], published_hz: Mapping[str, float] | None = None, ax: Axes | None = None
+    stats: Sequence[ActivityStats],
+    published_hz: Mapping[str, float] | None = None,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Single-cell rates of each population as boxes, their means as dots, and published means as crosses."""
+    """Single-cell rates of each population as boxes, their means as dots, and published means as
+    crosses.
+    """
     ax = axes(ax)
     published = published_hz or {}
     rates = [np.asarray(s.unit_rates_hz) for s in stats]
     at = np.arange(len(stats))
-    boxes = ax.boxplot(rates, positions=at, orientation="horizontal", whis=(5, 95), showfliers=False, widths=0.6)
+    boxes = ax.boxplot(
+        rates, positions=at, orientation="horizontal", whis=(5, 95), showfliers=False, widths=0.6
+    )
     for line in boxes["medians"]:
         line.set_color(PARTS[0])
     ax.plot([r.mean() for r in rates], at, "o", color=PARTS[0], ms=6, label="mean", zorder=3)
     known = [k for k, s in enumerate(stats) if s.name in published]
     if known:
         means = [published[stats[k].name] for k in known]
-        ax.plot(means, known, "x", color=PARTS[1], ms=8, mew=2, label="mean, as published", zorder=4)
+        ax.plot(
+            means, known, "x", color=PARTS[1], ms=8, mew=2, label="mean, as published", zorder=4
+        )
     ax.set_yticks(at, [s.name for s in stats])
     ax.invert_yaxis()
     ax.set(xlabel="firing rate (Hz)", xlim=(0, None), title="Rates by population")

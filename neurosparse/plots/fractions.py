@@ -9,7 +9,17 @@ import numpy as np
 
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison, milliseconds, percent
-from neurosparse.plots.look import BAND_COLOUR, COLOURS, DASHES, PARTS, axes, coloured, colours, legend_below, plain
+from neurosparse.plots.look import (
+    BAND_COLOUR,
+    COLOURS,
+    DASHES,
+    PARTS,
+    axes,
+    coloured,
+    colours,
+    legend_below,
+    plain,
+)
 from neurosparse.reference import Band
 
 if TYPE_CHECKING:
@@ -17,20 +27,28 @@ if TYPE_CHECKING:
 
 
 def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
-    """Active fraction over the window: circuits as curves, networks as levels, the band behind; the equivalent windows marked."""
+    """Active fraction over the window: circuits as curves, networks as levels, the band behind; the
+    equivalent windows marked.
+    """
     ax = axes(ax)
     colour_of = colours(comparison)
     _band(ax, comparison.band, f"brain: {comparison.band.label}*")
     for k, circuit in enumerate(comparison.circuits):
         windows, fractions = comparison.curve(circuit)
-        look: dict[str, Any] = {"color": colour_of[circuit.name], "ls": DASHES[k // len(COLOURS)], "zorder": 3}
+        look: dict[str, Any] = {
+            "color": colour_of[circuit.name],
+            "ls": DASHES[k // len(COLOURS)],
+            "zorder": 3,
+        }
         ax.plot(windows, 100 * fractions, label=f"{circuit.name} (spikes)", **look)
     for k, network in enumerate(comparison.networks):
         colour = colour_of[network.name]
         level = 100 * network.active_fraction
         equivalent = comparison.equivalent_window_ms[network.name]
         equal = [w for w in equivalent.values() if w]
-        label = f"{network.name}: {percent(network.active_fraction)} ({network.active_when.describe()})"
+        label = (
+            f"{network.name}: {percent(network.active_fraction)} ({network.active_when.describe()})"
+        )
         if equal:
             circuit_name, window = next((name, w) for name, w in equivalent.items() if w)
             label += f", as {circuit_name} in {milliseconds(window)}"
@@ -59,7 +77,11 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comparison, ax: Axes | None = None) -> Axes:
+def layers(
+    networks: Mapping[str, Mapping[str, ActivityStats]],
+    comparison: Comparison,
+    ax: Axes | None = None,
+) -> Axes:
     """The active fraction of each layer of each network, with its interval, over the band."""
     ax = axes(ax)
     _band(ax, comparison.band, f"brain: {comparison.band.label}")
@@ -74,7 +96,9 @@ def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comp
         definition = next(iter(by_layer.values())).active_when.describe()
         errors = (100 * np.abs(ends - fractions)).tolist()  # (2, n): below, above
         label = f"{network} ({definition})"
-        ax.bar(at, 100 * fractions, width * 0.92, yerr=errors, color=found[k], label=label, zorder=2)
+        ax.bar(
+            at, 100 * fractions, width * 0.92, yerr=errors, color=found[k], label=label, zorder=2
+        )
         for x, fraction in zip(at, fractions, strict=True):
             ax.annotate(
                 f"{100 * fraction:.3g}",
@@ -92,12 +116,17 @@ def layers(networks: Mapping[str, Mapping[str, ActivityStats]], comparison: Comp
 
 
 def activation_histogram(
-    stats: Sequence[ActivityStats], ax: Axes | None = None, *, colours: Mapping[str, str] | None = None
+    stats: Sequence[ActivityStats],
+    ax: Axes | None = None,
+    *,
+    colours: Mapping[str, str] | None = None,
 ) -> Axes:
     """How often each unit of a network is active: the share of units over their active fraction."""
     ax = axes(ax)
     edges = [2.5 * k for k in range(41)]
-    for k, (s, colour) in enumerate(zip(stats, coloured([s.name for s in stats], colours), strict=True)):
+    for k, (s, colour) in enumerate(
+        zip(stats, coloured([s.name for s in stats], colours), strict=True)
+    ):
         label = f"{s.name}: {s.n_silent:,} of {s.n_units:,} dead ({s.active_when.describe()})"
         weights = np.full(s.n_units, 100 / s.n_units)
         ax.hist(
@@ -124,7 +153,8 @@ def activation_histogram(
 def windows_by_population(
     rows: Sequence[Mapping[str, Any]], fractions: Sequence[float], ax: Axes | None = None
 ) -> Axes:
-    """The window that holds each active fraction, by population, with its spread over seeds, or over time where there is one seed.
+    """The window that holds each active fraction, by population, with its spread over seeds, or
+    over time where there is one seed.
 
     `rows` are those of `simulation.run`: one a seed and population.
     """
@@ -139,11 +169,26 @@ def windows_by_population(
             for v, mine in zip(values, by_name, strict=True)
         ]
         at = np.arange(len(names)) + 0.18 * (k - (len(fractions) - 1) / 2)
-        look: dict[str, Any] = {"fmt": "os^Dv"[k % 5], "color": PARTS[k % len(PARTS)], "ms": 5, "capsize": 2}
-        ax.errorbar([v.mean() for v in values], at, xerr=spread, label=f"{100 * fraction:g} % active", **look)
+        look: dict[str, Any] = {
+            "fmt": "os^Dv"[k % 5],
+            "color": PARTS[k % len(PARTS)],
+            "ms": 5,
+            "capsize": 2,
+        }
+        ax.errorbar(
+            [v.mean() for v in values],
+            at,
+            xerr=spread,
+            label=f"{100 * fraction:g} % active",
+            **look,
+        )
     ax.set_yticks(np.arange(len(names)), names)
     ax.invert_yaxis()
-    ax.set(xscale="log", xlabel="window (ms)", title="The window that holds a given share of active cells")
+    ax.set(
+        xscale="log",
+        xlabel="window (ms)",
+        title="The window that holds a given share of active cells",
+    )
     ax.xaxis.set_major_formatter(plain)
     ax.xaxis.set_minor_formatter(plain)
     ax.tick_params(axis="x", which="minor", labelsize=7)
@@ -152,4 +197,6 @@ def windows_by_population(
 
 
 def _band(ax: Axes, band: Band, label: str) -> None:
-    ax.axhspan(100 * band.low, 100 * band.high, color=BAND_COLOUR, alpha=0.45, lw=0, zorder=0, label=label)
+    ax.axhspan(
+        100 * band.low, 100 * band.high, color=BAND_COLOUR, alpha=0.45, lw=0, zorder=0, label=label
+    )

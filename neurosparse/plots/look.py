@@ -46,8 +46,12 @@ def style() -> Iterator[None]:
         yield
 
 
-def save(path: str | Path, *draw: Callable[[Axes], object], inches: tuple[float, float] = (6.4, 4.4)) -> None:
-    """Write a figure as PNG, which appears whole or not at all; each of `draw` is given axes of its own, side by side."""
+def save(
+    path: str | Path, *draw: Callable[[Axes], object], inches: tuple[float, float] = (6.4, 4.4)
+) -> None:
+    """Write a figure as PNG, which appears whole or not at all; each of `draw` is given axes of its
+    own, side by side.
+    """
     import matplotlib.pyplot as plt
 
     with style(), files.new_file(Path(path)) as file:
@@ -64,7 +68,9 @@ def colours(comparison: Comparison) -> dict[str, str]:
     return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
 
 
-def coloured(names: Iterable[str], known: Mapping[str, str] | None, palette: tuple[str, ...] = COLOURS) -> list[str]:
+def coloured(
+    names: Iterable[str], known: Mapping[str, str] | None, palette: tuple[str, ...] = COLOURS
+) -> list[str]:
     """A colour for each name: the known one, or else that of its place in the palette."""
     return [(known or {}).get(name, palette[k % len(palette)]) for k, name in enumerate(names)]
 
@@ -84,11 +90,17 @@ def plain(value: float, _: float) -> str:
     return f"{value:g}"
 
 
-def legend_below(ax: Axes, *, points: float = 40, ncols: int = 1, marker_size: float | None = None) -> None:
-    """A legend under the axes, so many points below their lower edge: as a rule ticks and a label come between."""
+def legend_below(
+    ax: Axes, *, points: float = 40, ncols: int = 1, marker_size: float | None = None
+) -> None:
+    """A legend under the axes, so many points below their lower edge: as a rule ticks and a label
+    come between.
+    """
     from matplotlib.transforms import ScaledTranslation
 
     below = ax.transAxes + ScaledTranslation(0, -points / 72, ax.figure.dpi_scale_trans)
-    legend = ax.legend(loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=ncols, borderaxespad=0)
+    legend = ax.legend(
+        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=ncols, borderaxespad=0
+    )
     for line in legend.get_lines() if marker_size else ():
         line.set(markersize=marker_size, markeredgewidth=2)

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def activation_functions(ax: Axes | None = None) -> Axes:
-    """Sigmoid, tanh, softplus and rectifier: the units of networks beside which the LIF cell is set (figure 1 of the paper)."""
+    """Sigmoid, tanh, softplus and rectifier: the units of networks beside which the LIF cell is set
+    (figure 1 of the paper).
+    """
     ax = axes(ax)
     x = np.linspace(-3, 3, 601)
     curves = {
@@ -45,7 +47,12 @@ def by_epoch(
     ax = axes(ax)
     found = coloured(courses, colours)
     for k, (name, course) in enumerate(courses.items()):
-        look: dict[str, Any] = {"color": found[k], "ls": DASHES[k % 4], "marker": "os^D"[k % 4], "ms": 3}
+        look: dict[str, Any] = {
+            "color": found[k],
+            "ls": DASHES[k % 4],
+            "marker": "os^D"[k % 4],
+            "ms": 3,
+        }
         ax.plot(list(course), list(course.values()), label=name, **look)
     ax.set(xlabel="epoch", ylabel=label)
     ax.locator_params(axis="x", integer=True)
@@ -54,19 +61,36 @@ def by_epoch(
 
 
 def conversion(reports: Sequence[ConversionReport], ax: Axes | None = None) -> Axes:
-    """What spiking networks lose against their sources over time steps: accuracy where there are labels, or else agreement."""
+    """What spiking networks lose against their sources over time steps: accuracy where there are
+    labels, or else agreement.
+    """
     ax = axes(ax)
     labelled = all(report.source_accuracy is not None for report in reports)
     for k, report in enumerate(reports):
         lost = [
-            100 * ((report.source_accuracy or 0.0) - (at.accuracy or 0.0) if labelled else 1 - at.agreement)
+            100
+            * (
+                (report.source_accuracy or 0.0) - (at.accuracy or 0.0)
+                if labelled
+                else 1 - at.agreement
+            )
             for at in report.curve
         ]
-        fewest = "not within 0.5" if report.fewest_steps is None else f"within 0.5 from {report.fewest_steps} steps"
+        fewest = (
+            "not within 0.5"
+            if report.fewest_steps is None
+            else f"within 0.5 from {report.fewest_steps} steps"
+        )
         label = f"{report.name}: {report.spikes:,.0f} spikes in {report.steps} steps, {fewest}"
         steps = [at.steps for at in report.curve]
         ax.plot(
-            steps, lost, color=COLOURS[k % len(COLOURS)], ls=DASHES[k % 7], marker="os^Dv"[k % 5], ms=4, label=label
+            steps,
+            lost,
+            color=COLOURS[k % len(COLOURS)],
+            ls=DASHES[k % 7],
+            marker="os^Dv"[k % 5],
+            ms=4,
+            label=label,
         )
     ax.axhspan(-0.5, 0.5, color="0.9", lw=0, zorder=0)
     ax.axhline(0, color="0.7", lw=0.8, zorder=0)
@@ -81,13 +105,18 @@ def conversion(reports: Sequence[ConversionReport], ax: Axes | None = None) -> A
 
 
 def l1_to_spikes(reports: Mapping[float, ConversionReport], ax: Axes | None = None) -> Axes:
-    """Spikes of an inference over the share of active units, a point a strength of the L1 penalty, with its errors."""
+    """Spikes of an inference over the share of active units, a point a strength of the L1 penalty,
+    with its errors.
+    """
     ax = axes(ax)
     active = [100 * report.source.active_fraction for report in reports.values()]
     spikes = [report.spikes for report in reports.values()]
     ax.plot(active, spikes, "o", color=COLOURS[0])
     for x, y, (l1, report) in zip(active, spikes, reports.items(), strict=True):
-        errors = [100 * (1 - (share or 0.0)) for share in (report.source_accuracy, report.curve[-1].accuracy)]
+        errors = [
+            100 * (1 - (share or 0.0))
+            for share in (report.source_accuracy, report.curve[-1].accuracy)
+        ]
         text = f"L1 {l1:g}: {errors[0]:.1f} % wrong, spiking {errors[1]:.1f} %"
         ax.annotate(text, (x, y), xytext=(8, -3), textcoords="offset points", fontsize=8)
     first = next(iter(reports.values()))

@@ -1,6 +1,8 @@
-"""Networks of anyone's from the command line: a module's factory, weights in safetensors, inputs in .npy and .npz files.
+"""Networks of anyone's from the command line: a module's factory, weights in safetensors, inputs in
+.npy and .npz files.
 
-Files of weights and inputs are data, whoever wrote them: pickle is never opened. A factory is code, and is run.
+Files of weights and inputs are data, whoever wrote them: pickle is never opened. A factory is code,
+and is run.
 """
 
 from __future__ import annotations
@@ -14,25 +16,28 @@ from typing import Any
 
 from torch import nn
 
-from neurosparse._internal import foreign_npz as archives
 from neurosparse import data
-from neurosparse.rectifier.weights import opened
+from neurosparse._internal import foreign_npz as archives
+from neurosparse._internal.foreign_safetensors import opened
 
 
 def build(factory: str, weights: str | Path | None = None) -> nn.Module:
-    """The network that "package.module:factory" names: a function that returns a torch module, a class of one, or one itself.
+    """The network that "package.module:factory" names: a function that returns a torch module, a
+    class of one, or one itself.
 
     Parameters
     ----------
     factory
-        Where it is found, in the folder that one works in or among installed packages. Importing it runs its code.
+        Where it is found, in the folder that one works in or among installed packages. Importing it
+        runs its code.
     weights
         A safetensors file of its parameters and buffers, all of them and no others.
 
     Raises
     ------
     ValueError, FileNotFoundError
-        Where there is no such module or name, it gives no network, or the weights do not fit; one sentence.
+        Where there is no such module or name, it gives no network, or the weights do not fit; one
+        sentence.
     """
     module_name, colon, name = factory.partition(":")
     if not (module_name and colon and name):
@@ -43,7 +48,9 @@ def build(factory: str, weights: str | Path | None = None) -> nn.Module:
         except ModuleNotFoundError as error:
             if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
                 raise
-            raise ValueError(f"no module {error.name!r} in {Path.cwd()} or among the installed packages") from None
+            raise ValueError(
+                f"no module {error.name!r} in {Path.cwd()} or among the installed packages"
+            ) from None
         for part in name.split("."):
             if not hasattr(made, part):
                 raise ValueError(f"module {module_name!r} has no {name!r}")
@@ -66,7 +73,9 @@ def _load_weights(network: nn.Module, path: Path) -> None:
         raise ValueError(f"{path} has {name!r}, which {type(network).__name__} has no place for")
     for name, shape in wanted.items():
         if tuple(found[name].shape) != shape:
-            raise ValueError(f"{name!r} must have shape {shape}, got {tuple(found[name].shape)} in {path}")
+            raise ValueError(
+                f"{name!r} must have shape {shape}, got {tuple(found[name].shape)} in {path}"
+            )
     network.load_state_dict(found)
 
 
@@ -76,8 +85,9 @@ def inputs(source: str, shape: tuple[int, ...] | None = None) -> Any:
     Parameters
     ----------
     source
-        The name of an image set, whose test images are taken; a .npy file; or a .npz file: of one array, or of several that the
-        network takes by their names, such as input_ids and attention_mask.
+        The name of an image set, whose test images are taken; a .npy file; or a .npz file: of one
+        array, or of several that the network takes by their names, such as input_ids and
+        attention_mask.
     shape
         The shape of one input, such as (1, 28, 28) for images that are stored flat.
 
@@ -91,16 +101,23 @@ def inputs(source: str, shape: tuple[int, ...] | None = None) -> Any:
     else:
         path = Path(source)
         if path.suffix not in (".npy", ".npz"):
-            raise ValueError(f"data are an image set ({', '.join(data.NAMES)}), a .npy or a .npz file, got {source!r}")
+            raise ValueError(
+                f"data are an image set ({', '.join(data.NAMES)}), a .npy or a .npz file, got"
+                f" {source!r}"
+            )
         found = _arrays(path)
     if shape is None:
         return found
     if isinstance(found, dict):
-        raise ValueError(f"a shape is for one array of inputs, and {source} holds several: {', '.join(found)}")
+        raise ValueError(
+            f"a shape is for one array of inputs, and {source} holds several: {', '.join(found)}"
+        )
     try:
         return found.reshape(len(found), *shape)
     except ValueError:
-        raise ValueError(f"inputs of shape {found.shape[1:]} do not have the shape {shape}") from None
+        raise ValueError(
+            f"inputs of shape {found.shape[1:]} do not have the shape {shape}"
+        ) from None
 
 
 def _arrays(path: Path) -> Any:

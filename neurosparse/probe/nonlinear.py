@@ -1,12 +1,16 @@
-"""Which calls of a forward pass are layers of activity: non-linearities, as modules or functions, and gated units.
+"""Which calls of a forward pass are layers of activity: non-linearities, as modules or functions,
+and gated units.
 
-A model is heard while it runs, through a `TorchFunctionMode` (every function of torch that it calls) and hooks on its modules
-(where it stands), so that what counts does not depend on how the model is written:
+A model is heard while it runs, through a `TorchFunctionMode` (every function of torch that it
+calls) and hooks on its modules (where it stands), so that what counts does not depend on how the
+model is written:
 
-- a module of `NON_LINEARITIES`, or one without children and parameters that calls such a function (a GELU by hand): its output,
-  under the module's name;
-- a function such as `torch.relu` or `silu` that any other module calls: under the module's name and its own, "block.relu";
-- a product with such an output, as in silu(a) * b: "block.silu*gate". Products that spread one gate over several units are none.
+- a module of `NON_LINEARITIES`, or one without children and parameters that calls such a function
+  (a GELU by hand): its output, under the module's name;
+- a function such as `torch.relu` or `silu` that any other module calls: under the module's name and
+  its own, "block.relu";
+- a product with such an output, as in silu(a) * b: "block.silu*gate". Products that spread one gate
+  over several units are none.
 """
 
 from __future__ import annotations
@@ -23,7 +27,19 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 NON_LINEARITIES: tuple[type[nn.Module], ...] = (
-    *(nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.RReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish),
+    *(
+        nn.ReLU,
+        nn.ReLU6,
+        nn.LeakyReLU,
+        nn.PReLU,
+        nn.RReLU,
+        nn.ELU,
+        nn.CELU,
+        nn.SELU,
+        nn.GELU,
+        nn.SiLU,
+        nn.Mish,
+    ),
     *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.LogSigmoid, nn.Threshold, nn.GLU),
     *(nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Hardshrink, nn.Softshrink, nn.Tanhshrink),
 )
@@ -34,22 +50,34 @@ _FUNCTIONS = frozenset(kind.__name__.lower() for kind in NON_LINEARITIES)
 _CLAMPS = frozenset({"clamp", "clampmin", "clip"})  # at 0: rectifiers
 _PRODUCTS = frozenset({"mul", "multiply", "rmul", "imul"})
 _CHANNELS_FIRST = frozenset(
-    {*(f"conv{t}{n}d" for t in ("", "transpose") for n in (1, 2, 3)), "batchnorm", "groupnorm", "instancenorm"}
+    {
+        *(f"conv{t}{n}d" for t in ("", "transpose") for n in (1, 2, 3)),
+        "batchnorm",
+        "groupnorm",
+        "instancenorm",
+    }
 )
-_FEATURES_LAST = frozenset({"linear", "layernorm", "rmsnorm", "embedding", "addmm", "matmul", "bmm", "einsum"})
+_FEATURES_LAST = frozenset(
+    {"linear", "layernorm", "rmsnorm", "embedding", "addmm", "matmul", "bmm", "einsum"}
+)
 
-Consume = Callable[[str, Tensor, int], None]  # the name of a layer, its output, the axis of its units
+# the name of a layer, its output, the axis of its units
+Consume = Callable[[str, Tensor, int], None]
 
 
 @contextmanager
-def listening(model: nn.Module, consume: Consume, layers: Sequence[str] | None = None) -> Iterator[Counter[str]]:
-    """Run the model in this block: each layer that fires is consumed, at once, for what follows may work in place.
+def listening(
+    model: nn.Module, consume: Consume, layers: Sequence[str] | None = None
+) -> Iterator[Counter[str]]:
+    """Run the model in this block: each layer that fires is consumed, at once, for what follows may
+    work in place.
 
     Parameters
     ----------
     consume
-        Called with a layer's name, its output and the axis of its units: 1 after a convolution or a normalisation of channels, -1
-        after a linear layer. A layer that fires k times a pass is "name", "name#2", ... "name#k".
+        Called with a layer's name, its output and the axis of its units: 1 after a convolution or a
+        normalisation of channels, -1 after a linear layer. A layer that fires k times a pass is
+        "name", "name#2", ... "name#k".
     layers
         To listen to these alone: names of modules of any kind, or of functions as above.
 
@@ -60,8 +88,8 @@ def listening(model: nn.Module, consume: Consume, layers: Sequence[str] | None =
 
     Notes
     -----
-    `torch.backends.mha`'s fast path, in which a transformer's encoder calls neither modules nor functions, is off
-    meanwhile.
+    `torch.backends.mha`'s fast path, in which a transformer's encoder calls neither modules nor
+    functions, is off meanwhile.
     """
     ear = _Ear(model, consume, layers)
     handles = []
@@ -80,7 +108,9 @@ def listening(model: nn.Module, consume: Consume, layers: Sequence[str] | None =
 
 
 class _Ear(TorchFunctionMode):
-    """What runs, and where: functions come in through `__torch_function__`, modules through their hooks."""
+    """What runs, and where: functions come in through `__torch_function__`, modules through their
+    hooks.
+    """
 
     def __init__(self, model: nn.Module, consume: Consume, layers: Sequence[str] | None) -> None:
         super().__init__()
@@ -88,12 +118,18 @@ class _Ear(TorchFunctionMode):
         self.fired: Counter[str] = Counter()
         self.inside: list[str] = []  # the modules that are being called
         self.axis = -1
-        self.outputs: dict[int, tuple[weakref.ref[Tensor], str]] = {}  # what the layers put out, for products with it
+        # what the layers put out, for products with it
+        self.outputs: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self.alone = {
             name
             for name, module in model.named_modules()
             if isinstance(module, NON_LINEARITIES)
-            or (name and not any(True for _ in chain(module.children(), module.parameters(recurse=False))))
+            or (
+                name
+                and not any(
+                    True for _ in chain(module.children(), module.parameters(recurse=False))
+                )
+            )
         }
         self.called: set[str] = set()  # those of them that have called a non-linearity
 
@@ -114,7 +150,9 @@ class _Ear(TorchFunctionMode):
 
         return hook
 
-    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         kwargs = kwargs or {}
         output = function(*args, **kwargs)
         shown = getattr(function, "__name__", "").strip("_")
@@ -143,10 +181,17 @@ class _Ear(TorchFunctionMode):
         if self.layers is not None and name not in self.layers:
             return
         if not isinstance(output, Tensor):
-            raise TypeError(f"layer {name!r} must put out one tensor to be recorded, got {type(output).__name__}")
+            raise TypeError(
+                f"layer {name!r} must put out one tensor to be recorded, got"
+                f" {type(output).__name__}"
+            )
         self.outputs[id(output)] = (weakref.ref(output), name)
         self.fired[name] += 1
-        self.consume(name if self.fired[name] == 1 else f"{name}#{self.fired[name]}", output.detach(), self.axis)
+        self.consume(
+            name if self.fired[name] == 1 else f"{name}#{self.fired[name]}",
+            output.detach(),
+            self.axis,
+        )
 
 
 def _least(args: Any, kwargs: Any) -> Any:

@@ -32,36 +32,40 @@ def record(
 ) -> dict[str, Activations]:
     """Record the activity of a model's layers on data; memory does not grow with the data.
 
-    The model runs in evaluation mode without gradients and is left as it was: its parameters, the mode of each of its modules,
-    its hooks. Each batch goes to the device of its parameters.
+    The model runs in evaluation mode without gradients and is left as it was: its parameters, the
+    mode of each of its modules, its hooks. Each batch goes to the device of its parameters.
 
     Parameters
     ----------
     model
         Any torch module.
     data
-        The inputs: a tensor, an array or an `ImageSet` with samples along axis 0, or a dict of such for a model that takes them by
-        name (`input_ids`, ...); or an iterable of batches, each of that kind or an (inputs, targets) pair, such as a DataLoader.
+        The inputs: a tensor, an array or an `ImageSet` with samples along axis 0, or a dict of such
+        for a model that takes them by name (`input_ids`, ...); or an iterable of batches, each of
+        that kind or an (inputs, targets) pair, such as a DataLoader.
     active_when
-        A threshold, and the axis of the units; where it names none, 1 for what follows a convolution or a normalisation of channels
-        and -1 for what follows a linear layer. Positions and tokens are then samples, padding among them.
+        A threshold, and the axis of the units; where it names none, 1 for what follows a
+        convolution or a normalisation of channels and -1 for what follows a linear layer. Positions
+        and tokens are then samples, padding among them.
     layers
-        The names of the layers to record: modules of any kind, or functions by the names that they get here. By default every
-        non-linearity of torch, called as a module or as a function, and every gated unit (see `nonlinear`).
+        The names of the layers to record: modules of any kind, or functions by the names that they
+        get here. By default every non-linearity of torch, called as a module or as a function, and
+        every gated unit (see `nonlinear`).
     batch_size
         Samples at a time where `data` is no iterable of batches.
 
     Returns
     -------
     dict
-        The record of each layer in the order of their calls: a module by its name, a function by that of the module which calls it
-        and its own, "block.relu". One that is called k times a pass yields "name", "name#2", ... "name#k". Its `active_when` names
-        the axis of its units.
+        The record of each layer in the order of their calls: a module by its name, a function by
+        that of the module which calls it and its own, "block.relu". One that is called k times a
+        pass yields "name", "name#2", ... "name#k". Its `active_when` names the axis of its units.
 
     Raises
     ------
     ValueError, TypeError
-        Where there is nothing to record, a layer does not exist or is not called, or an activation is NaN or infinite.
+        Where there is nothing to record, a layer does not exist or is not called, or an activation
+        is NaN or infinite.
 
     Examples
     --------
@@ -88,7 +92,8 @@ def record_whole(
     layers: Sequence[str] | None = None,
     batch_size: int = 500,
 ) -> Activations:
-    """Record all layers of a model as one: the units of every layer side by side, as neurons of a circuit are.
+    """Record all layers of a model as one: the units of every layer side by side, as neurons of a
+    circuit are.
 
     Parameters and errors are those of `record`, and each layer must put out (samples, units).
 
@@ -109,11 +114,12 @@ def record_whole(
     def keep(layer: str, output: Tensor, axis: int) -> None:
         if output.ndim != 2 or _with_axis(active_when, axis).axis not in (-1, 1):
             raise ValueError(
-                f"layer {layer!r} puts out shape {tuple(output.shape)} with units along axis "
-                f"{_with_axis(active_when, axis).axis}: only layers of (samples, units) can stand side by side; record them one by "
-                "one"
+                f"layer {layer!r} puts out shape {tuple(output.shape)} with units along axis"
+                f" {_with_axis(active_when, axis).axis}: only layers of (samples, units) can stand"
+                " side by side; record them one by one"
             )
-        outputs.append(output.cpu().numpy().astype(np.float64))  # a copy: what follows may work in place
+        # a copy: what follows may work in place
+        outputs.append(output.cpu().numpy().astype(np.float64))
 
     def add() -> None:
         batch = observe(np.concatenate(outputs, axis=1), active_when, name)
@@ -136,7 +142,9 @@ def _run(
     consume: Consume,
     after_batch: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run the model on data; `consume` gets what each layer puts out, `after_batch` is called after each batch."""
+    """Run the model on data; `consume` gets what each layer puts out, `after_batch` is called after
+    each batch.
+    """
     checks.whole("batch_size", batch_size)
     if layers is not None and (not layers or isinstance(layers, str)):
         raise ValueError(f"layers must be a sequence of at least one name, got {layers!r}")
@@ -157,14 +165,19 @@ def _run(
 
 
 def _check_fired(model: nn.Module, layers: Sequence[str] | None, fired: Counter[str]) -> None:
-    """Refuse a pass in which a layer that was to be recorded did not fire: it has no activity, rather than none that is active."""
+    """Refuse a pass in which a layer that was to be recorded did not fire: it has no activity,
+    rather than none that is active.
+    """
     modules = dict(model.named_modules())
     if layers is None:
-        layers = [name for name, module in modules.items() if name and isinstance(module, NON_LINEARITIES)]
+        layers = [
+            name for name, module in modules.items() if name and isinstance(module, NON_LINEARITIES)
+        ]
         if not layers and not fired:
             raise ValueError(
-                f"{type(model).__name__} called none of torch's non-linearities, as a module or as a function, so there is nothing "
-                "to record; name modules to record with layers=(...)"
+                f"{type(model).__name__} called none of torch's non-linearities, as a module or as"
+                " a function, so there is nothing to record; name modules to record with"
+                " layers=(...)"
             )
     if silent := [name for name in layers if not fired[name]]:
         if silent[0] in modules:
@@ -173,7 +186,8 @@ def _check_fired(model: nn.Module, layers: Sequence[str] | None, fired: Counter[
                 "name those to record with layers=(...)"
             )
         raise ValueError(
-            f"no layer {silent[0]!r} in {type(model).__name__}; its modules are: {', '.join(filter(None, modules))}"
+            f"no layer {silent[0]!r} in {type(model).__name__}; its modules are:"
+            f" {', '.join(filter(None, modules))}"
         )
 
 
@@ -197,22 +211,29 @@ def _batches(data: Any, batch_size: int) -> Iterator[Any]:
     if isinstance(data, Mapping):
         lengths = {key: len(value) for key, value in data.items()}
         if len(set(lengths.values())) != 1:
-            raise ValueError(f"the inputs in data must be of one length along axis 0, got {lengths or 'none'}")
+            raise ValueError(
+                f"the inputs in data must be of one length along axis 0, got {lengths or 'none'}"
+            )
         for i in range(0, next(iter(lengths.values())), batch_size):
             yield {key: value[i : i + batch_size] for key, value in data.items()}
         return
     if isinstance(data, Tensor | np.ndarray):
         if data.ndim < 2:
-            raise ValueError(f"data must have samples along axis 0 and at least 2 axes, got shape {tuple(data.shape)}")
+            raise ValueError(
+                "data must have samples along axis 0 and at least 2 axes, got shape"
+                f" {tuple(data.shape)}"
+            )
         yield from (data[i : i + batch_size] for i in range(0, len(data), batch_size))
         return
     if isinstance(data, Dataset):
         raise TypeError(
-            "data is a torch Dataset, which yields single samples; wrap it: DataLoader(data, batch_size=...)"
+            "data is a torch Dataset, which yields single samples; wrap it: DataLoader(data,"
+            " batch_size=...)"
         )
     if not isinstance(data, Iterable) or isinstance(data, str | bytes):
         raise TypeError(
-            f"data must be a tensor, an array, an ImageSet, a dict of them or an iterable of batches, got {type(data).__name__}"
+            "data must be a tensor, an array, an ImageSet, a dict of them or an iterable of"
+            f" batches, got {type(data).__name__}"
         )
     for batch in data:
         yield batch[0] if isinstance(batch, tuple | list) and len(batch) else batch
@@ -224,10 +245,16 @@ def _to_model(batch: Any, parameter: Tensor) -> Any:
         return {key: _to_model(value, parameter) for key, value in batch.items()}
     if not isinstance(batch, Tensor | np.ndarray):
         raise TypeError(
-            f"a batch must be a tensor, an array, a dict of them or an (inputs, targets) pair, got {type(batch).__name__}"
+            "a batch must be a tensor, an array, a dict of them or an (inputs, targets) pair, got"
+            f" {type(batch).__name__}"
         )
     if len(batch) == 0:
         raise ValueError(f"a batch is empty, shape {tuple(batch.shape)}: nothing to measure")
-    tensor = batch if isinstance(batch, Tensor) else torch.tensor(batch)  # a copy: the array may be read-only
-    dtype = parameter.dtype if tensor.is_floating_point() and parameter.is_floating_point() else tensor.dtype
+    # a copy: the array may be read-only
+    tensor = batch if isinstance(batch, Tensor) else torch.tensor(batch)
+    dtype = (
+        parameter.dtype
+        if tensor.is_floating_point() and parameter.is_floating_point()
+        else tensor.dtype
+    )
     return tensor.to(parameter.device, dtype)

@@ -1,12 +1,14 @@
-"""Files <-> SpikeTrains: NumPy archives, NWB, and through Neo the formats of most recording systems. Pickle is never opened."""
+"""Files <-> SpikeTrains: NumPy archives, NWB, and through Neo the formats of most recording
+systems. Pickle is never opened.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from neurosparse.activity import SpikeTrains
 from neurosparse._internal.extras import MissingPackageError
+from neurosparse.activity import SpikeTrains
 from neurosparse.recordings import npz
 from neurosparse.recordings.recording import UPPER_BOUND, Recording
 from neurosparse.recordings.selection import Wanted
@@ -24,28 +26,32 @@ def read(
 ) -> Recording:
     """Read the spikes of a recording, with where they come from.
 
-    What is read is one unbroken stretch during which *all* selected units were observed, since a window has no meaning across a
-    gap. Where the file states observation (NWB `obs_intervals`, Neo `t_start` and `t_stop`), it is the longest stretch that all
-    share, or the part of one that `start_s` and `duration_s` ask for; where it states none, `duration_s` is needed. Spikes
-    outside it are dropped and counted (`Recording.n_outside`).
+    What is read is one unbroken stretch during which *all* selected units were observed, since a
+    window has no meaning across a gap. Where the file states observation (NWB `obs_intervals`, Neo
+    `t_start` and `t_stop`), it is the longest stretch that all share, or the part of one that
+    `start_s` and `duration_s` ask for; where it states none, `duration_s` is needed. Spikes outside
+    it are dropped and counted (`Recording.n_outside`).
 
     Parameters
     ----------
     path
         A .npz or .nwb file, or any file or folder that Neo reads.
     where
-        Conditions on the columns of the units, all of which a unit must meet: "quality=good", "isi_violations<0.5", "group!=noise".
+        Conditions on the columns of the units, all of which a unit must meet: "quality=good",
+        "isi_violations<0.5", "group!=noise".
     populations
-        The column whose values name the populations. By default the first of the columns that say where a unit lies
-        (population, brain_area, brain_region, region, area, location, electrodes.location, electrode_group.location).
+        The column whose values name the populations. By default the first of the columns that say
+        where a unit lies (population, brain_area, brain_region, region, area, location,
+        electrodes.location, electrode_group.location).
     start_s, duration_s
-        The part to read, in the file's own time. `start_s` is 0 where the file states no observation.
+        The part to read, in the file's own time. `start_s` is 0 where the file states no
+        observation.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Where there is no such file, it is damaged or of another format, no unit meets `where`, or no time is common to all units;
-        one sentence.
+        Where there is no such file, it is damaged or of another format, no unit meets `where`, or
+        no time is common to all units; one sentence.
     MissingPackageError
         Where a package that the format needs is not installed.
 
@@ -91,7 +97,8 @@ def save_spikes(spikes: SpikeTrains, path: str | Path) -> Path:
 
 
 def load_spikes(path: str | Path) -> SpikeTrains:
-    """Read spikes that `save_spikes` wrote; `read` gives any other recording, with where it comes from.
+    """Read spikes that `save_spikes` wrote; `read` gives any other recording, with where it comes
+    from.
 
     Raises
     ------

@@ -26,21 +26,24 @@ GUESS_T_STOP = (
 def read_neo(path: str | Path, wanted: Wanted) -> Recording:
     """Read the spike trains of a file or folder through Neo; errors as `recordings.read`.
 
-    A spike train is a unit, its annotations are the columns; `t_start` and `t_stop` say when it was observed, save in formats
-    that hold no such thing (`GUESS_T_STOP`), where `duration_s` is needed. Of several segments (trials, sweeps) the one with the
-    longest time common to its trains is read: windows do not reach across segments.
+    A spike train is a unit, its annotations are the columns; `t_start` and `t_stop` say when it was
+    observed, save in formats that hold no such thing (`GUESS_T_STOP`), where `duration_s` is
+    needed. Of several segments (trials, sweeps) the one with the longest time common to its trains
+    is read: windows do not reach across segments.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Where there is no such file, Neo does not read it, or it holds no spike trains. Pickle is refused unopened: it runs code.
+        Where there is no such file, Neo does not read it, or it holds no spike trains. Pickle is
+        refused unopened: it runs code.
     MissingPackageError
         Where Neo is not installed.
     """
     path = Path(path)
     if path.suffix.lower() in PICKLES:
         raise ValueError(
-            f"{path} is a pickle, which runs code when it is opened: convert it to NWB, or save the times with numpy"
+            f"{path} is a pickle, which runs code when it is opened: convert it to NWB, or save the"
+            " times with numpy"
         )
     if not path.exists():
         raise FileNotFoundError(f"no spike file {path}")
@@ -61,21 +64,26 @@ def read_neo(path: str | Path, wanted: Wanted) -> Recording:
 
 
 def _tables(neo_io: Any, path: Path) -> list[UnitTable]:
-    """The spike trains of each segment that has any, by the first of Neo's readers of this suffix that finds some."""
+    """The spike trains of each segment that has any, by the first of Neo's readers of this suffix
+    that finds some.
+    """
     try:
         candidates = neo_io.list_candidate_ios(path)
     except ValueError:
         raise ValueError("no format that Neo reads has this suffix") from None
     if path.is_file():
         candidates = [reader for reader in candidates if reader.mode != "dir"]
-    readers = [r for r in dict.fromkeys(candidates) if r is not neo_io.PickleIO and _knows_spikes(r)]
+    readers = [
+        r for r in dict.fromkeys(candidates) if r is not neo_io.PickleIO and _knows_spikes(r)
+    ]
     if not readers:
         raise ValueError("Neo reads no spike trains from files of this suffix")
     failures = []
     for reader in readers:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # readers warn of signals and events, which are not wanted here
+                # readers warn of signals and events, which are not wanted here
+                warnings.simplefilter("ignore")
                 segments = list(_read(reader, path))
             n = len(segments)
             if n == 1:
@@ -87,12 +95,16 @@ def _tables(neo_io: Any, path: Path) -> list[UnitTable]:
                 ]
             failures.append(f"{reader.__name__} found no spike trains")
         except Exception as error:  # Neo's readers fail with whatever their parser stumbled over
-            failures.append(f"{reader.__name__}: {(str(error) or type(error).__name__).splitlines()[0]}")
+            failures.append(
+                f"{reader.__name__}: {(str(error) or type(error).__name__).splitlines()[0]}"
+            )
     raise ValueError("; ".join(dict.fromkeys(failures)))
 
 
 def _knows_spikes(reader: Any) -> bool:
-    return "SpikeTrain" in {kind.__name__ for kind in (*reader.supported_objects, *reader.readable_objects)}
+    return "SpikeTrain" in {
+        kind.__name__ for kind in (*reader.supported_objects, *reader.readable_objects)
+    }
 
 
 def _read(reader: Any, path: Path) -> Iterator[list[Any]]:
@@ -101,14 +113,18 @@ def _read(reader: Any, path: Path) -> Iterator[list[Any]]:
     blocks = io.read(**lazy)
     for block in blocks if isinstance(blocks, list) else [blocks]:
         for segment in block.segments:
-            trains = [train.load() if hasattr(train, "load") else train for train in segment.spiketrains]
+            trains = [
+                train.load() if hasattr(train, "load") else train for train in segment.spiketrains
+            ]
             if trains:
                 yield trains
 
 
 def _table(path: Path, reader: str, trains: Sequence[Any]) -> UnitTable:
     times = [np.asarray(train.times.rescale("s").magnitude, dtype=np.float64) for train in trains]
-    bounds = [(float(train.t_start.rescale("s")), float(train.t_stop.rescale("s"))) for train in trains]
+    bounds = [
+        (float(train.t_start.rescale("s")), float(train.t_stop.rescale("s"))) for train in trains
+    ]
     n_units = len(trains)
     guessed = reader.startswith(GUESS_T_STOP)
     return UnitTable(
@@ -134,5 +150,7 @@ def _columns(trains: Sequence[Any]) -> dict[str, NDArray[Any]]:
         elif all(isinstance(v, int | float | np.integer | np.floating) for v in values):
             columns[key] = np.array(values, dtype=np.float64)
         elif all(isinstance(v, str) for v in values):
-            columns[key] = np.array(["".join(c if c.isprintable() else "?" for c in v) for v in values], dtype=str)
+            columns[key] = np.array(
+                ["".join(c if c.isprintable() else "?" for c in v) for v in values], dtype=str
+            )
     return columns

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from neurosparse._internal import foreign_npz as archives, checks
-from neurosparse.activity import SpikeTrains
+from neurosparse._internal import checks
+from neurosparse._internal import foreign_npz as archives
 from neurosparse._internal.whole_files import new_file
+from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.recording import Recording
 from neurosparse.recordings.selection import Wanted
 
@@ -19,7 +20,9 @@ _MOST_HEADER_BYTES = 2**24
 
 
 def write_npz(spikes: SpikeTrains, path: Path) -> Path:
-    """Write spikes to a .npz file: times_ms, units, and a JSON header with n_units, duration_ms, dt_ms and populations."""
+    """Write spikes to a .npz file: times_ms, units, and a JSON header with n_units, duration_ms,
+    dt_ms and populations.
+    """
     header = {
         "format": FORMAT,
         "n_units": spikes.n_units,
@@ -28,12 +31,19 @@ def write_npz(spikes: SpikeTrains, path: Path) -> Path:
         "populations": {name: list(limits) for name, limits in spikes.populations.items()},
     }
     with new_file(path) as file, file.open("wb") as stream:
-        np.savez_compressed(stream, header=np.array(json.dumps(header)), times_ms=spikes.times_ms, units=spikes.units)
+        np.savez_compressed(
+            stream,
+            header=np.array(json.dumps(header)),
+            times_ms=spikes.times_ms,
+            units=spikes.units,
+        )
     return path
 
 
 def read_npz(path: Path, wanted: Wanted) -> Recording:
-    """Read spikes that `write_npz` wrote, or the part of them from `start_s` on; see `recordings.read`."""
+    """Read spikes that `write_npz` wrote, or the part of them from `start_s` on; see
+    `recordings.read`.
+    """
     spikes = _load(path)
     if wanted.where or wanted.populations is not None:
         raise ValueError(f"{path} has no columns of units to select by")
@@ -41,7 +51,11 @@ def read_npz(path: Path, wanted: Wanted) -> Recording:
     stop_ms = spikes.duration_ms
     if wanted.duration_s is not None:
         stop_ms = start_ms + checks.positive("duration_s", wanted.duration_s) * 1e3
-    part = spikes if (start_ms, stop_ms) == (0.0, spikes.duration_ms) else spikes.between(start_ms, stop_ms)
+    part = (
+        spikes
+        if (start_ms, stop_ms) == (0.0, spikes.duration_ms)
+        else spikes.between(start_ms, stop_ms)
+    )
     return Recording(
         spikes=part,
         path=path,
@@ -74,8 +88,12 @@ def _load(path: Path) -> SpikeTrains:
             n_units=header["n_units"],
             duration_ms=header["duration_ms"],
             dt_ms=header["dt_ms"],
-            populations={name: (first, stop) for name, (first, stop) in header["populations"].items()},
+            populations={
+                name: (first, stop) for name, (first, stop) in header["populations"].items()
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        said = f"it holds no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+        said = (
+            f"it holds no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
+        )
         raise ValueError(f"cannot read spikes from {path}: {said}") from None

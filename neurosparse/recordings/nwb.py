@@ -1,8 +1,8 @@
 """NWB files (Neurodata Without Borders 2): the table of units <-> SpikeTrains.
 
-Read through h5py alone, by the layout that the NWB 2 schema fixes: any version of pynwb, and files with extensions, are read alike,
-and nothing is loaded that was not asked for; in a process of its own, for a file may lie (`hdf5`). Written through pynwb, so that
-the file carries its schema.
+Read through h5py alone, by the layout that the NWB 2 schema fixes: any version of pynwb, and files
+with extensions, are read alike, and nothing is loaded that was not asked for; in a process of its
+own, for a file may lie (`hdf5`). Written through pynwb, so that the file carries its schema.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.activity import SpikeTrains
+from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal.extras import need
 from neurosparse._internal.whole_files import new_file
-from neurosparse._internal import foreign_hdf5 as hdf5
+from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.recording import Recording, UnitTable
 from neurosparse.recordings.selection import Wanted, select
 
@@ -28,7 +28,8 @@ _COLUMN = "column/"  # before the names of columns among those of arrays
 _NOT_COLUMNS = ("id", "spike_times", "obs_intervals", "electrodes", "electrode_group", "waveforms")
 
 
-# ---- Reading --------------------------------------------------------------------------------------------------------
+# ---- Reading
+# --------------------------------------------------------------------------------------------------------
 
 
 def read_nwb(path: str | Path, wanted: Wanted) -> Recording:
@@ -54,7 +55,11 @@ def _table(path: Path, arrays: dict[str, NDArray[Any]]) -> UnitTable:
         n_units=arrays["spike_times_index"].size,
         times_s=arrays["spike_times"],
         units=owners(arrays["spike_times_index"]),
-        columns={name.removeprefix(_COLUMN): array for name, array in arrays.items() if name.startswith(_COLUMN)},
+        columns={
+            name.removeprefix(_COLUMN): array
+            for name, array in arrays.items()
+            if name.startswith(_COLUMN)
+        },
         observed_s=observed,
         observed_units=None if observed is None else owners(arrays["obs_intervals_index"]),
         resolution_s=None if resolution is None else float(resolution),
@@ -62,7 +67,8 @@ def _table(path: Path, arrays: dict[str, NDArray[Any]]) -> UnitTable:
     )
 
 
-# ---- In the process that reads --------------------------------------------------------------------------------------
+# ---- In the process that reads
+# --------------------------------------------------------------------------------------
 
 
 def contents(file: Any) -> dict[str, NDArray[Any]]:
@@ -71,7 +77,11 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
 
     version = _text(file.attrs.get("nwb_version", ""))
     if not version.startswith("2"):
-        said = f"its nwb_version is {version!r}" if version else "it is HDF5, but states no nwb_version"
+        said = (
+            f"its nwb_version is {version!r}"
+            if version
+            else "it is HDF5, but states no nwb_version"
+        )
         raise ValueError(f"{said}: only NWB 2 is read")
     units = _get(file, "units")
     if not isinstance(units, h5py.Group) or "id" not in units:
@@ -84,10 +94,14 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
     times, stops = _ragged(h5py, units, "spike_times", n_units)
     times = _numbers(times, "spike_times", ndim=1)
     falling = np.diff(times) < 0
-    falling[stops[(stops > 0) & (stops < times.size)] - 1] = False  # from the last of a unit to the first of another
+    # from the last of a unit to the first of another
+    falling[stops[(stops > 0) & (stops < times.size)] - 1] = False
     if falling.any():
         unit = int(np.searchsorted(stops, np.argmax(falling), side="right"))
-        raise ValueError(f"spike times of unit {unit} are not in ascending order: it is damaged, or was not sorted")
+        raise ValueError(
+            f"spike times of unit {unit} are not in ascending order: it is damaged, or was not"
+            " sorted"
+        )
     arrays = {
         "nwb_version": np.array(version),
         "all_units": np.array(_text(units.attrs.get("description", "")) == ALL_UNITS),
@@ -121,11 +135,15 @@ def _dataset(h5py: Any, group: Any, name: str) -> Any:
 def _read(dataset: Any) -> NDArray[Any]:
     """A whole dataset, refused where it promises more than the bytes that are there can hold."""
     if (promised := hdf5.promised_bytes(dataset)) > hdf5.MOST_BYTES:
-        raise ValueError(f"its {dataset.name!r} is of {promised:,} bytes, more than {hdf5.MOST_BYTES:,}")
+        raise ValueError(
+            f"its {dataset.name!r} is of {promised:,} bytes, more than {hdf5.MOST_BYTES:,}"
+        )
     return np.asarray(dataset[()])
 
 
-def _ragged(h5py: Any, table: Any, name: str, n_units: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _ragged(
+    h5py: Any, table: Any, name: str, n_units: int
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """A ragged column: its values, and for each unit one past its last value."""
     values = _read(_dataset(h5py, table, name))
     stops = _read(_dataset(h5py, table, f"{name}_index"))
@@ -138,7 +156,11 @@ def _ragged(h5py: Any, table: Any, name: str, n_units: int) -> tuple[NDArray[Any
 
 
 def _numbers(values: NDArray[Any], name: str, ndim: int) -> NDArray[np.float64]:
-    if values.dtype.kind not in "iuf" or values.ndim != ndim or (ndim == 2 and values.shape[1] != 2):
+    if (
+        values.dtype.kind not in "iuf"
+        or values.ndim != ndim
+        or (ndim == 2 and values.shape[1] != 2)
+    ):
         raise ValueError(f"its {name} are not times: dtype {values.dtype}, shape {values.shape}")
     return values.astype(np.float64, copy=False)
 
@@ -159,11 +181,15 @@ def _columns(h5py: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
 
 
 def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
-    """Where each unit lies by its electrodes, or by its electrode group; "several" where its electrodes differ."""
+    """Where each unit lies by its electrodes, or by its electrode group; "several" where its
+    electrodes differ.
+    """
     electrodes = _get(file, "general/extracellular_ephys/electrodes")
     if "electrodes" in units and isinstance(electrodes, h5py.Group) and "location" in electrodes:
         rows, stops = _ragged(h5py, units, "electrodes", n_units)
-        places, code = np.unique(_texts(_read(_dataset(h5py, electrodes, "location"))), return_inverse=True)
+        places, code = np.unique(
+            _texts(_read(_dataset(h5py, electrodes, "location"))), return_inverse=True
+        )
         if rows.size and not 0 <= rows.min() <= rows.max() < code.size:
             raise ValueError("its units name electrodes that are not in its table of electrodes")
         counts = np.diff(stops, prepend=0)
@@ -171,7 +197,10 @@ def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDAr
         low, high = np.zeros(n_units, dtype=np.int64), np.zeros(n_units, dtype=np.int64)
         if has.any():
             starts = (stops - counts)[has]
-            low[has], high[has] = np.minimum.reduceat(code[rows], starts), np.maximum.reduceat(code[rows], starts)
+            low[has], high[has] = (
+                np.minimum.reduceat(code[rows], starts),
+                np.maximum.reduceat(code[rows], starts),
+            )
         found = np.where(low == high, places[low], "several")
         return {"electrodes.location": np.where(has, found, "")}
     if "electrode_group" in units and _get(units, "electrode_group").shape == (n_units,):
@@ -193,7 +222,8 @@ def _text(value: Any) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
-# ---- Writing --------------------------------------------------------------------------------------------------------
+# ---- Writing
+# --------------------------------------------------------------------------------------------------------
 
 
 def write_nwb(
@@ -204,14 +234,17 @@ def write_nwb(
     description: str = "Spikes of a circuit.",
     session_start: datetime | None = None,
 ) -> Path:
-    """Write spikes to an NWB file: spike_times, obs_intervals, the grid as resolution, the populations as a column.
+    """Write spikes to an NWB file: spike_times, obs_intervals, the grid as resolution, the
+    populations as a column.
 
-    The table of units is built from whole columns: a unit at a time (`add_unit`) would take a hundred times as long.
+    The table of units is built from whole columns: a unit at a time (`add_unit`) would take a
+    hundred times as long.
 
     Parameters
     ----------
     all_units
-        Whether the silent units are among them, as in a simulation. If not, `read` will say that the fraction is an upper bound.
+        Whether the silent units are among them, as in a simulation. If not, `read` will say that
+        the fraction is an upper bound.
     description
         What the session was.
     session_start
@@ -234,17 +267,27 @@ def write_nwb(
     common = need("hdmf.common", "writing NWB")
 
     by_unit = np.argsort(spikes.units, kind="stable")  # in time within a unit
-    times = common.VectorData(name="spike_times", description="Spike times in s.", data=spikes.times_ms[by_unit] * 1e-3)
+    times = common.VectorData(
+        name="spike_times", description="Spike times in s.", data=spikes.times_ms[by_unit] * 1e-3
+    )
     whole = np.tile([0.0, spikes.duration_ms * 1e-3], (spikes.n_units, 1))
-    observed = common.VectorData(name="obs_intervals", description="When each unit was observed, in s.", data=whole)
+    observed = common.VectorData(
+        name="obs_intervals", description="When each unit was observed, in s.", data=whole
+    )
     columns = [
         times,
         common.VectorIndex(name="spike_times_index", data=np.cumsum(spikes.counts), target=times),
         observed,
-        common.VectorIndex(name="obs_intervals_index", data=np.arange(1, spikes.n_units + 1), target=observed),
+        common.VectorIndex(
+            name="obs_intervals_index", data=np.arange(1, spikes.n_units + 1), target=observed
+        ),
     ]
     if names is not None:
-        columns.append(common.VectorData(name="population", description="The population of each unit.", data=names))
+        columns.append(
+            common.VectorData(
+                name="population", description="The population of each unit.", data=names
+            )
+        )
     session = pynwb.NWBFile(
         session_description=description,
         identifier=str(uuid.uuid4()),
@@ -272,7 +315,9 @@ def _names_of_units(spikes: SpikeTrains) -> list[str] | None:
     last = 0
     for name, (first, stop) in sorted(spikes.populations.items(), key=lambda item: item[1]):
         if first < last:
-            raise ValueError(f"population {name!r} overlaps another: NWB holds one population a unit")
+            raise ValueError(
+                f"population {name!r} overlaps another: NWB holds one population a unit"
+            )
         names[first:stop] = [name] * (stop - first)
         last = stop
     return names

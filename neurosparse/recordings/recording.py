@@ -14,14 +14,15 @@ from neurosparse._internal import cards
 from neurosparse.activity import SpikeTrains
 
 UPPER_BOUND = (
-    "Sorted spikes miss the cells that were silent or fired too rarely to be told apart, so the active fraction is an "
-    "upper bound."
+    "Sorted spikes miss the cells that were silent or fired too rarely to be told apart, so the"
+    " active fraction is an upper bound."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class UnitTable:
-    """What a file says of its units, before any selection. Times are seconds in the file's own time.
+    """What a file says of its units, before any selection. Times are seconds in the file's own
+    time.
 
     Parameters
     ----------
@@ -53,7 +54,8 @@ class UnitTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """Spikes of a file over one unbroken stretch in which every unit was observed. Made by `recordings.read`.
+    """Spikes of a file over one unbroken stretch in which every unit was observed. Made by
+    `recordings.read`.
 
     Attributes
     ----------
@@ -66,17 +68,20 @@ class Recording:
     start_s, stop_s
         The stretch, in the file's own time.
     observed_s
-        All stretches that the units share, of which this is one or a part; empty where the file states none.
+        All stretches that the units share, of which this is one or a part; empty where the file
+        states none.
     n_outside
         Spikes of these units outside the stretch, which were dropped.
     columns
-        What the file says of its units: column -> its values or their range, in words, over all units of the file.
+        What the file says of its units: column -> its values or their range, in words, over all
+        units of the file.
     where
         The conditions that the units meet.
     population_column
         The column that named the populations, or None.
     all_units
-        Whether silent units are among them, as in a simulation; otherwise the active fraction is an upper bound (`note`).
+        Whether silent units are among them, as in a simulation; otherwise the active fraction is an
+        upper bound (`note`).
     """
 
     spikes: SpikeTrains
@@ -127,14 +132,21 @@ class Recording:
         """The same in a few lines, for the terminal."""
         chosen = f" that meet {', '.join(self.where)}" if self.where else ""
         of = f" of {self.n_units_in_file:,}" if self.where else ""
-        gaps = f", the longest of {len(self.observed_s)} stretches" if len(self.observed_s) > 1 else ""
+        gaps = (
+            f", the longest of {len(self.observed_s)} stretches" if len(self.observed_s) > 1 else ""
+        )
         said = "" if self.observed_s else " (not stated in the file)"
         lines = [
-            f"{self.path.name} ({self.format}): {self.spikes.n_units:,}{of} units{chosen}, {len(self.spikes):,} spikes, "
-            f"observed from {self.start_s:g} to {self.stop_s:g} s{gaps or said}."
+            f"{self.path.name} ({self.format}): {self.spikes.n_units:,}{of} units{chosen},"
+            f" {len(self.spikes):,} spikes, observed from {self.start_s:g} to {self.stop_s:g}"
+            f" s{gaps or said}."
         ]
         if self.n_outside:
             lines.append(f"{self.n_outside:,} spikes outside that time were left out.")
         if self.columns:
-            lines.append("Columns: " + "; ".join(f"{name}: {values}" for name, values in self.columns.items()) + ".")
+            lines.append(
+                "Columns: "
+                + "; ".join(f"{name}: {values}" for name, values in self.columns.items())
+                + "."
+            )
         return [*lines, *filter(None, [self.note])]

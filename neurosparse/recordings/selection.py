@@ -17,7 +17,8 @@ from neurosparse.recordings.stretches import common_stretches, longest_or_asked,
 REGION_COLUMNS = (
     "population", "brain_area", "brain_region", "region", "area", "location", "electrodes.location", "electrode_group.location"
 )  # fmt: skip
-MOST_REGIONS = 32  # a column with more values than this names places, not populations, unless it is asked for
+# a column with more values than this names places, not populations, unless it is asked for
+MOST_REGIONS = 32
 
 _CONDITION = re.compile(r"\s*([^<>=!]+?)\s*(!=|<=|>=|=|<|>)\s*(.+?)\s*")
 _COMPARE = {
@@ -42,7 +43,8 @@ class Wanted:
 
 
 def select(table: UnitTable, wanted: Wanted) -> Recording:
-    """Take what is wanted of a table: some units, over one unbroken stretch of time in which all of them were observed.
+    """Take what is wanted of a table: some units, over one unbroken stretch of time in which all of
+    them were observed.
 
     Raises
     ------
@@ -60,7 +62,8 @@ def select(table: UnitTable, wanted: Wanted) -> Recording:
     rows = np.flatnonzero(chosen)
     if column is not None:
         _, first, code = np.unique(names[rows], return_index=True, return_inverse=True)
-        rows = rows[np.argsort(first[code], kind="stable")]  # by population, in the order in which the file has them
+        # by population, in the order in which the file has them
+        rows = rows[np.argsort(first[code], kind="stable")]
     times_s, units = table.times_s, table.units
     if not np.array_equal(rows, np.arange(table.n_units)):
         new_index = np.full(table.n_units, -1)
@@ -71,13 +74,16 @@ def select(table: UnitTable, wanted: Wanted) -> Recording:
     if bad.any():
         row = rows[units[int(np.argmax(bad))]]
         raise ValueError(
-            f"spike times must be finite, got {times_s[bad][0]} in unit {row} ({int(bad.sum())} such values)"
+            f"spike times must be finite, got {times_s[bad][0]} in unit {row} ({int(bad.sum())}"
+            " such values)"
         )
     stretches = common_stretches(table, rows)
     start, stop = longest_or_asked(stretches, times_s, wanted.start_s, wanted.duration_s)
     duration_ms = (stop - start) * 1e3
     n_found = times_s.size
-    times_ms, units, dt_ms = within((times_s - start) * 1e3, units, rows.size, duration_ms, table.resolution_s)
+    times_ms, units, dt_ms = within(
+        (times_s - start) * 1e3, units, rows.size, duration_ms, table.resolution_s
+    )
     return Recording(
         spikes=SpikeTrains(
             times_ms,
@@ -105,7 +111,9 @@ def select(table: UnitTable, wanted: Wanted) -> Recording:
 def _meets(columns: Mapping[str, NDArray[Any]], condition: str) -> NDArray[np.bool_]:
     match = _CONDITION.fullmatch(condition)
     if match is None:
-        raise ValueError(f"a condition reads column=value, or with !=, <, <=, > or >=, got {condition!r}")
+        raise ValueError(
+            f"a condition reads column=value, or with !=, <, <=, > or >=, got {condition!r}"
+        )
     name, sign, text = match.groups()
     values = _column(columns, name)
     if values.dtype.kind == "b":
@@ -116,24 +124,31 @@ def _meets(columns: Mapping[str, NDArray[Any]], condition: str) -> NDArray[np.bo
         try:
             return np.asarray(_COMPARE[sign](values, float(text)))
         except ValueError:
-            raise ValueError(f"column {name!r} holds numbers ({_in_words(values)}), got {condition!r}") from None
+            raise ValueError(
+                f"column {name!r} holds numbers ({_in_words(values)}), got {condition!r}"
+            ) from None
     if sign not in ("=", "!="):
         raise ValueError(
-            f"column {name!r} holds text ({_in_words(values)}): compare it with = or !=, got {condition!r}"
+            f"column {name!r} holds text ({_in_words(values)}): compare it with = or !=, got"
+            f" {condition!r}"
         )
     return np.asarray(_COMPARE[sign](values, text))
 
 
 def _column(columns: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
     if name not in columns:
-        raise ValueError(f"its units have no column {name!r}; there are: {', '.join(columns) or 'none'}")
+        raise ValueError(
+            f"its units have no column {name!r}; there are: {', '.join(columns) or 'none'}"
+        )
     return columns[name]
 
 
 def _population_names(
     table: UnitTable, chosen: NDArray[np.bool_], asked: str | None
 ) -> tuple[str | None, NDArray[np.str_]]:
-    """The column that names the populations, and the name for each unit; units with an empty one belong to none."""
+    """The column that names the populations, and the name for each unit; units with an empty one
+    belong to none.
+    """
     if asked is not None:
         return asked, _column(table.columns, asked).astype(str)
     for name in REGION_COLUMNS:

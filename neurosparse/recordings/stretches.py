@@ -20,7 +20,8 @@ def common_stretches(table: UnitTable, rows: NDArray[np.int64]) -> list[tuple[fl
     Raises
     ------
     ValueError
-        Where a unit has no interval, one ends before it starts or overlaps the next, or no time is common to all.
+        Where a unit has no interval, one ends before it starts or overlaps the next, or no time is
+        common to all.
     """
     if table.observed_s is None or table.observed_units is None or table.observed_s.size == 0:
         return None
@@ -31,15 +32,16 @@ def common_stretches(table: UnitTable, rows: NDArray[np.int64]) -> list[tuple[fl
     without = np.setdiff1d(rows, owner)
     if without.size:
         raise ValueError(
-            f"{without.size:,} of its units have no observation interval, the first is unit {without[0]}: "
-            "leave them out with a condition"
+            f"{without.size:,} of its units have no observation interval, the first is unit"
+            f" {without[0]}: leave them out with a condition"
         )
     order = np.lexsort((bounds[:, 0], owner))
     bounds, owner = bounds[order], owner[order]
     overlap = (owner[1:] == owner[:-1]) & (bounds[1:, 0] < bounds[:-1, 1])
     if overlap.any():
         raise ValueError(f"observation intervals of unit {owner[int(np.argmax(overlap))]} overlap")
-    # how many units are observed from each edge on; at one time starts come before stops, so that adjoining intervals join
+    # how many units are observed from each edge on; at one time starts come before stops, so that
+    # adjoining intervals join
     edges = np.concatenate([bounds[:, 0], bounds[:, 1]])
     steps = np.repeat([1, -1], len(bounds))
     order = np.lexsort((-steps, edges))
@@ -50,7 +52,8 @@ def common_stretches(table: UnitTable, rows: NDArray[np.int64]) -> list[tuple[fl
     stretches = [(float(a), float(b)) for a, b in zip(starts, stops, strict=True) if a < b]
     if not stretches:
         raise ValueError(
-            f"there is no time at which all {rows.size:,} units were observed: leave some out with a condition"
+            f"there is no time at which all {rows.size:,} units were observed: leave some out with"
+            " a condition"
         )
     return stretches
 
@@ -74,7 +77,8 @@ def longest_or_asked(
         if duration is None:
             last = f"; the last spike is at {times_s.max():g} s" if times_s.size else ""
             raise ValueError(
-                f"it does not state for how long its units were observed: give duration_s (--duration-s){last}"
+                "it does not state for how long its units were observed: give duration_s"
+                f" (--duration-s){last}"
             )
         return start or 0.0, (start or 0.0) + duration
     longest = max(stretches, key=lambda stretch: stretch[1] - stretch[0])
@@ -90,7 +94,10 @@ def longest_or_asked(
     asked = f"from {start:g} s on" if duration is None else f"{start:g} to {start + duration:g} s"
     known = ", ".join(f"{low:g} to {high:g}" for low, high in stretches[:_MOST_SHOWN])
     more = ", ..." if len(stretches) > _MOST_SHOWN else ""
-    raise ValueError(f"{asked} is not within a time at which all units were observed; those are, in s: {known}{more}")
+    raise ValueError(
+        f"{asked} is not within a time at which all units were observed; those are, in s:"
+        f" {known}{more}"
+    )
 
 
 def within(
@@ -100,17 +107,25 @@ def within(
     duration_ms: float,
     resolution_s: float | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], float | None]:
-    """The spikes in [0, duration_ms), and the grid in ms if times and duration keep the one that is named: then in order of time.
+    """The spikes in [0, duration_ms), and the grid in ms if times and duration keep the one that is
+    named: then in order of time.
 
     Arrays of millions of spikes are worked on in place: new memory takes longer than the sums.
     """
-    if resolution_s is not None and np.isfinite(resolution_s) and 0 < resolution_s * 1e3 <= duration_ms:
+    if (
+        resolution_s is not None
+        and np.isfinite(resolution_s)
+        and 0 < resolution_s * 1e3 <= duration_ms
+    ):
         dt_ms = float(f"{resolution_s * 1e3:.12g}")  # 1e-4 s is 0.1 ms, not 0.1 ms and a rounding
         n_ticks = round(duration_ms / dt_ms)
         exact = times_ms / dt_ms
         ticks = np.rint(exact)
         exact -= ticks
-        off = max(abs(duration_ms / dt_ms - n_ticks), *(abs(f(exact, initial=0.0)) for f in (np.max, np.min)))
+        off = max(
+            abs(duration_ms / dt_ms - n_ticks),
+            *(abs(f(exact, initial=0.0)) for f in (np.max, np.min)),
+        )
         if off <= _GRID_TOLERANCE:
             ticks, units = _between(ticks, units, n_ticks)
             keys = ticks.astype(np.int64)

@@ -1,4 +1,5 @@
-"""Rectifier networks in PyTorch: built, trained, saved, and probed for how sparse their activity is.
+"""Rectifier networks in PyTorch: built, trained, saved, and probed for how sparse their activity
+is.
 
 Names are loaded when first used: the specs and the measures of others need no torch.
 """
@@ -8,15 +9,21 @@ from typing import TYPE_CHECKING
 from neurosparse._internal import lazy
 
 if TYPE_CHECKING:
+    from neurosparse.probe.record import record, record_whole
     from neurosparse.rectifier.checkpoints import load_checkpoint
     from neurosparse.rectifier.devices import resolve
     from neurosparse.rectifier.evaluation import evaluate
-    from neurosparse.rectifier.history import DivergenceError, Epoch, LayerActivity, TrainResult, rows
+    from neurosparse.rectifier.history import (
+        DivergenceError,
+        Epoch,
+        LayerActivity,
+        TrainResult,
+        rows,
+    )
     from neurosparse.rectifier.inference import SparseNetwork, infer
     from neurosparse.rectifier.modular import joined
     from neurosparse.rectifier.network import RectifierNetwork, folded, rescaled
     from neurosparse.rectifier.pretraining import PretrainResult, pretrain
-    from neurosparse.probe.record import record, record_whole
     from neurosparse.rectifier.specs import AugmentationSpec, NetworkSpec, PretrainSpec, TrainSpec
     from neurosparse.rectifier.stacked import train_stacked
     from neurosparse.rectifier.training import train, train_many
@@ -41,8 +48,8 @@ _HOME = {
     "load": "weights",
     "load_checkpoint": "checkpoints",
     "pretrain": "pretraining",
-    "record": "probe",
-    "record_whole": "probe",
+    "record": "neurosparse.probe.record",
+    "record_whole": "neurosparse.probe.record",
     "rescaled": "network",
     "resolve": "devices",
     "rows": "history",

@@ -1,7 +1,9 @@
-"""A training as it stands after an epoch, in one safetensors file: what it takes to go on as if it had never stopped.
+"""A training as it stands after an epoch, in one safetensors file: what it takes to go on as if it
+had never stopped.
 
-`train(spec, checkpoint=PATH)` writes the file after every epoch and goes on from it where it exists. The file appears whole or not
-at all, so a training that is interrupted or killed has that of its last whole epoch.
+`train(spec, checkpoint=PATH)` writes the file after every epoch and goes on from it where it
+exists. The file appears whole or not at all, so a training that is interrupted or killed has that
+of its last whole epoch.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from neurosparse._internal import whole_files as files
 from neurosparse import recipes
+from neurosparse._internal import whole_files as files
 from neurosparse.data import Splits
 from neurosparse.rectifier.history import Epoch, LayerActivity
 from neurosparse.rectifier.network import RectifierNetwork
@@ -53,7 +55,9 @@ class Checkpoint:
         return self.history[-1].epoch
 
     def network(self) -> RectifierNetwork:
-        """The network of the best epoch so far, in evaluation mode: what `train` would return if this had been its last."""
+        """The network of the best epoch so far, in evaluation mode: what `train` would return if
+        this had been its last.
+        """
         network = RectifierNetwork(self.spec.network)
         network.load_state_dict(dict(self.best))
         return network.eval()
@@ -97,7 +101,8 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     Raises
     ------
     FileNotFoundError, ValueError
-        Where the file is missing, truncated, not a checkpoint, or does not hold the weights of the network that it names.
+        Where the file is missing, truncated, not a checkpoint, or does not hold the weights of the
+        network that it names.
     """
     path = Path(path)
     if not path.is_file():
@@ -109,7 +114,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     except SafetensorError as error:
         raise ValueError(f"{path} is truncated or not a safetensors file: {error}") from None
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a checkpoint of a training: its metadata lacks format={FORMAT!r}")
+        raise ValueError(
+            f"{path} is not a checkpoint of a training: its metadata lacks format={FORMAT!r}"
+        )
     whole = metadata.pop("sha256", None) == _sum(tensors, metadata)
     try:
         spec_values, numbers = json.loads(metadata["training"]), json.loads(metadata["numbers"])
@@ -148,14 +155,20 @@ def load_for(path: str | Path, spec: TrainSpec, inputs: str) -> Checkpoint | Non
     theirs, ours = checkpoint.spec.model_dump(), spec.model_dump()
     if different := [key for key, value in ours.items() if theirs[key] != value]:
         key = different[0]
-        raise ValueError(f"{path} is of another training: its {key} is {theirs[key]}, not {ours[key]}; {remedy}")
+        raise ValueError(
+            f"{path} is of another training: its {key} is {theirs[key]}, not {ours[key]}; {remedy}"
+        )
     if checkpoint.inputs != inputs:
-        raise ValueError(f"{path} is of a training on other images, or from another network; {remedy}")
+        raise ValueError(
+            f"{path} is of a training on other images, or from another network; {remedy}"
+        )
     return checkpoint
 
 
 def fingerprint(splits: Splits, start: RectifierNetwork | None = None) -> str:
-    """The SHA-256 of the images and labels for training and validation, and of the network that it starts from, if given."""
+    """The SHA-256 of the images and labels for training and validation, and of the network that it
+    starts from, if given.
+    """
     digest = hashlib.sha256()
     for part in (splits.train, splits.validation):
         for array in (part.images, part.labels):
@@ -168,7 +181,9 @@ def fingerprint(splits: Splits, start: RectifierNetwork | None = None) -> str:
 
 
 def _sum(tensors: Weights, metadata: Mapping[str, str]) -> str:
-    """The SHA-256 of everything in a checkpoint: a flipped bit would train on, unseen, to other numbers."""
+    """The SHA-256 of everything in a checkpoint: a flipped bit would train on, unseen, to other
+    numbers.
+    """
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(tensors):
         digest.update(name.encode())
@@ -183,17 +198,28 @@ def _epoch(values: dict[str, Any]) -> Epoch:
 
 def _check(checkpoint: Checkpoint, path: Path) -> None:
     """Refuse what no training can go on from."""
-    expected = {name: (shape, torch.float32) for name, shape in checkpoint.spec.network.shapes.items()}
+    expected = {
+        name: (shape, torch.float32) for name, shape in checkpoint.spec.network.shapes.items()
+    }
     for group in _GROUPS:
         weights = getattr(checkpoint, group)
         if group == "mean" and not weights:
             continue
         if {name: (value.shape, value.dtype) for name, value in weights.items()} != expected:
-            raise ValueError(f"{path} does not hold the weights of the network that its metadata describes")
+            raise ValueError(
+                f"{path} does not hold the weights of the network that its metadata describes"
+            )
         if not all(bool(value.isfinite().all()) for value in weights.values()):
             raise ValueError(f"{path} holds weights that are NaN or infinite")
     epochs = [epoch.epoch for epoch in checkpoint.history]
-    if epochs != list(range(len(epochs))) or not epochs or not 0 <= checkpoint.best_epoch < len(epochs):
+    if (
+        epochs != list(range(len(epochs)))
+        or not epochs
+        or not 0 <= checkpoint.best_epoch < len(epochs)
+    ):
         raise ValueError(f"{path} is a damaged checkpoint: its history is of the epochs {epochs}")
-    if checkpoint.generator.dtype != torch.uint8 or checkpoint.generator.shape != torch.Generator().get_state().shape:
+    if (
+        checkpoint.generator.dtype != torch.uint8
+        or checkpoint.generator.shape != torch.Generator().get_state().shape
+    ):
         raise ValueError(f"{path} is a damaged checkpoint: it holds no state of a generator")

@@ -1,9 +1,11 @@
-"""The sparsity controller: so many per cent active, reached by steering the L1 penalty of each layer while the network learns.
+"""The sparsity controller: so many per cent active, reached by steering the L1 penalty of each
+layer while the network learns.
 
-At every look, 1,000 images after the last or sooner in a short training, the weight of each layer's penalty is multiplied by
-exp(GAIN * clip(e, -1, 1)), with e the relative difference between the active share of its units in those images and what it is to
-be by then. A penalty that is there from the start in full kills units, so the wanted share falls geometrically from
-`target_start`. Pure functions: numbers in, numbers out.
+At every look, 1,000 images after the last or sooner in a short training, the weight of each layer's
+penalty is multiplied by exp(GAIN * clip(e, -1, 1)), with e the relative difference between the
+active share of its units in those images and what it is to be by then. A penalty that is there from
+the start in full kills units, so the wanted share falls geometrically from `target_start`. Pure
+functions: numbers in, numbers out.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ from collections.abc import Sequence
 from neurosparse.rectifier.specs import TrainSpec
 
 MOST_IMAGES = 1000  # between two looks
-LEAST_LOOKS = 350  # with fewer, the penalty overshoots and learning ends before the activity has come back
+# with fewer, the penalty overshoots and learning ends before the activity has come back
+LEAST_LOOKS = 350
 GAIN = 0.2
 FIRST_L1 = 1e-4
-LEAST_L1, MOST_L1 = 1e-8, 1.0  # a target out of reach must not send the penalty where it does not come back from
+# a target out of reach must not send the penalty where it does not come back from
+LEAST_L1, MOST_L1 = 1e-8, 1.0
 
 
 def images_between_looks(spec: TrainSpec, n_images: int) -> int:
@@ -39,7 +43,8 @@ def first_l1(spec: TrainSpec) -> tuple[float, ...]:
 
 
 def targets_at(spec: TrainSpec, done: float) -> tuple[float, ...]:
-    """What share of each hidden layer is to be active when the share `done` of the training, in [0, 1], is over.
+    """What share of each hidden layer is to be active when the share `done` of the training, in [0,
+    1], is over.
 
     Examples
     --------
@@ -62,8 +67,8 @@ def adjusted(
     active, targets
         The share of units of each layer that was active since then, and what it was to be.
     part
-        The images since the last look as a part of those between two looks: the gain is in proportion, for the rest of an epoch
-        says less.
+        The images since the last look as a part of those between two looks: the gain is in
+        proportion, for the rest of an epoch says less.
 
     Examples
     --------
@@ -72,13 +77,18 @@ def adjusted(
     """
     gain = GAIN * part
     return tuple(
-        min(max(weight * math.exp(gain * min(max((share - target) / target, -1.0), 1.0)), LEAST_L1), MOST_L1)
+        min(
+            max(weight * math.exp(gain * min(max((share - target) / target, -1.0), 1.0)), LEAST_L1),
+            MOST_L1,
+        )
         for weight, share, target in zip(l1, active, targets, strict=True)
     )
 
 
 def learning_rate_at(spec: TrainSpec, done: float) -> float:
-    """The learning rate when the share `done` of the training is over: constant for half of it, then linear to its end."""
+    """The learning rate when the share `done` of the training is over: constant for half of it,
+    then linear to its end.
+    """
     if spec.learning_rate_end is None:
         return spec.learning_rate
     way = max(0.0, 2 * done - 1)

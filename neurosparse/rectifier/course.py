@@ -1,4 +1,6 @@
-"""A training under way: what the loop around the steps keeps for one network, whoever does the steps."""
+"""A training under way: what the loop around the steps keeps for one network, whoever does the
+steps.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The images of an epoch between two looks, by their place in its order, and what share of the training they make up."""
+    """The images of an epoch between two looks, by their place in its order, and what share of the
+    training they make up.
+    """
 
     first: int
     stop: int
@@ -34,7 +38,8 @@ class Part:
 
 
 class Course:
-    """The penalties of the layers, the mean of the weights so far, the epochs, and the weights of the best of them.
+    """The penalties of the layers, the mean of the weights so far, the epochs, and the weights of
+    the best of them.
 
     Parameters
     ----------
@@ -82,7 +87,9 @@ class Course:
 
     @property
     def over(self) -> bool:
-        """Whether all epochs are done, or so many were no better that the spec's patience is at an end."""
+        """Whether all epochs are done, or so many were no better that the spec's patience is at an
+        end.
+        """
         since_best, patience = self.epoch - 1 - self.best.epoch, self.spec.patience
         return self.epoch > self.spec.epochs or (patience is not None and since_best >= patience)
 
@@ -90,7 +97,9 @@ class Course:
         """The coming epoch."""
         n, done = len(self._images), self.epoch - 1
         for first, stop in pairwise([*range(0, n, self._every), n]):
-            yield Part(first, stop, *((done + place / n) / self.spec.epochs for place in (first, stop)))
+            yield Part(
+                first, stop, *((done + place / n) / self.spec.epochs for place in (first, stop))
+            )
 
     def learning_rate(self, part: Part) -> float:
         """The learning rate of that part."""
@@ -109,11 +118,21 @@ class Course:
             self.network.load_state_dict(self._weights())
             first = part.first + found.broken_step * spec.batch_size
             batch = self._images[order[first : first + spec.batch_size]]
-            raise diverged(self.network, batch, spec, f"in epoch {self.epoch}, step {first // spec.batch_size + 1}")
+            raise diverged(
+                self.network,
+                batch,
+                spec,
+                f"in epoch {self.epoch}, step {first // spec.batch_size + 1}",
+            )
         if spec.targets:
             widths = spec.network.sizes[1:-1]
-            active = [n_active / (n * width) for n_active, width in zip(found.n_active, widths, strict=True)]
-            self.l1 = controller.adjusted(self.l1, active, controller.targets_at(spec, part.after), n / self._every)
+            active = [
+                n_active / (n * width)
+                for n_active, width in zip(found.n_active, widths, strict=True)
+            ]
+            self.l1 = controller.adjusted(
+                self.l1, active, controller.targets_at(spec, part.after), n / self._every
+            )
         if part.after > 1 - spec.average_last:
             self._average()
 
@@ -130,7 +149,9 @@ class Course:
         state = look(network, *self._validation, spec.active_threshold)
         if not math.isfinite(state.validation_loss):
             raise diverged(network, self._validation[0], spec, f"after epoch {self.epoch}")
-        state = replace(state, epoch=self.epoch, train_loss=train_loss, samples_per_s=samples_per_s, l1=self.l1)
+        state = replace(
+            state, epoch=self.epoch, train_loss=train_loss, samples_per_s=samples_per_s, l1=self.l1
+        )
         self.history.append(state)
         if spec.targets or spec.average_last or _rank(state) < _rank(self.best):
             self.best, self.best_weights = state, _copy(network.state_dict())
@@ -163,13 +184,18 @@ class Course:
 
 
 def check_fit(spec: TrainSpec, splits: Splits) -> None:
-    """Refuse a network whose inputs and outputs are not those of the images, and images that cannot be altered as it says."""
+    """Refuse a network whose inputs and outputs are not those of the images, and images that cannot
+    be altered as it says.
+    """
     for what, size, wanted in (
         ("first", spec.network.sizes[0], splits.n_features),
         ("last", spec.network.sizes[-1], splits.n_classes),
     ):
         if size != wanted:
-            raise ValueError(f"the {what} of the network's sizes must be {wanted} for {splits.name!r}, got {size}")
+            raise ValueError(
+                f"the {what} of the network's sizes must be {wanted} for {splits.name!r}, got"
+                f" {size}"
+            )
     if spec.augmentation is not None:
         check_shape(splits.train.shape, spec.augmentation.shifted, spec.augmentation.shift_px)
 

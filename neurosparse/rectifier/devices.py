@@ -1,4 +1,6 @@
-"""Where a network is trained: a name from the command line, resolved to a torch device that is there."""
+"""Where a network is trained: a name from the command line, resolved to a torch device that is
+there.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,8 @@ def resolve(device: str | torch.device = "auto") -> torch.device:
     Parameters
     ----------
     device
-        "auto" (an accelerator where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", or a torch.device.
+        "auto" (an accelerator where there is one, else the CPU), "cpu", "cuda", "cuda:1", "mps", or
+        a torch.device.
 
     Raises
     ------
@@ -38,13 +41,17 @@ def resolve(device: str | torch.device = "auto") -> torch.device:
         raise ValueError(f"device must be auto, {', '.join(KINDS)}, got {str(device)!r}")
     if (found.index or 0) >= _count(found.type):
         there = ["cpu", *(kind for kind in ("cuda", "mps") if _count(kind))]
-        raise ValueError(f"device {str(device)!r} is not available here; use {' or '.join(there)}, or auto")
+        raise ValueError(
+            f"device {str(device)!r} is not available here; use {' or '.join(there)}, or auto"
+        )
     return found
 
 
 @contextmanager
 def torch_threads(n: int) -> Iterator[None]:
-    """Have torch work with n threads in this thread of Python and those that it starts, and as many as before afterwards."""
+    """Have torch work with n threads in this thread of Python and those that it starts, and as many
+    as before afterwards.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(n)
     try:

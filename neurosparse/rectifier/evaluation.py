@@ -1,4 +1,6 @@
-"""How a network does on images: its loss, its error, how active its layers are, and where it stopped being finite."""
+"""How a network does on images: its loss, its error, how active its layers are, and where it
+stopped being finite.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def error(network: RectifierNetwork, images: ImageSet) -> float:
 
 
 def evaluate(network: RectifierNetwork, images: ImageSet, active_threshold: float = 0.0) -> Epoch:
-    """The loss, the error and the activity of `network` on `images`, which stand where an epoch has its validation images."""
+    """The loss, the error and the activity of `network` on `images`, which stand where an epoch has
+    its validation images.
+    """
     return look(network, *tensors(images, next(network.parameters()).device), active_threshold)
 
 
@@ -33,7 +37,9 @@ def tensors(images: ImageSet, where: torch.device) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def look(network: RectifierNetwork, images: Tensor, labels: Tensor, threshold: float) -> Epoch:
-    """The same for tensors; counts as `probe.record` does, without the sorting that an epoch can do without."""
+    """The same for tensors; counts as `probe.record` does, without the sorting that an epoch can do
+    without.
+    """
     n, layers = len(labels), network.layers
     loss, n_wrong, macs = 0.0, 0, 0
     # weights that are not 0, by unit: between modules there are none
@@ -45,26 +51,37 @@ def look(network: RectifierNetwork, images: Tensor, labels: Tensor, threshold: f
         values = network.activations(x)
         scores = values.pop("output")
         inputs = (x, *values.values())
-        macs += sum(int((h.count_nonzero(dim=0) * m).sum()) for h, m in zip(inputs, fan_out, strict=True))
+        macs += sum(
+            int((h.count_nonzero(dim=0) * m).sum()) for h, m in zip(inputs, fan_out, strict=True)
+        )
         loss += float(functional.cross_entropy(scores, y, reduction="sum"))
         n_wrong += int((scores.argmax(dim=1) != y).sum())
         for name, value in values.items():
             active = value.abs() > threshold  # (n, units)
             n_active[name] += int(active.sum())
-            total[name] += float(value.sum(dim=1).sum())  # in an order that the number of threads does not change
+            # in an order that the number of threads does not change
+            total[name] += float(value.sum(dim=1).sum())
             alive[name] = alive[name] | active.any(dim=0)
     activity = {
-        name: LayerActivity(n_active[name] / (n * width), int(alive[name].sum()), width, total[name] / (n * width))
+        name: LayerActivity(
+            n_active[name] / (n * width), int(alive[name].sum()), width, total[name] / (n * width)
+        )
         for name, width in zip(layers, network.spec.sizes[1:-1], strict=True)
     }
     return Epoch(0, None, loss / n, n_wrong / n, activity, None, macs / n, dense_macs, ())
 
 
-def diverged(network: RectifierNetwork, images: Tensor, spec: TrainSpec, when: str) -> DivergenceError:
-    """What to raise where the loss on `images` is not finite: it names the first layer that is not, and the remedy."""
+def diverged(
+    network: RectifierNetwork, images: Tensor, spec: TrainSpec, when: str
+) -> DivergenceError:
+    """What to raise where the loss on `images` is not finite: it names the first layer that is not,
+    and the remedy.
+    """
     with torch.no_grad():
         values = network.activations(images)
-    layer = next((name for name, value in values.items() if not bool(value.isfinite().all())), "output")
+    layer = next(
+        (name for name, value in values.items() if not bool(value.isfinite().all())), "output"
+    )
     remedy = f"a smaller learning_rate (it is {spec.learning_rate:g})"
     if spec.l1:
         remedy += f" or a smaller l1 (it is {spec.l1:g})"

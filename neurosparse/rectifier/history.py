@@ -35,12 +35,14 @@ class Epoch:
     """The state after an epoch, on the validation images; epoch 0 is the network as it starts."""
 
     epoch: int
-    train_loss: float | None  # mean negative log-likelihood while training, without the penalty; None for epoch 0
+    # mean negative log-likelihood while training, without the penalty; None for epoch 0
+    train_loss: float | None
     validation_loss: float  # mean negative log-likelihood
     validation_error: float  # share of images that are misclassified
     layers: dict[str, LayerActivity]
     samples_per_s: float | None  # wall clock, training alone; None for epoch 0
-    active_macs: float  # mean multiply-accumulates of an image with input and weight not 0: what cannot be left out
+    # mean multiply-accumulates of an image with input and weight not 0: what cannot be left out
+    active_macs: float
     dense_macs: int  # all of them
     l1: tuple[float, ...]  # the weight of the penalty of each hidden layer at the end of the epoch
 
@@ -62,25 +64,34 @@ class Epoch:
 
     def _repr_html_(self) -> str:
         rows = [
-            {"layer": name, "active (%)": 100 * of.active_fraction, "alive": of.n_alive, "units": of.n_units}
+            {
+                "layer": name,
+                "active (%)": 100 * of.active_fraction,
+                "alive": of.n_alive,
+                "units": of.n_units,
+            }
             for name, of in self.layers.items()
         ]
-        return cards.grid(f"Epoch {self.epoch}: validation error {100 * self.validation_error:.2f} %", rows)
+        return cards.grid(
+            f"Epoch {self.epoch}: validation error {100 * self.validation_error:.2f} %", rows
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """A trained network, at its epoch of least validation error (of equals, of least validation loss).
+    """A trained network, at its epoch of least validation error (of equals, of least validation
+    loss).
 
-    With a target for the active share it is that of the last epoch, the first to have arrived, and so with averaged weights, whose
-    average is whole only then.
+    With a target for the active share it is that of the last epoch, the first to have arrived, and
+    so with averaged weights, whose average is whole only then.
     """
 
     network: RectifierNetwork = field(repr=False)
     spec: TrainSpec
     history: tuple[Epoch, ...] = field(repr=False)  # epoch 0 first
     best_epoch: int
-    test_error: float | None  # share of test images misclassified, read once at the end; None where not asked for
+    # share of test images misclassified, read once at the end; None where not asked for
+    test_error: float | None
     device: str
     seconds: float
     engine: str  # "sparse" or "torch": what did the steps
@@ -112,7 +123,9 @@ class TrainResult:
 
 
 def rows(history: Iterable[Epoch]) -> list[dict[str, Any]]:
-    """A row an epoch and hidden layer, for a table; what is of the epoch as a whole stands in each of its rows."""
+    """A row an epoch and hidden layer, for a table; what is of the epoch as a whole stands in each
+    of its rows.
+    """
     return [
         {
             "epoch": epoch.epoch,

@@ -1,4 +1,6 @@
-"""Inference at a cost in proportion to the active units: each layer takes whichever of two ways is the faster one."""
+"""Inference at a cost in proportion to the active units: each layer takes whichever of two ways is
+the faster one.
+"""
 
 from __future__ import annotations
 
@@ -14,23 +16,28 @@ from neurosparse.kernels.network import layout
 from neurosparse.rectifier.sparse_training import why_not
 
 MOST_AT_ONCE = 64  # samples that pass through the network together
-# For up to so many samples, the share of non-zero inputs of a layer above which torch's dense product is faster (1,000 units,
-# benchmarks/inference.py's machine): for a few of them weights are read once either way, and leaving rows out always pays.
+# For up to so many samples, the share of non-zero inputs of a layer above which torch's dense
+# product is faster (1,000 units, benchmarks/inference.py's machine): for a few of them weights are
+# read once either way, and leaving rows out always pays.
 DENSE_ABOVE = ((4, 1.0), (8, 0.7), (MOST_AT_ONCE, 0.45))
 
 
 class SparseNetwork:
-    """A trained rectifier network for inference on one core: the weights that leave silent units are not read.
+    """A trained rectifier network for inference on one core: the weights that leave silent units
+    are not read.
 
-    Each layer counts its inputs that are not zero and is then a sum over their rows of weights, or a dense product in torch where
-    most are not. The weights are copied: what becomes of `network` later changes nothing here. One object serves one thread.
+    Each layer counts its inputs that are not zero and is then a sum over their rows of weights, or
+    a dense product in torch where most are not. The weights are copied: what becomes of `network`
+    later changes nothing here. One object serves one thread.
 
     Parameters
     ----------
     network
-        A `RectifierNetwork` on the CPU, or another `nn.Sequential` of Linear, ReLU, Linear, ... Linear.
+        A `RectifierNetwork` on the CPU, or another `nn.Sequential` of Linear, ReLU, Linear, ...
+        Linear.
     dense_above
-        Share of non-zero inputs above which a layer is done in torch; by default as measured (`DENSE_ABOVE`).
+        Share of non-zero inputs above which a layer is done in torch; by default as measured
+        (`DENSE_ABOVE`).
 
     Raises
     ------
@@ -54,7 +61,8 @@ class SparseNetwork:
             raise ValueError(f"dense_above must lie in [0, 1], got {dense_above}")
         linears = [module for module in network.children() if isinstance(module, nn.Linear)]
         self._net = layout.net(
-            [linear.weight.detach().numpy() for linear in linears], [linear.bias.detach().numpy() for linear in linears]
+            [linear.weight.detach().numpy() for linear in linears],
+            [linear.bias.detach().numpy() for linear in linears],
         )
         self._run_layer = sparse_forward.run_layer
         sizes, width = self._net.sizes.tolist(), layout.widest(self._net.sizes)
@@ -63,8 +71,11 @@ class SparseNetwork:
             for k, n_in in enumerate(sizes[:-1])
         ]
         self._n_classes = sizes[-1]
-        self._most = [  # of the inputs of each layer that may not be zero for it to be sparse, by the number of samples
-            [int(n * n_in * _limit(n, dense_above)) for n_in in sizes[:-1]] for n in range(MOST_AT_ONCE + 1)
+        # of the inputs of each layer that may not be zero for it to be sparse, by the number of
+        # samples
+        self._most = [
+            [int(n * n_in * _limit(n, dense_above)) for n_in in sizes[:-1]]
+            for n in range(MOST_AT_ONCE + 1)
         ]
         self._lists = (
             np.zeros((MOST_AT_ONCE, width), np.int32),
@@ -77,10 +88,14 @@ class SparseNetwork:
     @property
     def densities(self) -> tuple[float, ...]:
         """Share of the inputs of each layer that was not zero in the last call, the images first."""
-        return tuple(n / (self._n * layer[2]) for n, layer in zip(self._active, self._layers, strict=True))
+        return tuple(
+            n / (self._n * layer[2]) for n, layer in zip(self._active, self._layers, strict=True)
+        )
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
-        """The scores of images: array or tensor, shape (n, features), in; array of float32, shape (n, classes), out."""
+        """The scores of images: array or tensor, shape (n, features), in; array of float32, shape
+        (n, classes), out.
+        """
         x = self._checked(images)
         self._active, self._n = [0] * len(self._layers), len(x)
         if len(x) <= MOST_AT_ONCE:
@@ -113,20 +128,28 @@ class SparseNetwork:
     def _checked(self, images: Any) -> NDArray[np.float32]:
         x = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
         if x.ndim != 2 or x.shape[1] != self._layers[0][2] or not len(x):
-            raise ValueError(f"images must have shape (n, {self._layers[0][2]}), n >= 1, got {x.shape}")
+            raise ValueError(
+                f"images must have shape (n, {self._layers[0][2]}), n >= 1, got {x.shape}"
+            )
         if x.dtype.kind not in "iuf":
             raise TypeError(f"images must be numbers, got dtype {x.dtype}")
         x = np.ascontiguousarray(x, np.float32)
-        return x if x.flags.writeable else x.copy()  # the kernel is compiled for arrays that can be written to
+        # the kernel is compiled for arrays that can be written to
+        return x if x.flags.writeable else x.copy()
 
 
 def _limit(n: int, dense_above: float | None) -> float:
     """The share of non-zero inputs above which a layer is dense, for n samples."""
-    return next(share for most, share in DENSE_ABOVE if n <= most) if dense_above is None else dense_above
+    return (
+        next(share for most, share in DENSE_ABOVE if n <= most)
+        if dense_above is None
+        else dense_above
+    )
 
 
 def infer(network: nn.Module, images: Any) -> NDArray[np.float32]:
-    """The scores of images, once: `SparseNetwork(network)(images)`; keep a `SparseNetwork` where there are more to come.
+    """The scores of images, once: `SparseNetwork(network)(images)`; keep a `SparseNetwork` where
+    there are more to come.
 
     Examples
     --------

@@ -1,4 +1,6 @@
-"""A network of modules: side by side, each with all inputs and no connection to the others, their scores averaged."""
+"""A network of modules: side by side, each with all inputs and no connection to the others, their
+scores averaged.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +16,14 @@ from neurosparse.rectifier.specs import NetworkSpec
 def joined(networks: Sequence[RectifierNetwork]) -> RectifierNetwork:
     """One network that holds several as its modules, with the mean of their scores.
 
-    A unit is connected to those of its own module alone; the weights between modules are 0, and `evaluate` leaves them out of the
-    active multiply-accumulates.
+    A unit is connected to those of its own module alone; the weights between modules are 0, and
+    `evaluate` leaves them out of the active multiply-accumulates.
 
     Parameters
     ----------
     networks
-        One or more, with as many layers, of one activation, not mirrored, with the same inputs and classes; they are left as they
-        are.
+        One or more, with as many layers, of one activation, not mirrored, with the same inputs and
+        classes; they are left as they are.
 
     Returns
     -------
@@ -49,7 +51,8 @@ def joined(networks: Sequence[RectifierNetwork]) -> RectifierNetwork:
         spec = network.spec
         if spec.mirrored:
             raise ValueError(
-                "a mirrored network cannot be a module: which units are turned round depends on the width; fold it"
+                "a mirrored network cannot be a module: which units are turned round depends on the"
+                " width; fold it"
             )
         if _kind(spec) != _kind(first):
             raise ValueError(
@@ -57,7 +60,10 @@ def joined(networks: Sequence[RectifierNetwork]) -> RectifierNetwork:
                 f"got {first.sizes} {first.activation!r} and {spec.sizes} {spec.activation!r}"
             )
     inputs, *_, classes = first.sizes
-    widths = [sum(layer) for layer in zip(*(network.spec.sizes[1:-1] for network in networks), strict=True)]
+    widths = [
+        sum(layer)
+        for layer in zip(*(network.spec.sizes[1:-1] for network in networks), strict=True)
+    ]
     whole = RectifierNetwork(first.model_copy(update={"sizes": (inputs, *widths, classes)}))
     whole.to(next(networks[0].parameters())).train(networks[0].training)
     *hidden, output = whole.linears()

@@ -22,7 +22,8 @@ class _Mirrored(nn.Module):
 
     def __init__(self, n_units: int, **options: float) -> None:
         super().__init__(**options)
-        self.register_buffer("sign", mirror(n_units), persistent=False)  # known from the spec: not among the weights
+        # known from the spec: not among the weights
+        self.register_buffer("sign", mirror(n_units), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The activation of `inputs`, shape (n, units), times 1 or -1."""
@@ -54,13 +55,16 @@ _MODULES: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
 
 
 def mirror(n_units: int, device: torch.device | None = None) -> Tensor:
-    """1 for the first half of the units of a mirrored layer (of an odd number, the larger half), -1 for the others."""
+    """1 for the first half of the units of a mirrored layer (of an odd number, the larger half), -1
+    for the others.
+    """
     second = torch.arange(n_units, device=device) >= (n_units + 1) // 2
     return 1.0 - 2.0 * second  # in arithmetic, which also a CUDA graph can hold
 
 
 class RectifierNetwork(nn.Sequential):
-    """linear1, hidden1, linear2, hidden2, ..., output: an `nn.Sequential` whose modules have stable names.
+    """linear1, hidden1, linear2, hidden2, ..., output: an `nn.Sequential` whose modules have stable
+    names.
 
     The output is linear (scores before the softmax).
 
@@ -69,7 +73,8 @@ class RectifierNetwork(nn.Sequential):
     spec
         Sizes, activation and initialisation.
     seed
-        Of the initial weights: a number, or a torch.Generator (on the CPU) that is drawn from. The same on every device.
+        Of the initial weights: a number, or a torch.Generator (on the CPU) that is drawn from. The
+        same on every device.
 
     Examples
     --------
@@ -80,9 +85,13 @@ class RectifierNetwork(nn.Sequential):
 
     def __init__(self, spec: NetworkSpec | None = None, *, seed: int | torch.Generator = 0) -> None:
         spec = NetworkSpec() if spec is None else spec
-        generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+        generator = (
+            seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+        )
         modules: OrderedDict[str, nn.Module] = OrderedDict()
-        for k, (fan_in, fan_out) in enumerate(zip(spec.sizes[:-2], spec.sizes[1:-1], strict=True), start=1):
+        for k, (fan_in, fan_out) in enumerate(
+            zip(spec.sizes[:-2], spec.sizes[1:-1], strict=True), start=1
+        ):
             modules[f"linear{k}"] = linear_map(spec, fan_in, fan_out, generator)
             modules[f"hidden{k}"] = _hidden(spec, fan_out)
         modules["output"] = linear_map(spec, spec.sizes[-2], spec.sizes[-1], generator)
@@ -90,7 +99,9 @@ class RectifierNetwork(nn.Sequential):
         self.spec = spec
 
     def __getitem__(self, index: Any) -> Any:
-        """A module by its place; a slice is a plain `nn.Sequential`, which need not be a whole network."""
+        """A module by its place; a slice is a plain `nn.Sequential`, which need not be a whole
+        network.
+        """
         if isinstance(index, slice):
             return nn.Sequential(OrderedDict(list(self.named_children())[index]))
         return super().__getitem__(index)
@@ -125,7 +136,8 @@ def folded(network: RectifierNetwork) -> RectifierNetwork:
     Returns
     -------
     RectifierNetwork
-        Whose hidden units put out the magnitudes; for a tanh, the values of before their sign was turned.
+        Whose hidden units put out the magnitudes; for a tanh, the values of before their sign was
+        turned.
 
     Raises
     ------
@@ -149,10 +161,12 @@ def folded(network: RectifierNetwork) -> RectifierNetwork:
 
 
 def rescaled(network: RectifierNetwork, factors: Sequence[float]) -> RectifierNetwork:
-    """A rectifier network with its layers' scales exchanged (Glorot, Bordes & Bengio 2011, section 3.2, property of the rectifier).
+    """A rectifier network with its layers' scales exchanged (Glorot, Bordes & Bengio 2011, section
+    3.2, property of the rectifier).
 
-    The weights of linear map i are divided by a_i, its biases by a_1 a_2 ... a_i. The output is that of the network divided by the
-    product of all factors: where that is 1, the function is the same. Zeros stay zeros; the L1 norm of the activations changes.
+    The weights of linear map i are divided by a_i, its biases by a_1 a_2 ... a_i. The output is
+    that of the network divided by the product of all factors: where that is 1, the function is the
+    same. Zeros stay zeros; the L1 norm of the activations changes.
 
     Parameters
     ----------
@@ -168,9 +182,14 @@ def rescaled(network: RectifierNetwork, factors: Sequence[float]) -> RectifierNe
     """
     linears = network.linears()
     if network.spec.activation != "rectifier":
-        raise ValueError(f"only rectifiers can be rescaled, max(0, a z) = a max(0, z), got {network.spec.activation!r}")
+        raise ValueError(
+            "only rectifiers can be rescaled, max(0, a z) = a max(0, z), got"
+            f" {network.spec.activation!r}"
+        )
     if len(factors) != len(linears):
-        raise ValueError(f"factors must be one for each of {len(linears)} linear maps, got {len(factors)}")
+        raise ValueError(
+            f"factors must be one for each of {len(linears)} linear maps, got {len(factors)}"
+        )
     other, product = _like(network, network.spec), 1.0
     with torch.no_grad():
         for k, (linear, factor) in enumerate(zip(other.linears(), factors, strict=True)):
@@ -193,8 +212,12 @@ def _hidden(spec: NetworkSpec, n_units: int) -> nn.Module:
     return mirrored(n_units, **options) if spec.mirrored else plain(**options)
 
 
-def linear_map(spec: NetworkSpec, fan_in: int, fan_out: int, generator: torch.Generator) -> nn.Linear:
-    """A linear map as `spec` initialises it, from `generator` alone; nn.Linear would draw from torch's global one."""
+def linear_map(
+    spec: NetworkSpec, fan_in: int, fan_out: int, generator: torch.Generator
+) -> nn.Linear:
+    """A linear map as `spec` initialises it, from `generator` alone; nn.Linear would draw from
+    torch's global one.
+    """
     linear = skip_init(nn.Linear, fan_in, fan_out)
     with torch.no_grad():
         bound = _bound(spec, fan_in, fan_out)

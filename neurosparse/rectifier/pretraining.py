@@ -1,19 +1,24 @@
-"""Pre-training: stacked denoising auto-encoders, one hidden layer after another, without labels; then `train` fine-tunes.
+"""Pre-training: stacked denoising auto-encoders, one hidden layer after another, without labels;
+then `train` fine-tunes.
 
-Vincent, Larochelle, Bengio & Manzagol 2008 (ICML); for rectifiers Glorot, Bordes & Bengio 2011, section 3.2. Each layer in turn
-learns to reconstruct what comes into it, x, from a copy x~ in which every value was set to 0 with the probability `corruption`:
+Vincent, Larochelle, Bengio & Manzagol 2008 (ICML); for rectifiers Glorot, Bordes & Bengio 2011,
+section 3.2. Each layer in turn learns to reconstruct what comes into it, x, from a copy x~ in which
+every value was set to 0 with the probability `corruption`:
 
-    h = activation(W x~ + b),  f = V h + c,  minimise the mean over images of the sum over inputs of the cost
+    h = activation(W x~ + b),  f = V h + c,  minimise the mean over images of the sum over inputs of
+    the cost
 
     reconstruction   of the inputs by      cost              targets t
-    softplus         ln(1 + exp f)         (t - it)^2        x                        the paper's first, best for images
-    scaled           1 / (1 + exp -f)      cross-entropy     x / (its largest value)  the second, best for text
-    linear           f                     (t - it)^2        x                        the third
-    rectifier        max(0, f)             (t - it)^2        x                        the fourth
-    cross_entropy    1 / (1 + exp -f)      cross-entropy     x; of a tanh (1 + x) / 2  for tanh and sigmoid networks
+    softplus         ln(1 + exp f)         (t - it)^2        x                        the paper's
+    first, best for images scaled           1 / (1 + exp -f)      cross-entropy     x / (its largest
+    value)  the second, best for text linear           f                     (t - it)^2        x
+    the third rectifier        max(0, f)             (t - it)^2        x                        the
+    fourth cross_entropy    1 / (1 + exp -f)      cross-entropy     x; of a tanh (1 + x) / 2  for
+    tanh and sigmoid networks
 
-V is a matrix of its own, as the paper writes it, and is thrown away with c. Where units are mirrored, t is their magnitude. In
-"scaled" the targets alone are scaled: the encoder sees values as the network has them, so that nothing needs undoing afterwards.
+V is a matrix of its own, as the paper writes it, and is thrown away with c. Where units are
+mirrored, t is their magnitude. In "scaled" the targets alone are scaled: the encoder sees values as
+the network has them, so that nothing needs undoing afterwards.
 """
 
 from __future__ import annotations
@@ -27,8 +32,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neurosparse._internal import cards
 from neurosparse import data
+from neurosparse._internal import cards
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier import devices
@@ -46,14 +51,18 @@ class LayerPretraining:
     """How the pre-training of one layer went."""
 
     layer: str
-    losses: tuple[float, ...]  # of each epoch: mean over images of the cost, summed over inputs; without the penalty
-    active_fraction: float  # share of its units that are not 0 for a training image, uncorrupted, afterwards
+    # of each epoch: mean over images of the cost, summed over inputs; without the penalty
+    losses: tuple[float, ...]
+    # share of its units that are not 0 for a training image, uncorrupted, afterwards
+    active_fraction: float
     n_alive: int  # units that are not 0 for at least one of them
 
 
 @dataclass(frozen=True, slots=True)
 class PretrainResult:
-    """A pre-trained network, its read-out still as initialised: `train(spec, splits, start=result.network)` fine-tunes it."""
+    """A pre-trained network, its read-out still as initialised: `train(spec, splits,
+    start=result.network)` fine-tunes it.
+    """
 
     network: RectifierNetwork = field(repr=False)
     spec: PretrainSpec
@@ -63,7 +72,12 @@ class PretrainResult:
 
     def _repr_html_(self) -> str:
         rows = [
-            {"layer": at.layer, "loss": at.losses[-1], "active (%)": 100 * at.active_fraction, "alive": at.n_alive}
+            {
+                "layer": at.layer,
+                "loss": at.losses[-1],
+                "active (%)": 100 * at.active_fraction,
+                "alive": at.n_alive,
+            }
             for at in self.layers
         ]
         return cards.grid(f"Pre-trained network: {self.seconds:.3g} s, {self.device}", rows)
@@ -83,7 +97,8 @@ def pretrain(
     spec
         What to pre-train, and how.
     splits
-        The images; by default the set that the spec names. Its training images are used, and no labels.
+        The images; by default the set that the spec names. Its training images are used, and no
+        labels.
     device
         Where: "auto", "cpu", "cuda" or "mps" (`rectifier.resolve`).
     progress
@@ -97,8 +112,8 @@ def pretrain(
     Raises
     ------
     DivergenceError
-        A ValueError that names the layer, the epoch and the step at which the cost stopped being finite, or the layer all of whose
-        units fell silent, and the remedy.
+        A ValueError that names the layer, the epoch and the step at which the cost stopped being
+        finite, or the layer all of whose units fell silent, and the remedy.
     ValueError
         Where images and network do not fit together, or there is no such device or image set.
 
@@ -115,12 +130,14 @@ def pretrain(
     splits = data.load(spec.data) if splits is None else splits
     if spec.network.sizes[0] != splits.n_features:
         raise ValueError(
-            f"the first of the network's sizes must be {splits.n_features} for {splits.name!r}, got {spec.network.sizes[0]}"
+            f"the first of the network's sizes must be {splits.n_features} for {splits.name!r}, got"
+            f" {spec.network.sizes[0]}"
         )
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(spec.seed)
     network = RectifierNetwork(spec.network, seed=generator).to(where).eval()
-    values = torch.tensor(splits.train.images, device=where)  # what comes into the layer, (n, inputs)
+    # what comes into the layer, (n, inputs)
+    values = torch.tensor(splits.train.images, device=where)
     found, layers = [], spec.network.layers
     for k, name in enumerate(layers):
 
@@ -131,21 +148,27 @@ def pretrain(
         values = _encoded(network, k, values)
         found.append(_described(name, losses, values, spec))
     progress(1.0, f"{len(layers)} layers pre-trained")
-    return PretrainResult(network.cpu(), spec, tuple(found), str(where), time.perf_counter() - started)
+    return PretrainResult(
+        network.cpu(), spec, tuple(found), str(where), time.perf_counter() - started
+    )
 
 
-def _described(name: str, losses: tuple[float, ...], values: Tensor, spec: PretrainSpec) -> LayerPretraining:
+def _described(
+    name: str, losses: tuple[float, ...], values: Tensor, spec: PretrainSpec
+) -> LayerPretraining:
     active = values != 0  # (n, units)
     n_alive = int(active.any(dim=0).sum())
     if n_alive == 0:
         raise DivergenceError(
-            f"pre-training left {name} silent: none of its {values.shape[1]} units is active for any image; use a smaller "
-            f"learning_rate (it is {spec.learning_rate:g}), more units, or another reconstruction than {spec.cost!r}"
+            f"pre-training left {name} silent: none of its {values.shape[1]} units is active for"
+            f" any image; use a smaller learning_rate (it is {spec.learning_rate:g}), more units,"
+            f" or another reconstruction than {spec.cost!r}"
         )
     return LayerPretraining(name, losses, float(active.sum()) / active.numel(), n_alive)
 
 
-# ---- A layer --------------------------------------------------------------------------------------------------------
+# ---- A layer
+# --------------------------------------------------------------------------------------------------------
 
 
 def _pretrain_layer(
@@ -177,8 +200,9 @@ def _pretrain_layer(
             )
             if not math.isfinite(loss):
                 raise DivergenceError(
-                    f"pre-training diverged in hidden{k + 1}, epoch {epoch}, step {step}: the cost is no longer finite; "
-                    f"use a smaller learning_rate (it is {spec.learning_rate:g})"
+                    f"pre-training diverged in hidden{k + 1}, epoch {epoch}, step {step}: the cost"
+                    " is no longer finite; use a smaller learning_rate (it is"
+                    f" {spec.learning_rate:g})"
                 )
             total += loss * len(rows)
             if step % REPORT_EVERY_STEPS == 0:
@@ -199,7 +223,8 @@ def denoising_step(
     learning_rate: float,
     l1: float = 0.0,
 ) -> Tensor:
-    """One step of gradient descent on a minibatch, in place, written out by hand as in `steps.sgd_step`.
+    """One step of gradient descent on a minibatch, in place, written out by hand as in
+    `steps.sgd_step`.
 
     Parameters
     ----------
@@ -213,7 +238,8 @@ def denoising_step(
     Returns
     -------
     Tensor
-        The mean over the images of the cost, summed over the inputs, before the step and without the penalty.
+        The mean over the images of the cost, summed over the inputs, before the step and without
+        the penalty.
     """
     n = len(corrupted)
     h = activation(encoder(corrupted))
@@ -244,10 +270,13 @@ def _cost(cost: str, f: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _targets(spec: PretrainSpec, k: int, values: Tensor) -> Callable[[Tensor], Tensor]:
-    """What is to be reconstructed, from what comes into layer k: images as they are, units by their magnitude and range."""
+    """What is to be reconstructed, from what comes into layer k: images as they are, units by their
+    magnitude and range.
+    """
     scale = 1.0
     if spec.cost == "scaled":
-        scale = float(values.abs().max()) or 1.0  # a layer that is silent throughout is its own target
+        # a layer that is silent throughout is its own target
+        scale = float(values.abs().max()) or 1.0
     if k == 0:
         return lambda x: x / scale
     sign = mirror(values.shape[1]).to(values) if spec.network.mirrored else torch.ones(1).to(values)

@@ -1,4 +1,6 @@
-"""A trained network on disk and on the terminal: weights, a summary in JSON, the epochs in Parquet; a line an epoch."""
+"""A trained network on disk and on the terminal: weights, a summary in JSON, the epochs in Parquet;
+a line an epoch.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ HEADING = "epoch  error %   loss  alive  dead  MACs %  samples/s   active %, by 
 
 
 def line(epoch: Epoch) -> str:
-    """An epoch on the validation images, under `HEADING`: at most 80 columns for up to four hidden layers.
+    """An epoch on the validation images, under `HEADING`: at most 80 columns for up to four hidden
+    layers.
 
     MACs are the multiply-accumulates whose input is not 0, in per cent of all.
     """
@@ -22,12 +25,15 @@ def line(epoch: Epoch) -> str:
     macs = 100 * epoch.active_macs / epoch.dense_macs
     return (
         f"{epoch.epoch:>5}{100 * epoch.validation_error:>9.2f}{epoch.validation_loss:>7.3f}{epoch.n_alive:>7}{epoch.n_dead:>6}"
-        f"{macs:>8.1f}{speed:>11} " + "".join(f"{100 * layer.active_fraction:>6.1f}" for layer in epoch.layers.values())
+        f"{macs:>8.1f}{speed:>11} "
+        + "".join(f"{100 * layer.active_fraction:>6.1f}" for layer in epoch.layers.values())
     )
 
 
 def summary(result: TrainResult) -> dict[str, Any]:
-    """A training in numbers that JSON can hold: its spec, what trained it, and how the network does on validation images."""
+    """A training in numbers that JSON can hold: its spec, what trained it, and how the network does
+    on validation images.
+    """
     best = result.best
     return {
         "spec": result.spec.model_dump(mode="json"),
@@ -59,7 +65,8 @@ def summary(result: TrainResult) -> dict[str, Any]:
 
 
 def save_result(result: TrainResult, path: str | Path) -> None:
-    """Write the weights to `path`, and beside it the `summary` (.json) and the rows of the epochs (.parquet).
+    """Write the weights to `path`, and beside it the `summary` (.json) and the rows of the epochs
+    (.parquet).
 
     Raises
     ------

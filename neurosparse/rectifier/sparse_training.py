@@ -1,4 +1,6 @@
-"""Training on the CPU at a cost in proportion to the active units: the kernels of `kernels.sparse_sgd` on a `RectifierNetwork`."""
+"""Training on the CPU at a cost in proportion to the active units: the kernels of
+`kernels.sparse_sgd` on a `RectifierNetwork`.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,16 @@ from neurosparse._internal import checks
 from neurosparse.kernels.network import layout
 from neurosparse.rectifier.steps import Descent
 
-MOST_IN_A_BATCH = 64  # beyond it a step is bound by arithmetic, not by the traffic of weights, and torch is as fast
-DENSE_FROM = 0.3  # share of non-zero inputs from which the dense layout of the first layer is the faster one
+# beyond it a step is bound by arithmetic, not by the traffic of weights, and torch is as fast
+MOST_IN_A_BATCH = 64
+# share of non-zero inputs from which the dense layout of the first layer is the faster one
+DENSE_FROM = 0.3
 LOOKED_AT = 1000  # images from which that share is taken
 
 
-def why_not(network: nn.Module, *, batch_size: int = 1, device: str | torch.device = "cpu") -> str | None:
+def why_not(
+    network: nn.Module, *, batch_size: int = 1, device: str | torch.device = "cpu"
+) -> str | None:
     """What keeps the sparse engine from training a network, in a few words; None where it can.
 
     Examples
@@ -39,7 +45,10 @@ def why_not(network: nn.Module, *, batch_size: int = 1, device: str | torch.devi
             return f"{name} is {type(module).__name__}, not {wanted.__name__}"
         if isinstance(module, nn.Linear) and module.bias is None:
             return f"{name} has no biases"
-    if any(parameter.dtype != torch.float32 or parameter.device.type != "cpu" for parameter in network.parameters()):
+    if any(
+        parameter.dtype != torch.float32 or parameter.device.type != "cpu"
+        for parameter in network.parameters()
+    ):
         return "the weights are not float32 on the CPU"
     if batch_size > MOST_IN_A_BATCH:
         return f"batch_size {batch_size} is above {MOST_IN_A_BATCH}"
@@ -47,12 +56,14 @@ def why_not(network: nn.Module, *, batch_size: int = 1, device: str | torch.devi
 
 
 class SparseEngine:
-    """Exact SGD that does the work of the active units alone, on one core; other threads go on meanwhile.
+    """Exact SGD that does the work of the active units alone, on one core; other threads go on
+    meanwhile.
 
     Parameters
     ----------
     network
-        Where the weights start; it is left as it is. A `RectifierNetwork`, or another `nn.Sequential` of Linear, ReLU, ... Linear.
+        Where the weights start; it is left as it is. A `RectifierNetwork`, or another
+        `nn.Sequential` of Linear, ReLU, ... Linear.
     images : array or tensor of float32, shape (n, features)
         Kept, not copied, where it is contiguous and may be written to.
     labels : array or tensor of int, shape (n,)
@@ -60,15 +71,16 @@ class SparseEngine:
     batch_size
         Images a step.
     top_k
-        The most units that may be active in each hidden layer; 0, or None for all layers, for any number. Of equal units the
-        first stay.
+        The most units that may be active in each hidden layer; 0, or None for all layers, for any
+        number. Of equal units the first stay.
     dense_input
         Whether most inputs are not zero; by default, looked up in the images.
 
     Raises
     ------
     ValueError, TypeError
-        For a network that the engine cannot train (`why_not`), and for images and labels that do not fit it.
+        For a network that the engine cannot train (`why_not`), and for images and labels that do
+        not fit it.
 
     Examples
     --------
@@ -95,8 +107,12 @@ class SparseEngine:
 
         checks.whole("batch_size", batch_size)
         if reason := why_not(network, batch_size=batch_size):
-            raise ValueError(f"the sparse engine cannot train this network: {reason}; use the torch engine")
-        self._names = [name for name, module in network.named_children() if isinstance(module, nn.Linear)]
+            raise ValueError(
+                f"the sparse engine cannot train this network: {reason}; use the torch engine"
+            )
+        self._names = [
+            name for name, module in network.named_children() if isinstance(module, nn.Linear)
+        ]
         self._images = _contiguous("images", images, np.float32)
         self._labels = _contiguous("labels", labels, np.int64)
         linears = [module for module in network.children() if isinstance(module, nn.Linear)]
@@ -116,7 +132,8 @@ class SparseEngine:
         self._run_steps = sparse_sgd.run_steps
 
     def descend(self, rows: Any, *, learning_rate: float, l1: Sequence[float]) -> Descent:
-        """Descend along the images of `rows`, a minibatch at a time; `l1` has a weight for each hidden layer.
+        """Descend along the images of `rows`, a minibatch at a time; `l1` has a weight for each
+        hidden layer.
 
         A step whose loss is not finite leaves the weights as they are.
         """
@@ -133,7 +150,9 @@ class SparseEngine:
         return Descent(loss, tuple(n_active.tolist()), None if broken < 0 else broken)
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights as they stand, by the names of `RectifierNetwork.state_dict`: views, not copies."""
+        """The weights as they stand, by the names of `RectifierNetwork.state_dict`: views, not
+        copies.
+        """
         found = {}
         for k, name in enumerate(self._names):
             found[f"{name}.weight"] = torch.from_numpy(layout.view(self._net, k))
@@ -143,16 +162,24 @@ class SparseEngine:
     def _check_images(self, n_features: int, n_classes: int) -> None:
         images, labels = self._images, self._labels
         if images.ndim != 2 or images.shape[1] != n_features or not len(images):
-            raise ValueError(f"images must have shape (n, {n_features}), n >= 1, got {images.shape}")
+            raise ValueError(
+                f"images must have shape (n, {n_features}), n >= 1, got {images.shape}"
+            )
         if labels.shape != images.shape[:1]:
-            raise ValueError(f"labels must have shape ({len(images)},), one an image, got {labels.shape}")
+            raise ValueError(
+                f"labels must have shape ({len(images)},), one an image, got {labels.shape}"
+            )
         if not 0 <= labels.min() <= labels.max() < n_classes:
-            raise ValueError(f"labels must lie in [0, {n_classes}), got {labels.min()} to {labels.max()}")
+            raise ValueError(
+                f"labels must lie in [0, {n_classes}), got {labels.min()} to {labels.max()}"
+            )
         checks.finite_array("images", images, dtype=np.float32)
 
 
 def _contiguous(name: str, values: Any, dtype: Any) -> NDArray[Any]:
-    """`values` as the one kind of array that the kernels are compiled for; copied only where it is another kind."""
+    """`values` as the one kind of array that the kernels are compiled for; copied only where it is
+    another kind.
+    """
     array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if dtype is np.int64 and array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
@@ -162,5 +189,7 @@ def _contiguous(name: str, values: Any, dtype: Any) -> NDArray[Any]:
 def _per_layer(name: str, values: Sequence[float], n_layers: int, dtype: Any) -> NDArray[Any]:
     array = checks.finite_array(name, np.asarray(values), dtype=dtype)
     if array.shape != (n_layers,) or (array < 0).any():
-        raise ValueError(f"{name} must be {n_layers} numbers >= 0, one for each hidden layer, got {list(values)}")
+        raise ValueError(
+            f"{name} must be {n_layers} numbers >= 0, one for each hidden layer, got {list(values)}"
+        )
     return np.require(array, dtype, ["C", "W", "A"])

@@ -19,20 +19,25 @@ class NetworkSpec(Spec):
     Parameters
     ----------
     sizes
-        Inputs, the width of each hidden layer, classes. The default is the MNIST network of Glorot, Bordes & Bengio 2011.
+        Inputs, the width of each hidden layer, classes. The default is the MNIST network of Glorot,
+        Bordes & Bengio 2011.
     activation
-        The non-linearity of every hidden layer: max(0, z), ln(1 + exp(a z)) / a, tanh z or 1 / (1 + exp -z).
+        The non-linearity of every hidden layer: max(0, z), ln(1 + exp(a z)) / a, tanh z or 1 / (1 +
+        exp -z).
     initialisation
-        "glorot2010": weights uniform in +-g sqrt(6 / (fan_in + fan_out)), with g = 4 for the sigmoid and 1 otherwise (Glorot
-        & Bengio 2010, eq. 16; the factor 4 makes up for the sigmoid's slope of 1/4 at 0). "he2015": uniform in
-        +-sqrt(6 / fan_in) (He et al. 2015, eq. 10). "lecun1998": uniform in +-sqrt(3 / fan_in), of variance 1 / fan_in (LeCun et
-        al. 1998, Efficient BackProp, eq. 16). Biases start at 0.
+        "glorot2010": weights uniform in +-g sqrt(6 / (fan_in + fan_out)), with g = 4 for the
+        sigmoid and 1 otherwise (Glorot & Bengio 2010, eq. 16; the factor 4 makes up for the
+        sigmoid's slope of 1/4 at 0). "he2015": uniform in +-sqrt(6 / fan_in) (He et al. 2015, eq.
+        10). "lecun1998": uniform in +-sqrt(3 / fan_in), of variance 1 / fan_in (LeCun et al. 1998,
+        Efficient BackProp, eq. 16). Biases start at 0.
     sharpness
-        The a of the softplus, which tends to the rectifier as a grows (Glorot, Bordes & Bengio 2011, table 1, NORB: 1, 3 and 6).
+        The a of the softplus, which tends to the rectifier as a grows (Glorot, Bordes & Bengio
+        2011, table 1, NORB: 1, 3 and 6).
     mirrored
-        Whether the second half of the units of every hidden layer put out minus their activation, as in the paper's networks, so
-        that the next layer's inputs are not all positive. The same function as that of a network with the weights of those units
-        turned round (`rectifier.network.folded`).
+        Whether the second half of the units of every hidden layer put out minus their activation,
+        as in the paper's networks, so that the next layer's inputs are not all positive. The same
+        function as that of a network with the weights of those units turned round
+        (`rectifier.network.folded`).
     """
 
     sizes: Annotated[tuple[Width, ...], Field(min_length=3)] = (784, 1000, 1000, 1000, 10)
@@ -44,7 +49,10 @@ class NetworkSpec(Spec):
     @model_validator(mode="after")
     def _only_softplus_is_sharp(self) -> Self:
         if self.sharpness != 1 and self.activation != "softplus":
-            raise ValueError(f"sharpness is of the softplus alone, got {self.sharpness:g} for {self.activation!r}")
+            raise ValueError(
+                f"sharpness is of the softplus alone, got {self.sharpness:g} for"
+                f" {self.activation!r}"
+            )
         return self
 
     @property
@@ -54,7 +62,9 @@ class NetworkSpec(Spec):
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of the weights by name: what a file must hold, known before memory is asked for."""
+        """The shapes of the weights by name: what a file must hold, known before memory is asked
+        for.
+        """
         names = [*(f"linear{k}" for k in range(1, len(self.sizes) - 1)), "output"]
         shapes: dict[str, tuple[int, ...]] = {}
         for name, (fan_in, fan_out) in zip(names, pairwise(self.sizes), strict=True):
@@ -63,7 +73,8 @@ class NetworkSpec(Spec):
 
 
 class AugmentationSpec(Spec):
-    """How training images are altered, anew for each epoch; validation and test images never are (`data.augmentation`).
+    """How training images are altered, anew for each epoch; validation and test images never are
+    (`data.augmentation`).
 
     Parameters
     ----------
@@ -81,7 +92,8 @@ class AugmentationSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """A network and its training by plain stochastic gradient descent: same spec, same platform, same numbers.
+    """A network and its training by plain stochastic gradient descent: same spec, same platform,
+    same numbers.
 
     Parameters
     ----------
@@ -96,37 +108,45 @@ class TrainSpec(Spec):
     learning_rate
         Of every step; of the first half of the training alone where `learning_rate_end` is given.
     l1
-        Weight of the penalty on activations. The loss of a minibatch is the *mean over its images* of the negative
-        log-likelihood plus `l1` times the *sum over all units of all hidden layers* of abs(activation). The paper does not spell
-        its convention out, but this one fits: 0.001 turns 56 to 59 % of zeros into 76 to 82 % on the 5,000 digits (83.4 % in
-        the paper, on all of MNIST); averaged over the units of a layer, 0.001 changes nothing that can be measured.
+        Weight of the penalty on activations. The loss of a minibatch is the *mean over its images*
+        of the negative log-likelihood plus `l1` times the *sum over all units of all hidden layers*
+        of abs(activation). The paper does not spell its convention out, but this one fits: 0.001
+        turns 56 to 59 % of zeros into 76 to 82 % on the 5,000 digits (83.4 % in the paper, on all
+        of MNIST); averaged over the units of a layer, 0.001 changes nothing that can be measured.
     active_threshold
-        A unit counts as active for an image where abs(activation) exceeds this; see `neurosparse.ActiveWhen`.
+        A unit counts as active for an image where abs(activation) exceeds this; see
+        `neurosparse.ActiveWhen`.
     seed
         Of the initial weights and of the order of the images.
     learning_rate_end
         What the learning rate falls to, linearly over the second half of the training.
     target_active
-        The share of active (non-zero) units to reach, as a mean over the network (0.04: 4 % of its units) or one for each hidden
-        layer. A controller then sets the `l1` of each layer as it goes (`rectifier.controller`); `l1` is where it starts,
-        with 0 for 0.0001. The network is that of the last epoch.
+        The share of active (non-zero) units to reach, as a mean over the network (0.04: 4 % of its
+        units) or one for each hidden layer. A controller then sets the `l1` of each layer as it
+        goes (`rectifier.controller`); `l1` is where it starts, with 0 for 0.0001. The network is
+        that of the last epoch.
     target_falloff
-        Where `target_active` is one number: each layer's share is this times that of the layer below. 0.38 makes 4 % in three
-        layers of one width 7.8, 3.0 and 1.1 %; 1 gives every layer the same.
+        Where `target_active` is one number: each layer's share is this times that of the layer
+        below. 0.38 makes 4 % in three layers of one width 7.8, 3.0 and 1.1 %; 1 gives every layer
+        the same.
     target_start
-        The share that every layer is steered to at first; it then moves geometrically to the layer's target.
+        The share that every layer is steered to at first; it then moves geometrically to the
+        layer's target.
     target_reached
         The part of the training after which the target stands still.
     average_last
-        The part of the training, at its end, over which the weights are averaged; the average is the network. 0: no average.
+        The part of the training, at its end, over which the weights are averaged; the average is
+        the network. 0: no average.
     patience
-        How many epochs in a row may be no better than the best (by validation error or, of equals, validation loss) before the
-        training stops. None: all epochs. Not beside `target_active` and `average_last`, whose plans need them all.
+        How many epochs in a row may be no better than the best (by validation error or, of equals,
+        validation loss) before the training stops. None: all epochs. Not beside `target_active` and
+        `average_last`, whose plans need them all.
     augmentation
         How the training images are altered in each epoch; None: not at all.
     engine
-        What does the steps: "sparse" (the active units alone, in numba), "torch", or "auto": sparse where it can
-        (`rectifier.sparse_training`), and torch elsewhere. Both give the same numbers but for the rounding of float32.
+        What does the steps: "sparse" (the active units alone, in numba), "torch", or "auto": sparse
+        where it can (`rectifier.sparse_training`), and torch elsewhere. Both give the same numbers
+        but for the rounding of float32.
     """
 
     network: NetworkSpec = NetworkSpec()
@@ -152,7 +172,8 @@ class TrainSpec(Spec):
         if self.patience is not None and (self.average_last or self.target_active is not None):
             planned = "target_active" if self.target_active is not None else "average_last"
             raise ValueError(
-                f"patience must be left out beside {planned}, whose plan needs all epochs, got {self.patience}"
+                f"patience must be left out beside {planned}, whose plan needs all epochs, got"
+                f" {self.patience}"
             )
         return self
 
@@ -162,19 +183,21 @@ class TrainSpec(Spec):
             return self
         if self.network.activation != "rectifier":
             raise ValueError(
-                f"target_active needs activation = 'rectifier', got {self.network.activation!r}: only it is silent"
+                f"target_active needs activation = 'rectifier', got {self.network.activation!r}:"
+                " only it is silent"
             )
         targets = self.targets
         if len(targets) != len(self.network.layers):
             raise ValueError(
-                f"target_active must be one share, or one for each of {len(self.network.layers)} hidden layers, "
-                f"got {len(targets)}"
+                f"target_active must be one share, or one for each of {len(self.network.layers)}"
+                f" hidden layers, got {len(targets)}"
             )
         if max(targets) > 1:
             raise ValueError(
-                f"target_active must leave no layer more than wholly active, got {self.target_active}, which "
-                f"with target_falloff = {self.target_falloff} is {targets[0]:.3g} of the first; use a larger "
-                "target_falloff or one share for each layer"
+                "target_active must leave no layer more than wholly active, got"
+                f" {self.target_active}, which with target_falloff = {self.target_falloff} is"
+                f" {targets[0]:.3g} of the first; use a larger target_falloff or one share for each"
+                " layer"
             )
         return self
 
@@ -197,10 +220,12 @@ class PretrainSpec(Spec):
     network
         The network.
     data
-        The name of the image set (`neurosparse.data.load`); its training images alone are used, without their labels.
+        The name of the image set (`neurosparse.data.load`); its training images alone are used,
+        without their labels.
     reconstruction
-        One of the costs that `rectifier.pretraining` lists. "cross_entropy" is for tanh and sigmoid networks and their default;
-        the others are for rectifiers and softplus, and "softplus" is theirs.
+        One of the costs that `rectifier.pretraining` lists. "cross_entropy" is for tanh and sigmoid
+        networks and their default; the others are for rectifiers and softplus, and "softplus" is
+        theirs.
     corruption
         The probability with which an input is set to 0.
     epochs
@@ -217,7 +242,9 @@ class PretrainSpec(Spec):
 
     network: NetworkSpec = NetworkSpec()
     data: str = "mnist5k"
-    reconstruction: Literal["softplus", "scaled", "linear", "rectifier", "cross_entropy"] | None = None
+    reconstruction: Literal["softplus", "scaled", "linear", "rectifier", "cross_entropy"] | None = (
+        None
+    )
     corruption: Annotated[float, Field(ge=0, lt=1)] = 0.25
     epochs: Annotated[int, Field(ge=1)] = 10
     batch_size: Annotated[int, Field(ge=1)] = 10
@@ -229,9 +256,12 @@ class PretrainSpec(Spec):
     def _reconstruction_suits_the_activation(self) -> Self:
         bounded = self.network.activation in ("tanh", "sigmoid")
         if self.reconstruction is not None and bounded != (self.reconstruction == "cross_entropy"):
-            suits = "'cross_entropy'" if bounded else "'softplus', 'scaled', 'linear' or 'rectifier'"
+            suits = (
+                "'cross_entropy'" if bounded else "'softplus', 'scaled', 'linear' or 'rectifier'"
+            )
             raise ValueError(
-                f"reconstruction must be {suits} for a network of {self.network.activation!r}, got {self.reconstruction!r}"
+                f"reconstruction must be {suits} for a network of {self.network.activation!r}, got"
+                f" {self.reconstruction!r}"
             )
         return self
 

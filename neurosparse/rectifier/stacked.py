@@ -1,9 +1,12 @@
-"""Many networks of one shape trained at once, each as `train` would alone: their weights stacked, a step for all of them.
+"""Many networks of one shape trained at once, each as `train` would alone: their weights stacked, a
+step for all of them.
 
-On a GPU a network of the paper's size leaves most of the device idle, and a step is bound by the launching of its kernels. Here the
-matrices of n networks are one [n, inputs, outputs], a product serves all networks (`baddbmm`), weights are updated in place, and on
-CUDA a step is one graph, captured once. Learning rate, penalties, seed and so the order of the images are each network's own.
-On a CPU the same code runs plainly: it is tested there, but `training.train_many` is the faster way.
+On a GPU a network of the paper's size leaves most of the device idle, and a step is bound by the
+launching of its kernels. Here the matrices of n networks are one [n, inputs, outputs], a product
+serves all networks (`baddbmm`), weights are updated in place, and on CUDA a step is one graph,
+captured once. Learning rate, penalties, seed and so the order of the images are each network's own.
+On a CPU the same code runs plainly: it is tested there, but `training.train_many` is the faster
+way.
 """
 
 from __future__ import annotations
@@ -47,16 +50,25 @@ class StackedEngine:
 
     name = "stacked"
 
-    def __init__(self, networks: Sequence[RectifierNetwork], images: Tensor, labels: Tensor, batch_size: int) -> None:
+    def __init__(
+        self, networks: Sequence[RectifierNetwork], images: Tensor, labels: Tensor, batch_size: int
+    ) -> None:
         n, first, where = len(networks), networks[0], images.device
-        linears = list(zip(*(network.linears() for network in networks), strict=True))  # of each layer, n of them
+        # of each layer, n of them
+        linears = list(zip(*(network.linears() for network in networks), strict=True))
         self._spec = first.spec
-        self._names = [name for name, module in first.named_children() if isinstance(module, nn.Linear)]
+        self._names = [
+            name for name, module in first.named_children() if isinstance(module, nn.Linear)
+        ]
         hidden = [module for module in first.children() if not isinstance(module, nn.Linear)]
         self._activations = [*(copy.deepcopy(module).to(where) for module in hidden), nn.Identity()]
         with torch.no_grad():
-            self._weights = [torch.stack([linear.weight.t() for linear in layer]).to(where) for layer in linears]
-            self._biases = [torch.stack([linear.bias[None] for linear in layer]).to(where) for layer in linears]
+            self._weights = [
+                torch.stack([linear.weight.t() for linear in layer]).to(where) for layer in linears
+            ]
+            self._biases = [
+                torch.stack([linear.bias[None] for linear in layer]).to(where) for layer in linears
+            ]
         self._images, self._labels, self._batch_size = images, labels, batch_size
         # what a step reads and writes stays in place, so that a graph finds it there
         self._rows = torch.zeros((n, batch_size), dtype=torch.int64, device=where)
@@ -65,12 +77,16 @@ class StackedEngine:
         self._loss = torch.zeros(n, dtype=images.dtype, device=where)
         self._n_active = torch.zeros((n, len(hidden)), dtype=torch.int64, device=where)
         self._step_number = torch.zeros((), dtype=torch.int64, device=where)
-        self._broken = torch.zeros(n, dtype=torch.int64, device=where)  # the step, from 0; -1 for none
+        # the step, from 0; -1 for none
+        self._broken = torch.zeros(n, dtype=torch.int64, device=where)
         self._reset()
         self._graph = self._captured() if where.type == "cuda" else None
 
-    def descend(self, rows: Tensor, *, learning_rates: Sequence[float], l1: Sequence[Sequence[float]]) -> list[Descent]:
-        """Descend along the images of `rows`, shape (n, images), each network along its own; `l1` is by network and layer.
+    def descend(
+        self, rows: Tensor, *, learning_rates: Sequence[float], l1: Sequence[Sequence[float]]
+    ) -> list[Descent]:
+        """Descend along the images of `rows`, shape (n, images), each network along its own; `l1`
+        is by network and layer.
 
         A network whose loss is not finite keeps its weights from that step on.
         """
@@ -83,11 +99,18 @@ class StackedEngine:
                 self._graph.replay()
             else:
                 self._step(batch)
-        found = zip(self._loss.tolist(), self._n_active.tolist(), self._broken.tolist(), strict=True)
-        return [Descent(loss, tuple(n_active), None if step < 0 else step) for loss, n_active, step in found]
+        found = zip(
+            self._loss.tolist(), self._n_active.tolist(), self._broken.tolist(), strict=True
+        )
+        return [
+            Descent(loss, tuple(n_active), None if step < 0 else step)
+            for loss, n_active, step in found
+        ]
 
     def weights(self, k: int) -> dict[str, Tensor]:
-        """The weights of network k as they stand, by the names of `RectifierNetwork.state_dict`: views, not copies."""
+        """The weights of network k as they stand, by the names of `RectifierNetwork.state_dict`:
+        views, not copies.
+        """
         found: dict[str, Tensor] = {}
         for name, weight, bias in zip(self._names, self._weights, self._biases, strict=True):
             found |= {f"{name}.weight": weight[k].t(), f"{name}.bias": bias[k, 0]}
@@ -95,16 +118,22 @@ class StackedEngine:
 
     @torch.no_grad()
     def _step(self, rows: Tensor) -> None:
-        """`steps.sgd_step` for all networks, without a look at any number on the way; rows has the shape (n, images)."""
+        """`steps.sgd_step` for all networks, without a look at any number on the way; rows has the
+        shape (n, images).
+        """
         n_images = rows.shape[1]
         values = [self._images[rows]]  # values[k] goes into layer k, (n, images, inputs)
-        for weight, bias, activation in zip(self._weights, self._biases, self._activations, strict=True):
+        for weight, bias, activation in zip(
+            self._weights, self._biases, self._activations, strict=True
+        ):
             values.append(activation(torch.baddbmm(bias, values[-1], weight)))
         log_likelihood = functional.log_softmax(values.pop(), dim=2)
         labels = self._labels[rows][:, :, None]
         loss = -log_likelihood.gather(2, labels).sum(dim=(1, 2))  # (n,)
         stopped = (self._broken >= 0) | ~loss.isfinite()
-        self._broken.copy_(torch.where(stopped & (self._broken < 0), self._step_number, self._broken))
+        self._broken.copy_(
+            torch.where(stopped & (self._broken < 0), self._step_number, self._broken)
+        )
         self._step_number += 1
         self._loss += loss.masked_fill(stopped, 0)
         self._n_active += torch.stack([(h != 0).sum(dim=(1, 2)) for h in values[1:]], dim=1)
@@ -118,7 +147,9 @@ class StackedEngine:
             weight.baddbmm_(below.transpose(1, 2), change, alpha=-1)
             self._biases[k] -= change.sum(dim=1, keepdim=True)
             if delta_below is not None:
-                delta = delta_below.add_(below.sign() * (self._l1[k - 1] / n_images)).mul_(slope(self._spec, below))
+                delta = delta_below.add_(below.sign() * (self._l1[k - 1] / n_images)).mul_(
+                    slope(self._spec, below)
+                )
 
     def _reset(self) -> None:
         for counter in (self._loss, self._n_active, self._step_number):
@@ -126,7 +157,9 @@ class StackedEngine:
         self._broken.fill_(-1)
 
     def _captured(self) -> torch.cuda.CUDAGraph:
-        """A whole step as a graph; the learning rates are still 0, so that trying it out leaves the weights as they are."""
+        """A whole step as a graph; the learning rates are still 0, so that trying it out leaves the
+        weights as they are.
+        """
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -147,7 +180,8 @@ def train_stacked(
     test: bool = True,
     progress: Progress = quiet,
 ) -> list[TrainResult]:
-    """Train networks of one shape at once; each to the numbers of `train` alone, but for the rounding of float32.
+    """Train networks of one shape at once; each to the numbers of `train` alone, but for the
+    rounding of float32.
 
     Parameters
     ----------
@@ -165,14 +199,16 @@ def train_stacked(
     Returns
     -------
     list
-        The results, in the order of the specs; `seconds` and `samples_per_s` are of the stack as a whole.
+        The results, in the order of the specs; `seconds` and `samples_per_s` are of the stack as a
+        whole.
 
     Raises
     ------
     DivergenceError
         For the first network whose loss stopped being finite; the message is that of `train`.
     ValueError
-        Where the specs differ in what a stack has in common, ask for the sparse engine or altered images, or do not fit the images.
+        Where the specs differ in what a stack has in common, ask for the sparse engine or altered
+        images, or do not fit the images.
     """
     spec = check_stack(specs)
     where = devices.resolve(device)
@@ -184,9 +220,14 @@ def train_stacked(
     started = time.perf_counter()
     engine = StackedEngine(networks, images, labels, spec.batch_size)
     network, validation = networks[0].to(where).eval(), tensors(splits.validation, where)
-    courses = [Course(s, network, partial(engine.weights, k), images, validation) for k, s in enumerate(specs)]
+    courses = [
+        Course(s, network, partial(engine.weights, k), images, validation)
+        for k, s in enumerate(specs)
+    ]
     while under_way := [k for k, course in enumerate(courses) if not course.over]:
-        order = torch.stack([torch.randperm(len(labels), generator=generator) for generator in generators]).to(where)
+        order = torch.stack(
+            [torch.randperm(len(labels), generator=generator) for generator in generators]
+        ).to(where)
         losses, clock, epoch = [0.0] * len(specs), time.perf_counter(), courses[under_way[0]].epoch
         for part in courses[under_way[0]].parts():
             found = engine.descend(
@@ -208,7 +249,15 @@ def train_stacked(
         seconds = time.perf_counter() - started
         results.append(
             TrainResult(
-                *(best.cpu(), course.spec, tuple(course.history), course.best.epoch, test_error, str(where), seconds),
+                *(
+                    best.cpu(),
+                    course.spec,
+                    tuple(course.history),
+                    course.best.epoch,
+                    test_error,
+                    str(where),
+                    seconds,
+                ),
                 engine.name,
             )
         )
@@ -217,17 +266,24 @@ def train_stacked(
 
 
 def check_stack(specs: Sequence[TrainSpec]) -> TrainSpec:
-    """What a stack has in common: the first of the specs. Raises ValueError as `train_stacked` does."""
+    """What a stack has in common: the first of the specs. Raises ValueError as `train_stacked`
+    does.
+    """
     if not specs:
         raise ValueError("specs is empty: nothing to train")
     for spec in specs:
         if different := [key for key in SHARED if getattr(spec, key) != getattr(specs[0], key)]:
             ours, theirs = (getattr(s, different[0]) for s in (specs[0], spec))
-            raise ValueError(f"the networks of a stack must have one {different[0]}, got {ours!r} and {theirs!r}")
+            raise ValueError(
+                f"the networks of a stack must have one {different[0]}, got {ours!r} and {theirs!r}"
+            )
         if spec.engine == "sparse":
-            raise ValueError("engine = 'sparse' cannot train a stack; use engine = 'auto' or 'torch'")
+            raise ValueError(
+                "engine = 'sparse' cannot train a stack; use engine = 'auto' or 'torch'"
+            )
         if spec.augmentation is not None:
             raise ValueError(
-                "the networks of a stack share their images, so augmentation must be left out; use train_many"
+                "the networks of a stack share their images, so augmentation must be left out; use"
+                " train_many"
             )
     return specs[0]

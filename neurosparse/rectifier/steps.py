@@ -1,8 +1,9 @@
 """One step of gradient descent, with an L1 penalty on the activations.
 
-Every weight is read and written once a step, and with minibatches of 10 that traffic is the cost. So the gradient is written
-out by hand and goes straight into the weights (`addmm_`), without the gradient matrices that autograd and an optimiser would
-write and read again. The tests hold it to autograd with torch.optim.SGD.
+Every weight is read and written once a step, and with minibatches of 10 that traffic is the cost.
+So the gradient is written out by hand and goes straight into the weights (`addmm_`), without the
+gradient matrices that autograd and an optimiser would write and read again. The tests hold it to
+autograd with torch.optim.SGD.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from neurosparse.rectifier.specs import NetworkSpec
 class Descent:
     """What some steps of gradient descent came to."""
 
-    loss: float  # negative log-likelihood, summed over the images, each in its own step; without the penalty
+    # negative log-likelihood, summed over the images, each in its own step; without the penalty
+    loss: float
     n_active: tuple[int, ...]  # (hidden layers) pairs of an image and a unit that is not 0 for it
     broken_step: int | None = (
         None  # the step, from 0, whose loss is not finite, if there is one; none was done after it
@@ -33,16 +35,22 @@ class Descent:
 
 
 class Engine(Protocol):
-    """What trains a network: it holds the weights, and the images as they stand: it goes on with what is written into them."""
+    """What trains a network: it holds the weights, and the images as they stand: it goes on with
+    what is written into them.
+    """
 
     name: str
 
     def descend(self, rows: Tensor, *, learning_rate: float, l1: Sequence[float]) -> Descent:
-        """Descend along the images of `rows`, a minibatch at a time; `l1` has a weight for each hidden layer."""
+        """Descend along the images of `rows`, a minibatch at a time; `l1` has a weight for each
+        hidden layer.
+        """
         ...
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights as they stand, by the names of `RectifierNetwork.state_dict`: views, not copies."""
+        """The weights as they stand, by the names of `RectifierNetwork.state_dict`: views, not
+        copies.
+        """
         ...
 
 
@@ -61,24 +69,35 @@ class TorchEngine:
 
     name = "torch"
 
-    def __init__(self, network: RectifierNetwork, images: Tensor, labels: Tensor, batch_size: int) -> None:
+    def __init__(
+        self, network: RectifierNetwork, images: Tensor, labels: Tensor, batch_size: int
+    ) -> None:
         self._network = copy.deepcopy(network)
         self._images, self._labels, self._batch_size = images, labels, batch_size
 
     def descend(self, rows: Tensor, *, learning_rate: float, l1: Sequence[float]) -> Descent:
-        """Descend along the images of `rows`, a minibatch at a time; `l1` has a weight for each hidden layer."""
-        images, labels = self._images[rows].split(self._batch_size), self._labels[rows].split(self._batch_size)
+        """Descend along the images of `rows`, a minibatch at a time; `l1` has a weight for each
+        hidden layer.
+        """
+        images, labels = (
+            self._images[rows].split(self._batch_size),
+            self._labels[rows].split(self._batch_size),
+        )
         n_active = torch.zeros(len(l1), dtype=torch.int64, device=rows.device)
         total = 0.0
         for step, (x, y) in enumerate(zip(images, labels, strict=True)):
-            loss = float(sgd_step(self._network, x, y, learning_rate=learning_rate, l1=l1, n_active=n_active))
+            loss = float(
+                sgd_step(self._network, x, y, learning_rate=learning_rate, l1=l1, n_active=n_active)
+            )
             if not math.isfinite(loss):
                 return Descent(total, tuple(n_active.tolist()), step)
             total += loss * len(y)
         return Descent(total, tuple(n_active.tolist()))
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights as they stand, by the names of `RectifierNetwork.state_dict`: views, not copies."""
+        """The weights as they stand, by the names of `RectifierNetwork.state_dict`: views, not
+        copies.
+        """
         return self._network.state_dict()
 
 
@@ -92,7 +111,9 @@ _SLOPES: dict[str, Callable[[Tensor, float], Tensor]] = {
 
 
 def slope(spec: NetworkSpec, values: Tensor) -> Tensor:
-    """The slope of the hidden units where they put out `values`, shape (..., units); a mirrored unit's is turned round."""
+    """The slope of the hidden units where they put out `values`, shape (..., units); a mirrored
+    unit's is turned round.
+    """
     if not spec.mirrored:
         return _SLOPES[spec.activation](values, spec.sharpness)
     sign = mirror(values.shape[-1], values.device).to(values.dtype)
@@ -109,7 +130,8 @@ def sgd_step(
     l1: float | Sequence[float] = 0.0,
     n_active: Tensor | None = None,
 ) -> Tensor:
-    """One step of gradient descent on a minibatch, in place; where the loss is not finite, the weights stay as they are.
+    """One step of gradient descent on a minibatch, in place; where the loss is not finite, the
+    weights stay as they are.
 
     Parameters
     ----------
@@ -118,8 +140,8 @@ def sgd_step(
     learning_rate
         The weights move by minus this times the gradient.
     l1
-        Weight of the penalty, one for all hidden layers or one for each: the gradient that each activation h gets besides is
-        l1 sign(h) / n.
+        Weight of the penalty, one for all hidden layers or one for each: the gradient that each
+        activation h gets besides is l1 sign(h) / n.
     n_active : tensor of int64, shape (hidden layers,)
         To which the (image, unit) pairs of each layer that are not 0 are added, where it is given.
 
@@ -131,7 +153,8 @@ def sgd_step(
     n = len(labels)
     linears = network.linears()
     penalties = [l1] * (len(linears) - 1) if isinstance(l1, float | int) else l1
-    values = [images, *network.activations(images).values()]  # values[k] goes into linears[k]; the scores last
+    # values[k] goes into linears[k]; the scores last
+    values = [images, *network.activations(images).values()]
     if n_active is not None:
         n_active += torch.stack([h.count_nonzero() for h in values[1:-1]])
     log_likelihood = functional.log_softmax(values.pop(), dim=1)
@@ -147,5 +170,7 @@ def sgd_step(
         weight.addmm_(delta.t(), below, alpha=-learning_rate)
         bias.sub_(delta.sum(0), alpha=learning_rate)
         if delta_below is not None:
-            delta = delta_below.add_(below.sign(), alpha=penalties[k - 1] / n).mul_(slope(network.spec, below))
+            delta = delta_below.add_(below.sign(), alpha=penalties[k - 1] / n).mul_(
+                slope(network.spec, below)
+            )
     return loss

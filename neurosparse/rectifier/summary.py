@@ -15,7 +15,11 @@ PAPERS_NETWORKS = ("rectifier", "rectifier_l1", "sigmoid")
 
 
 def train_recipes(
-    names: Iterable[str] = PAPERS_NETWORKS, *, seed: int = 0, device: str = "auto", progress: Progress = quiet
+    names: Iterable[str] = PAPERS_NETWORKS,
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    progress: Progress = quiet,
 ) -> dict[str, TrainResult]:
     """Train the networks of recipes one after another, as the recipes have them, from one seed.
 
@@ -37,7 +41,9 @@ def train_recipes(
     loaded = [recipes.load(name) for name in names]
     specs = {recipe.name: recipe.spec(TrainSpec, seed=seed) for recipe in loaded}
     if len(specs) < len(loaded):
-        raise ValueError(f"recipes must have different names, got {', '.join(recipe.name for recipe in loaded)}")
+        raise ValueError(
+            f"recipes must have different names, got {', '.join(recipe.name for recipe in loaded)}"
+        )
     where = devices.resolve(device)
     results = {}
     for k, (name, spec) in enumerate(specs.items()):
@@ -47,11 +53,16 @@ def train_recipes(
 
 
 def table(results: dict[str, TrainResult]) -> str:
-    """Errors and activity on the validation images, as initialised and at the best epoch; 80 columns for three hidden layers."""
+    """Errors and activity on the validation images, as initialised and at the best epoch; 80
+    columns for three hidden layers.
+    """
     depth = max(len(result.best.layers) for result in results.values())
     layers = [str(k + 1) for k in range(depth)]
     lines = [
-        f"{'':15}{'':5}{'error %':>12}  {'active %, by layer':<{5 * depth}}  {'mean output':<{6 * depth}}{'units':>7}",
+        (
+            f"{'':15}{'':5}{'error %':>12}  {'active %, by layer':<{5 * depth}} "
+            f" {'mean output':<{6 * depth}}{'units':>7}"
+        ),
         _row("network", "epoch", ("valid.", "test"), layers, layers, "alive"),
     ]
     for name, result in results.items():
@@ -60,7 +71,10 @@ def table(results: dict[str, TrainResult]) -> str:
             lines.append(_epoch_row(name if epoch.epoch == 0 else "", epoch, test))
     lines.append("")
     for name, result in results.items():
-        lines.append(f"{name}: active means abs(output) > {result.spec.active_threshold:g} for one validation image")
+        lines.append(
+            f"{name}: active means abs(output) > {result.spec.active_threshold:g} for one"
+            " validation image"
+        )
     return "\n".join(lines)
 
 
@@ -69,14 +83,19 @@ def _epoch_row(name: str, epoch: Epoch, test_error: float | None) -> str:
     return _row(
         name,
         str(epoch.epoch),
-        (f"{100 * epoch.validation_error:.1f}", "" if test_error is None else f"{100 * test_error:.1f}"),
+        (
+            f"{100 * epoch.validation_error:.1f}",
+            "" if test_error is None else f"{100 * test_error:.1f}",
+        ),
         [f"{100 * layer.active_fraction:.1f}" for layer in layers],
         [f"{layer.mean_activation:.2f}" for layer in layers],
         f"{sum(layer.n_alive for layer in layers)}",
     )
 
 
-def _row(name: str, epoch: str, errors: tuple[str, str], active: list[str], means: list[str], alive: str) -> str:
+def _row(
+    name: str, epoch: str, errors: tuple[str, str], active: list[str], means: list[str], alive: str
+) -> str:
     return (
         f"{name:<15}{epoch:>5}{errors[0]:>7}{errors[1]:>5}  "
         + "".join(f"{a:>5}" for a in active)

@@ -1,6 +1,8 @@
-"""Training: epochs of plain stochastic gradient descent, each followed by a look at the validation images.
+"""Training: epochs of plain stochastic gradient descent, each followed by a look at the validation
+images.
 
-An engine does the steps (`steps.TorchEngine`, `sparse_training.SparseEngine`); everything else here is the same for both.
+An engine does the steps (`steps.TorchEngine`, `sparse_training.SparseEngine`); everything else here
+is the same for both.
 """
 
 from __future__ import annotations
@@ -19,8 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurosparse._internal import checks
 from neurosparse import data
+from neurosparse._internal import checks
+from neurosparse._internal.threads import run_in_threads
 from neurosparse.data import Splits
 from neurosparse.data.augmentation import augmented
 from neurosparse.progress import Progress, part_of, quiet
@@ -32,7 +35,6 @@ from neurosparse.rectifier.history import Epoch, TrainResult
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
 from neurosparse.rectifier.steps import Engine, TorchEngine
-from neurosparse._internal.threads import run_in_threads
 
 __all__ = ["check_fit", "error", "evaluate", "train", "train_many"]
 
@@ -63,15 +65,18 @@ def train(
     test
         Whether to read the test error, once, at the end. False while choosing settings.
     start
-        A network of `spec.network` to start from, such as a pre-trained one, in place of initial weights; it is left as it is.
+        A network of `spec.network` to start from, such as a pre-trained one, in place of initial
+        weights; it is left as it is.
     checkpoint
-        A file that holds the training as it stands, written after every epoch. Where it exists, the training goes on from it: on
-        the CPU to the same numbers, bit for bit, as if it had never stopped (`rectifier.checkpoints`); in the torch engine with as
-        many threads of torch, for its products depend on them.
+        A file that holds the training as it stands, written after every epoch. Where it exists, the
+        training goes on from it: on the CPU to the same numbers, bit for bit, as if it had never
+        stopped (`rectifier.checkpoints`); in the torch engine with as many threads of torch, for
+        its products depend on them.
     progress
         Told how far it is.
     watch
-        Called with every epoch as it ends, and first with those that the checkpoint holds or with that of the start.
+        Called with every epoch as it ends, and first with those that the checkpoint holds or with
+        that of the start.
 
     Returns
     -------
@@ -81,10 +86,11 @@ def train(
     Raises
     ------
     DivergenceError
-        A ValueError with the epoch, step and layer at which the loss stopped being finite, and the remedy.
+        A ValueError with the epoch, step and layer at which the loss stopped being finite, and the
+        remedy.
     ValueError
-        Where images and network do not fit together, there is no such device or image set, or the checkpoint is that of another
-        training.
+        Where images and network do not fit together, there is no such device or image set, or the
+        checkpoint is that of another training.
     OSError
         Where the checkpoint cannot be written.
 
@@ -111,10 +117,13 @@ def train(
         log.info("trained in torch: %s", note)
         progress(0.0, f"torch: {note}"[:40])
 
-    # torch has little to do beside the sparse engine: more threads of it would spend their time in waiting, awake
+    # torch has little to do beside the sparse engine: more threads of it would spend their time in
+    # waiting, awake
     with devices.torch_threads(1) if engine.name == "sparse" else nullcontext():
         started = time.perf_counter() - (0.0 if kept is None else kept.seconds)
-        course = Course(spec, network, engine.weights, images, tensors(splits.validation, where), kept)
+        course = Course(
+            spec, network, engine.weights, images, tensors(splits.validation, where), kept
+        )
         tell = watch or (lambda epoch: None)
         for state in course.history:
             tell(state)
@@ -124,18 +133,37 @@ def train(
             words = f"epoch {course.epoch}/{spec.epochs}, {error_so_far}, {engine.name}"
             clock = time.perf_counter()
             if spec.augmentation is not None:
-                # by the seed and the epoch alone, so that a training goes on from a checkpoint as it was
+                # by the seed and the epoch alone, so that a training goes on from a checkpoint as
+                # it was
                 chance = np.random.default_rng([spec.seed, course.epoch])
-                images.copy_(torch.from_numpy(augmented(splits.train, chance, **spec.augmentation.model_dump())))
+                images.copy_(
+                    torch.from_numpy(
+                        augmented(splits.train, chance, **spec.augmentation.model_dump())
+                    )
+                )
             train_loss = _run_epoch(course, engine, order, partial(_say, progress, words))
             tell(course.end_epoch(train_loss, len(order) / (time.perf_counter() - clock)))
-            keep(generator=generator.get_state(), seconds=time.perf_counter() - started, **course.state())
+            keep(
+                generator=generator.get_state(),
+                seconds=time.perf_counter() - started,
+                **course.state(),
+            )
         network = course.best_network()
         test_error = error(network, splits.test) if test else None
-        progress(1.0, f"{course.epoch - 1} epochs, error {100 * course.best.validation_error:.1f} %")
+        progress(
+            1.0, f"{course.epoch - 1} epochs, error {100 * course.best.validation_error:.1f} %"
+        )
         seconds = time.perf_counter() - started
         return TrainResult(
-            *(network.cpu(), spec, tuple(course.history), course.best.epoch, test_error, str(where), seconds),
+            *(
+                network.cpu(),
+                spec,
+                tuple(course.history),
+                course.best.epoch,
+                test_error,
+                str(where),
+                seconds,
+            ),
             *(engine.name, note),
         )
 
@@ -149,11 +177,12 @@ def train_many(
     test: bool = True,
     progress: Progress = quiet,
 ) -> list[TrainResult]:
-    """Train several networks at once, each as `train` would alone: on the CPU a thread each, on CUDA stacked.
+    """Train several networks at once, each as `train` would alone: on the CPU a thread each, on
+    CUDA stacked.
 
-    The sparse engine leaves Python's lock alone while it works, so threads on two cores keep both busy. On CUDA the networks that
-    differ in no more than penalties, learning rates, targets and seeds share their steps (`rectifier.stacked`); with altered images
-    each has its own.
+    The sparse engine leaves Python's lock alone while it works, so threads on two cores keep both
+    busy. On CUDA the networks that differ in no more than penalties, learning rates, targets and
+    seeds share their steps (`rectifier.stacked`); with altered images each has its own.
 
     Parameters
     ----------
@@ -195,7 +224,11 @@ def train_many(
 
 
 def _train_in_stacks(
-    specs: Sequence[TrainSpec], sets: dict[str, Splits], where: torch.device, test: bool, progress: Progress
+    specs: Sequence[TrainSpec],
+    sets: dict[str, Splits],
+    where: torch.device,
+    test: bool,
+    progress: Progress,
 ) -> list[TrainResult]:
     """The networks of one shape together, one shape after another."""
     stacks: dict[Any, list[int]] = {}
@@ -204,7 +237,9 @@ def _train_in_stacks(
         stacks.setdefault((alone, *(getattr(spec, key) for key in stacked.SHARED)), []).append(k)
     results: dict[int, TrainResult] = {}
     for stack in stacks.values():
-        of_one = part_of(progress, len(results) / len(specs), (len(results) + len(stack)) / len(specs))
+        of_one = part_of(
+            progress, len(results) / len(specs), (len(results) + len(stack)) / len(specs)
+        )
         splits = sets[specs[stack[0]].data]
         if specs[stack[0]].augmentation is not None:
             together = [train(specs[stack[0]], splits, device=where, test=test, progress=of_one)]
@@ -216,14 +251,19 @@ def _train_in_stacks(
     return [results[k] for k in range(len(specs))]
 
 
-# ---- Where it starts, and where it goes on --------------------------------------------------------------------------
+# ---- Where it starts, and where it goes on
+# --------------------------------------------------------------------------
 
 
-def _first_network(spec: TrainSpec, start: RectifierNetwork | None, generator: torch.Generator) -> RectifierNetwork:
+def _first_network(
+    spec: TrainSpec, start: RectifierNetwork | None, generator: torch.Generator
+) -> RectifierNetwork:
     if start is None:
         return RectifierNetwork(spec.network, seed=generator)
     if start.spec != spec.network:
-        raise ValueError(f"start must be a network of spec.network, {spec.network!r}, got {start.spec!r}")
+        raise ValueError(
+            f"start must be a network of spec.network, {spec.network!r}, got {start.spec!r}"
+        )
     return copy.deepcopy(start)
 
 
@@ -241,15 +281,20 @@ def _checkpoints(
     return checkpoints.load_for(path, spec, inputs), keep
 
 
-# ---- An epoch -------------------------------------------------------------------------------------------------------
+# ---- An epoch
+# -------------------------------------------------------------------------------------------------------
 
 
 def _say(progress: Progress, words: str, done: float) -> None:
     progress(done, words)
 
 
-def _engine(spec: TrainSpec, network: RectifierNetwork, images: Tensor, labels: Tensor) -> tuple[Engine, str]:
-    """The engine that the spec asks for, and why the sparse one was not taken where any would have done."""
+def _engine(
+    spec: TrainSpec, network: RectifierNetwork, images: Tensor, labels: Tensor
+) -> tuple[Engine, str]:
+    """The engine that the spec asks for, and why the sparse one was not taken where any would have
+    done.
+    """
     if spec.engine != "torch":
         from neurosparse.rectifier.sparse_training import SparseEngine, why_not
 
@@ -257,12 +302,17 @@ def _engine(spec: TrainSpec, network: RectifierNetwork, images: Tensor, labels: 
         if reason is None:
             return SparseEngine(network, images, labels, spec.batch_size), ""
         if spec.engine == "sparse":
-            raise ValueError(f"engine = 'sparse' cannot train this network: {reason}; use engine = 'auto' or 'torch'")
+            raise ValueError(
+                f"engine = 'sparse' cannot train this network: {reason}; use engine = 'auto' or"
+                " 'torch'"
+            )
         return TorchEngine(network, images, labels, spec.batch_size), reason
     return TorchEngine(network, images, labels, spec.batch_size), ""
 
 
-def _run_epoch(course: Course, engine: Engine, order: Tensor, report: Callable[[float], None]) -> float:
+def _run_epoch(
+    course: Course, engine: Engine, order: Tensor, report: Callable[[float], None]
+) -> float:
     """One pass over the images in their order; the mean loss of an image, each in its own step."""
     total = 0.0
     for part in course.parts():

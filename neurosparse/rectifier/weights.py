@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from neurosparse._internal import whole_files as files
 from neurosparse import recipes
+from neurosparse._internal import whole_files as files
+from neurosparse._internal.foreign_safetensors import opened
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
 
@@ -20,7 +18,8 @@ FORMAT = "neurosparse.rectifier/1"
 
 
 def save(network: RectifierNetwork, path: str | Path, *, training: TrainSpec | None = None) -> None:
-    """Write the weights of `network`, and its spec, to a safetensors file that appears whole or not at all.
+    """Write the weights of `network`, and its spec, to a safetensors file that appears whole or not
+    at all.
 
     Parameters
     ----------
@@ -35,7 +34,9 @@ def save(network: RectifierNetwork, path: str | Path, *, training: TrainSpec | N
     metadata = {"format": FORMAT, "network": network.spec.model_dump_json()}
     if training is not None:
         metadata["training"] = training.model_dump_json()
-    weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    weights = {
+        name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
+    }
     with files.new_file(Path(path)) as temporary:
         save_file(weights, temporary, metadata=metadata)
 
@@ -53,11 +54,15 @@ def load(path: str | Path) -> RectifierNetwork:
         spec = _spec(path, file.metadata() or {})
         names = list(file.keys())
         if {name: tuple(file.get_slice(name).get_shape()) for name in names} != spec.shapes:
-            raise ValueError(f"{path} does not hold the weights of the network that its metadata describes")
+            raise ValueError(
+                f"{path} does not hold the weights of the network that its metadata describes"
+            )
         weights = {name: file.get_tensor(name) for name in names}
     network = RectifierNetwork(spec)
     if any(value.dtype != weights[name].dtype for name, value in network.state_dict().items()):
-        raise ValueError(f"{path} does not hold the weights of the network that its metadata describes")
+        raise ValueError(
+            f"{path} does not hold the weights of the network that its metadata describes"
+        )
     if not all(bool(value.isfinite().all()) for value in weights.values()):
         raise ValueError(f"{path} holds weights that are NaN or infinite")
     network.load_state_dict(weights)
@@ -65,32 +70,33 @@ def load(path: str | Path) -> RectifierNetwork:
 
 
 def load_training_spec(path: str | Path) -> TrainSpec | None:
-    """The spec that the network in a file was trained by; None where `save` was not given one. Raises as `load` does."""
+    """The spec that the network in a file was trained by; None where `save` was not given one.
+    Raises as `load` does.
+    """
     with opened(Path(path)) as file:
         text = (file.metadata() or {}).get("training")
-    return None if text is None else recipes.build(TrainSpec, _json(text, path), what=f"the spec in {path}")
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """A safetensors file, open; FileNotFoundError where there is none, ValueError where it is not one."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no weights file {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except SafetensorError as error:
-        raise ValueError(f"{path} is truncated or not a safetensors file: {error}") from None
+    return (
+        None
+        if text is None
+        else recipes.build(TrainSpec, _json(text, path), what=f"the spec in {path}")
+    )
 
 
 def _spec(path: Path, metadata: dict[str, str]) -> NetworkSpec:
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path} was not written by neurosparse.rectifier.save: its metadata lacks format={FORMAT!r}")
-    return recipes.build(NetworkSpec, _json(metadata.get("network", ""), path), what=f"the spec in {path}")
+        raise ValueError(
+            f"{path} was not written by neurosparse.rectifier.save: its metadata lacks"
+            f" format={FORMAT!r}"
+        )
+    return recipes.build(
+        NetworkSpec, _json(metadata.get("network", ""), path), what=f"the spec in {path}"
+    )
 
 
 def _json(text: str, path: str | Path) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        raise ValueError(f"{path} was not written by neurosparse.rectifier.save: its spec is not JSON") from None
+        raise ValueError(
+            f"{path} was not written by neurosparse.rectifier.save: its spec is not JSON"
+        ) from None

@@ -1,6 +1,7 @@
 """The figures of the brain and of the paper, each with its source and how far it can be trusted.
 
-The data stand in the `*.toml` files beside this one; what is marked C there is unverified and keeps that mark wherever it is shown.
+The data stand in the `*.toml` files beside this one; what is marked C there is unverified and keeps
+that mark wherever it is shown.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ class Band:
 
     def __post_init__(self) -> None:
         if not 0 <= checks.number("low", self.low) < checks.number("high", self.high) <= 1:
-            raise ValueError(f"band {self.key!r} needs 0 <= low < high <= 1, got {self.low} and {self.high}")
+            raise ValueError(
+                f"band {self.key!r} needs 0 <= low < high <= 1, got {self.low} and {self.high}"
+            )
 
     def __contains__(self, fraction: float) -> bool:
         return self.low <= fraction <= self.high
@@ -48,13 +51,17 @@ class Band:
 
 @cache
 def bands() -> dict[str, Band]:
-    """The bands that come with the package by key: glorot2011 (1-4 %), lennie2003 (< 1 %), attwell2001 (<= 15 %)."""
+    """The bands that come with the package by key: glorot2011 (1-4 %), lennie2003 (< 1 %),
+    attwell2001 (<= 15 %).
+    """
     return {entry["key"]: Band(**entry) for entry in _table("brain")["band"]}
 
 
 @cache
 def paper() -> dict[str, Any]:
-    """The figures of Glorot, Bordes & Bengio 2011: zeros_percent, table1, figure3, each with its trust."""
+    """The figures of Glorot, Bordes & Bengio 2011: zeros_percent, table1, figure3, each with its
+    trust.
+    """
     return _table("glorot2011")
 
 

@@ -1,4 +1,6 @@
-"""matplotlib axes -> interactive charts: what is drawn once for paper is not described again for the screen."""
+"""matplotlib axes -> interactive charts: what is drawn once for paper is not described again for
+the screen.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +18,26 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
 _DASHES = {"-": "solid", "--": "dash", "-.": "dashdot", ":": "dot"}
-_SYMBOLS = {"o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "x": "x-thin-open"}
+_SYMBOLS = {
+    "o": "circle",
+    "s": "square",
+    "^": "triangle-up",
+    "D": "diamond",
+    "v": "triangle-down",
+    "x": "x-thin-open",
+}
 _DIGITS = 6
 _MOST_POINTS = 20_000  # beyond which a chart is slow to draw; spikes have a raster of their own
 _ALONG_A_LEVEL = 60  # points of a line across the axes, each of which can be hovered over
 
 
 def chart(ax: Axes) -> dict[str, Any] | None:
-    """The axes as plain JSON types: title, x and y axis, traces as Plotly names them, bands behind them, notes.
+    """The axes as plain JSON types: title, x and y axis, traces as Plotly names them, bands behind
+    them, notes.
 
-    Returns None where something on the axes has no counterpart here - images, scatter and filled areas, symmetric-log axes -
-    since a chart that lacks a part of the figure would be wrong, or where there are too many points.
+    Returns None where something on the axes has no counterpart here - images, scatter and filled
+    areas, symmetric-log axes - since a chart that lacks a part of the figure would be wrong, or
+    where there are too many points.
     """
     from matplotlib.container import BarContainer, ErrorbarContainer
 
@@ -45,7 +56,9 @@ def chart(ax: Axes) -> dict[str, Any] | None:
                 seen.update(_parts(container.errorbar))
     for container in ax.containers:
         if isinstance(container, ErrorbarContainer) and not seen.intersection(_parts(container)):
-            traces.append(_line(ax, container.lines[0], str(container.get_label())) | _errors(container))
+            traces.append(
+                _line(ax, container.lines[0], str(container.get_label())) | _errors(container)
+            )
             seen.update(_parts(container))
     if set(ax.collections) - seen:
         return None
@@ -76,15 +89,29 @@ def _line(ax: Axes, line: Line2D, name: str) -> dict[str, Any]:
         x = np.full(y.size, x[0])
     drawn, marker = line.get_linestyle() not in ("None", "none", "", " "), str(line.get_marker())
     marked = marker not in ("None", "none", "", " ")
-    trace: dict[str, Any] = {"type": "scatter", "name": _name(name), "x": _numbers(x), "y": _numbers(y)}
-    trace["mode"] = "+".join(mode for mode, on in (("lines", drawn), ("markers", marked)) if on) or "none"
+    trace: dict[str, Any] = {
+        "type": "scatter",
+        "name": _name(name),
+        "x": _numbers(x),
+        "y": _numbers(y),
+    }
+    trace["mode"] = (
+        "+".join(mode for mode, on in (("lines", drawn), ("markers", marked)) if on) or "none"
+    )
     if drawn:
-        style = {"dash": _DASHES.get(str(line.get_linestyle()), "solid"), "width": line.get_linewidth()}
+        style = {
+            "dash": _DASHES.get(str(line.get_linestyle()), "solid"),
+            "width": line.get_linewidth(),
+        }
         trace["line"] = {"color": _colour(line.get_color()), **style}
     if marked:
         hollow = "-open" * (str(line.get_markerfacecolor()) == "none")
         symbol = _SYMBOLS.get(marker, "circle") + hollow
-        trace["marker"] = {"color": _colour(line.get_color()), "symbol": symbol, "size": 1.3 * line.get_markersize()}
+        trace["marker"] = {
+            "color": _colour(line.get_color()),
+            "symbol": symbol,
+            "size": 1.3 * line.get_markersize(),
+        }
     return trace
 
 
@@ -109,11 +136,20 @@ def _errors(container: ErrorbarContainer, values: ArrayLike | None = None) -> di
     """The error bars of bars or points; one direction, the first that there is."""
     data, _, (bars, *_) = container.lines
     k, axis = (0, "x") if container.has_xerr else (1, "y")
-    drawn = [np.asarray(segment) for segment in bars.get_segments()]  # without vertices where a value is NaN
+    # without vertices where a value is NaN
+    drawn = [np.asarray(segment) for segment in bars.get_segments()]
     ends = np.array([s[:, k] if s.shape == (2, 2) else (np.nan, np.nan) for s in drawn])  # (n, 2)
     middle = np.asarray(data.get_data(orig=False)[k] if values is None else values, dtype=float)
     above, below = _numbers(ends[:, 1] - middle), _numbers(middle - ends[:, 0])
-    return {f"error_{axis}": {"type": "data", "symmetric": False, "array": above, "arrayminus": below, "width": 3}}
+    return {
+        f"error_{axis}": {
+            "type": "data",
+            "symmetric": False,
+            "array": above,
+            "arrayminus": below,
+            "width": 3,
+        }
+    }
 
 
 def _parts(container: ErrorbarContainer) -> set[Artist]:
@@ -127,16 +163,23 @@ def _patch(ax: Axes, patch: Patch) -> dict[str, Any] | None:
     from matplotlib.patches import Polygon, Rectangle, StepPatch
 
     name, face = _name(str(patch.get_label())), to_rgba(patch.get_facecolor())
-    if isinstance(patch, Rectangle) and patch.get_transform() == patch.get_patch_transform() + ax.get_yaxis_transform(
-        "grid"
-    ):
+    if isinstance(
+        patch, Rectangle
+    ) and patch.get_transform() == patch.get_patch_transform() + ax.get_yaxis_transform("grid"):
         low, high = patch.get_y(), patch.get_y() + patch.get_height()
         name = name.removesuffix("*")  # the mark of a footnote, which the page's caption holds
-        return {"name": name, "from": low, "to": high, "color": _colour(face), "opacity": round(face[3], 3)}
+        return {
+            "name": name,
+            "from": low,
+            "to": high,
+            "color": _colour(face),
+            "opacity": round(face[3], 3),
+        }
     if isinstance(patch, StepPatch):
         values, edges, _ = patch.get_data()
         steps = {"x": _numbers(edges), "y": _numbers([*values, values[-1]]), "shape": "hv"}
-    elif isinstance(patch, Polygon) and not patch.get_fill():  # a histogram's outline; its ends stand at 0
+    # a histogram's outline; its ends stand at 0
+    elif isinstance(patch, Polygon) and not patch.get_fill():
         x, y = patch.get_xy().T
         steps = {"x": _numbers(x), "y": _numbers(y), "shape": "linear"}
     else:
@@ -182,7 +225,12 @@ def _notes(ax: Axes) -> list[dict[str, Any]]:
     return [
         {
             "text": note.get_text(),
-            "at": _numbers([np.log10(v) if scale == "log" else v for v, scale in zip(note.xy, scales, strict=True)]),
+            "at": _numbers(
+                [
+                    np.log10(v) if scale == "log" else v
+                    for v, scale in zip(note.xy, scales, strict=True)
+                ]
+            ),
             "anchor": str(note.get_horizontalalignment()),
             "shift": _numbers(note.get_position()),
         }

@@ -21,16 +21,20 @@ _FEWEST_ROWS = 1000
 
 
 def windows(comparison: Comparison) -> dict[str, Any] | None:
-    """The curves of the circuits and the levels of the networks; None where there is no circuit, hence no window.
+    """The curves of the circuits and the levels of the networks; None where there is no circuit,
+    hence no window.
 
-    `grid_ms` holds the windows of comparison.json, those of all circuits, and the one by which each was measured. A circuit's curve
-    is given exactly there and at a thousand windows besides, evenly spaced on a log axis as far as its ticks allow.
+    `grid_ms` holds the windows of comparison.json, those of all circuits, and the one by which each
+    was measured. A circuit's curve is given exactly there and at a thousand windows besides, evenly
+    spaced on a log axis as far as its ticks allow.
     """
     circuits = comparison.circuits
     if not circuits:
         return None
     own = [c.active_when.window_ms for c in circuits]
-    grid = np.unique(np.round(np.concatenate([own, *(comparison.curve(c)[0] for c in circuits)]), 9))
+    grid = np.unique(
+        np.round(np.concatenate([own, *(comparison.curve(c)[0] for c in circuits)]), 9)
+    )
     band = comparison.band
     return {
         "grid_ms": grid.tolist(),
@@ -48,32 +52,46 @@ def windows(comparison: Comparison) -> dict[str, Any] | None:
     }
 
 
-def _circuit(comparison: Comparison, circuit: ActivityStats, grid: NDArray[np.float64]) -> dict[str, Any]:
+def _circuit(
+    comparison: Comparison, circuit: ActivityStats, grid: NDArray[np.float64]
+) -> dict[str, Any]:
     curve = cast(ActivityCurve, circuit.curve)
     first, last = comparison.curve(circuit)[0][[0, -1]]
     ticks = np.unique(np.rint(np.geomspace(first, last, _FINE_POINTS) / curve.tick_ms))
     mine = grid[(grid >= first) & (grid <= curve.duration_ticks * curve.tick_ms)]
     fine = np.union1d(np.round(ticks * curve.tick_ms, 9), mine)
-    return {"name": circuit.name, "window_ms": _packed(fine, "<f8"), "active_fraction": _packed(curve(fine), "<f8")}
+    return {
+        "name": circuit.name,
+        "window_ms": _packed(fine, "<f8"),
+        "active_fraction": _packed(curve(fine), "<f8"),
+    }
 
 
-def raster(spikes: SpikeTrains, most: int = MOST_SPIKES, colours: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """At most `most` spikes: of all units where they are that few, or else of a sample, each population in proportion.
+def raster(
+    spikes: SpikeTrains, most: int = MOST_SPIKES, colours: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """At most `most` spikes: of all units where they are that few, or else of a sample, each
+    population in proportion.
 
-    Where the spikes of a thousand units are still too many, the stretch that is shown ends earlier. Row k of the n rows of a
-    population of N units is its unit floor(k N / n).
+    Where the spikes of a thousand units are still too many, the stretch that is shown ends earlier.
+    Row k of the n rows of a population of N units is its unit floor(k N / n).
     """
     fits = len(spikes) <= most
-    sample = 1.0 if fits else 0.95 * most / len(spikes)  # a little less: a sample may fire more than its share
+    # a little less: a sample may fire more than its share
+    sample = 1.0 if fits else 0.95 * most / len(spikes)
     share = min(1.0, max(sample, _FEWEST_ROWS / spikes.n_units), _MOST_ROWS / spikes.n_units)
     place = np.full(spikes.n_units, -1)
     populations, row = [], 0
     named = spikes.populations or {"units": (0, spikes.n_units)}
-    for colour, (name, (first, stop)) in zip(coloured(named, colours, PARTS), named.items(), strict=True):
+    for colour, (name, (first, stop)) in zip(
+        coloured(named, colours, PARTS), named.items(), strict=True
+    ):
         size = stop - first
         n = max(1, int(share * size))
         place[first + np.arange(n) * size // n] = row + np.arange(n)
-        populations.append({"name": name, "size": size, "first": row, "stop": row + n, "colour": colour.lower()})
+        populations.append(
+            {"name": name, "size": size, "first": row, "stop": row + n, "colour": colour.lower()}
+        )
         row += n
     kept = np.flatnonzero(place[spikes.units] >= 0)
     shown_ms = spikes.duration_ms if kept.size <= most else float(spikes.times_ms[kept[most]])

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from neurosparse import plots
-from neurosparse.comparison import Comparison, milliseconds, said
 from neurosparse._internal.whole_files import new_file
+from neurosparse.comparison import Comparison, milliseconds, said
 from neurosparse.report.charts import chart
 from neurosparse.report.live import MOST_SPIKES, MOST_SPIKES_OF_A_PAGE, raster, windows
 from neurosparse.report.panel import Panel, cells, headline, main_panel, row
@@ -33,8 +33,8 @@ class _Figure:
 def write(comparison: Comparison, directory: str | Path, panels: Sequence[Panel] = ()) -> Path:
     """Write everything into `directory` and return the path of the page.
 
-    The page is one file that asks for nothing from anywhere. Its figures and tables are there without scripts and in print; in
-    a browser they become charts, and a slider moves the window.
+    The page is one file that asks for nothing from anywhere. Its figures and tables are there
+    without scripts and in print; in a browser they become charts, and a slider moves the window.
 
     Parameters
     ----------
@@ -53,7 +53,9 @@ def write(comparison: Comparison, directory: str | Path, panels: Sequence[Panel]
     if repeated := sorted({key for key in keys if keys.count(key) > 1}):
         raise ValueError(f"keys of panels must differ, got {repeated[0]!r} twice")
     directory = comparison.save(directory)
-    figures = {panel.key: _draw(panel, directory / "figures") for panel in parts if panel.draw is not None}
+    figures = {
+        panel.key: _draw(panel, directory / "figures") for panel in parts if panel.draw is not None
+    }
     with new_file(directory / PAGE) as file:
         file.write_text(_html(comparison, parts, figures), encoding="utf-8")
     return directory / PAGE
@@ -71,12 +73,18 @@ def _draw(panel: Panel, folder: Path) -> _Figure:
     with plots.style(), rc_context({"figure.constrained_layout.use": False, "axes.titley": 1.0}):
         columns = min(panel.n_axes, 2)
         rows = -(-panel.n_axes // columns)
-        figure = Figure(figsize=(7.2, 5.2) if columns == 1 else (10.4, 4.6 if rows == 1 else 3.8 * rows))
+        figure = Figure(
+            figsize=(7.2, 5.2) if columns == 1 else (10.4, 4.6 if rows == 1 else 3.8 * rows)
+        )
         FigureCanvasAgg(figure)
         axes = [figure.add_subplot(rows, columns, k + 1) for k in range(panel.n_axes)]
         panel.draw(*axes)
-        ConstrainedLayoutEngine().execute(figure)  # once for both files, for it takes as long as drawing
-        for suffix, how in (("png", {"pil_kwargs": {"compress_level": 1}}), ("svg", {"metadata": {"Date": None}})):
+        # once for both files, for it takes as long as drawing
+        ConstrainedLayoutEngine().execute(figure)
+        for suffix, how in (
+            ("png", {"pil_kwargs": {"compress_level": 1}}),
+            ("svg", {"metadata": {"Date": None}}),
+        ):
             with new_file(folder / f"{panel.key}.{suffix}") as file:
                 figure.savefig(file, format=suffix, **how)
         charts = [] if panel.spikes is not None else [chart(ax) for ax in axes]
@@ -88,7 +96,9 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     template = environment.from_string(_text("page.html.j2"))
     live = windows(comparison)
     rasters = {panel.key: panel.spikes for panel in panels if panel.spikes is not None}
@@ -96,12 +106,16 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
     data = {
         "windows": live,
         "charts": {key: figure.charts for key, figure in figures.items() if figure.charts},
-        "rasters": {key: raster(spikes, most, plots.colours(comparison)) for key, spikes in rasters.items()},
+        "rasters": {
+            key: raster(spikes, most, plots.colours(comparison)) for key, spikes in rasters.items()
+        },
     }
     return template.render(
         style=Markup(_text("page.css")),
         script=Markup(_text("page.js")),
-        data=Markup(json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")),
+        data=Markup(
+            json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+        ),
         plotly=_plotly(),
         headline=headline(comparison),
         said=said(comparison.band),
@@ -110,16 +124,23 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
         live=live,
         main=panels[0],
         panels=panels[1:],
-        images={key: "data:image/svg+xml;base64," + base64.b64encode(f.svg).decode() for key, f in figures.items()},
+        images={
+            key: "data:image/svg+xml;base64," + base64.b64encode(f.svg).decode()
+            for key, f in figures.items()
+        },
         tables={panel.key: cells(panel.table) for panel in panels},
         rows=cells([row(s, comparison.equivalent_window_ms) for s in comparison.stats]),
-        windows_at=cells([{"circuit": c} | _windows_at(at) for c, at in comparison.windows_at_ms.items()]),
+        windows_at=cells(
+            [{"circuit": c} | _windows_at(at) for c, at in comparison.windows_at_ms.items()]
+        ),
         provenance=flat(comparison.provenance),
     )
 
 
 def _windows_at(windows_ms: dict[float, float | None]) -> dict[str, str]:
-    return {f"{100 * f:g} %": "none" if w is None else milliseconds(w) for f, w in windows_ms.items()}
+    return {
+        f"{100 * f:g} %": "none" if w is None else milliseconds(w) for f, w in windows_ms.items()
+    }
 
 
 def _text(name: str) -> str:
@@ -128,4 +149,6 @@ def _text(name: str) -> str:
 
 def _plotly() -> str:
     """Plotly, compressed to a third: all else is at work before it is unpacked."""
-    return base64.b64encode(gzip.compress(_text("vendored/plotly-basic.min.js").encode(), 6, mtime=0)).decode("ascii")
+    return base64.b64encode(
+        gzip.compress(_text("vendored/plotly-basic.min.js").encode(), 6, mtime=0)
+    ).decode("ascii")

@@ -28,7 +28,11 @@ def environment() -> dict[str, Any]:
 def flat(node: Any, name: str = "") -> list[tuple[str, str]]:
     """Nested provenance as (dotted name, text) pairs."""
     if isinstance(node, Mapping):
-        return [pair for key, child in node.items() for pair in flat(child, f"{name}.{key}" if name else str(key))]
+        return [
+            pair
+            for key, child in node.items()
+            for pair in flat(child, f"{name}.{key}" if name else str(key))
+        ]
     if isinstance(node, list):
         node = ", ".join(map(str, node))
     return [(name, "-" if node is None else node if isinstance(node, str) else json.dumps(node))]

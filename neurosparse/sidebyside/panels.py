@@ -18,19 +18,24 @@ if TYPE_CHECKING:
 TWIN_STEPS = 64  # of 1 ms, for each image
 
 
-def panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun]) -> list[Panel]:
+def panels(
+    comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun]
+) -> list[Panel]:
     """Figures and tables of what circuits and networks did, in the order of the page."""
     layers = {n.title: n.layers for n in networks.values()}
     histories = {n.title: n.history for n in networks.values()}
     errors = {
-        title: {row["epoch"]: 100 * row["validation_error"] for row in rows if row["epoch"]}  # untrained: at chance
+        # untrained: at chance
+        title: {row["epoch"]: 100 * row["validation_error"] for row in rows if row["epoch"]}
         for title, rows in histories.items()
     }
     fi, lif = circuit.fi, load_lif(comparison.provenance["neuron"])
     population, *columns = circuit.spikes.values()
     when, colours = comparison.circuits[0].active_when, plots.colours(comparison)
     kind_colours = dict(zip(population.populations, plots.PARTS, strict=False))  # as in the raster
-    kinds = [measure(population.population(p), active_when=when, name=p) for p in population.populations]
+    kinds = [
+        measure(population.population(p), active_when=when, name=p) for p in population.populations
+    ]
 
     def cells_and_units(left: Any, right: Any) -> None:
         plots.fi_curve(lif, fi.currents_nA, fi.rates_hz, left)
@@ -43,23 +48,27 @@ def panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, N
             by_layer: dict[str, dict[int, float]] = {}
             for at in rows:
                 by_layer.setdefault(at["layer"], {})[at["epoch"]] = 100 * at["active_fraction"]
-            plots.by_epoch(by_layer, "active units (%)", ax, colours=dict.fromkeys(by_layer, colours[title]))
+            plots.by_epoch(
+                by_layer, "active units (%)", ax, colours=dict.fromkeys(by_layer, colours[title])
+            )
             ax.set(title=title, ylim=(0, 60))
 
     return [
         Panel(
             "neurons_and_units",
             "A neuron beside the units of networks",
-            "Left: the firing rate of leaky integrate-and-fire cells over their input, simulated and in closed form, with "
-            "parameters read off figure 1 of Glorot, Bordes & Bengio 2011. Right: activation functions. The rectifier, like "
-            "the neuron, is silent on one side; the sigmoid rests in the middle of its range, tanh is antisymmetric.",
+            "Left: the firing rate of leaky integrate-and-fire cells over their input, simulated"
+            " and in closed form, with parameters read off figure 1 of Glorot, Bordes & Bengio"
+            " 2011. Right: activation functions. The rectifier, like the neuron, is silent on one"
+            " side; the sigmoid rests in the middle of its range, tanh is antisymmetric.",
             cells_and_units,
             n_axes=2,
         ),
         Panel(
             "raster",
             "The population's spikes",
-            "Every dot is a spike; each kind in proportion to its number. In print: the first second for a sample of the neurons.",
+            "Every dot is a spike; each kind in proportion to its number. In print: the first"
+            " second for a sample of the neurons.",
             lambda ax: plots.raster(population, ax),
             spikes=population,
         ),
@@ -68,31 +77,38 @@ def panels(comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, N
         Panel(
             "rates",
             "How often a neuron fires",
-            "Mean firing rates over the neurons of the population on a log axis. Lines: log-normal distributions with the mean and "
-            "standard deviation of ln(rate) over the neurons that fired. A minority makes most of the spikes (Buzsaki & "
-            "Mizuseki 2014).",
+            "Mean firing rates over the neurons of the population on a log axis. Lines: log-normal"
+            " distributions with the mean and standard deviation of ln(rate) over the neurons that"
+            " fired. A minority makes most of the spikes (Buzsaki & Mizuseki 2014).",
             lambda ax: plots.rate_histogram(kinds, ax, colours=kind_colours),
         ),
         Panel(
             "layers",
             "Sparsity per layer",
-            "The share of active units for a test image, averaged over the test images, with its 95 % interval. Each network "
-            "states what active means for it: exact zeros are inactive in a rectifier network; a sigmoid is never exactly 0, so "
-            "the share above half of its range is shown.",
+            "The share of active units for a test image, averaged over the test images, with its 95"
+            " % interval. Each network states what active means for it: exact zeros are inactive in"
+            " a rectifier network; a sigmoid is never exactly 0, so the share above half of its"
+            " range is shown.",
             lambda ax: plots.layers(layers, comparison, ax),
-            table=[{"network": title} | row(s, {}) for title, of in layers.items() for s in of.values()],
+            table=[
+                {"network": title} | row(s, {}) for title, of in layers.items() for s in of.values()
+            ],
         ),
         Panel(
             "units",
             "How often a unit is active",
-            "For all hidden units of each network: the share of the test images for which a unit is active.",
-            lambda ax: plots.activation_histogram([n.wholes[0] for n in networks.values()], ax, colours=colours),
+            "For all hidden units of each network: the share of the test images for which a unit is"
+            " active.",
+            lambda ax: plots.activation_histogram(
+                [n.wholes[0] for n in networks.values()], ax, colours=colours
+            ),
         ),
         Panel(
             "training",
             "Training",
-            "Validation error of each network from epoch 1, and active units of each of its layers; epoch 0 is the network as "
-            "initialised. Each network is then measured with the weights of its epoch of least validation error.",
+            "Validation error of each network from epoch 1, and active units of each of its layers;"
+            " epoch 0 is the network as initialised. Each network is then measured with the weights"
+            " of its epoch of least validation error.",
             courses,
             n_axes=1 + len(networks),
         ),
@@ -103,8 +119,8 @@ def _column_panel(column: SpikeTrains) -> Panel:
     return Panel(
         "column_raster",
         "A cortical column, at full scale",
-        f"{column.n_units:,} neurons with all their synapses. Every dot is a spike; each population in proportion to its size. In "
-        "print: the first half second for a sample of the neurons.",
+        f"{column.n_units:,} neurons with all their synapses. Every dot is a spike; each population"
+        " in proportion to its size. In print: the first half second for a sample of the neurons.",
         lambda ax: plots.raster(column, ax, n_units=1000, duration_ms=500.0),
         spikes=column,
     )
@@ -114,9 +130,9 @@ def _twin_panel(title: str, twin: SpikeTrains) -> Panel:
     return Panel(
         "twin_raster",
         f"{title}: as a spiking network",
-        "The network with an integrate-and-fire neuron in the place of each rectifier, simulated in Brian2: test images, shown "
-        f"for {TWIN_STEPS} steps of 1 ms each, in random order. A neuron fires as often as its unit is active. In print: the "
-        "first ten images.",
+        "The network with an integrate-and-fire neuron in the place of each rectifier, simulated"
+        f" in Brian2: test images, shown for {TWIN_STEPS} steps of 1 ms each, in random order. A"
+        " neuron fires as often as its unit is active. In print: the first ten images.",
         lambda ax: plots.raster(twin, ax, n_units=1000, duration_ms=10.0 * TWIN_STEPS),
         spikes=twin,
     )

@@ -1,4 +1,6 @@
-"""The main job: a spiking circuit and rectifier networks, run side by side and measured the same way, into one folder."""
+"""The main job: a spiking circuit and rectifier networks, run side by side and measured the same
+way, into one folder.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from pydantic import Field
 
 from neurosparse import claims, recipes
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.workers import Show, run_side_by_side
 from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison, compare
 from neurosparse.measurement import measure
@@ -21,13 +24,13 @@ from neurosparse.progress import Progress, part_of
 from neurosparse.recipes import Recipe, Spec
 from neurosparse.report import Panel, environment
 from neurosparse.sidebyside.panels import TWIN_STEPS, panels
-from neurosparse._internal.workers import Show, run_side_by_side
 
 if TYPE_CHECKING:
     from neurosparse.spiking import FICurve
 
 MARKER = "comparison.json"
-FI_CURRENTS_NA = [0.002 * k for k in range(1000)]  # 0 to 2 nA: the onset and the bend of the cell's curve
+# 0 to 2 nA: the onset and the bend of the cell's curve
+FI_CURRENTS_NA = [0.002 * k for k in range(1000)]
 CIRCUIT, NETWORKS = "circuit", "networks"
 NO_COLUMN = "none"
 
@@ -38,14 +41,16 @@ class SideBySideSpec(Spec):
     Parameters
     ----------
     neuron, circuit, column, networks
-        Names or paths of recipes: one cell for the f-I curve, a spiking population, a circuit to run at full scale (or "none"),
-        networks to train.
+        Names or paths of recipes: one cell for the f-I curve, a spiking population, a circuit to
+        run at full scale (or "none"), networks to train.
     seconds, column_seconds
         Biological time of the population and of the column, after their warm-up.
     twin, twin_images
-        Which of the networks, if it is among them, is simulated in Brian2 as a spiking one too, and for how many test images.
+        Which of the networks, if it is among them, is simulated in Brian2 as a spiking one too, and
+        for how many test images.
     window_ms
-        The window in which a spike counts as active, where one number is wanted; the curve has every window.
+        The window in which a spike counts as active, where one number is wanted; the curve has
+        every window.
     epochs
         Training epochs, in place of each recipe's own.
     device
@@ -90,7 +95,8 @@ class NetworkRun:
     """What the networks' process hands back for each of them."""
 
     title: str
-    wholes: tuple[ActivityStats, ...]  # all hidden units as one layer: trained, and as initialised where that matters
+    # all hidden units as one layer: trained, and as initialised where that matters
+    wholes: tuple[ActivityStats, ...]
     layers: dict[str, ActivityStats]
     history: list[dict[str, Any]] = field(repr=False)  # a row an epoch and layer
     device: str
@@ -99,33 +105,43 @@ class NetworkRun:
 
 
 def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
-    """Run circuit and networks in two processes, compare them, and write numbers, figures and the page into `directory`.
+    """Run circuit and networks in two processes, compare them, and write numbers, figures and the
+    page into `directory`.
 
     The directory appears whole, or not at all; earlier results in it are replaced.
 
     Raises
     ------
     ValueError, OSError
-        On a recipe that is missing or wrong, an unknown device, a directory that cannot be written; one sentence, before any work.
+        On a recipe that is missing or wrong, an unknown device, a directory that cannot be written;
+        one sentence, before any work.
     """
     directory = Path(directory)
     check(spec, directory)
     started, clock = time.strftime("%Y-%m-%d %H:%M:%S %z"), time.monotonic()
     with files.new_folder(directory) as folder:
         results = run_side_by_side(
-            {CIRCUIT: partial(_run_circuit, spec), NETWORKS: partial(_run_networks, spec, folder / "networks")}, show
+            {
+                CIRCUIT: partial(_run_circuit, spec),
+                NETWORKS: partial(_run_networks, spec, folder / "networks"),
+            },
+            show,
         )
         circuit, networks = results[CIRCUIT], results[NETWORKS]
         active_when = ActiveWhen(window_ms=spec.window_ms)
         comparison = compare(
-            *(measure(spikes, active_when=active_when, name=name) for name, spikes in circuit.spikes.items()),
+            *(
+                measure(spikes, active_when=active_when, name=name)
+                for name, spikes in circuit.spikes.items()
+            ),
             *(
                 measure(n.twin, active_when=active_when, name=f"{n.title}, spiking")
                 for n in networks.values()
                 if n.twin
             ),
             *(whole for n in networks.values() for whole in n.wholes),
-            mixed_definitions=True,  # a sigmoid has no zeros, so its recipe means something else by active, and says so
+            # a sigmoid has no zeros, so its recipe means something else by active, and says so
+            mixed_definitions=True,
             provenance={
                 "started": started,
                 "took_s": round(time.monotonic() - clock, 1),
@@ -156,11 +172,19 @@ def check(spec: SideBySideSpec, directory: str | Path) -> None:
     resolve(spec.device)
 
 
-# ---- The two processes ----------------------------------------------------------------------------------------------
+# ---- The two processes
+# ----------------------------------------------------------------------------------------------
 
 
 def _run_circuit(spec: SideBySideSpec, progress: Progress) -> CircuitRun:
-    from neurosparse.spiking import CircuitSpec, PopulationSpec, fi_curve, load_lif, run_circuit, simulate_population
+    from neurosparse.spiking import (
+        CircuitSpec,
+        PopulationSpec,
+        fi_curve,
+        load_lif,
+        run_circuit,
+        simulate_population,
+    )
 
     fi = fi_curve(load_lif(spec.neuron), FI_CURRENTS_NA, progress=part_of(progress, 0.0, 0.1))
     population, share = recipes.load(spec.circuit), 1.0 if spec.column == NO_COLUMN else 0.5
@@ -245,11 +269,16 @@ def _some(images: Any, n: int, seed: int) -> Any:
     return images.images[np.random.default_rng(seed).permutation(len(images))[:n]]
 
 
-# ---- The folder -----------------------------------------------------------------------------------------------------
+# ---- The folder
+# -----------------------------------------------------------------------------------------------------
 
 
 def _write(
-    comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun], findings: Panel, folder: Path
+    comparison: Comparison,
+    circuit: CircuitRun,
+    networks: Mapping[str, NetworkRun],
+    findings: Panel,
+    folder: Path,
 ) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -17,7 +17,12 @@ from neurosparse.sparsity.dimension import effective_dimension
 from neurosparse.sparsity.firing import MIN_INTERVALS, firing_rates_hz, isi_cv, spike_counts
 from neurosparse.sparsity.sparseness import Floats, gini, hoyer, treves_rolls, vinje_gallant
 from neurosparse.sparsity.spikes import describe_spikes, describe_windows
-from neurosparse.sparsity.windows import N_BATCHES, active_fraction, activity_curve, windows_over_time
+from neurosparse.sparsity.windows import (
+    N_BATCHES,
+    active_fraction,
+    activity_curve,
+    windows_over_time,
+)
 
 __all__ = [
     "CONFIDENCE",

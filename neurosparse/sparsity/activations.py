@@ -19,14 +19,17 @@ MOST_MAGNITUDE = 1e70  # of an activation: its fourth power, summed over any str
 _GOLDEN = (5**0.5 - 1) / 2
 
 
-def observe(activations: ArrayLike, active_when: ActiveWhen, name: str = "activations") -> Activations:
+def observe(
+    activations: ArrayLike, active_when: ActiveWhen, name: str = "activations"
+) -> Activations:
     """The record of one batch of activations; add records to stream: `observe(a) + observe(b)`.
 
     Parameters
     ----------
     activations : array of float, any shape
-        Axis `active_when.axis` (by default the last) holds the units, every other axis samples. Along the first of those axes they
-        are taken as independent (the inputs of a batch), along the others not (the positions of a convolution, time).
+        Axis `active_when.axis` (by default the last) holds the units, every other axis samples.
+        Along the first of those axes they are taken as independent (the inputs of a batch), along
+        the others not (the positions of a convolution, time).
 
     Raises
     ------
@@ -34,25 +37,39 @@ def observe(activations: ArrayLike, active_when: ActiveWhen, name: str = "activa
         On NaN, infinity, an empty batch, or a definition without a threshold.
     """
     if active_when.threshold is None:
-        raise ValueError("activations need a threshold: pass ActiveWhen(threshold=...), not a window")
+        raise ValueError(
+            "activations need a threshold: pass ActiveWhen(threshold=...), not a window"
+        )
     values = np.atleast_1d(checks.finite_array(f"activations of {name!r}", activations))
     if values.size == 0:
-        raise ValueError(f"activations of {name!r} are empty, shape {values.shape}: nothing to measure")
-    values = np.atleast_2d(np.moveaxis(values, units_axis(active_when, values.ndim, values.shape), -1))
+        raise ValueError(
+            f"activations of {name!r} are empty, shape {values.shape}: nothing to measure"
+        )
+    values = np.atleast_2d(
+        np.moveaxis(values, units_axis(active_when, values.ndim, values.shape), -1)
+    )
     magnitude = np.abs(values)
     if (most := magnitude.max()) > MOST_MAGNITUDE:
-        raise ValueError(f"activations of {name!r} must be below {MOST_MAGNITUDE:g}, got {most:g}: too large to square")
+        raise ValueError(
+            f"activations of {name!r} must be below {MOST_MAGNITUDE:g}, got {most:g}: too large to"
+            " square"
+        )
     active = magnitude > active_when.threshold
     samples = tuple(range(values.ndim - 1))
-    # sparseness does not depend on scale; with a largest entry of 1 in each sample no square overflows or vanishes
+    # sparseness does not depend on scale; with a largest entry of 1 in each sample no square
+    # overflows or vanishes
     scaled = magnitude / np.maximum(magnitude.max(axis=-1, keepdims=True), np.finfo(float).tiny)
     return from_margins(
         name,
         active_when,
         units=np.stack([a.sum(axis=samples) for a in (active, magnitude, np.square(magnitude))]),
-        samples=np.stack([a.sum(axis=-1) for a in (active, scaled, np.square(scaled))]).reshape(3, len(values), -1),
+        samples=np.stack([a.sum(axis=-1) for a in (active, scaled, np.square(scaled))]).reshape(
+            3, len(values), -1
+        ),
         n_zero=int((magnitude == 0).sum()),
-        some=(rows := values.reshape(len(values), -1, values.shape[-1]))[:, few_positions(rows.shape[1])],
+        some=(rows := values.reshape(len(values), -1, values.shape[-1]))[
+            :, few_positions(rows.shape[1])
+        ],
     )
 
 
@@ -98,13 +115,19 @@ def from_margins(
 
 
 def describe_activations(
-    activations: Activations, *, name: str | None = None, provenance: Mapping[str, Any] | None = None
+    activations: Activations,
+    *,
+    name: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> ActivityStats:
-    """All statistics of a record of activations. Lifetime Gini needs every value at once, so a stream has none."""
+    """All statistics of a record of activations. Lifetime Gini needs every value at once, so a
+    stream has none.
+    """
     n, width = activations.n_samples, activations.n_units
     unit_fraction = activations.active_count / n
     fraction = float(unit_fraction.mean())
-    # whole numbers until the last division: a difference of floats would not be 0 for samples that do not differ
+    # whole numbers until the last division: a difference of floats would not be 0 for samples that
+    # do not differ
     repeats = activations.n_repeats
     spread = repeats * activations.square_count_sum - int(activations.active_count.sum()) ** 2
     variance = spread / (n * width) ** 2
@@ -126,7 +149,9 @@ def describe_activations(
         n_units=width,
         n_samples=n,
         n_silent=int((activations.active_count == 0).sum()),
-        population=mean_sparseness(activations.population_sums, activations.n_population, activations.n_ranked),
+        population=mean_sparseness(
+            activations.population_sums, activations.n_population, activations.n_ranked
+        ),
         lifetime=mean_sparseness([*lifetime.sum(axis=-1), np.nan], int(alive.sum())),
         unit_active_fraction=unit_fraction,
         effective_dimension=effective_dimension(activations.sample),
@@ -138,7 +163,9 @@ def describe_activations(
 
 
 def units_axis(active_when: ActiveWhen, n_axes: int, shape: Sequence[int]) -> int:
-    """The axis of the units of activations of that shape, counted from 0; a ValueError where there is none."""
+    """The axis of the units of activations of that shape, counted from 0; a ValueError where there
+    is none.
+    """
     axis = -1 if active_when.axis is None else active_when.axis
     if not -n_axes <= axis < n_axes:
         raise ValueError(f"axis {axis} does not exist in activations of shape {tuple(shape)}")
@@ -146,20 +173,24 @@ def units_axis(active_when: ActiveWhen, n_axes: int, shape: Sequence[int]) -> in
 
 
 def few_positions(n: int) -> list[int]:
-    """At most `FEW` of n positions, by the golden ratio: clear of a map's edges, and never in step with its rows."""
+    """At most `FEW` of n positions, by the golden ratio: clear of a map's edges, and never in step
+    with its rows.
+    """
     return list(range(n)) if n <= FEW else [int(n * (k * _GOLDEN % 1)) for k in range(1, FEW + 1)]
 
 
 def _sample(rows: Floats) -> tuple[NDArray[np.uint64], Floats]:
     """At most `KEPT` rows with any activity, shape (n, n_units), and their keys.
 
-    A key is a number scrambled from the row's own sum. So what is kept is spread over the whole stream, whatever its order (by
-    class, as data often are), and does not hang on how it is cut into batches.
+    A key is a number scrambled from the row's own sum. So what is kept is spread over the whole
+    stream, whatever its order (by class, as data often are), and does not hang on how it is cut
+    into batches.
     """
     rows = rows.astype(np.float64)
     totals = np.abs(rows).sum(axis=1)
     keys = totals.view(np.uint64).copy()
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # SplitMix64 (Steele et al. 2014)
+    # SplitMix64 (Steele et al. 2014)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
     keys ^= keys >> np.uint64(31)
     order = np.argsort(keys, kind="stable")

@@ -9,10 +9,11 @@ from neurosparse.sparsity.firing import by_unit, filled_windows
 
 
 def synchrony(spikes: SpikeTrains, bin_ms: float = 3.0) -> float:
-    """Variance over mean of the number of spikes of all units in bins of `bin_ms`: 1 for independent Poisson cells.
+    """Variance over mean of the number of spikes of all units in bins of `bin_ms`: 1 for
+    independent Poisson cells.
 
-    The measure of Potjans & Diesmann 2014 (figure 6), who take 1,000 cells and 3 ms; it grows with the number of cells wherever
-    they are correlated. A last part-bin is left out.
+    The measure of Potjans & Diesmann 2014 (figure 6), who take 1,000 cells and 3 ms; it grows with
+    the number of cells wherever they are correlated. A last part-bin is left out.
 
     Raises
     ------
@@ -28,12 +29,14 @@ def synchrony(spikes: SpikeTrains, bin_ms: float = 3.0) -> float:
 
 
 def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
-    """Pearson's correlation of the spike counts of two units in bins of `bin_ms`, averaged over all pairs of units that fire.
+    """Pearson's correlation of the spike counts of two units in bins of `bin_ms`, averaged over all
+    pairs of units that fire.
 
-    The mean of the off-diagonal part of the correlation matrix, exactly, without the matrix: with z_i the standardised counts of
-    n units, Var(sum_i z_i) = n + n (n - 1) mean(rho_ij), so that one pass over the spikes serves any number of units. Units whose
-    count is the same in every bin, such as silent ones, have no correlation and are left out; so is a last part-bin. Van Albada
-    et al. 2018, Front Neurosci 12:291, take 2 ms.
+    The mean of the off-diagonal part of the correlation matrix, exactly, without the matrix: with
+    z_i the standardised counts of n units, Var(sum_i z_i) = n + n (n - 1) mean(rho_ij), so that one
+    pass over the spikes serves any number of units. Units whose count is the same in every bin,
+    such as silent ones, have no correlation and are left out; so is a last part-bin. Van Albada et
+    al. 2018, Front Neurosci 12:291, take 2 ms.
 
     Raises
     ------
@@ -49,10 +52,13 @@ def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
     width, n_bins = _bins(spikes, bin_ms)
     units, bins, counts = filled_windows(*by_unit(spikes), width, n_bins)
     total, squares = (np.bincount(units, counts**power, spikes.n_units) for power in (1, 2))
-    spread = n_bins * squares - total**2  # whole numbers: a unit that never varies has 0, not a rounding
+    # whole numbers: a unit that never varies has 0, not a rounding
+    spread = n_bins * squares - total**2
     n = int((spread > 0).sum())
     if n < 2:
-        raise ValueError(f"correlation needs two units whose counts in bins of {bin_ms:g} ms vary, got {n}")
+        raise ValueError(
+            f"correlation needs two units whose counts in bins of {bin_ms:g} ms vary, got {n}"
+        )
     scale = np.divide(n_bins, np.sqrt(spread), where=spread > 0, out=np.zeros(spikes.n_units))
     together = np.bincount(bins, counts * scale[units], n_bins)
     return float((together.var() - n) / (n * (n - 1)))
@@ -63,5 +69,8 @@ def _bins(spikes: SpikeTrains, bin_ms: float) -> tuple[int, int]:
     width = spikes.window_ticks(bin_ms)
     n_bins = spikes.duration_ticks // width
     if n_bins < 2:
-        raise ValueError(f"bin_ms must fit into the record at least twice, got {bin_ms:g} in {spikes.duration_ms:g} ms")
+        raise ValueError(
+            f"bin_ms must fit into the record at least twice, got {bin_ms:g} in"
+            f" {spikes.duration_ms:g} ms"
+        )
     return width, n_bins

@@ -12,12 +12,13 @@ from neurosparse.sparsity.sparseness import Floats
 
 
 def effective_dimension(samples: ArrayLike) -> float | None:
-    """Effective dimension (tr C)^2 / tr(C^2) of the covariance C between units: its participation ratio; None if nothing varies.
+    """Effective dimension (tr C)^2 / tr(C^2) of the covariance C between units: its participation
+    ratio; None if nothing varies.
 
-    k where activity varies equally along k directions and along no other. C itself is never formed: with d the difference of two
-    independent samples, E |d|^2 = 2 tr C, and for two such differences E (d . d')^2 = 4 tr(C^2). The mean over pairs of
-    differences is unbiased for tr(C^2), where the covariance of a few samples is not (Gao et al. 2017, bioRxiv 214262, define
-    the dimension).
+    k where activity varies equally along k directions and along no other. C itself is never formed:
+    with d the difference of two independent samples, E |d|^2 = 2 tr C, and for two such differences
+    E (d . d')^2 = 4 tr(C^2). The mean over pairs of differences is unbiased for tr(C^2), where the
+    covariance of a few samples is not (Gao et al. 2017, bioRxiv 214262, define the dimension).
 
     Parameters
     ----------
@@ -45,9 +46,15 @@ def _dimension(products: Floats) -> float | None:
 
 
 def dimension_of_counts(
-    windows: NDArray[np.int64], units: NDArray[np.int64], counts: NDArray[np.int64], n_windows: int, n_units: int
+    windows: NDArray[np.int64],
+    units: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    n_windows: int,
+    n_units: int,
 ) -> float | None:
-    """The effective dimension of spike counts in windows, from differences of windows half a record apart."""
+    """The effective dimension of spike counts in windows, from differences of windows half a record
+    apart.
+    """
     half = min(n_windows, KEPT) // 2
     if half < 2:
         return None
@@ -55,6 +62,9 @@ def dimension_of_counts(
     row = np.full(n_windows, -1)
     row[chosen] = np.arange(2 * half)
     inside = row[windows] >= 0
-    table = csr_array((counts[inside].astype(float), (row[windows[inside]], units[inside])), shape=(2 * half, n_units))
+    table = csr_array(
+        (counts[inside].astype(float), (row[windows[inside]], units[inside])),
+        shape=(2 * half, n_units),
+    )
     differences = table[:half] - table[half:]
     return _dimension((differences @ differences.T).toarray())

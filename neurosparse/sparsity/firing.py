@@ -13,7 +13,9 @@ MIN_INTERVALS = 5  # inter-spike intervals a unit needs before its CV counts
 
 
 def firing_rates_hz(spikes: SpikeTrains) -> Floats:
-    """Mean firing rate of each unit in Hz, shape (n_units,): spikes over the duration, 0 for the silent ones."""
+    """Mean firing rate of each unit in Hz, shape (n_units,): spikes over the duration, 0 for the
+    silent ones.
+    """
     return spikes.counts / (spikes.duration_ms * 1e-3)
 
 
@@ -22,23 +24,30 @@ def isi_cv(spikes: SpikeTrains, min_intervals: int = MIN_INTERVALS) -> Floats:
 
     NaN for units with fewer than `min_intervals` intervals: 1 for Poisson firing, 0 for a clock.
     """
-    return cv_of_intervals(*by_unit(spikes), spikes.n_units, checks.whole("min_intervals", min_intervals, least=2))
+    return cv_of_intervals(
+        *by_unit(spikes), spikes.n_units, checks.whole("min_intervals", min_intervals, least=2)
+    )
 
 
-def cv_of_intervals(units: NDArray[np.int64], ticks: NDArray[np.int64], n_units: int, min_intervals: int) -> Floats:
+def cv_of_intervals(
+    units: NDArray[np.int64], ticks: NDArray[np.int64], n_units: int, min_intervals: int
+) -> Floats:
     """`isi_cv` of spikes sorted by unit and then by time."""
     within = units[1:] == units[:-1]
     intervals = np.diff(ticks)[within].astype(np.float64)
     owner = units[1:][within]
     n = np.bincount(owner, minlength=n_units)
     undefined = np.full(n_units, np.nan)
-    mean = np.divide(np.bincount(owner, intervals, n_units), n, where=n >= min_intervals, out=undefined.copy())
+    mean = np.divide(
+        np.bincount(owner, intervals, n_units), n, where=n >= min_intervals, out=undefined.copy()
+    )
     spread = np.bincount(owner, (intervals - mean[owner]) ** 2, n_units)  # NaN where the mean is
     return np.divide(np.sqrt(spread / np.maximum(n, 1)), mean, where=mean > 0, out=undefined)
 
 
 def spike_counts(spikes: SpikeTrains, window_ms: float) -> NDArray[np.int64]:
-    """Spikes of each unit in consecutive windows, shape (n_windows, n_units); a last part-window is left out.
+    """Spikes of each unit in consecutive windows, shape (n_windows, n_units); a last part-window is
+    left out.
 
     A spike at tick t lies in window t // w: on an edge it belongs to the window that begins there.
     """
@@ -60,7 +69,8 @@ def by_unit(spikes: SpikeTrains) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def filled_windows(
     units: NDArray[np.int64], ticks: NDArray[np.int64], window: int, n_windows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """What `spike_counts` would hold, without its zeros: the unit, the window and the count, by unit and then by window.
+    """What `spike_counts` would hold, without its zeros: the unit, the window and the count, by
+    unit and then by window.
 
     The spikes are sorted by unit and then by time, as `by_unit` has them.
     """

@@ -1,4 +1,6 @@
-"""How activity is spread over units: beside a log-normal, which is what rates in cortex look like (Buzsaki & Mizuseki 2014)."""
+"""How activity is spread over units: beside a log-normal, which is what rates in cortex look like
+(Buzsaki & Mizuseki 2014).
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ _CRITICAL = 0.895  # of Stephens' statistic, at 5 %
 
 @dataclass(frozen=True, slots=True)
 class LogNormal:
-    """Positive values beside the log-normal distribution with their mean and standard deviation of ln(value).
+    """Positive values beside the log-normal distribution with their mean and standard deviation of
+    ln(value).
 
     Attributes
     ----------
@@ -43,13 +46,16 @@ class LogNormal:
 
     @property
     def differs(self) -> bool:
-        """Whether the positive values are told apart from a log-normal at 5 % (Stephens 1974, JASA 69:730: both moments fitted)."""
+        """Whether the positive values are told apart from a log-normal at 5 % (Stephens 1974, JASA
+        69:730: both moments fitted).
+        """
         root = math.sqrt(self.n)
         return self.distance * (root - 0.01 + 0.85 / root) > _CRITICAL
 
 
 def log_normal(values: ArrayLike) -> LogNormal | None:
-    """Values >= 0 beside a log-normal; None where fewer than five are positive, or they are all alike.
+    """Values >= 0 beside a log-normal; None where fewer than five are positive, or they are all
+    alike.
 
     Examples
     --------
@@ -65,17 +71,23 @@ def log_normal(values: ArrayLike) -> LogNormal | None:
     expected = ndtr((logs - logs.mean()) / spread)
     steps = np.arange(logs.size + 1) / logs.size
     distance = float(max((steps[1:] - expected).max(), (expected - steps[:-1]).max()))
-    return LogNormal(float(np.exp(logs.mean())), spread, distance, logs.size, int((given == 0).sum()))
+    return LogNormal(
+        float(np.exp(logs.mean())), spread, distance, logs.size, int((given == 0).sum())
+    )
 
 
 def of_units(stats: ActivityStats) -> LogNormal | None:
-    """The mean rates of a circuit's units in Hz, or the mean magnitudes of a network's, beside a log-normal."""
+    """The mean rates of a circuit's units in Hz, or the mean magnitudes of a network's, beside a
+    log-normal.
+    """
     values = stats.unit_rates_hz if stats.unit_rates_hz is not None else stats.unit_mean_magnitude
     return None if values is None else log_normal(values)
 
 
 def row(stats: ActivityStats) -> dict[str, str]:
-    """What the mean does not say, a cell a measure, for tables: sparseness is Treves-Rolls's, low where activity is sparse."""
+    """What the mean does not say, a cell a measure, for tables: sparseness is Treves-Rolls's, low
+    where activity is sparse.
+    """
     fit = of_units(stats)
 
     def cell(value: float | None) -> str:

@@ -40,7 +40,11 @@ def mean(values: Sequence[float]) -> Mean:
     if array.ndim != 1 or not array.size or not np.isfinite(array).all():
         raise ValueError(f"values must be at least one finite number, got {values}")
     n, middle = array.size, float(array.mean())
-    half = math.nan if n == 1 else float(t.ppf((1 + LEVEL) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
+    half = (
+        math.nan
+        if n == 1
+        else float(t.ppf((1 + LEVEL) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
+    )
     return Mean(middle, middle - half, middle + half, n)
 
 
@@ -60,7 +64,8 @@ def difference(rows: Sequence[dict[str, Any]], arm: str, against: str, quantity:
 
 
 def unpaired(first: Sequence[float], second: Sequence[float]) -> Mean:
-    """How much larger the mean of `first` is than that of `second`, two or more numbers each, with Welch's 95 % interval.
+    """How much larger the mean of `first` is than that of `second`, two or more numbers each, with
+    Welch's 95 % interval.
 
     `n` is the number of values of both together.
     """
@@ -69,7 +74,10 @@ def unpaired(first: Sequence[float], second: Sequence[float]) -> Mean:
     found = ttest_ind(first, second, equal_var=False)
     interval = found.confidence_interval(LEVEL)
     return Mean(
-        float(np.mean(first) - np.mean(second)), float(interval.low), float(interval.high), len(first) + len(second)
+        float(np.mean(first) - np.mean(second)),
+        float(interval.low),
+        float(interval.high),
+        len(first) + len(second),
     )
 
 

@@ -1,10 +1,11 @@
-"""Sparseness of a vector of rates or magnitudes: how unequally activity is spread, without a threshold.
+"""Sparseness of a vector of rates or magnitudes: how unequally activity is spread, without a
+threshold.
 
-Taken over units at one time it is population sparseness, over time within one unit lifetime sparseness (Willmore & Tolhurst 2001,
-Network 12:255).
+Taken over units at one time it is population sparseness, over time within one unit lifetime
+sparseness (Willmore & Tolhurst 2001, Network 12:255).
 
-Sources: Treves & Rolls 1991, Network 2:371; Vinje & Gallant 2000, Science 287:1273; Hoyer 2004, JMLR 5:1457; for Gini, Hurley &
-Rickard 2009, IEEE Trans Inf Theory 55:4723 (arXiv 0811.4706).
+Sources: Treves & Rolls 1991, Network 2:371; Vinje & Gallant 2000, Science 287:1273; Hoyer 2004,
+JMLR 5:1457; for Gini, Hurley & Rickard 2009, IEEE Trans Inf Theory 55:4723 (arXiv 0811.4706).
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def treves_rolls(rates: ArrayLike, axis: int = -1) -> Floats:
     Parameters
     ----------
     rates : array of float >= 0, any shape
-        Rates, counts or magnitudes; `axis` runs over the n units (population) or windows (lifetime).
+        Rates, counts or magnitudes; `axis` runs over the n units (population) or windows
+        (lifetime).
 
     Returns
     -------
@@ -38,7 +40,8 @@ def treves_rolls(rates: ArrayLike, axis: int = -1) -> Floats:
     Raises
     ------
     ValueError
-        On NaN, infinity, negative or no values, and where all values along `axis` are zero: silence has no sparseness.
+        On NaN, infinity, negative or no values, and where all values along `axis` are zero: silence
+        has no sparseness.
 
     Examples
     --------
@@ -49,20 +52,25 @@ def treves_rolls(rates: ArrayLike, axis: int = -1) -> Floats:
 
 
 def vinje_gallant(rates: ArrayLike, axis: int = -1) -> Floats:
-    """Vinje-Gallant sparseness S = (1 - A) / (1 - 1/n), in [0, 1]; high is sparse. Arguments and errors as `treves_rolls`."""
+    """Vinje-Gallant sparseness S = (1 - A) / (1 - 1/n), in [0, 1]; high is sparse. Arguments and
+    errors as `treves_rolls`.
+    """
     return _of_vectors(rates, axis, least=2)[1]
 
 
 def hoyer(rates: ArrayLike, axis: int = -1) -> Floats:
-    """Hoyer sparseness (sqrt n - L1/L2) / (sqrt n - 1), in [0, 1]; high is sparse. Arguments and errors as `treves_rolls`."""
+    """Hoyer sparseness (sqrt n - L1/L2) / (sqrt n - 1), in [0, 1]; high is sparse. Arguments and
+    errors as `treves_rolls`.
+    """
     return _of_vectors(rates, axis, least=2)[2]
 
 
 def gini(rates: ArrayLike, axis: int = -1) -> Floats:
-    """Gini index 1 - 2 sum_k r_(k)/L1 (n - k + 1/2)/n over ascending r, in [0, 1 - 1/n]; high is sparse.
+    """Gini index 1 - 2 sum_k r_(k)/L1 (n - k + 1/2)/n over ascending r, in [0, 1 - 1/n]; high is
+    sparse.
 
-    The one measure here that meets all six criteria of Hurley & Rickard 2009. A binary code with active fraction p has 1 - p.
-    Arguments and errors as `treves_rolls`.
+    The one measure here that meets all six criteria of Hurley & Rickard 2009. A binary code with
+    active fraction p has 1 - p. Arguments and errors as `treves_rolls`.
     """
     return gini_of_ascending(np.sort(_scaled(rates, axis), axis=-1))
 
@@ -73,21 +81,28 @@ def _of_vectors(rates: ArrayLike, axis: int, least: int = 1) -> Floats:
 
 
 def _scaled(rates: ArrayLike, axis: int, least: int = 1) -> Floats:
-    """The vectors along the last axis, each with a largest entry of 1: no measure depends on scale, and no square overflows."""
+    """The vectors along the last axis, each with a largest entry of 1: no measure depends on scale,
+    and no square overflows.
+    """
     vectors = np.moveaxis(checks.rates_array("rates", rates, axis), axis, -1)
     if vectors.shape[-1] < least:
-        raise ValueError(f"this measure needs at least {least} values along axis {axis}, got {vectors.shape[-1]}")
+        raise ValueError(
+            f"this measure needs at least {least} values along axis {axis}, got {vectors.shape[-1]}"
+        )
     largest = vectors.max(axis=-1, keepdims=True)
     if not (largest > 0).all():
         raise ValueError("rates are all zero along the axis: silence has no sparseness")
     return vectors / largest
 
 
-# ---- From sums ------------------------------------------------------------------------------------------------------
+# ---- From sums
+# ------------------------------------------------------------------------------------------------------
 
 
 def of_moments(total: Floats, square_total: Floats, n: int) -> Floats:
-    """Treves-Rolls, Vinje-Gallant and Hoyer from sum r and sum r^2 over n entries, shape (3, ...); the last two NaN for n = 1."""
+    """Treves-Rolls, Vinje-Gallant and Hoyer from sum r and sum r^2 over n entries, shape (3, ...);
+    the last two NaN for n = 1.
+    """
     # equal rates and a single one meet the bounds exactly, so rounding must not lead past them
     a = np.clip(total**2 / (n * square_total), 1 / n, 1.0)
     least = 1 / n if n > 1 else np.nan
@@ -95,7 +110,9 @@ def of_moments(total: Floats, square_total: Floats, n: int) -> Floats:
 
 
 def gini_of_ascending(vectors: NDArray[Any]) -> Floats:
-    """Gini of each vector along the last axis, its entries in ascending order, the last one positive."""
+    """Gini of each vector along the last axis, its entries in ascending order, the last one
+    positive.
+    """
     n = vectors.shape[-1]
     scaled = vectors / vectors[..., -1:].astype(np.float64)
     return gini_of_ranked(scaled.sum(axis=-1), scaled @ rank_weights(np.arange(1, n + 1), n), n)
@@ -111,8 +128,14 @@ def rank_weights(ranks: NDArray[np.int64], n: int) -> Floats:
     return (n - ranks + 0.5) / n
 
 
-def mean_sparseness(sums: Iterable[float], n_averaged: int, n_ranked: int | None = None) -> Sparseness:
-    """Sparseness averaged over vectors, from the sums of the four measures; Gini over `n_ranked` where those are fewer."""
+def mean_sparseness(
+    sums: Iterable[float], n_averaged: int, n_ranked: int | None = None
+) -> Sparseness:
+    """Sparseness averaged over vectors, from the sums of the four measures; Gini over `n_ranked`
+    where those are fewer.
+    """
     numbers = [n_averaged] * 3 + [n_averaged if n_ranked is None else n_ranked]
-    means = [None if n == 0 or np.isnan(s) else float(s) / n for s, n in zip(sums, numbers, strict=True)]
+    means = [
+        None if n == 0 or np.isnan(s) else float(s) / n for s, n in zip(sums, numbers, strict=True)
+    ]
     return Sparseness(means[0], means[1], means[2], means[3], n_averaged=n_averaged)

@@ -11,20 +11,35 @@ from numpy.typing import NDArray
 from neurosparse.activity import ActiveWhen, ActivityStats, Sparseness, SpikeTrains
 from neurosparse.sparsity.confidence import interval
 from neurosparse.sparsity.dimension import dimension_of_counts
-from neurosparse.sparsity.firing import MIN_INTERVALS, by_unit, cv_of_intervals, filled_windows, firing_rates_hz
-from neurosparse.sparsity.sparseness import gini_of_ranked, mean_sparseness, of_moments, rank_weights
+from neurosparse.sparsity.firing import (
+    MIN_INTERVALS,
+    by_unit,
+    cv_of_intervals,
+    filled_windows,
+    firing_rates_hz,
+)
+from neurosparse.sparsity.sparseness import (
+    gini_of_ranked,
+    mean_sparseness,
+    of_moments,
+    rank_weights,
+)
 from neurosparse.sparsity.windows import batch_fractions, curve_of_gaps, gaps_between
 
 _INT64 = 2**63
 
 
 def describe_spikes(
-    spikes: SpikeTrains, active_when: ActiveWhen, *, name: str = "spikes", provenance: Mapping[str, Any] | None = None
+    spikes: SpikeTrains,
+    active_when: ActiveWhen,
+    *,
+    name: str = "spikes",
+    provenance: Mapping[str, Any] | None = None,
 ) -> ActivityStats:
     """All statistics of spikes.
 
-    `active_fraction` and the curve use every position of the window; population and lifetime sparseness use spike counts in
-    consecutive windows.
+    `active_fraction` and the curve use every position of the window; population and lifetime
+    sparseness use spike counts in consecutive windows.
 
     Raises
     ------
@@ -43,12 +58,19 @@ def describe_windows(
     name: str = "spikes",
     provenance: Mapping[str, Any] | None = None,
 ) -> list[ActivityStats]:
-    """`describe_spikes` for each of several windows; faster than one by one, since they share the curve, rates and intervals."""
-    return _describe_windows(spikes, [ActiveWhen(window_ms=w) for w in windows_ms], name, provenance)
+    """`describe_spikes` for each of several windows; faster than one by one, since they share the
+    curve, rates and intervals.
+    """
+    return _describe_windows(
+        spikes, [ActiveWhen(window_ms=w) for w in windows_ms], name, provenance
+    )
 
 
 def _describe_windows(
-    spikes: SpikeTrains, definitions: list[ActiveWhen], name: str, provenance: Mapping[str, Any] | None
+    spikes: SpikeTrains,
+    definitions: list[ActiveWhen],
+    name: str,
+    provenance: Mapping[str, Any] | None,
 ) -> list[ActivityStats]:
     # all refused before any is counted
     windows = [spikes.window_ticks(definition.window_ms) for definition in definitions]
@@ -82,7 +104,9 @@ def _describe_windows(
             population=_grouped_sparseness(cell_window, counts, spikes.n_units),
             lifetime=_grouped_sparseness(cell_unit, counts, n_windows),
             unit_active_fraction=(positions - missed) / positions,
-            effective_dimension=dimension_of_counts(cell_window, cell_unit, counts, n_windows, spikes.n_units),
+            effective_dimension=dimension_of_counts(
+                cell_window, cell_unit, counts, n_windows, spikes.n_units
+            ),
             n_spikes=len(spikes),
             duration_ms=spikes.duration_ms,
             mean_rate_hz=float(rates.mean()),
@@ -93,7 +117,10 @@ def _describe_windows(
             provenance=provenance or {},
         )
 
-    return [in_window(definition, window) for definition, window in zip(definitions, windows, strict=True)]
+    return [
+        in_window(definition, window)
+        for definition, window in zip(definitions, windows, strict=True)
+    ]
 
 
 def _grouped_sparseness(groups: NDArray[np.int64], counts: NDArray[np.int64], n: int) -> Sparseness:
@@ -102,7 +129,8 @@ def _grouped_sparseness(groups: NDArray[np.int64], counts: NDArray[np.int64], n:
         return Sparseness(None, None, None, None, n_averaged=0)
     above = int(counts.max()) + 1
     if int(groups.max()) < _INT64 // above - 1:
-        groups, counts = np.divmod(np.sort(groups * above + counts), above)  # a tenth of the time of the other way
+        # a tenth of the time of the other way
+        groups, counts = np.divmod(np.sort(groups * above + counts), above)
     else:
         order = np.lexsort((counts, groups))
         groups, counts = groups[order], counts[order]

@@ -1,4 +1,5 @@
-"""Spiking cells and circuits: Brian2, and engines that run the same recipes, all into `SpikeTrains`.
+"""Spiking cells and circuits: Brian2, and engines that run the same recipes, all into
+`SpikeTrains`.
 
 Names are loaded when first used: importing this package imports neither Brian2 nor numba.
 """

@@ -1,4 +1,6 @@
-"""LIF cells in Brian2, with spike times that are exact within the step, and their f-I curve against the closed form."""
+"""LIF cells in Brian2, with spike times that are exact within the step, and their f-I curve against
+the closed form.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurosparse._internal import cards, checks
 from neurosparse import recipes
+from neurosparse._internal import cards, checks
 from neurosparse.activity import NANOSECOND_MS, SpikeTrains
 from neurosparse.lif import LIF, rate
 from neurosparse.progress import Progress, quiet
@@ -69,7 +71,8 @@ class FICurve:
     def relative_error(self) -> Floats:
         """(rates - theory) / theory, shape (n_cells,).
 
-        0 where a cell is silent and should be, NaN where it is silent because the run is shorter than its interval.
+        0 where a cell is silent and should be, NaN where it is silent because the run is shorter
+        than its interval.
         """
         error = np.zeros_like(self.theory_hz)
         fires = self.theory_hz > 0
@@ -95,9 +98,10 @@ def fi_curve(
 ) -> FICurve:
     """The f-I curve of LIF cells under constant currents, simulated in Brian2.
 
-    Each cell starts at its reset as if a spike had just passed its refractory period, and its rate is the number of its intervals
-    over their sum: n / (t_last + t_ref). Spikes lie where the membrane crosses the threshold, not on the grid (see `exact_cells`),
-    so the rate agrees with `neurosparse.lif.rate` to rounding.
+    Each cell starts at its reset as if a spike had just passed its refractory period, and its rate
+    is the number of its intervals over their sum: n / (t_last + t_ref). Spikes lie where the
+    membrane crosses the threshold, not on the grid (see `exact_cells`), so the rate agrees with
+    `neurosparse.lif.rate` to rounding.
 
     Parameters
     ----------
@@ -120,15 +124,25 @@ def fi_curve(
     """
     currents = checks.finite_array("currents_nA", currents_nA)
     if currents.ndim != 1 or currents.size == 0:
-        raise ValueError(f"currents_nA must be a list of at least one current, got shape {currents.shape}")
+        raise ValueError(
+            f"currents_nA must be a list of at least one current, got shape {currents.shape}"
+        )
     cells = [lif] * currents.size if isinstance(lif, LIF) else list(lif)
     if len(cells) != currents.size:
-        raise ValueError(f"lif must be one cell or one for each of the {currents.size} currents, got {len(cells)}")
+        raise ValueError(
+            f"lif must be one cell or one for each of the {currents.size} currents, got"
+            f" {len(cells)}"
+        )
     theory = np.array([rate(i, cell) for i, cell in zip(currents, cells, strict=True)])
     if theory.max() * dt_ms * 1e-3 >= 1:
-        raise ValueError(f"dt_ms must be below {1e3 / theory.max():.3g}, the shortest interval here, got {dt_ms:g}")
+        raise ValueError(
+            f"dt_ms must be below {1e3 / theory.max():.3g}, the shortest interval here, got"
+            f" {dt_ms:g}"
+        )
 
-    spikes = exact_cells(cells, currents, duration_ms=duration_ms, dt_ms=dt_ms, target=target, progress=progress)
+    spikes = exact_cells(
+        cells, currents, duration_ms=duration_ms, dt_ms=dt_ms, target=target, progress=progress
+    )
     t_ref_ms = np.array([cell.t_ref_ms for cell in cells])
     last_ms = np.zeros(currents.size)
     np.maximum.at(last_ms, spikes.units, spikes.times_ms)
@@ -136,9 +150,10 @@ def fi_curve(
     return FICurve(currents, rates, theory, spikes)
 
 
-# Where a step ends above the threshold, the membrane crossed it tau ln((v_inf - v_th) / (v_inf - v)) earlier. It is then put where
-# the relaxation that begins at the reset, once the refractory period is over, comes from: the further below, the longer it still
-# has to wait. So a held cell needs no case of its own and a step is one product; exact for any step shorter than the interval.
+# Where a step ends above the threshold, the membrane crossed it tau ln((v_inf - v_th) / (v_inf -
+# v)) earlier. It is then put where the relaxation that begins at the reset, once the refractory
+# period is over, comes from: the further below, the longer it still has to wait. So a held cell
+# needs no case of its own and a step is one product; exact for any step shorter than the interval.
 _EQUATIONS = """
 v : volt
 v_inf : volt (constant)
@@ -165,9 +180,11 @@ def exact_cells(
     target: engine.Target | None = None,
     progress: Progress = quiet,
 ) -> SpikeTrains:
-    """Unconnected LIF cells under constant currents; spike times lie off the grid, at the crossings of the threshold.
+    """Unconnected LIF cells under constant currents; spike times lie off the grid, at the crossings
+    of the threshold.
 
-    Nothing here is random. The number of cells is rounded up to a power of two, 1024 at least, so that few sizes are compiled.
+    Nothing here is random. The number of cells is rounded up to a power of two, 1024 at least, so
+    that few sizes are compiled.
     """
     n = len(cells)
     padded = [*cells, *[cells[-1]] * ((1 << max(10, (n - 1).bit_length())) - n)]
@@ -176,16 +193,22 @@ def exact_cells(
 
     def model() -> Any:
         b2 = engine.brian2()
-        group = b2.NeuronGroup(len(padded), _EQUATIONS, threshold="v >= v_th", reset=_SPIKE, name="cells")
+        group = b2.NeuronGroup(
+            len(padded), _EQUATIONS, threshold="v >= v_th", reset=_SPIKE, name="cells"
+        )
         group.run_regularly(_RELAX, when="groups", name="relax")
         group.v_inf = (value["e_leak_mV"] + drive_mV) * b2.mV
         group.v_th, group.v_reset = value["v_threshold_mV"] * b2.mV, value["v_reset_mV"] * b2.mV
         group.tau, group.t_ref = value["tau_m_ms"] * b2.ms, value["t_ref_ms"] * b2.ms
         group.decay = np.exp(-dt_ms / value["tau_m_ms"])
         group.v = value["v_reset_mV"] * b2.mV
-        return group, b2.SpikeMonitor(group, variables=["t_spike"], when="after_resets", name="spikes")
+        return group, b2.SpikeMonitor(
+            group, variables=["t_spike"], when="after_resets", name="spikes"
+        )
 
-    result = engine.run(model, duration_ms=duration_ms, dt_ms=dt_ms, seed=0, target=target, progress=progress)
+    result = engine.run(
+        model, duration_ms=duration_ms, dt_ms=dt_ms, seed=0, target=target, progress=progress
+    )
     times_ms, units = result["spikes"]["t_spike"] * 1e3, result["spikes"]["i"]
     kept = (units < n) & (times_ms < result.duration_ms - NANOSECOND_MS)
     return SpikeTrains(times_ms[kept], units[kept], n_units=n, duration_ms=result.duration_ms)

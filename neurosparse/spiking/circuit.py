@@ -1,20 +1,25 @@
-"""Circuits as recipes: populations of current-based LIF cells, their synapses and their Poisson drive, for any engine.
+"""Circuits as recipes: populations of current-based LIF cells, their synapses and their Poisson
+drive, for any engine.
 
-`CircuitSpec` is what a recipe of kind "circuit" says. `resolve` turns it into a `Circuit`: the same circuit in plain numbers of one
-unit each, from which every engine starts, so that no engine derives its own.
+`CircuitSpec` is what a recipe of kind "circuit" says. `resolve` turns it into a `Circuit`: the same
+circuit in plain numbers of one unit each, from which every engine starts, so that no engine derives
+its own.
 
 What every engine must do with a `Circuit`
-    tau_m dV/dt = e_leak - V + dc + R I(t);  a cell that reaches the threshold fires, is put to its reset and held there for
-    t_ref. "delta" synapses: an arriving spike moves V by its weight (mV); what arrives while the cell is held is lost.
-    "exponential" synapses: an arriving spike adds its weight (pA) to a current I that decays with tau_syn, also while V is held.
+    tau_m dV/dt = e_leak - V + dc + R I(t);  a cell that reaches the threshold fires, is put to its
+    reset and held there for t_ref. "delta" synapses: an arriving spike moves V by its weight (mV);
+    what arrives while the cell is held is lost. "exponential" synapses: an arriving spike adds its
+    weight (pA) to a current I that decays with tau_syn, also while V is held.
 
-    A step goes from t to t + dt: V (and I) are integrated exactly; what arrives at t + dt, external spikes included, is then
-    added, for delta synapses to V, for exponential ones to I; then cells at or above the threshold fire. So a spike of step k with
-    a delay of d steps arrives in step k + d, and a cell that fires in step k is held through step k + t_ref / dt (as in NEST).
-    The time of a spike is the start of its step, k dt, as in Brian2; NEST's time stamps are one dt later.
+    A step goes from t to t + dt: V (and I) are integrated exactly; what arrives at t + dt, external
+    spikes included, is then added, for delta synapses to V, for exponential ones to I; then cells
+    at or above the threshold fire. So a spike of step k with a delay of d steps arrives in step k +
+    d, and a cell that fires in step k is held through step k + t_ref / dt (as in NEST). The time of
+    a spike is the start of its step, k dt, as in Brian2; NEST's time stamps are one dt later.
 
-    Random weights are normal, those of the wrong sign drawn anew. Random delays are normal, those below dt / 2 drawn anew,
-    rounded to the grid. Self-connections are allowed. External spikes are Poisson, independent for each cell and step.
+    Random weights are normal, those of the wrong sign drawn anew. Random delays are normal, those
+    below dt / 2 drawn anew, rounded to the grid. Self-connections are allowed. External spikes are
+    Poisson, independent for each cell and step.
 """
 
 from __future__ import annotations
@@ -43,8 +48,8 @@ GRID_TOLERANCE = 1e-6  # of a step
 class CircuitSpec(Spec):
     """A network of current-based LIF cells, as a recipe of kind "circuit" says it.
 
-    `cell` and `drive` hold what the populations have in common; a population replaces single values. Populations keep their order:
-    units are numbered through them.
+    `cell` and `drive` hold what the populations have in common; a population replaces single
+    values. Populations keep their order: units are numbered through them.
 
     Examples
     --------
@@ -90,8 +95,9 @@ class Population:
 class Projection:
     """The synapses from one population to one other, by index.
 
-    `number` is the in-degree of each target for the rule "in_degree", the number of synapses for "total", and the probability
-    of each pair for "pairwise". `weight` is in mV for delta synapses, in pA for exponential ones.
+    `number` is the in-degree of each target for the rule "in_degree", the number of synapses for
+    "total", and the probability of each pair for "pairwise". `weight` is in mV for delta synapses,
+    in pA for exponential ones.
     """
 
     pre: int
@@ -127,7 +133,10 @@ class Circuit:
     def n_synapses(self, projection: Projection) -> float:
         """The number of synapses of a projection; the expected one for the rule "pairwise"."""
         sizes = self.populations[projection.pre].size, self.populations[projection.post].size
-        return projection.number * {"in_degree": sizes[1], "total": 1, "pairwise": sizes[0] * sizes[1]}[projection.rule]
+        return (
+            projection.number
+            * {"in_degree": sizes[1], "total": 1, "pairwise": sizes[0] * sizes[1]}[projection.rule]
+        )
 
     @property
     def n_synapses_total(self) -> float:
@@ -141,7 +150,8 @@ def resolve(spec: CircuitSpec) -> Circuit:
     Raises
     ------
     ValueError
-        Where the spec names populations that do not exist, or lacks a capacitance that its currents need.
+        Where the spec names populations that do not exist, or lacks a capacitance that its currents
+        need.
     """
     populations: list[Population] = []
     first = 0
@@ -168,12 +178,17 @@ def resolve(spec: CircuitSpec) -> Circuit:
     projections: list[Projection] = []
     for name, projection in spec.projections.items():
         where = f"projections.{name}"
-        pre, post = ([_index(index, n, where) for n in names(side)] for side in (projection.pre, projection.post))
+        pre, post = (
+            [_index(index, n, where) for n in names(side)]
+            for side in (projection.pre, projection.post)
+        )
         for row, a in zip(projection.numbers(), post, strict=True):
             weight = _weight(projection, spec.synapse, populations[a].cell, where)
             for number, b in zip(row, pre, strict=True):
                 if number and weight:
-                    rule, count = _rule(projection, number, populations[b].size, populations[a].size)
+                    rule, count = _rule(
+                        projection, number, populations[b].size, populations[a].size
+                    )
                     projections.append(
                         Projection(
                             pre=b,
@@ -186,7 +201,9 @@ def resolve(spec: CircuitSpec) -> Circuit:
                             delay_rel_sd=projection.delay_rel_sd,
                         )
                     )
-    return Circuit(spec.synapse.model, spec.synapse.tau_syn_ms, tuple(populations), tuple(projections))
+    return Circuit(
+        spec.synapse.model, spec.synapse.tau_syn_ms, tuple(populations), tuple(projections)
+    )
 
 
 def load(name_or_path: str, **overrides: Any) -> CircuitSpec:
@@ -195,10 +212,12 @@ def load(name_or_path: str, **overrides: Any) -> CircuitSpec:
 
 
 def psc_per_psp(cell: CellSpec, tau_syn_ms: float) -> float:
-    """The peak of an exponential postsynaptic current, in pA, that makes a postsynaptic potential with a peak of 1 mV.
+    """The peak of an exponential postsynaptic current, in pA, that makes a postsynaptic potential
+    with a peak of 1 mV.
 
-    The potential after a current exp(-t/tau_s) is R tau_s / (tau_s - tau_m) (exp(-t/tau_s) - exp(-t/tau_m)); it peaks at
-    t = tau_m tau_s / (tau_m - tau_s) ln(tau_m / tau_s) (Potjans & Diesmann 2014, table 4; van Albada et al. 2018, eq. 4).
+    The potential after a current exp(-t/tau_s) is R tau_s / (tau_s - tau_m) (exp(-t/tau_s) -
+    exp(-t/tau_m)); it peaks at t = tau_m tau_s / (tau_m - tau_s) ln(tau_m / tau_s) (Potjans &
+    Diesmann 2014, table 4; van Albada et al. 2018, eq. 4).
 
     Raises
     ------
@@ -217,12 +236,16 @@ def psc_per_psp(cell: CellSpec, tau_syn_ms: float) -> float:
     if math.isclose(tau_m, tau_s, rel_tol=1e-6):
         return math.e * cell.capacitance_pF / tau_m
     peak_ms = tau_m * tau_s / (tau_m - tau_s) * math.log(tau_m / tau_s)
-    rise = tau_m * tau_s / (tau_s - tau_m) * (math.exp(-peak_ms / tau_s) - math.exp(-peak_ms / tau_m))
+    rise = (
+        tau_m * tau_s / (tau_s - tau_m) * (math.exp(-peak_ms / tau_s) - math.exp(-peak_ms / tau_m))
+    )
     return cell.capacitance_pF / rise
 
 
 def resistance_mV_per_pA(cell: CellSpec) -> float:
-    """R = tau_m / C: the depolarisation that a steady current of 1 pA holds; a ValueError where the cell has no capacitance."""
+    """R = tau_m / C: the depolarisation that a steady current of 1 pA holds; a ValueError where the
+    cell has no capacitance.
+    """
     if cell.capacitance_pF is None:
         raise ValueError("capacitance_pF is needed where synapses are currents; add it to the cell")
     return cell.tau_m_ms / cell.capacitance_pF
@@ -255,7 +278,9 @@ def _weight(weighted: Weighted, synapse: SynapseSpec, cell: CellSpec, where: str
     """A weight in the unit of the synapse model: mV for delta, pA for exponential."""
     if synapse.model == "delta":
         if weighted.weight_mV is None:
-            raise ValueError(f"{where}: delta synapses take weight_mV, got weight_pA={weighted.weight_pA:g}")
+            raise ValueError(
+                f"{where}: delta synapses take weight_mV, got weight_pA={weighted.weight_pA:g}"
+            )
         return weighted.weight_mV
     if weighted.weight_pA is not None:
         resistance_mV_per_pA(cell)  # engines need the capacitance
@@ -273,4 +298,6 @@ def _rule(
     if not projection.multapses:
         return "pairwise", number
     # log1p keeps the precision of 1 - 1/(N N'); Potjans & Diesmann 2014, eq. 1
-    return "total", round(math.log1p(-number) / math.log1p(-1 / (n_pre * n_post))) if n_pre * n_post > 1 else 0
+    return "total", (
+        round(math.log1p(-number) / math.log1p(-1 / (n_pre * n_post))) if n_pre * n_post > 1 else 0
+    )

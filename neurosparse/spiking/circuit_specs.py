@@ -11,7 +11,9 @@ from neurosparse.recipes import Spec
 
 
 class CellSpec(Spec):
-    """A leaky integrate-and-fire cell. The capacitance is needed where weights are currents, and not otherwise."""
+    """A leaky integrate-and-fire cell. The capacitance is needed where weights are currents, and
+    not otherwise.
+    """
 
     tau_m_ms: float = Field(gt=0)
     e_leak_mV: float
@@ -23,12 +25,17 @@ class CellSpec(Spec):
     @model_validator(mode="after")
     def _fires(self) -> CellSpec:
         if self.v_threshold_mV <= self.v_reset_mV:
-            raise ValueError(f"v_threshold_mV must be > v_reset_mV={self.v_reset_mV:g}, got {self.v_threshold_mV:g}")
+            raise ValueError(
+                f"v_threshold_mV must be > v_reset_mV={self.v_reset_mV:g}, got"
+                f" {self.v_threshold_mV:g}"
+            )
         return self
 
 
 class SynapseSpec(Spec):
-    """How a spike acts: at once on the membrane ("delta"), or through a current that decays with tau_syn_ms ("exponential")."""
+    """How a spike acts: at once on the membrane ("delta"), or through a current that decays with
+    tau_syn_ms ("exponential").
+    """
 
     model: Literal["delta", "exponential"]
     tau_syn_ms: float | None = Field(default=None, gt=0)
@@ -36,12 +43,17 @@ class SynapseSpec(Spec):
     @model_validator(mode="after")
     def _complete(self) -> SynapseSpec:
         if (self.model == "exponential") != (self.tau_syn_ms is not None):
-            raise ValueError(f"tau_syn_ms belongs to exponential synapses and to no others, got {self.tau_syn_ms}")
+            raise ValueError(
+                "tau_syn_ms belongs to exponential synapses and to no others, got"
+                f" {self.tau_syn_ms}"
+            )
         return self
 
 
 class Weighted(Spec):
-    """A weight: the peak of the postsynaptic potential (mV), or of the current (pA; exponential synapses only)."""
+    """A weight: the peak of the postsynaptic potential (mV), or of the current (pA; exponential
+    synapses only).
+    """
 
     weight_mV: float | None = None
     weight_pA: float | None = None
@@ -50,7 +62,8 @@ class Weighted(Spec):
     def _one_weight(self) -> Any:
         if (self.weight_mV is None) == (self.weight_pA is None):
             raise ValueError(
-                f"give exactly one of weight_mV and weight_pA, got {self.weight_mV} mV and {self.weight_pA} pA"
+                f"give exactly one of weight_mV and weight_pA, got {self.weight_mV} mV and"
+                f" {self.weight_pA} pA"
             )
         return self
 
@@ -65,8 +78,9 @@ class DriveSpec(Weighted):
 class PopulationSpec(Spec):
     """Cells of one kind. `cell` and `drive` replace single values of the circuit's common ones.
 
-    `mean_rate_hz` is the rate expected at full scale; the correction of a scaled circuit needs it. `dc_mV` is a constant input
-    as the depolarisation it holds at rest, R I. Initial potentials are normal.
+    `mean_rate_hz` is the rate expected at full scale; the correction of a scaled circuit needs it.
+    `dc_mV` is a constant input as the depolarisation it holds at rest, R I. Initial potentials are
+    normal.
     """
 
     size: int = Field(ge=1)
@@ -91,16 +105,19 @@ class ProjectionSpec(Weighted):
     in_degree
         Each cell of `post` draws so many sources in each of `pre`.
     total
-        So many synapses between each pair of populations, each with a random source and a random target.
+        So many synapses between each pair of populations, each with a random source and a random
+        target.
     probability
-        With multapses: the probability that a pair is connected at all, turned into a total by eq. 1 of Potjans & Diesmann
+        With multapses: the probability that a pair is connected at all, turned into a total by eq.
+        1 of Potjans & Diesmann
         2014. Without: each pair is connected with this probability, at most once.
     multapses
         Whether a pair may have several synapses. in_degree and total always allow it.
     weight_rel_sd, delay_rel_sd
         Standard deviations as shares of the means.
 
-    Each rule is a number, or a table with a row for each of `post` and a column for each of `pre`; 0 means none.
+    Each rule is a number, or a table with a row for each of `post` and a column for each of `pre`;
+    0 means none.
     """
 
     pre: str | list[str]
@@ -116,25 +133,42 @@ class ProjectionSpec(Weighted):
     @property
     def rule(self) -> str:
         """The one rule that is given."""
-        return next(name for name in ("in_degree", "total", "probability") if getattr(self, name) is not None)
+        return next(
+            name
+            for name in ("in_degree", "total", "probability")
+            if getattr(self, name) is not None
+        )
 
     def numbers(self) -> Table:
         """The rule's numbers, a row for each of `post`, a column for each of `pre`."""
         value = getattr(self, self.rule)
-        return value if isinstance(value, list) else [[value] * len(names(self.pre)) for _ in names(self.post)]
+        return (
+            value
+            if isinstance(value, list)
+            else [[value] * len(names(self.pre)) for _ in names(self.post)]
+        )
 
     @model_validator(mode="after")
     def _one_rule(self) -> ProjectionSpec:
-        given = [name for name in ("in_degree", "total", "probability") if getattr(self, name) is not None]
+        given = [
+            name
+            for name in ("in_degree", "total", "probability")
+            if getattr(self, name) is not None
+        ]
         if len(given) != 1:
             raise ValueError(
-                f"give exactly one of in_degree, total and probability, got {' and '.join(given) or 'none'}"
+                "give exactly one of in_degree, total and probability, got"
+                f" {' and '.join(given) or 'none'}"
             )
         if not self.multapses and self.rule != "probability":
-            raise ValueError(f"multapses = false goes with the rule probability only, got {self.rule}")
+            raise ValueError(
+                f"multapses = false goes with the rule probability only, got {self.rule}"
+            )
         table, rows, columns = self.numbers(), len(names(self.post)), len(names(self.pre))
         if len(table) != rows or any(len(row) != columns for row in table):
-            raise ValueError(f"the table {self.rule} must have {rows} rows (post) of {columns} numbers (pre)")
+            raise ValueError(
+                f"the table {self.rule} must have {rows} rows (post) of {columns} numbers (pre)"
+            )
         for number in (n for row in table for n in row):
             if self.rule == "probability":
                 if not (0 <= number < 1 or (number == 1 and not self.multapses)):

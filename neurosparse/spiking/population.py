@@ -1,10 +1,12 @@
-"""A noisy cortical population: excitatory and inhibitory cells, recurrent and sparse, with log-normal rates.
+"""A noisy cortical population: excitatory and inhibitory cells, recurrent and sparse, with
+log-normal rates.
 
-Random connections with a fixed in-degree and delta synapses, as in Brunel's network (2000), in its asynchronous irregular
-state at low rates; the input from outside is white noise around a mean. Each cell has an excitability of its own: its mean input
-is drawn once from a normal distribution. Where cells fire from fluctuations the rate rises steeply with the mean input, so that
-normal excitabilities make rates close to log-normal (Roxin et al. 2011, J Neurosci 31:16217), as they are in cortex (Buzsaki &
-Mizuseki 2014, Nat Rev Neurosci 15:264).
+Random connections with a fixed in-degree and delta synapses, as in Brunel's network (2000), in its
+asynchronous irregular state at low rates; the input from outside is white noise around a mean. Each
+cell has an excitability of its own: its mean input is drawn once from a normal distribution. Where
+cells fire from fluctuations the rate rises steeply with the mean input, so that normal
+excitabilities make rates close to log-normal (Roxin et al. 2011, J Neurosci 31:16217), as they are
+in cortex (Buzsaki & Mizuseki 2014, Nat Rev Neurosci 15:264).
 """
 
 from __future__ import annotations
@@ -15,16 +17,16 @@ from typing import Any
 import numpy as np
 from pydantic import Field, model_validator
 
-from neurosparse._internal import checks
 from neurosparse import recipes
+from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.lif import LIF
 from neurosparse.meanfield import MeanField
 from neurosparse.progress import Progress, quiet
-from neurosparse.spiking.engines import brian2 as brian_circuit
 from neurosparse.spiking.brian import running as engine
 from neurosparse.spiking.circuit import Circuit, Population, Projection
 from neurosparse.spiking.circuit_specs import CellSpec
+from neurosparse.spiking.engines import brian2 as brian_circuit
 
 
 class CellsSpec(recipes.Spec):
@@ -35,7 +37,8 @@ class CellsSpec(recipes.Spec):
     input_mean_mV
         The mean input from outside, as the depolarisation it holds at rest.
     input_noise_mV
-        White noise from outside, as the standard deviation of the potential that it makes far from the threshold.
+        White noise from outside, as the standard deviation of the potential that it makes far from
+        the threshold.
     excitability_sd_mV
         Standard deviation over cells of the mean input.
     """
@@ -50,8 +53,9 @@ class CellsSpec(recipes.Spec):
 class PopulationSpec(recipes.Spec):
     """The population of a recipe of kind "population".
 
-    Weights are the jump of the potential that a spike makes. `in_degree_excitatory` and `in_degree_inhibitory` are the synapses
-    that each cell receives from either kind, from random sources; `warm_up_ms` is simulated first and discarded.
+    Weights are the jump of the potential that a spike makes. `in_degree_excitatory` and
+    `in_degree_inhibitory` are the synapses that each cell receives from either kind, from random
+    sources; `warm_up_ms` is simulated first and discarded.
     """
 
     excitatory: CellsSpec
@@ -79,7 +83,8 @@ class PopulationSpec(recipes.Spec):
                 size=cells.size,
                 first=first,
                 cell=cells.cell,
-                # start with the potentials spread between reset and threshold: no volley at the beginning
+                # start with the potentials spread between reset and threshold: no volley at the
+                # beginning
                 v_init_mV=(cells.cell.v_reset_mV + cells.cell.v_threshold_mV) / 2,
                 v_init_sd_mV=(cells.cell.v_threshold_mV - cells.cell.v_reset_mV) / 4,
                 dc_mV=cells.input_mean_mV,
@@ -112,11 +117,15 @@ class PopulationSpec(recipes.Spec):
 
 
 def mean_field(spec: PopulationSpec) -> MeanField:
-    """What theory needs of a population; `meanfield.solve` gives the rates of "E" and "I", in this order."""
+    """What theory needs of a population; `meanfield.solve` gives the rates of "E" and "I", in this
+    order.
+    """
     kinds = (spec.excitatory, spec.inhibitory)
     return MeanField(
         cells=[LIF(**kind.cell.model_dump(exclude={"capacitance_pF"})) for kind in kinds],
-        in_degrees=np.tile([float(spec.in_degree_excitatory), float(spec.in_degree_inhibitory)], (2, 1)),
+        in_degrees=np.tile(
+            [float(spec.in_degree_excitatory), float(spec.in_degree_inhibitory)], (2, 1)
+        ),
         weights_mV=np.tile([spec.weight_excitatory_mV, spec.weight_inhibitory_mV], (2, 1)),
         input_mean_mV=np.array([kind.input_mean_mV for kind in kinds]),
         input_sigma_mV=np.sqrt(2) * np.array([kind.input_noise_mV for kind in kinds]),
@@ -125,7 +134,9 @@ def mean_field(spec: PopulationSpec) -> MeanField:
     )
 
 
-def load_population(name_or_path: str | Path = "cortical_population", **overrides: Any) -> PopulationSpec:
+def load_population(
+    name_or_path: str | Path = "cortical_population", **overrides: Any
+) -> PopulationSpec:
     """The population of a recipe, `overrides` replacing values by their dotted names."""
     return recipes.load(name_or_path, kind="population").spec(PopulationSpec, **overrides)
 
@@ -138,7 +149,8 @@ def simulate_population(
     target: engine.Target | None = None,
     progress: Progress = quiet,
 ) -> SpikeTrains:
-    """Simulate the population in Brian2 and return its spikes after the warm-up, populations "E" and "I".
+    """Simulate the population in Brian2 and return its spikes after the warm-up, populations "E"
+    and "I".
 
     Parameters
     ----------
@@ -156,7 +168,8 @@ def simulate_population(
     circuit = spec.circuit()
     kinds, sizes = (spec.excitatory, spec.inhibitory), [p.size for p in circuit.populations]
     spread_mV, noise_mV = (
-        np.repeat([getattr(kind, name) for kind in kinds], sizes) for name in ("excitability_sd_mV", "input_noise_mV")
+        np.repeat([getattr(kind, name) for kind in kinds], sizes)
+        for name in ("excitability_sd_mV", "input_noise_mV")
     )
     excitability_mV = spread_mV * np.random.default_rng([seed, 2]).standard_normal(circuit.n_units)
     spikes = brian_circuit.simulate(
@@ -169,4 +182,8 @@ def simulate_population(
         target=target,
         progress=progress,
     )
-    return spikes.between(spec.warm_up_ms, spec.warm_up_ms + duration_ms) if spec.warm_up_ms else spikes
+    return (
+        spikes.between(spec.warm_up_ms, spec.warm_up_ms + duration_ms)
+        if spec.warm_up_ms
+        else spikes
+    )

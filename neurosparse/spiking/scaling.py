@@ -17,16 +17,19 @@ class ScaledCircuitWarning(UserWarning):
 
 
 def scaled(circuit: Circuit, scale: float) -> Circuit:
-    """A smaller circuit with, to first order, the mean and the variance of the full one's input; warns that it is another circuit.
+    """A smaller circuit with, to first order, the mean and the variance of the full one's input;
+    warns that it is another circuit.
 
-    Sizes and in-degrees, external ones included, are multiplied by `scale`, weights divided by its root, and the mean input that
-    this loses at the full circuit's rates is given back as a constant (van Albada, Helias & Diesmann 2015, PLoS Comput Biol
-    11:e1004490; as in the authors' implementation of Potjans & Diesmann 2014).
+    Sizes and in-degrees, external ones included, are multiplied by `scale`, weights divided by its
+    root, and the mean input that this loses at the full circuit's rates is given back as a constant
+    (van Albada, Helias & Diesmann 2015, PLoS Comput Biol 11:e1004490; as in the authors'
+    implementation of Potjans & Diesmann 2014).
 
     Raises
     ------
     ValueError
-        Where scale is not in (0, 1], a population would vanish, or one that projects has no `mean_rate_hz`.
+        Where scale is not in (0, 1], a population would vanish, or one that projects has no
+        `mean_rate_hz`.
     """
     scale = checks.positive("scale", scale)
     if scale > 1:
@@ -34,8 +37,8 @@ def scaled(circuit: Circuit, scale: float) -> Circuit:
     if scale == 1:
         return circuit
     warnings.warn(
-        f"a circuit scaled to {scale:g} is not the full one: its rates, correlations and synchrony differ; compare it only with "
-        "another simulator at the same scale",
+        f"a circuit scaled to {scale:g} is not the full one: its rates, correlations and synchrony"
+        " differ; compare it only with another simulator at the same scale",
         ScaledCircuitWarning,
         stacklevel=2,
     )
@@ -44,9 +47,13 @@ def scaled(circuit: Circuit, scale: float) -> Circuit:
     for p in circuit.populations:
         size = round(p.size * scale)
         if size < 1:
-            raise ValueError(f"scale={scale:g} leaves no cell of population {p.name!r} ({p.size} cells)")
+            raise ValueError(
+                f"scale={scale:g} leaves no cell of population {p.name!r} ({p.size} cells)"
+            )
         rate_hz, weight = p.drive_rate_hz * scale, p.drive_weight / root
-        populations.append(replace(p, size=size, first=first, drive_rate_hz=rate_hz, drive_weight=weight))
+        populations.append(
+            replace(p, size=size, first=first, drive_rate_hz=rate_hz, drive_weight=weight)
+        )
         first += size
     factor = {"in_degree": scale, "total": scale**2, "pairwise": 1.0}
     projections = []
@@ -56,15 +63,22 @@ def scaled(circuit: Circuit, scale: float) -> Circuit:
         if number:
             projections.append(replace(projection, number=number, weight=projection.weight / root))
     small = replace(
-        circuit, populations=tuple(populations), projections=tuple(projections), scale=circuit.scale * scale
+        circuit,
+        populations=tuple(populations),
+        projections=tuple(projections),
+        scale=circuit.scale * scale,
     )
-    lost = mean_input_mV(circuit) - mean_input_mV(small)  # (1 - sqrt(scale)) of it, and what whole numbers lose
-    given_back = [replace(p, dc_mV=p.dc_mV + float(mV)) for p, mV in zip(populations, lost, strict=True)]
+    # (1 - sqrt(scale)) of it, and what whole numbers lose
+    lost = mean_input_mV(circuit) - mean_input_mV(small)
+    given_back = [
+        replace(p, dc_mV=p.dc_mV + float(mV)) for p, mV in zip(populations, lost, strict=True)
+    ]
     return replace(small, populations=tuple(given_back))
 
 
 def mean_input_mV(circuit: Circuit) -> np.ndarray:
-    """The mean synaptic input of a cell of each population at the `mean_rate_hz`, as the depolarisation it holds, R I, in mV.
+    """The mean synaptic input of a cell of each population at the `mean_rate_hz`, as the
+    depolarisation it holds, R I, in mV.
 
     Returns
     -------
@@ -77,20 +91,29 @@ def mean_input_mV(circuit: Circuit) -> np.ndarray:
         Where a population that projects has no `mean_rate_hz`.
     """
     per_rate = [
-        p.cell.tau_m_ms * 1e-3  # a jump of 1 mV at 1 Hz
-        if circuit.synapse == "delta"
-        else (circuit.tau_syn_ms or 0.0) * 1e-3 * resistance_mV_per_pA(p.cell)  # a current of 1 pA peak at 1 Hz
+        (
+            p.cell.tau_m_ms * 1e-3  # a jump of 1 mV at 1 Hz
+            if circuit.synapse == "delta"
+            # a current of 1 pA peak at 1 Hz
+            else (circuit.tau_syn_ms or 0.0) * 1e-3 * resistance_mV_per_pA(p.cell)
+        )
         for p in circuit.populations
     ]
     total = np.array(
-        [p.drive_rate_hz * p.drive_weight * unit for p, unit in zip(circuit.populations, per_rate, strict=True)]
+        [
+            p.drive_rate_hz * p.drive_weight * unit
+            for p, unit in zip(circuit.populations, per_rate, strict=True)
+        ]
     )
     for projection in circuit.projections:
         pre = circuit.populations[projection.pre]
         if pre.mean_rate_hz is None:
             raise ValueError(
-                f"populations.{pre.name}.mean_rate_hz is needed to scale the circuit; add it to the recipe"
+                f"populations.{pre.name}.mean_rate_hz is needed to scale the circuit; add it to the"
+                " recipe"
             )
         in_degree = circuit.n_synapses(projection) / circuit.populations[projection.post].size
-        total[projection.post] += in_degree * projection.weight * pre.mean_rate_hz * per_rate[projection.post]
+        total[projection.post] += (
+            in_degree * projection.weight * pre.mean_rate_hz * per_rate[projection.post]
+        )
     return total

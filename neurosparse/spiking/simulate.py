@@ -12,7 +12,8 @@ from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.circuit import CircuitSpec
 from neurosparse.spiking.scaling import scaled
 
-# Each has `simulate(circuit, *, duration_ms, seed, dt_ms, progress) -> SpikeTrains`; all but Brian2 take `n_threads` too.
+# Each has `simulate(circuit, *, duration_ms, seed, dt_ms, progress) -> SpikeTrains`; all but Brian2
+# take `n_threads` too.
 ENGINES = {
     "kernel": "neurosparse.spiking.engines.kernel",
     "brian2": "neurosparse.spiking.engines.brian2",
@@ -40,7 +41,8 @@ def run_circuit(
     seconds
         Biological time to record.
     seed
-        Of connections, weights, delays, initial potentials and Poisson input. Same seed, same engine: same spikes.
+        Of connections, weights, delays, initial potentials and Poisson input. Same seed, same
+        engine: same spikes.
     engine
         "kernel" (numba; the full microcircuit on one machine), "brian2" or "nest".
     scale
@@ -50,17 +52,20 @@ def run_circuit(
     n_threads
         Of the engines kernel and nest; as many as there are cores where not given.
     exact_weights
-        Refuse a circuit whose weights the kernel would round (see `kernel_engine`); the other engines round none.
+        Refuse a circuit whose weights the kernel would round (see `kernel_engine`); the other
+        engines round none.
 
     Returns
     -------
     SpikeTrains
-        Times on the grid of dt_ms, counted from the end of the warm-up; populations under their names, in recipe order.
+        Times on the grid of dt_ms, counted from the end of the warm-up; populations under their
+        names, in recipe order.
 
     Raises
     ------
     ValueError, TypeError
-        On an unknown engine, times that are not positive or not on the grid, and threads for Brian2, which runs on one.
+        On an unknown engine, times that are not positive or not on the grid, and threads for
+        Brian2, which runs on one.
     MissingPackageError
         Where the engine is not installed.
 
@@ -74,19 +79,33 @@ def run_circuit(
     checks.positive("dt_ms", dt_ms)
     duration_ms = checks.positive("seconds", seconds) * 1e3
     steps = circuits.to_steps("seconds * 1e3", duration_ms, dt_ms)
-    warm_up_steps = circuits.to_steps("warm_up_ms", checks.not_negative("warm_up_ms", warm_up_ms), dt_ms)
+    warm_up_steps = circuits.to_steps(
+        "warm_up_ms", checks.not_negative("warm_up_ms", warm_up_ms), dt_ms
+    )
     if steps < 1:
         raise ValueError(f"seconds must be at least one step of dt_ms={dt_ms:g}, got {seconds:g}")
     seed = checks.whole("seed", seed, least=0)
-    options: dict[str, Any] = {"exact_weights": True} if exact_weights and engine == "kernel" else {}
+    options: dict[str, Any] = (
+        {"exact_weights": True} if exact_weights and engine == "kernel" else {}
+    )
     if n_threads is not None:
         if engine == "brian2":
             raise ValueError(
-                f"n_threads is for the engines kernel and nest, got {n_threads} for brian2, which runs on one"
+                f"n_threads is for the engines kernel and nest, got {n_threads} for brian2, which"
+                " runs on one"
             )
         options["n_threads"] = checks.whole("n_threads", n_threads)
     circuit = scaled(circuits.resolve(spec), scale)
     spikes: SpikeTrains = import_module(ENGINES[engine]).simulate(
-        circuit, duration_ms=(warm_up_steps + steps) * dt_ms, seed=seed, dt_ms=dt_ms, progress=progress, **options
+        circuit,
+        duration_ms=(warm_up_steps + steps) * dt_ms,
+        seed=seed,
+        dt_ms=dt_ms,
+        progress=progress,
+        **options,
     )
-    return spikes.between(warm_up_steps * dt_ms, (warm_up_steps + steps) * dt_ms) if warm_up_steps else spikes
+    return (
+        spikes.between(warm_up_steps * dt_ms, (warm_up_steps + steps) * dt_ms)
+        if warm_up_steps
+        else spikes
+    )

@@ -1,4 +1,6 @@
-"""Files and folders of a store: listed without following links, summed, synced, put in place, put away."""
+"""Files and folders of a store: listed without following links, summed, synced, put in place, put
+away.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def entries(folder: Path) -> list[str]:
 
 
 def files_in(folder: Path) -> Iterator[str]:
-    """The files of a run, by their paths in it. DamageError for links, which may lead anywhere, and devices."""
+    """The files of a run, by their paths in it. DamageError for links, which may lead anywhere, and
+    devices.
+    """
     for parent, folders, names in os.walk(folder):
         for name in folders:
             if Path(parent, name).is_symlink():
@@ -49,7 +53,9 @@ def remove(path: Path) -> None:
 
 
 def put(path: Path, place: Path) -> None:
-    """Rename a file, or a folder with all that is in it, into its place once it is on the disk; then its new name is, too."""
+    """Rename a file, or a folder with all that is in it, into its place once it is on the disk;
+    then its new name is, too.
+    """
     for part in (*path.rglob("*"), path):
         _sync(part)
     path.rename(place)

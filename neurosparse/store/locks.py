@@ -134,7 +134,8 @@ def _lock(path: Path) -> int | None:
             return None
         except FileNotFoundError:
             pass
-        os.close(descriptor)  # its holder removed the file after we had opened it: a lock on nothing
+        # its holder removed the file after we had opened it: a lock on nothing
+        os.close(descriptor)
 
 
 def open_directory(directory: str | Path) -> Path:
@@ -152,7 +153,8 @@ def open_directory(directory: str | Path) -> Path:
         for name in FOLDERS:
             if (directory / name).is_symlink():
                 raise ValueError(
-                    f"{directory / name} is a link, which may lead out of the folder; put a folder in its place"
+                    f"{directory / name} is a link, which may lead out of the folder; put a folder"
+                    " in its place"
                 )
             (directory / name).mkdir(parents=True, exist_ok=True)
         with claim(directory, key("probe", {}, "")):

@@ -19,7 +19,8 @@ def read(directory: Path, key: str, *, thorough: bool = True) -> Run | None:
     Parameters
     ----------
     thorough
-        Read every byte of its files against their checksums; otherwise the manifest alone, against its own.
+        Read every byte of its files against their checksums; otherwise the manifest alone, against
+        its own.
 
     Raises
     ------
@@ -76,12 +77,15 @@ def failures(directory: Path) -> dict[str, Failure]:
 
 
 def find(directory: Path, start: str) -> str:
-    """The one key of a run or failure that starts with `start`. ValueError where there is none, or more than one."""
+    """The one key of a run or failure that starts with `start`. ValueError where there is none, or
+    more than one.
+    """
     keys = {name for name, _ in runs(directory)} | set(failures(directory))
     matches = sorted(name for name in keys if name.startswith(start))
     if len(matches) != 1:
         raise ValueError(
-            f"{directory} holds {len(matches) or 'no'} runs whose key starts with {start!r}; see `runs list`"
+            f"{directory} holds {len(matches) or 'no'} runs whose key starts with {start!r}; see"
+            " `runs list`"
         )
     return matches[0]
 

@@ -75,7 +75,9 @@ class Run(Spec):
 
 
 class Failure(Spec):
-    """A run that ended in an error of its own: the error in one line, and its traceback where there is one."""
+    """A run that ended in an error of its own: the error in one line, and its traceback where there
+    is one.
+    """
 
     format: Literal["neurosparse.failure/1"] = "neurosparse.failure/1"
     key: str
@@ -89,7 +91,8 @@ Record = TypeVar("Record", Run, Failure)
 
 
 def key(kind: str, spec: Mapping[str, Any], code: str) -> str:
-    """The name of a run: the start of a SHA-256 of its kind, its spec in canonical JSON, and the fingerprint of the code.
+    """The name of a run: the start of a SHA-256 of its kind, its spec in canonical JSON, and the
+    fingerprint of the code.
 
     Examples
     --------

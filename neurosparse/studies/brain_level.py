@@ -1,21 +1,28 @@
-"""What does it cost a network to be as sparse as a brain: 4, 2 and 1 % of its units active, against a dense one?
+"""What does it cost a network to be as sparse as a brain: 4, 2 and 1 % of its units active, against
+a dense one?
 
-Fashion-MNIST, 55,000 / 5,000 / 10,000 images, 784-1000-1000-1000-10, minibatch 10. The plan, written before a test score was read:
+Fashion-MNIST, 55,000 / 5,000 / 10,000 images, 784-1000-1000-1000-10, minibatch 10. The plan,
+written before a test score was read:
 
-1. Arms share their seeds: the same initial weights and order of images. A dense arm, and one for each target of active units.
-2. Settings are chosen on validation images alone, for the dense arm too. Test scores are stored with each network and are first
-   read when all networks of all arms are trained.
-3. A network's training time is the CPU time of its thread; an arm's is the mean over its seeds, as a share of the dense arm's. A
-   sparse arm's epochs are chosen so that it stays below 1.
-4. Every network is that of its last step, its weights averaged over the last quarter of the training.
-5. A modular arm ("x 2") has two networks, trained apart from seeds of their own, as one whose scores are the mean of theirs: a
-   wider network without connections between its halves. Width and epochs are such that its active multiply-accumulates and its
-   training time, of both modules together, stay below those of the dense arm. A dense network in two modules stands beside it.
-6. An arm of moved images ("moved") has some of its training images moved by a pixel, anew in each epoch, the dense arm among them;
-   one of augmented images ("aug") has half of them mirrored besides. How often is chosen for each arm on validation images, with
-   the epochs within the time of the dense arm. "short" arms have the epochs and the images of the moved dense one.
-7. Reported for each arm, whatever it says: test error and negative log-likelihood (NLL), their differences from the dense arm of
-   its study paired by seed with 95 % intervals, units alive and active by layer, active multiply-accumulates, training time.
+1. Arms share their seeds: the same initial weights and order of images. A dense arm, and one for
+   each target of active units.
+2. Settings are chosen on validation images alone, for the dense arm too. Test scores are stored
+   with each network and are first read when all networks of all arms are trained.
+3. A network's training time is the CPU time of its thread; an arm's is the mean over its seeds, as
+   a share of the dense arm's. A sparse arm's epochs are chosen so that it stays below 1.
+4. Every network is that of its last step, its weights averaged over the last quarter of the
+   training.
+5. A modular arm ("x 2") has two networks, trained apart from seeds of their own, as one whose
+   scores are the mean of theirs: a wider network without connections between its halves. Width and
+   epochs are such that its active multiply-accumulates and its training time, of both modules
+   together, stay below those of the dense arm. A dense network in two modules stands beside it.
+6. An arm of moved images ("moved") has some of its training images moved by a pixel, anew in each
+   epoch, the dense arm among them; one of augmented images ("aug") has half of them mirrored
+   besides. How often is chosen for each arm on validation images, with the epochs within the time
+   of the dense arm. "short" arms have the epochs and the images of the moved dense one.
+7. Reported for each arm, whatever it says: test error and negative log-likelihood (NLL), their
+   differences from the dense arm of its study paired by seed with 95 % intervals, units alive and
+   active by layer, active multiply-accumulates, training time.
 """
 
 from __future__ import annotations
@@ -28,11 +35,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurosparse import plots
+from neurosparse._internal.tables import markdown
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier.specs import AugmentationSpec, NetworkSpec, TrainSpec
 from neurosparse.sparsity.paired import difference, mean
 from neurosparse.studies.runs import Row, Run, finish, run_all
-from neurosparse._internal.tables import markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +69,9 @@ def _sparse(active: float | tuple[float, ...], epochs: int, width: int = 1000) -
 
 
 def _moved(spec: TrainSpec, shifted: float, flipped: float = 0.0) -> TrainSpec:
-    """The share `shifted` of the images moved by at most a pixel along each axis, and the share `flipped` mirrored."""
+    """The share `shifted` of the images moved by at most a pixel along each axis, and the share
+    `flipped` mirrored.
+    """
     augmentation = AugmentationSpec(shifted=shifted, flipped=flipped)
     return spec.model_copy(update={"learning_rate": 0.03, "augmentation": augmentation})
 
@@ -73,14 +82,18 @@ PLAIN = (
     Run("2 %", _sparse(0.02, 36)),
     Run("1 %", _sparse(0.01, 40)),
 )
-MODULES = (  # two modules for the training time and multiply-accumulates of the dense arm; and what dense modules do
+# two modules for the training time and multiply-accumulates of the dense arm; and what dense
+# modules do
+MODULES = (
     PLAIN[0],
     Run("4 % x 2", _sparse(0.04, 20, width=940), modules=2),
     Run("2 % x 2", _sparse(0.02, 23), modules=2),
     Run("1 % x 2", _sparse((0.012, 0.009, 0.009), 28), modules=2),
     Run("dense x 2", DENSE.model_copy(update={"network": _network(620)}), modules=2),
 )
-MOVED = (  # images moved; within the training time and multiply-accumulates of the dense arm; and what dense modules do
+# images moved; within the training time and multiply-accumulates of the dense arm; and what dense
+# modules do
+MOVED = (
     Run("dense moved", _moved(DENSE, 0.3)),
     Run("4 % moved", _moved(_sparse(0.04, 38), 0.75)),
     Run("2 % x 2 moved", _moved(_sparse(0.02, 34), 0.4), modules=2),
@@ -109,7 +122,8 @@ def run(
     threads: int = 1,
     progress: Progress = quiet,
 ) -> str:
-    """Train what is missing in `directory/runs` and write `runs.parquet`, `table.md` and `brain_level.png` into `directory/study`.
+    """Train what is missing in `directory/runs` and write `runs.parquet`, `table.md` and
+    `brain_level.png` into `directory/study`.
 
     Parameters
     ----------
@@ -128,7 +142,8 @@ def run(
     Raises
     ------
     ValueError, OSError
-        On an unknown study, no seeds, images that are not there, and a directory that cannot be written.
+        On an unknown study, no seeds, images that are not there, and a directory that cannot be
+        written.
     """
     if study not in STUDIES:
         raise ValueError(f"no study {study!r}; there are: {', '.join(STUDIES)}")
@@ -150,11 +165,15 @@ def _seeded(run: Run, seed: int, quick: bool) -> Run:
 
 def _quick(spec: TrainSpec) -> TrainSpec:
     widths = (round(0.3 * width) for width in spec.network.sizes[1:-1])
-    return spec.model_copy(update={"network": NetworkSpec(sizes=(784, *widths, 10)), "data": "mnist5k"})
+    return spec.model_copy(
+        update={"network": NetworkSpec(sizes=(784, *widths, 10)), "data": "mnist5k"}
+    )
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Two Markdown tables of at most 80 columns, of the test images: what it costs against the first arm, and how active it is."""
+    """Two Markdown tables of at most 80 columns, of the test images: what it costs against the
+    first arm, and how active it is.
+    """
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     dense = arms[0]
     dense_s = np.mean([row["cpu_s"] for row in rows if row["arm"] == dense])
@@ -195,34 +214,52 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _by_layer(rows: Sequence[Row], name: str, form: str) -> str:
-    return ", ".join(f"{100 * share:{form}}" for share in np.mean([row[name] for row in rows], axis=0))
+    return ", ".join(
+        f"{100 * share:{form}}" for share in np.mean([row[name] for row in rows], axis=0)
+    )
 
 
 def figure(rows: Sequence[Row], path: Path) -> None:
     """Differences from the dense arm, a dot a seed, with their means and intervals."""
     plots.save(
         path,
-        lambda ax: differences(rows, "test_error", 100, ax).set(ylabel="test error - dense (points)", title="Error"),
-        lambda ax: differences(rows, "test_nll", 1, ax).set(ylabel="test NLL - dense", title="Negative log-likelihood"),
+        lambda ax: differences(rows, "test_error", 100, ax).set(
+            ylabel="test error - dense (points)", title="Error"
+        ),
+        lambda ax: differences(rows, "test_nll", 1, ax).set(
+            ylabel="test NLL - dense", title="Negative log-likelihood"
+        ),
         inches=(8, 3.4),
     )
 
 
 def differences(rows: Sequence[Row], quantity: str, scale: float, ax: Axes) -> Axes:
-    """`scale` times the difference of a quantity from the first arm: a dot a seed, the mean with its interval beside."""
+    """`scale` times the difference of a quantity from the first arm: a dot a seed, the mean with
+    its interval beside.
+    """
     first, *arms = dict.fromkeys(row["arm"] for row in rows)
     dense = {row["seed"]: row[quantity] for row in rows if row["arm"] == first}
     for k, arm in enumerate(arms):
         each = [
-            scale * (row[quantity] - dense[row["seed"]]) for row in rows if row["arm"] == arm and row["seed"] in dense
+            scale * (row[quantity] - dense[row["seed"]])
+            for row in rows
+            if row["arm"] == arm and row["seed"] in dense
         ]
         whole = difference(rows, arm, first, quantity)
         colour = plots.COLOURS[k % len(plots.COLOURS)]
         ax.plot([k - 0.12] * len(each), each, "o", color=colour, ms=4, alpha=0.5, mew=0)
         ax.errorbar(
-            k + 0.12, scale * whole.mean, scale * (whole.high - whole.mean), fmt="D", color=colour, ms=6, capsize=4
+            k + 0.12,
+            scale * whole.mean,
+            scale * (whole.high - whole.mean),
+            fmt="D",
+            color=colour,
+            ms=6,
+            capsize=4,
         )
     ax.axhline(0, color="0.6", lw=1, ls="--", zorder=0)
-    ax.set_xticks(range(len(arms)), [arm.replace("% ", "%\n").replace("dense ", "dense\n") for arm in arms])
+    ax.set_xticks(
+        range(len(arms)), [arm.replace("% ", "%\n").replace("dense ", "dense\n") for arm in arms]
+    )
     ax.set(xlabel="active units", xlim=(-0.5, len(arms) - 0.5))
     return ax

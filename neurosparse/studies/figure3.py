@@ -1,11 +1,15 @@
-"""How sparse may a rectifier network be before its error rises? Figure 3 of Glorot, Bordes & Bengio 2011, on 5,000 digits.
+"""How sparse may a rectifier network be before its error rises? Figure 3 of Glorot, Bordes & Bengio
+2011, on 5,000 digits.
 
-The networks are those of the sweep "figure3" (models/sweeps/figure3.toml); this is what is made of their table.
+The networks are those of the sweep "figure3" (models/sweeps/figure3.toml); this is what is made of
+their table.
 
-The paper trained 200 rectifier networks on MNIST with L1 penalties from 0 to 0.01, without pre-training, and drew test error over
-exact zeros. Here each network has a seed of its own and learns from 3,500 digits, so that its error is some three times the
-paper's. What can be compared is where the error begins to rise, and how steeply, as a multiple of what it is below `FLAT`. A
-network whose error is above `COLLAPSED` has lost a layer: it stays in the figure and the table, and out of the means.
+The paper trained 200 rectifier networks on MNIST with L1 penalties from 0 to 0.01, without
+pre-training, and drew test error over exact zeros. Here each network has a seed of its own and
+learns from 3,500 digits, so that its error is some three times the paper's. What can be compared is
+where the error begins to rise, and how steeply, as a multiple of what it is below `FLAT`. A network
+whose error is above `COLLAPSED` has lost a layer: it stays in the figure and the table, and out of
+the means.
 """
 
 from __future__ import annotations
@@ -18,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurosparse._internal import whole_files as files
 from neurosparse import plots, reference
-from neurosparse.sparsity.paired import unpaired
+from neurosparse._internal import whole_files as files
 from neurosparse._internal.tables import markdown
+from neurosparse.sparsity.paired import unpaired
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +34,9 @@ if TYPE_CHECKING:
 
 IMAGES = "3,500 digits"  # that the networks of the sweep learn from
 COLLAPSED = 0.2  # test error; chance is 0.9
-FLAT = 80  # % zeros below which the error of the paper's networks is at its least; errors are compared with those there
+# % zeros below which the error of the paper's networks is at its least; errors are compared with
+# those there
+FLAT = 80
 BINS = (0, 60, 65, 70, 75, 80, 85, 90, 95, 100)  # % zeros
 
 
@@ -40,14 +46,18 @@ def write(rows: Sequence[Row], directory: str | Path) -> str:
     Parameters
     ----------
     rows
-        Those of the sweep "figure3": `test_error`, and `active_fraction` of all hidden units, on the test images.
+        Those of the sweep "figure3": `test_error`, and `active_fraction` of all hidden units, on
+        the test images.
     """
     directory = Path(directory)
     text = table(rows)
     with files.new_file(directory / "table.md") as file:
         file.write_text(text + "\n", encoding="utf-8")
     plots.save(
-        directory / "figure3.png", partial(error_over_zeros, rows), partial(relative_error, rows), inches=(9, 3.8)
+        directory / "figure3.png",
+        partial(error_over_zeros, rows),
+        partial(relative_error, rows),
+        inches=(9, 3.8),
     )
     return text
 
@@ -59,7 +69,9 @@ def trained(rows: Sequence[Row]) -> tuple[Any, Any]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Test errors by bins of zeros, and how far each is from the error of the networks below `FLAT`."""
+    """Test errors by bins of zeros, and how far each is from the error of the networks below
+    `FLAT`.
+    """
     zeros, errors = trained(rows)
     flat = errors[zeros < FLAT]
     lines = []
@@ -67,21 +79,37 @@ def table(rows: Sequence[Row]) -> str:
         inside = errors[(zeros >= low) & (zeros < high)]
         if inside.size:
             spread = f"{inside.std(ddof=1):.2f}" if inside.size > 1 else ""
-            over = unpaired(inside, flat).describe() if low >= FLAT and min(inside.size, flat.size) > 1 else ""
+            over = (
+                unpaired(inside, flat).describe()
+                if low >= FLAT and min(inside.size, flat.size) > 1
+                else ""
+            )
             lines.append([f"{low}-{high}", f"{inside.size}", f"{inside.mean():.2f}", spread, over])
     text = markdown(["zeros %", "networks", "test error %", "sd", f"above those < {FLAT} %"], lines)
-    return f"{text}\n\n{len(rows) - errors.size} of {len(rows)} networks collapsed (test error above {100 * COLLAPSED:.0f} %)."
+    return (
+        f"{text}\n\n{len(rows) - errors.size} of {len(rows)} networks collapsed (test error above"
+        f" {100 * COLLAPSED:.0f} %)."
+    )
 
 
 def error_over_zeros(rows: Sequence[Row], ax: Axes) -> Axes:
-    """Test error over zeros, a dot a network, the collapsed ones as crosses; the paper's bins and its printed fit."""
+    """Test error over zeros, a dot a network, the collapsed ones as crosses; the paper's bins and
+    its printed fit.
+    """
     zeros, errors = trained(rows)
     lost = [row for row in rows if row["test_error"] > COLLAPSED]
     middle, paper_mean, paper_sd = _paper_bins()
     fit = np.poly1d(reference.paper()["figure3"]["fit_error_percent"])
     line = np.linspace(middle[0], middle[-1], 100)
     ax.errorbar(
-        middle, paper_mean, paper_sd, fmt="s", color=plots.COLOURS[1], ms=4, capsize=2, label="paper, MNIST: bins, sd"
+        middle,
+        paper_mean,
+        paper_sd,
+        fmt="s",
+        color=plots.COLOURS[1],
+        ms=4,
+        capsize=2,
+        label="paper, MNIST: bins, sd",
     )
     ax.plot(line, fit(line), color=plots.COLOURS[1], lw=1, ls="--", label="paper: its fit")
     ax.plot(
@@ -103,7 +131,13 @@ def error_over_zeros(rows: Sequence[Row], ax: Axes) -> Axes:
             ms=5,
             label=f"{len(lost)} collapsed",
         )
-    ax.set(yscale="log", xlabel="exact zeros (%)", ylabel="test error (%)", title="Error over sparsity", ylim=(1, 120))
+    ax.set(
+        yscale="log",
+        xlabel="exact zeros (%)",
+        ylabel="test error (%)",
+        title="Error over sparsity",
+        ylim=(1, 120),
+    )
     ax.set_yticks([1, 2, 5, 10, 20, 50, 90], ["1", "2", "5", "10", "20", "50", "90"])
     ax.minorticks_off()
     ax.legend(loc="center left", bbox_to_anchor=(0, 0.66))  # between the trained and the collapsed
@@ -111,14 +145,23 @@ def error_over_zeros(rows: Sequence[Row], ax: Axes) -> Axes:
 
 
 def relative_error(rows: Sequence[Row], ax: Axes) -> Axes:
-    """Test errors as multiples of the mean of the networks below `FLAT`, the paper's and those of `rows`."""
+    """Test errors as multiples of the mean of the networks below `FLAT`, the paper's and those of
+    `rows`.
+    """
     zeros, errors = trained(rows)
     middle, paper_mean, paper_sd = _paper_bins()
     weights = np.array(reference.paper()["figure3"]["bins_n"])
     below = middle < FLAT
     least = np.average(paper_mean[below], weights=weights[below])
     ax.errorbar(
-        middle, paper_mean / least, paper_sd / least, fmt="s", color=plots.COLOURS[1], ms=4, capsize=2, label="paper"
+        middle,
+        paper_mean / least,
+        paper_sd / least,
+        fmt="s",
+        color=plots.COLOURS[1],
+        ms=4,
+        capsize=2,
+        label="paper",
     )
     if (zeros < FLAT).any():
         ax.plot(
@@ -132,7 +175,11 @@ def relative_error(rows: Sequence[Row], ax: Axes) -> Axes:
             label=IMAGES,
         )
     ax.axhline(1, color="0.6", lw=1, ls="--", zorder=0)
-    ax.set(xlabel="exact zeros (%)", ylabel=f"error / mean error below {FLAT} % zeros", title="Where it begins to rise")
+    ax.set(
+        xlabel="exact zeros (%)",
+        ylabel=f"error / mean error below {FLAT} % zeros",
+        title="Where it begins to rise",
+    )
     ax.legend(loc="upper left")
     return ax
 

@@ -1,8 +1,10 @@
-"""Rectifier, tanh and softplus, with and without pre-training: table 1 and figure 4 of Glorot, Bordes & Bengio 2011.
+"""Rectifier, tanh and softplus, with and without pre-training: table 1 and figure 4 of Glorot,
+Bordes & Bengio 2011.
 
-Arms share their seeds. The learning rate of each arm is that of least validation error on the first seed, of `LEARNING_RATES` (the
-paper's grid without what is too slow to learn here); the columns of the test are not read for it. Pre-training is of denoising
-auto-encoders, softplus reconstruction for rectifier and softplus, cross-entropy for tanh, on all training images without labels.
+Arms share their seeds. The learning rate of each arm is that of least validation error on the first
+seed, of `LEARNING_RATES` (the paper's grid without what is too slow to learn here); the columns of
+the test are not read for it. Pre-training is of denoising auto-encoders, softplus reconstruction
+for rectifier and softplus, cross-entropy for tanh, on all training images without labels.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from neurosparse import plots, reference
+from neurosparse._internal.tables import markdown
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier.specs import NetworkSpec, PretrainSpec, TrainSpec
 from neurosparse.sparsity.paired import Mean, difference, mean
 from neurosparse.studies.runs import Row, Run, finish, run_all
-from neurosparse._internal.tables import markdown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,8 +63,14 @@ def table1(
         The table: test errors, and differences from the rectifier with and without pre-training.
     """
     n_labels = 10_000 if quick and data != "mnist5k" else None
-    arms = [(activation, before, n_labels) for activation in ACTIVATIONS for before in (False, True)[: 1 + pretrained]]
-    rows = _train(arms, directory, data=data, seeds=seeds, quick=quick, threads=threads, progress=progress)
+    arms = [
+        (activation, before, n_labels)
+        for activation in ACTIVATIONS
+        for before in (False, True)[: 1 + pretrained]
+    ]
+    rows = _train(
+        arms, directory, data=data, seeds=seeds, quick=quick, threads=threads, progress=progress
+    )
     text = _table1(rows)
     finish(rows, text, Path(directory))
     plots.save(Path(directory) / "table1.png", partial(errors_by_arm, rows), inches=(6, 3.4))
@@ -77,21 +85,34 @@ def few_labels(
     threads: int = 1,
     progress: Progress = quiet,
 ) -> str:
-    """Train what is missing on 100, 500 and all 3,500 labels and write `runs.parquet`, `table.md` and `figure4.png`.
+    """Train what is missing on 100, 500 and all 3,500 labels and write `runs.parquet`, `table.md`
+    and `figure4.png`.
 
     The parameters are those of `table1`.
     """
     arms = [
-        (activation, pretrained, n) for n in LABELS for activation in ACTIVATIONS[:2] for pretrained in (False, True)
+        (activation, pretrained, n)
+        for n in LABELS
+        for activation in ACTIVATIONS[:2]
+        for pretrained in (False, True)
     ]
-    rows = _train(arms, directory, data="mnist5k", seeds=seeds, quick=quick, threads=threads, progress=progress)
+    rows = _train(
+        arms,
+        directory,
+        data="mnist5k",
+        seeds=seeds,
+        quick=quick,
+        threads=threads,
+        progress=progress,
+    )
     text = _few_labels(rows)
     finish(rows, text, Path(directory))
     plots.save(Path(directory) / "figure4.png", partial(errors_over_labels, rows), inches=(6, 3.6))
     return text
 
 
-# ---- Training -------------------------------------------------------------------------------------------------------
+# ---- Training
+# -------------------------------------------------------------------------------------------------------
 
 
 def _train(
@@ -104,16 +125,30 @@ def _train(
     threads: int,
     progress: Progress,
 ) -> list[Row]:
-    """The rows of all arms and seeds, each arm with the learning rate that the validation images chose on the first seed."""
+    """The rows of all arms and seeds, each arm with the learning rate that the validation images
+    chose on the first seed.
+    """
     if not seeds:
         raise ValueError("seeds is empty: nothing to train")
     network, arms, place = QUICK if quick else FULL, list(arms), Path(directory) / "runs"
 
-    def run_of(activation: str, pretrained: bool, n_labels: int | None, rate: float, seed: int) -> Run:
+    def run_of(
+        activation: str, pretrained: bool, n_labels: int | None, rate: float, seed: int
+    ) -> Run:
         net = network.model_copy(update={"activation": activation})
-        spec = TrainSpec(network=net, data=data, epochs=EPOCHS.get(n_labels or 0, 15), learning_rate=rate, seed=seed)
-        before = PretrainSpec(network=net, data=data, epochs=5 if data == "mnist5k" else 1, seed=seed)
-        return Run(_name(activation, pretrained, n_labels), spec, before if pretrained else None, n_labels)
+        spec = TrainSpec(
+            network=net,
+            data=data,
+            epochs=EPOCHS.get(n_labels or 0, 15),
+            learning_rate=rate,
+            seed=seed,
+        )
+        before = PretrainSpec(
+            network=net, data=data, epochs=5 if data == "mnist5k" else 1, seed=seed
+        )
+        return Run(
+            _name(activation, pretrained, n_labels), spec, before if pretrained else None, n_labels
+        )
 
     first = [run_of(*arm, rate, seeds[0]) for arm in arms for rate in LEARNING_RATES]
     trials = run_all(first, place, threads=threads, progress=part_of(progress, 0.0, 0.3))
@@ -124,7 +159,9 @@ def _train(
 
 def chosen(rows: Sequence[Row]) -> dict[str, float]:
     """The learning rate of least validation error (of equals, validation NLL) of each arm."""
-    best = sorted(rows, key=lambda row: (row["validation_error"], row["validation_nll"]), reverse=True)
+    best = sorted(
+        rows, key=lambda row: (row["validation_error"], row["validation_nll"]), reverse=True
+    )
     return {row["arm"]: row["learning_rate"] for row in best}
 
 
@@ -133,7 +170,8 @@ def _name(activation: str, pretrained: bool, n_labels: int | None) -> str:
     return f"{activation}{PRETRAINED if pretrained else ''}{labels}"
 
 
-# ---- Tables and figures ---------------------------------------------------------------------------------------------
+# ---- Tables and figures
+# ---------------------------------------------------------------------------------------------
 
 
 def _table1(rows: Sequence[Row]) -> str:
@@ -142,9 +180,22 @@ def _table1(rows: Sequence[Row]) -> str:
         activation, pretrained = name.removesuffix(PRETRAINED), name.endswith(PRETRAINED)
         rectifier = "rectifier" + PRETRAINED * pretrained
         error, rate = _error(rows, name)
-        against = difference(rows, name, rectifier, "test_error").describe(100) if name != rectifier else ""
+        against = (
+            difference(rows, name, rectifier, "test_error").describe(100)
+            if name != rectifier
+            else ""
+        )
         gain = difference(rows, name, activation, "test_error").describe(100) if pretrained else ""
-        lines.append([name, f"{rate:g}", f"{100 * error.mean:.2f}", against, gain, _papers(activation, pretrained)])
+        lines.append(
+            [
+                name,
+                f"{rate:g}",
+                f"{100 * error.mean:.2f}",
+                against,
+                gain,
+                _papers(activation, pretrained),
+            ]
+        )
     head = ["network", "rate", "error %", "- rectifier", "- not pre", "paper"]
     notes = "(pre): pre-trained; rate: chosen on validation; paper: on MNIST, * unverified."
     return f"{markdown(head, lines)}\n\n{notes}"
@@ -156,7 +207,14 @@ def _few_labels(rows: Sequence[Row]) -> str:
         for activation in ACTIVATIONS[:2]:
             without, tuned = (_name(activation, pretrained, n) for pretrained in (False, True))
             errors = [f"{100 * _error(rows, name)[0].mean:.2f}" for name in (without, tuned)]
-            lines.append([f"{n:,}", activation, *errors, difference(rows, tuned, without, "test_error").describe(100)])
+            lines.append(
+                [
+                    f"{n:,}",
+                    activation,
+                    *errors,
+                    difference(rows, tuned, without, "test_error").describe(100),
+                ]
+            )
     return markdown(["labels", "network", "without: error %", "pre-trained", "difference"], lines)
 
 
@@ -169,7 +227,9 @@ def _error(rows: Sequence[Row], arm: str) -> tuple[Mean, float]:
 def _papers(activation: str, pretrained: bool) -> str:
     """The paper's error on MNIST, with a mark where it is unverified."""
     for entry in reference.paper()["table1"]:
-        if (entry["net"], entry["pretrained"]) == (activation, pretrained) and "MNIST" in entry["test_error_percent"]:
+        if (entry["net"], entry["pretrained"]) == (activation, pretrained) and "MNIST" in entry[
+            "test_error_percent"
+        ]:
             return f"{entry['test_error_percent']['MNIST']:.2f}" + "*" * (entry["trust"] == "C")
     return ""
 
@@ -181,7 +241,15 @@ def errors_by_arm(rows: Sequence[Row], ax: Axes) -> Axes:
         each = [100 * row["test_error"] for row in rows if row["arm"] == name]
         whole, colour = mean(each), plots.COLOURS[ACTIVATIONS.index(name.removesuffix(PRETRAINED))]
         ax.plot(each, [k - 0.12] * len(each), "o", color=colour, ms=4, alpha=0.5, mew=0)
-        ax.errorbar(whole.mean, k + 0.12, xerr=whole.high - whole.mean, fmt="D", color=colour, ms=5, capsize=3)
+        ax.errorbar(
+            whole.mean,
+            k + 0.12,
+            xerr=whole.high - whole.mean,
+            fmt="D",
+            color=colour,
+            ms=5,
+            capsize=3,
+        )
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
     ax.set(xlabel="test error (%)", title=f"{rows[0]['data']}, {rows[0]['samples']:,} images")
@@ -193,11 +261,19 @@ def errors_over_labels(rows: Sequence[Row], ax: Axes) -> Axes:
     for k, activation in enumerate(ACTIVATIONS[:2]):
         for pretrained in (False, True):
             wholes = [_error(rows, _name(activation, pretrained, n))[0] for n in LABELS]
-            middle, half = (100 * np.array(v) for v in zip(*((w.mean, w.high - w.mean) for w in wholes), strict=True))
+            middle, half = (
+                100 * np.array(v)
+                for v in zip(*((w.mean, w.high - w.mean) for w in wholes), strict=True)
+            )
             at = np.array(LABELS) * (
                 1 + 0.03 * (2 * k + pretrained - 1.5)
             )  # side by side, so that the intervals can be told apart
-            look = {"color": plots.COLOURS[k], "ls": plots.DASHES[int(pretrained)], "marker": "os"[k], "capsize": 3}
+            look = {
+                "color": plots.COLOURS[k],
+                "ls": plots.DASHES[int(pretrained)],
+                "marker": "os"[k],
+                "capsize": 3,
+            }
             ax.errorbar(at, middle, half, label=activation + PRETRAINED * pretrained, **look)
     ax.set(
         xscale="log",

@@ -1,8 +1,9 @@
-"""The networks of a study: each trained from its seed, measured, and written at once, so that a study goes on where it stopped.
+"""The networks of a study: each trained from its seed, measured, and written at once, so that a
+study goes on where it stopped.
 
-A run is known by what it does, not by when: a file of its own, named by its arm, its seed and the digest of its specs, holds its
-row. Training never sees the test images; they are measured afterwards and stand in columns that begin with `test_`, which nothing
-that chooses settings reads.
+A run is known by what it does, not by when: a file of its own, named by its arm, its seed and the
+digest of its specs, holds its row. Training never sees the test images; they are measured
+afterwards and stand in columns that begin with `test_`, which nothing that chooses settings reads.
 """
 
 from __future__ import annotations
@@ -17,15 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from neurosparse._internal import checks, whole_files as files
 from neurosparse import data
+from neurosparse._internal import checks
+from neurosparse._internal import whole_files as files
+from neurosparse._internal.threads import run_in_threads
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.recipes import Spec
 from neurosparse.rectifier import RectifierNetwork, TrainSpec, devices, joined, train
 from neurosparse.rectifier.evaluation import evaluate
 from neurosparse.rectifier.pretraining import pretrain
 from neurosparse.rectifier.specs import PretrainSpec
-from neurosparse._internal.threads import run_in_threads
 
 Row = dict[str, Any]
 
@@ -39,8 +41,10 @@ class Run:
     arm: str
     spec: TrainSpec
     pretraining: PretrainSpec | None = None  # what it starts from, if not from initial weights
-    n_labels: int | None = None  # training images that have a label, evenly from all of them; None: all
-    modules: int = 1  # so many networks of the spec, trained apart and joined; see `rectifier.modular`
+    # training images that have a label, evenly from all of them; None: all
+    n_labels: int | None = None
+    # so many networks of the spec, trained apart and joined; see `rectifier.modular`
+    modules: int = 1
 
     @property
     def name(self) -> str:
@@ -52,13 +56,16 @@ class Run:
         )
 
 
-def run_all(runs: Sequence[Run], directory: str | Path, *, threads: int = 1, progress: Progress = quiet) -> list[Row]:
+def run_all(
+    runs: Sequence[Run], directory: str | Path, *, threads: int = 1, progress: Progress = quiet
+) -> list[Row]:
     """Train what is not yet in `directory`, each on one thread, and return the rows of all.
 
     Parameters
     ----------
     runs
-        In the order in which they are trained; two that start from the same pre-training share it when they are neighbours.
+        In the order in which they are trained; two that start from the same pre-training share it
+        when they are neighbours.
     directory
         Has a Parquet file of one row for every run that is done; those of other studies do no harm.
     threads
@@ -67,9 +74,10 @@ def run_all(runs: Sequence[Run], directory: str | Path, *, threads: int = 1, pro
     Returns
     -------
     list
-        A row a run, in their order: `arm`, `seed`, the specs, `validation_error`, `validation_nll`, `test_error`, `test_nll`, and
-        of the test images `active_fraction`, `active_by_layer` and `alive_by_layer` (shares), `zeros_percent`, `active_macs`;
-        `train_nll` (of the last epoch, while training; mean of the modules), `cpu_s` (of the training's thread), `modules`,
+        A row a run, in their order: `arm`, `seed`, the specs, `validation_error`, `validation_nll`,
+        `test_error`, `test_nll`, and of the test images `active_fraction`, `active_by_layer` and
+        `alive_by_layer` (shares), `zeros_percent`, `active_macs`; `train_nll` (of the last epoch,
+        while training; mean of the modules), `cpu_s` (of the training's thread), `modules`,
         `samples` and `engine`.
 
     Raises
@@ -89,7 +97,9 @@ def run_all(runs: Sequence[Run], directory: str | Path, *, threads: int = 1, pro
 
     # all the work of a training in its own thread, whose CPU time is then that of the training
     with devices.torch_threads(1):
-        run_in_threads(one, [f"{runs[k].arm}, seed {runs[k].spec.seed}" for k in missing], threads, to_do)
+        run_in_threads(
+            one, [f"{runs[k].arm}, seed {runs[k].spec.seed}" for k in missing], threads, to_do
+        )
     return [row for place in places for row in read(place)]
 
 
@@ -130,9 +140,12 @@ def _row(run: Run, progress: Progress) -> Row:
         of_one = part_of(progress, k / run.modules, (k + 1) / run.modules)
         results.append(train(spec, splits, device="cpu", test=False, start=start, progress=of_one))
     cpu_s = time.thread_time() - clock
-    network = results[0].network if run.modules == 1 else joined([result.network for result in results])
+    network = (
+        results[0].network if run.modules == 1 else joined([result.network for result in results])
+    )
     validation, test = (
-        evaluate(network, images, run.spec.active_threshold) for images in (splits.validation, splits.test)
+        evaluate(network, images, run.spec.active_threshold)
+        for images in (splits.validation, splits.test)
     )
     return {
         "arm": run.arm,
@@ -161,7 +174,9 @@ def _row(run: Run, progress: Progress) -> Row:
 
 
 def _text(spec: Spec | None) -> str | None:
-    """A spec by what it sets apart from the defaults: a setting that is added later leaves the names of files as they are."""
+    """A spec by what it sets apart from the defaults: a setting that is added later leaves the
+    names of files as they are.
+    """
     return None if spec is None else spec.model_dump_json(exclude_defaults=True)
 
 

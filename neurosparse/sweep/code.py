@@ -1,4 +1,6 @@
-"""The code that computes a run, as a fingerprint: what decides its numbers, and nothing that does not."""
+"""The code that computes a run, as a fingerprint: what decides its numbers, and nothing that does
+not.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ _HOME = Path(neurosparse.__file__).parent
 
 @lru_cache
 def fingerprint(modules: tuple[str, ...], packages: tuple[str, ...]) -> str:
-    """A hash of modules of this package and of the versions of others; comments, docstrings and layout do not count.
+    """A hash of modules of this package and of the versions of others; comments, docstrings and
+    layout do not count.
 
     Parameters
     ----------
@@ -53,8 +56,8 @@ def _sources(modules: Iterable[str]) -> list[Path]:
 def _meaning(path: Path) -> str:
     tree = ast.parse(path.read_bytes())
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
-            node, clean=False
-        ):
+        if isinstance(
+            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        ) and ast.get_docstring(node, clean=False):
             node.body = node.body[1:] or [ast.Pass()]
     return ast.dump(tree)

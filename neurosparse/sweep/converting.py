@@ -1,4 +1,5 @@
-"""Runs that train a network and convert it to a spiking one: how well the two agree on the test images, step by step.
+"""Runs that train a network and convert it to a spiking one: how well the two agree on the test
+images, step by step.
 
 The training is a run of its own in the same store, shared by all conversions of the network.
 """
@@ -21,7 +22,9 @@ PACKAGES = training.PACKAGES
 
 
 class ConversionSpec(recipes.Spec):
-    """What a sweep of conversions takes as `steps`, `neuron.*` and `normalisation.*`; all else is of the network's recipe."""
+    """What a sweep of conversions takes as `steps`, `neuron.*` and `normalisation.*`; all else is
+    of the network's recipe.
+    """
 
     steps: Annotated[int, Field(ge=1)] = 64
     neuron: NeuronSpec = NeuronSpec()
@@ -29,7 +32,9 @@ class ConversionSpec(recipes.Spec):
 
 
 def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, Any]:
-    """All that is asked for, as plain values. ValueError where recipe and settings do not fit together."""
+    """All that is asked for, as plain values. ValueError where recipe and settings do not fit
+    together.
+    """
     ours: dict[str, Any] = {"neuron": {}, "normalisation": {}}
     theirs = {}
     for name, value in settings.items():
@@ -41,11 +46,16 @@ def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, An
         else:
             theirs[name] = value
     spec = recipes.build(ConversionSpec, ours, what="convert")
-    return {"network": training.resolve(recipe, theirs, seed), "conversion": spec.model_dump(mode="json")}
+    return {
+        "network": training.resolve(recipe, theirs, seed),
+        "conversion": spec.model_dump(mode="json"),
+    }
 
 
 def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> list[Row]:
-    """Train or find the network, convert it, and compare the two. A row for each number of steps that was looked at."""
+    """Train or find the network, convert it, and compare the two. A row for each number of steps
+    that was looked at.
+    """
     from neurosparse import rectifier
     from neurosparse.convert import to_spiking, verify
 
@@ -53,7 +63,10 @@ def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> 
     weights = _trained(spec["network"], claim, device, part_of(progress, 0.0, 0.8))
     splits = training.splits(spec["network"]["training"]["data"])
     spiking = to_spiking(
-        rectifier.load(weights), splits.train, conversion.neuron, normalisation=conversion.normalisation
+        rectifier.load(weights),
+        splits.train,
+        conversion.neuron,
+        normalisation=conversion.normalisation,
     )
     report = verify(spiking, splits.test, steps=conversion.steps)
     return [
@@ -73,9 +86,13 @@ def _trained(spec: dict[str, Any], claim: Claim, device: str, progress: Progress
     """The weights of a network: of the run that trained it, which is done now where nobody has."""
     from neurosparse.sweep import runs
 
-    task = runs.Task.of(str(claim.directory), "train", {"seed": spec["training"]["seed"]}, spec, device)
+    task = runs.Task.of(
+        str(claim.directory), "train", {"seed": spec["training"]["seed"]}, spec, device
+    )
     while (outcome := runs.perform(task, progress)) == "taken":
         progress(0.0, "waits for the network's training")
     if outcome == "failed":
-        raise ValueError(f"the network cannot be trained: {store.failures(claim.directory)[task.key].error}")
+        raise ValueError(
+            f"the network cannot be trained: {store.failures(claim.directory)[task.key].error}"
+        )
     return claim.directory / "runs" / task.key / training.WEIGHTS

@@ -1,7 +1,8 @@
 """Workers of a Dask scheduler: on other machines, or handed out by a cluster's queue.
 
-Dask only starts and feeds them; what is done is in the store, which all machines must see at the same path. A lost worker, or a
-lost scheduler, loses the runs under way down to their checkpoints, and nothing else.
+Dask only starts and feeds them; what is done is in the store, which all machines must see at the
+same path. A lost worker, or a lost scheduler, loses the runs under way down to their checkpoints,
+and nothing else.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from collections.abc import Generator
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from neurosparse._internal.workers import Ended, WorkerError
 from neurosparse.sweep.engines import Engine, Tell
 from neurosparse.sweep.runs import Task, perform
-from neurosparse._internal.workers import Ended, WorkerError
 
 _TLS = "DASK_DISTRIBUTED__COMM__TLS__"
 _WAIT_S = 30.0  # for a scheduler, and for its first worker
@@ -26,7 +27,8 @@ _EACH = 2  # tasks that a worker has at hand, so that it never waits for the nex
 
 
 def engine(address: str, *, timeout_s: float | None) -> Engine:
-    """The workers of the scheduler at `address` ("tcp://host:8786", "tls://..."); TLS and all else as Dask is configured.
+    """The workers of the scheduler at `address` ("tcp://host:8786", "tls://..."); TLS and all else
+    as Dask is configured.
 
     Raises
     ------
@@ -71,8 +73,14 @@ def _connect(address: str) -> Any:
     from distributed import Client, Security
 
     try:
-        if address.startswith("tls://") and Security().get_connection_args("client")["ssl_context"] is None:
-            raise OSError(f"no certificate is configured: set {_TLS}CA_FILE, {_TLS}CLIENT__CERT and {_TLS}CLIENT__KEY")
+        if (
+            address.startswith("tls://")
+            and Security().get_connection_args("client")["ssl_context"] is None
+        ):
+            raise OSError(
+                f"no certificate is configured: set {_TLS}CA_FILE, {_TLS}CLIENT__CERT and"
+                f" {_TLS}CLIENT__KEY"
+            )
         client = Client(address, timeout=_WAIT_S, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise OSError(f"no Dask scheduler at {address}: {error}") from None
@@ -88,7 +96,9 @@ def _check_workers(client: Any, address: str) -> None:
     try:
         client.wait_for_workers(1, timeout=_WAIT_S)
     except TimeoutError:
-        raise OSError(f"the Dask scheduler at {address} has no workers; start some: dask worker {address}") from None
+        raise OSError(
+            f"the Dask scheduler at {address} has no workers; start some: dask worker {address}"
+        ) from None
     for name, n_threads in client.nthreads().items():
         if n_threads != 1:
             threads = f"{name} has {n_threads}: start them with --nthreads 1"
@@ -122,8 +132,9 @@ def _gone(address: str) -> OSError:
 
 
 def perform_within(task: Task, timeout_s: float | None, topic: str) -> str:
-    """What `perform` returns, told on the way under `topic`; the process ends where it takes longer than it may, and Dask's
-    nanny starts another."""
+    """What `perform` returns, told on the way under `topic`; the process ends where it takes longer
+    than it may, and Dask's nanny starts another.
+    """
     from distributed import get_worker
 
     worker, told_s = get_worker(), -_TELL_S

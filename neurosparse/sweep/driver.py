@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neurosparse._internal import cards, checks
 from neurosparse import recipes, store
+from neurosparse._internal import cards, checks
+from neurosparse._internal.workers import Ended
 from neurosparse.progress import Progress, quiet
 from neurosparse.store import DamageError, Failure, Run
 from neurosparse.sweep import engines, runs
 from neurosparse.sweep.runs import Task
 from neurosparse.sweep.spec import SweepSpec
-from neurosparse._internal.workers import Ended
 
 TABLE = "table.parquet"
 
@@ -37,7 +37,9 @@ class Sweep:
     def lines(self) -> list[str]:
         """What to tell a person: how many runs are complete, and why the others are not."""
         n_complete = self.n_runs - len(self.failures)
-        lines = [f"{n_complete} of {self.n_runs} runs are complete, {self.n_before} of them from before."]
+        lines = [
+            f"{n_complete} of {self.n_runs} runs are complete, {self.n_before} of them from before."
+        ]
         for error, n in Counter(failure.error for failure in self.failures).most_common():
             first = next(failure for failure in self.failures if failure.error == error)
             lines.append(f"{n} failed: {error} (such as {first.key[:8]})")
@@ -56,19 +58,24 @@ def run(
     retry_failed: bool = False,
     progress: Progress = quiet,
 ) -> Sweep:
-    """Run what is missing of a sweep, and write its table; call it again to go on after whatever happened.
+    """Run what is missing of a sweep, and write its table; call it again to go on after whatever
+    happened.
 
-    Any number of processes, on any number of machines that share `directory`, may run the same sweep at the same time.
+    Any number of processes, on any number of machines that share `directory`, may run the same
+    sweep at the same time.
 
     Parameters
     ----------
     spec
-        What to run: `SweepSpec(kind="train", recipe="rectifier", grid={"l1": [0.0, 0.001]}, seeds=(1, 2))`, or `sweep.load(path)`.
+        What to run: `SweepSpec(kind="train", recipe="rectifier", grid={"l1": [0.0, 0.001]},
+        seeds=(1, 2))`, or `sweep.load(path)`.
     directory
-        A store (`neurosparse.store`): runs/KEY/ has the files of each run (weights, spikes). It may hold other sweeps too.
+        A store (`neurosparse.store`): runs/KEY/ has the files of each run (weights, spikes). It may
+        hold other sweeps too.
     workers
-        Processes on this machine, each with one thread; 0: this process itself. By default as many as there are cores.
-        Scripts need `if __name__ == "__main__":` around what calls this, as the processes import the script.
+        Processes on this machine, each with one thread; 0: this process itself. By default as many
+        as there are cores. Scripts need `if __name__ == "__main__":` around what calls this, as the
+        processes import the script.
     scheduler
         Address of a Dask scheduler, whose workers are used instead.
     retry_failed
@@ -79,10 +86,11 @@ def run(
     Returns
     -------
     Sweep
-        With `rows`, the table that is also written as table.parquet and table.csv: for each run its key, its settings and its seed;
-        for "train" test_error, validation_error, active_fraction (of all hidden units, on the test images),
-        hidden1_active_fraction, n_dead ...; for "simulate" rate_hz, active_fraction ... of each population.
-        Errors of single runs do not stop it: see `failures`.
+        With `rows`, the table that is also written as table.parquet and table.csv: for each run its
+        key, its settings and its seed; for "train" test_error, validation_error, active_fraction
+        (of all hidden units, on the test images), hidden1_active_fraction, n_dead ...; for
+        "simulate" rate_hz, active_fraction ... of each population. Errors of single runs do not
+        stop it: see `failures`.
 
     Raises
     ------
@@ -110,26 +118,42 @@ def run(
         _run_all(todo, engine, spec, (n_before, len(tasks)), progress)
         complete |= _complete(place, todo, quiet, thorough=False)
         failed = store.failures(place)
-    rows = [row for task in tasks if task.key in complete for row in complete[task.key].table(task.label)]
-    failures = tuple(failed[task.key] for task in tasks if task.key in failed and task.key not in complete)
+    rows = [
+        row
+        for task in tasks
+        if task.key in complete
+        for row in complete[task.key].table(task.label)
+    ]
+    failures = tuple(
+        failed[task.key] for task in tasks if task.key in failed and task.key not in complete
+    )
     store.write_table(place, rows, Path(TABLE).stem)
     progress(1.0, f"{len(complete)} done, {len(failures)} failed")
     return Sweep(tuple(rows), len(tasks), n_before, failures)
 
 
 def plan(spec: SweepSpec, directory: str | Path) -> list[Task]:
-    """The runs of a sweep, each once. ValueError, with what varies in it, for the first that is not valid."""
+    """The runs of a sweep, each once. ValueError, with what varies in it, for the first that is not
+    valid.
+    """
     recipe = recipes.load(spec.recipe)
     tasks: dict[str, Task] = {}
     for point, seed in spec.points():
         task = runs.task(
-            str(directory), spec.kind, recipe, {**spec.settings, **point}, {**point, "seed": seed}, spec.device
+            str(directory),
+            spec.kind,
+            recipe,
+            {**spec.settings, **point},
+            {**point, "seed": seed},
+            spec.device,
         )
         tasks.setdefault(task.key, task)
     return list(tasks.values())
 
 
-def _complete(directory: Path, tasks: Sequence[Task], progress: Progress, *, thorough: bool = True) -> dict[str, Run]:
+def _complete(
+    directory: Path, tasks: Sequence[Task], progress: Progress, *, thorough: bool = True
+) -> dict[str, Run]:
     """The runs that are complete and undamaged; damage is dealt with when the run is done anew."""
     found = {}
     for k, task in enumerate(tasks):
@@ -150,13 +174,21 @@ def _engine(spec: SweepSpec, n_workers: int, scheduler: str | None) -> engines.E
         return dask.engine(scheduler, timeout_s=spec.timeout_s)
     if n_workers == 0:
         if spec.timeout_s or spec.memory_mb:
-            raise ValueError("timeout_s and memory_mb need processes of their own: use workers >= 1")
+            raise ValueError(
+                "timeout_s and memory_mb need processes of their own: use workers >= 1"
+            )
         return engines.in_process
-    return engines.local(n_workers, device=spec.device, timeout_s=spec.timeout_s, memory_mb=spec.memory_mb)
+    return engines.local(
+        n_workers, device=spec.device, timeout_s=spec.timeout_s, memory_mb=spec.memory_mb
+    )
 
 
 def _run_all(
-    todo: Sequence[Task], engine: engines.Engine, spec: SweepSpec, done_of: tuple[int, int], progress: Progress
+    todo: Sequence[Task],
+    engine: engines.Engine,
+    spec: SweepSpec,
+    done_of: tuple[int, int],
+    progress: Progress,
 ) -> None:
     tasks, deaths, shares = deque(todo), Counter[str](), dict[str, float]()
     n_before, n = done_of
@@ -167,7 +199,9 @@ def _run_all(
         done = n_ended + sum(shares.values())
         left_s = (time.monotonic() - started) * (len(todo) - done) / done if done else None
         words = f"{n_before + n_ended - n_failed} done, {len(shares)} running, {n_failed} failed"
-        progress((n_before + done) / n, words + ("" if left_s is None else f", {_span(left_s)} left"))
+        progress(
+            (n_before + done) / n, words + ("" if left_s is None else f", {_span(left_s)} left")
+        )
 
     def tell(task: Task, done: float, text: str) -> None:
         shares[task.key] = done

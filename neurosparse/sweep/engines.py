@@ -1,6 +1,8 @@
-"""What starts workers. The store is the truth: an engine only hands out tasks and says how each ended.
+"""What starts workers. The store is the truth: an engine only hands out tasks and says how each
+ended.
 
-Each is called as engine(tasks, tell), takes tasks from the left of a deque that the caller may fill on, and yields `workers.Ended`.
+Each is called as engine(tasks, tell), takes tasks from the left of a deque that the caller may fill
+on, and yields `workers.Ended`.
 """
 
 from __future__ import annotations
@@ -12,8 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from neurosparse._internal import workers
-from neurosparse.sweep.runs import Task, perform
 from neurosparse._internal.workers import Ended
+from neurosparse.sweep.runs import Task, perform
 
 Tell = Callable[[Task, float, str], None]
 Engine = Callable[[deque[Task], Tell], Generator[Ended[Task], None, None]]
@@ -30,7 +32,9 @@ def in_process(tasks: deque[Task], tell: Tell) -> Generator[Ended[Task], None, N
 
 
 def local(n: int, *, device: str, timeout_s: float | None, memory_mb: float | None) -> Engine:
-    """`n` processes of this machine, each with one thread and, where there are several and they are asked for, a GPU of its own."""
+    """`n` processes of this machine, each with one thread and, where there are several and they are
+    asked for, a GPU of its own.
+    """
     gpus = _gpus() if device != "cpu" else []
     free_mb = _available_mb()
 
@@ -74,7 +78,9 @@ def _available_mb() -> float:
     """Memory that can be had without swapping; no limit where the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable"))
+        return next(
+            int(line.split()[1]) / 1024 for line in lines if line.startswith("MemAvailable")
+        )
     except (OSError, StopIteration):
         return float("inf")
 

@@ -21,7 +21,8 @@ from neurosparse.recipes import Recipe
 from neurosparse.store import DamageError
 from neurosparse.sweep.code import fingerprint
 
-# Each has MODULES and PACKAGES, which compute it, `resolve(recipe, settings, seed)` and `run(spec, claim, device, progress)`.
+# Each has MODULES and PACKAGES, which compute it, `resolve(recipe, settings, seed)` and `run(spec,
+# claim, device, progress)`.
 KINDS = {
     "train": "neurosparse.sweep.training",
     "simulate": "neurosparse.sweep.simulating",
@@ -47,16 +48,24 @@ class Task:
     device: str
 
     @classmethod
-    def of(cls, directory: str, kind: str, label: dict[str, Any], spec: dict[str, Any], device: str) -> Self:
+    def of(
+        cls, directory: str, kind: str, label: dict[str, Any], spec: dict[str, Any], device: str
+    ) -> Self:
         """The run of a resolved spec with the code as it is."""
         module = import_module(KINDS[kind])
-        spec = spec if device == "cpu" else {**spec, "device": device}  # elsewhere the last bits may differ
+        # elsewhere the last bits may differ
+        spec = spec if device == "cpu" else {**spec, "device": device}
         code = fingerprint(module.MODULES, module.PACKAGES)
         return cls(directory, store.key(kind, spec, code), kind, label, spec, code, device)
 
 
 def task(
-    directory: str, kind: str, recipe: Recipe, settings: dict[str, Any], label: dict[str, Any], device: str
+    directory: str,
+    kind: str,
+    recipe: Recipe,
+    settings: dict[str, Any],
+    label: dict[str, Any],
+    device: str,
 ) -> Task:
     """The run of a recipe with settings and a seed. ValueError where they do not fit together."""
     spec = import_module(KINDS[kind]).resolve(recipe, settings, label["seed"])
@@ -78,7 +87,8 @@ def perform(task: Task, progress: Progress) -> Outcome:
     directory, module = Path(task.directory), import_module(KINDS[task.kind])
     if fingerprint(module.MODULES, module.PACKAGES) != task.code:
         raise ValueError(
-            "this worker has other code or other versions than the sweep was started with; start both anew"
+            "this worker has other code or other versions than the sweep was started with; start"
+            " both anew"
         )
     with store.claim(directory, task.key) as claim:
         if claim is None:
@@ -98,7 +108,9 @@ def perform(task: Task, progress: Progress) -> Outcome:
             if any(os.strerror(number) in str(error) for number in _OF_THE_DISK):
                 raise OSError(f"{error}; make room and run the sweep again") from None
             sentence = f"{type(error).__name__}: {error}"
-            claim.fail(kind=task.kind, label=task.label, error=sentence, details=traceback.format_exc())
+            claim.fail(
+                kind=task.kind, label=task.label, error=sentence, details=traceback.format_exc()
+            )
             return "failed"
         plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
         claim.complete(
@@ -114,7 +126,9 @@ def perform(task: Task, progress: Progress) -> Outcome:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One thread, whose number decides the last bits of sums; and temporary files that go where the run goes."""
+    """One thread, whose number decides the last bits of sums; and temporary files that go where the
+    run goes.
+    """
     import torch
 
     threads, place = torch.get_num_threads(), tempfile.tempdir

@@ -10,33 +10,56 @@ from neurosparse.progress import Progress
 from neurosparse.recipes import Recipe
 from neurosparse.store import Claim, Row
 
-MODULES = ("spiking", "kernels", "lif", "activity", "sparsity", "measurement", "simulation", "sweep.simulating")
+MODULES = (
+    "spiking",
+    "kernels",
+    "lif",
+    "activity",
+    "sparsity",
+    "measurement",
+    "simulation",
+    "sweep.simulating",
+)
 PACKAGES = ("numpy", "scipy", "brian2", "numba")
 SPIKES = "spikes.npz"
-_OURS = ("seconds", "engine", "scale", "window_ms")  # settings of the simulation; all others are of the recipe
+# settings of the simulation; all others are of the recipe
+_OURS = ("seconds", "engine", "scale", "window_ms")
 
 
 def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, Any]:
-    """All that is asked for, as plain values. ValueError where recipe and settings do not fit together."""
+    """All that is asked for, as plain values. ValueError where recipe and settings do not fit
+    together.
+    """
     from neurosparse.simulation import SimulationSpec
     from neurosparse.spiking import CircuitSpec, PopulationSpec
 
     if recipe.kind not in ("circuit", "population"):
         raise ValueError(
-            f'recipe {recipe.name!r} is of kind {recipe.kind!r}; one of kind "circuit" or "population" is needed'
+            f'recipe {recipe.name!r} is of kind {recipe.kind!r}; one of kind "circuit" or'
+            ' "population" is needed'
         )
     ours = {name: value for name, value in settings.items() if name in _OURS}
     theirs = {name: value for name, value in settings.items() if name not in _OURS}
-    simulation = recipes.build(SimulationSpec, {"recipe": recipe.name, "seeds": (seed,), **ours}, what="simulate")
-    if recipe.kind == "population" and (simulation.engine not in ("auto", "brian2") or simulation.scale != 1):
-        raise ValueError(f"recipe {recipe.name!r} is a population: it runs on engine brian2 at scale 1")
+    simulation = recipes.build(
+        SimulationSpec, {"recipe": recipe.name, "seeds": (seed,), **ours}, what="simulate"
+    )
+    if recipe.kind == "population" and (
+        simulation.engine not in ("auto", "brian2") or simulation.scale != 1
+    ):
+        raise ValueError(
+            f"recipe {recipe.name!r} is a population: it runs on engine brian2 at scale 1"
+        )
     spec = recipe.spec(CircuitSpec if recipe.kind == "circuit" else PopulationSpec, **theirs)
     return {
         recipe.kind: spec.model_dump(mode="json"),
         "seconds": simulation.seconds,
         "window_ms": simulation.window_ms,
         "seed": seed,
-        **({"engine": simulation.engine, "scale": simulation.scale} if recipe.kind == "circuit" else {}),
+        **(
+            {"engine": simulation.engine, "scale": simulation.scale}
+            if recipe.kind == "circuit"
+            else {}
+        ),
     }
 
 

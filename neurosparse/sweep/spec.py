@@ -3,7 +3,8 @@
 kind = "train"                                # or "simulate", "convert"
 title = "Error over sparsity"
 recipe = "rectifier_l1"                       # a name, or a path beside this file
-seeds = [1, 2, 3]                             # each point with each seed; or "each": point k with seed k
+seeds = [1, 2, 3]                             # each point with each seed; or "each": point k with
+seed k
 
 [settings]                                    # values of the recipe to replace, in every run
 epochs = 30
@@ -35,7 +36,9 @@ MOST_RUNS = 1_000_000
 
 
 class Range(Spec):
-    """Numbers from `low` to `high`, evenly or evenly in their logarithm: `n` of them in a grid, any of them in a draw."""
+    """Numbers from `low` to `high`, evenly or evenly in their logarithm: `n` of them in a grid, any
+    of them in a draw.
+    """
 
     low: float
     high: float
@@ -83,16 +86,18 @@ class SweepSpec(Spec):
     recipe
         Name or path of the recipe.
     settings, grid, random
-        Values of the recipe by their dotted names: in every run, in every combination, drawn. A simulation also takes `seconds`,
-        `engine`, `scale` and `window_ms` here.
+        Values of the recipe by their dotted names: in every run, in every combination, drawn. A
+        simulation also takes `seconds`, `engine`, `scale` and `window_ms` here.
     seeds
         One run of each point for each; "each": the k-th point with seed k, from 0.
     device
-        Of networks: "cpu" (the same numbers bit for bit, however often it was interrupted), "cuda" or "auto".
+        Of networks: "cpu" (the same numbers bit for bit, however often it was interrupted), "cuda"
+        or "auto".
     timeout_s
         A run that takes longer has failed.
     memory_mb
-        The most memory a run may take; that many fit side by side. Without it, as much as the largest so far took is kept free.
+        The most memory a run may take; that many fit side by side. Without it, as much as the
+        largest so far took is kept free.
     attempts
         How often a run is begun whose process dies, before it counts as failed.
     """
@@ -103,7 +108,9 @@ class SweepSpec(Spec):
     settings: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, Values] = Field(default_factory=dict)
     random: Draws | None = None
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | Literal["each"] = (1,)
+    seeds: (
+        Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | Literal["each"]
+    ) = (1,)
     device: str = "cpu"
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     memory_mb: Annotated[float, Field(gt=0)] | None = None
@@ -118,8 +125,15 @@ class SweepSpec(Spec):
     def _fits_together(self) -> Self:
         names = [*self.settings, *self.grid, *(self.random.values if self.random else ())]
         if twice := [name for name in names if names.count(name) > 1 or name == "seed"]:
-            raise ValueError(f"{twice[0]!r} must stand once in settings, grid or random, and `seed` in `seeds` alone")
-        if endless := [name for name, values in self.grid.items() if isinstance(values, Range) and values.n is None]:
+            raise ValueError(
+                f"{twice[0]!r} must stand once in settings, grid or random, and `seed` in `seeds`"
+                " alone"
+            )
+        if endless := [
+            name
+            for name, values in self.grid.items()
+            if isinstance(values, Range) and values.n is None
+        ]:
             raise ValueError(f"grid.{endless[0]} needs n, the number of its values")
         if self.n_runs > MOST_RUNS:
             raise ValueError(f"a sweep must be of at most {MOST_RUNS:,} runs, got {self.n_runs:,}")
@@ -147,13 +161,17 @@ class SweepSpec(Spec):
         generator = np.random.default_rng(self.random.seed)
         shares = generator.random((self.random.n, len(self.random.values)))
         return [
-            {name: _pick(values, share) for (name, values), share in zip(self.random.values.items(), row, strict=True)}
+            {
+                name: _pick(values, share)
+                for (name, values), share in zip(self.random.values.items(), row, strict=True)
+            }
             for row in shares
         ]
 
 
 def load(name_or_path: str | Path) -> SweepSpec:
-    """Read a sweep: the name of one that comes with the package, such as "figure3", or the path of a TOML file.
+    """Read a sweep: the name of one that comes with the package, such as "figure3", or the path of
+    a TOML file.
 
     Its values may carry their sources, as in recipes.
 

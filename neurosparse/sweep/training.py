@@ -1,4 +1,6 @@
-"""Runs that train a network: its weights, its errors, and how sparse its layers are on the test images."""
+"""Runs that train a network: its weights, its errors, and how sparse its layers are on the test
+images.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,31 @@ from neurosparse.progress import Progress
 from neurosparse.recipes import Recipe
 from neurosparse.store import Claim, Row
 
-MODULES = ("rectifier", "kernels", "data", "activity", "sparsity", "measurement", "sweep.training")
+MODULES = (
+    "rectifier",
+    "probe",
+    "_internal.threads",
+    "kernels",
+    "data",
+    "activity",
+    "sparsity",
+    "measurement",
+    "sweep.training",
+)
 PACKAGES = ("numpy", "torch", "numba", "mlxtend")
 WEIGHTS = "weights.safetensors"
 
 
 def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, Any]:
-    """All that is asked for, as plain values. ValueError where recipe and settings do not fit together."""
+    """All that is asked for, as plain values. ValueError where recipe and settings do not fit
+    together.
+    """
     from neurosparse.rectifier import TrainSpec
 
     if recipe.kind != "network":
-        raise ValueError(f'recipe {recipe.name!r} is of kind {recipe.kind!r}; one of kind "network" is needed')
+        raise ValueError(
+            f'recipe {recipe.name!r} is of kind {recipe.kind!r}; one of kind "network" is needed'
+        )
     spec = recipe.spec(TrainSpec, **{**settings, "seed": seed}).model_dump(mode="json")
     if spec["data"].endswith(".npz"):  # a file of one's own: its content counts, not its name
         spec["data"] = str(Path(spec["data"]).resolve())
@@ -38,9 +54,13 @@ def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> 
     training = rectifier.TrainSpec.model_validate(spec["training"])
     images = splits(training.data)
     _check_checkpoint(claim, training, images)
-    result = rectifier.train(training, images, device=device, checkpoint=claim.checkpoint, progress=progress)
+    result = rectifier.train(
+        training, images, device=device, checkpoint=claim.checkpoint, progress=progress
+    )
     rectifier.save(result.network, claim.folder / WEIGHTS, training=training)
-    layers = measure(result.network, images.test, active_when=ActiveWhen(threshold=training.active_threshold))
+    layers = measure(
+        result.network, images.test, active_when=ActiveWhen(threshold=training.active_threshold)
+    )
     n_units = sum(layer.n_units for layer in layers.values())
     row = {
         "test_error": result.test_error,

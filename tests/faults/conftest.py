@@ -1,5 +1,6 @@
-"""What the tests of faults share: a sweep of small trainings with checkpoints, its table when nothing happens, and a way to run it
-in a process of its own that can be killed."""
+"""What the tests of faults share: a sweep of small trainings with checkpoints, its table when
+nothing happens, and a way to run it in a process of its own that can be killed.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +47,9 @@ class Field:
     def __init__(self, folder: Path, *, seeds: list[int], epochs: int) -> None:
         generator = np.random.default_rng(1)
         labels = np.arange(300) % 3
-        images = np.clip(generator.random((3, 36))[labels] + 0.3 * generator.standard_normal((300, 36)), 0, 1)
+        images = np.clip(
+            generator.random((3, 36))[labels] + 0.3 * generator.standard_normal((300, 36)), 0, 1
+        )
         np.savez(folder / "images.npz", x=images.astype(np.float32), y=labels)
         (folder / "small.toml").write_text(RECIPE.format(data=folder / "images.npz", epochs=epochs))
         self.file = folder / "sweep.toml"
@@ -56,7 +59,9 @@ class Field:
         self.undisturbed = folder / "undisturbed"
         self.rows = sweep.run(self.spec, self.undisturbed, workers=0).rows
 
-    def start(self, folder: Path, *, workers: int = 2, scheduler: str = "", **options: object) -> subprocess.Popen:
+    def start(
+        self, folder: Path, *, workers: int = 2, scheduler: str = "", **options: object
+    ) -> subprocess.Popen:
         """The sweep into `folder`, in a process of its own."""
         command = [sys.executable, str(self.file.with_name("run.py")), str(folder), str(self.file)]
         return subprocess.Popen(
@@ -69,11 +74,15 @@ class Field:
         )
 
     def check(self, folder: Path, **options: object) -> sweep.Sweep:
-        """Run the sweep once more: its table must be that of the undisturbed one, and nothing else be left."""
+        """Run the sweep once more: its table must be that of the undisturbed one, and nothing else
+        be left.
+        """
         result = sweep.run(self.spec, folder, workers=0, **options)
         assert result.failures == ()
         assert result.rows == self.rows
-        assert sorted(p.name for p in (folder / "runs").iterdir()) == sorted(row["run"] for row in self.rows)
+        assert sorted(p.name for p in (folder / "runs").iterdir()) == sorted(
+            row["run"] for row in self.rows
+        )
         assert store.verify(folder) == {}
         left = [p for place in ("partial", "locks", "failed") for p in (folder / place).iterdir()]
         assert left == []

@@ -21,15 +21,27 @@ def cluster(folder, *options, protocol="tcp"):
     """A scheduler and a nanny with one worker, as processes: (address, scheduler, nanny)."""
     folder.mkdir()
     note = folder / "scheduler.json"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {**os.environ, "OMP_NUM_THREADS": "1"}}
+    quiet = {
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        "env": {**os.environ, "OMP_NUM_THREADS": "1"},
+    }
     dask = [sys.executable, "-m"]
     common = ["--scheduler-file", str(note), "--no-dashboard"]
     address = ["--host", "127.0.0.1", "--port", "0", "--protocol", protocol]
-    processes = [subprocess.Popen([*dask, "distributed.cli.dask_scheduler", *common, *address], **quiet)]
+    processes = [
+        subprocess.Popen([*dask, "distributed.cli.dask_scheduler", *common, *address], **quiet)
+    ]
     try:
         wait_for(note.exists)
         place = ["--local-directory", str(folder)]
-        command = [*dask, "distributed.cli.dask_worker", *common, *place, *(options or ("--nthreads", "1"))]
+        command = [
+            *dask,
+            "distributed.cli.dask_worker",
+            *common,
+            *place,
+            *(options or ("--nthreads", "1")),
+        ]
         processes.append(subprocess.Popen(command, **quiet))
         wait_for(lambda: note.read_text().endswith("}"))
         yield json.loads(note.read_text())["address"], *processes
@@ -54,12 +66,21 @@ def wait_for(condition, seconds=120):
 def test_dask_gives_the_same_table(field, tmp_path):
     told = []
     with cluster(tmp_path / "dask") as (address, _, _):
-        result = sweep.run(field.spec, tmp_path / "sweep", scheduler=address, progress=lambda *new: told.append(new))
+        result = sweep.run(
+            field.spec,
+            tmp_path / "sweep",
+            scheduler=address,
+            progress=lambda *new: told.append(new),
+        )
         assert result.rows == field.rows
-        words = [re.fullmatch(r"(\d+) done, (\d+) running, 0 failed(, .+ left)?", text) for _, text in told[1:-1]]
+        words = [
+            re.fullmatch(r"(\d+) done, (\d+) running, 0 failed(, .+ left)?", text)
+            for _, text in told[1:-1]
+        ]
         assert all(words)
         assert 1 in (running := {int(match[2]) for match in words})
-        assert max(running) <= 2  # of one worker: the start of a run may be told before the end of the one before it
+        # of one worker: the start of a run may be told before the end of the one before it
+        assert max(running) <= 2
         assert [int(match[1]) for match in words] == sorted(int(match[1]) for match in words)
         assert any(match[3] for match in words)
     field.check(tmp_path / "sweep")
@@ -74,7 +95,9 @@ def test_what_dask_cannot_do_is_said(field, tmp_path, monkeypatch):
     monkeypatch.setattr(dask, "_WAIT_S", 60.0)
     with (
         cluster(tmp_path / "dask", "--nthreads", "2") as (address, _, _),
-        pytest.raises(ValueError, match=r"need one thread each, .* has 2: start them with --nthreads 1"),
+        pytest.raises(
+            ValueError, match=r"need one thread each, .* has 2: start them with --nthreads 1"
+        ),
     ):
         sweep.run(field.spec, tmp_path / "sweep", scheduler=address)
 
@@ -90,7 +113,16 @@ def environment(variables):
 def certificate(folder, name):
     """A key and a certificate that vouches for itself; how Dask is told of them."""
     key, cert = str(folder / f"{name}.key"), str(folder / f"{name}.pem")
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1"]
+    kind = [
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days",
+        "1",
+    ]
     command = ["openssl", "req", *kind, "-subj", f"/CN={name}", "-keyout", key, "-out", cert]
     subprocess.run(command, check=True, capture_output=True)
     files = {
@@ -98,7 +130,10 @@ def certificate(folder, name):
         for who in ("SCHEDULER", "WORKER", "CLIENT")
         for what, path in (("KEY", key), ("CERT", cert))
     }
-    return {f"DASK_DISTRIBUTED__COMM__TLS__{what}": path for what, path in ({"CA_FILE": cert} | files).items()}
+    return {
+        f"DASK_DISTRIBUTED__COMM__TLS__{what}": path
+        for what, path in ({"CA_FILE": cert} | files).items()
+    }
 
 
 def test_a_sweep_over_tls_is_of_those_who_have_the_certificate(field, tmp_path):
@@ -116,9 +151,14 @@ def test_a_sweep_over_tls_is_of_those_who_have_the_certificate(field, tmp_path):
     try:
         refused = f"OSError: no Dask scheduler at {address}: "
         code, said = end({})
-        assert (code, said.startswith(f"{refused}no certificate is configured: set DASK_DIST")) == (1, True), said
+        assert (code, said.startswith(f"{refused}no certificate is configured: set DASK_DIST")) == (
+            1,
+            True,
+        ), said
         code, said = end(strangers)
-        assert (code, said.startswith(f"{refused}TLS certificate does not match")) == (1, True), said
+        assert (code, said.startswith(f"{refused}TLS certificate does not match")) == (1, True), (
+            said
+        )
         assert end(ours) == (0, "8 of 8 runs are complete, 0 of them from before.")
     finally:
         made.__exit__(None, None, None)

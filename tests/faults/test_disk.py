@@ -1,4 +1,6 @@
-"""A full disk, a limit on files, a folder that cannot be written, files harmed at every place, a clock that was set back."""
+"""A full disk, a limit on files, a folder that cannot be written, files harmed at every place, a
+clock that was set back.
+"""
 
 import os
 import random
@@ -43,7 +45,10 @@ def test_a_full_disk_stops_the_sweep_and_with_room_it_goes_on(field, tmp_path, w
 
 
 def test_a_limit_on_the_size_of_files_stops_the_sweep_too(field, tmp_path):
-    driver = field.start(tmp_path / "sweep", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)))
+    driver = field.start(
+        tmp_path / "sweep",
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000)),
+    )
     _, errors = driver.communicate(timeout=300)
     assert driver.returncode == 1
     assert "OSError: " in errors
@@ -69,7 +74,9 @@ def test_a_folder_that_cannot_be_written_is_refused_and_can_still_be_read(field,
 HARMS = {
     "cut off": lambda path: os.truncate(path, path.stat().st_size // 2),
     "emptied": lambda path: os.truncate(path, 0),
-    "flipped": lambda path: path.write_bytes(bytes([path.read_bytes()[0] ^ 16]) + path.read_bytes()[1:]),
+    "flipped": lambda path: path.write_bytes(
+        bytes([path.read_bytes()[0] ^ 16]) + path.read_bytes()[1:]
+    ),
     "gone": lambda path: path.unlink(),
 }
 
@@ -98,7 +105,9 @@ def test_a_run_that_hangs_is_ended_and_can_be_tried_again(field, tmp_path):
     hurried = field.spec.model_copy(update={"timeout_s": 0.001})
     result = sweep.run(hurried, tmp_path, workers=1)
     assert len(result.failures) == len(field.rows)
-    assert {failure.error for failure in result.failures} == {"it took longer than timeout_s = 0.001"}
+    assert {failure.error for failure in result.failures} == {
+        "it took longer than timeout_s = 0.001"
+    }
     field.check(tmp_path, retry_failed=True)
 
 

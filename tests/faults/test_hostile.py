@@ -1,4 +1,6 @@
-"""Files that promise more than they hold: refused before memory is asked for, in processes that have little of it."""
+"""Files that promise more than they hold: refused before memory is asked for, in processes that
+have little of it.
+"""
 
 import json
 import struct
@@ -39,7 +41,14 @@ def huge_weights(path):
 
 
 def huge_checkpoint(path):
-    numbers = {"inputs": "", "history": [], "best_epoch": 0, "seconds": 0.0, "l1": [], "n_averaged": 0}
+    numbers = {
+        "inputs": "",
+        "history": [],
+        "best_epoch": 0,
+        "seconds": 0.0,
+        "l1": [],
+        "n_averaged": 0,
+    }
     metadata = {
         "format": "neurosparse.training/1",
         "training": json.dumps({"network": HUGE}),
@@ -55,15 +64,21 @@ def huge_header(path):
 
 def huge_tensor(path):
     """A tensor whose bytes are not there."""
-    header = json.dumps({"x": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}).encode()
+    header = json.dumps(
+        {"x": {"dtype": "F32", "shape": [2**40], "data_offsets": [0, 2**42]}}
+    ).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header)
 
 
 def huge_array(path):
     """An archive with an array of 2**40 numbers, which holds two."""
-    np.savez(path, times_ms=np.zeros(2), units=np.zeros(2, int), x=np.zeros((2, 4)), y=np.zeros(2, int))
+    np.savez(
+        path, times_ms=np.zeros(2), units=np.zeros(2, int), x=np.zeros((2, 4)), y=np.zeros(2, int)
+    )
     content = path.read_bytes()
-    path.write_bytes(content.replace(b"'shape': (2,), }" + b" " * 20, b"'shape': (1099511627776,), }" + b" " * 8))
+    path.write_bytes(
+        content.replace(b"'shape': (2,), }" + b" " * 20, b"'shape': (1099511627776,), }" + b" " * 8)
+    )
 
 
 def huge_dataset(path):
@@ -98,7 +113,12 @@ def wide_grid(path):
         ("weights", huge_weights, "x.safetensors", "does not hold the weights of the network"),
         ("weights", huge_header, "x.safetensors", "truncated or not a safetensors file"),
         ("weights", huge_tensor, "x.safetensors", "truncated or not a safetensors file"),
-        ("checkpoint", huge_checkpoint, "x.safetensors", "does not hold the weights of the network"),
+        (
+            "checkpoint",
+            huge_checkpoint,
+            "x.safetensors",
+            "does not hold the weights of the network",
+        ),
         ("checkpoint", huge_header, "x.safetensors", "truncated or not a safetensors file"),
         ("spikes", huge_array, "x.npz", "promises"),
         ("spikes", huge_dataset, "x.nwb", "promises"),
@@ -111,7 +131,10 @@ def wide_grid(path):
 def test_what_promises_too_much_is_refused(tmp_path, what, make, name, message):
     make(tmp_path / name)
     done = subprocess.run(
-        [sys.executable, "-c", LOAD, what, str(tmp_path / name)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", LOAD, what, str(tmp_path / name)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert message in done.stdout

@@ -1,4 +1,6 @@
-"""Whatever is killed, and whenever: the sweep is run again, and its table is that of one that nothing happened to."""
+"""Whatever is killed, and whenever: the sweep is run again, and its table is that of one that
+nothing happened to.
+"""
 
 import os
 import random
@@ -67,6 +69,7 @@ def test_two_drivers_share_a_sweep_and_do_each_run_once(field, tmp_path):
     for driver in drivers:
         _, errors = driver.communicate(timeout=300)
         assert driver.returncode == 0, errors
-    assert list((folder / "quarantine").iterdir()) == []  # a run that is done twice puts the first there
+    # a run that is done twice puts the first there
+    assert list((folder / "quarantine").iterdir()) == []
     assert len(list(store.runs(folder))) == len(field.rows)
     field.check(folder)

@@ -1,6 +1,8 @@
-"""Reads hostile files in a process that may die of them: a line of JSON in, [target, folder, content in hex], a line of JSON out.
+"""Reads hostile files in a process that may die of them: a line of JSON in, [target, folder,
+content in hex], a line of JSON out.
 
-What comes out is whether the file was read or refused, what was said, and the most memory that it took in MB.
+What comes out is whether the file was read or refused, what was said, and the most memory that it
+took in MB.
 """
 
 import json
@@ -28,11 +30,15 @@ class Forks:
     def __call__(self, what: list[str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
         if self.process is None:
             command = [sys.executable, str(Path(__file__).with_name("forks.py"))]
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
         answer = Path(what[0]).with_suffix(".answer")
         print(json.dumps([str(answer), *what]), file=self.process.stdin, flush=True)
         code = int(self.process.stdout.readline())
-        return subprocess.CompletedProcess(what, code, answer.read_bytes(), b"its traceback stands above")
+        return subprocess.CompletedProcess(
+            what, code, answer.read_bytes(), b"its traceback stands above"
+        )
 
 
 def main() -> None:
@@ -44,7 +50,8 @@ def main() -> None:
         name, folder, content = json.loads(line)
         target = TARGETS[name]
         path = Path(folder, target.file)
-        signal.setitimer(signal.ITIMER_PROF, MOST_CPU_S)  # the end of this process, should it come to that
+        # the end of this process, should it come to that
+        signal.setitimer(signal.ITIMER_PROF, MOST_CPU_S)
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         try:
             target.put(path, bytes.fromhex(content))

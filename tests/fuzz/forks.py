@@ -1,4 +1,5 @@
-"""Runs `hdf5.serve` in forks of one small process that has imported all it needs: a file in milliseconds, rather than 0.3 s.
+"""Runs `hdf5.serve` in forks of one small process that has imported all it needs: a file in
+milliseconds, rather than 0.3 s.
 
 A line of JSON in, [file for the answer, *arguments], and the exit code out.
 """
@@ -11,8 +12,8 @@ import traceback
 import h5py  # noqa: F401
 import numpy as np  # noqa: F401
 
-from neurosparse.convert.nir import contents as nir_contents  # noqa: F401
 from neurosparse._internal import foreign_hdf5 as hdf5
+from neurosparse.convert.nir import contents as nir_contents  # noqa: F401
 from neurosparse.recordings import nwb  # noqa: F401
 
 

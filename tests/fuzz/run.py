@@ -2,8 +2,8 @@
 
     python tests/fuzz/run.py [--seconds 60] [TARGET ...]
 
-An input that a reader does not answer with a result, a ValueError or an OSError ends it with exit code 1 and is kept in
-results/fuzz/TARGET, beside the corpus, from which the next run goes on.
+An input that a reader does not answer with a result, a ValueError or an OSError ends it with exit
+code 1 and is kept in results/fuzz/TARGET, beside the corpus, from which the next run goes on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 
 from targets import TARGETS
 
-IN_C = ("recording", "nir", "units")  # HDF5 and Parquet, whose code shows no coverage: see test_fuzz.py
+# HDF5 and Parquet, whose code shows no coverage: see test_fuzz.py
+IN_C = ("recording", "nir", "units")
 MOST_MB = 2048
 MOST_S = 60  # for one input
 
@@ -29,7 +30,8 @@ def fuzz(name: str, seconds: int, corpus: Path) -> None:
 
     target, folder = TARGETS[name], Path(tempfile.mkdtemp())
     path = folder / target.file
-    import_module("neurosparse.kernels.network.sparse_sgd")  # numba compiles it, and cannot where it is instrumented
+    # numba compiles it, and cannot where it is instrumented
+    import_module("neurosparse.kernels.network.sparse_sgd")
     with atheris.instrument_imports(include=["neurosparse", "tomllib"]):
         content = target.valid(folder)
         target.put(path, content)
@@ -48,12 +50,17 @@ def fuzz(name: str, seconds: int, corpus: Path) -> None:
         "-max_len=65536",
         "-len_control=0",
     ]
-    atheris.Setup([sys.argv[0], *limits, f"-artifact_prefix={corpus}/", "-print_final_stats=1", str(corpus)], read)
+    atheris.Setup(
+        [sys.argv[0], *limits, f"-artifact_prefix={corpus}/", "-print_final_stats=1", str(corpus)],
+        read,
+    )
     atheris.Fuzz()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("targets", nargs="*", choices=[*TARGETS, []], default=[])
     parser.add_argument("--seconds", type=int, default=60, help="for each")
     options = parser.parse_args()
@@ -64,7 +71,9 @@ def main() -> None:
         fuzz(names[0], options.seconds, corpus)
     for name in names:  # the fuzzer ends its process
         print(f"== {name}", flush=True)
-        subprocess.run([sys.executable, __file__, name, "--seconds", str(options.seconds)], check=True)
+        subprocess.run(
+            [sys.executable, __file__, name, "--seconds", str(options.seconds)], check=True
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""What is fuzzed: each reader of files of anyone's, a small valid file of its, and how content of a fuzzer's becomes such a file.
+"""What is fuzzed: each reader of files of anyone's, a small valid file of its, and how content of a
+fuzzer's becomes such a file.
 
 Where a checksum guards a format, it is made right, so that what lies behind it is reached.
 """
@@ -21,7 +22,8 @@ class Target:
 
     file: str  # the name of the file
     read: Callable[[Path], Any]  # ValueError or OSError for whatever is not valid
-    valid: Callable[[Path], bytes]  # content of a valid file; may make the file, and others beside it, in the folder
+    # content of a valid file; may make the file, and others beside it, in the folder
+    valid: Callable[[Path], bytes]
     put: Callable[[Path, bytes], object] = Path.write_bytes  # make the file of content
 
 
@@ -32,7 +34,16 @@ def valid_run(folder: Path) -> bytes:
     file = {"weights.bin": {"bytes": 7, "sha256": "0" * 64}}
     rows = ({"error": 0.1, "layer": "hidden1", "n": 3, "none": None},)
     name = key("train", spec, "c0de")
-    run = Run(key=name, kind="train", label={"seed": 1}, spec=spec, code="c0de", rows=rows, seconds=1.5, files=file)
+    run = Run(
+        key=name,
+        kind="train",
+        label={"seed": 1},
+        spec=spec,
+        code="c0de",
+        rows=rows,
+        seconds=1.5,
+        files=file,
+    )
     return records._canonical(run.model_dump(mode="json"))
 
 
@@ -78,7 +89,14 @@ def read_sweep(path: Path) -> Any:
 def spikes() -> Any:
     from neurosparse import SpikeTrains
 
-    return SpikeTrains([1.0, 2.5, 3.0], [0, 1, 0], n_units=3, duration_ms=10.0, dt_ms=0.5, populations={"E": (0, 2)})
+    return SpikeTrains(
+        [1.0, 2.5, 3.0],
+        [0, 1, 0],
+        n_units=3,
+        duration_ms=10.0,
+        dt_ms=0.5,
+        populations={"E": (0, 2)},
+    )
 
 
 def valid_spikes(folder: Path) -> bytes:
@@ -107,7 +125,10 @@ def into_archive(name: str) -> Callable[[Path, bytes], None]:
     """Put the content of an array into an archive of spikes."""
 
     def put(path: Path, content: bytes) -> None:
-        with zipfile.ZipFile(io.BytesIO(valid_spikes(path.parent))) as old, zipfile.ZipFile(path, "w") as new:
+        with (
+            zipfile.ZipFile(io.BytesIO(valid_spikes(path.parent))) as old,
+            zipfile.ZipFile(path, "w") as new,
+        ):
             for entry in old.namelist():
                 new.writestr(entry, content if entry == f"{name}.npy" else old.read(entry))
 
@@ -187,9 +208,13 @@ def valid_checkpoint(folder: Path) -> bytes:
     from neurosparse import rectifier
     from neurosparse.data import ImageSet, Splits
 
-    images = ImageSet(np.random.default_rng(1).random((12, 4), dtype=np.float32), np.arange(12) % 2, 2, (4,))
+    images = ImageSet(
+        np.random.default_rng(1).random((12, 4), dtype=np.float32), np.arange(12) % 2, 2, (4,)
+    )
     spec = rectifier.TrainSpec(network={"sizes": [4, 3, 2]}, epochs=1, batch_size=4)
-    rectifier.train(spec, Splits("toy", images, images, images), checkpoint=folder / "valid.safetensors")
+    rectifier.train(
+        spec, Splits("toy", images, images, images), checkpoint=folder / "valid.safetensors"
+    )
     return (folder / "valid.safetensors").read_bytes()
 
 
@@ -245,12 +270,17 @@ def read_comparison(path: Path) -> Any:
 TARGETS = {
     "manifest": Target("manifest.json", read_run, lambda folder: sealed(valid_run(folder))),
     "sealed manifest": Target(
-        "manifest.json", read_run, valid_run, lambda path, content: path.write_bytes(sealed(content))
+        "manifest.json",
+        read_run,
+        valid_run,
+        lambda path, content: path.write_bytes(sealed(content)),
     ),
     "sweep": Target("sweep.toml", read_sweep, valid_sweep),
     "spikes": Target("spikes.npz", read_recording, valid_spikes),
     "header of spikes": Target("spikes.npz", read_recording, valid_header, put_header),
-    "array of spikes": Target("spikes.npz", read_recording, member("times_ms"), into_archive("times_ms")),
+    "array of spikes": Target(
+        "spikes.npz", read_recording, member("times_ms"), into_archive("times_ms")
+    ),
     "recording": Target("recording.nwb", read_recording, valid_nwb),
     "nir": Target("network.nir", read_nir, valid_nir),
     "weights": Target("weights.safetensors", read_weights, valid_weights),

@@ -1,4 +1,6 @@
-"""Files that were altered at random: each is read, or refused in one sentence; in a process that would die of anything else."""
+"""Files that were altered at random: each is read, or refused in one sentence; in a process that
+would die of anything else.
+"""
 
 import json
 import os
@@ -14,10 +16,13 @@ from hypothesis import strategies as st
 from targets import TARGETS
 
 MOST_MB = 256  # that reading files of a few kB may take
-MOST_S = 300  # a process that waits for nothing; one that computes is ended after seconds of its CPU time
+# a process that waits for nothing; one that computes is ended after seconds of its CPU time
+MOST_S = 300
 
 place = st.integers(0, 2**16)
-numbers = st.sampled_from([0, 1, 2**7, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1])
+numbers = st.sampled_from(
+    [0, 1, 2**7, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**63 - 1, 2**64 - 1]
+)
 ALTERATIONS = st.lists(
     st.one_of(
         st.tuples(st.just("flip"), place, st.integers(0, 7)),
@@ -27,7 +32,9 @@ ALTERATIONS = st.lists(
         st.tuples(st.just("splice"), place, place),
         st.tuples(st.just("number"), place, st.tuples(numbers, st.sampled_from([1, 2, 4, 8]))),
         st.tuples(
-            st.just("digits"), place, st.sampled_from(["-1", "0", "1e999", "9" * 18, "9" * 5000, "NaN", "null", "[]"])
+            st.just("digits"),
+            place,
+            st.sampled_from(["-1", "0", "1e999", "9" * 18, "9" * 5000, "NaN", "null", "[]"]),
         ),
         st.tuples(st.just("nest"), place, st.sampled_from([b"[", b'{"a":', b"("])),
     ),
@@ -70,7 +77,11 @@ class Child:
     def ask(self, name, folder, content):
         """What came of a file; the death or silence of the process is an answer too."""
         if self.process is None:
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+            pipes = {
+                "stdin": subprocess.PIPE,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.DEVNULL,
+            }
             self.process = subprocess.Popen(
                 self.command, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, **pipes
             )

@@ -1,1 +1,1 @@
-"""TODO."""
+"""NIR files, read and written."""

@@ -1,4 +1,6 @@
-"""The arrays of NIR files, in the form in which they leave the process that reads them (`recordings.hdf5`)."""
+"""The arrays of NIR files, in the form in which they leave the process that reads them
+(`recordings.hdf5`).
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,14 @@ MOST_LEVELS = 8  # of groups within groups
 
 
 def contents(file: Any) -> dict[str, NDArray[Any]]:
-    """The arrays of an open NIR file, by the names of groups and array with "/" between them; text as bytes.
+    """The arrays of an open NIR file, by the names of groups and array with "/" between them; text
+    as bytes.
 
     Raises
     ------
     ValueError
-        Where they would take memory or time without bounds, lie in another file, or are no numbers or text.
+        Where they would take memory or time without bounds, lie in another file, or are no numbers
+        or text.
     """
     import h5py
 
@@ -44,7 +48,10 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
                 raise ValueError(f"its {name!r} is neither a group nor an array")
             n_bytes += promised_bytes(item)
             if n_bytes > MOST_BYTES or n_groups > MOST_NODES:
-                raise ValueError(f"it is too large: more than {MOST_BYTES:,} bytes of arrays or {MOST_NODES:,} nodes")
+                raise ValueError(
+                    f"it is too large: more than {MOST_BYTES:,} bytes of arrays or {MOST_NODES:,}"
+                    " nodes"
+                )
             arrays[f"{path}{name}"] = _plain(item)
 
     visit(file, "", MOST_LEVELS)
@@ -63,12 +70,16 @@ def _plain(dataset: Any) -> NDArray[Any]:
 
 
 def tree(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
-    """The node of a file as `nir` takes it: groups as dictionaries, a single value as a scalar, a single text as `str`."""
+    """The node of a file as `nir` takes it: groups as dictionaries, a single value as a scalar, a
+    single text as `str`.
+    """
     root: dict[str, Any] = {}
     for path, array in arrays.items():
         *groups, name = path.split("/")
         group = root
         for each in groups:
             group = group.setdefault(each, {})
-        group[name] = array.item().decode() if array.shape == () and array.dtype.kind == "S" else array[()]
+        group[name] = (
+            array.item().decode() if array.shape == () and array.dtype.kind == "S" else array[()]
+        )
     return root["node"]

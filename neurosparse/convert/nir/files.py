@@ -1,10 +1,13 @@
-"""NIR files (Pedersen et al. 2024, Nature Communications 15:8122): spiking networks that other simulators run, and theirs here.
+"""NIR files (Pedersen et al. 2024, Nature Communications 15:8122): spiking networks that other
+simulators run, and theirs here.
 
-What the format says, and what readers make of it, differ. A node is a differential equation; norse, snnTorch and SpikingJelly
-step it by Euler's rule, v = v (1 - dt/tau) + (dt/tau) R I, put v to v_reset where it exceeds the threshold, and start at v = 0;
-dt is in no file, and snnTorch takes 1e-4 s whatever was meant. So a leaky neuron is written with the tau at which Euler's rule
-decays as ours, exp(-dt/tau_m), does over a step, in time of which `FILE_DT_S` is a step; R is 1 and v_leak 0. The metadata of the
-graph hold what has no place in a node: dt and tau_m, the reset, the refractory period, the potential at the start.
+What the format says, and what readers make of it, differ. A node is a differential equation; norse,
+snnTorch and SpikingJelly step it by Euler's rule, v = v (1 - dt/tau) + (dt/tau) R I, put v to
+v_reset where it exceeds the threshold, and start at v = 0; dt is in no file, and snnTorch takes
+1e-4 s whatever was meant. So a leaky neuron is written with the tau at which Euler's rule decays as
+ours, exp(-dt/tau_m), does over a step, in time of which `FILE_DT_S` is a step; R is 1 and v_leak 0.
+The metadata of the graph hold what has no place in a node: dt and tau_m, the reset, the refractory
+period, the potential at the start.
 """
 
 from __future__ import annotations
@@ -19,17 +22,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from neurosparse._internal import checks, whole_files as files
 from neurosparse import recipes
-from neurosparse.convert.nir import contents as nir_contents, nodes as nir_nodes
-from neurosparse.convert.graph import Add, AveragePool, Conv, Graph, Input, Layer, Linear, Reshape, Spike
+from neurosparse._internal import checks
+from neurosparse._internal import foreign_hdf5 as hdf5
+from neurosparse._internal import whole_files as files
+from neurosparse.convert.graph import (
+    Add,
+    AveragePool,
+    Conv,
+    Graph,
+    Input,
+    Layer,
+    Linear,
+    Reshape,
+    Spike,
+)
 from neurosparse.convert.network import SpikingNetwork
 from neurosparse.convert.neurons import NeuronSpec
+from neurosparse.convert.nir import contents as nir_contents
+from neurosparse.convert.nir import nodes as nir_nodes
 from neurosparse.convert.nir.nodes import FILE_DT_S
 from neurosparse.convert.normalisation import Normalisation
 from neurosparse.convert.rate import of_rates
 from neurosparse.convert.tracing import fused
-from neurosparse._internal import foreign_hdf5 as hdf5
 
 if TYPE_CHECKING:
     import nir
@@ -37,7 +52,8 @@ if TYPE_CHECKING:
 FORMAT = "neurosparse.convert/2"
 
 
-# ---- Writing --------------------------------------------------------------------------------------------------------
+# ---- Writing
+# --------------------------------------------------------------------------------------------------------
 
 
 def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) -> list[str]:
@@ -50,14 +66,16 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
     path
         Of the file, which appears whole or not at all.
     lossy
-        Whether to write also what other readers do not run alike. Here it is read back without loss, from the metadata.
+        Whether to write also what other readers do not run alike. Here it is read back without
+        loss, from the metadata.
 
     Returns
     -------
     list of str
-        What is lost on other readers, a sentence each. Nothing is for neurons of kind="lif", reset="value", v_initial=0 and without
-        a refractory period, in layers one after another: norse, snnTorch and SpikingJelly run these to the spike, but for ties,
-        where the first two stay silent. Branches that meet again are lost on norse alone.
+        What is lost on other readers, a sentence each. Nothing is for neurons of kind="lif",
+        reset="value", v_initial=0 and without a refractory period, in layers one after another:
+        norse, snnTorch and SpikingJelly run these to the spike, but for ties, where the first two
+        stay silent. Branches that meet again are lost on norse alone.
 
     Raises
     ------
@@ -72,7 +90,8 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
     lost = losses(spiking.neuron, graph.layers)
     if lost and not lossy:
         raise ValueError(
-            f"NIR cannot hold this network for other readers: {'; '.join(lost)}; pass lossy=True to write it all the same"
+            f"NIR cannot hold this network for other readers: {'; '.join(lost)}; pass lossy=True to"
+            " write it all the same"
         )
     nodes, edges, names = _nodes(graph, spiking.neuron)
     written = nir.NIRGraph(
@@ -108,7 +127,9 @@ def losses(neuron: NeuronSpec, layers: Collection[Layer] = ()) -> list[str]:
 
 
 def _without_input_scale(graph: Graph) -> Graph:
-    """The same function, the division of the inputs by their scale in the weights that they meet first."""
+    """The same function, the division of the inputs by their scale in the weights that they meet
+    first.
+    """
     bare = {graph.input.name}
     layers: list[Layer] = [replace(graph.input, scale=1.0)]
     for layer in graph.layers[1:]:
@@ -116,14 +137,18 @@ def _without_input_scale(graph: Graph) -> Graph:
             layer = replace(layer, weight=layer.weight / graph.input.scale)
         elif isinstance(layer, Add):
             scales = [graph.input.scale if name in bare else 1.0 for name in layer.inputs]
-            layer = replace(layer, weights=tuple(w / s for w, s in zip(layer.weights, scales, strict=True)))
+            layer = replace(
+                layer, weights=tuple(w / s for w, s in zip(layer.weights, scales, strict=True))
+            )
         elif bare.intersection(layer.inputs):
             bare.add(layer.name)  # pooled or in another shape
         layers.append(layer)
     return Graph(tuple(layers))
 
 
-def _nodes(graph: Graph, neuron: NeuronSpec) -> tuple[dict[str, Any], list[tuple[str, str]], dict[str, str]]:
+def _nodes(
+    graph: Graph, neuron: NeuronSpec
+) -> tuple[dict[str, Any], list[tuple[str, str]], dict[str, str]]:
     """The nodes by name, the edges, and the layers that nodes stand for by the nodes' names."""
     import nir
 
@@ -141,7 +166,9 @@ def _nodes(graph: Graph, neuron: NeuronSpec) -> tuple[dict[str, Any], list[tuple
         if isinstance(layer, Add):
             terms = zip(nir_nodes.terms_of(layer), layer.inputs, strict=True)
             ends[layer.name] = [
-                end for j, (node, before) in enumerate(terms) for end in add(f"layer_{k}_{j}", node, ends[before])
+                end
+                for j, (node, before) in enumerate(terms)
+                for end in add(f"layer_{k}_{j}", node, ends[before])
             ]
         else:
             before = layer.inputs[0]  # what takes several is a sum, or has no node
@@ -153,7 +180,8 @@ def _nodes(graph: Graph, neuron: NeuronSpec) -> tuple[dict[str, Any], list[tuple
     return nodes, edges, names
 
 
-# ---- Reading --------------------------------------------------------------------------------------------------------
+# ---- Reading
+# --------------------------------------------------------------------------------------------------------
 
 
 def from_nir(path: str | Path, *, dt_s: float = FILE_DT_S) -> SpikingNetwork:
@@ -162,21 +190,24 @@ def from_nir(path: str | Path, *, dt_s: float = FILE_DT_S) -> SpikingNetwork:
     Parameters
     ----------
     path
-        A graph without loops of Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, Flatten, IF and LIF nodes, of any thresholds
-        and resistances. A node that several lead to gets their sum.
+        A graph without loops of Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, Flatten, IF and
+        LIF nodes, of any thresholds and resistances. A node that several lead to gets their sum.
     dt_s
-        The length of a step in the time of the file, which only files of this package say themselves. Leaky neurons are stepped as
-        norse, snnTorch and SpikingJelly do, by Euler's rule.
+        The length of a step in the time of the file, which only files of this package say
+        themselves. Leaky neurons are stepped as norse, snnTorch and SpikingJelly do, by Euler's
+        rule.
 
     Returns
     -------
     SpikingNetwork
-        Its thresholds are 1, with what they were in the weights; its source is the same network with rates for spikes.
+        Its thresholds are 1, with what they were in the weights; its source is the same network
+        with rates for spikes.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        One sentence: where there is no such file, it is cut off, no NIR file, too large, or holds what cannot be run here.
+        One sentence: where there is no such file, it is cut off, no NIR file, too large, or holds
+        what cannot be run here.
     """
     path = Path(path)
     checks.positive("dt_s", dt_s)
@@ -201,7 +232,8 @@ def _read(path: Path) -> nir.NIRGraph:
         graph = nir.dict2NIRNode(nir_contents.tree(arrays))
     except Exception as error:  # asserts, missing keys and more: nir checks little itself
         raise ValueError(
-            f"{path} is not a NIR file that can be read: {type(error).__name__}: {_first_line(error)}"
+            f"{path} is not a NIR file that can be read: {type(error).__name__}:"
+            f" {_first_line(error)}"
         ) from None
     if not isinstance(graph, nir.NIRGraph):
         raise ValueError(f"{path} holds a {type(graph).__name__}, not a graph")
@@ -209,16 +241,22 @@ def _read(path: Path) -> nir.NIRGraph:
 
 
 def _before(graph: nir.NIRGraph, path: Path) -> dict[str, list[str]]:
-    """The nodes that lead to each node, in an order in which they can be computed: from the input to the output."""
+    """The nodes that lead to each node, in an order in which they can be computed: from the input
+    to the output.
+    """
     before: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for source, target in graph.edges:
         before[target].append(source)
     try:
         order = list(TopologicalSorter(before).static_order())
     except CycleError:
-        raise ValueError(f"{path} holds a recurrent network; only networks without loops are read") from None
+        raise ValueError(
+            f"{path} holds a recurrent network; only networks without loops are read"
+        ) from None
     kinds = [type(graph.nodes[name]).__name__ for name in order]
-    if kinds[:1] + kinds[-1:] != ["Input", "Output"] or {"Input", "Output"}.intersection(kinds[1:-1]):
+    if kinds[:1] + kinds[-1:] != ["Input", "Output"] or {"Input", "Output"}.intersection(
+        kinds[1:-1]
+    ):
         raise ValueError(f"{path} must lead from one Input to one Output, got {', '.join(kinds)}")
     return {name: before[name] for name in order}
 
@@ -244,15 +282,20 @@ def _network(graph: nir.NIRGraph, before: dict[str, list[str]], dt_s: float) -> 
             return sources[0]
         if len({source.shape for source in sources}) > 1:
             raise ValueError(
-                f"node {name!r} adds values of shapes {', '.join(str(source.shape) for source in sources)}"
+                f"node {name!r} adds values of shapes"
+                f" {', '.join(str(source.shape) for source in sources)}"
             )
         ones, zero = (torch.tensor(1.0),) * len(sources), torch.tensor(0.0)
         inputs = tuple(source.name for source in sources)
-        layers.append(Add(name=f"{name}.sum", inputs=inputs, shape=sources[0].shape, weights=ones, bias=zero))
+        layers.append(
+            Add(name=f"{name}.sum", inputs=inputs, shape=sources[0].shape, weights=ones, bias=zero)
+        )
         return layers[-1]
 
     for name in others:
-        layers += nir_nodes.layers_of(graph.nodes[name], names.get(name, name), incoming(name), spec, dt_s)
+        layers += nir_nodes.layers_of(
+            graph.nodes[name], names.get(name, name), incoming(name), spec, dt_s
+        )
         ends[name] = layers[-1]
     end = incoming(last)
     if isinstance(end, Spike) or end is not layers[-1]:  # the output is then their rate

@@ -14,10 +14,12 @@ from neurosparse import recipes
 from neurosparse.convert.graph import Add, AveragePool, Conv, Layer, Linear, Reshape, Shape, Spike
 from neurosparse.convert.neurons import NeuronSpec
 
-FILE_DT_S = 1e-4  # a step, in the time of a file: what snnTorch takes for granted, and SpikingJelly by default
+# a step, in the time of a file: what snnTorch takes for granted, and SpikingJelly by default
+FILE_DT_S = 1e-4
 
 
-# ---- Layers as nodes ------------------------------------------------------------------------------------------------
+# ---- Layers as nodes
+# ------------------------------------------------------------------------------------------------
 
 
 def node_of(layer: Layer, before: Shape, neuron: NeuronSpec) -> Any:
@@ -32,12 +34,19 @@ def node_of(layer: Layer, before: Shape, neuron: NeuronSpec) -> Any:
             return _convolution(before, _ungrouped(layer).numpy(), layer.bias.numpy(), *options)
         case AveragePool() if not layer.options.get("ceil_mode"):
             one = (1,) * (len(before) - 1)
-            kernel, padding = (_dims(layer.options.get(name, 0), len(one)) for name in ("kernel_size", "padding"))
+            kernel, padding = (
+                _dims(layer.options.get(name, 0), len(one)) for name in ("kernel_size", "padding")
+            )
             if any(padding) and not layer.options.get("count_include_pad", True):
-                raise ValueError(f"layer {layer.name!r} leaves its padding out of the mean, which NIR has no node for")
+                raise ValueError(
+                    f"layer {layer.name!r} leaves its padding out of the mean, which NIR has no"
+                    " node for"
+                )
             weight = np.full((before[0], *kernel), 1 / math.prod(kernel))
             stride = _dims(layer.options.get("stride") or kernel, len(one))
-            return _convolution(before, _each_channel(weight), np.zeros(before[0]), stride, padding, one)
+            return _convolution(
+                before, _each_channel(weight), np.zeros(before[0]), stride, padding, one
+            )
         case Reshape() if len(layer.shape) == 1:
             # counted from the end: of the readers some count the batch as an axis, and some do not
             return nir.Flatten({"input": np.array(before)}, -len(before), -1)
@@ -46,13 +55,18 @@ def node_of(layer: Layer, before: Shape, neuron: NeuronSpec) -> Any:
             if neuron.kind == "if":
                 return nir.IF(full / FILE_DT_S, full * neuron.threshold, full * neuron.v_reset)
             return nir.LIF(
-                full * (FILE_DT_S / (1 - neuron.decay)), full, 0 * full, full * neuron.threshold, full * neuron.v_reset
+                full * (FILE_DT_S / (1 - neuron.decay)),
+                full,
+                0 * full,
+                full * neuron.threshold,
+                full * neuron.v_reset,
             )
     raise ValueError(f"layer {layer.name!r} ({type(layer).__name__}) has no node in NIR")
 
 
 def terms_of(layer: Add) -> list[Any]:
-    """A node for each input of a sum, w x, the first with the bias; whatever node they lead to adds them up.
+    """A node for each input of a sum, w x, the first with the bias; whatever node they lead to adds
+    them up.
 
     A matrix, for of the readers none has the node for factors, `nir.Scale`.
     """
@@ -60,25 +74,46 @@ def terms_of(layer: Add) -> list[Any]:
 
     terms = []
     for k, weight in enumerate(layer.weights):
-        own, bias = (_by_channel(values, layer) for values in (weight, layer.bias if k == 0 else 0 * layer.bias))
+        own, bias = (
+            _by_channel(values, layer)
+            for values in (weight, layer.bias if k == 0 else 0 * layer.bias)
+        )
         if len(layer.shape) == 1:
             terms.append(nir.Affine(np.diag(own), bias))
         else:
             one = (1,) * (len(layer.shape) - 1)
             terms.append(
-                _convolution(layer.shape, _each_channel(own.reshape(-1, *one)), bias, one, (0,) * len(one), one)
+                _convolution(
+                    layer.shape,
+                    _each_channel(own.reshape(-1, *one)),
+                    bias,
+                    one,
+                    (0,) * len(one),
+                    one,
+                )
             )
     return terms
 
 
 def _convolution(
-    before: Shape, weight: NDArray[Any], bias: NDArray[Any], stride: Shape, padding: Shape, dilation: Shape
+    before: Shape,
+    weight: NDArray[Any],
+    bias: NDArray[Any],
+    stride: Shape,
+    padding: Shape,
+    dilation: Shape,
 ) -> Any:
     import nir
 
     options: Any = (weight.astype(np.float32), stride, padding, dilation)
     if len(before) == 2:
-        return nir.Conv1d(before[1], options[0], *(values[0] for values in options[1:]), 1, bias.astype(np.float32))
+        return nir.Conv1d(
+            before[1],
+            options[0],
+            *(values[0] for values in options[1:]),
+            1,
+            bias.astype(np.float32),
+        )
     return nir.Conv2d(before[1:], *options, 1, bias.astype(np.float32))
 
 
@@ -88,12 +123,16 @@ def _padding(layer: Conv) -> Shape:
         return layer.padding
     spread = [d * (k - 1) for d, k in zip(layer.dilation, layer.weight.shape[2:], strict=True)]
     if layer.padding == "same" and any(n % 2 for n in spread):
-        raise ValueError(f"layer {layer.name!r} pads one side more than the other, which NIR has no node for")
+        raise ValueError(
+            f"layer {layer.name!r} pads one side more than the other, which NIR has no node for"
+        )
     return tuple(n // 2 if layer.padding == "same" else 0 for n in spread)
 
 
 def _ungrouped(layer: Conv) -> torch.Tensor:
-    """The weights of a convolution of one group, with zeros between those of several: the types of NIR know of one alone."""
+    """The weights of a convolution of one group, with zeros between those of several: the types of
+    NIR know of one alone.
+    """
     blocks = layer.weight.chunk(layer.groups)  # (out / groups, in / groups, *kernel) each
     rows = [
         torch.cat([block if k == j else 0 * block for j in range(layer.groups)], dim=1)
@@ -103,7 +142,9 @@ def _ungrouped(layer: Conv) -> torch.Tensor:
 
 
 def _each_channel(weight: NDArray[Any]) -> NDArray[Any]:
-    """The weights (channels, channels, *kernel) of a convolution that leaves channels apart, from (channels, *kernel)."""
+    """The weights (channels, channels, *kernel) of a convolution that leaves channels apart, from
+    (channels, *kernel).
+    """
     full = np.zeros((len(weight), *weight.shape))
     full[range(len(weight)), range(len(weight))] = weight
     return full
@@ -112,11 +153,15 @@ def _each_channel(weight: NDArray[Any]) -> NDArray[Any]:
 def _by_channel(values: torch.Tensor, layer: Add) -> NDArray[Any]:
     full = values.expand(layer.shape).reshape(layer.shape[0], -1)
     if not bool((full == full[:, :1]).all()):
-        raise ValueError(f"layer {layer.name!r} has weights that differ within a channel, which NIR has no node for")
+        raise ValueError(
+            f"layer {layer.name!r} has weights that differ within a channel, which NIR has no"
+            " node for"
+        )
     return full[:, 0].numpy()
 
 
-# ---- Nodes as layers ------------------------------------------------------------------------------------------------
+# ---- Nodes as layers
+# ------------------------------------------------------------------------------------------------
 
 
 def neuron_of(neurons: list[Any], dt_s: float) -> NeuronSpec:
@@ -140,12 +185,16 @@ def neuron_of(neurons: list[Any], dt_s: float) -> NeuronSpec:
 def _one(arrays: list[Any], name: str) -> float:
     values = np.concatenate([np.ravel(array) for array in arrays]).astype(np.float64)
     if not np.allclose(values, values[:1], rtol=1e-5, atol=1e-8):
-        raise ValueError(f"{name} must be one for all neurons, got {values.min():g} to {values.max():g}")
+        raise ValueError(
+            f"{name} must be one for all neurons, got {values.min():g} to {values.max():g}"
+        )
     return float(values[0])
 
 
 def gain_of(node: Any, spec: NeuronSpec, dt_s: float) -> tuple[Any, Any]:
-    """What the currents of neurons are to be multiplied by and added for the threshold of `spec` and a resistance of 1."""
+    """What the currents of neurons are to be multiplied by and added for the threshold of `spec`
+    and a resistance of 1.
+    """
     import nir
 
     per_threshold = spec.threshold / np.asarray(node.v_threshold, dtype=np.float64)
@@ -159,7 +208,9 @@ def gain_of(node: Any, spec: NeuronSpec, dt_s: float) -> tuple[Any, Any]:
 
 
 def layers_of(node: Any, name: str, before: Layer, spec: NeuronSpec, dt_s: float) -> list[Layer]:
-    """The layers of a node that takes what `before` gives: neurons come with the map from the file's currents to theirs."""
+    """The layers of a node that takes what `before` gives: neurons come with the map from the
+    file's currents to theirs.
+    """
     import nir
 
     here: dict[str, Any] = {"name": name, "inputs": (before.name,), "shape": before.shape}
@@ -175,12 +226,16 @@ def layers_of(node: Any, name: str, before: Layer, spec: NeuronSpec, dt_s: float
         case nir.Scale():
             return [Add(**here, weights=(_finite(node.scale),), bias=torch.tensor(0.0))]
         case nir.AvgPool2d():
-            options = {key: _dims(getattr(node, key), 2) for key in ("kernel_size", "stride", "padding")}
+            options = {
+                key: _dims(getattr(node, key), 2) for key in ("kernel_size", "stride", "padding")
+            }
             return [_shaped(AveragePool(**here, options=options))]
         case nir.Flatten():
             return [Reshape(**here | {"shape": (math.prod(before.shape),)})]
         case nir.IF() | nir.LIF():
-            gain, offset = (_per_channel(values, before.shape) for values in gain_of(node, spec, dt_s))
+            gain, offset = (
+                _per_channel(values, before.shape) for values in gain_of(node, spec, dt_s)
+            )
             drive = Add(**here | {"name": f"{name}.drive"}, weights=(gain,), bias=offset)
             return [drive, Spike(**here | {"inputs": (drive.name,)})]
     raise ValueError(
@@ -200,15 +255,26 @@ def _convolved(node: Any, here: dict[str, Any]) -> Layer:
             return Add(**here, weights=(own,), bias=bias.reshape(-1, *[1] * n))
         mean = bool((own.float() == torch.tensor(1 / math.prod(kernel))).all())
         if mean and not bias.any() and set(dilation) == {1} and not isinstance(padding, str):
-            return _shaped(AveragePool(**here, options={"kernel_size": kernel, "stride": stride, "padding": padding}))
-    options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation, "groups": int(node.groups)}
+            return _shaped(
+                AveragePool(
+                    **here, options={"kernel_size": kernel, "stride": stride, "padding": padding}
+                )
+            )
+    options: dict[str, Any] = {
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "groups": int(node.groups),
+    }
     return _shaped(Conv(**here, weight=weight, bias=bias, **options))
 
 
 def _shaped(layer: Layer) -> Layer:
     """A layer whose shape is that of what it takes, with the shape of what it gives."""
     with torch.no_grad():
-        return replace(layer, shape=tuple(layer(torch.zeros(1, *layer.shape, dtype=torch.float64)).shape[1:]))
+        return replace(
+            layer, shape=tuple(layer(torch.zeros(1, *layer.shape, dtype=torch.float64)).shape[1:])
+        )
 
 
 def _finite(values: Any) -> torch.Tensor:
@@ -219,8 +285,12 @@ def _finite(values: Any) -> torch.Tensor:
 
 
 def _per_channel(values: Any, shape: Shape) -> torch.Tensor:
-    """Values for each unit or channel of a layer, from those of its neurons, which must not differ within a channel."""
-    full = _finite(np.broadcast_to(np.asarray(values, dtype=np.float64), shape)).reshape(shape[0], -1)
+    """Values for each unit or channel of a layer, from those of its neurons, which must not differ
+    within a channel.
+    """
+    full = _finite(np.broadcast_to(np.asarray(values, dtype=np.float64), shape)).reshape(
+        shape[0], -1
+    )
     if not bool((full == full[:, :1]).all()):
         raise ValueError("thresholds and resistances must not differ within a channel")
     return full[:, 0].reshape(-1, *[1] * (len(shape) - 1))

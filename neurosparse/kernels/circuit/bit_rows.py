@@ -1,12 +1,15 @@
 """Dense synapses as bits: a row of bits for each source, one for each cell of a partition.
 
-Where a source reaches more than one cell in 16, with one weight and one delay, its row is shorter than the list of its targets, and
-a step adds the rows of all sources that fired as whole words: eight *planes* hold the binary digits of a count for each cell, so
-that eight rows are added to all of them by seven full adders, a few operations for hundreds of cells. In the end the planes
-are transposed into a byte for each cell. A bit holds one synapse of a pair; further ones of the same pair stay in the slices.
+Where a source reaches more than one cell in 16, with one weight and one delay, its row is shorter
+than the list of its targets, and a step adds the rows of all sources that fired as whole words:
+eight *planes* hold the binary digits of a count for each cell, so that eight rows are added to all
+of them by seven full adders, a few operations for hundreds of cells. In the end the planes are
+transposed into a byte for each cell. A bit holds one synapse of a pair; further ones of the same
+pair stay in the slices.
 
-Cells are numbered so that the transposed planes lie in their order: cells come in blocks of CELLS = 64 * WORDS, a row has WORDS
-words for each block, and cell i of a block is bit i // (8 * WORDS) of byte i % (8 * WORDS) of these.
+Cells are numbered so that the transposed planes lie in their order: cells come in blocks of CELLS =
+64 * WORDS, a row has WORDS words for each block, and cell i of a block is bit i // (8 * WORDS) of
+byte i % (8 * WORDS) of these.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-WORDS = 16  # 64-bit words of a block: a number known to the compiler, so that the loop over them becomes vectors
+# 64-bit words of a block: a number known to the compiler, so that the loop over them becomes
+# vectors
+WORDS = 16
 CELLS = 64 * WORDS
 PLANES = 8
 AT_ONCE = 8  # rows
@@ -25,7 +30,9 @@ MOST_ROWS = 248  # rows that can be added before a count could leave 8 bits: a m
 
 
 class BitRows(NamedTuple):
-    """The rows of some groups of synapses. A group: those of one source population, one delay and one weight."""
+    """The rows of some groups of synapses. A group: those of one source population, one delay and
+    one weight.
+    """
 
     rows: NDArray[np.uint64]  # (n_partitions, (n_rows + 1) * n_words); the last row is empty
     n_words: int  # of a row
@@ -47,7 +54,9 @@ def place(cell: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def claim(bits: Any, p: Any, group: Any, source: Any, cell: Any) -> Any:
-    """Set the bit of a synapse onto local cell `cell` of partition p; False where another synapse of the pair has set it."""
+    """Set the bit of a synapse onto local cell `cell` of partition p; False where another synapse
+    of the pair has set it.
+    """
     word, bit = place(np.int64(cell))
     at = (bits.first_row[group] + np.int64(source) - bits.first_unit[group]) * bits.n_words + word
     mask = np.uint64(1) << np.uint64(bit)
@@ -91,7 +100,8 @@ def _add_eight(rows: Any, n_words: Any, due: Any, planes: Any) -> None:
     e, f, g, h = due[4] * n_words, due[5] * n_words, due[6] * n_words, due[7] * n_words
     for block in range(n_words // WORDS):
         first, at = block * WORDS, block * PLANES * WORDS
-        for w in range(WORDS):  # one array of sources and one of planes: with more the compiler gives up on vectors
+        # one array of sources and one of planes: with more the compiler gives up on vectors
+        for w in range(WORDS):
             i = first + w
             ones, twos, fours = planes[at + w], planes[at + WORDS + w], planes[at + 2 * WORDS + w]
             ones, two_a = _full_adder(ones, rows[a + i], rows[b + i])
@@ -104,7 +114,11 @@ def _add_eight(rows: Any, n_words: Any, due: Any, planes: Any) -> None:
             planes[at + w], planes[at + WORDS + w], planes[at + 2 * WORDS + w] = ones, twos, fours
             # the other digits: unrolled, for a loop in here would be no vectors
             eights, sixteens = planes[at + 3 * WORDS + w], planes[at + 4 * WORDS + w]
-            d5, d6, d7 = planes[at + 5 * WORDS + w], planes[at + 6 * WORDS + w], planes[at + 7 * WORDS + w]
+            d5, d6, d7 = (
+                planes[at + 5 * WORDS + w],
+                planes[at + 6 * WORDS + w],
+                planes[at + 7 * WORDS + w],
+            )
             planes[at + 3 * WORDS + w] = eights ^ carry
             carry &= eights
             planes[at + 4 * WORDS + w] = sixteens ^ carry
@@ -124,14 +138,22 @@ def _full_adder(a: Any, b: Any, c: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 def _transpose(planes: Any) -> None:
-    """Turn the eight planes of each block, binary digits of the counts, into one byte for each cell."""
+    """Turn the eight planes of each block, binary digits of the counts, into one byte for each
+    cell.
+    """
     for block in range(planes.size // (PLANES * WORDS)):
         at = block * PLANES * WORDS
         for w in range(WORDS):
             i = at + w
             a, b, c, d = planes[i], planes[i + WORDS], planes[i + 2 * WORDS], planes[i + 3 * WORDS]
-            e, f, g, h = planes[i + 4 * WORDS], planes[i + 5 * WORDS], planes[i + 6 * WORDS], planes[i + 7 * WORDS]
-            # in each byte an 8 x 8 matrix of bits: exchange its off-diagonal bits, then pairs of them, then halves
+            e, f, g, h = (
+                planes[i + 4 * WORDS],
+                planes[i + 5 * WORDS],
+                planes[i + 6 * WORDS],
+                planes[i + 7 * WORDS],
+            )
+            # in each byte an 8 x 8 matrix of bits: exchange its off-diagonal bits, then pairs of
+            # them, then halves
             one, near = np.uint64(1), np.uint64(0x5555555555555555)
             a, b = _exchange(a, b, one, near)
             c, d = _exchange(c, d, one, near)
@@ -148,7 +170,17 @@ def _transpose(planes: Any) -> None:
             c, g = _exchange(c, g, four, halves)
             d, h = _exchange(d, h, four, halves)
             planes[i], planes[i + WORDS], planes[i + 2 * WORDS], planes[i + 3 * WORDS] = a, b, c, d
-            planes[i + 4 * WORDS], planes[i + 5 * WORDS], planes[i + 6 * WORDS], planes[i + 7 * WORDS] = e, f, g, h
+            (
+                planes[i + 4 * WORDS],
+                planes[i + 5 * WORDS],
+                planes[i + 6 * WORDS],
+                planes[i + 7 * WORDS],
+            ) = (
+                e,
+                f,
+                g,
+                h,
+            )
 
 
 @njit(nogil=True, cache=True)

@@ -1,21 +1,29 @@
 """A network of current-based LIF cells, step by step, as fast as memory lets it.
 
-One step of a partition is `deliver` (the slices that arrive now are added to a row of integers) and `update` (noise, membranes,
-spikes). What makes it fast:
+One step of a partition is `deliver` (the slices that arrive now are added to a row of integers) and
+`update` (noise, membranes, spikes). What makes it fast:
 
-- Delivery is postponed. There is no ring buffer of future input: each step walks back through the spikes of the last delays,
-  taking from each the slice whose delay is due, and adds them to one row that stays in the cache.
-- Weights are integers, so sums are exact whatever their order: the spikes are the same for any number of threads and partitions.
-- Slices lie anywhere in a gigabyte; each is prefetched some slices ahead. The latency of memory is the cost, not its bandwidth.
-- Dense projections of one weight and one delay are rows of bits, added as whole words (see `bit_rows`).
-- Poisson counts come from comparing 16 random bits a cell with cumulative probabilities, which vectorises. A state of 64 bits
-  serves four cells and belongs to them, so the noise does not depend on partitions either.
-- Cells that fired in the last steps are put back to their reset; no other cell pays for the refractory period.
+- Delivery is postponed. There is no ring buffer of future input: each step walks back through the
+  spikes of the last delays, taking from each the slice whose delay is due, and adds them to one row
+  that stays in the cache.
+- Weights are integers, so sums are exact whatever their order: the spikes are the same for any
+  number of threads and partitions.
+- Slices lie anywhere in a gigabyte; each is prefetched some slices ahead. The latency of memory is
+  the cost, not its bandwidth.
+- Dense projections of one weight and one delay are rows of bits, added as whole words (see
+  `bit_rows`).
+- Poisson counts come from comparing 16 random bits a cell with cumulative probabilities, which
+  vectorises. A state of 64 bits serves four cells and belongs to them, so the noise does not depend
+  on partitions either.
+- Cells that fired in the last steps are put back to their reset; no other cell pays for the
+  refractory period.
 
-Floating-point operations are plain float32 in a fixed order (no fastmath): a NumPy program that writes the same steps gets the
-same bits. Threads wait only where a delay forces them to: a partition may run ahead of the others by less than the least delay.
+Floating-point operations are plain float32 in a fixed order (no fastmath): a NumPy program that
+writes the same steps gets the same bits. Threads wait only where a delay forces them to: a
+partition may run ahead of the others by less than the least delay.
 
-Nothing here checks an index: whoever fills `State` makes its arrays so large that they cannot overrun (see `kernel_engine`).
+Nothing here checks an index: whoever fills `State` makes its arrays so large that they cannot
+overrun (see `kernel_engine`).
 """
 
 from __future__ import annotations
@@ -27,9 +35,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from neurosparse.kernels.circuit.bit_rows import BitRows, add_rows
-from neurosparse.kernels.intrinsics import load_acquire, pause, prefetch, store_release, yield_core
 from neurosparse.kernels.circuit.synapse_draws import advance
 from neurosparse.kernels.circuit.synapses import LINE_WORDS
+from neurosparse.kernels.intrinsics import load_acquire, pause, prefetch, store_release, yield_core
 
 BLOCK = 512  # cells updated together: they stay in the first cache level from one pass to the next
 LANES = 4  # cells that share a state of the noise: 16 bits for each
@@ -41,7 +49,9 @@ NEVER = np.int16(32767)  # a threshold that no random lane exceeds
 
 
 class Cells(NamedTuple):
-    """Constants of the populations; all float32 in mV (relative to the leak potential) or pA. b: a population."""
+    """Constants of the populations; all float32 in mV (relative to the leak potential) or pA. b: a
+    population.
+    """
 
     offset: NDArray[np.int64]  # (n_partitions, b + 1) local index of its first cell
     cells: NDArray[np.int64]  # (n_partitions, b) its cells in the partition
@@ -59,7 +69,8 @@ class Cells(NamedTuple):
     drive: NDArray[np.int32]  # (b,) weight of an external spike, in quanta
     drive_least: NDArray[np.int16]  # (b,) external spikes that come in any case
     drive_used: NDArray[np.int64]  # (b,) how many of the thresholds, a multiple of 12
-    drive_thresholds: NDArray[np.int16]  # (b, a multiple of 12) a lane above k of them brings k more
+    # (b, a multiple of 12) a lane above k of them brings k more
+    drive_thresholds: NDArray[np.int16]
 
 
 class Wires(NamedTuple):
@@ -82,10 +93,12 @@ class State(NamedTuple):
 
     v: NDArray[np.float32]  # (p, i) mV above the leak potential
     current: NDArray[np.float32]  # (p, i) pA
-    row: NDArray[Any]  # (p, i) what arrives in this step, in quanta; int16 where no sum can leave it, else int32
+    # (p, i) what arrives in this step, in quanta; int16 where no sum can leave it, else int32
+    row: NDArray[Any]
     noise: NDArray[np.uint64]  # (p, i / 4)
     fired_at: NDArray[np.int64]  # (p, i) the step of the last spike
-    # the spikes since `history` steps before this chunk; times in steps of the chunk, the history at negative ones
+    # the spikes since `history` steps before this chunk; times in steps of the chunk, the history
+    # at negative ones
     spike_unit: NDArray[np.int32]  # (p, capacity)
     spike_cell: NDArray[np.int32]  # (p, capacity) local index
     spike_step: NDArray[np.int32]  # (p, capacity)
@@ -93,10 +106,13 @@ class State(NamedTuple):
     spike_population: NDArray[np.uint8]  # (p, capacity)
     due_begin: NDArray[np.uint32]  # (p, capacity) scratch: the slices that arrive now: first word,
     due_end: NDArray[np.uint32]  # (p, capacity) one past the last,
-    due_weight: NDArray[np.int16]  # (p, capacity) and weight, where the synapses of a source are alike
-    due_row: NDArray[np.int64]  # (p, sources of a group and some more) scratch: the bit rows that arrive now
+    # (p, capacity) and weight, where the synapses of a source are alike
+    due_weight: NDArray[np.int16]
+    # (p, sources of a group and some more) scratch: the bit rows that arrive now
+    due_row: NDArray[np.int64]
     planes: NDArray[np.uint64]  # (p, planes of a row) scratch, zero
-    progress: NDArray[np.int64]  # (p * APART,) steps done in this chunk, each on a cache line of its own
+    # (p * APART,) steps done in this chunk, each on a cache line of its own
+    progress: NDArray[np.int64]
 
 
 @njit(nogil=True, cache=True)
@@ -122,7 +138,11 @@ def deliver(p: Any, step: Any, history: Any, wires: Any, state: Any) -> None:
             n += b > a
     for i in range(n):
         if i + ahead < n:
-            for word in range(np.int64(due_begin[i + ahead]) & -LINE_WORDS, np.int64(due_end[i + ahead]), LINE_WORDS):
+            for word in range(
+                np.int64(due_begin[i + ahead]) & -LINE_WORDS,
+                np.int64(due_end[i + ahead]),
+                LINE_WORDS,
+            ):
                 prefetch(words, word)
         begin, n_words = np.uint64(due_begin[i]), np.uint64(due_end[i] - due_begin[i])
         if own_weights:
@@ -153,11 +173,18 @@ def deliver_bits(p: Any, step: Any, history: Any, bits: Any, state: Any) -> None
 
 
 @njit(nogil=True, cache=True)
-def update(p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: Any, above: Any) -> None:
+def update(
+    p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: Any, above: Any
+) -> None:
     """Carry partition p over one step: noise, membranes, spikes. `above`: scratch, shape (BLOCK,)."""
     v, current, row, noise = state.v[p], state.current[p], state.row[p], state.noise[p]
     lanes, above_by_8 = noise.view(np.int16), above.view(np.uint64)
-    units, spiking, steps, fired_at = state.spike_unit[p], state.spike_cell[p], state.spike_step[p], state.fired_at[p]
+    units, spiking, steps, fired_at = (
+        state.spike_unit[p],
+        state.spike_cell[p],
+        state.spike_step[p],
+        state.fired_at[p],
+    )
     populations = state.spike_population[p]
     n = state.spike_end[p, history + step]
     now = first_step + step
@@ -165,7 +192,12 @@ def update(p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: 
     for b in range(cells.cells.shape[1]):
         thresholds = cells.drive_thresholds[b, : cells.drive_used[b]]
         decay_v, to_v, constant = cells.decay_v[b], cells.current_to_v[b], cells.constant[b]
-        threshold, reset, held, drive = cells.threshold[b], cells.reset[b], cells.held[b], cells.drive[b]
+        threshold, reset, held, drive = (
+            cells.threshold[b],
+            cells.reset[b],
+            cells.held[b],
+            cells.drive[b],
+        )
         end = cells.offset[p, b] + cells.cells[p, b]
         for low in range(cells.offset[p, b], end, BLOCK):
             high = min(low + BLOCK, end)
@@ -201,7 +233,9 @@ def update(p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: 
                                 units[n] = cells.unit[p, b] + low - cells.offset[p, b] + i
                                 spiking[n], steps[n], populations[n] = low + i, step, b
                                 n += 1
-    for i in range(state.spike_end[p, history + step - cells.most_held], state.spike_end[p, history + step]):
+    for i in range(
+        state.spike_end[p, history + step - cells.most_held], state.spike_end[p, history + step]
+    ):
         b = populations[i]
         if step - steps[i] <= cells.held[b]:
             v[spiking[i]] = cells.reset[b]
@@ -209,8 +243,19 @@ def update(p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: 
 
 
 @njit(nogil=True, cache=True)
-def run(low: Any, high: Any, n_steps: Any, first_step: Any, history: Any, cells: Any, wires: Any, state: Any) -> None:
-    """Carry the partitions low to high - 1 over a chunk of steps, in step with the threads that carry the others."""
+def run(
+    low: Any,
+    high: Any,
+    n_steps: Any,
+    first_step: Any,
+    history: Any,
+    cells: Any,
+    wires: Any,
+    state: Any,
+) -> None:
+    """Carry the partitions low to high - 1 over a chunk of steps, in step with the threads that
+    carry the others.
+    """
     n_partitions = state.v.shape[0]
     above = np.zeros(BLOCK, np.bool_)
     for step in range(n_steps):
@@ -231,13 +276,20 @@ def run(low: Any, high: Any, n_steps: Any, first_step: Any, history: Any, cells:
 
 @njit(nogil=True, cache=True)
 def poisson(states: Any, lanes: Any, least: Any, thresholds: Any, weight: Any, row: Any) -> None:
-    """Draw a Poisson count for each cell from its lane of the noise, and add it, times the weight, to the row."""
+    """Draw a Poisson count for each cell from its lane of the noise, and add it, times the weight,
+    to the row.
+    """
     for g in range(states.size):
         states[g] = advance(states[g])
     for k in range(0, thresholds.size, THRESHOLDS_AT_ONCE):
         t0, t1, t2, t3 = thresholds[k], thresholds[k + 1], thresholds[k + 2], thresholds[k + 3]
         t4, t5, t6, t7 = thresholds[k + 4], thresholds[k + 5], thresholds[k + 6], thresholds[k + 7]
-        t8, t9, ta, tb = thresholds[k + 8], thresholds[k + 9], thresholds[k + 10], thresholds[k + 11]
+        t8, t9, ta, tb = (
+            thresholds[k + 8],
+            thresholds[k + 9],
+            thresholds[k + 10],
+            thresholds[k + 11],
+        )
         sure = least if k == 0 else np.int16(0)
         for i in range(lanes.size):
             x = lanes[i]

@@ -1,4 +1,5 @@
-"""Which cell lives where: neurons are dealt out to partitions, one a thread, each with its share of every population.
+"""Which cell lives where: neurons are dealt out to partitions, one a thread, each with its share of
+every population.
 
 A partition is so small that a target within it fits 16 bits.
 """
@@ -18,12 +19,16 @@ MOST_LOCAL = 1 << 16  # cells of a partition, its padding included
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which partition each neuron lives in, and where. Units are numbered through the populations, in order."""
+    """Which partition each neuron lives in, and where. Units are numbered through the populations,
+    in order.
+    """
 
     sizes: NDArray[np.int64]  # (n_populations,)
     first: NDArray[np.int64]  # (n_populations + 1,) the first unit of each population
-    bounds: NDArray[np.int64]  # (n_populations, n_partitions + 1) population b in partition p: bounds[b, p : p + 2]
-    offset: NDArray[np.int64]  # (n_partitions, n_populations + 1) local index of each population's first cell
+    # (n_populations, n_partitions + 1) population b in partition p: bounds[b, p : p + 2]
+    bounds: NDArray[np.int64]
+    # (n_partitions, n_populations + 1) local index of each population's first cell
+    offset: NDArray[np.int64]
     partition_of: NDArray[np.uint8]  # (n_units,)
     local_of: NDArray[np.uint16]  # (n_units,)
     population_of: NDArray[np.uint8]  # (n_units,)
@@ -45,7 +50,8 @@ class Layout:
 
 
 def layout(sizes: Sequence[int], n_partitions: int = 1) -> Layout:
-    """Deal the cells of all populations out to at least `n_partitions` partitions, more where targets would not fit 16 bits.
+    """Deal the cells of all populations out to at least `n_partitions` partitions, more where
+    targets would not fit 16 bits.
 
     Parameters
     ----------
@@ -64,8 +70,8 @@ def layout(sizes: Sequence[int], n_partitions: int = 1) -> Layout:
     n = max(n_partitions, math.ceil(n_cells.sum() / max(room, 1)))
     if n_cells.size > 255 or n > 255 or room <= 0:
         raise ValueError(
-            f"at most 255 populations and 255 partitions of {MOST_LOCAL:,} cells, got {n_cells.size} populations of "
-            f"{n_cells.sum():,} cells"
+            f"at most 255 populations and 255 partitions of {MOST_LOCAL:,} cells, got"
+            f" {n_cells.size} populations of {n_cells.sum():,} cells"
         )
     first = np.concatenate([[0], np.cumsum(n_cells)])
     bounds = n_cells[:, None] * np.arange(n + 1) // n // ALIGN * ALIGN

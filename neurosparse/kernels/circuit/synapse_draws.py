@@ -1,7 +1,9 @@
-"""The drawing of synapses: each cell has a random stream of its own that is replayed, first to count, then to fill.
+"""The drawing of synapses: each cell has a random stream of its own that is replayed, first to
+count, then to fill.
 
-The stream belongs to the *source* for projections with a given number of synapses or a probability, to the *target* for given
-in-degrees. So the circuit depends on the seed alone, neither on the number of partitions nor on that of threads.
+The stream belongs to the *source* for projections with a given number of synapses or a probability,
+to the *target* for given in-degrees. So the circuit depends on the seed alone, neither on the
+number of partitions nor on that of threads.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ TOTAL, PAIRWISE, IN_DEGREE = 0, 1, 2
 class Bundle:
     """The synapses from one population to one other, in the kernel's units.
 
-    `delays` (steps) and `weights` (quanta) are quantile tables, of N_QUANTILES equally likely values or of a single one.
+    `delays` (steps) and `weights` (quanta) are quantile tables, of N_QUANTILES equally likely
+    values or of a single one.
     """
 
     pre: int
@@ -47,23 +50,31 @@ class Plan(NamedTuple):
 
     seed: int
     by_target: bool
-    bundles: NDArray[np.int64]  # (n_populations, most + 1): those that a cell of population b draws; -1 behind the last
+    # (n_populations, most + 1): those that a cell of population b draws; -1 behind the last
+    bundles: NDArray[np.int64]
     numbers: NDArray[np.int32]  # (n_units, most): how many synapses in each
-    first: NDArray[np.int64]  # (n_bundles, 2): the units among which partners are drawn, first and one past the last
+    # (n_bundles, 2): the units among which partners are drawn, first and one past the last
+    first: NDArray[np.int64]
     log_miss: NDArray[np.float64]  # (n_bundles,): log(1 - probability) for PAIRWISE, else 0
     delays: NDArray[Any]  # tables side by side, in steps beyond the least delay
-    delay_at: NDArray[np.int64]  # (n_bundles, 2): where a bundle's table begins, and the mask of its index
+    # (n_bundles, 2): where a bundle's table begins, and the mask of its index
+    delay_at: NDArray[np.int64]
     weights: NDArray[Any]
     weight_at: NDArray[np.int64]
     most: int  # synapses that one cell can draw
 
 
-def plan(cells: Layout, bundles: list[Bundle], seed: int, least: int, *, by_target: bool) -> Plan | None:
-    """What each cell draws: synapses onto itself (`by_target`) or from itself; None where there are no bundles."""
+def plan(
+    cells: Layout, bundles: list[Bundle], seed: int, least: int, *, by_target: bool
+) -> Plan | None:
+    """What each cell draws: synapses onto itself (`by_target`) or from itself; None where there are
+    no bundles.
+    """
     if not bundles:
         return None
     mine = [
-        [j for j, x in enumerate(bundles) if (x.post if by_target else x.pre) == b] for b in range(cells.sizes.size)
+        [j for j, x in enumerate(bundles) if (x.post if by_target else x.pre) == b]
+        for b in range(cells.sizes.size)
     ]
     table = np.full((len(mine), max(map(len, mine)) + 1), -1, np.int64)
     numbers = np.zeros((cells.n_units, table.shape[1]), np.int32)
@@ -100,7 +111,9 @@ def plan(cells: Layout, bundles: list[Bundle], seed: int, least: int, *, by_targ
 
 
 def _side_by_side(tables: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Tables in one array, equal ones once, with the place of each: first entry, and 0 or N_QUANTILES - 1 as a mask."""
+    """Tables in one array, equal ones once, with the place of each: first entry, and 0 or
+    N_QUANTILES - 1 as a mask.
+    """
     at, known, length = [], {}, 0
     for table in tables:
         if table.size not in (1, N_QUANTILES):
@@ -112,16 +125,21 @@ def _side_by_side(tables: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.
         at.append((known[key][0], table.size - 1))
     joined = np.concatenate([table for _, table in known.values()])
     narrow = (
-        np.min_scalar_type(-int(np.abs(joined).max()) - 1) if joined.min() < 0 else np.min_scalar_type(joined.max())
+        np.min_scalar_type(-int(np.abs(joined).max()) - 1)
+        if joined.min() < 0
+        else np.min_scalar_type(joined.max())
     )
     return joined.astype(narrow), np.array(at)  # small tables stay in the cache
 
 
-# ------------------------------------------------------------------------------------------------ random streams
+# ------------------------------------------------------------------------------------------------
+# random streams
 @njit(nogil=True, cache=True)
 def stream(seed: Any, which: Any) -> Any:
     """The start of stream `which`, never 0: two rounds of splitmix64 (Steele, Lea & Flood 2014)."""
-    z = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(which) * np.uint64(0x9E3779B97F4A7C15)
+    z = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(which) * np.uint64(
+        0x9E3779B97F4A7C15
+    )
     for _ in range(2):
         z += np.uint64(0x9E3779B97F4A7C15)
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -149,9 +167,11 @@ def _gap(state: Any, log_miss: Any) -> Any:
 def _draw(cell: Any, population: Any, plan: Any, partner: Any, delay: Any, weight: Any) -> Any:
     """All synapses of a cell, always the same ones, into the last three arrays; their number.
 
-    A draw is 64 bits: the upper 32 choose the partner, the lowest 16 the delay, the next 16 the weight.
+    A draw is 64 bits: the upper 32 choose the partner, the lowest 16 the delay, the next 16 the
+    weight.
     """
-    delays, weights = plan.delays, plan.weights  # taken out of the loops: numba counts references inside them
+    # taken out of the loops: numba counts references inside them
+    delays, weights = plan.delays, plan.weights
     state = stream(plan.seed, 2 * cell + np.int64(plan.by_target))
     n = 0
     for slot in range(plan.numbers.shape[1]):
@@ -187,7 +207,9 @@ def _draw(cell: Any, population: Any, plan: Any, partner: Any, delay: Any, weigh
 
 @njit(nogil=True, cache=True)
 def count(low: Any, high: Any, order: Any, plan: Any, places: Any, bits: Any, counts: Any) -> None:
-    """Count the synapses of each (partition, source, delay) that the cells order[low:high] draw, without those of `bits`."""
+    """Count the synapses of each (partition, source, delay) that the cells order[low:high] draw,
+    without those of `bits`.
+    """
     partition_of, population_of, local_of = places
     n_delays = counts.shape[2]
     partner, delay, weight = (
@@ -235,7 +257,9 @@ def fill(
     word_weights: Any,
     filled: Any,
 ) -> None:
-    """Draw the same synapses again, each into its slice or its bit; `filled` says how much of each slice is."""
+    """Draw the same synapses again, each into its slice or its bit; `filled` says how much of each
+    slice is.
+    """
     partition_of, population_of, local_of = places
     partner, delay, weight = (
         np.empty(plan.most, np.uint32),
@@ -243,7 +267,8 @@ def fill(
         np.empty(plan.most, np.int16),
     )
     n_partitions, n_delays = filled.shape[0], filled.shape[2]
-    target_at = np.empty((n_partitions, n_delays), np.uint64)  # the word of the next target of each slice of a source
+    # the word of the next target of each slice of a source
+    target_at = np.empty((n_partitions, n_delays), np.uint64)
     weight_at = np.empty((n_partitions, n_delays), np.uint64)  # the byte of its weight
     for k in range(low, high):
         cell = order[k]
@@ -291,10 +316,14 @@ def fill(
 def _slice(start: Any, base: Any, source: Any, delay: Any, n_delays: Any) -> Any:
     """The first word of a slice, and one past its last."""
     at = np.uint64(source) * np.uint64(n_delays) + np.uint64(delay)
-    return np.uint64(base) + np.uint64(start[at]), np.uint64(base) + np.uint64(start[at + np.uint64(1)])
+    return np.uint64(base) + np.uint64(start[at]), np.uint64(base) + np.uint64(
+        start[at + np.uint64(1)]
+    )
 
 
 @njit(nogil=True, cache=True)
 def _first_weight(begin: Any, end: Any) -> Any:
-    """The byte at which the weights of a slice begin: behind its n targets, where the slice has (3 n + 1) // 2 words."""
+    """The byte at which the weights of a slice begin: behind its n targets, where the slice has (3
+    n + 1) // 2 words.
+    """
     return np.uint64(2) * (begin + np.uint64(2) * (end - begin) // np.uint64(3))

@@ -1,10 +1,12 @@
 """Synapses laid out for delivery, built without sorting.
 
-All synapses of one (partition, source, delay) lie together in a *slice*: their targets as uint16, then, where the weights of a
-source differ, their weights as int8, in units of a common quantum. A spike is delivered by walking one slice for each delay.
-Projections that are dense, and have one delay and one weight, are kept as bits instead (`bit_rows`).
+All synapses of one (partition, source, delay) lie together in a *slice*: their targets as uint16,
+then, where the weights of a source differ, their weights as int8, in units of a common quantum. A
+spike is delivered by walking one slice for each delay. Projections that are dense, and have one
+delay and one weight, are kept as bits instead (`bit_rows`).
 
-Nothing is stored twice and nothing is sorted: every draw is made twice, first to count, then to fill (`synapse_draws`).
+Nothing is stored twice and nothing is sorted: every draw is made twice, first to count, then to
+fill (`synapse_draws`).
 """
 
 from __future__ import annotations
@@ -26,36 +28,49 @@ from neurosparse.kernels.circuit.synapse_draws import IN_DEGREE, PAIRWISE, TOTAL
 MOST_WORDS = 1 << 32  # 2-byte words of a partition
 MOST_INPUT = 1 << 30  # quanta that a cell can receive in a step
 LINE_WORDS = 32  # 2-byte words of a cache line
-DENSE = 1 / 16  # of all pairs connected: from here on a row of bits is shorter than a list of 16-bit targets
+# of all pairs connected: from here on a row of bits is shorter than a list of 16-bit targets
+DENSE = 1 / 16
 
 
 @dataclass(frozen=True, slots=True)
 class Synapses:
     """All synapses. The slice of (partition p, unit s, delay `first_delay` + c) begins at word
-    base[p] + start[p, s * n_delays + c] of `words`, and ends where the next begins."""
+    base[p] + start[p, s * n_delays + c] of `words`, and ends where the next begins.
+    """
 
     first_delay: int
     n_delays: int
     start: NDArray[np.uint32]  # (n_partitions, n_units * n_delays + 1)
     base: NDArray[np.int64]  # (n_partitions + 1,)
     words: NDArray[np.uint16]
-    weight_of_source: NDArray[np.int16]  # (n_units,), or empty: then every synapse has its own weight in `words`
+    # (n_units,), or empty: then every synapse has its own weight in `words`
+    weight_of_source: NDArray[np.int16]
     most_input: int  # quanta that no cell can exceed in one step
     bits: BitRows  # the synapses that are not in `words`
 
     @property
     def n_synapses(self) -> int:
         """The number of synapses."""
-        return int(self.slice_sizes().sum() + sum(np.unpackbits(rows.view(np.uint8)).sum() for rows in self.bits.rows))
+        return int(
+            self.slice_sizes().sum()
+            + sum(np.unpackbits(rows.view(np.uint8)).sum() for rows in self.bits.rows)
+        )
 
     def slice_sizes(self) -> NDArray[np.int64]:
         """The number of synapses of each slice, shape (n_partitions, n_units, n_delays)."""
-        words = np.diff(self.start.astype(np.int64), axis=1).reshape(self.start.shape[0], -1, self.n_delays)
+        words = np.diff(self.start.astype(np.int64), axis=1).reshape(
+            self.start.shape[0], -1, self.n_delays
+        )
         return words if self.weight_of_source.size else 2 * words // 3
 
 
 def build(
-    cells: Layout, bundles: Sequence[Bundle], *, seed: int, n_threads: int = 1, progress: Callable[[float], None]
+    cells: Layout,
+    bundles: Sequence[Bundle],
+    *,
+    seed: int,
+    n_threads: int = 1,
+    progress: Callable[[float], None],
 ) -> Synapses:
     """Draw all synapses.
 
@@ -67,7 +82,8 @@ def build(
     Raises
     ------
     ValueError
-        Delays below one step, weights beyond 8 bits where synapses of one source differ, too many synapses in a partition.
+        Delays below one step, weights beyond 8 bits where synapses of one source differ, too many
+        synapses in a partition.
     """
     least, most = 1, 1
     if bundles:
@@ -78,13 +94,19 @@ def build(
     weight_of_source = _weight_of_source(cells, bundles)
     own_weights = weight_of_source.size == 0
     if own_weights and max(int(np.abs(b.weights).max()) for b in bundles) > 127:
-        raise ValueError("weights must be at most 127 quanta where they differ between the synapses of a source")
+        raise ValueError(
+            "weights must be at most 127 quanta where they differ between the synapses of a source"
+        )
     most_input = _most_input(cells, bundles)
 
     bits, bundles = _in_bits(cells, bundles, least, n_delays)
     plan = synapse_draws.plan
-    by_source = plan(cells, [b for b in bundles if b.rule != IN_DEGREE], seed, least, by_target=False)
-    by_target = plan(cells, [b for b in bundles if b.rule == IN_DEGREE], seed, least, by_target=True)
+    by_source = plan(
+        cells, [b for b in bundles if b.rule != IN_DEGREE], seed, least, by_target=False
+    )
+    by_target = plan(
+        cells, [b for b in bundles if b.rule == IN_DEGREE], seed, least, by_target=True
+    )
     # Threads must not share a row of counts: by source they take units, by target whole partitions.
     dealt = np.argsort(cells.partition_of, kind="stable")
     edges = np.searchsorted(cells.partition_of[dealt], np.arange(n_partitions + 1))
@@ -105,7 +127,9 @@ def build(
         n = counts[p].ravel().astype(np.int64)
         ends = np.cumsum((3 * n + 1) // 2 if own_weights else n)
         if ends[-1] >= MOST_WORDS:
-            raise ValueError(f"{n.sum():,} synapses in one partition are too many; use more threads")
+            raise ValueError(
+                f"{n.sum():,} synapses in one partition are too many; use more threads"
+            )
         start[p, 1:] = ends
         base[p + 1] = base[p] + -(-ends[-1] // LINE_WORDS) * LINE_WORDS
     words = _aligned_words(int(base[-1]))
@@ -119,9 +143,12 @@ def build(
     return Synapses(least, n_delays, start, base, words, weight_of_source, most_input, bits)
 
 
-def _in_bits(cells: Layout, bundles: Sequence[Bundle], first_delay: int, n_delays: int) -> tuple[BitRows, list[Bundle]]:
-    """Empty rows of bits for the bundles that are dense enough; and the bundles, with first_delay + n_delays + g as the delay of
-    those of group g: by that their draws are known."""
+def _in_bits(
+    cells: Layout, bundles: Sequence[Bundle], first_delay: int, n_delays: int
+) -> tuple[BitRows, list[Bundle]]:
+    """Empty rows of bits for the bundles that are dense enough; and the bundles, with first_delay +
+    n_delays + g as the delay of those of group g: by that their draws are known.
+    """
     sharing: dict[tuple[int, int, int], list[int]] = {}
     for j, x in enumerate(bundles):
         if x.delays.size == x.weights.size == 1:
@@ -129,7 +156,8 @@ def _in_bits(cells: Layout, bundles: Sequence[Bundle], first_delay: int, n_delay
     chosen = {
         key: members
         for key, members in sharing.items()
-        if sum(bundles[j].n_synapses(cells) for j in members) >= DENSE * cells.sizes[key[0]] * cells.n_units
+        if sum(bundles[j].n_synapses(cells) for j in members)
+        >= DENSE * cells.sizes[key[0]] * cells.n_units
     }
     if n_delays + len(chosen) > 1 << 16:  # the draws have 16 bits for a delay
         chosen = {}
@@ -154,7 +182,9 @@ def _in_bits(cells: Layout, bundles: Sequence[Bundle], first_delay: int, n_delay
 
 
 def in_threads(function: Callable[..., Any], cuts: Sequence[int], *args: Any) -> None:
-    """function(low, high, *args) for each stretch between cuts, at once; functions that release the GIL run side by side."""
+    """function(low, high, *args) for each stretch between cuts, at once; functions that release the
+    GIL run side by side.
+    """
     ranges = list(itertools.pairwise(cuts))
     if len(ranges) == 1:
         function(*ranges[0], *args)
@@ -177,7 +207,8 @@ def _most_input(cells: Layout, bundles: Sequence[Bundle]) -> int:
     if most.max() >= MOST_INPUT:
         a = int(np.argmax(most))
         raise ValueError(
-            f"a cell of population {a} could receive {most[a]:.3g} quanta at once, more than {MOST_INPUT:,}"
+            f"a cell of population {a} could receive {most[a]:.3g} quanta at once, more than"
+            f" {MOST_INPUT:,}"
         )
     return int(most.max())
 
@@ -201,7 +232,9 @@ def _weight_of_source(cells: Layout, bundles: Sequence[Bundle]) -> NDArray[np.in
 
 
 def listed(cells: Layout, synapses: Synapses) -> tuple[NDArray[np.int64], ...]:
-    """Every synapse, for those who want to look: source, target, delay (steps) and weight (quanta), each of shape (n_synapses,)."""
+    """Every synapse, for those who want to look: source, target, delay (steps) and weight (quanta),
+    each of shape (n_synapses,).
+    """
     unit_of = np.zeros((cells.n_partitions, MOST_LOCAL), np.int64)
     unit_of[cells.partition_of, cells.local_of] = np.arange(cells.n_units)
     sizes = synapses.slice_sizes()
@@ -228,7 +261,8 @@ def listed(cells: Layout, synapses: Synapses) -> tuple[NDArray[np.int64], ...]:
 def _listed_bits(bits: BitRows, p: int) -> tuple[NDArray[np.int64], ...]:
     """Those in the bits of partition p, with local targets."""
     octets = bits.rows[p].reshape(-1, bits.n_words // bit_rows.WORDS, bit_rows.WORDS).view(np.uint8)
-    is_set = np.unpackbits(octets[..., None], axis=-1, bitorder="little").swapaxes(-1, -2)  # row, block, bit, byte
+    # row, block, bit, byte
+    is_set = np.unpackbits(octets[..., None], axis=-1, bitorder="little").swapaxes(-1, -2)
     row, cell = np.nonzero(is_set.reshape(len(octets), -1))
     g = np.searchsorted(bits.first_row, row, side="right") - 1
     return bits.first_unit[g] + row - bits.first_row[g], cell, bits.delay[g], bits.weight[g]

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The hot loops of networks: sums over active units, forward and backward."""

@@ -1,9 +1,11 @@
 """How a fully connected network lies in memory for the sparse kernels.
 
-The weights of all layers share one block of float32, so that one compiled kernel serves any depth. Each matrix is [inputs,
-outputs]: the weights that leave an active unit are a row, read and written as a whole. Where the inputs are dense, the first
-matrix is [outputs, inputs] instead, for then its rows belong to the units that are active. Rows are padded with zeros to whole
-vectors, start on a cache line, and are never a multiple of 4 KiB apart, where they would fall into the same places of the cache.
+The weights of all layers share one block of float32, so that one compiled kernel serves any depth.
+Each matrix is [inputs, outputs]: the weights that leave an active unit are a row, read and written
+as a whole. Where the inputs are dense, the first matrix is [outputs, inputs] instead, for then its
+rows belong to the units that are active. Rows are padded with zeros to whole vectors, start on a
+cache line, and are never a multiple of 4 KiB apart, where they would fall into the same places of
+the cache.
 """
 
 from __future__ import annotations
@@ -20,8 +22,10 @@ Floats = NDArray[np.float32]
 LINE = 16  # float32 in a cache line, and in the widest vector
 UNROLLED = 4  # vectors that a loop over a long row takes at a time
 PAGE = 1024  # float32 in 4 KiB
-HUGE_PAGE = 2**19  # float32 in 2 MiB: a block that starts on this boundary needs few entries of the address cache
-DENSE_TILE = (2, 5)  # units and samples that the dense product takes at a time; minibatches are multiples of 5
+# float32 in 2 MiB: a block that starts on this boundary needs few entries of the address cache
+HUGE_PAGE = 2**19
+# units and samples that the dense product takes at a time; minibatches are multiples of 5
+DENSE_TILE = (2, 5)
 
 
 class Net(NamedTuple):
@@ -43,7 +47,9 @@ def multiple(n: int, of: int) -> int:
 
 
 def padded(n: int) -> int:
-    """The columns of a row of n weights: whole vectors, and whole turns of an unrolled loop where it is long."""
+    """The columns of a row of n weights: whole vectors, and whole turns of an unrolled loop where
+    it is long.
+    """
     return multiple(n, LINE if n < LINE * UNROLLED else LINE * UNROLLED)
 
 
@@ -53,14 +59,18 @@ def stride(columns: int) -> int:
 
 
 def aligned_zeros(*shape: int, boundary: int = LINE) -> Floats:
-    """Zeros of float32 that start on a multiple of `boundary` float32, so that no vector straddles two cache lines."""
+    """Zeros of float32 that start on a multiple of `boundary` float32, so that no vector straddles
+    two cache lines.
+    """
     size = prod(shape)
     block = np.zeros(size + boundary, np.float32)
     first = -(block.ctypes.data // 4) % boundary
     return block[first : first + size].reshape(shape)
 
 
-def net(weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]], *, dense_input: bool = False) -> Net:
+def net(
+    weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]], *, dense_input: bool = False
+) -> Net:
     """Lay out a network.
 
     Parameters
@@ -77,13 +87,19 @@ def net(weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]], *, dens
         Where the shapes do not fit one another.
     """
     if not weights or len(weights) != len(biases):
-        raise ValueError(f"a network needs a bias for each of its matrices, got {len(weights)} and {len(biases)}")
+        raise ValueError(
+            f"a network needs a bias for each of its matrices, got {len(weights)} and {len(biases)}"
+        )
     for k, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         if weight.ndim != 2 or not weight.size or bias.shape != weight.shape[:1]:
-            raise ValueError(f"layer {k + 1} has weights of shape {weight.shape} and biases of shape {bias.shape}")
+            raise ValueError(
+                f"layer {k + 1} has weights of shape {weight.shape} and biases of shape"
+                f" {bias.shape}"
+            )
         if k and weight.shape[1] != weights[k - 1].shape[0]:
             raise ValueError(
-                f"layer {k + 1} takes {weight.shape[1]} inputs but the layer below has {weights[k - 1].shape[0]} units"
+                f"layer {k + 1} takes {weight.shape[1]} inputs but the layer below has"
+                f" {weights[k - 1].shape[0]} units"
             )
     sizes = np.array([weights[0].shape[1], *(weight.shape[0] for weight in weights)], np.int64)
     rows, lengths = sizes[:-1].copy(), sizes[1:].copy()

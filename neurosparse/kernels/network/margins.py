@@ -1,4 +1,6 @@
-"""Counts and sums of activations along both margins, per unit and per sample, in one pass over the values."""
+"""Counts and sums of activations along both margins, per unit and per sample, in one pass over the
+values.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,11 @@ from neurosparse.kernels.network.sparse_rows import inner, jit
 
 
 @jit
-def add_margins(x: NDArray[Any], threshold: float, rows: NDArray[Any], columns: NDArray[Any]) -> int:
-    """Add what is above the threshold, the magnitudes and their squares to the sums of the rows and of the columns.
+def add_margins(
+    x: NDArray[Any], threshold: float, rows: NDArray[Any], columns: NDArray[Any]
+) -> int:
+    """Add what is above the threshold, the magnitudes and their squares to the sums of the rows and
+    of the columns.
 
     Sums are float64 whatever the values are, and NaN and infinity stay what they are in them.
 
@@ -36,7 +41,9 @@ def add_margins(x: NDArray[Any], threshold: float, rows: NDArray[Any], columns: 
 
 
 @inner
-def _add_row(x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], columns: NDArray[Any]) -> float:
+def _add_row(
+    x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], columns: NDArray[Any]
+) -> float:
     """The same of row i alone."""
     n_zero = count = total = square = 0.0
     for j in range(x.shape[1]):
@@ -56,8 +63,12 @@ def _add_row(x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], colu
 
 
 @inner
-def _add_4_rows(x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], columns: NDArray[Any]) -> float:
-    """Rows i to i + 3 at once, so that the sums of the columns, which are longer than the rows, are loaded and stored once."""
+def _add_4_rows(
+    x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], columns: NDArray[Any]
+) -> float:
+    """Rows i to i + 3 at once, so that the sums of the columns, which are longer than the rows, are
+    loaded and stored once.
+    """
     n_zero = count_a = count_b = count_c = count_d = 0.0
     total_a = total_b = total_c = total_d = square_a = square_b = square_c = square_d = 0.0
     for j in range(x.shape[1]):
@@ -75,7 +86,12 @@ def _add_4_rows(x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], c
             count_d + active_d,
         )
         total_a, total_b, total_c, total_d = total_a + a, total_b + b, total_c + c, total_d + d
-        square_a, square_b, square_c, square_d = square_a + a * a, square_b + b * b, square_c + c * c, square_d + d * d
+        square_a, square_b, square_c, square_d = (
+            square_a + a * a,
+            square_b + b * b,
+            square_c + c * c,
+            square_d + d * d,
+        )
         n_zero += (_one_if(a == 0) + _one_if(b == 0)) + (_one_if(c == 0) + _one_if(d == 0))
     for k, sums in enumerate(
         (

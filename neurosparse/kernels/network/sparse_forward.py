@@ -1,6 +1,8 @@
-"""The forward pass of one layer: lists of the inputs that are not zero, and the sums of the rows of weights that leave them.
+"""The forward pass of one layer: lists of the inputs that are not zero, and the sums of the rows of
+weights that leave them.
 
-Nothing here checks an index: `rectifier.inference` and `rectifier.sparse_training` make the arrays and check the images.
+Nothing here checks an index: `rectifier.inference` and `rectifier.sparse_training` make the arrays
+and check the images.
 """
 
 from __future__ import annotations
@@ -9,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse.kernels.network.layout import DENSE_TILE, Floats, Net
-from neurosparse.kernels.network.sparse_rows import Ints, add_active_rows, dot_2_by_5, fill_up, inner, jit
+from neurosparse.kernels.network.sparse_rows import (
+    Ints,
+    add_active_rows,
+    dot_2_by_5,
+    fill_up,
+    inner,
+    jit,
+)
 
 BLOCK_ROWS = 64  # rows of 1,000 weights that stay in the second cache level
 LARGE_BATCH = 20
@@ -31,9 +40,11 @@ def run_layer(
     n_listed: NDArray[np.int64],
     z: Floats,
 ) -> int:
-    """One layer for the first n samples of x, (n, inputs): z = bias + max(0, x) W, or x W where not `rectified`.
+    """One layer for the first n samples of x, (n, inputs): z = bias + max(0, x) W, or x W where not
+    `rectified`.
 
-    Returns the (sample, input) pairs that are not zero; with more than `most` of them z is left alone.
+    Returns the (sample, input) pairs that are not zero; with more than `most` of them z is left
+    alone.
     """
     total = 0
     for b in range(n):
@@ -56,7 +67,9 @@ def matrix(net: Net, k: int) -> Floats:
 
 @inner
 def list_positive(x: Floats, row: int, size: int, units: Ints, values: Floats, b: int) -> int:
-    """The entries of x[row, :size] above 0 as lists, without a branch; returns how many. NaN is one of them, to be seen."""
+    """The entries of x[row, :size] above 0 as lists, without a branch; returns how many. NaN is one
+    of them, to be seen.
+    """
     count = 0
     for j in range(size):
         units[b, count], values[b, count] = j, x[row, j]
@@ -87,7 +100,8 @@ def sparse_sums(
 ) -> None:
     """z[b] = bias + values[b] W[units[b]] for each sample.
 
-    In a large batch that uses many rows, these are taken in blocks: one serves all samples while it is in the cache.
+    In a large batch that uses many rows, these are taken in blocks: one serves all samples while it
+    is in the cache.
     """
     total = 0
     for b in range(n):
@@ -104,7 +118,9 @@ def sparse_sums(
 
 @inner
 def dense_sums(W: Floats, bias: Floats, inputs: Floats, z: Floats, columns: int, n: int) -> None:
-    """z[b, j] = bias[j] + W[j] . inputs[b]; samples past n, up to a whole tile, are computed and not used."""
+    """z[b, j] = bias[j] + W[j] . inputs[b]; samples past n, up to a whole tile, are computed and
+    not used.
+    """
     for b in range(0, n, TILE_SAMPLES):
         for s in range(TILE_SAMPLES):
             for j in range(len(W)):

@@ -1,8 +1,9 @@
 """Loops over whole rows of weights: what the sparse kernels spend their time in.
 
-Each takes 2-D arrays and the numbers of the rows, for a slice costs as much as a short loop; runs over range(n) from 0, for a
-variable start keeps the compiler from using vectors; and takes several rows at once, so that the row which they share is loaded
-and stored once. Sums may be taken in any order (`FAST`), but NaN and infinity stay what they are.
+Each takes 2-D arrays and the numbers of the rows, for a slice costs as much as a short loop; runs
+over range(n) from 0, for a variable start keeps the compiler from using vectors; and takes several
+rows at once, so that the row which they share is loaded and stored once. Sums may be taken in any
+order (`FAST`), but NaN and infinity stay what they are.
 
 Nothing here checks an index: whoever calls makes sure that rows exist and hold n columns.
 """
@@ -19,12 +20,14 @@ from neurosparse.kernels.network.layout import Floats
 
 Ints = NDArray[np.int32]
 
-FAST = {"reassoc", "contract", "nsz", "arcp"}  # not "nnan" and "ninf": a NaN must not be optimised away
+# not "nnan" and "ninf": a NaN must not be optimised away
+FAST = {"reassoc", "contract", "nsz", "arcp"}
 
 _njit: Any = njit  # a type checker would hold the kernels to what numba makes of them
 _options: dict[str, Any] = {"fastmath": FAST, "nogil": True, "cache": True, "error_model": "numpy"}
 jit: Any = _njit(**_options)  # called from Python
-inner: Any = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)  # called from other kernels alone
+# called from other kernels alone
+inner: Any = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @inner
@@ -52,7 +55,8 @@ def add_4_rows(z: Floats, b: int, W: Floats, units: Ints, values: Floats, t: int
 def add_active_rows(
     z: Floats, b: int, W: Floats, units: Ints, values: Floats, t: int, count: int, end: int, n: int
 ) -> int:
-    """z[b] += values[b, t:] W[units[b, t:]], for units below `end` and a few above; returns the t at which to go on.
+    """z[b] += values[b, t:] W[units[b, t:]], for units below `end` and a few above; returns the t
+    at which to go on.
 
     The lists are in the order of the units; `fill_up` has made them a multiple of 4 long.
     """
@@ -73,7 +77,8 @@ def fill_up(units: Ints, values: Floats, b: int, count: int) -> None:
         units[b, t], values[b, t] = units[b, count - 1], 0
 
 
-# ---- A row of weights: its products with the deltas, and its update --------------------------------------------------
+# ---- A row of weights: its products with the deltas, and its update
+# --------------------------------------------------
 
 
 @inner
@@ -117,7 +122,9 @@ def dot_and_add_3(
 
 
 @inner
-def dot_4(W: Floats, i: int, n: int, D: Floats, b0: int, b1: int, b2: int, b3: int) -> tuple[np.float32, ...]:
+def dot_4(
+    W: Floats, i: int, n: int, D: Floats, b0: int, b1: int, b2: int, b3: int
+) -> tuple[np.float32, ...]:
     """W[i] . D[b] for four samples."""
     s0 = s1 = s2 = s3 = np.float32(0)
     for j in range(n):
@@ -145,19 +152,33 @@ def add_2(W: Floats, i: int, n: int, D: Floats, b0: int, v0: float, b1: int, v1:
 
 @inner
 def add_4(
-    W: Floats, i: int, n: int, D: Floats, b0: int, v0: float, b1: int, v1: float, b2: int, v2: float, b3: int, v3: float
+    W: Floats,
+    i: int,
+    n: int,
+    D: Floats,
+    b0: int,
+    v0: float,
+    b1: int,
+    v1: float,
+    b2: int,
+    v2: float,
+    b3: int,
+    v3: float,
 ) -> None:
     """The same for four samples."""
     for j in range(n):
         W[i, j] += v0 * D[b0, j] + v1 * D[b1, j] + v2 * D[b2, j] + v3 * D[b3, j]
 
 
-# ---- A dense product ------------------------------------------------------------------------------------------------
+# ---- A dense product
+# ------------------------------------------------------------------------------------------------
 
 
 @inner
 def dot_2_by_5(W: Floats, j: int, X: Floats, b: int, n: int, z: Floats) -> None:
-    """z[b + s, j + r] += W[j + r] . X[b + s] for r < 2 and s < 5: seven loads for ten products, all sums in registers."""
+    """z[b + s, j + r] += W[j + r] . X[b + s] for r < 2 and s < 5: seven loads for ten products, all
+    sums in registers.
+    """
     s0 = s1 = s2 = s3 = s4 = np.float32(0)
     t0 = t1 = t2 = t3 = t4 = np.float32(0)
     for i in range(n):

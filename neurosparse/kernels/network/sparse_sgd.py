@@ -1,15 +1,18 @@
 """Exact stochastic gradient descent that does the work of the active units alone.
 
-A rectifier's slope is zero where the unit is silent, so a silent unit neither feeds the next layer nor learns from it. A step
+A rectifier's slope is zero where the unit is silent, so a silent unit neither feeds the next layer
+nor learns from it. A step
 
     forward     adds, for each sample, the rows of weights that leave its active units
-    backward    visits each row whose unit is active in some sample, once: delta_in = W[row] . delta_out for those samples,
+    backward    visits each row whose unit is active in some sample, once: delta_in = W[row] .
+    delta_out for those samples,
                 and in the same pass W[row] -= learning_rate * sum over samples of value * delta_out
 
-computes what autograd computes, to the rounding of float32, at a cost in proportion to the active (sample, unit) pairs. The rule
-is plain SGD: momentum would move the weights of silent units too.
+computes what autograd computes, to the rounding of float32, at a cost in proportion to the active
+(sample, unit) pairs. The rule is plain SGD: momentum would move the weights of silent units too.
 
-Nothing here checks an index: `rectifier.sparse_training` checks images, labels and rows before it calls.
+Nothing here checks an index: `rectifier.sparse_training` checks images, labels and rows before it
+calls.
 """
 
 from __future__ import annotations
@@ -19,22 +22,49 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.kernels.network.layout import DENSE_TILE, Floats, Net, aligned_zeros, multiple, widest
-from neurosparse.kernels.network.sparse_forward import dense_sums, list_not_zero, list_positive, matrix, sparse_sums
-from neurosparse.kernels.network.sparse_rows import add_1, add_2, add_4, dot_4, dot_and_add_1, dot_and_add_2, dot_and_add_3, inner, jit
+from neurosparse.kernels.network.layout import (
+    DENSE_TILE,
+    Floats,
+    Net,
+    aligned_zeros,
+    multiple,
+    widest,
+)
+from neurosparse.kernels.network.sparse_forward import (
+    dense_sums,
+    list_not_zero,
+    list_positive,
+    matrix,
+    sparse_sums,
+)
+from neurosparse.kernels.network.sparse_rows import (
+    add_1,
+    add_2,
+    add_4,
+    dot_4,
+    dot_and_add_1,
+    dot_and_add_2,
+    dot_and_add_3,
+    inner,
+    jit,
+)
 
 
 class Work(NamedTuple):
-    """Room for one minibatch of at most `batch` samples on its way through n layers of weights; layer 0 is the inputs."""
+    """Room for one minibatch of at most `batch` samples on its way through n layers of weights;
+    layer 0 is the inputs.
+    """
 
     units: NDArray[np.int32]  # (n, batch, widest) the active units of each layer and sample
     values: Floats  # (n, batch, widest) their values
     n_listed: NDArray[np.int64]  # (n, batch) how many
     z: Floats  # (batch, widest) the sums that reach a layer; after the last layer the scores
-    delta: Floats  # (n + 1, batch, widest) -learning_rate * d loss / d z of each layer; 0 for silent units
+    # (n + 1, batch, widest) -learning_rate * d loss / d z of each layer; 0 for silent units
+    delta: Floats
     inputs: Floats  # (batch, widest) the images themselves, where the input layout is dense
     packed: Floats  # (batch, widest) deltas of the active units alone
-    n_samples: NDArray[np.int32]  # (widest,) by row of weights: the samples in which its unit is active,
+    # (widest,) by row of weights: the samples in which its unit is active,
+    n_samples: NDArray[np.int32]
     samples: NDArray[np.int32]  # (widest, batch) which those are,
     sample_values: Floats  # (widest, batch) and its value in each
     sorting: Floats  # (widest,)
@@ -85,8 +115,9 @@ def run_steps(
     Returns
     -------
     tuple
-        The summed negative log-likelihood, each image in its own step, and the number of the step, from 0, whose loss is not
-        finite, or -1. Such a step is the last and leaves the weights alone.
+        The summed negative log-likelihood, each image in its own step, and the number of the step,
+        from 0, whose loss is not finite, or -1. Such a step is the last and leaves the weights
+        alone.
     """
     total = 0.0
     for step in range((len(rows) + batch - 1) // batch):
@@ -102,23 +133,32 @@ def run_steps(
     return total, -1
 
 
-# ---- Forward --------------------------------------------------------------------------------------------------------
+# ---- Forward
+# --------------------------------------------------------------------------------------------------------
 
 
 @inner
-def _take_images(net: Net, work: Work, images: Floats, rows: NDArray[np.int64], first: int, n: int) -> None:
-    """The images of a minibatch: copied where the layout is dense, else as lists of the pixels that are not zero."""
+def _take_images(
+    net: Net, work: Work, images: Floats, rows: NDArray[np.int64], first: int, n: int
+) -> None:
+    """The images of a minibatch: copied where the layout is dense, else as lists of the pixels that
+    are not zero.
+    """
     for b in range(n):
         row = rows[first + b]
         if net.dense_input:
             for i in range(net.sizes[0]):
                 work.inputs[b, i] = images[row, i]
         else:
-            work.n_listed[0, b] = list_not_zero(images, row, net.sizes[0], work.units[0], work.values[0], b)
+            work.n_listed[0, b] = list_not_zero(
+                images, row, net.sizes[0], work.units[0], work.values[0], b
+            )
 
 
 @inner
-def _forward(net: Net, work: Work, n: int, top_k: NDArray[np.int64], n_active: NDArray[np.int64]) -> None:
+def _forward(
+    net: Net, work: Work, n: int, top_k: NDArray[np.int64], n_active: NDArray[np.int64]
+) -> None:
     """The active units of each hidden layer, and the scores in `work.z`."""
     z, n_layers = work.z, len(net.rows)
     for k in range(n_layers):
@@ -126,7 +166,16 @@ def _forward(net: Net, work: Work, n: int, top_k: NDArray[np.int64], n_active: N
         if k == 0 and net.dense_input:
             dense_sums(W, net.biases[0], work.inputs, z, net.columns[0], n)
         else:
-            sparse_sums(W, net.biases[k], work.units[k], work.values[k], work.n_listed[k], z, net.columns[k], n)
+            sparse_sums(
+                W,
+                net.biases[k],
+                work.units[k],
+                work.values[k],
+                work.n_listed[k],
+                z,
+                net.columns[k],
+                n,
+            )
         if k + 1 < n_layers:
             units, values = work.units[k + 1], work.values[k + 1]
             for b in range(n):
@@ -138,10 +187,13 @@ def _forward(net: Net, work: Work, n: int, top_k: NDArray[np.int64], n_active: N
 
 
 @inner
-def _keep_largest(units: NDArray[np.int32], values: Floats, b: int, count: int, k: int, sorting: Floats) -> int:
+def _keep_largest(
+    units: NDArray[np.int32], values: Floats, b: int, count: int, k: int, sorting: Floats
+) -> int:
     """Shorten the lists to the k largest values; of equals, the first units. NaN is kept."""
     least, kept, room = -np.float32(np.inf), 0, 4 * k
-    for t in range(count):  # most values are soon below the k-th largest so far, and are passed over
+    # most values are soon below the k-th largest so far, and are passed over
+    for t in range(count):
         sorting[kept] = values[b, t]
         kept += not values[b, t] <= least
         if kept == room:
@@ -166,7 +218,9 @@ def _keep_largest(units: NDArray[np.int32], values: Floats, b: int, count: int, 
 
 @inner
 def _kth_largest(a: Floats, n: int, k: int) -> float:
-    """The k-th largest of a[:n], which is reordered so that the k largest come first (Hoare's selection)."""
+    """The k-th largest of a[:n], which is reordered so that the k largest come first (Hoare's
+    selection).
+    """
     low, high = 0, n - 1
     while low < high:
         pivot, i, j = a[(low + high) // 2], low, high
@@ -190,9 +244,17 @@ def _kth_largest(a: Floats, n: int, k: int) -> float:
 
 @inner
 def _output_delta(
-    net: Net, work: Work, labels: NDArray[np.int64], rows: NDArray[np.int64], first: int, n: int, learning_rate: float
+    net: Net,
+    work: Work,
+    labels: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    first: int,
+    n: int,
+    learning_rate: float,
 ) -> float:
-    """-learning_rate * d loss / d scores = -learning_rate (softmax - one-hot) / n; returns the summed loss."""
+    """-learning_rate * d loss / d scores = -learning_rate (softmax - one-hot) / n; returns the
+    summed loss.
+    """
     n_classes, z, delta = net.sizes[-1], work.z, work.delta[len(net.rows)]
     loss = 0.0
     for b in range(n):
@@ -208,7 +270,8 @@ def _output_delta(
     return loss
 
 
-# ---- Backward -------------------------------------------------------------------------------------------------------
+# ---- Backward
+# -------------------------------------------------------------------------------------------------------
 
 
 @inner
@@ -224,7 +287,8 @@ def _backward(net: Net, work: Work, n: int, learning_rate: float, l1: Floats) ->
             _by_row(work, work.units[k], work.values[k], work.n_listed[k], n, net.rows[k])
             push = np.float32(-learning_rate / n * l1[k - 1])
             _learn_rows(W, net.columns[k], delta, work, net.rows[k], push, work.delta[k])
-        elif net.dense_input:  # roles swapped: a row belongs to an active unit, and what is added to it are the inputs
+        # roles swapped: a row belongs to an active unit, and what is added to it are the inputs
+        elif net.dense_input:
             _pack(delta, work.units[1], work.n_listed[1], n, work.packed)
             _by_row(work, work.units[1], work.packed, work.n_listed[1], n, net.rows[0])
             _update_rows(W, net.columns[0], work.inputs, work, net.rows[0])
@@ -237,7 +301,12 @@ def _backward(net: Net, work: Work, n: int, learning_rate: float, l1: Floats) ->
 
 @inner
 def _by_row(
-    work: Work, units: NDArray[np.int32], values: Floats, count: NDArray[np.int64], n: int, n_rows: int
+    work: Work,
+    units: NDArray[np.int32],
+    values: Floats,
+    count: NDArray[np.int64],
+    n: int,
+    n_rows: int,
 ) -> None:
     """Lists by sample into lists by row of weights: n_samples, samples, sample_values."""
     n_samples, samples, sample_values = work.n_samples, work.samples, work.sample_values
@@ -253,8 +322,12 @@ def _by_row(
 
 
 @inner
-def _learn_rows(W: Floats, n: int, delta: Floats, work: Work, n_rows: int, push: float, below: Floats) -> None:
-    """For each row: below[b, row] = W[row] . delta[b] + push for the samples b that it is active in, then its update."""
+def _learn_rows(
+    W: Floats, n: int, delta: Floats, work: Work, n_rows: int, push: float, below: Floats
+) -> None:
+    """For each row: below[b, row] = W[row] . delta[b] + push for the samples b that it is active
+    in, then its update.
+    """
     samples, values = work.samples, work.sample_values
     for i in range(n_rows):
         count = work.n_samples[i]
@@ -278,18 +351,34 @@ def _learn_rows(W: Floats, n: int, delta: Floats, work: Work, n_rows: int, push:
 
 @inner
 def _dot_row(
-    W: Floats, i: int, n: int, delta: Floats, samples: NDArray[np.int32], count: int, push: float, below: Floats
+    W: Floats,
+    i: int,
+    n: int,
+    delta: Floats,
+    samples: NDArray[np.int32],
+    count: int,
+    push: float,
+    below: Floats,
 ) -> None:
-    """below[b, i] = W[i] . delta[b] + push for four or more samples; the last four may overlap those before."""
+    """below[b, i] = W[i] . delta[b] + push for four or more samples; the last four may overlap
+    those before.
+    """
     for q in range(0, count, 4):
         t = min(q, count - 4)
         b0, b1, b2, b3 = samples[i, t], samples[i, t + 1], samples[i, t + 2], samples[i, t + 3]
         s0, s1, s2, s3 = dot_4(W, i, n, delta, b0, b1, b2, b3)
-        below[b0, i], below[b1, i], below[b2, i], below[b3, i] = s0 + push, s1 + push, s2 + push, s3 + push
+        below[b0, i], below[b1, i], below[b2, i], below[b3, i] = (
+            s0 + push,
+            s1 + push,
+            s2 + push,
+            s3 + push,
+        )
 
 
 @inner
-def _update_row(W: Floats, i: int, n: int, D: Floats, samples: NDArray[np.int32], values: Floats, count: int) -> None:
+def _update_row(
+    W: Floats, i: int, n: int, D: Floats, samples: NDArray[np.int32], values: Floats, count: int
+) -> None:
     """W[i] += sum over its samples of value * D[sample]."""
     q = 0
     while q + 4 <= count:
@@ -313,7 +402,9 @@ def _update_rows(W: Floats, n: int, D: Floats, work: Work, n_rows: int) -> None:
 
 
 @inner
-def _pack(delta: Floats, units: NDArray[np.int32], count: NDArray[np.int64], n: int, packed: Floats) -> None:
+def _pack(
+    delta: Floats, units: NDArray[np.int32], count: NDArray[np.int64], n: int, packed: Floats
+) -> None:
     """The deltas of the active units, in the order of their lists."""
     for b in range(n):
         for t in range(count[b]):

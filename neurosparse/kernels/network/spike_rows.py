@@ -1,8 +1,10 @@
-"""A layer of spiking neurons over all time steps, at a cost in proportion to the spikes that it gets.
+"""A layer of spiking neurons over all time steps, at a cost in proportion to the spikes that it
+gets.
 
-In a network without loops a layer can run through all its steps before the next one begins. So the neurons are taken in blocks
-of `WIDTH`, and a block through all images and steps: its weights stay in the second level of the cache, those from the inputs
-that fire in one image in the first, and the state of its neurons in registers or close by.
+In a network without loops a layer can run through all its steps before the next one begins. So the
+neurons are taken in blocks of `WIDTH`, and a block through all images and steps: its weights stay
+in the second level of the cache, those from the inputs that fire in one image in the first, and the
+state of its neurons in registers or close by.
 
 Spikes are lists of units. Nothing here checks an index: `convert.events` makes the arrays.
 """
@@ -44,7 +46,9 @@ class Cell(NamedTuple):
 
 
 class Spikes(NamedTuple):
-    """The spikes of some images: in step t the units `units[first[image, t] : first[image, t + 1]]` fire, ascending."""
+    """The spikes of some images: in step t the units `units[first[image, t] : first[image, t + 1]]`
+    fire, ascending.
+    """
 
     units: Ints  # (spikes,)
     first: Ints  # (images, steps + 1)
@@ -78,7 +82,9 @@ def n_blocks(n: int) -> int:
 
 
 def laid_out(weight: NDArray[Any]) -> Floats:
-    """Weights (outputs, inputs), as torch has them, in blocks of outputs: (blocks, inputs, WIDTH), filled up with zeros."""
+    """Weights (outputs, inputs), as torch has them, in blocks of outputs: (blocks, inputs, WIDTH),
+    filled up with zeros.
+    """
     n_out, n_in = weight.shape
     blocks = aligned_zeros(n_blocks(n_out), n_in, WIDTH)
     for k, block in enumerate(blocks):
@@ -88,7 +94,9 @@ def laid_out(weight: NDArray[Any]) -> Floats:
 
 
 @jit
-def run_layer(weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n_out: int) -> Spikes:
+def run_layer(
+    weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n_out: int
+) -> Spikes:
     """What n_out neurons fire in all steps of some images.
 
     Parameters
@@ -102,9 +110,14 @@ def run_layer(weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n
     units, first = spikes_in
     n_images, n_steps, n_in = first.shape[0], first.shape[1] - 1, weights.shape[1]
     rows, currents = weights.ravel(), current.ravel()
-    z, v, held = np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32), np.empty(WIDTH, np.float32)
+    z, v, held = (
+        np.empty(WIDTH, np.float32),
+        np.empty(WIDTH, np.float32),
+        np.empty(WIDTH, np.float32),
+    )
     until = np.empty(WIDTH, np.int64)
-    fired = np.empty((weights.shape[0], n_images, n_steps), np.uint64)  # a bit for each neuron of a block
+    # a bit for each neuron of a block
+    fired = np.empty((weights.shape[0], n_images, n_steps), np.uint64)
     n_spikes = 0
     for block in range(weights.shape[0]):
         # all at once: one by one, as the spikes ask for them, the rows take far longer to come
@@ -116,7 +129,14 @@ def run_layer(weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n
             waiting = np.uint64(0)  # a bit for each neuron that is refractory
             for t in range(n_steps):
                 sum_rows(
-                    z, currents, at, rows, block * n_in, units, first[image, t], first[image, t + 1] - first[image, t]
+                    z,
+                    currents,
+                    at,
+                    rows,
+                    block * n_in,
+                    units,
+                    first[image, t],
+                    first[image, t + 1] - first[image, t],
                 )
                 fires = step_row(v, z, cell)  # in the order of operations of `convert.neurons.step`
                 if cell.t_ref_steps:
@@ -135,8 +155,12 @@ def count(spikes: Spikes, steps: int, counts: Floats) -> None:
 
 
 @inner
-def hold(v: Floats, fires: Any, waiting: Any, held: Floats, until: Any, t: int, t_ref_steps: int) -> Any:
-    """Undo step t where neurons wait and hold their potential. Returns bits: which fire, and which wait in the next step."""
+def hold(
+    v: Floats, fires: Any, waiting: Any, held: Floats, until: Any, t: int, t_ref_steps: int
+) -> Any:
+    """Undo step t where neurons wait and hold their potential. Returns bits: which fire, and which
+    wait in the next step.
+    """
     fires &= ~waiting
     bits = waiting
     while bits:
@@ -159,8 +183,13 @@ def lowest(bits: Any) -> Any:
 
 @inner
 def list_spikes(fired: Any, n_spikes: int, n_out: int) -> Spikes:
-    """List the spikes of n_out neurons that are bits of `fired`, (blocks, images, steps), of which n_spikes are set."""
-    units, first = np.empty(n_spikes, np.int32), np.zeros((fired.shape[1], fired.shape[2] + 1), np.int32)
+    """List the spikes of n_out neurons that are bits of `fired`, (blocks, images, steps), of which
+    n_spikes are set.
+    """
+    units, first = (
+        np.empty(n_spikes, np.int32),
+        np.zeros((fired.shape[1], fired.shape[2] + 1), np.int32),
+    )
     n = 0
     for image in range(fired.shape[1]):
         first[image, 0] = n

@@ -1,8 +1,9 @@
 """Compiled Brian2 projects that are kept: each distinct C++ code is compiled once per machine.
 
-A build is one executable file in the user's cache, `<key>-<digest>`: the key is a hash of all that decides it (the sources, the
-makefile, Brian2's version, the compiler and the processor it compiles for), the digest is that of the executable itself. So a
-build appears whole by its rename, any number of processes may build at once, and a damaged one is known by its name.
+A build is one executable file in the user's cache, `<key>-<digest>`: the key is a hash of all that
+decides it (the sources, the makefile, Brian2's version, the compiler and the processor it compiles
+for), the digest is that of the executable itself. So a build appears whole by its rename, any
+number of processes may build at once, and a damaged one is known by its name.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 from neurosparse._internal import whole_files as files
 from neurosparse.progress import Progress, quiet
 
-_DATA_FOLDERS = ("static_arrays", "results")  # what a project reads and writes, as opposed to what it is
+# what a project reads and writes, as opposed to what it is
+_DATA_FOLDERS = ("static_arrays", "results")
 
 
 class CompilationError(RuntimeError):
@@ -26,7 +28,9 @@ class CompilationError(RuntimeError):
 
 
 def cache_folder() -> Path:
-    """Where builds are kept: $NEUROSPARSE_CACHE if it is set, else the user's cache folder of the platform."""
+    """Where builds are kept: $NEUROSPARSE_CACHE if it is set, else the user's cache folder of the
+    platform.
+    """
     if chosen := os.environ.get("NEUROSPARSE_CACHE"):
         return Path(chosen).expanduser() / "brian2"
     from platformdirs import user_cache_path
@@ -35,19 +39,23 @@ def cache_folder() -> Path:
 
 
 def compiler() -> str | None:
-    """The C++ compiler that `make` will call ($CXX or g++), or None where it or `make` is missing, or on Windows."""
+    """The C++ compiler that `make` will call ($CXX or g++), or None where it or `make` is missing,
+    or on Windows.
+    """
     name = os.environ.get("CXX") or "g++"
     found = os.name == "posix" and shutil.which(name.split()[0]) and shutil.which("make")
     return name if found else None
 
 
 def executable(project: Path, *, version: str, progress: Progress = quiet) -> Path:
-    """The executable of a generated Brian2 project: from the cache, or compiled in `project` and put there.
+    """The executable of a generated Brian2 project: from the cache, or compiled in `project` and
+    put there.
 
     Parameters
     ----------
     project
-        Folder with the generated sources and makefile. Its `static_arrays` are data and do not count.
+        Folder with the generated sources and makefile. Its `static_arrays` are data and do not
+        count.
     version
         The version of what generated it.
 
@@ -68,7 +76,9 @@ def executable(project: Path, *, version: str, progress: Progress = quiet) -> Pa
             shutil.copyfile(made, temporary)
         final.chmod(0o755)
     except OSError as error:
-        warnings.warn(f"the build is not kept for the next run ({error}); set NEUROSPARSE_CACHE", stacklevel=2)
+        warnings.warn(
+            f"the build is not kept for the next run ({error}); set NEUROSPARSE_CACHE", stacklevel=2
+        )
         return made
     return final
 
@@ -88,20 +98,26 @@ def _key(project: Path, version: str) -> str:
     for path in sorted(project.rglob("*")):
         relative = path.relative_to(project)
         if path.is_file() and relative.parts[0] not in _DATA_FOLDERS:
-            digest.update(f"{relative.as_posix()}\n{path.stat().st_size}\n".encode() + path.read_bytes())
+            digest.update(
+                f"{relative.as_posix()}\n{path.stat().st_size}\n".encode() + path.read_bytes()
+            )
     return digest.hexdigest()[:32]
 
 
 @lru_cache
 def _compiler_identity(name: str) -> str:
-    """What the compiler says it would do for this processor: its version, and every flag that -march=native stands for."""
+    """What the compiler says it would do for this processor: its version, and every flag that
+    -march=native stands for.
+    """
     command = [*name.split(), "-march=native", "-###", "-E", "-x", "c++", os.devnull]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
 
 def _compile(project: Path) -> Path:
     command = ["make", f"-j{os.cpu_count() or 1}", f"CXX={compiler()}"]
-    done = subprocess.run(command, cwd=project, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=project, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         last_words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
         raise CompilationError(f"the generated C++ code does not compile:\n{last_words}")

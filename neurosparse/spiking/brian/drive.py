@@ -1,10 +1,12 @@
-"""Random input of cells as functions for Brian2's code, a few times faster than its own `poisson` and `randn`.
+"""Random input of cells as functions for Brian2's code, a few times faster than its own `poisson`
+and `randn`.
 
-Poisson counts come from a table: a 16-bit random number picks the cell of the table that holds its count. Where the cumulative
-distribution steps inside that cell, 16 more bits decide, so that probabilities are right to 2^-32.
+Poisson counts come from a table: a 16-bit random number picks the cell of the table that holds its
+count. Where the cumulative distribution steps inside that cell, 16 more bits decide, so that
+probabilities are right to 2^-32.
 
-White noise is the sum of four uniform numbers at each step: mean 0 and variance 1 exactly. A membrane sums hundreds of steps,
-so what it sees is Gaussian (its excess kurtosis is -0.3 dt / tau).
+White noise is the sum of four uniform numbers at each step: mean 0 and variance 1 exactly. A
+membrane sums hundreds of steps, so what it sees is Gaussian (its excess kurtosis is -0.3 dt / tau).
 """
 
 from __future__ import annotations
@@ -76,7 +78,8 @@ def poisson_tables(means: Sequence[float]) -> tuple[NDArray[np.int8], NDArray[np
     mean = np.asarray(means, dtype=np.float64)
     if not (mean.size and (mean >= 0).all() and (mean <= MOST_MEAN).all()):
         raise ValueError(
-            f"the mean number of external spikes in a step must lie in [0, {MOST_MEAN:g}], got {means}; take a smaller dt_ms"
+            f"the mean number of external spikes in a step must lie in [0, {MOST_MEAN:g}], got"
+            f" {means}; take a smaller dt_ms"
         )
     cumulative = stats.poisson.cdf(np.arange(_STEPS), mean[:, None])  # (n_means, 128)
     steps = np.minimum(np.rint(cumulative * 2.0**32), 2.0**32 - 1).astype(np.uint32)
@@ -90,9 +93,11 @@ def poisson_tables(means: Sequence[float]) -> tuple[NDArray[np.int8], NDArray[np
 
 
 def table_poisson(means: Sequence[float]) -> Any:
-    """A Brian2 function `f(table)` that draws a Poisson count with the mean `means[table]`; independent at each call.
+    """A Brian2 function `f(table)` that draws a Poisson count with the mean `means[table]`;
+    independent at each call.
 
-    Give it the name `table_poisson` in a group's namespace. The tables are data: other means need no new build.
+    Give it the name `table_poisson` in a group's namespace. The tables are data: other means need
+    no new build.
     """
     b2 = brian2()
     table, steps = poisson_tables(means)
@@ -110,12 +115,17 @@ def table_poisson(means: Sequence[float]) -> Any:
         auto_vectorise=True,
     )
     return _implemented(
-        function, draw, _POISSON, "poisson", {"poisson_table": table.ravel(), "poisson_steps": steps.ravel()}
+        function,
+        draw,
+        _POISSON,
+        "poisson",
+        {"poisson_table": table.ravel(), "poisson_steps": steps.ravel()},
     )
 
 
 def white_noise() -> Any:
-    """A Brian2 function `f()` that draws a number of mean 0 and variance 1; independent at each call.
+    """A Brian2 function `f()` that draws a number of mean 0 and variance 1; independent at each
+    call.
 
     Give it the name `white_noise` in a group's namespace.
     """
@@ -124,7 +134,13 @@ def white_noise() -> Any:
         return np.random.standard_normal(np.shape(vectorisation_idx))  # noqa: NPY002
 
     function = brian2().Function(
-        draw, arg_units=[], return_unit=1, arg_types=[], return_type="float", stateless=False, auto_vectorise=True
+        draw,
+        arg_units=[],
+        return_unit=1,
+        arg_types=[],
+        return_type="float",
+        stateless=False,
+        auto_vectorise=True,
     )
     return _implemented(function, draw, _NOISE, "noise", {})
 

@@ -1,4 +1,6 @@
-"""A compiled simulation as a process: the folder it runs in, its progress, and what is said where it fails."""
+"""A compiled simulation as a process: the folder it runs in, its progress, and what is said where
+it fails.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ _MOST_LINES = 200  # of what an executable says, from the end
 def scratch_folder() -> Iterator[Path]:
     """A temporary folder, removed at the end; those that killed processes left behind go as well.
 
-    A folder in use is locked by its process. Unlike a process number, a lock is never taken for that of another process, holds in
-    every container that sees the folder, and ends with its owner, whatever the end.
+    A folder in use is locked by its process. Unlike a process number, a lock is never taken for
+    that of another process, holds in every container that sees the folder, and ends with its owner,
+    whatever the end.
     """
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
         with suppress(OSError):  # in use, or another user's: it stays
@@ -41,7 +44,8 @@ def scratch_folder() -> Iterator[Path]:
 def _new_folder() -> tuple[Path, int]:
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        with suppress(FileNotFoundError):  # another process took it for a left one before it was locked
+        # another process took it for a left one before it was locked
+        with suppress(FileNotFoundError):
             lock = _lock(folder, wait=True)
             if folder.exists():
                 return folder, lock
@@ -49,7 +53,9 @@ def _new_folder() -> tuple[Path, int]:
 
 
 def _lock(folder: Path, *, wait: bool) -> int:
-    """Lock a folder until the descriptor that is returned is closed; OSError where it is locked and `wait` is false."""
+    """Lock a folder until the descriptor that is returned is closed; OSError where it is locked and
+    `wait` is false.
+    """
     import fcntl  # not on Windows, where nothing is compiled
 
     descriptor = os.open(folder, os.O_RDONLY)
@@ -63,11 +69,13 @@ def _lock(folder: Path, *, wait: bool) -> int:
     return descriptor
 
 
-def execute(executable: Path, folder: Path, steps: int, seed: int, progress: Progress = quiet) -> None:
+def execute(
+    executable: Path, folder: Path, steps: int, seed: int, progress: Progress = quiet
+) -> None:
     """Run an executable of the engine in `folder`; it ends when this process does, by whatever end.
 
-    It takes the steps and the seed, and says "done K" after step K. Anything else that it says is taken for a failure: Brian2's
-    code goes on without a file that it cannot open.
+    It takes the steps and the seed, and says "done K" after step K. Anything else that it says is
+    taken for a failure: Brian2's code goes on without a file that it cannot open.
 
     Raises
     ------
@@ -76,7 +84,11 @@ def execute(executable: Path, folder: Path, steps: int, seed: int, progress: Pro
     """
     command = [str(executable), str(steps), str(seed)]
     child = subprocess.Popen(
-        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     said: deque[str] = deque(maxlen=_MOST_LINES)
     done = 0
@@ -102,8 +114,15 @@ def execute(executable: Path, folder: Path, steps: int, seed: int, progress: Pro
     what = signal.Signals(-status).name
     handle, log = tempfile.mkstemp(prefix="neurosparse-crash-", suffix=".log")
     with os.fdopen(handle, "w") as file:
-        print(" ".join(command), f"ended by {what} after step {done:,} of {steps:,}", *said, sep="\n", file=file)
+        print(
+            " ".join(command),
+            f"ended by {what} after step {done:,} of {steps:,}",
+            *said,
+            sep="\n",
+            file=file,
+        )
     hint = " (too little memory?)" if what == "SIGKILL" else ""
     raise RuntimeError(
-        f"the Brian2 simulation was ended by {what}{hint} after step {done:,} of {steps:,}; what it ran and said is in {log}"
+        f"the Brian2 simulation was ended by {what}{hint} after step {done:,} of {steps:,}; what it"
+        f" ran and said is in {log}"
     )

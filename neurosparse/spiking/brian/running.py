@@ -4,17 +4,19 @@ A model is a function without arguments that makes Brian2 objects and returns th
 
     def model():
         equations = "dv/dt = (drive - v) / (20*ms) : 1\n drive : 1 (constant)"
-        cells = NeuronGroup(1000, equations, threshold="v > 1", reset="v = 0", method="exact", name="cells")
-        cells.drive = drives  # data: other values, the same build
+        cells = NeuronGroup(1000, equations, threshold="v > 1", reset="v = 0", method="exact",
+        name="cells") cells.drive = drives  # data: other values, the same build
         return cells, SpikeMonitor(cells, name="spikes")
 
     result = run(model, duration_ms=1000.0, seed=1)
     result["spikes"]["t"], result["spikes"]["i"]
 
-`run` lets Brian2 write C++ for it and hashes that code: where the same code was compiled before, by any process, its executable
-runs at once. The duration, the step, the seed, and every number or array that the model sets on a group's variables are handed to
-the executable, so that none of them needs a new build; equations, sizes and what stands in a `namespace` are part of the code.
-What expressions refer to belongs into a group's `namespace`. Without a compiler Brian2's NumPy target runs the same model.
+`run` lets Brian2 write C++ for it and hashes that code: where the same code was compiled before, by
+any process, its executable runs at once. The duration, the step, the seed, and every number or
+array that the model sets on a group's variables are handed to the executable, so that none of them
+needs a new build; equations, sizes and what stands in a `namespace` are part of the code. What
+expressions refer to belongs into a group's `namespace`. Without a compiler Brian2's NumPy target
+runs the same model.
 """
 
 from __future__ import annotations
@@ -43,9 +45,11 @@ Target = Literal["cpp", "numpy"]
 _NETWORK = "neurosparse_network"
 _PREFERENCES: dict[str, Any] = {  # set while the engine works, then put back
     "core.default_float_dtype": np.float64,
-    "core.stop_on_keyboard_interrupt": False,  # an executable that gets Ctrl-C ends, rather than writing what it has
+    # an executable that gets Ctrl-C ends, rather than writing what it has
+    "core.stop_on_keyboard_interrupt": False,
     "devices.cpp_standalone.openmp_threads": 0,
-    # generated code needs none, and Brian2 itself adds to them along the way: they would make another build of the same code
+    # generated code needs none, and Brian2 itself adds to them along the way: they would make
+    # another build of the same code
     **{
         f"codegen.cpp.{name}": []
         for name in ("include_dirs", "library_dirs", "runtime_library_dirs", "libraries", "headers")
@@ -57,8 +61,8 @@ _PREFERENCES: dict[str, Any] = {  # set while the engine works, then put back
 class Result:
     """What the monitors of a model recorded.
 
-    `result["name of monitor"]["variable"]` is an array in SI units without Brian2's dimensions: 1-D for spike monitors,
-    (times, cells) for the variables of state monitors.
+    `result["name of monitor"]["variable"]` is an array in SI units without Brian2's dimensions: 1-D
+    for spike monitors, (times, cells) for the variables of state monitors.
     """
 
     monitors: Mapping[str, Mapping[str, NDArray[Any]]] = field(repr=False)
@@ -69,11 +73,17 @@ class Result:
 
     def __getitem__(self, monitor: str) -> Mapping[str, NDArray[Any]]:
         if monitor not in self.monitors:
-            raise KeyError(f"no monitor {monitor!r}; there are: {', '.join(self.monitors) or 'none'}")
+            raise KeyError(
+                f"no monitor {monitor!r}; there are: {', '.join(self.monitors) or 'none'}"
+            )
         return self.monitors[monitor]
 
     def spike_trains(
-        self, monitor: str, *, n_units: int, populations: Mapping[str, tuple[int, int]] | None = None
+        self,
+        monitor: str,
+        *,
+        n_units: int,
+        populations: Mapping[str, tuple[int, int]] | None = None,
     ) -> SpikeTrains:
         """The spikes of a monitor, on the grid of the simulation."""
         recorded = self[monitor]
@@ -102,13 +112,16 @@ def run(
     Parameters
     ----------
     model
-        A function without arguments that makes Brian2 objects and returns them; see the head of this module.
+        A function without arguments that makes Brian2 objects and returns them; see the head of
+        this module.
     duration_ms, dt_ms
         Simulated time, and the step; the first a whole multiple of the second.
     seed
-        Of Brian2's random numbers, whole and >= 0. The same seed, model and machine give the same spikes.
+        Of Brian2's random numbers, whole and >= 0. The same seed, model and machine give the same
+        spikes.
     target
-        "cpp" compiles, "numpy" does not; None compiles where there is a compiler and says so in a warning where there is none.
+        "cpp" compiles, "numpy" does not; None compiles where there is a compiler and says so in a
+        warning where there is none.
 
     Raises
     ------
@@ -121,7 +134,9 @@ def run(
     duration_ms = checks.positive("duration_ms", duration_ms)
     steps = round(duration_ms / dt_ms)
     if steps < 1 or abs(steps - duration_ms / dt_ms) > 1e-6 * steps:
-        raise ValueError(f"duration_ms must be a whole multiple of dt_ms={dt_ms:g}, got {duration_ms:g}")
+        raise ValueError(
+            f"duration_ms must be a whole multiple of dt_ms={dt_ms:g}, got {duration_ms:g}"
+        )
     seed = checks.whole("seed", seed, least=0)
     if target not in ("cpp", "numpy", None):
         raise ValueError(f'target must be "cpp", "numpy" or None, got {target!r}')
@@ -129,7 +144,8 @@ def run(
         target = "cpp" if builds.compiler() else "numpy"
         if target == "numpy":
             warnings.warn(
-                "no C++ compiler (g++ or $CXX, with make): Brian2 runs its NumPy target, many times slower",
+                "no C++ compiler (g++ or $CXX, with make): Brian2 runs its NumPy target, many times"
+                " slower",
                 stacklevel=2,
             )
     simulate = _run_cpp if target == "cpp" else _run_numpy
@@ -149,26 +165,37 @@ def brian2() -> Any:
 
 
 def _brian_seed(seed: int) -> int:
-    """32 well-mixed bits: the generators take no more, and neighbouring seeds must not give neighbouring states."""
+    """32 well-mixed bits: the generators take no more, and neighbouring seeds must not give
+    neighbouring states.
+    """
     return int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 
-# ---- Brian2's global state ------------------------------------------------------------------------------------------
+# ---- Brian2's global state
+# ------------------------------------------------------------------------------------------
 
 
 @contextmanager
-def _working_on(make_device: Callable[[Any], Any], preferences: Mapping[str, Any], dt_ms: float) -> Iterator[Any]:
-    """A device of its own for Brian2, and preferences, while the block lasts; a user's script finds its own as they were.
+def _working_on(
+    make_device: Callable[[Any], Any], preferences: Mapping[str, Any], dt_ms: float
+) -> Iterator[Any]:
+    """A device of its own for Brian2, and preferences, while the block lasts; a user's script finds
+    its own as they were.
 
-    Yields the device. The active device is swapped by hand: `set_device` would carry the step over from device to device.
+    Yields the device. The active device is swapped by hand: `set_device` would carry the step over
+    from device to device.
     """
     b2 = brian2()
     devices = vars(
         sys.modules["brian2.devices.device"]
     )  # as an attribute of brian2.devices the name is the current device
-    kept_device, kept_preferences = devices["active_device"], {key: b2.prefs[key] for key in preferences}
+    kept_device, kept_preferences = (
+        devices["active_device"],
+        {key: b2.prefs[key] for key in preferences},
+    )
     numpy_random = np.random.get_state()  # noqa: NPY002  what Brian2's NumPy target draws from
-    # Brian2 numbers its names by the objects alive: this model's must not depend on others, so it sees none
+    # Brian2 numbers its names by the objects alive: this model's must not depend on others, so it
+    # sees none
     alive = sys.modules["brian2.core.tracking"].Trackable.__instancefollower__
     alive.instance_sets = defaultdict(sys.modules["brian2.core.tracking"].InstanceTrackerSet)
     try:
@@ -205,10 +232,12 @@ def _recorded(objects: list[Any]) -> dict[str, tuple[Any, list[str]]]:
     return found
 
 
-# ---- C++ ------------------------------------------------------------------------------------------------------------
+# ---- C++
+# ------------------------------------------------------------------------------------------------------------
 
-# The executable takes the number of steps and the seed. It reports after each chunk on its standard output: where nobody reads
-# any more, because the parent died, that write ends it too; Linux ends it at once.
+# The executable takes the number of steps and the seed. It reports after each chunk on its standard
+# output: where nobody reads any more, because the parent died, that write ends it too; Linux ends
+# it at once.
 _HEADERS = ["<fstream>", "<iostream>"]
 _AT_BEGIN = """
 #ifdef __linux__
@@ -252,21 +281,28 @@ def _run_cpp(
     model: Model, steps: int, seed: int, dt_ms: float, progress: Progress
 ) -> dict[str, dict[str, NDArray[Any]]]:
     progress(0.0, "writing C++")
-    # static arrays come from, and results go to, this folder: the executable runs in it, wherever the executable itself lies
+    # static arrays come from, and results go to, this folder: the executable runs in it, wherever
+    # the executable itself lies
     with process.scratch_folder() as project:
         recorded = _generate(model, dt_ms, project)
-        executable = builds.executable(project, version=f"brian2 {brian2().__version__}", progress=progress)
+        executable = builds.executable(
+            project, version=f"brian2 {brian2().__version__}", progress=progress
+        )
         progress(0.0, "simulating")
         process.execute(executable, project, steps, seed, progress)
         monitors: dict[str, dict[str, NDArray[Any]]] = {}
         for file, (monitor, variable, dtype, columns) in recorded.items():
             values = np.fromfile(project / "results" / file, dtype=dtype)
-            monitors.setdefault(monitor, {})[variable] = values.reshape(-1, columns) if columns else values
+            monitors.setdefault(monitor, {})[variable] = (
+                values.reshape(-1, columns) if columns else values
+            )
         return monitors
 
 
 def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str, str, Any, int]]:
-    """Write the C++ project; return for each results file its monitor, variable, dtype and columns (0: one-dimensional)."""
+    """Write the C++ project; return for each results file its monitor, variable, dtype and columns
+    (0: one-dimensional).
+    """
 
     with _working_on(_device_with_numbers_as_data, _PREFERENCES, dt_ms) as device:
         b2 = brian2()
@@ -275,7 +311,8 @@ def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str,
         device.headers += [*_HEADERS, *(["<sys/prctl.h>"] if sys.platform == "linux" else [])]
         device.insert_code("before_start", _AT_BEGIN)
         device.insert_code("after_start", _AFTER_START)
-        # Brian2 bakes the duration of `run` into the code: it gets a run of no length, after the loop that does the work
+        # Brian2 bakes the duration of `run` into the code: it gets a run of no length, after the
+        # loop that does the work
         dt = device.get_array_name(device.defaultclock.variables["dt"]) + "[0]"
         device.insert_code("before_network_run", _RUN_LOOP % {"network": _NETWORK, "dt": dt})
         network.run(0 * b2.ms, namespace={})
@@ -291,7 +328,8 @@ def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str,
                 cpp_name = device.get_array_name(array, access_data=False)
                 device.insert_code("before_end", write % {"file": file, "array": cpp_name})
         _fix_order(device.main_queue)
-        device.insert_code("before_end", "return 0;")  # before Brian2 writes every array there is, synapses and all
+        # before Brian2 writes every array there is, synapses and all
+        device.insert_code("before_end", "return 0;")
         device.build(directory=str(project), compile=False, run=False)
     (
         project / "make.deps"
@@ -300,7 +338,9 @@ def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str,
 
 
 def _device_with_numbers_as_data(b2: Any) -> Any:
-    """A C++ device that also reads single numbers from files where Brian2 would write them into the code."""
+    """A C++ device that also reads single numbers from files where Brian2 would write them into the
+    code.
+    """
     from brian2.core.variables import DynamicArrayVariable
     from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
@@ -308,17 +348,24 @@ def _device_with_numbers_as_data(b2: Any) -> Any:
         def fill_with_array(self, var: Any, arr: Any) -> None:
             before = len(self.main_queue)
             super().fill_with_array(var, arr)
-            literal = {kind for kind, _ in self.main_queue[before:]} & {"set_by_single_value", "set_by_constant"}
+            literal = {kind for kind, _ in self.main_queue[before:]} & {
+                "set_by_single_value",
+                "set_by_constant",
+            }
             if literal and not isinstance(var, DynamicArrayVariable):
                 name = self.get_array_name(var, access_data=False)
-                data = self.static_array(name, np.full(var.size, np.asarray(arr).item(), dtype=var.dtype))
+                data = self.static_array(
+                    name, np.full(var.size, np.asarray(arr).item(), dtype=var.dtype)
+                )
                 self.main_queue[before:] = [("set_by_array", (name, data, False))]
 
     return Device()
 
 
 def _fix_order(queue: list[tuple[str, Any]]) -> None:
-    """Sort neighbouring assignments by variable: Brian2 resets its clocks in the order of a set, each time another one."""
+    """Sort neighbouring assignments by variable: Brian2 resets its clocks in the order of a set,
+    each time another one.
+    """
     ordered: list[tuple[str, Any]] = []
     for kind, lines in groupby(queue, key=lambda line: line[0]):
         run = list(lines)
@@ -326,7 +373,8 @@ def _fix_order(queue: list[tuple[str, Any]]) -> None:
     queue[:] = ordered
 
 
-# ---- NumPy ----------------------------------------------------------------------------------------------------------
+# ---- NumPy
+# ----------------------------------------------------------------------------------------------------------
 
 
 def _run_numpy(
@@ -346,8 +394,13 @@ def _run_numpy(
         def report(elapsed: Any, completed: float, start: Any, duration: Any) -> None:
             progress(float(completed), "simulating (NumPy)")
 
-        network.run(steps * dt_ms * b2.ms, report=report, report_period=0.2 * b2.second, namespace={})
+        network.run(
+            steps * dt_ms * b2.ms, report=report, report_period=0.2 * b2.second, namespace={}
+        )
         return {
-            name: {variable: np.array(monitor.variables[variable].get_value()) for variable in variables}
+            name: {
+                variable: np.array(monitor.variables[variable].get_value())
+                for variable in variables
+            }
             for name, (monitor, variables) in _recorded(objects).items()
         }

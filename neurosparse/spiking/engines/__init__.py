@@ -1,1 +1,1 @@
-"""TODO."""
+"""Engines of circuits: one module each, all of which run the same `Circuit`."""

@@ -1,11 +1,12 @@
 """A circuit recipe in Brian2.
 
-All cells are one group and all synapses with one delay one object, sorted by their source, so that a spike walks through memory in
-order. Where every synapse of a cell has one weight, the weight is the cell's. The drive comes from a table (`drive`). Everything
-but the shape of the circuit is data, so a circuit is compiled once for all its parameters and seeds.
+All cells are one group and all synapses with one delay one object, sorted by their source, so that
+a spike walks through memory in order. Where every synapse of a cell has one weight, the weight is
+the cell's. The drive comes from a table (`drive`). Everything but the shape of the circuit is data,
+so a circuit is compiled once for all its parameters and seeds.
 
-The order of a step is that of `circuit`: integrate, add what arrives, test the threshold. Brian2's own would test first, and hold a
-cell for one step less.
+The order of a step is that of `circuit`: integrate, add what arrives, test the threshold. Brian2's
+own would test first, and hold a cell for one step less.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.brian import running as engine
-from neurosparse.spiking.circuit import Circuit, Projection, resistance_mV_per_pA, to_steps
 from neurosparse.spiking.brian.drive import table_poisson, white_noise
+from neurosparse.spiking.circuit import Circuit, Projection, resistance_mV_per_pA, to_steps
 
 Floats = NDArray[np.float64]
 
@@ -45,13 +46,15 @@ def simulate(
     circuit
         From `circuit.resolve`.
     duration_ms, dt_ms
-        Simulated time and step; delays, refractory periods and the duration must lie on the grid of steps.
+        Simulated time and step; delays, refractory periods and the duration must lie on the grid of
+        steps.
     seed
         Of connections, weights, delays, initial potentials and the drive.
     dc_mV : array of float, shape (n_units,), optional
         A constant input of each cell as the depolarisation it holds, on top of its population's.
     noise_mV : array of float, shape (n_units,), optional
-        White noise of each cell as the standard deviation of the potential that it makes far from the threshold.
+        White noise of each cell as the standard deviation of the potential that it makes far from
+        the threshold.
 
     Returns
     -------
@@ -60,13 +63,19 @@ def simulate(
     """
     constants = _cells(circuit, dt_ms, dc_mV, noise_mV)
     generator = np.random.default_rng([seed, 1])
-    v_init = np.concatenate([generator.normal(p.v_init_mV, p.v_init_sd_mV, p.size) for p in circuit.populations])
+    v_init = np.concatenate(
+        [generator.normal(p.v_init_mV, p.v_init_sd_mV, p.size) for p in circuit.populations]
+    )
     progress(0.0, "drawing synapses")
     bundles = list(_bundles(circuit, dt_ms, generator))
-    constants |= {f"weight_{k}": bundle.weight for k, bundle in enumerate(bundles) if bundle.weight_of_source}
+    constants |= {
+        f"weight_{k}": bundle.weight for k, bundle in enumerate(bundles) if bundle.weight_of_source
+    }
     means = list(dict.fromkeys(p.drive_mean(dt_ms) for p in circuit.populations))
     driven = max(means) > 0
-    constants["table"] = _per_cell(circuit, [means.index(p.drive_mean(dt_ms)) for p in circuit.populations]).astype(int)
+    constants["table"] = _per_cell(
+        circuit, [means.index(p.drive_mean(dt_ms)) for p in circuit.populations]
+    ).astype(int)
 
     def model() -> Any:
         b2 = engine.brian2()
@@ -88,17 +97,27 @@ def simulate(
         cells.free_at = -1  # at 0 the first step would still put cells at their reset
         objects = [cells, b2.SpikeMonitor(cells, name="spikes")]
         arrives = "v_post" if circuit.synapse == "delta" else "current_post"
-        return [*objects, *(bundle.in_brian(cells, arrives, k, dt_ms) for k, bundle in enumerate(bundles))]
+        return [
+            *objects,
+            *(bundle.in_brian(cells, arrives, k, dt_ms) for k, bundle in enumerate(bundles)),
+        ]
 
-    result = engine.run(model, duration_ms=duration_ms, dt_ms=dt_ms, seed=seed, target=target, progress=progress)
+    result = engine.run(
+        model, duration_ms=duration_ms, dt_ms=dt_ms, seed=seed, target=target, progress=progress
+    )
     return result.spike_trains("spikes", n_units=circuit.n_units, populations=circuit.ranges)
 
 
-# ---- Cells ----------------------------------------------------------------------------------------------------------
+# ---- Cells
+# ----------------------------------------------------------------------------------------------------------
 
 
-def _cells(circuit: Circuit, dt_ms: float, dc_mV: Floats | None, noise_mV: Floats | None) -> dict[str, Any]:
-    """The constants of each cell, in mV (and pA), by the name of the variable; each of shape (n_units,)."""
+def _cells(
+    circuit: Circuit, dt_ms: float, dc_mV: Floats | None, noise_mV: Floats | None
+) -> dict[str, Any]:
+    """The constants of each cell, in mV (and pA), by the name of the variable; each of shape
+    (n_units,).
+    """
     checks.positive("dt_ms", dt_ms)
     populations = circuit.populations
 
@@ -116,7 +135,8 @@ def _cells(circuit: Circuit, dt_ms: float, dc_mV: Floats | None, noise_mV: Float
     if dc_mV is not None:
         constants["v_inf"] = constants["v_inf"] + _of_each_cell("dc_mV", dc_mV, circuit)
     if noise_mV is not None:
-        share = each(lambda p: np.sqrt(-np.expm1(-2 * dt_ms / p.cell.tau_m_ms)))  # of the variance that a step brings
+        # of the variance that a step brings
+        share = each(lambda p: np.sqrt(-np.expm1(-2 * dt_ms / p.cell.tau_m_ms)))
         constants["noise"] = share * _of_each_cell("noise_mV", noise_mV, circuit)
     if circuit.synapse == "exponential":
         constants["decay"] = each(lambda p: np.exp(-dt_ms / (circuit.tau_syn_ms or 1.0)))
@@ -127,12 +147,16 @@ def _cells(circuit: Circuit, dt_ms: float, dc_mV: Floats | None, noise_mV: Float
 def _of_each_cell(name: str, values: Floats, circuit: Circuit) -> Floats:
     array = checks.finite_array(name, values)
     if array.shape != (circuit.n_units,):
-        raise ValueError(f"{name} must hold a value for each of {circuit.n_units} cells, got shape {array.shape}")
+        raise ValueError(
+            f"{name} must hold a value for each of {circuit.n_units} cells, got shape {array.shape}"
+        )
     return array
 
 
 def _charge(population: Any, tau_s: float, dt_ms: float) -> float:
-    """What a current of 1 pA that decays with tau_s adds to the potential within a step, in mV (Rotter & Diesmann 1999, eq. 12)."""
+    """What a current of 1 pA that decays with tau_s adds to the potential within a step, in mV
+    (Rotter & Diesmann 1999, eq. 12).
+    """
     tau_m = population.cell.tau_m_ms
     if np.isclose(tau_m, tau_s, rtol=1e-6):
         return resistance_mV_per_pA(population.cell) * dt_ms / tau_m * np.exp(-dt_ms / tau_m)
@@ -141,14 +165,19 @@ def _charge(population: Any, tau_s: float, dt_ms: float) -> float:
 
 
 def _code(circuit: Circuit, constants: dict[str, Any], driven: bool) -> tuple[str, str]:
-    """Brian2's equations and the code of a step. Constants that all cells share are scalars to the compiler.
+    """Brian2's equations and the code of a step. Constants that all cells share are scalars to the
+    compiler.
 
-    A held cell is put back at its reset at each step through the first after its hold, so that what arrived meanwhile is lost and
-    synapses need not ask.
+    A held cell is put back at its reset at each step through the first after its hold, so that what
+    arrived meanwhile is lost and synapses need not ask.
     """
     exponential = circuit.synapse == "exponential"
     if not driven:
-        constants = {name: values for name, values in constants.items() if name not in ("drive_weight", "table")}
+        constants = {
+            name: values
+            for name, values in constants.items()
+            if name not in ("drive_weight", "table")
+        }
     lines = ["v : 1", "free_at : integer", *(["current : 1"] if exponential else [])]
     for name, values in constants.items():
         kind = "integer" if values.dtype.kind == "i" else "1"
@@ -173,7 +202,8 @@ def _is_shared(name: str, values: Any) -> bool:
     return not name.startswith("weight_") and bool((values == values[0]).all())
 
 
-# ---- Synapses -------------------------------------------------------------------------------------------------------
+# ---- Synapses
+# -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +222,8 @@ class _Bundle:
     def in_brian(self, cells: Any, arrives: str, number: int, dt_ms: float) -> Any:
         b2 = engine.brian2()
         weight = f"weight_{number}_pre" if self.weight_of_source else "w"
-        # the synapses of a step see the spikes of the step before: one step of the delay has passed by then
+        # the synapses of a step see the spikes of the step before: one step of the delay has passed
+        # by then
         delay = (self.delay_steps - 1) * dt_ms * b2.ms
         made = b2.Synapses(
             cells,
@@ -215,14 +246,18 @@ def _bundles(circuit: Circuit, dt_ms: float, generator: np.random.Generator) -> 
     by_delay: dict[int, list[Projection]] = {}
     for projection in circuit.projections:
         random = projection.delay_rel_sd > 0
-        by_delay.setdefault(0 if random else to_steps("delay_ms", projection.delay_ms, dt_ms), []).append(projection)
+        by_delay.setdefault(
+            0 if random else to_steps("delay_ms", projection.delay_ms, dt_ms), []
+        ).append(projection)
     for delay, projections in by_delay.items():
         drawn = [_draw(circuit, projection, dt_ms, generator) for projection in projections]
         pre, post = (np.concatenate([d[part] for d in drawn]) for part in (0, 1))
         if not pre.size:
             continue
         # numpy sorts 16-bit keys by radix, ten times faster than longer ones
-        order = np.argsort(pre.astype(np.uint16) if circuit.n_units <= 65536 else pre, kind="stable")
+        order = np.argsort(
+            pre.astype(np.uint16) if circuit.n_units <= 65536 else pre, kind="stable"
+        )
         weight = _source_weights(circuit, projections)
         if weight is None:
             weight = np.concatenate([d[2] for d in drawn])[order]
@@ -231,21 +266,33 @@ def _bundles(circuit: Circuit, dt_ms: float, generator: np.random.Generator) -> 
 
 
 def _source_weights(circuit: Circuit, projections: list[Projection]) -> Floats | None:
-    """The weight of each cell's synapses, shape (n_units,), or None where they differ among themselves."""
+    """The weight of each cell's synapses, shape (n_units,), or None where they differ among
+    themselves.
+    """
     found: dict[int, float] = {}
     for projection in projections:
-        if projection.weight_rel_sd or found.setdefault(projection.pre, projection.weight) != projection.weight:
+        if (
+            projection.weight_rel_sd
+            or found.setdefault(projection.pre, projection.weight) != projection.weight
+        ):
             return None
-    return _per_cell(circuit, [found.get(number, 0.0) for number in range(len(circuit.populations))])
+    return _per_cell(
+        circuit, [found.get(number, 0.0) for number in range(len(circuit.populations))]
+    )
 
 
 def _draw(
     circuit: Circuit, projection: Projection, dt_ms: float, generator: np.random.Generator
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats, NDArray[np.int32]]:
-    """Sources, targets, weights and delays in steps of one projection's synapses, each of shape (n_synapses,)."""
+    """Sources, targets, weights and delays in steps of one projection's synapses, each of shape
+    (n_synapses,).
+    """
     source, target = circuit.populations[projection.pre], circuit.populations[projection.post]
     if projection.rule == "pairwise":
-        rows = [np.flatnonzero(generator.random(target.size) < projection.number) for _ in range(source.size)]
+        rows = [
+            np.flatnonzero(generator.random(target.size) < projection.number)
+            for _ in range(source.size)
+        ]
         pre = np.repeat(np.arange(source.size, dtype=np.int32), [row.size for row in rows])
         post = np.concatenate(rows).astype(np.int32)
     elif projection.rule == "in_degree":
@@ -253,18 +300,30 @@ def _draw(
         pre = generator.integers(source.size, size=post.size, dtype=np.int32)
     else:
         n = int(projection.number)
-        pre, post = (generator.integers(size, size=n, dtype=np.int32) for size in (source.size, target.size))
+        pre, post = (
+            generator.integers(size, size=n, dtype=np.int32) for size in (source.size, target.size)
+        )
     sign = np.sign(projection.weight)
-    weight = _redrawn(generator, projection.weight, projection.weight_rel_sd, pre.size, lambda w: w * sign < 0)
-    delay = _redrawn(generator, projection.delay_ms, projection.delay_rel_sd, pre.size, lambda d: d < dt_ms / 2)
+    weight = _redrawn(
+        generator, projection.weight, projection.weight_rel_sd, pre.size, lambda w: w * sign < 0
+    )
+    delay = _redrawn(
+        generator, projection.delay_ms, projection.delay_rel_sd, pre.size, lambda d: d < dt_ms / 2
+    )
     delay_steps = (
-        np.maximum(np.rint(delay / dt_ms), 1).astype(np.int32) if projection.delay_rel_sd else np.zeros(0, np.int32)
+        np.maximum(np.rint(delay / dt_ms), 1).astype(np.int32)
+        if projection.delay_rel_sd
+        else np.zeros(0, np.int32)
     )
     return pre + np.int32(source.first), post + np.int32(target.first), weight, delay_steps
 
 
 def _redrawn(
-    generator: np.random.Generator, mean: float, rel_sd: float, n: int, wrong: Callable[[Floats], NDArray[np.bool_]]
+    generator: np.random.Generator,
+    mean: float,
+    rel_sd: float,
+    n: int,
+    wrong: Callable[[Floats], NDArray[np.bool_]],
 ) -> Floats:
     """Normal numbers, those that are `wrong` drawn anew; without spread one number, seen n times."""
     if not rel_sd:

@@ -1,10 +1,11 @@
 """The kernel engine: a circuit of any populations, weights and delays, on the numba kernels.
 
-Weights are kept as integers of 8 bits (16 where all synapses of a source are alike), in units of a common quantum. Where the
-weights of a circuit are multiples of one, nothing is rounded. Random weights are rounded to the quantum, which adds quantum^2 / 12
-to their variance (in the microcircuit the mean excitatory weight is 22 quanta, and 10 % of spread become 10.1 %). A mean that
-would move by more than 1 % is refused; `exact_weights=True` refuses all rounding. Random delays and weights are drawn from 65,536
-quantiles, so neither lies more than 4.2 standard deviations from its mean.
+Weights are kept as integers of 8 bits (16 where all synapses of a source are alike), in units of a
+common quantum. Where the weights of a circuit are multiples of one, nothing is rounded. Random
+weights are rounded to the quantum, which adds quantum^2 / 12 to their variance (in the microcircuit
+the mean excitatory weight is 22 quanta, and 10 % of spread become 10.1 %). A mean that would move
+by more than 1 % is refused; `exact_weights=True` refuses all rounding. Random delays and weights
+are drawn from 65,536 quantiles, so neither lies more than 4.2 standard deviations from its mean.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ CHUNK_STEPS = 250  # between two reports of progress
 MOST_MEAN_ERROR = 0.01  # of a mean weight, by rounding
 MOST_DRIVE = 20_000.0  # external spikes of a cell in a step: counts are 16 bits
 LINE_BYTES, FETCHED_BYTES = 64, 8192  # how much to prefetch at most
-_RULES = {"total": synapse_draws.TOTAL, "pairwise": synapse_draws.PAIRWISE, "in_degree": synapse_draws.IN_DEGREE}
+_RULES = {
+    "total": synapse_draws.TOTAL,
+    "pairwise": synapse_draws.PAIRWISE,
+    "in_degree": synapse_draws.IN_DEGREE,
+}
 
 
 def simulate(
@@ -61,10 +66,20 @@ def simulate(
     Raises
     ------
     ValueError
-        Times off the grid, weights that the quantum cannot hold, a circuit too large for the layout.
+        Times off the grid, weights that the quantum cannot hold, a circuit too large for the
+        layout.
     """
-    n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), checks.positive("dt_ms", dt_ms))
-    built = build(circuit, seed=seed, dt_ms=dt_ms, n_threads=n_threads, exact_weights=exact_weights, progress=progress)
+    n_steps = to_steps(
+        "duration_ms", checks.positive("duration_ms", duration_ms), checks.positive("dt_ms", dt_ms)
+    )
+    built = build(
+        circuit,
+        seed=seed,
+        dt_ms=dt_ms,
+        n_threads=n_threads,
+        exact_weights=exact_weights,
+        progress=progress,
+    )
     return run(built, n_steps=n_steps, seed=seed, progress=progress)
 
 
@@ -107,13 +122,27 @@ def build(
         for p in circuit.projections
     ]
     drawn = wiring.build(
-        layout, bundles, seed=seed, n_threads=n_threads, progress=lambda done: progress(0.2 * done, "connecting")
+        layout,
+        bundles,
+        seed=seed,
+        n_threads=n_threads,
+        progress=lambda done: progress(0.2 * done, "connecting"),
     )
-    return Built(circuit, dt_ms, n_threads, layout, drawn, _cells(circuit, layout, dt_ms, quantum), _wires(drawn))
+    return Built(
+        circuit,
+        dt_ms,
+        n_threads,
+        layout,
+        drawn,
+        _cells(circuit, layout, dt_ms, quantum),
+        _wires(drawn),
+    )
 
 
 def run(built: Built, *, n_steps: int, seed: int, progress: Progress = quiet) -> SpikeTrains:
-    """Run a built circuit from new initial potentials; the seed is that of the potentials and the Poisson input."""
+    """Run a built circuit from new initial potentials; the seed is that of the potentials and the
+    Poisson input.
+    """
     layout, cells, wires, circuit = built.layout, built.cells, built.wires, built.circuit
     history = max(wires.first_delay + wires.n_delays - 1, cells.most_held)
     state = _state(built, history, seed)
@@ -139,20 +168,25 @@ def run(built: Built, *, n_steps: int, seed: int, progress: Progress = quiet) ->
     )
 
 
-# ------------------------------------------------------------------------------------------------ weights and tables
+# ------------------------------------------------------------------------------------------------
+# weights and tables
 def weight_quantum(circuit: Circuit, *, exact: bool = False) -> float:
     """The unit in which weights are whole numbers, in mV (delta) or pA (exponential).
 
-    The smallest mean weight, external ones included, is a whole number n of quanta. Without random weights, n is the least with
-    which every mean is whole; with them, the largest that fits 8 bits, if possible one with which every mean is whole.
+    The smallest mean weight, external ones included, is a whole number n of quanta. Without random
+    weights, n is the least with which every mean is whole; with them, the largest that fits 8 bits,
+    if possible one with which every mean is whole.
 
     Raises
     ------
     ValueError
-        Where a mean would move by more than 1 %, or with `exact` at all, and where weights are random with `exact`.
+        Where a mean would move by more than 1 %, or with `exact` at all, and where weights are
+        random with `exact`.
     """
     synaptic = [(abs(p.weight), p.weight_rel_sd) for p in circuit.projections]
-    external = [abs(p.drive_weight) for p in circuit.populations if p.drive_rate_hz and p.drive_weight]
+    external = [
+        abs(p.drive_weight) for p in circuit.populations if p.drive_rate_hz and p.drive_weight
+    ]
     if not synaptic and not external:
         return 1.0
     means = np.array([weight for weight, _ in synaptic] + external)
@@ -174,20 +208,27 @@ def weight_quantum(circuit: Circuit, *, exact: bool = False) -> float:
     n = next((n for n in candidates if error(n) < 1e-9), most)
     if n < 1 or error(n) > MOST_MEAN_ERROR:
         raise ValueError(
-            f"weights from {means.min():g} to {means.max():g} cannot be whole multiples of one quantum within "
-            f"{MOST_MEAN_ERROR:.0%} in {8 if own else 16} bits; use another engine for this circuit"
+            f"weights from {means.min():g} to {means.max():g} cannot be whole multiples of one"
+            f" quantum within {MOST_MEAN_ERROR:.0%} in {8 if own else 16} bits; use another engine"
+            " for this circuit"
         )
     if exact and (random or error(n) >= 1e-9):
         raise ValueError(
             "exact_weights: the weights of this circuit are "
-            + ("random" if random else f"not multiples of one quantum (off by up to {error(n):.2g})")
+            + (
+                "random"
+                if random
+                else f"not multiples of one quantum (off by up to {error(n):.2g})"
+            )
             + "; leave exact_weights out to round them"
         )
     return float(means.min() / n)
 
 
 def weight_table(weight: float, rel_sd: float, quantum: float) -> NDArray[np.int16]:
-    """Quantiles of a normal distribution cut off at 0, in whole quanta; one value where there is no spread."""
+    """Quantiles of a normal distribution cut off at 0, in whole quanta; one value where there is no
+    spread.
+    """
     if rel_sd == 0:
         return np.array([round(weight / quantum)], np.int16)
     relative = _normal_quantiles(1.0, rel_sd, 0.0)
@@ -195,7 +236,9 @@ def weight_table(weight: float, rel_sd: float, quantum: float) -> NDArray[np.int
 
 
 def delay_table(delay_ms: float, rel_sd: float, dt_ms: float) -> NDArray[np.uint16]:
-    """Quantiles of a normal distribution cut off at dt / 2, in whole steps; one value where there is no spread."""
+    """Quantiles of a normal distribution cut off at dt / 2, in whole steps; one value where there
+    is no spread.
+    """
     if rel_sd == 0:
         steps = np.array([to_steps("delay_ms", delay_ms, dt_ms)])
     else:
@@ -206,20 +249,24 @@ def delay_table(delay_ms: float, rel_sd: float, dt_ms: float) -> NDArray[np.uint
 
 
 def _normal_quantiles(mean: float, sd: float, least: float) -> NDArray[np.float64]:
-    """The middles of N_QUANTILES equally likely parts of a normal distribution without what lies below `least`."""
+    """The middles of N_QUANTILES equally likely parts of a normal distribution without what lies
+    below `least`.
+    """
     middles = (np.arange(synapse_draws.N_QUANTILES) + 0.5) / synapse_draws.N_QUANTILES
     below = ndtr((least - mean) / sd)
     return mean + sd * ndtri(below + middles * (1 - below))
 
 
 def poisson_thresholds(mean: float) -> tuple[int, NDArray[np.int16]]:
-    """What turns 16 random bits x, as a signed number, into a Poisson count: least + the number of thresholds below x.
+    """What turns 16 random bits x, as a signed number, into a Poisson count: least + the number of
+    thresholds below x.
 
     The cumulative probabilities are rounded to 2^-16.
     """
     if mean > MOST_DRIVE:
         raise ValueError(
-            f"the external input must bring at most {MOST_DRIVE:g} spikes a step, got {mean:g}; use smaller steps"
+            f"the external input must bring at most {MOST_DRIVE:g} spikes a step, got {mean:g}; use"
+            " smaller steps"
         )
     k = np.arange(int(mean + 12 * math.sqrt(mean) + 30))
     above = np.rint(pdtr(k, mean) * 65536)
@@ -227,7 +274,8 @@ def poisson_thresholds(mean: float) -> tuple[int, NDArray[np.int16]]:
     return int((above == 0).sum()), (inside - 32769).astype(np.int16)
 
 
-# ------------------------------------------------------------------------------------------------ arrays of the kernel
+# ------------------------------------------------------------------------------------------------
+# arrays of the kernel
 def _cells(circuit: Circuit, layout: partitions.Layout, dt_ms: float, quantum: float) -> Cells:
     populations = circuit.populations
     drives = [poisson_thresholds(p.drive_mean(dt_ms)) for p in populations]
@@ -250,7 +298,11 @@ def _cells(circuit: Circuit, layout: partitions.Layout, dt_ms: float, quantum: f
         exponential=exponential,
         decay_v=floats(decay_v),
         current_to_v=floats(
-            _current_to_v(p.cell.tau_m_ms, tau_s, p.cell.capacitance_pF or 1.0, dt_ms) if exponential else 0.0
+            (
+                _current_to_v(p.cell.tau_m_ms, tau_s, p.cell.capacitance_pF or 1.0, dt_ms)
+                if exponential
+                else 0.0
+            )
             for p in populations
         ),
         constant=floats(p.dc_mV * (1 - d) for p, d in zip(populations, decay_v, strict=True)),
@@ -260,7 +312,10 @@ def _cells(circuit: Circuit, layout: partitions.Layout, dt_ms: float, quantum: f
         most_held=int(held.max()),
         decay_current=np.float32(math.exp(-dt_ms / tau_s)),
         quantum=np.float32(quantum),
-        drive=np.array([round(p.drive_weight / quantum) if p.drive_rate_hz else 0 for p in populations], np.int32),
+        drive=np.array(
+            [round(p.drive_weight / quantum) if p.drive_rate_hz else 0 for p in populations],
+            np.int32,
+        ),
         drive_least=np.array([least for least, _ in drives], np.int16),
         drive_used=np.array([_padded(t.size) for _, t in drives]),
         drive_thresholds=thresholds,
@@ -268,10 +323,17 @@ def _cells(circuit: Circuit, layout: partitions.Layout, dt_ms: float, quantum: f
 
 
 def _current_to_v(tau_m: float, tau_s: float, capacitance_pF: float, dt: float) -> float:
-    """What 1 pA at the start of a step, decaying with tau_s, adds to V at its end (Rotter & Diesmann 1999)."""
+    """What 1 pA at the start of a step, decaying with tau_s, adds to V at its end (Rotter &
+    Diesmann 1999).
+    """
     if math.isclose(tau_m, tau_s, rel_tol=1e-6):
         return dt / capacitance_pF * math.exp(-dt / tau_m)
-    return tau_m * tau_s / (capacitance_pF * (tau_m - tau_s)) * (math.exp(-dt / tau_m) - math.exp(-dt / tau_s))
+    return (
+        tau_m
+        * tau_s
+        / (capacitance_pF * (tau_m - tau_s))
+        * (math.exp(-dt / tau_m) - math.exp(-dt / tau_s))
+    )
 
 
 def _wires(drawn: wiring.Synapses) -> Wires:
@@ -307,7 +369,9 @@ def _state(built: Built, history: int, seed: int) -> State:
             v[q, at : at + high - low] = v_init[low:high]
             mine = groups[low // network.LANES : -(-high // network.LANES)]
             noise[q, at // network.LANES : at // network.LANES + mine.size] = mine
-    most_drive = np.abs(cells.drive.astype(np.int64)) * (cells.drive_least.astype(np.int64) + cells.drive_used)
+    most_drive = np.abs(cells.drive.astype(np.int64)) * (
+        cells.drive_least.astype(np.int64) + cells.drive_used
+    )
     most_input = built.synapses.most_input + int(most_drive.max())
     # No cell fires twice within its refractory period, so none of these can overrun.
     per_cell = (history + CHUNK_STEPS - 1) // (cells.held + 1) + 1
@@ -327,14 +391,18 @@ def _state(built: Built, history: int, seed: int) -> State:
         due_begin=np.empty((n_partitions, due + 1), np.uint32),
         due_end=np.empty((n_partitions, due + 1), np.uint32),
         due_weight=np.empty((n_partitions, due + 1), np.int16),
-        due_row=np.empty((n_partitions, int(wires.bits.n_units.max(initial=0)) + bit_rows.AT_ONCE), np.int64),
+        due_row=np.empty(
+            (n_partitions, int(wires.bits.n_units.max(initial=0)) + bit_rows.AT_ONCE), np.int64
+        ),
         planes=np.zeros((n_partitions, bit_rows.PLANES * wires.bits.n_words), np.uint64),
         progress=np.zeros(n_partitions * network.APART, np.int64),
     )
 
 
 def _collect(state: State, history: int, chunk: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The spikes of a chunk, in order; those that delays and refractory periods still need move to the front."""
+    """The spikes of a chunk, in order; those that delays and refractory periods still need move to
+    the front.
+    """
     steps, units = [], []
     for p in range(state.v.shape[0]):
         first, stop = state.spike_end[p, history], state.spike_end[p, history + chunk]

@@ -1,12 +1,14 @@
-"""The same circuits in NEST, which scales out over machines: the way past one of them, and an independent check.
+"""The same circuits in NEST, which scales out over machines: the way past one of them, and an
+independent check.
 
-NEST is no dependency: `pip install 'neurosparse[nest]'` brings a build with threads, on one machine. For many machines take a build
-with MPI (conda-forge has one, with mpi4py) and start as many processes as they have sockets, say:
+NEST is no dependency: `pip install 'neurosparse[nest]'` brings a build with threads, on one
+machine. For many machines take a build with MPI (conda-forge has one, with mpi4py) and start as
+many processes as they have sockets, say:
 
     mpirun -n 4 neurosparse simulate potjans2014 --engine nest --threads 8
 
-Each process then simulates its share of the cells and gets the spikes of all; what it writes is the same from each, and appears
-whole.
+Each process then simulates its share of the cells and gets the spikes of all; what it writes is the
+same from each, and appears whole.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
-from neurosparse.activity import SpikeTrains
 from neurosparse._internal.extras import need
+from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.circuit import Circuit, Population, Projection, to_steps
 
@@ -38,29 +40,36 @@ def simulate(
     n_threads: int | None = None,
     progress: Progress = quiet,
 ) -> SpikeTrains:
-    """Run a circuit in NEST. Its kernel is reset before; whatever was built in this process is lost.
+    """Run a circuit in NEST. Its kernel is reset before; whatever was built in this process is
+    lost.
 
     Parameters
     ----------
     n_threads
-        Of each process; as many as there are cores where not given. NEST's spikes depend on it and on the number of processes.
+        Of each process; as many as there are cores where not given. NEST's spikes depend on it and
+        on the number of processes.
 
     Returns
     -------
     SpikeTrains
-        Times are those of NEST less dt_ms, so that a spike has the start of its step, as in every engine.
+        Times are those of NEST less dt_ms, so that a spike has the start of its step, as in every
+        engine.
 
     Raises
     ------
     MissingPackageError
         Where NEST is not installed, or mpi4py under MPI.
     """
-    n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), checks.positive("dt_ms", dt_ms))
+    n_steps = to_steps(
+        "duration_ms", checks.positive("duration_ms", duration_ms), checks.positive("dt_ms", dt_ms)
+    )
     nest = load()
     nest.ResetKernel()
     nest.set(
         resolution=dt_ms,
-        local_num_threads=checks.whole("n_threads", n_threads if n_threads is not None else os.cpu_count() or 1),
+        local_num_threads=checks.whole(
+            "n_threads", n_threads if n_threads is not None else os.cpu_count() or 1
+        ),
         rng_seed=1 + checks.whole("seed", seed, least=0) % (2**31 - 1),
     )
     groups = [
@@ -87,7 +96,9 @@ def simulate(
     events = recorder.events
     steps = np.rint(np.asarray(events["times"]) / dt_ms).astype(np.int64) - 1
     units = np.asarray(events["senders"], np.int64) - int(groups[0].tolist()[0])
-    steps, units = np.divmod(_of_all_processes(nest, np.sort(steps * circuit.n_units + units)), circuit.n_units)
+    steps, units = np.divmod(
+        _of_all_processes(nest, np.sort(steps * circuit.n_units + units)), circuit.n_units
+    )
     return SpikeTrains(
         steps * dt_ms,
         units,
@@ -109,7 +120,9 @@ def load() -> Any:
 
 
 def _of_all_processes(nest: Any, events: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The events of all processes of an MPI run, in each of them: a recorder of NEST has those of its own process's cells."""
+    """The events of all processes of an MPI run, in each of them: a recorder of NEST has those of
+    its own process's cells.
+    """
     if nest.NumProcesses() == 1:
         return events
     processes = need("mpi4py.MPI", "NEST under MPI", extra="nest").COMM_WORLD
@@ -159,5 +172,11 @@ def _connect(nest: Any, pre: Any, post: Any, projection: Projection, dt_ms: floa
     if projection.delay_rel_sd:
         normal = nest.random.normal(mean=delay, std=delay * projection.delay_rel_sd)
         delay = nest.math.redraw(normal, min=dt_ms / 2, max=LONGEST)  # NEST rounds to its grid
-    conn = {**rules[projection.rule], "allow_autapses": True, "allow_multapses": projection.rule != "pairwise"}
-    nest.Connect(pre, post, conn, {"synapse_model": "static_synapse", "weight": weight, "delay": delay})
+    conn = {
+        **rules[projection.rule],
+        "allow_autapses": True,
+        "allow_multapses": projection.rule != "pairwise",
+    }
+    nest.Connect(
+        pre, post, conn, {"synapse_model": "static_synapse", "weight": weight, "delay": delay}
+    )

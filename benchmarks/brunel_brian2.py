@@ -76,7 +76,7 @@ def main() -> None:
     def ours() -> float:
         simulate = lambda: brian_circuit.simulate(
             circuit, duration_ms=1e3 * options.seconds, seed=1
-        )  # noqa: E731
+        )
         return engine_seconds(simulate) / options.seconds
 
     unit = "s a biological second, 1 core"

@@ -145,9 +145,8 @@ def _response(network: MeanField, mean_hz: Floats, variance_hz2: Floats) -> Rate
         number, jump = network.in_degrees[k], network.weights_mV[k]
         centre = network.input_mean_mV[k] + tau_s * (number * jump * mean_hz).sum()
         sigma = np.sqrt(network.input_sigma_mV[k] ** 2 + tau_s * (number * jump**2 * mean_hz).sum())
-        spread = np.sqrt(
-            network.excitability_sd_mV[k] ** 2 + tau_s**2 * (number * jump**2 * variance_hz2).sum()
-        )  # type: ignore[index]
+        drawn = network.excitability_sd_mV[k]  # type: ignore[index]
+        spread = np.sqrt(drawn**2 + tau_s**2 * (number * jump**2 * variance_hz2).sum())
         late = (
             0.0
             if network.dt_ms is None

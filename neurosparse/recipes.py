@@ -26,7 +26,9 @@ _NUMBERS: tuple[Any, ...] = (int, float, int | None, float | None)
 
 
 class Spec(BaseModel):
-    """A typed, frozen spec; unknown keys, NaN, infinity and true or false for a number are refused."""
+    """A typed, frozen spec; unknown keys, NaN, infinity and true or false for a number are
+    refused.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 

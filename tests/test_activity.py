@@ -132,7 +132,7 @@ def test_small_integers_do_not_overflow(units_dtype: type) -> None:
 
 
 # ---- Order, copies, frozenness
-# --------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @given(spike_trains(), st.randoms(use_true_random=False))
@@ -207,7 +207,7 @@ def test_records_travel_between_processes() -> None:
     spikes = trains([1.0, 2.0], [0, 1], populations={"E": (0, 2)})
     stats = describe_spikes(spikes, ActiveWhen(window_ms=5.0))
     for thing in (spikes, stats, observe([[0.0, 1.0]], ActiveWhen(threshold=0))):
-        assert pickle.loads(pickle.dumps(thing)) == thing  # noqa: S301
+        assert pickle.loads(pickle.dumps(thing)) == thing
         assert copy.deepcopy(thing) == thing
 
 
@@ -351,7 +351,7 @@ def test_seconds_and_milliseconds_are_alike(spikes: SpikeTrains) -> None:
 
 
 # ---- Records of activations
-# -----------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 THRESHOLD = ActiveWhen(threshold=0.5)
 batches = st.lists(

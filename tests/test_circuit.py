@@ -172,7 +172,9 @@ def test_steps_lie_on_the_grid() -> None:
 # --------------------------------------------------------------------------------------------------
 # scaling
 def input_mean_and_variance(circuit: circuits.Circuit) -> tuple[np.ndarray, np.ndarray]:
-    """Of each population's synaptic input at the expected rates, written out: K w nu and K w^2 nu."""
+    """Of each population's synaptic input at the expected rates, written out: K w nu and K w^2
+    nu.
+    """
     mean = np.array([p.drive_rate_hz * p.drive_weight for p in circuit.populations])
     variance = np.array([p.drive_rate_hz * p.drive_weight**2 for p in circuit.populations])
     for x in circuit.projections:

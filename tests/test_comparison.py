@@ -148,7 +148,7 @@ def test_layers_of_a_network_can_be_passed_as_a_dict():
 
 
 # ---- Differences, bands, and what is read back
-# ----------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def stats_of(successes, n, name):

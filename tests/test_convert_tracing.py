@@ -31,7 +31,9 @@ class Net(nn.Module):
 
 
 def shaken(model: nn.Module, seed: int = 0) -> nn.Module:
-    """The model in float64 with biases and batch statistics that are not 0 and 1; in training mode."""
+    """The model in float64 with biases and batch statistics that are not 0 and 1; in training
+    mode.
+    """
     torch.manual_seed(seed)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):

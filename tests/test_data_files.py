@@ -87,7 +87,7 @@ def _write_idx(
 
 
 # ---- IDX: MNIST and Fashion-MNIST
-# -----------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
@@ -417,7 +417,9 @@ def test_every_type_of_matrix(tmp_path: Path, array: np.ndarray, magic: int) -> 
 
 
 def test_a_small_matrix_byte_by_byte(tmp_path: Path) -> None:
-    """The example that NORB's page gives: a vector is written with three lengths, the idle ones 1."""
+    """The example that NORB's page gives: a vector is written with three lengths, the idle ones
+    1.
+    """
     path = tmp_path / "cat.mat"
     path.write_bytes(
         bytes.fromhex("544c3d1e 01000000 02000000 01000000 01000000 03000000 04000000")

@@ -286,7 +286,7 @@ def test_writers_at_the_same_time_leave_one_whole_result(
 
 
 # ---- Asked before hours of work
-# -------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_what_may_be_replaced(tmp_path: Path) -> None:

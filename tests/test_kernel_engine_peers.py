@@ -85,7 +85,7 @@ def test_equals_another_engine_spike_for_spike(model: str, peer: str) -> None:
 
 
 # ---- The microcircuit at a tenth: equal in distribution
-# -------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 QUANTITIES = ("rate Hz", "CV", "correlation, 2 ms", "correlation, 10 ms")
 

@@ -305,7 +305,7 @@ def test_layouts_that_do_not_fit() -> None:
 
 
 # ---- What is refused, and what must be seen
-# -------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("layer", ["linear1", "linear2", "output"])

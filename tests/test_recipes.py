@@ -241,7 +241,7 @@ def test_names_and_paths(tmp_path: Path, write: Write) -> None:
 
 
 # ---- The recipes of the package
-# -------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_recipes_have_names_of_their_own() -> None:

@@ -90,7 +90,7 @@ def test_the_locust_trains_have_their_known_rates_and_intervals(tmp_path):
 
 
 # ---- Files that pynwb wrote
-# -----------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_the_longest_stretch_that_all_units_share_is_read(by_pynwb):

@@ -171,7 +171,9 @@ def test_averaged_weights_are_the_mean_over_the_last_looks(few: Splits, engine: 
 
 
 def _mean_of_the_last(spec: TrainSpec, splits: Splits, after: float) -> dict[str, torch.Tensor]:
-    """The mean in float64 of the weights of plain SGD after each minibatch past the share `after`."""
+    """The mean in float64 of the weights of plain SGD after each minibatch past the share
+    `after`.
+    """
     generator = torch.Generator().manual_seed(spec.seed)
     network = RectifierNetwork(spec.network, seed=generator)
     images, labels = torch.tensor(splits.train.images), torch.tensor(splits.train.labels)

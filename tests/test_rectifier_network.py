@@ -163,7 +163,7 @@ def test_bad_training_specs_name_the_key(key: str, value: float) -> None:
 
 
 # ---- The paper's other units, mirrored units, rescaling
-# --------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _with_biases(spec: NetworkSpec, seed: int = 0) -> RectifierNetwork:

@@ -91,7 +91,7 @@ def _small(name: str, few: Splits) -> dict[str, list[float] | float]:
 
 
 # ---- The levels of activity at rest
-# ---------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_levels_of_the_untrained_networks(splits: Splits) -> None:

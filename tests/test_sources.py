@@ -34,7 +34,9 @@ def spikes(rate_hz: float = 5.0, seed: int = 0) -> ns.SpikeTrains:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with a circuit, weights, a saved comparison and somebody's own network."""
+    """A folder to work in, with a circuit, weights, a saved comparison and somebody's own
+    network.
+    """
     save_spikes(spikes(), tmp_path / "circuit.npz")
     save_spikes(spikes(9.0, seed=1), tmp_path / "faster.npz")
     network = NetworkSpec(sizes=(784, 30, 20, 10))

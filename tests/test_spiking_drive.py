@@ -86,7 +86,9 @@ def test_means_that_no_table_holds_are_refused(means):
 
 @pytest.fixture(scope="module", params=["cpp", "numpy"])
 def draws(request):
-    """Counts and noise of 60 cells over 3,000 steps, shape (steps, cells); 20 cells to each mean."""
+    """Counts and noise of 60 cells over 3,000 steps, shape (steps, cells); 20 cells to each
+    mean.
+    """
     means = [0.02, 0.7, 9.0]
 
     def model():

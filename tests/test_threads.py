@@ -1,4 +1,6 @@
-"""Work in threads: results in order, progress as a whole, and an end to all of it where one fails."""
+"""Work in threads: results in order, progress as a whole, and an end to all of it where one
+fails.
+"""
 
 import threading
 from concurrent.futures import CancelledError

@@ -72,6 +72,8 @@ def overlap(first: list[Tensor], second: list[Tensor]) -> float:
 
 
 def share_changed(first: list[Tensor], second: list[Tensor]) -> float:
-    """Units whose activation moved by more than `MOVED` standard deviations of their layer, in %."""
+    """Units whose activation moved by more than `MOVED` standard deviations of their layer, in
+    %.
+    """
     moved = [(a - b).abs() > MOVED * a.std() for a, b in zip(first, second, strict=True)]
     return 100 * float(torch.cat(moved, dim=1).float().mean())

@@ -284,7 +284,9 @@ def _panel(finding: Finding) -> Panel:
 
 
 def draw_effect(effect: Effect, ax: Axes) -> None:
-    """The values of the seeds, their mean and its interval, and the range in which the claim holds."""
+    """The values of the seeds, their mean and its interval, and the range in which the claim
+    holds.
+    """
     criterion, mean = effect.criterion, effect.mean
     seeds = range(1, len(effect.values) + 1)
     ax.plot(seeds, effect.values, "o", color=plots.COLOURS[0], label="a seed")

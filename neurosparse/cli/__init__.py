@@ -2,7 +2,6 @@
 a command.
 """
 
-# ruff: noqa: I001 - commands are listed by --help in the order in which they are imported
 from neurosparse.cli import (
     comparing,
     simulating,

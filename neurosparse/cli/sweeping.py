@@ -112,7 +112,9 @@ def runs_list(folder: Runs) -> None:
 def runs_show(
     folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]
 ) -> None:
-    """All that is known of a run: what was asked for, what came out, its files; or why it failed."""
+    """All that is known of a run: what was asked for, what came out, its files; or why it
+    failed.
+    """
     from neurosparse import store
 
     found = store.find(store.existing(folder), key)

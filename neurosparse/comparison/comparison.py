@@ -135,7 +135,9 @@ class Comparison:
         )
 
     def in_bands(self) -> list[str]:
-        """A sentence a band: who is within it, a circuit by its windows; then the band's caption."""
+        """A sentence a band: who is within it, a circuit by its windows; then the band's
+        caption.
+        """
         return [
             f"{band.label}: {'; '.join(self._within(s, band) for s in self.stats)}. {band.caption}"
             for band in self.bands

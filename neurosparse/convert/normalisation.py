@@ -183,7 +183,9 @@ def rate(current: Any, neuron: NeuronSpec) -> Any:
 
 
 def current(rate: Any, neuron: NeuronSpec) -> Any:
-    """The constant current for a rate in (0, 1 / (1 + t_ref)] spikes a step: the inverse of `rate`."""
+    """The constant current for a rate in (0, 1 / (1 + t_ref)] spikes a step: the inverse of
+    `rate`.
+    """
     f = np.asarray(rate, dtype=np.float64)
     if neuron.kind == "lif":
         return lif.current(f * 1e3 / neuron.dt_ms, neuron.lif)

@@ -112,7 +112,9 @@ def in_steps(
     record_spikes: bool,
     progress: Progress,
 ) -> tuple[Sums, Spikes]:
-    """Run in torch, all inputs at once; `shown` is what the `Input` gives in each of max(at) steps."""
+    """Run in torch, all inputs at once; `shown` is what the `Input` gives in each of max(at)
+    steps.
+    """
     values: dict[str, Tensor] = {}
     state: dict[str, Any] = {}
     totals: dict[str, Tensor] = {}

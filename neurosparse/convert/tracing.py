@@ -120,7 +120,9 @@ def _run(own: nn.Module, few: Tensor) -> Any:
 
 
 class _Tracer(fx.Tracer):
-    """Enters every module but torch's own, non-linearities, and those that bring their own neurons."""
+    """Enters every module but torch's own, non-linearities, and those that bring their own
+    neurons.
+    """
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         special = isinstance(m, NON_LINEARITIES) or hasattr(m, "spike_balance")

@@ -93,7 +93,9 @@ def _records(name: str, path: Path) -> NDArray[np.uint8]:
 
 
 def _from_archive(path: Path) -> list[NDArray[np.uint8]]:
-    """The records of the six files in the published archive; any other archive is refused unopened."""
+    """The records of the six files in the published archive; any other archive is refused
+    unopened.
+    """
     content = path.read_bytes() if path.stat().st_size == FILES[0].n_bytes else b""
     if hashlib.sha256(content).hexdigest() != FILES[0].sha256:
         raise ValueError(

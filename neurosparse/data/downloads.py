@@ -119,7 +119,9 @@ def _receive_all(remote: RemoteFile, part: Path, progress: Progress) -> None:
 
 
 def _receive(remote: RemoteFile, part: Path, progress: Progress) -> None:
-    """One request: append what is missing to `part`, or all of it where the server knows no ranges."""
+    """One request: append what is missing to `part`, or all of it where the server knows no
+    ranges.
+    """
     have = _size(part)
     if have > remote.n_bytes:
         part.unlink()

@@ -64,7 +64,9 @@ def _find(data_dir: Path | None) -> Path:
 
 
 def _stratified(labels: np.ndarray) -> list[np.ndarray]:
-    """The indices of each part, ascending: of each class the first 350, the next 50, the last 100."""
+    """The indices of each part, ascending: of each class the first 350, the next 50, the last
+    100.
+    """
     by_class = [
         np.split(np.flatnonzero(labels == label), np.cumsum(PER_CLASS)[:-1])
         for label in np.unique(labels)

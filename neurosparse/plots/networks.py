@@ -43,7 +43,9 @@ def by_epoch(
     *,
     colours: Mapping[str, str] | None = None,
 ) -> Axes:
-    """How one quantity of several networks or layers changes with training: courses[name][epoch]."""
+    """How one quantity of several networks or layers changes with training:
+    courses[name][epoch].
+    """
     ax = axes(ax)
     found = coloured(courses, colours)
     for k, (name, course) in enumerate(courses.items()):

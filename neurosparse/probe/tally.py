@@ -100,7 +100,9 @@ def on_cpu(output: Tensor, axis: int, threshold: float) -> Margins:
 
 
 def by_torch(output: Tensor, axis: int, threshold: float) -> Margins:
-    """The margins of a tensor on any device, in the device's own double precision where it has one."""
+    """The margins of a tensor on any device, in the device's own double precision where it has
+    one.
+    """
     dtype = torch.float32 if output.device.type == "mps" else torch.float64
     magnitude = output.movedim(axis, -1).to(dtype).abs()
     parts = ((magnitude > threshold).to(dtype), magnitude, magnitude.square())

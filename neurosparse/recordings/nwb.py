@@ -29,7 +29,7 @@ _NOT_COLUMNS = ("id", "spike_times", "obs_intervals", "electrodes", "electrode_g
 
 
 # ---- Reading
-# --------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def read_nwb(path: str | Path, wanted: Wanted) -> Recording:
@@ -68,11 +68,13 @@ def _table(path: Path, arrays: dict[str, NDArray[Any]]) -> UnitTable:
 
 
 # ---- In the process that reads
-# --------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def contents(file: Any) -> dict[str, NDArray[Any]]:
-    """What an open NWB file says of its units, checked; ValueError where it does not hold together."""
+    """What an open NWB file says of its units, checked; ValueError where it does not hold
+    together.
+    """
     import h5py
 
     version = _text(file.attrs.get("nwb_version", ""))
@@ -223,7 +225,7 @@ def _text(value: Any) -> str:
 
 
 # ---- Writing
-# --------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def write_nwb(

@@ -87,7 +87,9 @@ class SparseNetwork:
 
     @property
     def densities(self) -> tuple[float, ...]:
-        """Share of the inputs of each layer that was not zero in the last call, the images first."""
+        """Share of the inputs of each layer that was not zero in the last call, the images
+        first.
+        """
         return tuple(
             n / (self._n * layer[2]) for n, layer in zip(self._active, self._layers, strict=True)
         )

@@ -153,7 +153,9 @@ def row(
 
 
 def cells(rows: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
-    """Rows of a table as text, of one set of columns; those in which nothing stands are left out."""
+    """Rows of a table as text, of one set of columns; those in which nothing stands are left
+    out.
+    """
     columns = dict.fromkeys(column for each in rows for column in each)
     written = [{column: _cell(each.get(column)) for column in columns} for each in rows]
     empty = {column for column in columns if all(each[column] == NOTHING for each in written)}

@@ -33,7 +33,9 @@ def active_fraction(spikes: SpikeTrains, window_ms: float) -> float:
 
 
 def activity_curve(spikes: SpikeTrains) -> ActivityCurve:
-    """The active fraction as a function of the window, exact for every window. See `ActivityCurve`."""
+    """The active fraction as a function of the window, exact for every window. See
+    `ActivityCurve`.
+    """
     return curve_of_gaps(spikes, gaps_between(spikes, *by_unit(spikes))[0])
 
 

@@ -23,7 +23,9 @@ Floats = NDArray[np.float64]
 
 
 class LIFSpec(recipes.Spec):
-    """A LIF cell as a recipe (`kind = "lif"`) or as a part of one; the fields of `neurosparse.LIF`."""
+    """A LIF cell as a recipe (`kind = "lif"`) or as a part of one; the fields of
+    `neurosparse.LIF`.
+    """
 
     tau_m_ms: float
     resistance_MOhm: float = 100.0

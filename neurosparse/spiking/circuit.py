@@ -73,7 +73,9 @@ class CircuitSpec(Spec):
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """A population in plain numbers. `drive_rate_hz` is that of all its external sources together."""
+    """A population in plain numbers. `drive_rate_hz` is that of all its external sources
+    together.
+    """
 
     name: str
     size: int

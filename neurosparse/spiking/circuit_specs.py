@@ -1,4 +1,6 @@
-"""The parts of a circuit as a recipe says them: cells, synapses, drive, populations, projections."""
+"""The parts of a circuit as a recipe says them: cells, synapses, drive, populations,
+projections.
+"""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ def under_way(driver, folder):
 
 
 def kill_often(field, folder, n, draw, *, drivers=1):
-    """Run the sweep and kill a worker or a driver at random moments, `n` times; how many of each."""
+    """Run the sweep and kill a worker or a driver at random moments, `n` times; how many of
+    each.
+    """
     killed = {"worker": 0, "driver": 0}
     running = []
     while sum(killed.values()) < n:

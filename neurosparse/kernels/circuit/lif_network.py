@@ -176,7 +176,9 @@ def deliver_bits(p: Any, step: Any, history: Any, bits: Any, state: Any) -> None
 def update(
     p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: Any, above: Any
 ) -> None:
-    """Carry partition p over one step: noise, membranes, spikes. `above`: scratch, shape (BLOCK,)."""
+    """Carry partition p over one step: noise, membranes, spikes. `above`: scratch, shape
+    (BLOCK,).
+    """
     v, current, row, noise = state.v[p], state.current[p], state.row[p], state.noise[p]
     lanes, above_by_8 = noise.view(np.int16), above.view(np.uint64)
     units, spiking, steps, fired_at = (

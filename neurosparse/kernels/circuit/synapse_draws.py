@@ -132,7 +132,7 @@ def _side_by_side(tables: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.
     return joined.astype(narrow), np.array(at)  # small tables stay in the cache
 
 
-# ------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # random streams
 @njit(nogil=True, cache=True)
 def stream(seed: Any, which: Any) -> Any:

@@ -103,7 +103,7 @@ def table_poisson(means: Sequence[float]) -> Any:
     table, steps = poisson_tables(means)
 
     def draw(table: Any, vectorisation_idx: Any) -> Any:
-        return np.random.poisson(np.asarray(means)[np.asarray(table)], np.shape(vectorisation_idx))  # noqa: NPY002
+        return np.random.poisson(np.asarray(means)[np.asarray(table)], np.shape(vectorisation_idx))
 
     function = b2.Function(
         draw,
@@ -131,7 +131,7 @@ def white_noise() -> Any:
     """
 
     def draw(vectorisation_idx: Any) -> Any:
-        return np.random.standard_normal(np.shape(vectorisation_idx))  # noqa: NPY002
+        return np.random.standard_normal(np.shape(vectorisation_idx))
 
     function = brian2().Function(
         draw,

@@ -172,7 +172,7 @@ def _brian_seed(seed: int) -> int:
 
 
 # ---- Brian2's global state
-# ------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -193,7 +193,7 @@ def _working_on(
         devices["active_device"],
         {key: b2.prefs[key] for key in preferences},
     )
-    numpy_random = np.random.get_state()  # noqa: NPY002  what Brian2's NumPy target draws from
+    numpy_random = np.random.get_state()
     # Brian2 numbers its names by the objects alive: this model's must not depend on others, so it
     # sees none
     alive = sys.modules["brian2.core.tracking"].Trackable.__instancefollower__
@@ -210,7 +210,7 @@ def _working_on(
         devices["active_device"] = kept_device
         for key, value in kept_preferences.items():
             b2.prefs[key] = value
-        np.random.set_state(numpy_random)  # noqa: NPY002
+        np.random.set_state(numpy_random)
 
 
 def _objects(model: Model) -> list[Any]:
@@ -233,7 +233,7 @@ def _recorded(objects: list[Any]) -> dict[str, tuple[Any, list[str]]]:
 
 
 # ---- C++
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 # The executable takes the number of steps and the seed. It reports after each chunk on its standard
 # output: where nobody reads any more, because the parent died, that write ends it too; Linux ends
@@ -374,7 +374,7 @@ def _fix_order(queue: list[tuple[str, Any]]) -> None:
 
 
 # ---- NumPy
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _run_numpy(

@@ -109,7 +109,7 @@ def simulate(
 
 
 # ---- Cells
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def _cells(
@@ -203,7 +203,7 @@ def _is_shared(name: str, values: Any) -> bool:
 
 
 # ---- Synapses
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,7 +325,9 @@ def _redrawn(
     n: int,
     wrong: Callable[[Floats], NDArray[np.bool_]],
 ) -> Floats:
-    """Normal numbers, those that are `wrong` drawn anew; without spread one number, seen n times."""
+    """Normal numbers, those that are `wrong` drawn anew; without spread one number, seen n
+    times.
+    """
     if not rel_sd:
         return np.broadcast_to(mean, n)
     values = generator.normal(mean, rel_sd * abs(mean), n)

@@ -168,7 +168,7 @@ def run(built: Built, *, n_steps: int, seed: int, progress: Progress = quiet) ->
     )
 
 
-# ------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # weights and tables
 def weight_quantum(circuit: Circuit, *, exact: bool = False) -> float:
     """The unit in which weights are whole numbers, in mV (delta) or pA (exponential).
@@ -274,7 +274,7 @@ def poisson_thresholds(mean: float) -> tuple[int, NDArray[np.int16]]:
     return int((above == 0).sum()), (inside - 32769).astype(np.int16)
 
 
-# ------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # arrays of the kernel
 def _cells(circuit: Circuit, layout: partitions.Layout, dt_ms: float, quantum: float) -> Cells:
     populations = circuit.populations

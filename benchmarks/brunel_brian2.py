@@ -74,7 +74,7 @@ def main() -> None:
     circuit = circuits.resolve(circuits.load("brunel2000_ai"))
 
     def ours() -> float:
-        simulate = lambda: brian_circuit.simulate(
+        simulate = lambda: brian_circuit.simulate(  # noqa: E731
             circuit, duration_ms=1e3 * options.seconds, seed=1
         )
         return engine_seconds(simulate) / options.seconds

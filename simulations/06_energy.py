@@ -20,7 +20,7 @@ def main(
     allowed = {}
     for key, (supply, covers) in supplies.items():
         a = energy.allowance(
-            supply, key, window_ms=window_ms, rate_while_active_hz=rate_while_active_hz, covers=covers
+            supply, key, window_ms=window_ms, rate_while_active_hz=rate_while_active_hz, covers=covers  # noqa: E501
         )  # fmt: skip
         windows = [energy.window_ms_for(a.mean_rate_hz, f) for f in (0.01, 0.04)]
         rates = [energy.rate_while_active_hz(a.mean_rate_hz, f) for f in (0.01, 0.04)]

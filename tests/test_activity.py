@@ -207,7 +207,7 @@ def test_records_travel_between_processes() -> None:
     spikes = trains([1.0, 2.0], [0, 1], populations={"E": (0, 2)})
     stats = describe_spikes(spikes, ActiveWhen(window_ms=5.0))
     for thing in (spikes, stats, observe([[0.0, 1.0]], ActiveWhen(threshold=0))):
-        assert pickle.loads(pickle.dumps(thing)) == thing
+        assert pickle.loads(pickle.dumps(thing)) == thing  # noqa: S301
         assert copy.deepcopy(thing) == thing
 
 

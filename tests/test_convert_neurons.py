@@ -67,7 +67,7 @@ def test_an_if_neuron_counts_its_input(sixty_fourths: int, steps: int, v_initial
     """Spikes = floor(v0 + T I / threshold), within [0, T]: exact, for these numbers are sums of
     powers of two.
     """
-    I = sixty_fourths / 64
+    I = sixty_fourths / 64  # noqa: E741
     found = run(NeuronSpec(v_initial=v_initial), torch.full((steps, 1), I))
     assert found.sum() == min(max(math.floor(v_initial + steps * I), 0), steps)
 
@@ -87,7 +87,7 @@ def test_a_lif_neuron_follows_the_f_i_curve(t_ref_ms: float, reset: str) -> None
 
 
 def test_a_neuron_that_subtracts_keeps_what_is_above_the_threshold() -> None:
-    I = torch.full((300, 1), 0.7, dtype=torch.float64)
+    I = torch.full((300, 1), 0.7, dtype=torch.float64)  # noqa: E741
     assert run(NeuronSpec(), I).sum() == 210
     assert run(NeuronSpec(reset="value"), I).sum() == 150  # two steps for every spike, 0.4 is lost
 

@@ -24,7 +24,7 @@ noise : 1 (shared, constant)
 """
 
 
-def model(drive=np.linspace(0.5, 2.0, 20), noise=0.3, tau_ms=20.0):
+def model(drive=np.linspace(0.5, 2.0, 20), noise=0.3, tau_ms=20.0):  # noqa: B008
     def make():
         cells = b2.NeuronGroup(
             20, EQUATIONS, threshold="v > 1", reset="v = 0", method="euler", name="cells"
@@ -221,7 +221,7 @@ def test_a_users_own_script_is_not_disturbed(target):
     group = b2.NeuronGroup(1, "dx/dt = 1/second : 1", method="euler", name="cells")
     network = b2.Network(group)
     b2.seed(7)
-    state = np.random.get_state()[1].copy()
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
     device = b2.get_device()
     network.run(10 * b2.ms)
     run(model(), duration_ms=10.0, seed=1, target=target)
@@ -229,7 +229,7 @@ def test_a_users_own_script_is_not_disturbed(target):
         assert b2.get_device() is device
         assert b2.prefs.codegen.target == "numpy"
         assert float(b2.defaultclock.dt) == 0.25e-3
-        assert np.array_equal(np.random.get_state()[1], state)
+        assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
         network.run(10 * b2.ms)
         assert float(group.x[0]) == pytest.approx(0.02)
     finally:

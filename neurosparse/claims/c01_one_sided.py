@@ -74,6 +74,6 @@ def one_sidedness(function: Callable[[Any], Any], drive: Any) -> float:
     --------
     >>> one_sidedness(np.tanh, np.array([0.5, 2.0])), one_sidedness(lambda z: np.maximum(z, 0), np.array([-0.5, 2.0]))
     (0.0, 1.0)
-    """
+    """  # noqa: E501
     up, down, rest = function(drive), function(-drive), function(np.zeros(1))
     return float(np.abs(up + down - 2 * rest).mean() / np.abs(up - down).mean())

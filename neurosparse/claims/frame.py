@@ -56,7 +56,7 @@ class Criterion:
         >>> more = Criterion("difference", "a minus b", low=0.0)
         >>> more.judge(Mean(0.5, 0.1, 0.9, n=5)), more.judge(Mean(0.5, -0.1, 1.1, n=5)), more.judge(Mean(-1.0, -1.5, -0.5, n=5))
         ('holds', 'undecided', 'does not hold here')
-        """
+        """  # noqa: E501
         if self.low <= effect.low and effect.high <= self.high:
             return "holds"
         return (

@@ -2,7 +2,7 @@
 a command.
 """
 
-from neurosparse.cli import (
+from neurosparse.cli import (  # noqa: I001
     comparing,
     simulating,
     training,

@@ -105,7 +105,7 @@ def convert(
         spiking = convert_it(progress=tell)
         left_out = [] if nir is None else converters.to_nir(spiking, nir, lossy=lossy)
         report = converters.verify(
-            spiking, shown, steps=usual_steps if steps is None else steps, coding=cast(Any, coding), seed=seed,
+            spiking, shown, steps=usual_steps if steps is None else steps, coding=cast(Any, coding), seed=seed,  # noqa: E501
             name=weights.stem, progress=tell,
         )  # fmt: skip
     print(report.table(), end="\n\n")

@@ -72,7 +72,7 @@ def simulate(
 
     values: dict[str, Any] = {
         "recipe": recipe, "seconds": seconds, "seeds": range(seed, seed + seeds), "engine": engine,
-        "scale": scale, "n_threads": threads, "exact_weights": exact_weights, "window_ms": window_ms,
+        "scale": scale, "n_threads": threads, "exact_weights": exact_weights, "window_ms": window_ms,  # noqa: E501
         "settings": overrides(settings),
     }  # fmt: skip
     spec = recipes.build(simulation.SimulationSpec, values, what="simulate")

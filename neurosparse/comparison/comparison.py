@@ -355,7 +355,7 @@ def compare(
     >>> comparison = ns.compare(ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name="circuit"))
     >>> comparison.windows_at_ms["circuit"][0.02]
     9.0
-    """
+    """  # noqa: E501
     flat = tuple(_flatten(stats))
     if not flat:
         raise ValueError("nothing to compare: pass what neurosparse.measure returned")

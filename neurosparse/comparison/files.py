@@ -25,7 +25,7 @@ _COLUMNS = {
     "unit_mean_magnitude": "mean_magnitude",
 }
 _PARTS: dict[str, Any] = {
-    "active_when": ActiveWhen, "interval": Interval, "population": Sparseness, "lifetime": Sparseness
+    "active_when": ActiveWhen, "interval": Interval, "population": Sparseness, "lifetime": Sparseness  # noqa: E501
 }  # fmt: skip
 
 

@@ -75,10 +75,10 @@ def table(reports: Mapping[float, ConversionReport]) -> str:
     """A row a strength, at most 80 columns."""
     lines = [
         (
-            f"{'':>8}{'error %':>14}{'active % of units':>22}{'spikes':>9}{'millions of operations':>25}"
+            f"{'':>8}{'error %':>14}{'active % of units':>22}{'spikes':>9}{'millions of operations':>25}"  # noqa: E501
         ),
         (
-            f"{'L1':>8}{'source':>7}{'spikes':>7}{'source':>8}{'a step':>7}{'in all':>7}{'':>9}{'dense':>9}{'active':>8}{'spikes':>8}"
+            f"{'L1':>8}{'source':>7}{'spikes':>7}{'source':>8}{'a step':>7}{'in all':>7}{'':>9}{'dense':>9}{'active':>8}{'spikes':>8}"  # noqa: E501
         ),
     ]
     for l1, report in reports.items():
@@ -88,8 +88,8 @@ def table(reports: Mapping[float, ConversionReport]) -> str:
         )
         per_step = report.spikes / (report.steps * report.n_units)
         lines.append(
-            f"{l1:>8g}{source:>7.1f}{spiking:>7.1f}{100 * report.source.active_fraction:>8.1f}{100 * per_step:>7.2f}"
-            f"{100 * report.active_per_inference:>7.1f}{report.spikes:>9,.0f}{report.operations.dense * 1e-6:>9.2f}"
+            f"{l1:>8g}{source:>7.1f}{spiking:>7.1f}{100 * report.source.active_fraction:>8.1f}{100 * per_step:>7.2f}"  # noqa: E501
+            f"{100 * report.active_per_inference:>7.1f}{report.spikes:>9,.0f}{report.operations.dense * 1e-6:>9.2f}"  # noqa: E501
             f"{report.operations.active * 1e-6:>8.2f}{report.operations.synaptic * 1e-6:>8.2f}"
         )
     return "\n".join(lines)

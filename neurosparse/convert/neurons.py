@@ -175,7 +175,7 @@ def step(
     >>> spikes, v, _ = step(torch.tensor([0.25, 0.75]), torch.tensor([0.5, 0.5]), None, NeuronSpec())
     >>> spikes.tolist(), v.tolist()
     ([0.0, 1.0], [0.75, 0.25])
-    """
+    """  # noqa: E501
     after = v + current if neuron.kind == "if" else current + (v - current) * neuron.decay
     if waiting is not None:
         after = torch.where(waiting > 0, v, after)

@@ -213,22 +213,22 @@ class ConversionReport:
         lines += [
             "",
             (
-                f"{'':<14}{'active %':>9}{'spiking %':>18}{'spikes':>10}{'rate':>8}{'error':>8}{'worst':>9}"
+                f"{'':<14}{'active %':>9}{'spiking %':>18}{'spikes':>10}{'rate':>8}{'error':>8}{'worst':>9}"  # noqa: E501
             ),
             (
-                f"{'layer':<14}{'source':>9}{'a step':>9}{'in all':>9}{'':>10}{'Hz':>8}{'%':>8}{'unit':>9}"
+                f"{'layer':<14}{'source':>9}{'a step':>9}{'in all':>9}{'':>10}{'Hz':>8}{'%':>8}{'unit':>9}"  # noqa: E501
             ),
         ]
         for layer in self.layers:
             lines.append(
-                f"{layer.name[:14]:<14}{100 * layer.source_active:>9.1f}{100 * layer.active_per_step:>9.2f}"
-                f"{100 * layer.active_per_inference:>9.1f}{layer.spikes:>10.0f}{layer.rate_hz:>8.1f}"
+                f"{layer.name[:14]:<14}{100 * layer.source_active:>9.1f}{100 * layer.active_per_step:>9.2f}"  # noqa: E501
+                f"{100 * layer.active_per_inference:>9.1f}{layer.spikes:>10.0f}{layer.rate_hz:>8.1f}"  # noqa: E501
                 f"{100 * layer.error:>8.1f}{','.join(map(str, layer.worst_unit)):>9}"
             )
         lines += [
             "",
             (
-                f"{'nJ an inference':<24}{'dense':>10}{'active':>10}{'spiking':>10}{'break-even, steps':>20}"
+                f"{'nJ an inference':<24}{'dense':>10}{'active':>10}{'spiking':>10}{'break-even, steps':>20}"  # noqa: E501
             ),
         ]
         for found in self.energies:

@@ -69,7 +69,7 @@ def trace(model: nn.Module, samples: Tensor) -> Graph:
     >>> graph = trace(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2)), torch.rand(5, 4))
     >>> [layer.name for layer in graph.layers]
     ['input', '0', '2', '3']
-    """
+    """  # noqa: E501
     if isinstance(model, RectifierNetwork) and model.spec.mirrored:
         model = folded(model)
     own = copy.deepcopy(model).eval()

@@ -73,7 +73,7 @@ def tune(
     >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> x = torch.rand(64, 2)
     >>> for_4_steps = tune(quantise(model, x, levels=4), x, (x[:, 0] > x[:, 1]).long(), Tuning(epochs=1))
-    """
+    """  # noqa: E501
     spec = Tuning() if spec is None else spec
     if len(images) != len(labels) or not len(labels):
         raise ValueError(

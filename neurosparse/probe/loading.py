@@ -65,7 +65,7 @@ def build(factory: str, weights: str | Path | None = None) -> nn.Module:
 
 def _load_weights(network: nn.Module, path: Path) -> None:
     with opened(path) as file:
-        found = {name: file.get_tensor(name) for name in file.keys()}
+        found = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     for name in wanted.keys() - found.keys():
         raise ValueError(f"{path} has no {name!r}, which {type(network).__name__} needs")

@@ -15,7 +15,7 @@ from neurosparse.recordings.recording import Recording, UnitTable
 from neurosparse.recordings.stretches import common_stretches, longest_or_asked, within
 
 REGION_COLUMNS = (
-    "population", "brain_area", "brain_region", "region", "area", "location", "electrodes.location", "electrode_group.location"
+    "population", "brain_area", "brain_region", "region", "area", "location", "electrodes.location", "electrode_group.location"  # noqa: E501
 )  # fmt: skip
 # a column with more values than this names places, not populations, unless it is asked for
 MOST_REGIONS = 32

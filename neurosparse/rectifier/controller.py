@@ -31,7 +31,7 @@ def images_between_looks(spec: TrainSpec, n_images: int) -> int:
     --------
     >>> images_between_looks(TrainSpec(epochs=20), 55_000), images_between_looks(TrainSpec(epochs=30), 3500)
     (1000, 300)
-    """
+    """  # noqa: E501
     images = min(MOST_IMAGES, n_images * spec.epochs / LEAST_LOOKS)
     return max(1, round(images / spec.batch_size)) * spec.batch_size
 
@@ -50,7 +50,7 @@ def targets_at(spec: TrainSpec, done: float) -> tuple[float, ...]:
     --------
     >>> targets_at(TrainSpec(target_active=(0.1, 0.04, 0.01), target_start=0.4, target_reached=0.5), 0.25)
     (0.2, 0.126..., 0.063...)
-    """
+    """  # noqa: E501
     way = min(done / spec.target_reached, 1.0)
     return tuple(spec.target_start ** (1 - way) * target**way for target in spec.targets)
 

@@ -24,7 +24,7 @@ def line(epoch: Epoch) -> str:
     speed = "" if epoch.samples_per_s is None else f"{epoch.samples_per_s:,.0f}"
     macs = 100 * epoch.active_macs / epoch.dense_macs
     return (
-        f"{epoch.epoch:>5}{100 * epoch.validation_error:>9.2f}{epoch.validation_loss:>7.3f}{epoch.n_alive:>7}{epoch.n_dead:>6}"
+        f"{epoch.epoch:>5}{100 * epoch.validation_error:>9.2f}{epoch.validation_loss:>7.3f}{epoch.n_alive:>7}{epoch.n_dead:>6}"  # noqa: E501
         f"{macs:>8.1f}{speed:>11} "
         + "".join(f"{100 * layer.active_fraction:>6.1f}" for layer in epoch.layers.values())
     )

@@ -51,7 +51,7 @@ class Panel:
     --------
     >>> Panel("claims", "The claims", "What held.", table=[{"claim": "Zeros do not hurt", "verdict": "undecided"}]).key
     'claims'
-    """
+    """  # noqa: E501
 
     key: str
     title: str
@@ -101,7 +101,7 @@ def headline(comparison: Comparison) -> str:
     def place(fraction: float) -> str:
         shown = round(100 * fraction, 1)
         return (
-            f"{'below' if shown < 100 * band.low else 'above' if shown > 100 * band.high else 'within'}"
+            f"{'below' if shown < 100 * band.low else 'above' if shown > 100 * band.high else 'within'}"  # noqa: E501
             f" the {said(band)}"
         )
 

@@ -48,7 +48,7 @@ def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
     >>> together = SpikeTrains([1.0, 1.0, 5.0, 5.0], [0, 1, 0, 1], n_units=2, duration_ms=8.0, dt_ms=1.0)
     >>> round(count_correlation(together), 9)
     1.0
-    """
+    """  # noqa: E501
     width, n_bins = _bins(spikes, bin_ms)
     units, bins, counts = filled_windows(*by_unit(spikes), width, n_bins)
     total, squares = (np.bincount(units, counts**power, spikes.n_units) for power in (1, 2))

@@ -231,7 +231,7 @@ def psc_per_psp(cell: CellSpec, tau_syn_ms: float) -> float:
     >>> cell = CellSpec(tau_m_ms=10, e_leak_mV=-65, v_threshold_mV=-50, v_reset_mV=-65, t_ref_ms=2, capacitance_pF=250)
     >>> round(0.15 * psc_per_psp(cell, 0.5), 2)
     87.81
-    """
+    """  # noqa: E501
     tau_m, tau_s = cell.tau_m_ms, tau_syn_ms
     if cell.capacitance_pF is None:
         raise ValueError("capacitance_pF is needed where synapses are currents; add it to the cell")

@@ -162,7 +162,7 @@ def simulate_population(
     Examples
     --------
     >>> spikes = simulate_population(load_population(), duration_ms=1000.0, seed=1)  # doctest: +SKIP
-    """
+    """  # noqa: E501
     duration_ms = checks.positive("duration_ms", duration_ms)
     seed = checks.whole("seed", seed, least=0)
     circuit = spec.circuit()

@@ -98,7 +98,7 @@ def key(kind: str, spec: Mapping[str, Any], code: str) -> str:
     --------
     >>> key("train", {"l1": 0.001, "seed": 1}, "c0de") == key("train", {"seed": 1, "l1": 0.001}, "c0de")
     True
-    """
+    """  # noqa: E501
     return hashlib.sha256(_canonical({"kind": kind, "spec": spec, "code": code})).hexdigest()[:32]
 
 

@@ -51,7 +51,7 @@ class Run:
         """The name of its file."""
         modules = f"x{self.modules}" if self.modules > 1 else ""
         specs = f"{_text(self.spec)}{_text(self.pretraining)}{self.n_labels}{modules}"
-        return f"{self.arm}-{self.spec.seed}-{hashlib.sha256(specs.encode()).hexdigest()[:10]}.parquet".replace(
+        return f"{self.arm}-{self.spec.seed}-{hashlib.sha256(specs.encode()).hexdigest()[:10]}.parquet".replace(  # noqa: E501
             " ", "_"
         )
 

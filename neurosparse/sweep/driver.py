@@ -104,7 +104,7 @@ def run(
     >>> spec = SweepSpec(kind="train", recipe="rectifier", grid={"l1": (0.0, 0.001)}, seeds=(1, 2))
     >>> sweep = run(spec, "results/l1", workers=2)  # doctest: +SKIP
     >>> [(row["l1"], row["active_fraction"], row["test_error"]) for row in sweep.rows]  # doctest: +SKIP
-    """
+    """  # noqa: E501
     n_workers = _cores() if workers is None else checks.whole("workers", workers, least=0)
     tasks = plan(spec, directory)
     place = store.open_directory(directory)

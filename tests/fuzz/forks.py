@@ -9,12 +9,12 @@ import os
 import sys
 import traceback
 
-import h5py
-import numpy as np
+import h5py  # noqa: F401
+import numpy as np  # noqa: F401
 
 from neurosparse._internal import foreign_hdf5 as hdf5
-from neurosparse.convert.nir import contents as nir_contents
-from neurosparse.recordings import nwb
+from neurosparse.convert.nir import contents as nir_contents  # noqa: F401
+from neurosparse.recordings import nwb  # noqa: F401
 
 
 def serve(answer: str, what: list[str]) -> int:

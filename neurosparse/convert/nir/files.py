@@ -97,8 +97,8 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
     written = nir.NIRGraph(
         nodes, edges,
         metadata={
-            "format": FORMAT, "neuron": spiking.neuron.model_dump_json(), "names": json.dumps(names),
-            "dt": FILE_DT_S, "reset": spiking.neuron.reset, "t_ref": spiking.neuron.t_ref_steps * FILE_DT_S,
+            "format": FORMAT, "neuron": spiking.neuron.model_dump_json(), "names": json.dumps(names),  # noqa: E501
+            "dt": FILE_DT_S, "reset": spiking.neuron.reset, "t_ref": spiking.neuron.t_ref_steps * FILE_DT_S,  # noqa: E501
         },
     )  # fmt: skip
     with files.new_file(Path(path)) as temporary:

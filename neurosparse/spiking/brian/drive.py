@@ -57,7 +57,7 @@ static inline double white_noise(const int _vectorisation_idx)
     const int sum = (int)(r & 65535) + (int)((r >> 16) & 65535) + (int)((r >> 32) & 65535) + (int)(r >> 48);
     return (sum - 131070) * 2.6429171592e-05;  // sqrt(3 / (65536^2 - 1))
 }
-"""
+"""  # noqa: E501
 
 
 def poisson_tables(means: Sequence[float]) -> tuple[NDArray[np.int8], NDArray[np.uint32]]:
@@ -103,7 +103,7 @@ def table_poisson(means: Sequence[float]) -> Any:
     table, steps = poisson_tables(means)
 
     def draw(table: Any, vectorisation_idx: Any) -> Any:
-        return np.random.poisson(np.asarray(means)[np.asarray(table)], np.shape(vectorisation_idx))
+        return np.random.poisson(np.asarray(means)[np.asarray(table)], np.shape(vectorisation_idx))  # noqa: NPY002
 
     function = b2.Function(
         draw,
@@ -131,7 +131,7 @@ def white_noise() -> Any:
     """
 
     def draw(vectorisation_idx: Any) -> Any:
-        return np.random.standard_normal(np.shape(vectorisation_idx))
+        return np.random.standard_normal(np.shape(vectorisation_idx))  # noqa: NPY002
 
     function = brian2().Function(
         draw,

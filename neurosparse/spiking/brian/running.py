@@ -193,7 +193,7 @@ def _working_on(
         devices["active_device"],
         {key: b2.prefs[key] for key in preferences},
     )
-    numpy_random = np.random.get_state()
+    numpy_random = np.random.get_state()  # noqa: NPY002
     # Brian2 numbers its names by the objects alive: this model's must not depend on others, so it
     # sees none
     alive = sys.modules["brian2.core.tracking"].Trackable.__instancefollower__
@@ -210,7 +210,7 @@ def _working_on(
         devices["active_device"] = kept_device
         for key, value in kept_preferences.items():
             b2.prefs[key] = value
-        np.random.set_state(numpy_random)
+        np.random.set_state(numpy_random)  # noqa: NPY002
 
 
 def _objects(model: Model) -> list[Any]:
@@ -265,7 +265,7 @@ _WRITE_1D = """
     out_.close();
     if (!out_) return 3;
 }
-"""
+"""  # noqa: E501
 _WRITE_2D = """
 {
     std::ofstream out_("results/%(file)s", std::ios::binary);
@@ -274,7 +274,7 @@ _WRITE_2D = """
     out_.close();
     if (!out_) return 3;
 }
-"""
+"""  # noqa: E501
 
 
 def _run_cpp(

@@ -26,7 +26,7 @@ def panels(
     histories = {n.title: n.history for n in networks.values()}
     errors = {
         # untrained: at chance
-        title: {row["epoch"]: 100 * row["validation_error"] for row in rows if row["epoch"]}
+        title: {at["epoch"]: 100 * at["validation_error"] for at in rows if at["epoch"]}
         for title, rows in histories.items()
     }
     fi, lif = circuit.fi, load_lif(comparison.provenance["neuron"])

@@ -183,7 +183,6 @@ NO_RESULTS = {
     "Checkpoint",
     "Circuit",
     "Claim",
-    "Ended",
     "LIF",
     "Linear",
     "Panel",

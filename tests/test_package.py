@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,47 @@ def test_public_names():
     assert set(neurosparse.__all__) <= set(dir(neurosparse))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = neurosparse.nothing
+
+
+STUBS = sorted((ROOT / "neurosparse").rglob("__init__.pyi"))
+
+
+@pytest.mark.parametrize("stub", STUBS, ids=lambda p: p.parent.name)
+def test_each_lazy_name_stands_once_in_a_stub_and_loads(stub):
+    package = import_module(".".join(stub.parent.relative_to(ROOT).parts))
+    names = [line.split()[3] for line in stub.read_text().splitlines() if line.startswith("from ")]
+    assert names
+    assert sorted(names) == sorted(set(package.__all__) - {"__version__"})
+    for name in names:
+        assert getattr(package, name) is not None
+        assert name in dir(package)
+        assert name not in stub.with_suffix(".py").read_text().split("lazy(")[1]
+
+
+def test_a_stub_may_name_any_module_and_only_its_names_load(tmp_path):
+    (tmp_path / "door.py").write_text(
+        "from neurosparse._internal import imports\n"
+        "__getattr__, __dir__, __all__ = imports.lazy(__name__, __file__)\n"
+    )
+    (tmp_path / "door.pyi").write_text(
+        "from json import dumps as dumps\nfrom os.path import join as join\nfrom re import sub\n"
+    )
+    code = f"""
+import sys; sys.path.insert(0, {str(tmp_path)!r})
+import door
+assert door.__all__ == ["dumps", "join"] and "json" not in sys.modules
+assert door.dumps([1]) == "[1]" and "json" in sys.modules
+from door import *
+assert join("a", "b")
+try:
+    door.sub
+except AttributeError as error:
+    assert str(error) == "module 'door' has no attribute 'sub'"
+else:
+    raise AssertionError
+"""
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
@@ -73,6 +115,7 @@ def test_the_wheel_has_one_top_level_name_and_the_recipes(tmp_path):
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
     assert tops == {"neurosparse"}
     assert "neurosparse/py.typed" in names
+    assert {str(stub.relative_to(ROOT)) for stub in STUBS} <= set(names)
     assert {f"neurosparse/report/page.{suffix}" for suffix in ("html.j2", "css", "js")} <= set(
         names
     )

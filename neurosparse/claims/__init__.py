@@ -7,49 +7,6 @@ them: frame.py judges, lab.py trains the networks that they share, running.py ru
 what came out.
 """
 
-from typing import TYPE_CHECKING
+from neurosparse._internal import imports
 
-from neurosparse._internal import lazy
-
-if TYPE_CHECKING:
-    from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine
-    from neurosparse.claims.lab import FULL, QUICK, Lab, LabSpec
-    from neurosparse.claims.running import load, overview, panels, read, run, table
-
-_HOME = {
-    "FULL": "lab",
-    "QUICK": "lab",
-    "Claim": "frame",
-    "Criterion": "frame",
-    "Effect": "frame",
-    "Finding": "frame",
-    "Lab": "lab",
-    "LabSpec": "lab",
-    "examine": "frame",
-    "load": "running",
-    "overview": "running",
-    "panels": "running",
-    "read": "running",
-    "run": "running",
-    "table": "running",
-}
-
-__all__ = [
-    "FULL",
-    "QUICK",
-    "Claim",
-    "Criterion",
-    "Effect",
-    "Finding",
-    "Lab",
-    "LabSpec",
-    "examine",
-    "load",
-    "overview",
-    "panels",
-    "read",
-    "run",
-    "table",
-]
-
-__getattr__, __dir__ = lazy.exports(__name__, _HOME)
+__getattr__, __dir__, __all__ = imports.lazy(__name__, __file__)

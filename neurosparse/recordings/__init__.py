@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from neurosparse._internal.extras import MissingPackageError
+from neurosparse._internal.imports import MissingPackageError
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings import npz
 from neurosparse.recordings.recording import UPPER_BOUND, Recording

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse._internal.extras import need
+from neurosparse._internal.imports import need
 from neurosparse.recordings.recording import Recording, UnitTable
 from neurosparse.recordings.selection import Wanted, select
 

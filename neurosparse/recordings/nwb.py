@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import foreign_hdf5 as hdf5
-from neurosparse._internal.extras import need
+from neurosparse._internal.imports import need
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.recording import Recording, UnitTable

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neurosparse._internal import whole_files as files
-from neurosparse._internal.extras import need
+from neurosparse._internal.imports import need
 from neurosparse.rectifier.history import Epoch
 
 

@@ -4,38 +4,6 @@
 Names are loaded when first used: importing this package imports neither Brian2 nor numba.
 """
 
-from typing import TYPE_CHECKING
+from neurosparse._internal import imports
 
-from neurosparse._internal import lazy
-
-if TYPE_CHECKING:
-    from neurosparse.spiking.cells import FICurve, LIFSpec, fi_curve, load_lif
-    from neurosparse.spiking.circuit import CircuitSpec
-    from neurosparse.spiking.population import PopulationSpec, load_population, simulate_population
-    from neurosparse.spiking.simulate import run_circuit
-
-_HOME = {
-    "CircuitSpec": "circuit",
-    "FICurve": "cells",
-    "LIFSpec": "cells",
-    "PopulationSpec": "population",
-    "fi_curve": "cells",
-    "load_lif": "cells",
-    "load_population": "population",
-    "run_circuit": "simulate",
-    "simulate_population": "population",
-}
-
-__all__ = [
-    "CircuitSpec",
-    "FICurve",
-    "LIFSpec",
-    "PopulationSpec",
-    "fi_curve",
-    "load_lif",
-    "load_population",
-    "run_circuit",
-    "simulate_population",
-]
-
-__getattr__, __dir__ = lazy.exports(__name__, _HOME)
+__getattr__, __dir__, __all__ = imports.lazy(__name__, __file__)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
-from neurosparse._internal.extras import need
+from neurosparse._internal.imports import need
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.circuit import Circuit, Population, Projection, to_steps

@@ -1,0 +1,13 @@
+from neurosparse.activity import Activations as Activations
+from neurosparse.activity import ActiveWhen as ActiveWhen
+from neurosparse.activity import ActivityCurve as ActivityCurve
+from neurosparse.activity import ActivityStats as ActivityStats
+from neurosparse.activity import Interval as Interval
+from neurosparse.activity import Sparseness as Sparseness
+from neurosparse.activity import SpikeTrains as SpikeTrains
+from neurosparse.comparison import Comparison as Comparison
+from neurosparse.comparison import compare as compare
+from neurosparse.lif import LIF as LIF
+from neurosparse.measurement import measure as measure
+
+__version__: str

@@ -1,0 +1,79 @@
+"""Imports that wait: public names that load when first used, and packages that are optional."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+class MissingPackageError(ImportError, ValueError):
+    """A package that a format needs is not installed.
+
+    Also a ValueError: this installation cannot read what it was given.
+    """
+
+
+def need(module: str, what: str, extra: str = "recordings") -> Any:
+    """Return an optional module, or say in one sentence what to install."""
+    try:
+        return import_module(module)
+    except ImportError:
+        raise MissingPackageError(
+            f"{what} needs {module.partition('.')[0]}, which is not installed: pip install"
+            f" 'neurosparse[{extra}]'"
+        ) from None
+
+
+def lazy(
+    package: str, file: str
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """Return `__getattr__`, `__dir__` and `__all__` of a package whose names load when first used.
+
+    The names stand once, in the stub beside the package's file (`__init__.pyi`), which type
+    checkers read too.
+
+    Parameters
+    ----------
+    package, file
+        The package's `__name__` and `__file__`.
+
+    Examples
+    --------
+    In `__init__.py`, where `__init__.pyi` has `from package.module import name as name`:
+
+    >>> __getattr__, __dir__, __all__ = lazy(__name__, __file__)  # doctest: +SKIP
+    """
+    homes = names_in(Path(file).with_suffix(".pyi"))
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(homes[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *homes})
+
+    return load, names, sorted(homes)
+
+
+@lru_cache
+def names_in(stub: Path) -> dict[str, str]:
+    """Return the module that each name of a stub comes from.
+
+    A stub holds lines of the form `from package.module import name as name`, each with the full
+    name of the module. What it defines itself is not lazy.
+    """
+    return {
+        alias.name: node.module
+        for node in ast.parse(stub.read_bytes()).body
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+        if alias.asname == alias.name
+    }

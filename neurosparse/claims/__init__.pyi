@@ -1,0 +1,15 @@
+from neurosparse.claims.frame import Claim as Claim
+from neurosparse.claims.frame import Criterion as Criterion
+from neurosparse.claims.frame import Effect as Effect
+from neurosparse.claims.frame import Finding as Finding
+from neurosparse.claims.frame import examine as examine
+from neurosparse.claims.lab import FULL as FULL
+from neurosparse.claims.lab import QUICK as QUICK
+from neurosparse.claims.lab import Lab as Lab
+from neurosparse.claims.lab import LabSpec as LabSpec
+from neurosparse.claims.running import load as load
+from neurosparse.claims.running import overview as overview
+from neurosparse.claims.running import panels as panels
+from neurosparse.claims.running import read as read
+from neurosparse.claims.running import run as run
+from neurosparse.claims.running import table as table

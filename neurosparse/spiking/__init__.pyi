@@ -1,0 +1,9 @@
+from neurosparse.spiking.cells import FICurve as FICurve
+from neurosparse.spiking.cells import LIFSpec as LIFSpec
+from neurosparse.spiking.cells import fi_curve as fi_curve
+from neurosparse.spiking.cells import load_lif as load_lif
+from neurosparse.spiking.circuit import CircuitSpec as CircuitSpec
+from neurosparse.spiking.population import PopulationSpec as PopulationSpec
+from neurosparse.spiking.population import load_population as load_population
+from neurosparse.spiking.population import simulate_population as simulate_population
+from neurosparse.spiking.simulate import run_circuit as run_circuit

@@ -262,7 +262,7 @@ def energy_use(spikes: SpikeTrains, budget: str | Budget) -> EnergyUse:
     1420000000.0
     """
     budget = _named(budget)
-    per_s = len(spikes) / (spikes.duration_ms * 1e-3)
+    per_s = len(spikes) / (spikes.observed_ms * 1e-3)
     resting = budget.resting_ATP_per_s
     return EnergyUse(
         budget=budget,

@@ -192,8 +192,8 @@ def test_more_samples_narrow_the_interval() -> None:
 @given(spike_trains(most_units=3, most_ticks=40), st.integers(1, 10))
 def test_stretches_are_counted_position_by_position(spikes: SpikeTrains, window: int) -> None:
     window = min(window, spikes.duration_ticks)
-    gaps, _, closing = windows.gaps_between(spikes, *firing.by_unit(spikes))
-    found = windows.batch_fractions(spikes, window, gaps, closing)
+    gaps, _, closing, is_spike = windows.gaps_between(spikes, *firing.by_unit(spikes))
+    found = windows.batch_fractions(spikes, window, gaps, closing, is_spike)
     n = min(windows.N_BATCHES, spikes.duration_ticks // window)
     if n < 3:
         assert found.size == 0

@@ -23,7 +23,7 @@ def equal(a: Any, b: Any) -> bool:
     """
     if type(a) is not type(b):
         return NotImplemented
-    pairs = [(getattr(a, f.name), getattr(b, f.name)) for f in fields(a)]
+    pairs = [(getattr(a, f.name), getattr(b, f.name)) for f in fields(a) if f.compare]
     return all(
         np.array_equal(x, y, equal_nan=True) if isinstance(x, np.ndarray) else x == y
         for x, y in pairs

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import cards, checks
 from neurosparse.activity import frozen
+from neurosparse.activity import intervals as observation
 
 NANOSECOND_MS = 1e-6
 GRID_TOLERANCE = 1e-3  # of a tick: what float64 leaves of t = k * dt after hours of simulated time
@@ -24,18 +25,26 @@ _MOST_PAIRS = 2**63  # (unit, tick) pairs are counted in int64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpikeTrains:
-    """Spikes of `n_units` units, the silent ones included, over `duration_ms`.
+    """Spikes of `n_units` units, the silent ones included, over the time they were observed.
 
     Parameters
     ----------
     times_ms : array of float, shape (n_spikes,)
-        Spike times in [0, duration_ms). Copied, and sorted by time and unit, on construction.
+        Spike times in [0, duration_ms), each within one of the intervals. Copied, and sorted by time and unit, on construction.
     units : array of int, shape (n_spikes,)
         The unit of each spike, in [0, n_units).
     n_units
         All units that were observed, also those that never fired.
     duration_ms
-        How long they were observed.
+        How long the record is, from its 0 on, gaps between intervals included.
+    intervals : array of float, shape (n_intervals, 2)
+        When the units were observed: (start, stop) in ms from the record's 0, half-open, in any
+        order. Trials, or what lies between gaps. None: all of [0, duration_ms). Intervals that
+        touch are kept apart; those that overlap are refused. Every measure honours them: no window
+        and no inter-spike interval spans two of them, and rates are per `observed_ms`.
+    start_ms
+        Where the record's 0 lies on the clock of whoever made it. No measure depends on it; it is
+        kept for the way back, and two records that differ in nothing else are equal.
     dt_ms
         The grid on which the times lie, if they lie on one. Leave None for recordings and for exact
         spike times: they are then resolved to a nanosecond.
@@ -45,15 +54,22 @@ class SpikeTrains:
     Raises
     ------
     ValueError, TypeError
-        On NaN or infinite times, times outside [0, duration_ms) or off the grid, units outside [0,
-        n_units), unlike lengths, and a duration that is not a whole number of ticks.
+        On NaN or infinite times, times outside [0, duration_ms) or the intervals or off the grid,
+        units outside [0, n_units), unlike lengths, and a duration or an interval that is not a
+        whole number of ticks.
 
     Examples
     --------
     >>> spikes = SpikeTrains([1.0, 2.5, 7.0], [0, 1, 0], n_units=3, duration_ms=10.0, dt_ms=0.5)
     >>> len(spikes), spikes.counts.tolist()
     (3, [2, 1, 0])
-    """
+
+    Two trials of 4 ms:
+
+    >>> spikes = SpikeTrains([1.0, 7.0], [0, 1], n_units=2, duration_ms=10, intervals=[(0, 4), (6, 10)])
+    >>> spikes.observed_ms
+    8.0
+    """  # noqa: E501
 
     times_ms: NDArray[Any]
     units: NDArray[Any]
@@ -61,7 +77,10 @@ class SpikeTrains:
     duration_ms: float = field(kw_only=True)
     dt_ms: float | None = field(default=None, kw_only=True)
     populations: Mapping[str, tuple[int, int]] = field(default_factory=dict, kw_only=True)
-    ticks: NDArray[np.int64] = field(init=False, repr=False, compare=False)
+    intervals: Any = field(default=None, kw_only=True)  # given as pairs or None, held as an array
+    start_ms: float = field(default=0.0, kw_only=True, compare=False)
+    ticks: NDArray[np.int64] = field(init=False, repr=False)
+    interval_ticks: NDArray[np.int64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -80,6 +99,8 @@ class SpikeTrains:
                 f"{self.n_units:,} units times {duration:,} ticks of {self.tick_ms:g} ms are too"
                 " many to count; give the grid of the times as dt_ms, or a part of the record"
             )
+        set_(self, "start_ms", checks.number("start_ms", self.start_ms))
+        self._set_intervals()
         times = checks.finite_array("times_ms", self.times_ms)
         units = np.asarray(self.units)
         if units.size == 0:
@@ -105,6 +126,8 @@ class SpikeTrains:
                 f"times_ms must lie in [0, duration_ms={self.duration_ms:g}), got {times.min():g}"
                 f" to {times.max():g}"
             )
+        if len(self.intervals) > 1 or self.observed_ticks < duration:
+            ticks = self._in_intervals(ticks, times)
         key = ticks * self.n_units + units
         if (np.diff(key) < 0).any():
             order = np.argsort(key, kind="stable")
@@ -116,6 +139,38 @@ class SpikeTrains:
         set_(self, "ticks", ticks)
         set_(self, "populations", self._checked_populations())
         frozen.freeze(self)
+
+    def _set_intervals(self) -> None:
+        given = [[0.0, self.duration_ms]] if self.intervals is None else self.intervals
+        intervals = checks.finite_array("intervals", given)
+        if self.intervals is not None:
+            intervals = observation.checked(intervals, self.duration_ms)
+        ticks = self.to_ticks(intervals, "intervals")
+        empty = ticks[:, 0] >= ticks[:, 1]
+        if empty.any():
+            raise ValueError(
+                f"intervals must last at least a tick of {self.tick_ms:g} ms, got"
+                f" {intervals[int(np.argmax(empty))].tolist()}"
+            )
+        object.__setattr__(self, "intervals", intervals.astype(np.float64))
+        object.__setattr__(self, "interval_ticks", ticks)
+
+    def _in_intervals(
+        self, ticks: NDArray[np.int64], times: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Check that each spike lies in an interval, the last half nanosecond included."""
+        owner = np.maximum(observation.owners(self.interval_ticks, ticks), 0)
+        start, stop = self.interval_ticks[owner].T
+        if self.dt_ms is None:
+            ticks = np.where((ticks == stop) & (times < self.intervals[owner, 1]), stop - 1, ticks)
+        outside = (ticks < start) | (ticks >= stop)
+        if outside.any():
+            raise ValueError(
+                f"{int(outside.sum()):,} of {ticks.size:,} spikes lie outside the intervals in which"
+                f" units were observed, the first at {times[outside].min():.10g} ms: leave them out,"
+                " or widen the intervals"
+            )
+        return ticks
 
     def _checked_populations(self) -> dict[str, tuple[int, int]]:
         checked = {}
@@ -145,6 +200,8 @@ class SpikeTrains:
             "units": self.n_units,
             "silent units": int((self.counts == 0).sum()),
             "duration (ms)": self.duration_ms,
+            "intervals": len(self.intervals) if len(self.intervals) > 1 else None,
+            "observed (ms)": self.observed_ms if self.observed_ms < self.duration_ms else None,
             "grid (ms)": self.dt_ms,
             "populations": ", ".join(self.populations) or None,
         }
@@ -160,8 +217,10 @@ class SpikeTrains:
         duration_s: float,
         dt_s: float | None = None,
         populations: Mapping[str, tuple[int, int]] | None = None,
+        intervals_s: ArrayLike | None = None,
+        start_s: float = 0.0,
     ) -> SpikeTrains:
-        """The same from times in seconds, as NWB and Elephant hold them."""
+        """Make spike trains of times in seconds, as NWB and Elephant hold them."""
         times = checks.finite_array("times_s", times_s)
         dt_ms = None if dt_s is None else checks.positive("dt_s", dt_s) * 1e3
         duration_ms = checks.positive("duration_s", duration_s) * 1e3
@@ -172,6 +231,12 @@ class SpikeTrains:
             duration_ms=duration_ms,
             dt_ms=dt_ms,
             populations=populations or {},
+            intervals=(
+                None
+                if intervals_s is None
+                else checks.finite_array("intervals_s", intervals_s) * 1e3
+            ),
+            start_ms=checks.number("start_s", start_s) * 1e3,
         )
 
     def __len__(self) -> int:
@@ -185,8 +250,25 @@ class SpikeTrains:
 
     @property
     def duration_ticks(self) -> int:
-        """The duration in ticks."""
+        """The duration in ticks, gaps included."""
         return int(self.to_ticks(np.array([self.duration_ms]), "duration_ms")[0])
+
+    @property
+    def interval_lengths_ticks(self) -> NDArray[np.int64]:
+        """The length of each interval in ticks, shape (n_intervals,)."""
+        return self.interval_ticks[:, 1] - self.interval_ticks[:, 0]
+
+    @property
+    def observed_ticks(self) -> int:
+        """The time observed in ticks, without the gaps."""
+        return int(self.interval_lengths_ticks.sum())
+
+    @property
+    def observed_ms(self) -> float:
+        """The time observed, without the gaps: duration_ms where there are none."""
+        observed = self.observed_ticks
+        whole = observed == self.duration_ticks
+        return self.duration_ms if whole else observed * self.tick_ms
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -209,22 +291,25 @@ class SpikeTrains:
             if off.any():
                 raise ValueError(
                     f"{name} must be a whole multiple of dt_ms={self.dt_ms:g}, got"
-                    f" {values_ms[int(np.argmax(off))]!r}; for times off the grid leave dt_ms out"
+                    f" {float(values_ms[off][0])!r}; for times off the grid leave dt_ms out"
                 )
         return ticks.astype(np.int64)
 
     def window_ticks(self, window_ms: Any) -> int:
-        """A window in ticks, refused where it is longer than the record or not a whole multiple of
-        dt.
+        """A window in ticks, refused where it is longer than any interval or not a whole multiple
+        of dt.
         """
         window = int(
             self.to_ticks(np.array([checks.positive("window_ms", window_ms)]), "window_ms")[0]
         )
-        if not 1 <= window <= self.duration_ticks:
-            raise ValueError(
-                f"window_ms must lie in [{self.tick_ms:g}, duration_ms={self.duration_ms:g}], got"
-                f" {window_ms:g}"
+        longest = int(self.interval_lengths_ticks.max())
+        if not 1 <= window <= longest:
+            most = (
+                f"duration_ms={self.duration_ms:g}"
+                if longest == self.duration_ticks
+                else f"longest interval={longest * self.tick_ms:g}"
             )
+            raise ValueError(f"window_ms must lie in [{self.tick_ms:g}, {most}], got {window_ms:g}")
         return window
 
     def between(self, start_ms: float, stop_ms: float) -> SpikeTrains:
@@ -234,7 +319,8 @@ class SpikeTrains:
         Raises
         ------
         ValueError
-            Where they do not enclose a part of the record, or lie off its grid.
+            Where they do not enclose a part of the record, lie off its grid, or nothing was
+            observed between them.
         """
         start, stop = (
             int(self.to_ticks(np.array([checks.number(name, t)]), name)[0])
@@ -245,6 +331,9 @@ class SpikeTrains:
                 f"start_ms and stop_ms must enclose a part of [0, {self.duration_ms:g}], got"
                 f" {start_ms} and {stop_ms}"
             )
+        observed = observation.part(self.interval_ticks, start, stop)
+        if len(observed) == 0:
+            raise ValueError(f"nothing was observed between {start_ms:g} and {stop_ms:g} ms")
         inside = slice(*np.searchsorted(self.ticks, [start, stop]))
         return SpikeTrains(
             (self.ticks[inside] - start) * self.tick_ms,
@@ -253,6 +342,8 @@ class SpikeTrains:
             duration_ms=(stop - start) * self.tick_ms,
             dt_ms=self.dt_ms,
             populations=self.populations,
+            intervals=(observed - start) * self.tick_ms,
+            start_ms=self.start_ms + start * self.tick_ms,
         )
 
     def population(self, name: str) -> SpikeTrains:
@@ -271,4 +362,6 @@ class SpikeTrains:
             n_units=stop - first,
             duration_ms=self.duration_ms,
             dt_ms=self.dt_ms,
+            intervals=self.intervals,
+            start_ms=self.start_ms,
         )

@@ -66,7 +66,7 @@ class ActivityStats:
     # of the covariance between units; see sparsity.effective_dimension
     effective_dimension: float | None = None
     n_spikes: int | None = None
-    duration_ms: float | None = None
+    duration_ms: float | None = None  # the time observed, without gaps
     mean_rate_hz: float | None = None
     median_rate_hz: float | None = None
     isi_cv: float | None = None

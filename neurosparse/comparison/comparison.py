@@ -173,7 +173,7 @@ class Comparison:
         if circuit.curve is None:
             raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
         curve = circuit.curve
-        longest = min(curve.duration_ticks, int(_LONGEST_WINDOW_MS / curve.tick_ms))
+        longest = min(curve.longest_ticks, int(_LONGEST_WINDOW_MS / curve.tick_ms))
         shortest = max(1, round(0.1 / curve.tick_ms))
         ticks = np.unique(
             np.rint(np.geomspace(shortest, max(longest, shortest), _CURVE_POINTS)).astype(np.int64)

@@ -65,7 +65,7 @@ def write_arrays(stats: Sequence[ActivityStats], directory: Path) -> None:
             curves |= {
                 f"gaps{k}": gaps,
                 f"counts{k}": counts,
-                f"ticks{k}": np.array(s.curve.duration_ticks),
+                f"ticks{k}": s.curve.lengths_ticks,
             }
             curves |= {f"tick_ms{k}": np.array(s.curve.tick_ms)}
     if curves:
@@ -138,6 +138,6 @@ def _stats(
     values |= {name: units[title] for name, title in _COLUMNS.items()}
     if entry["kind"] == "spikes":
         gaps = np.repeat(curves[f"gaps{k}"], curves[f"counts{k}"])
-        ticks, tick_ms = int(curves[f"ticks{k}"]), float(curves[f"tick_ms{k}"])
-        values["curve"] = ActivityCurve.of_gaps(gaps, entry["n_units"], ticks, tick_ms)
+        lengths, tick_ms = curves[f"ticks{k}"], float(curves[f"tick_ms{k}"])
+        values["curve"] = ActivityCurve.of_gaps(gaps, entry["n_units"], lengths, tick_ms)
     return ActivityStats(**values)

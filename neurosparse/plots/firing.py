@@ -54,7 +54,7 @@ def raster(
     colours: Mapping[str, str] | None = None,
 ) -> Axes:
     """Spikes of a sample of units over the first stretch of the record, populations in proportion
-    to their size.
+    to their size. Gaps, in which nothing was observed, are grey.
     """
     ax = axes(ax)
     populations = spikes.populations or {"units": (0, spikes.n_units)}
@@ -82,6 +82,10 @@ def raster(
             rasterized=True,
         )
         row += sample.size
+    edges = np.concatenate([[0.0], spikes.intervals.ravel(), [spikes.duration_ms]])
+    for start, stop in edges.reshape(-1, 2):
+        if start < min(stop, shown):
+            ax.axvspan(start, min(stop, shown), color="0.9", lw=0, zorder=0)
     ax.set(
         xlim=(0, shown),
         ylim=(-1, row),

@@ -21,7 +21,7 @@ _MOST_HEADER_BYTES = 2**24
 
 def write_npz(spikes: SpikeTrains, path: Path) -> Path:
     """Write spikes to a .npz file: times_ms, units, and a JSON header with n_units, duration_ms,
-    dt_ms and populations.
+    dt_ms, populations and start_ms, and intervals_ms.
     """
     header = {
         "format": FORMAT,
@@ -29,6 +29,7 @@ def write_npz(spikes: SpikeTrains, path: Path) -> Path:
         "duration_ms": spikes.duration_ms,
         "dt_ms": spikes.dt_ms,
         "populations": {name: list(limits) for name, limits in spikes.populations.items()},
+        "start_ms": spikes.start_ms,
     }
     with new_file(path) as file, file.open("wb") as stream:
         np.savez_compressed(
@@ -36,6 +37,7 @@ def write_npz(spikes: SpikeTrains, path: Path) -> Path:
             header=np.array(json.dumps(header)),
             times_ms=spikes.times_ms,
             units=spikes.units,
+            intervals_ms=spikes.intervals,
         )
     return path
 
@@ -64,7 +66,7 @@ def read_npz(path: Path, wanted: Wanted) -> Recording:
         n_units_in_file=spikes.n_units,
         start_s=start_ms * 1e-3,
         stop_s=stop_ms * 1e-3,
-        observed_s=((0.0, spikes.duration_ms * 1e-3),),
+        observed_s=tuple((a, b) for a, b in (spikes.intervals * 1e-3).tolist()),
         n_outside=len(spikes) - len(part),
         all_units=True,
     )
@@ -91,6 +93,8 @@ def _load(path: Path) -> SpikeTrains:
             populations={
                 name: (first, stop) for name, (first, stop) in header["populations"].items()
             },
+            intervals=arrays.get("intervals_ms"),  # which older files do not hold
+            start_ms=header.get("start_ms", 0.0),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         said = (

@@ -270,18 +270,24 @@ def write_nwb(
 
     by_unit = np.argsort(spikes.units, kind="stable")  # in time within a unit
     times = common.VectorData(
-        name="spike_times", description="Spike times in s.", data=spikes.times_ms[by_unit] * 1e-3
+        name="spike_times",
+        description="Spike times in s.",
+        data=(spikes.start_ms + spikes.times_ms[by_unit]) * 1e-3,
     )
-    whole = np.tile([0.0, spikes.duration_ms * 1e-3], (spikes.n_units, 1))
+    of_a_unit = (spikes.start_ms + spikes.intervals) * 1e-3
     observed = common.VectorData(
-        name="obs_intervals", description="When each unit was observed, in s.", data=whole
+        name="obs_intervals",
+        description="When each unit was observed, in s.",
+        data=np.tile(of_a_unit, (spikes.n_units, 1)),
     )
     columns = [
         times,
         common.VectorIndex(name="spike_times_index", data=np.cumsum(spikes.counts), target=times),
         observed,
         common.VectorIndex(
-            name="obs_intervals_index", data=np.arange(1, spikes.n_units + 1), target=observed
+            name="obs_intervals_index",
+            data=np.arange(1, spikes.n_units + 1) * len(of_a_unit),
+            target=observed,
         ),
     ]
     if names is not None:

@@ -58,7 +58,7 @@ def _circuit(
     curve = cast(ActivityCurve, circuit.curve)
     first, last = comparison.curve(circuit)[0][[0, -1]]
     ticks = np.unique(np.rint(np.geomspace(first, last, _FINE_POINTS) / curve.tick_ms))
-    mine = grid[(grid >= first) & (grid <= curve.duration_ticks * curve.tick_ms)]
+    mine = grid[(grid >= first) & (grid <= curve.longest_ticks * curve.tick_ms)]
     fine = np.union1d(np.round(ticks * curve.tick_ms, 9), mine)
     return {
         "name": circuit.name,

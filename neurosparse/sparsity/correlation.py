@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neurosparse.activity import SpikeTrains
-from neurosparse.sparsity.firing import by_unit, filled_windows
+from neurosparse.sparsity.firing import by_unit, filled_windows, windows_of
 
 
 def synchrony(spikes: SpikeTrains, bin_ms: float = 3.0) -> float:
@@ -13,7 +13,8 @@ def synchrony(spikes: SpikeTrains, bin_ms: float = 3.0) -> float:
     independent Poisson cells.
 
     The measure of Potjans & Diesmann 2014 (figure 6), who take 1,000 cells and 3 ms; it grows with
-    the number of cells wherever they are correlated. A last part-bin is left out.
+    the number of cells wherever they are correlated. A last part-bin of an interval of
+    observation is left out.
 
     Raises
     ------
@@ -21,8 +22,8 @@ def synchrony(spikes: SpikeTrains, bin_ms: float = 3.0) -> float:
         Where there are fewer than two bins, or no spikes in them.
     """
     width, n_bins = _bins(spikes, bin_ms)
-    bins = spikes.ticks // width
-    counts = np.bincount(bins[bins < n_bins], minlength=n_bins)
+    bins = windows_of(spikes, spikes.ticks, width)[0]
+    counts = np.bincount(bins[bins >= 0], minlength=n_bins)
     if not counts.any():
         raise ValueError("there are no spikes: silence has no synchrony")
     return float(counts.var(ddof=1) / counts.mean())
@@ -35,8 +36,8 @@ def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
     The mean of the off-diagonal part of the correlation matrix, exactly, without the matrix: with
     z_i the standardised counts of n units, Var(sum_i z_i) = n + n (n - 1) mean(rho_ij), so that one
     pass over the spikes serves any number of units. Units whose count is the same in every bin,
-    such as silent ones, have no correlation and are left out; so is a last part-bin. Van Albada et
-    al. 2018, Front Neurosci 12:291, take 2 ms.
+    such as silent ones, have no correlation and are left out; so is a last part-bin of an interval
+    of observation. Van Albada et al. 2018, Front Neurosci 12:291, take 2 ms.
 
     Raises
     ------
@@ -50,7 +51,9 @@ def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
     1.0
     """  # noqa: E501
     width, n_bins = _bins(spikes, bin_ms)
-    units, bins, counts = filled_windows(*by_unit(spikes), width, n_bins)
+    units, ticks = by_unit(spikes)
+    bins = windows_of(spikes, ticks, width)[0]
+    units, bins, counts = filled_windows(units, bins, n_bins)
     total, squares = (np.bincount(units, counts**power, spikes.n_units) for power in (1, 2))
     # whole numbers: a unit that never varies has 0, not a rounding
     spread = n_bins * squares - total**2
@@ -65,12 +68,12 @@ def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
 
 
 def _bins(spikes: SpikeTrains, bin_ms: float) -> tuple[int, int]:
-    """The width of bins in ticks, and how many whole ones the record holds."""
+    """The width of bins in ticks, and how many whole ones the intervals hold."""
     width = spikes.window_ticks(bin_ms)
-    n_bins = spikes.duration_ticks // width
+    n_bins = int((spikes.interval_lengths_ticks // width).sum())
     if n_bins < 2:
         raise ValueError(
             f"bin_ms must fit into the record at least twice, got {bin_ms:g} in"
-            f" {spikes.duration_ms:g} ms"
+            f" {spikes.observed_ms:g} ms"
         )
     return width, n_bins

@@ -7,33 +7,35 @@ from numpy.typing import NDArray
 
 from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
+from neurosparse.activity import intervals as observation
 from neurosparse.sparsity.sparseness import Floats
 
 MIN_INTERVALS = 5  # inter-spike intervals a unit needs before its CV counts
 
 
 def firing_rates_hz(spikes: SpikeTrains) -> Floats:
-    """Mean firing rate of each unit in Hz, shape (n_units,): spikes over the duration, 0 for the
-    silent ones.
+    """Mean firing rate of each unit in Hz, shape (n_units,): spikes over the time observed, 0 for
+    the silent ones.
     """
-    return spikes.counts / (spikes.duration_ms * 1e-3)
+    return spikes.counts / (spikes.observed_ms * 1e-3)
 
 
 def isi_cv(spikes: SpikeTrains, min_intervals: int = MIN_INTERVALS) -> Floats:
     """Coefficient of variation of the inter-spike intervals of each unit, shape (n_units,).
 
     NaN for units with fewer than `min_intervals` intervals: 1 for Poisson firing, 0 for a clock.
+    Time between spikes in different intervals of observation does not count.
     """
-    return cv_of_intervals(
-        *by_unit(spikes), spikes.n_units, checks.whole("min_intervals", min_intervals, least=2)
-    )
+    least = checks.whole("min_intervals", min_intervals, least=2)
+    return cv_of_intervals(spikes, *by_unit(spikes), least)
 
 
 def cv_of_intervals(
-    units: NDArray[np.int64], ticks: NDArray[np.int64], n_units: int, min_intervals: int
+    spikes: SpikeTrains, units: NDArray[np.int64], ticks: NDArray[np.int64], min_intervals: int
 ) -> Floats:
     """`isi_cv` of spikes sorted by unit and then by time."""
-    within = units[1:] == units[:-1]
+    n_units, pieces = spikes.n_units, pieces_of(spikes, units, ticks)
+    within = pieces[1:] == pieces[:-1]
     intervals = np.diff(ticks)[within].astype(np.float64)
     owner = units[1:][within]
     n = np.bincount(owner, minlength=n_units)
@@ -46,34 +48,57 @@ def cv_of_intervals(
 
 
 def spike_counts(spikes: SpikeTrains, window_ms: float) -> NDArray[np.int64]:
-    """Spikes of each unit in consecutive windows, shape (n_windows, n_units); a last part-window is
-    left out.
+    """Spikes of each unit in consecutive windows, shape (n_windows, n_units); a last part-window of
+    an interval is left out.
 
-    A spike at tick t lies in window t // w: on an edge it belongs to the window that begins there.
+    A spike on the edge of two windows belongs to the one that begins there.
     """
-    window = spikes.window_ticks(window_ms)
-    n_windows = spikes.duration_ticks // window
-    cell = (spikes.ticks // window) * spikes.n_units + spikes.units
+    windows, n_windows = windows_of(spikes, spikes.ticks, spikes.window_ticks(window_ms))
+    whole = windows >= 0
+    cell = windows[whole] * spikes.n_units + spikes.units[whole]
     cells = n_windows * spikes.n_units
-    return np.bincount(cell[cell < cells], minlength=cells).reshape(n_windows, spikes.n_units)
+    return np.bincount(cell, minlength=cells).reshape(n_windows, spikes.n_units)
 
 
 def by_unit(spikes: SpikeTrains) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The unit and the tick of each spike, sorted by unit and then by time."""
     # one sort of plain integers takes a tenth of an argsort's time
-    keys = np.sort(spikes.units * spikes.duration_ticks + spikes.ticks)
-    units = keys // spikes.duration_ticks
-    return units, keys - units * spikes.duration_ticks
+    duration = spikes.duration_ticks
+    keys = np.sort(spikes.units * duration + spikes.ticks)
+    units = keys // duration
+    return units, keys - units * duration
+
+
+def pieces_of(
+    spikes: SpikeTrains, units: NDArray[np.int64], ticks: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Number the (unit, interval of observation) pair of each spike, all of a unit together."""
+    n = len(spikes.interval_ticks)
+    return units if n == 1 else units * n + observation.owners(spikes.interval_ticks, ticks)
+
+
+def windows_of(
+    spikes: SpikeTrains, ticks: NDArray[np.int64], window: int
+) -> tuple[NDArray[np.int64], int]:
+    """Number the consecutive windows within intervals; return that of each tick, and how many.
+
+    -1 for a tick in the last part-window of an interval.
+    """
+    starts = spikes.interval_ticks[:, 0]
+    n_windows = spikes.interval_lengths_ticks // window
+    before = np.cumsum(n_windows) - n_windows
+    owner = 0 if starts.size == 1 else observation.owners(spikes.interval_ticks, ticks)
+    within = (ticks - starts[owner]) // window
+    return np.where(within < n_windows[owner], before[owner] + within, -1), int(n_windows.sum())
 
 
 def filled_windows(
-    units: NDArray[np.int64], ticks: NDArray[np.int64], window: int, n_windows: int
+    units: NDArray[np.int64], windows: NDArray[np.int64], n_windows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """What `spike_counts` would hold, without its zeros: the unit, the window and the count, by
-    unit and then by window.
+    """The unit, the window and the count of each window with a spike, by unit and then by window.
 
-    The spikes are sorted by unit and then by time, as `by_unit` has them.
+    The spikes are sorted by unit and then by time, their windows those of `windows_of`.
     """
-    cell = (units * n_windows + ticks // window)[ticks < n_windows * window]
+    cell = (units * n_windows + windows)[windows >= 0]
     first = np.flatnonzero(np.diff(cell, prepend=-1))  # equal cells stand together
     return *np.divmod(cell[first], n_windows), np.diff(first, append=cell.size)

@@ -17,6 +17,7 @@ from neurosparse.sparsity.firing import (
     cv_of_intervals,
     filled_windows,
     firing_rates_hz,
+    windows_of,
 )
 from neurosparse.sparsity.sparseness import (
     gini_of_ranked,
@@ -39,7 +40,8 @@ def describe_spikes(
     """All statistics of spikes.
 
     `active_fraction` and the curve use every position of the window; population and lifetime
-    sparseness use spike counts in consecutive windows.
+    sparseness use spike counts in consecutive windows. No window spans two intervals of
+    observation, and an interval shorter than the window adds to rates alone.
 
     Raises
     ------
@@ -75,16 +77,16 @@ def _describe_windows(
     # all refused before any is counted
     windows = [spikes.window_ticks(definition.window_ms) for definition in definitions]
     units, ticks = by_unit(spikes)
-    gaps, gap_units, closing = gaps_between(spikes, units, ticks)
+    gaps, gap_units, closing, is_spike = gaps_between(spikes, units, ticks)
     curve = curve_of_gaps(spikes, gaps)
     rates = firing_rates_hz(spikes)
-    cv = cv_of_intervals(units, ticks, spikes.n_units, MIN_INTERVALS)
+    cv = cv_of_intervals(spikes, units, ticks, MIN_INTERVALS)
 
     def in_window(active_when: ActiveWhen, window: int) -> ActivityStats:
-        positions = spikes.duration_ticks - window + 1
+        positions = int(np.maximum(spikes.interval_lengths_ticks - window + 1, 0).sum())
         missed = np.bincount(gap_units, np.maximum(gaps - window, 0), spikes.n_units)
-        n_windows = spikes.duration_ticks // window
-        cell_unit, cell_window, counts = filled_windows(units, ticks, window, n_windows)
+        windows, n_windows = windows_of(spikes, ticks, window)
+        cell_unit, cell_window, counts = filled_windows(units, windows, n_windows)
         fraction = float(curve(window * spikes.tick_ms))
         return ActivityStats(
             name=name,
@@ -93,7 +95,7 @@ def _describe_windows(
             active_fraction=fraction,
             interval=interval(
                 fraction,
-                batch_fractions(spikes, window, gaps, closing),
+                batch_fractions(spikes, window, gaps, closing, is_spike),
                 n_units=spikes.n_units,
                 n_most=spikes.n_units * positions / window,
                 repeats="stretches of the record",
@@ -108,7 +110,7 @@ def _describe_windows(
                 cell_window, cell_unit, counts, n_windows, spikes.n_units
             ),
             n_spikes=len(spikes),
-            duration_ms=spikes.duration_ms,
+            duration_ms=spikes.observed_ms,
             mean_rate_hz=float(rates.mean()),
             median_rate_hz=float(np.median(rates)),
             isi_cv=float(np.nanmean(cv)) if np.isfinite(cv).any() else None,

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from neurosparse._internal import checks
 from neurosparse.activity import ActivityCurve, SpikeTrains
-from neurosparse.sparsity.firing import by_unit
+from neurosparse.activity import intervals as observation
+from neurosparse.sparsity.firing import by_unit, pieces_of
 from neurosparse.sparsity.sparseness import Floats
 
 # stretches of the record taken as independent repeats: few, so that each outlasts slow fluctuations
@@ -21,7 +22,7 @@ N_BATCHES = 10
 
 def active_fraction(spikes: SpikeTrains, window_ms: float) -> float:
     """The share of units that fire at least once in a window, averaged over all positions of the
-    window in the record.
+    window within the intervals of observation.
 
     Examples
     --------
@@ -41,14 +42,16 @@ def activity_curve(spikes: SpikeTrains) -> ActivityCurve:
 
 def curve_of_gaps(spikes: SpikeTrains, gaps: NDArray[np.int64]) -> ActivityCurve:
     """The curve of the gaps that `gaps_between` found."""
-    return ActivityCurve.of_gaps(gaps, spikes.n_units, spikes.duration_ticks, spikes.tick_ms)
+    return ActivityCurve.of_gaps(
+        gaps, spikes.n_units, spikes.interval_lengths_ticks, spikes.tick_ms
+    )
 
 
 def windows_over_time(
     spikes: SpikeTrains, fractions: Sequence[float], n_stretches: int = N_BATCHES
 ) -> Floats:
     """The windows in ms that hold the given active fractions, in each of `n_stretches` disjoint
-    stretches of the record.
+    stretches of the record, each observed for as long as the others.
 
     Returns
     -------
@@ -57,7 +60,8 @@ def windows_over_time(
         the windows are over time.
     """
     checks.whole("n_stretches", n_stretches)
-    edges = spikes.duration_ticks * np.arange(n_stretches + 1) // n_stretches * spikes.tick_ms
+    observed = spikes.observed_ticks * np.arange(n_stretches + 1) // n_stretches
+    edges = observation.at_observed(spikes.interval_ticks, observed) * spikes.tick_ms
     curves = [
         activity_curve(spikes.between(start, stop))
         for start, stop in itertools.pairwise(edges.tolist())
@@ -68,26 +72,35 @@ def windows_over_time(
 
 def gaps_between(
     spikes: SpikeTrains, units: NDArray[np.int64], ticks: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Gaps between the spikes of a unit in ticks, the unit and the closing spike of each.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """Gaps between the spikes of a unit in ticks, the unit of each, what closes it, and whether
+    that is a spike.
 
-    The ends of the record count as spikes at -1 and at duration_ticks, so a unit with k spikes has
-    k + 1 gaps.
+    The ends of an interval count as spikes just outside it, so a unit with k spikes in it has k + 1
+    gaps there.
     """
-    n, end = spikes.n_units, spikes.duration_ticks
-    counts = spikes.counts
-    last = np.cumsum(counts + 1) - 1  # where the last gap of each unit goes
+    n_intervals = len(spikes.interval_ticks)
+    pieces, n = pieces_of(spikes, units, ticks), spikes.n_units * n_intervals
+    starts, stops = spikes.interval_ticks.T
+    counts = np.bincount(pieces, minlength=n)
+    last = np.cumsum(counts + 1) - 1  # where the last gap of each piece goes
     closing = np.empty(ticks.size + n, dtype=np.int64)
-    closing[np.arange(ticks.size) + units] = ticks
-    closing[last] = end
+    closing[np.arange(ticks.size) + pieces] = ticks
+    closing[last] = np.tile(stops, spikes.n_units)
     opening = np.empty_like(closing)
     opening[1:] = closing[:-1]
-    opening[last - counts] = -1
-    return closing - opening, np.repeat(np.arange(n), counts + 1), closing
+    opening[last - counts] = np.tile(starts - 1, spikes.n_units)
+    is_spike = np.ones(closing.size, dtype=bool)
+    is_spike[last] = False
+    return closing - opening, np.repeat(np.arange(n), counts + 1) // n_intervals, closing, is_spike
 
 
 def batch_fractions(
-    spikes: SpikeTrains, window: int, gaps: NDArray[np.int64], closing: NDArray[np.int64]
+    spikes: SpikeTrains,
+    window: int,
+    gaps: NDArray[np.int64],
+    closing: NDArray[np.int64],
+    is_spike: NDArray[np.bool_],
 ) -> Floats:
     """The active fraction of each of up to N_BATCHES disjoint stretches of the record; empty if not
     three hold a window.
@@ -95,20 +108,44 @@ def batch_fractions(
     No window reaches from one stretch into the next, so that only the activity itself, not the
     measure, ties them together.
     """
-    n_batches = min(N_BATCHES, spikes.duration_ticks // window)
-    if n_batches < 3:
+    starts, stops, batch = _pieces_of_batches(spikes, window)
+    if np.unique(batch).size < 3:
         return np.empty(0)
-    edges = spikes.duration_ticks * np.arange(n_batches + 1) // n_batches
-    # positions of the window within each stretch
-    starts, stops = edges[:-1], edges[1:] - window + 1
     # The window [s, s + w) first meets the spike at `closing` for s from `first` to `closing`:
     # active (unit, position) pairs.
-    is_spike = closing < spikes.duration_ticks
     stop = closing[is_spike] + 1
     first = stop - np.minimum(gaps[is_spike], window)
     at = np.stack([starts, stops], axis=1).ravel()  # ascending
     pairs_before = _summed_past(first, at) - _summed_past(stop, at)
-    return (pairs_before[1::2] - pairs_before[::2]) / (spikes.n_units * (stops - starts))
+    pairs, positions = (
+        np.bincount(batch, weights)
+        for weights in (pairs_before[1::2] - pairs_before[::2], stops - starts)
+    )
+    held = positions > 0
+    return np.asarray(pairs[held] / (spikes.n_units * positions[held]))
+
+
+def _pieces_of_batches(
+    spikes: SpikeTrains, window: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of the window within batches: first, one past the last, and the batch of each run.
+
+    Batches are observed for equally long; where there are as many intervals as batches, none is
+    cut, for a part of a trial may be too short for the window.
+    """
+    intervals = spikes.interval_ticks
+    n_batches = min(N_BATCHES, int((spikes.interval_lengths_ticks // window).sum()))
+    edges = spikes.observed_ticks * np.arange(n_batches + 1) // n_batches
+    if len(intervals) >= N_BATCHES:
+        ends = np.concatenate([[0], np.cumsum(spikes.interval_lengths_ticks)])
+        edges = ends[np.abs(ends[:, None] - edges).argmin(axis=0)]
+    inner = observation.at_observed(intervals, edges[1:-1])
+    cuts = np.unique(np.concatenate([intervals.ravel(), inner]))
+    runs = np.stack([cuts[:-1], cuts[1:]], axis=1)
+    owner = observation.owners(intervals, runs[:, 0])
+    runs = runs[runs[:, 0] < intervals[owner, 1]]  # without the gaps
+    runs = runs[runs[:, 1] - runs[:, 0] >= window]
+    return runs[:, 0], runs[:, 1] - window + 1, np.searchsorted(inner, runs[:, 0], side="right")
 
 
 def _summed_past(points: NDArray[np.int64], at: NDArray[np.int64]) -> Floats:

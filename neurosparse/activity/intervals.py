@@ -1,0 +1,72 @@
+"""The times at which a record was observed, as half-open intervals of whole ticks."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ticks = NDArray[np.int64]
+
+
+def checked(intervals_ms: NDArray[np.float64], duration_ms: float) -> NDArray[np.float64]:
+    """Return intervals in order of time, shape (n_intervals, 2); refuse those that cannot be.
+
+    Intervals that touch are kept apart, as trials that follow each other without a pause are:
+    no window reaches from one into the next. Those that overlap are refused.
+
+    Raises
+    ------
+    ValueError
+        Where there is none, one ends before it starts, lies outside the record or overlaps another.
+    """
+    if intervals_ms.ndim != 2 or intervals_ms.shape[1] != 2 or len(intervals_ms) == 0:
+        raise ValueError(
+            "intervals must be (start, stop) pairs in ms, shape (n_intervals, 2), got shape"
+            f" {intervals_ms.shape}"
+        )
+    ordered = intervals_ms[np.argsort(intervals_ms[:, 0], kind="stable")]
+    empty = ordered[:, 0] >= ordered[:, 1]
+    if empty.any():
+        raise ValueError(
+            f"intervals must start before they stop, got {_words(ordered, int(np.argmax(empty)))}"
+        )
+    if ordered[0, 0] < 0 or ordered[:, 1].max() > duration_ms:
+        outside = (ordered[:, 0] < 0) | (ordered[:, 1] > duration_ms)
+        raise ValueError(
+            f"intervals must lie in [0, duration_ms={duration_ms:g}], got"
+            f" {_words(ordered, int(np.argmax(outside)))}"
+        )
+    overlapping = ordered[1:, 0] < ordered[:-1, 1]
+    if overlapping.any():
+        k = int(np.argmax(overlapping))
+        raise ValueError(
+            f"intervals must not overlap, got {_words(ordered, k)} and {_words(ordered, k + 1)}:"
+            " merge them into one"
+        )
+    return ordered
+
+
+def _words(intervals: NDArray[np.float64], k: int) -> str:
+    return f"{intervals[k, 0]:.10g} to {intervals[k, 1]:.10g} ms"
+
+
+def part(intervals: Ticks, start: int, stop: int) -> Ticks:
+    """Return what lies in [start, stop) of each interval, without the empty ones."""
+    cut = np.clip(intervals, start, stop)
+    return cut[cut[:, 0] < cut[:, 1]]
+
+
+def owners(intervals: Ticks, ticks: Ticks) -> NDArray[np.intp]:
+    """Return the interval that each tick lies in; every tick must lie in one."""
+    return np.searchsorted(intervals[:, 0], ticks, side="right") - 1
+
+
+def at_observed(intervals: Ticks, observed: Ticks) -> Ticks:
+    """Return the ticks of the record before which `observed` ticks were observed.
+
+    Of the two ends of a gap it is the later one, save at the end of the record.
+    """
+    lengths = intervals[:, 1] - intervals[:, 0]
+    before = np.cumsum(lengths) - lengths
+    k = np.searchsorted(before, observed, side="right") - 1
+    return intervals[k, 0] + observed - before[k]

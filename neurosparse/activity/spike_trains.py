@@ -166,9 +166,9 @@ class SpikeTrains:
         outside = (ticks < start) | (ticks >= stop)
         if outside.any():
             raise ValueError(
-                f"{int(outside.sum()):,} of {ticks.size:,} spikes lie outside the intervals in which"
-                f" units were observed, the first at {times[outside].min():.10g} ms: leave them out,"
-                " or widen the intervals"
+                f"{int(outside.sum()):,} of {ticks.size:,} spikes lie outside the intervals of"
+                f" observation, the first at {times[outside].min():.10g} ms: leave them out, or"
+                " widen the intervals"
             )
         return ticks
 

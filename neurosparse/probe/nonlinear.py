@@ -61,13 +61,17 @@ _FEATURES_LAST = frozenset(
     {"linear", "layernorm", "rmsnorm", "embedding", "addmm", "matmul", "bmm", "einsum"}
 )
 
-# the name of a layer, its output, the axis of its units
-Consume = Callable[[str, Tensor, int], None]
+# the name of a layer, its output, the axis of its units; None, or what takes the output's place
+Consume = Callable[[str, Tensor, int], Tensor | None]
 
 
 @contextmanager
 def listening(
-    model: nn.Module, consume: Consume, layers: Sequence[str] | None = None
+    model: nn.Module,
+    consume: Consume,
+    layers: Sequence[str] | None = None,
+    *,
+    live: bool = False,
 ) -> Iterator[Counter[str]]:
     """Run the model in this block: each layer that fires is consumed, at once, for what follows may
     work in place.
@@ -80,6 +84,9 @@ def listening(
         "name", "name#2", ... "name#k".
     layers
         To listen to these alone: names of modules of any kind, or of functions as above.
+    live
+        Hand over each output as the model has it, with its graph. A tensor that `consume` returns
+        then takes its place in the model.
 
     Yields
     ------
@@ -91,7 +98,7 @@ def listening(
     `torch.backends.mha`'s fast path, in which a transformer's encoder calls neither modules nor
     functions, is off meanwhile.
     """
-    ear = _Ear(model, consume, layers)
+    ear = _Ear(model, consume, layers, live)
     handles = []
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
@@ -112,9 +119,11 @@ class _Ear(TorchFunctionMode):
     hooks.
     """
 
-    def __init__(self, model: nn.Module, consume: Consume, layers: Sequence[str] | None) -> None:
+    def __init__(
+        self, model: nn.Module, consume: Consume, layers: Sequence[str] | None, live: bool
+    ) -> None:
         super().__init__()
-        self.consume, self.layers = consume, layers
+        self.consume, self.layers, self.live = consume, layers, live
         self.fired: Counter[str] = Counter()
         self.inside: list[str] = []  # the modules that are being called
         self.axis = -1
@@ -139,14 +148,17 @@ class _Ear(TorchFunctionMode):
 
         return hook
 
-    def leave(self, name: str, module: nn.Module) -> Callable[..., None]:
+    def leave(self, name: str, module: nn.Module) -> Callable[..., Tensor | None]:
         shown, by_kind = name or type(module).__name__.lower(), isinstance(module, NON_LINEARITIES)
 
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> Tensor | None:
+            if not self.inside:  # the model was entered before anybody listened
+                return None
             self.inside.pop()
             if by_kind or name in self.called or (self.layers is not None and shown in self.layers):
                 self.called.discard(name)
-                self.hear(shown, output)
+                return self.hear(shown, output)
+            return None
 
         return hook
 
@@ -166,32 +178,36 @@ class _Ear(TorchFunctionMode):
             if place in self.alone:
                 self.called.add(place)
             else:
-                self.hear(f"{place}.{shown}" if place else shown, output)
+                heard = self.hear(f"{place}.{shown}" if place else shown, output)
+                return output if heard is None else heard
         elif kind in _PRODUCTS and self.inside and self.inside[-1] not in self.alone:
             a, b = args[:2]
             if isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape:
                 for x in (a, b):
                     reference, name = self.outputs.get(id(x), (None, ""))
                     if reference is not None and reference() is x:
-                        self.hear(name + GATE, output)
-                        break
+                        heard = self.hear(name + GATE, output)
+                        return output if heard is None else heard
         return output
 
-    def hear(self, name: str, output: Any) -> None:
+    def hear(self, name: str, output: Any) -> Tensor | None:
+        """Hand a layer's output over; the tensor that takes its place, if any."""
         if self.layers is not None and name not in self.layers:
-            return
+            return None
         if not isinstance(output, Tensor):
             raise TypeError(
                 f"layer {name!r} must put out one tensor to be recorded, got"
                 f" {type(output).__name__}"
             )
-        self.outputs[id(output)] = (weakref.ref(output), name)
         self.fired[name] += 1
-        self.consume(
+        heard = self.consume(
             name if self.fired[name] == 1 else f"{name}#{self.fired[name]}",
-            output.detach(),
+            output if self.live else output.detach(),
             self.axis,
         )
+        result = output if heard is None or not self.live else heard
+        self.outputs[id(result)] = (weakref.ref(result), name)
+        return result if result is not output else None
 
 
 def _least(args: Any, kwargs: Any) -> Any:

@@ -180,21 +180,7 @@ def test_what_killed_processes_left_is_removed_and_what_others_need_is_not(tmp_p
         owner.stdout.close()
 
 
-def test_a_folder_that_is_removed_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    make, made = tempfile.mkdtemp, []
-
-    def taken_at_once(prefix):
-        made.append(make(prefix=prefix))
-        if len(made) == 1:
-            Path(made[0]).rmdir()
-        return made[-1]
-
-    monkeypatch.setattr(tempfile, "mkdtemp", taken_at_once)
-    with process.scratch_folder() as folder:
-        assert folder == Path(made[1])
-        assert folder.is_dir()
-    assert not list(tmp_path.iterdir())
+def test_errors_of_the_block_stay_what_they_are():
     with pytest.raises(FileNotFoundError, match="of the block"), process.scratch_folder():
         raise FileNotFoundError("an error of the block itself")
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from neurosparse._internal import scratch
 
 # what ends a write half-way, whoever was writing
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -17,8 +18,8 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """A temporary path to write; renamed to `path` when the block ends well, removed when it does
-    not.
+    """Give a temporary path to write; it is renamed to `path` when the block ends well, removed
+    when it does not.
 
     Raises
     ------
@@ -26,12 +27,11 @@ def new_file(path: Path) -> Iterator[Path]:
         One sentence that names the path, where it cannot be written or the disk is full.
     """
     path = Path(path)
-    temporary = _beside(path)
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-        mode = temporary.stat().st_mode
-    try:
+    with _beside(path) as place:
+        temporary = place / path.name
+        with _naming(path):
+            temporary.touch(exist_ok=False)
+            mode = temporary.stat().st_mode
         with _naming(path, only=_NO_ROOM):
             yield temporary
         with _naming(path):
@@ -39,14 +39,12 @@ def new_file(path: Path) -> Iterator[Path]:
             # some writers put a file of their own in its place, for their eyes only
             temporary.chmod(mode)
             temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill; takes the place of `path` when the block ends well, removed when
-    it does not.
+    """Give a temporary folder to fill; it takes the place of `path` when the block ends well, and
+    is removed when it does not.
 
     A folder that stands there is replaced as a whole, never mixed with the new one;
     `check_writable` says whether it may be.
@@ -54,20 +52,20 @@ def new_folder(path: Path) -> Iterator[Path]:
     # a link keeps pointing where it does: what it points at is replaced
     path = Path(os.path.realpath(path))
     _refuse_file(path)
-    temporary = _beside(path)
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-    try:
+    with _beside(path) as place:
+        temporary = place / path.name
+        with _naming(path):
+            temporary.mkdir()
         with _naming(path, only=_NO_ROOM):
             yield temporary
         with _naming(path):
             for file in temporary.rglob("*"):
                 if file.is_file():
                     _sync(file)
-            _put_in_place(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            earlier = place / scratch.EARLIER / path.name
+            earlier.parent.mkdir()
+            put = _fill if path == _working_folder() else _put_in_place
+            put(temporary, path, earlier)
 
 
 def check_writable(path: Path, *, marker: str) -> None:
@@ -85,6 +83,11 @@ def check_writable(path: Path, *, marker: str) -> None:
     if path.is_dir() and any(path.iterdir()) and not (path / marker).exists():
         raise FileExistsError(
             f"cannot replace {path}: it holds files but no {marker}; choose another folder"
+        )
+    here = _working_folder()
+    if here is not None and path in here.parents:
+        raise FileExistsError(
+            f"cannot replace {path}: you are working in it; choose another folder"
         )
     _check_parent(path)
 
@@ -109,37 +112,70 @@ def _refuse_file(path: Path) -> None:
 
 
 def _check_parent(path: Path) -> None:
-    probe = _beside(path)
-    with _naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch(exist_ok=False)
-        probe.unlink()
+    with _beside(path, keep_parents=False):
+        pass
 
 
-def _put_in_place(temporary: Path, path: Path) -> None:
-    """Rename a folder to `path`, taking away what stands there, also what another writer puts there
-    meanwhile.
+@contextmanager
+def _beside(path: Path, *, keep_parents: bool = True) -> Iterator[Path]:
+    """A hidden folder next to `path` that nobody else has, removed at the end; the parents of
+    `path` are made, and stay where the block ends well.
+    """
+    made: list[Path] = []
+    try:
+        with _naming(path):
+            for parent in [p for p in reversed(path.parents) if not p.is_dir()]:
+                parent.mkdir(exist_ok=True)
+                made.append(parent)
+            place = scratch.hidden_beside(path)
+        try:
+            yield place
+        finally:
+            scratch.remove(place)
+        if keep_parents:
+            made.clear()
+    finally:
+        for parent in reversed(made):
+            with suppress(OSError):  # another one has put something there
+                parent.rmdir()
+
+
+def _put_in_place(temporary: Path, path: Path, earlier: Path) -> None:
+    """Rename a folder to `path`. What stands there, also what another writer puts there meanwhile,
+    goes to `earlier`, from where it comes back if `path` stays empty.
     """
     while True:
-        old = _beside(path)
+        shutil.rmtree(earlier, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            path.rename(earlier)
         try:
-            with suppress(FileNotFoundError):
-                path.rename(old)
             temporary.rename(path)
             return
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-        finally:
-            if not path.exists():  # interrupted in between: the earlier results come back
-                with suppress(OSError):  # there were none, or another writer was faster
-                    old.rename(path)
-            shutil.rmtree(old, ignore_errors=True)
 
 
-def _beside(path: Path) -> Path:
-    """A hidden name next to `path` that nobody else has, with its suffix."""
-    return path.with_name(f".{path.stem[:100]}.{secrets.token_hex(6)}{path.suffix}")
+def _fill(temporary: Path, path: Path, earlier: Path) -> None:
+    """Put what is in a folder into `path`, which stays: it is the folder that the user is in."""
+    earlier.mkdir()
+    try:
+        for there, place in ((path, earlier), (temporary, path)):
+            for entry in list(there.iterdir()):
+                entry.rename(place / entry.name)
+    except BaseException:
+        for entry in list(earlier.iterdir()):
+            if not os.path.lexists(path / entry.name):
+                entry.rename(path / entry.name)
+        raise
+
+
+def _working_folder() -> Path | None:
+    """The folder that the user is in; None where it is gone."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 @contextmanager

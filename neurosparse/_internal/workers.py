@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import signal
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, TypeVar, cast
 
+from neurosparse._internal import scratch
 from neurosparse.progress import Progress
 
 Job = Callable[[Progress], Any]  # a picklable callable; what it returns must be picklable too
@@ -37,7 +37,9 @@ _BEAT_S = 0.5  # how often a pool looks for tasks that take too long
 
 
 class WorkerError(RuntimeError):
-    """A job died or failed in a way that is not the user's: the message holds its traceback."""
+    """A job died or failed in a way that is not the user's: one sentence; its cause has the
+    traceback.
+    """
 
 
 def run_side_by_side(jobs: Mapping[str, Job], show: Show) -> dict[str, Any]:
@@ -60,8 +62,9 @@ def run_side_by_side(jobs: Mapping[str, Job], show: Show) -> dict[str, Any]:
         for name, job in jobs.items():
             ours, theirs = context.Pipe(duplex=False)
             process = context.Process(target=_work, args=(job, theirs), name=name)
-            process.start()
             processes[name] = process
+            with _environment(scratch.variables(scratch.for_children())):
+                process.start()
             theirs.close()
             links[ours] = name
         while links:
@@ -93,9 +96,11 @@ def _hear(
             f"{name}: the process died ({_cause(processes[name].exitcode)})"
         ) from None
     if kind == "refused":
-        raise cast(Exception, content[0])
-    if kind in ("failed", "starved"):
-        raise WorkerError(f"{name}: {content[0]}")
+        raise _noted(content[0], content[1])
+    if kind == "starved":
+        raise MemoryError(f"{name}: {content[0]}")
+    if kind == "failed":
+        raise _noted(WorkerError(f"{name}: {content[0]}"), content[1])
     if kind == "progress":
         show(name, *content)
     else:
@@ -211,7 +216,7 @@ def _hire(
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(work, theirs, memory_mb))
-    with _environment(variables):
+    with _environment({**scratch.variables(scratch.for_children()), **variables}):
         process.start()
     theirs.close()
     return _Worker(process, ours)
@@ -231,11 +236,11 @@ def _answer_of(worker: _Worker, tell: Callable[[Any, float, str], None]) -> Ende
         worker.process.join(_GRACE_S)
         return Ended(worker.task, death=f"the process died ({_cause(worker.process.exitcode)})")
     if kind == "refused":
-        raise cast(Exception, content[0])
+        raise _noted(content[0], content[1])
     if kind == "starved":
         return Ended(worker.task, death="it ran out of memory")
     if kind == "failed":
-        raise WorkerError(content[0])
+        raise _noted(WorkerError(content[0]), content[1])
     if kind == "done":
         return Ended(worker.task, content[0])
     tell(worker.task, *content)
@@ -245,8 +250,7 @@ def _answer_of(worker: _Worker, tell: Callable[[Any, float, str], None]) -> Ende
 def _serve(work: Callable[[Any, Progress], Any], link: Connection, memory_mb: float | None) -> None:
     _begin()
     if memory_mb is not None:
-        most = int(memory_mb * 2**20)
-        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+        _limit_memory(int(memory_mb * 2**20))
     while True:
         try:
             task = link.recv()
@@ -281,30 +285,47 @@ def _work(job: Job, link: Connection) -> None:
 
 
 def _begin() -> None:
-    """Lead a group, leave Ctrl-C to the parent, which stops the group, and end with the parent."""
-    os.setsid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Lead a group, leave Ctrl-C and SIGTERM to the parent, which stops the group, and end with the
+    parent.
+    """
+    if hasattr(os, "setsid"):
+        os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_die_with, args=(parent.sentinel,), daemon=True).start()
 
 
+def _limit_memory(most_bytes: int) -> None:
+    try:
+        import resource
+    except ImportError:  # Windows: the pool goes by what the runs so far took
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (most_bytes, most_bytes))
+
+
 def _do(job: Job, link: Connection) -> None:
     try:
         result = job(lambda done, text: link.send(("progress", done, text)))
-    except (ValueError, OSError) as error:
-        link.send(("refused", (OSError if isinstance(error, OSError) else ValueError)(str(error))))
-    except MemoryError:
-        link.send(("starved", traceback.format_exc()))
-    except Exception:
-        link.send(("failed", traceback.format_exc()))
+    except MemoryError as error:
+        link.send(("starved", str(error) or "it ran out of memory"))
+    except Exception as error:
+        refused = next((kind for kind in (OSError, ValueError) if isinstance(error, kind)), None)
+        if refused is not None:
+            answer: tuple[Any, ...] = ("refused", refused(str(error)))
+        else:
+            answer = ("failed", f"{type(error).__name__}: {error}")
+        link.send((*answer, traceback.format_exc()))
     else:
         link.send(("done", result))
 
 
 def _die_with(sentinel: int) -> None:
     wait([sentinel])
-    os.killpg(0, signal.SIGKILL)
+    if hasattr(os, "killpg"):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
 
 
 # ---- How they end
@@ -313,21 +334,28 @@ def _die_with(sentinel: int) -> None:
 
 def _stop(processes: Mapping[str, SpawnProcess], patience_s: float) -> None:
     for process in processes.values():
+        if process.pid is None:  # it was never started
+            continue
         process.join(patience_s)
-        if process.exitcode is None and process.pid is not None:
-            _kill_group(process.pid)
+        if process.exitcode is None:
+            _end(process)
         process.join()
 
 
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        # the worker had no time to become a leader of its group, or is gone
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
+def _end(process: SpawnProcess) -> None:
+    """Kill a worker with all that it has started."""
+    with suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(cast(int, process.pid), signal.SIGKILL)
             return
+    # it had no time to become a leader of its group, or is gone
+    process.kill()
+
+
+def _noted(error: Exception, details: str) -> Exception:
+    """An error whose cause shows the traceback of the process that it comes from."""
+    error.__cause__ = RuntimeError(f"in a process of its own:\n{details}")
+    return error
 
 
 def _cause(exitcode: int | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from neurosparse._internal.locks import lock_file
 from neurosparse.store import disk
 from neurosparse.store.reading import MANIFEST, read
 from neurosparse.store.records import DamageError, Failure, Row, Run, key, write_record
@@ -106,8 +106,8 @@ def claim(directory: Path, key: str) -> Iterator[Claim | None]:
     if not disk.KEY.fullmatch(key):
         raise ValueError(f"a key is 32 hexadecimal digits, got {key!r}")
     path = directory / "locks" / key
-    lock = _lock(path)
-    if lock is None:
+    release = lock_file(path)
+    if release is None:
         yield None
         return
     ours = Claim(directory, key)
@@ -116,26 +116,9 @@ def claim(directory: Path, key: str) -> Iterator[Claim | None]:
     finally:
         try:
             ours.clear()
-            path.unlink(missing_ok=True)  # while it is ours: see _lock
+            path.unlink(missing_ok=True)  # while it is ours: see lock_file
         finally:
-            os.close(lock)
-
-
-def _lock(path: Path) -> int | None:
-    """A descriptor that holds the lock on `path`; None where another process holds it."""
-    while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if os.fstat(descriptor).st_ino == path.lstat().st_ino:
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        except FileNotFoundError:
-            pass
-        # its holder removed the file after we had opened it: a lock on nothing
-        os.close(descriptor)
+            release()
 
 
 def open_directory(directory: str | Path) -> Path:

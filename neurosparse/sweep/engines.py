@@ -68,10 +68,15 @@ def local(n: int, *, device: str, timeout_s: float | None, memory_mb: float | No
 
 
 def perform_and_weigh(task: Task, progress: workers.Progress) -> tuple[str, float]:
-    """What `perform` returns, and the most memory that this process has had so far, in MB."""
-    import resource
-
-    return perform(task, progress), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return what `perform` does, and the most memory that this process has had so far, in MB (0
+    where the system does not say).
+    """
+    outcome = perform(task, progress)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return outcome, 0.0
+    return outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _available_mb() -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import warnings
 from functools import lru_cache
@@ -115,11 +116,25 @@ def _compiler_identity(name: str) -> str:
 
 def _compile(project: Path) -> Path:
     command = ["make", f"-j{os.cpu_count() or 1}", f"CXX={compiler()}"]
-    done = subprocess.run(
-        command, cwd=project, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    # the compiler's own temporary files go where the project goes
+    make = subprocess.Popen(
+        command,
+        cwd=project,
+        env={**os.environ, "TMPDIR": str(project)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
-    if done.returncode:
-        last_words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
+    try:
+        out, err = make.communicate()
+    except BaseException:  # stopped: the compilers that it started stop with it
+        os.killpg(make.pid, signal.SIGKILL)
+        make.communicate()
+        raise
+    if make.returncode:
+        last_words = "\n".join((err or out).strip().splitlines()[-8:])
         raise CompilationError(f"the generated C++ code does not compile:\n{last_words}")
     return project / "main"
 

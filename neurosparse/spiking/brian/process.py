@@ -5,68 +5,24 @@ it fails.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import tempfile
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+from neurosparse._internal import scratch
 from neurosparse.progress import Progress, quiet
 
-_PREFIX = "neurosparse-brian2-"
 _MOST_LINES = 200  # of what an executable says, from the end
 
 
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A temporary folder, removed at the end; those that killed processes left behind go as well.
-
-    A folder in use is locked by its process. Unlike a process number, a lock is never taken for
-    that of another process, holds in every container that sees the folder, and ends with its owner,
-    whatever the end.
+def scratch_folder() -> AbstractContextManager[Path]:
+    """Make a temporary folder, removed at the end; those that killed processes left behind go as
+    well.
     """
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # in use, or another user's: it stays
-            lock = _lock(left, wait=False)
-            shutil.rmtree(left, ignore_errors=True)
-            os.close(lock)
-    folder, lock = _new_folder()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
-
-
-def _new_folder() -> tuple[Path, int]:
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        # another process took it for a left one before it was locked
-        with suppress(FileNotFoundError):
-            lock = _lock(folder, wait=True)
-            if folder.exists():
-                return folder, lock
-            os.close(lock)
-
-
-def _lock(folder: Path, *, wait: bool) -> int:
-    """Lock a folder until the descriptor that is returned is closed; OSError where it is locked and
-    `wait` is false.
-    """
-    import fcntl  # not on Windows, where nothing is compiled
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        if not wait:
-            os.close(descriptor)
-            raise
-        # a file system without locks: nobody else gets one there either, so that the folder is safe
-    return descriptor
+    return scratch.temporary("brian2")
 
 
 def execute(
@@ -112,7 +68,9 @@ def execute(
         why = " ".join(said)[-2000:] or known.get(status, "no message")
         raise RuntimeError(f"the Brian2 simulation ended with status {status}: {why}")
     what = signal.Signals(-status).name
-    handle, log = tempfile.mkstemp(prefix="neurosparse-crash-", suffix=".log")
+    handle, log = tempfile.mkstemp(
+        prefix="neurosparse-crash-", suffix=".log", dir=scratch.outside()
+    )
     with os.fdopen(handle, "w") as file:
         print(
             " ".join(command),

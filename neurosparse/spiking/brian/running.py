@@ -22,6 +22,7 @@ runs the same model.
 from __future__ import annotations
 
 import sys
+import tempfile
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -34,7 +35,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse._internal import checks
+from neurosparse._internal import checks, scratch
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.brian import builds, process
@@ -157,10 +158,13 @@ def brian2() -> Any:
     """Brian2, without the exception hook that its import installs for the whole process."""
     if "brian2" in sys.modules:
         return sys.modules["brian2"]
-    hook = sys.excepthook
-    import brian2
-
-    sys.excepthook = hook
+    hook, place = sys.excepthook, tempfile.tempdir
+    # it keeps a log, and a copy of the script that runs, among the temporary files
+    tempfile.tempdir = str(scratch.for_children())
+    try:
+        import brian2
+    finally:
+        sys.excepthook, tempfile.tempdir = hook, place
     return brian2
 
 

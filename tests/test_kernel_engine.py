@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import chisquare, poisson
+from scipy import stats
 
 from neurosparse import recipes
 from neurosparse.activity import SpikeTrains
-from neurosparse.kernels.circuit import lif_network, synapses
+from neurosparse.kernels.circuit import poisson, synapses
 from neurosparse.lif import LIF, siegert_rate
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.circuit import Circuit, CircuitSpec
@@ -184,16 +184,14 @@ def test_equals_a_plain_simulation_with_the_same_external_spikes(model: str) -> 
     state = kernel_engine._state(built, 100, 7)
     cells, n_steps = built.cells, 1200
     external = np.zeros((n_steps, circuit.n_units))
-    counts = np.zeros(lif_network.BLOCK, np.int16)
+    counts = np.zeros(512, np.int16)
     for b, p in enumerate(circuit.populations):
         states = state.noise[0, cells.offset[0, b] // 4 : -(-(cells.offset[0, b] + p.size) // 4)]
         for step in range(n_steps):
-            thresholds = cells.drive_thresholds[b, : cells.drive_used[b]]
             counts[:] = 0
             lanes = states.view(np.int16)[: p.size]
-            lif_network.poisson(
-                states, lanes, cells.drive_least[b], thresholds, np.int32(1), counts
-            )
+            table = poisson.poisson_table(p.drive_mean(DT)).arrays
+            poisson.poisson(states, lanes, table, np.int32(1), counts)
             external[step, p.first : p.first + p.size] = counts[: p.size]
     assert external[:, :90].mean() == pytest.approx(0.8, rel=0.02)
     got = kernel_engine.run(built, n_steps=n_steps, seed=7)
@@ -335,24 +333,82 @@ def test_rounding_is_bounded_or_refused() -> None:
 
 # --------------------------------------------------------------------------------------------------
 # noise
-@pytest.mark.parametrize("mean", [0.001, 0.3, 1.28, 2.0, 12.5, 300.0])
-def test_external_counts_are_poisson(mean: float) -> None:
-    least, thresholds = kernel_engine.poisson_thresholds(mean)
-    padded = np.full(-(-thresholds.size // 12) * 12, lif_network.NEVER)
-    padded[: thresholds.size] = thresholds
+MEANS = [1e-6, 5e-6, 1e-5, 1e-4, 1e-3, 0.05, 0.3, 1.28, 2.0, 12.5, 40.0, 100.0, 300.0, 20_000.0]
+
+
+@pytest.mark.parametrize("mean", MEANS)
+def test_the_tables_hold_the_distribution(mean: float) -> None:
+    table = poisson.poisson_table(mean)
+    held, k = table.probabilities(), np.arange(table.most + 1)
+    expected = stats.poisson.pmf(k, mean)
+    assert np.abs(held - expected).sum() + stats.poisson.sf(table.most, mean) < 1e-10
+    assert (held * k).sum() == pytest.approx(mean, rel=1e-9)
+    # exact in proportion too, as far as the counts come at all
+    likely = expected > 1e-12
+    np.testing.assert_allclose(held[likely], expected[likely], rtol=1e-6, atol=1e-16)
+
+
+@pytest.mark.parametrize("mean", [5e-6, 0.3, 12.5, 100.0])
+def test_every_lane_has_the_count_that_the_table_says(mean: float) -> None:
+    table = poisson.poisson_table(mean)
+    states = np.random.default_rng(2).integers(1, 1 << 63, 16384, dtype=np.uint64)
+    counts = np.zeros(65536, np.int16)
+    lanes = states.view(np.int16)
+    poisson.poisson(states, lanes, table.arrays, np.int32(1), counts)
+    again = lanes < table.again
+    assert again.any()
+    expected = table.least + (lanes[:, None] > table.thresholds).sum(axis=1)
+    np.testing.assert_array_equal(counts[~again], expected[~again])
+
+
+@pytest.mark.parametrize("mean", [0.3, 12.5, 100.0])
+def test_lanes_that_are_drawn_again_have_the_rest(mean: float) -> None:
+    table = poisson.poisson_table(mean)
+    # as if every lane were drawn again
+    arrays = (np.int16(0), np.full(12, poisson.NEVER), poisson.NEVER, table.rest)
+    states = np.random.default_rng(3).integers(1, 1 << 63, 50_000, dtype=np.uint64)
+    counts = np.zeros(200_000, np.int16)
+    poisson.poisson(states, states.view(np.int16), arrays, np.int32(1), counts)
+    cumulative = np.append(table.rest.astype(float) / 2.0**64, 1.0)
+    expected = counts.size * np.diff(cumulative, prepend=0.0)
+    enough = expected > 20
+    seen = np.bincount(counts, minlength=expected.size)[enough]
+    assert (
+        stats.chisquare(seen, expected[enough] * seen.sum() / expected[enough].sum()).pvalue > 1e-3
+    )
+    pairs = (counts - counts.mean()).reshape(-1, 4) / counts.std()
+    between = pairs.T @ pairs / len(pairs)
+    assert np.abs(between[~np.eye(4, dtype=bool)]).max() < 4 / math.sqrt(len(pairs))
+
+
+def drawn(mean: float, n_steps: int) -> np.ndarray:
+    table = poisson.poisson_table(mean)
     states = np.random.default_rng(1).integers(1, 1 << 63, 128, dtype=np.uint64)
-    counts = np.zeros((1000, 512), np.int16)
+    counts = np.zeros((n_steps, 512), np.int16)
     for row in counts:
-        lif_network.poisson(
-            states, states.view(np.int16), np.int16(least), padded, np.int32(1), row
-        )
+        poisson.poisson(states, states.view(np.int16), table.arrays, np.int32(1), row)
+    return counts
+
+
+@pytest.mark.parametrize("mean", [1e-6, 5e-6, 5e-5, 1e-3])
+def test_rare_external_spikes_come_as_often_as_they_should(mean: float) -> None:
+    n_steps = 40_000
+    expected = mean * 512 * n_steps  # 20 spikes and more
+    assert abs(drawn(mean, n_steps).sum() - expected) < 4 * math.sqrt(expected)
+
+
+@pytest.mark.parametrize("mean", [0.001, 0.3, 1.28, 2.0, 12.5, 100.0, 300.0])
+def test_external_counts_are_poisson(mean: float) -> None:
+    counts = drawn(mean, 1000)
     n = counts.size
-    assert abs(counts.mean() - mean) < 4 * math.sqrt(mean / n) + 2e-4 * math.sqrt(mean)
+    assert abs(counts.mean() - mean) < 4 * math.sqrt(mean / n)
     k = np.arange(counts.max() + 1)
-    expected = n * poisson.pmf(k, mean)
+    expected = n * stats.poisson.pmf(k, mean)
     enough = expected > 20
     seen = np.bincount(counts.ravel())[enough]
-    assert chisquare(seen, expected[enough] * seen.sum() / expected[enough].sum()).pvalue > 1e-3
+    assert (
+        stats.chisquare(seen, expected[enough] * seen.sum() / expected[enough].sum()).pvalue > 1e-3
+    )
     if mean > 0.1:  # no correlation between cells, also those of one state, nor between steps
         centred = (counts - counts.mean()) / counts.std()
         between = centred.T @ centred / 1000
@@ -363,11 +419,36 @@ def test_external_counts_are_poisson(mean: float) -> None:
             assert abs((centred[:, lag:] * centred[:, :-lag]).mean()) < 4 / math.sqrt(n)
 
 
+@pytest.mark.parametrize("rate_hz", [0.05, 0.1, 10.0])
+def test_a_slow_drive_runs_at_its_rate(rate_hz: float) -> None:
+    # each external spike makes one spike of the cell
+    circuit = circuits.resolve(circuits.load("brunel2000_ai"))
+    n_cells = 20_000
+    driven = replace(
+        circuit.populations[0],
+        size=n_cells,
+        v_init_mV=0.0,
+        v_init_sd_mV=0.0,
+        drive_rate_hz=rate_hz,
+        drive_weight=100.0,
+        cell=circuit.populations[0].cell.model_copy(update={"v_reset_mV": 0.0, "t_ref_ms": 0.0}),
+    )
+    alone = replace(circuit, populations=(driven,), projections=())
+    spikes = kernel_engine.simulate(alone, duration_ms=1000.0, seed=1)
+    expected = n_cells * rate_hz
+    assert abs(len(spikes) - expected) < 4 * math.sqrt(expected)
+
+
 def test_too_much_noise_is_refused() -> None:
     with pytest.raises(
         ValueError, match="at most 20000 spikes a step, got 30000; use smaller steps"
     ):
-        kernel_engine.poisson_thresholds(30_000.0)
+        poisson.poisson_table(30_000.0)
+
+
+def test_the_former_thresholds_are_refused_by_name() -> None:
+    with pytest.raises(NotImplementedError, match=r"circuit.poisson.poisson_table"):
+        kernel_engine.poisson_thresholds(5e-6)
 
 
 # --------------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@ moments.
 """
 
 import subprocess
+from bisect import bisect_right
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -19,22 +21,34 @@ from neurosparse.spiking.brian.drive import (
     white_noise,
 )
 
-MEANS = [0.0, 1e-4, 0.3, 2.0, 17.0, MOST_MEAN]
+MEANS = [0.0, 1e-6, 5e-6, 1e-4, 0.3, 2.0, 17.0, 60.0, 100.0, MOST_MEAN]
 
 
-def test_tables_hold_the_distribution_to_the_last_bits():
+def test_the_steps_hold_the_distribution():
+    _, steps = poisson_tables(MEANS)
+    k = np.arange(256)
+    for mean, step in zip(MEANS, steps, strict=True):
+        edges = [0, *map(int, step)]
+        held = np.array([(b - a) / 2.0**64 for a, b in pairwise(edges)])
+        expected = stats.poisson.pmf(k, mean)
+        assert np.abs(held - expected).sum() < 1e-12
+        assert_allclose((held * k).sum(), mean, rtol=1e-9)
+        likely = expected > 1e-12
+        assert_allclose(held[likely], expected[likely], rtol=1e-6, atol=1e-16)
+
+
+def test_the_cells_say_what_the_steps_say():
     table, steps = poisson_tables(MEANS)
-    for mean, row, step in zip(MEANS, table, steps, strict=True):
-        mass = np.zeros(129)
-        sure = row >= 0
-        np.add.at(mass, row[sure], 2.0**-16)
-        for cell in np.flatnonzero(~sure):  # the draws in this cell, as the code counts them
-            low, high = cell << 16, (cell + 1) << 16
-            edges = np.clip(step.astype(np.float64), low, high)
-            mass[:128] += np.diff(edges, prepend=low) / 2.0**32
-            assert ~row[cell] == np.flatnonzero(step > low)[0]
-            mass[127] += (high - edges[-1]) / 2.0**32
-        assert_allclose(mass[:128], stats.poisson.pmf(np.arange(128), mean), atol=2.0**-31)
+    for row, step in zip(table, steps, strict=True):
+        edges = [int(s) for s in step]
+        for cell in [*range(0, 65536, 97), 0, 1, 65534, 65535, *np.flatnonzero(row < 0)[:300]]:
+            low, high = int(cell) << 48, (int(cell) + 1 << 48) - 1
+            counts = {bisect_right(edges, low), min(bisect_right(edges, high), 255)}
+            if row[cell] >= 0:
+                assert counts == {row[cell]}
+            else:  # the search begins where it cannot have gone past
+                assert ~row[cell] == min(min(counts), 127)
+                assert len(counts) == 2 or max(counts) > 127
 
 
 @pytest.mark.skipif(
@@ -42,7 +56,10 @@ def test_tables_hold_the_distribution_to_the_last_bits():
 )
 def test_the_code_finds_the_count_of_every_draw_also_of_the_largest(tmp_path):
     table, steps = poisson_tables(MEANS)
-    draws = np.array([0, 1, 2**16 - 1, 2**31, 2**32 - 2**16, 2**32 - 2, 2**32 - 1], dtype=np.uint64)
+    draws = np.array(
+        [0, 1, 2**48 - 1, 2**48, 2**63, 3 << 62, 2**64 - 2**48, 2**64 - 2, 2**64 - 1],
+        dtype=np.uint64,
+    )
     table.tofile(tmp_path / "table")
     steps.tofile(tmp_path / "steps")
     (tmp_path / "main.cpp").write_text(f"""
@@ -50,13 +67,13 @@ def test_the_code_finds_the_count_of_every_draw_also_of_the_largest(tmp_path):
         #include <cstdio>
         #include <initializer_list>
         static int8_t _namespacepoisson_table[{table.size}];
-        static uint32_t _namespacepoisson_steps[{steps.size}];
+        static uint64_t _namespacepoisson_steps[{steps.size}];
         static uint64_t draw_now;
-        static inline uint64_t _poisson_random(int) {{ return draw_now << 32; }}
+        static inline uint64_t _poisson_random(int) {{ return draw_now; }}
         {_POISSON}
         int main() {{
             fread(_namespacepoisson_table, 1, {table.size}, fopen("table", "rb"));
-            fread(_namespacepoisson_steps, 4, {steps.size}, fopen("steps", "rb"));
+            fread(_namespacepoisson_steps, 8, {steps.size}, fopen("steps", "rb"));
             for (int k = 0; k < {len(MEANS)}; k++)
                 for (uint64_t draw : {{{", ".join(f"{d}ULL" for d in draws)}}}) {{
                     draw_now = draw;
@@ -70,7 +87,7 @@ def test_the_code_finds_the_count_of_every_draw_also_of_the_largest(tmp_path):
         [tmp_path / "main"], cwd=tmp_path, check=True, capture_output=True, text=True
     ).stdout
     # the largest draw has the largest count that the table tells apart
-    last = (steps == 2**32 - 1).argmax(axis=1)
+    last = (steps == np.uint64(2**64 - 1)).argmax(axis=1)
     expected = [
         np.minimum(np.searchsorted(row, draws, side="right"), m)
         for row, m in zip(steps, last, strict=True)

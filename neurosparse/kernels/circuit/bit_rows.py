@@ -17,8 +17,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from neurosparse.kernels.compiled import njit
 
 # 64-bit words of a block: a number known to the compiler, so that the loop over them becomes
 # vectors
@@ -44,7 +45,7 @@ class BitRows(NamedTuple):
     weight: NDArray[np.int64]  # (n_groups,) quanta
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def place(cell: Any) -> Any:
     """The word of a row in which a cell has its bit, and the bit."""
     block, i = cell // CELLS, cell % CELLS
@@ -52,7 +53,7 @@ def place(cell: Any) -> Any:
     return block * WORDS + byte // 8, 8 * (byte % 8) + i // (8 * WORDS)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def claim(bits: Any, p: Any, group: Any, source: Any, cell: Any) -> Any:
     """Set the bit of a synapse onto local cell `cell` of partition p; False where another synapse
     of the pair has set it.
@@ -65,7 +66,7 @@ def claim(bits: Any, p: Any, group: Any, source: Any, cell: Any) -> Any:
     return free
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def add_rows(rows: Any, n_words: Any, due: Any, n: Any, planes: Any, weight: Any, row: Any) -> None:
     """Add `weight` to the cells of `row` for each bit in the rows of number due[:n].
 
@@ -93,7 +94,7 @@ def add_rows(rows: Any, n_words: Any, due: Any, n: Any, planes: Any, weight: Any
         planes[:] = 0
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _add_eight(rows: Any, n_words: Any, due: Any, planes: Any) -> None:
     """Add eight rows to the counts in the planes."""
     a, b, c, d = due[0] * n_words, due[1] * n_words, due[2] * n_words, due[3] * n_words
@@ -129,14 +130,14 @@ def _add_eight(rows: Any, n_words: Any, due: Any, planes: Any) -> None:
             planes[at + 7 * WORDS + w] = d7 ^ (carry & d6)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _full_adder(a: Any, b: Any, c: Any) -> Any:
     """The sum of three bits, and the carry."""
     half = a ^ b
     return half ^ c, (a & b) | (half & c)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _transpose(planes: Any) -> None:
     """Turn the eight planes of each block, binary digits of the counts, into one byte for each
     cell.
@@ -183,7 +184,7 @@ def _transpose(planes: Any) -> None:
             )
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _exchange(a: Any, b: Any, shift: Any, mask: Any) -> Any:
     """a and b with the bits of a at `mask << shift` and those of b at `mask` exchanged."""
     differ = ((a >> shift) ^ b) & mask

@@ -12,9 +12,9 @@ One step of a partition is `deliver` (the slices that arrive now are added to a 
   the cost, not its bandwidth.
 - Dense projections of one weight and one delay are rows of bits, added as whole words (see
   `bit_rows`).
-- Poisson counts come from comparing 16 random bits a cell with cumulative probabilities, which
-  vectorises. A state of 64 bits serves four cells and belongs to them, so the noise does not depend
-  on partitions either.
+- Poisson counts come from comparing 16 random bits a cell with a few thresholds, which vectorises
+  (see `poisson`). A state of 64 bits serves four cells and belongs to them, so the noise does not
+  depend on partitions either.
 - Cells that fired in the last steps are put back to their reset; no other cell pays for the
   refractory period.
 
@@ -31,21 +31,18 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from neurosparse.kernels.circuit.bit_rows import BitRows, add_rows
-from neurosparse.kernels.circuit.synapse_draws import advance
+from neurosparse.kernels.circuit.poisson import LANES, poisson
 from neurosparse.kernels.circuit.synapses import LINE_WORDS
+from neurosparse.kernels.compiled import njit
 from neurosparse.kernels.intrinsics import load_acquire, pause, prefetch, store_release, yield_core
 
 BLOCK = 512  # cells updated together: they stay in the first cache level from one pass to the next
-LANES = 4  # cells that share a state of the noise: 16 bits for each
 AHEAD = 24  # slices between asking for one and using it
 APART = 16  # progress counters that share no cache line
 SPINS = 2000  # looks at another thread's progress before giving it the core
-THRESHOLDS_AT_ONCE = 12
-NEVER = np.int16(32767)  # a threshold that no random lane exceeds
 
 
 class Cells(NamedTuple):
@@ -67,10 +64,14 @@ class Cells(NamedTuple):
     decay_current: np.float32  # exp(-dt / tau_syn)
     quantum: np.float32  # the weight of one unit of the rows
     drive: NDArray[np.int32]  # (b,) weight of an external spike, in quanta
-    drive_least: NDArray[np.int16]  # (b,) external spikes that come in any case
+    # how external spikes are drawn (see `poisson.PoissonTable`)
+    drive_least: NDArray[np.int16]  # (b,)
     drive_used: NDArray[np.int64]  # (b,) how many of the thresholds, a multiple of 12
-    # (b, a multiple of 12) a lane above k of them brings k more
-    drive_thresholds: NDArray[np.int16]
+    drive_thresholds: NDArray[np.int16]  # (b, a multiple of 12)
+    drive_again: NDArray[np.int16]  # (b,)
+    drive_rest_used: NDArray[np.int64]  # (b,)
+    drive_rest: NDArray[np.uint64]  # (b, counts)
+    most_drive: NDArray[np.int64]  # (b,) the largest sum in a step, in quanta
 
 
 class Wires(NamedTuple):
@@ -115,7 +116,7 @@ class State(NamedTuple):
     progress: NDArray[np.int64]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def deliver(p: Any, step: Any, history: Any, wires: Any, state: Any) -> None:
     """Add to the row of partition p all that arrives in `step`."""
     n_delays, ahead, own_weights = np.uint64(wires.n_delays), wires.ahead, wires.own_weights
@@ -156,7 +157,7 @@ def deliver(p: Any, step: Any, history: Any, wires: Any, state: Any) -> None:
                 row[words[begin + e]] += weight
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def deliver_bits(p: Any, step: Any, history: Any, bits: Any, state: Any) -> None:
     """Add to the row of partition p the bit rows that arrive in `step`."""
     due = state.due_row[p]
@@ -172,7 +173,7 @@ def deliver_bits(p: Any, step: Any, history: Any, bits: Any, state: Any) -> None
         add_rows(bits.rows[p], bits.n_words, due, n, state.planes[p], bits.weight[g], state.row[p])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def update(
     p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: Any, above: Any
 ) -> None:
@@ -192,7 +193,12 @@ def update(
     now = first_step + step
     quantum, decay_current = cells.quantum, cells.decay_current
     for b in range(cells.cells.shape[1]):
-        thresholds = cells.drive_thresholds[b, : cells.drive_used[b]]
+        table = (
+            cells.drive_least[b],
+            cells.drive_thresholds[b, : cells.drive_used[b]],
+            cells.drive_again[b],
+            cells.drive_rest[b, : cells.drive_rest_used[b]],
+        )
         decay_v, to_v, constant = cells.decay_v[b], cells.current_to_v[b], cells.constant[b]
         threshold, reset, held, drive = (
             cells.threshold[b],
@@ -206,7 +212,7 @@ def update(
             v_, row_ = v[low:high], row[low:high]
             if drive != 0:
                 states = noise[low // LANES : (high + LANES - 1) // LANES]
-                poisson(states, lanes[low:high], cells.drive_least[b], thresholds, drive, row_)
+                poisson(states, lanes[low:high], table, drive, row_)
             above_by_8[:] = 0
             if cells.exponential:
                 current_ = current[low:high]
@@ -244,7 +250,7 @@ def update(
     state.spike_end[p, history + step + 1] = n
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def run(
     low: Any,
     high: Any,
@@ -274,40 +280,3 @@ def run(
             deliver_bits(p, step, history, wires.bits, state)
             update(p, step, history, first_step, cells, state, above)
             store_release(state.progress, p * APART, step + 1)
-
-
-@njit(nogil=True, cache=True)
-def poisson(states: Any, lanes: Any, least: Any, thresholds: Any, weight: Any, row: Any) -> None:
-    """Draw a Poisson count for each cell from its lane of the noise, and add it, times the weight,
-    to the row.
-    """
-    for g in range(states.size):
-        states[g] = advance(states[g])
-    for k in range(0, thresholds.size, THRESHOLDS_AT_ONCE):
-        t0, t1, t2, t3 = thresholds[k], thresholds[k + 1], thresholds[k + 2], thresholds[k + 3]
-        t4, t5, t6, t7 = thresholds[k + 4], thresholds[k + 5], thresholds[k + 6], thresholds[k + 7]
-        t8, t9, ta, tb = (
-            thresholds[k + 8],
-            thresholds[k + 9],
-            thresholds[k + 10],
-            thresholds[k + 11],
-        )
-        sure = least if k == 0 else np.int16(0)
-        for i in range(lanes.size):
-            x = lanes[i]
-            count = np.int16(
-                sure
-                + np.int16(x > t0)
-                + np.int16(x > t1)
-                + np.int16(x > t2)
-                + np.int16(x > t3)
-                + np.int16(x > t4)
-                + np.int16(x > t5)
-                + np.int16(x > t6)
-                + np.int16(x > t7)
-                + np.int16(x > t8)
-                + np.int16(x > t9)
-                + np.int16(x > ta)
-                + np.int16(x > tb)
-            )
-            row[i] += weight * count

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from neurosparse.kernels.circuit.bit_rows import claim
 from neurosparse.kernels.circuit.partitions import Layout
+from neurosparse.kernels.compiled import njit
 
 N_QUANTILES = 1 << 16  # entries of a table of delays or weights
 
@@ -134,7 +134,7 @@ def _side_by_side(tables: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.
 
 # --------------------------------------------------------------------------------------------------
 # random streams
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def stream(seed: Any, which: Any) -> Any:
     """The start of stream `which`, never 0: two rounds of splitmix64 (Steele, Lea & Flood 2014)."""
     z = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(which) * np.uint64(
@@ -148,7 +148,7 @@ def stream(seed: Any, which: Any) -> Any:
     return z | np.uint64(1)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def advance(state: Any) -> Any:
     """The next state of a stream: xorshift64 (Marsaglia 2003)."""
     state ^= state << np.uint64(13)
@@ -156,14 +156,14 @@ def advance(state: Any) -> Any:
     return state ^ (state << np.uint64(17))
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _gap(state: Any, log_miss: Any) -> Any:
     """Cells to skip until the next that is connected: geometric, by inversion."""
     uniform = (np.float64(state >> np.uint64(11)) + 0.5) / 9007199254740992.0
     return np.int64(math.log(uniform) / log_miss)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _draw(cell: Any, population: Any, plan: Any, partner: Any, delay: Any, weight: Any) -> Any:
     """All synapses of a cell, always the same ones, into the last three arrays; their number.
 
@@ -205,7 +205,7 @@ def _draw(cell: Any, population: Any, plan: Any, partner: Any, delay: Any, weigh
     return n
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def count(low: Any, high: Any, order: Any, plan: Any, places: Any, bits: Any, counts: Any) -> None:
     """Count the synapses of each (partition, source, delay) that the cells order[low:high] draw,
     without those of `bits`.
@@ -242,7 +242,7 @@ def count(low: Any, high: Any, order: Any, plan: Any, places: Any, bits: Any, co
                 of_source[q, d] += np.uint32(1)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def fill(
     low: Any,
     high: Any,
@@ -312,7 +312,7 @@ def fill(
                     filled[p, cell, d] = np.uint32(target_at[p, d] - begin)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _slice(start: Any, base: Any, source: Any, delay: Any, n_delays: Any) -> Any:
     """The first word of a slice, and one past its last."""
     at = np.uint64(source) * np.uint64(n_delays) + np.uint64(delay)
@@ -321,7 +321,7 @@ def _slice(start: Any, base: Any, source: Any, delay: Any, n_delays: Any) -> Any
     )
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True)
 def _first_weight(begin: Any, end: Any) -> Any:
     """The byte at which the weights of a slice begin: behind its n targets, where the slice has (3
     n + 1) // 2 words.

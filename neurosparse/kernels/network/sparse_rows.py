@@ -13,9 +13,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from neurosparse.kernels.compiled import njit
 from neurosparse.kernels.network.layout import Floats
 
 Ints = NDArray[np.int32]
@@ -23,11 +23,10 @@ Ints = NDArray[np.int32]
 # not "nnan" and "ninf": a NaN must not be optimised away
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 
-_njit: Any = njit  # a type checker would hold the kernels to what numba makes of them
-_options: dict[str, Any] = {"fastmath": FAST, "nogil": True, "cache": True, "error_model": "numpy"}
-jit: Any = _njit(**_options)  # called from Python
+_options: dict[str, Any] = {"fastmath": FAST, "nogil": True, "error_model": "numpy"}
+jit: Any = njit(**_options)  # called from Python
 # called from other kernels alone
-inner: Any = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inner: Any = njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @inner

@@ -14,20 +14,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numba.cpython.unsafe import numbers
 from numpy.typing import NDArray
 
+from neurosparse.kernels.compiled import njit
 from neurosparse.kernels.intrinsics import ROW as WIDTH
 from neurosparse.kernels.intrinsics import popcount, prefetch, step_row, sum_rows
 from neurosparse.kernels.network.layout import LINE, Floats, aligned_zeros, multiple
 from neurosparse.kernels.network.sparse_rows import Ints
 
 # without liberties in the order of operations: a spike more or less hangs on a rounding
-_njit: Any = njit
-_options: dict[str, Any] = {"nogil": True, "cache": True, "error_model": "numpy"}
-jit: Any = _njit(**_options)
-inner: Any = _njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+jit: Any = njit(**_options)
+inner: Any = njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 trailing_zeros: Any = numbers.trailing_zeros
 ONE = np.uint64(1)

@@ -2,8 +2,8 @@
 and `randn`.
 
 Poisson counts come from a table: a 16-bit random number picks the cell of the table that holds its
-count. Where the cumulative distribution steps inside that cell, 16 more bits decide, so that
-probabilities are right to 2^-32.
+count. Where the cumulative distribution steps inside that cell, 48 more bits decide, so that
+probabilities are right to 2^-53, the precision of float64.
 
 White noise is the sum of four uniform numbers at each step: mean 0 and variance 1 exactly. A
 membrane sums hundreds of steps, so what it sees is Gaussian (its excess kurtosis is -0.3 dt / tau).
@@ -21,8 +21,9 @@ from scipy import stats
 from neurosparse.spiking.brian.running import brian2
 
 _CELLS = 65536
-_STEPS = 128  # of the cumulative distribution; the counts of a table are below it
-MOST_MEAN = 60.0  # P(count >= 128) is below 2^-32 here
+_STEPS = 256  # of the cumulative distribution; the counts of a table are below it
+_MOST_KEPT = 127  # the largest count that a cell of 8 bits can hold
+MOST_MEAN = 120.0  # P(count >= 256) is below 2^-64 here
 
 # xorshift64* (Vigna 2016), seeded from Brian2's own generator;
 # a name tells the states of the two functions apart.
@@ -41,11 +42,11 @@ static inline uint64_t _%(name)s_random(const int _vectorisation_idx)
 _POISSON = """
 static inline double table_poisson(const int table, const int _vectorisation_idx)
 {
-    const uint32_t draw = (uint32_t)(_poisson_random(_vectorisation_idx) >> 32);
-    int count = _namespacepoisson_table[table * 65536 + (draw >> 16)];
+    const uint64_t draw = _poisson_random(_vectorisation_idx);
+    int count = _namespacepoisson_table[table * 65536 + (int)(draw >> 48)];
     if (count < 0)
-        for (count = ~count; draw >= _namespacepoisson_steps[table * 128 + count]; count++)
-            if (_namespacepoisson_steps[table * 128 + count] == 4294967295U)
+        for (count = ~count; draw >= _namespacepoisson_steps[table * 256 + count]; count++)
+            if (_namespacepoisson_steps[table * 256 + count] == 18446744073709551615ULL)
                 break;  // the largest draw of all: no step is above it
     return count;
 }
@@ -60,15 +61,16 @@ static inline double white_noise(const int _vectorisation_idx)
 """  # noqa: E501
 
 
-def poisson_tables(means: Sequence[float]) -> tuple[NDArray[np.int8], NDArray[np.uint32]]:
-    """Tables for the given means.
+def poisson_tables(means: Sequence[float]) -> tuple[NDArray[np.int8], NDArray[np.uint64]]:
+    """Return tables for the given means.
 
     Returns
     -------
     table : int8, shape (n_means, 65536)
-        The count of each cell, or ~(the least count in it) where it holds more than one.
-    steps : uint32, shape (n_means, 128)
-        2^32 times the cumulative distribution, the last entries just below 2^32.
+        The count of each cell, or ~c where it holds more than one or one above 127: c is the count
+        from which to search, at most 127.
+    steps : uint64, shape (n_means, 256)
+        2^64 times the cumulative distribution, the last entries just below 2^64.
 
     Raises
     ------
@@ -81,14 +83,19 @@ def poisson_tables(means: Sequence[float]) -> tuple[NDArray[np.int8], NDArray[np
             f"the mean number of external spikes in a step must lie in [0, {MOST_MEAN:g}], got"
             f" {means}; take a smaller dt_ms"
         )
-    cumulative = stats.poisson.cdf(np.arange(_STEPS), mean[:, None])  # (n_means, 128)
-    steps = np.minimum(np.rint(cumulative * 2.0**32), 2.0**32 - 1).astype(np.uint32)
-    steps[:, -1] = 2**32 - 1
-    first = np.arange(_CELLS, dtype=np.uint64) << 16
+    # what lies above, since float64 is coarse just below 1
+    above = stats.poisson.sf(np.arange(_STEPS), mean[:, None])  # (n_means, 256)
+    steps = np.array(
+        [[min(2**64 - int(a * 2.0**64), 2**64 - 1) for a in row] for row in above], np.uint64
+    )
+    steps[:, -1] = 2**64 - 1
+    first = np.arange(_CELLS, dtype=np.uint64) << np.uint64(48)
+    last = first + np.uint64(2**48 - 1)
     table = np.empty((mean.size, _CELLS), dtype=np.int8)
     for row, step in zip(table, steps, strict=True):
-        least, most = (np.searchsorted(step, draw, side="right") for draw in (first, first + 65535))
-        row[:] = np.where(least == np.minimum(most, _STEPS - 1), least, ~least)
+        least, most = (np.searchsorted(step, draw, side="right") for draw in (first, last))
+        sure = (least == np.minimum(most, _STEPS - 1)) & (least <= _MOST_KEPT)
+        row[:] = np.where(sure, least, ~np.minimum(least, _MOST_KEPT))
     return table, steps
 
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, pdtr
+from scipy.special import ndtr, ndtri
 
 from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
-from neurosparse.kernels.circuit import bit_rows, partitions, synapse_draws
+from neurosparse.kernels.circuit import bit_rows, partitions, poisson, synapse_draws
 from neurosparse.kernels.circuit import lif_network as network
 from neurosparse.kernels.circuit import synapses as wiring
 from neurosparse.kernels.circuit.lif_network import Cells, State, Wires
@@ -30,7 +30,6 @@ from neurosparse.spiking.circuit import Circuit, to_steps
 
 CHUNK_STEPS = 250  # between two reports of progress
 MOST_MEAN_ERROR = 0.01  # of a mean weight, by rounding
-MOST_DRIVE = 20_000.0  # external spikes of a cell in a step: counts are 16 bits
 LINE_BYTES, FETCHED_BYTES = 64, 8192  # how much to prefetch at most
 _RULES = {
     "total": synapse_draws.TOTAL,
@@ -258,31 +257,32 @@ def _normal_quantiles(mean: float, sd: float, least: float) -> NDArray[np.float6
 
 
 def poisson_thresholds(mean: float) -> tuple[int, NDArray[np.int16]]:
-    """What turns 16 random bits x, as a signed number, into a Poisson count: least + the number of
-    thresholds below x.
+    """Refuse, and name what took this function's place.
 
-    The cumulative probabilities are rounded to 2^-16.
+    It gave the cumulative probabilities of Poisson counts rounded to 2^-16, which is wrong at low
+    rates.
+
+    Raises
+    ------
+    NotImplementedError
+        Always.
     """
-    if mean > MOST_DRIVE:
-        raise ValueError(
-            f"the external input must bring at most {MOST_DRIVE:g} spikes a step, got {mean:g}; use"
-            " smaller steps"
-        )
-    k = np.arange(int(mean + 12 * math.sqrt(mean) + 30))
-    above = np.rint(pdtr(k, mean) * 65536)
-    inside = above[(above > 0) & (above < 65536)]
-    return int((above == 0).sum()), (inside - 32769).astype(np.int16)
+    raise NotImplementedError(
+        f"thresholds of 16 bits cannot hold the Poisson counts of mean {mean:g} exactly, and the"
+        " engine no longer draws from them alone: use"
+        " neurosparse.kernels.circuit.poisson.poisson_table"
+    )
 
 
 # --------------------------------------------------------------------------------------------------
 # arrays of the kernel
 def _cells(circuit: Circuit, layout: partitions.Layout, dt_ms: float, quantum: float) -> Cells:
     populations = circuit.populations
-    drives = [poisson_thresholds(p.drive_mean(dt_ms)) for p in populations]
-    n_thresholds = _padded(max(t.size for _, t in drives))
-    thresholds = np.full((len(populations), n_thresholds), network.NEVER, np.int16)
-    for row, (_, t) in zip(thresholds, drives, strict=True):
-        row[: t.size] = t
+    drives = [poisson.poisson_table(p.drive_mean(dt_ms)) for p in populations]
+    weights = np.array(
+        [round(p.drive_weight / quantum) if p.drive_rate_hz else 0 for p in populations], np.int32
+    )
+    thresholds = poisson.side_by_side([drive.padded for drive in drives], poisson.NEVER)
     exponential = circuit.synapse == "exponential"
     tau_s = circuit.tau_syn_ms if circuit.tau_syn_ms is not None else math.inf
     decay_v = np.array([math.exp(-dt_ms / p.cell.tau_m_ms) for p in populations])
@@ -312,13 +312,14 @@ def _cells(circuit: Circuit, layout: partitions.Layout, dt_ms: float, quantum: f
         most_held=int(held.max()),
         decay_current=np.float32(math.exp(-dt_ms / tau_s)),
         quantum=np.float32(quantum),
-        drive=np.array(
-            [round(p.drive_weight / quantum) if p.drive_rate_hz else 0 for p in populations],
-            np.int32,
-        ),
-        drive_least=np.array([least for least, _ in drives], np.int16),
-        drive_used=np.array([_padded(t.size) for _, t in drives]),
+        drive=weights,
+        drive_least=np.array([drive.least for drive in drives], np.int16),
+        drive_used=np.array([drive.padded.size for drive in drives]),
         drive_thresholds=thresholds,
+        drive_again=np.array([drive.again for drive in drives], np.int16),
+        drive_rest_used=np.array([drive.rest.size for drive in drives]),
+        drive_rest=poisson.side_by_side([drive.rest for drive in drives], np.uint64(0)),
+        most_drive=np.array([drive.most for drive in drives]) * np.abs(weights.astype(np.int64)),
     )
 
 
@@ -359,20 +360,17 @@ def _state(built: Built, history: int, seed: int) -> State:
     width = layout.n_local + network.BLOCK
     rng = np.random.default_rng([seed, 1])
     v = np.zeros((n_partitions, width), np.float32)
-    noise = np.zeros((n_partitions, width // network.LANES), np.uint64)
+    noise = np.zeros((n_partitions, width // poisson.LANES), np.uint64)
     for b, p in enumerate(circuit.populations):
         v_init = rng.normal(p.v_init_mV - p.cell.e_leak_mV, p.v_init_sd_mV, p.size)
-        groups = rng.integers(1, 1 << 63, -(-p.size // network.LANES), dtype=np.uint64)
+        groups = rng.integers(1, 1 << 63, -(-p.size // poisson.LANES), dtype=np.uint64)
         for q in range(n_partitions):
             low, high = layout.bounds[b, q], layout.bounds[b, q + 1]
             at = layout.offset[q, b]
             v[q, at : at + high - low] = v_init[low:high]
-            mine = groups[low // network.LANES : -(-high // network.LANES)]
-            noise[q, at // network.LANES : at // network.LANES + mine.size] = mine
-    most_drive = np.abs(cells.drive.astype(np.int64)) * (
-        cells.drive_least.astype(np.int64) + cells.drive_used
-    )
-    most_input = built.synapses.most_input + int(most_drive.max())
+            mine = groups[low // poisson.LANES : -(-high // poisson.LANES)]
+            noise[q, at // poisson.LANES : at // poisson.LANES + mine.size] = mine
+    most_input = built.synapses.most_input + int(cells.most_drive.max())
     # No cell fires twice within its refractory period, so none of these can overrun.
     per_cell = (history + CHUNK_STEPS - 1) // (cells.held + 1) + 1
     capacity = int((cells.cells * per_cell).sum(axis=1).max())
@@ -416,10 +414,6 @@ def _collect(state: State, history: int, chunk: int) -> tuple[NDArray[Any], NDAr
     step, unit = np.concatenate(steps), np.concatenate(units)
     order = np.lexsort((unit, step))
     return step[order], unit[order]
-
-
-def _padded(n_thresholds: int) -> int:
-    return -(-n_thresholds // network.THRESHOLDS_AT_ONCE) * network.THRESHOLDS_AT_ONCE
 
 
 def _cores() -> int:

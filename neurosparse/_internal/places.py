@@ -1,0 +1,79 @@
+"""Folders for what is made once and used again: compiled kernels, compiled circuits.
+
+The first place that can be written is taken: $NEUROSPARSE_CACHE, the user's cache folder of the
+platform, a folder of the user's own among the temporary files. Containers, clusters and shared
+installations often lack the first two.
+
+What lies there is run as code. So the temporary folder, whose name others can know, is taken only
+where it belongs to this user and nobody else can write to it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+
+def cache_folder(name: str) -> Path | None:
+    """Return the folder in which `name` keeps what it made, or None where no place can be written.
+
+    It exists. A place that lasts only as long as the temporary files do, and none, are each said
+    once in a warning.
+    """
+    root = _root(os.environ.get("NEUROSPARSE_CACHE"), os.environ.get("HOME"))
+    return root and _writable(root / name)
+
+
+@lru_cache
+def _root(chosen: str | None, home: str | None) -> Path | None:
+    if chosen:
+        if found := _writable(Path(chosen).expanduser()):
+            return found
+    elif found := _user_folder():
+        return found
+    tried = f"NEUROSPARSE_CACHE={chosen}" if chosen else "the user's cache folder"
+    found = _temporary()
+    warnings.warn(
+        f"{tried} cannot be written, so compiled code is kept "
+        + (f"in {found} only" if found else "for this run only")
+        + "; set NEUROSPARSE_CACHE to a folder that can be",
+        stacklevel=4,
+    )
+    return found
+
+
+def _user_folder() -> Path | None:
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("neurosparse")
+    # without a home there is a "~" left, which is no place
+    return _writable(folder) if folder.is_absolute() else None
+
+
+def _writable(folder: Path) -> Path | None:
+    """The folder, made where it is missing; None where nothing can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError):
+        return None
+    return folder
+
+
+def _temporary() -> Path | None:
+    """The user's own folder among the temporary files; None where it is not safe."""
+    try:
+        who = os.getuid() if hasattr(os, "getuid") else os.getlogin()
+        folder = Path(tempfile.gettempdir()) / f"neurosparse-{who}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return None
+    own = stat.S_ISDIR(found.st_mode) and (
+        os.name == "nt" or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
+    )
+    return _writable(folder) if own else None

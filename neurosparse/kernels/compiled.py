@@ -1,0 +1,100 @@
+"""numba's decorator for the kernels of this package, with a cache that is right and never in the
+way.
+
+numba keeps a compiled function next to its source, and knows it by that source file alone. Two
+things go wrong there. Where neither that folder nor the user's can be written, numba refuses to
+compile. And a kernel that has another one compiled into it stays as it was when only the other's
+file changes, as in an upgrade of the package. So the cache lies in a folder of its own, named after
+the sources of all kernels that can reach one another and after numba's version. Where no folder can
+be written there is no cache. A cache that cannot be read or written stops nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import threading
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numba
+
+from neurosparse._internal import places
+
+_lock = threading.Lock()  # numba takes the folder from a variable of the process
+
+
+def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Return numba's `njit` with the given options, and with a cache where one can be kept.
+
+    NUMBA_CACHE_DIR is honoured.
+
+    Examples
+    --------
+    >>> @njit(nogil=True)
+    ... def twice(x):
+    ...     return 2 * x
+    >>> twice(3)
+    6
+    """
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        decorate: Any = numba.njit
+        folder = _folder(str(Path(inspect.getfile(function)).parent))
+        if folder is None:
+            return decorate(**options)(function)
+        with _lock:
+            before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+            try:
+                dispatcher = decorate(cache=True, **options)(function)
+            except RuntimeError:  # "no locator available": a folder that went away
+                return decorate(**options)(function)
+            finally:
+                numba.config.CACHE_DIR = before
+        _forgiving(dispatcher._cache)
+        return dispatcher
+
+    return compiled
+
+
+@lru_cache
+def _folder(sources: str) -> Path | None:
+    """The folder of the cache for the kernels of a folder of sources; None where none can be."""
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted({*Path(__file__).parent.glob("*.py"), *Path(sources).glob("*.py")}):
+        try:
+            digest.update(path.name.encode() + path.read_bytes())
+        except OSError:  # an archive of sources, or none
+            return None
+    name = digest.hexdigest()[:16]
+    if chosen := numba.config.CACHE_DIR:
+        return Path(chosen) / name
+    root = places.cache_folder("kernels")
+    return root and root / name
+
+
+def _forgiving(cache: Any) -> None:
+    """Let a cache that cannot be read count as empty, and one that cannot be written as absent."""
+    load, save = cache.load_overload, cache.save_overload
+
+    def loaded(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        except Exception:  # damaged files raise whatever their bytes happen to mean
+            return None
+
+    def saved(*arguments: Any) -> None:
+        try:
+            save(*arguments)
+        except Exception as error:
+            _say_once(str(error))
+
+    cache.load_overload, cache.save_overload = loaded, saved
+
+
+@lru_cache
+def _say_once(error: str) -> None:
+    warnings.warn(f"compiled kernels are not kept for the next run ({error})", stacklevel=2)

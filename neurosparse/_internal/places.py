@@ -25,13 +25,13 @@ def cache_folder(name: str) -> Path | None:
     once in a warning.
     """
     root = _root(os.environ.get("NEUROSPARSE_CACHE"), os.environ.get("HOME"))
-    return root and _writable(root / name)
+    return root and writable(root / name)
 
 
 @lru_cache
 def _root(chosen: str | None, home: str | None) -> Path | None:
     if chosen:
-        if found := _writable(Path(chosen).expanduser()):
+        if found := writable(Path(chosen).expanduser()):
             return found
     elif found := _user_folder():
         return found
@@ -51,11 +51,11 @@ def _user_folder() -> Path | None:
 
     folder = user_cache_path("neurosparse")
     # without a home there is a "~" left, which is no place
-    return _writable(folder) if folder.is_absolute() else None
+    return writable(folder) if folder.is_absolute() else None
 
 
-def _writable(folder: Path) -> Path | None:
-    """The folder, made where it is missing; None where nothing can be written there."""
+def writable(folder: Path) -> Path | None:
+    """Return the folder, made where it is missing, or None where nothing can be written there."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
@@ -76,4 +76,4 @@ def _temporary() -> Path | None:
     own = stat.S_ISDIR(found.st_mode) and (
         os.name == "nt" or (found.st_uid == os.getuid() and not found.st_mode & 0o022)
     )
-    return _writable(folder) if own else None
+    return writable(folder) if own else None

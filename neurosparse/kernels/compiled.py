@@ -16,6 +16,7 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -70,20 +71,23 @@ def _folder(sources: str) -> Path | None:
         except OSError:  # an archive of sources, or none
             return None
     name = digest.hexdigest()[:16]
-    if chosen := numba.config.CACHE_DIR:
-        return Path(chosen) / name
-    root = places.cache_folder("kernels")
-    return root and root / name
+    chosen = numba.config.CACHE_DIR  # NUMBA_CACHE_DIR
+    root = (chosen and places.writable(Path(chosen))) or places.cache_folder("kernels")
+    return root and places.writable(root / name)
 
 
 def _forgiving(cache: Any) -> None:
-    """Let a cache that cannot be read count as empty, and one that cannot be written as absent."""
+    """Make a cache that cannot be read count as empty, and one that cannot be written as
+    absent.
+    """
     load, save = cache.load_overload, cache.save_overload
 
     def loaded(*arguments: Any) -> Any:
         try:
             return load(*arguments)
         except Exception:  # damaged files raise whatever their bytes happen to mean
+            with suppress(OSError):
+                cache.flush()  # or what is compiled anew could not be kept
             return None
 
     def saved(*arguments: Any) -> None:

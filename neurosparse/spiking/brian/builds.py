@@ -17,6 +17,7 @@ import warnings
 from functools import lru_cache
 from pathlib import Path
 
+from neurosparse._internal import places
 from neurosparse._internal import whole_files as files
 from neurosparse.progress import Progress, quiet
 
@@ -28,15 +29,11 @@ class CompilationError(RuntimeError):
     """The compiler refused a project; the message carries its own last words."""
 
 
-def cache_folder() -> Path:
-    """Where builds are kept: $NEUROSPARSE_CACHE if it is set, else the user's cache folder of the
-    platform.
+def cache_folder() -> Path | None:
+    """Return where builds are kept (`places.cache_folder`), or None where no place can be
+    written.
     """
-    if chosen := os.environ.get("NEUROSPARSE_CACHE"):
-        return Path(chosen).expanduser() / "brian2"
-    from platformdirs import user_cache_path
-
-    return user_cache_path("neurosparse") / "brian2"
+    return places.cache_folder("brian2")
 
 
 def compiler() -> str | None:
@@ -67,10 +64,12 @@ def executable(project: Path, *, version: str, progress: Progress = quiet) -> Pa
     """
     key = _key(project, version)
     folder = cache_folder()
-    if kept := _kept(folder, key):
+    if kept := folder and _kept(folder, key):
         return kept
     progress(0.0, "compiling (once for this model)")
     made = _compile(project)
+    if folder is None:
+        return made
     try:
         final = folder / f"{key}-{_digest(made)}"
         with files.new_file(final) as temporary:

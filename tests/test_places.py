@@ -1,0 +1,142 @@
+"""Places for what is compiled, where there is no home: containers, clusters, shared installations."""
+
+import ctypes
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import neurosparse
+from neurosparse._internal import places
+
+KERNEL = """
+import warnings
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    from neurosparse.kernels.circuit import bit_rows, lif_network, poisson, synapse_draws
+    from neurosparse.kernels.network import sparse_rows, spike_rows
+    print(int(synapse_draws.stream(3, 5)))
+print(*{str(w.message) for w in said if "compiled" in str(w.message)}, sep="\\n")
+"""
+
+
+@pytest.fixture
+def shared_install():
+    """A copy of the package that nobody can write to, readable by all."""
+    with tempfile.TemporaryDirectory(prefix="shared") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        shutil.copytree(
+            Path(neurosparse.__file__).parent,
+            folder / "neurosparse",
+            ignore=shutil.ignore_patterns("__pycache__", "vendored"),
+        )
+        for path in folder.rglob("*"):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        folder.chmod(0o555)
+        yield folder
+        for path in (folder, *folder.rglob("*")):
+            path.chmod(0o755)
+
+
+def obey_modes():
+    """Let the superuser obey the modes of files, as others do."""
+    libc = ctypes.CDLL(None)
+    for ability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        libc.prctl(24, ability, 0, 0, 0)  # PR_CAPBSET_DROP, which holds from the next exec on
+
+
+def run(install, code, **environment):
+    """Run code that can write nowhere but where the environment says."""
+    keep = {"PATH": os.environ["PATH"], "PYTHONPATH": str(install), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=install,
+        env=keep | {"HOME": str(install / "nobody")} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=obey_modes if os.getuid() == 0 else None,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    number, _, said = done.stdout.strip().partition("\n")
+    return int(number), said
+
+
+def test_kernels_compile_without_a_home(shared_install, tmp_path):
+    from neurosparse.kernels.circuit import synapse_draws
+
+    expected = int(synapse_draws.stream(3, 5))
+    for home in ({}, {"HOME": str(shared_install)}, {"HOME": "/dev/null"}):
+        number, said = run(shared_install, KERNEL, TMPDIR=str(tmp_path), **home)
+        assert number == expected
+        assert said.startswith("the user's cache folder cannot be written")
+        assert f"kept in {tmp_path}/neurosparse-" in said
+        assert said.endswith("set NEUROSPARSE_CACHE to a folder that can be")
+        assert len(said.splitlines()) == 1
+    kept = next(tmp_path.iterdir())
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700
+    assert list(kept.rglob("*.nbi"))
+    assert not list(shared_install.rglob("*.nb?"))
+
+
+def test_kernels_compile_where_nothing_at_all_can_be_written(shared_install):
+    nowhere = "import tempfile; tempfile.tempdir = '/dev/null'\n"
+    _, said = run(shared_install, nowhere + KERNEL)
+    assert "for this run only" in said
+
+
+@pytest.mark.parametrize("variable", ["NUMBA_CACHE_DIR", "NEUROSPARSE_CACHE"])
+def test_a_chosen_folder_is_taken_and_nothing_is_said(shared_install, variable, tmp_path):
+    _, said = run(shared_install, KERNEL, **{variable: str(tmp_path)})
+    assert said == ""
+    assert list(tmp_path.rglob("*.nbi"))
+
+
+def test_damaged_caches_are_compiled_anew(shared_install, tmp_path):
+    expected = run(shared_install, KERNEL, NUMBA_CACHE_DIR=str(tmp_path))
+    for harm in (b"", b"0.1.0", os.urandom(400)):
+        for path in tmp_path.rglob("*.nb?"):
+            path.write_bytes(harm)
+        assert run(shared_install, KERNEL, NUMBA_CACHE_DIR=str(tmp_path)) == expected
+
+
+def test_a_change_of_one_kernel_makes_a_cache_of_its_own(tmp_path, monkeypatch):
+    from neurosparse.kernels import compiled
+
+    monkeypatch.setenv("NEUROSPARSE_CACHE", str(tmp_path / "cache"))
+    sources = tmp_path / "kernels"
+    sources.mkdir()
+    (sources / "inner.py").write_text("a = 1")
+    (sources / "outer.py").write_text("b = 1")
+    before = compiled._folder.__wrapped__(str(sources))
+    assert before == compiled._folder.__wrapped__(str(sources))
+    (sources / "inner.py").write_text("a = 2")
+    assert compiled._folder.__wrapped__(str(sources)) != before
+
+
+@pytest.mark.parametrize("harm", ["another user's", "open to all", "a link"])
+def test_a_temporary_folder_that_others_could_fill_is_not_taken(harm, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = tmp_path / f"neurosparse-{os.getuid()}"
+    assert places._temporary() == folder
+    if harm == "another user's":
+        monkeypatch.setattr(os, "getuid", lambda: 12345)
+        (tmp_path / "neurosparse-12345").mkdir()
+    elif harm == "open to all":
+        folder.chmod(0o777)
+    else:
+        folder.rmdir()
+        (tmp_path / "elsewhere").mkdir()
+        folder.symlink_to(tmp_path / "elsewhere")
+    assert places._temporary() is None
+
+
+def test_a_home_that_is_no_path_is_none(monkeypatch):
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: Path("~/.cache") / name)
+    assert places._user_folder() is None

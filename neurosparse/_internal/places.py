@@ -24,26 +24,27 @@ def cache_folder(name: str) -> Path | None:
     It exists. A place that lasts only as long as the temporary files do, and none, are each said
     once in a warning.
     """
-    root = _root(os.environ.get("NEUROSPARSE_CACHE"), os.environ.get("HOME"))
+    root = _root()
     return root and writable(root / name)
 
 
-@lru_cache
-def _root(chosen: str | None, home: str | None) -> Path | None:
-    if chosen:
-        if found := writable(Path(chosen).expanduser()):
-            return found
-    elif found := _user_folder():
+def _root() -> Path | None:
+    chosen = os.environ.get("NEUROSPARSE_CACHE")
+    if found := writable(Path(chosen).expanduser()) if chosen else _user_folder():
         return found
     tried = f"NEUROSPARSE_CACHE={chosen}" if chosen else "the user's cache folder"
     found = _temporary()
-    warnings.warn(
+    _say_once(
         f"{tried} cannot be written, so compiled code is kept "
         + (f"in {found} only" if found else "for this run only")
-        + "; set NEUROSPARSE_CACHE to a folder that can be",
-        stacklevel=4,
+        + "; set NEUROSPARSE_CACHE to a folder that can be"
     )
     return found
+
+
+@lru_cache
+def _say_once(text: str) -> None:
+    warnings.warn(text, stacklevel=4)
 
 
 def _user_folder() -> Path | None:

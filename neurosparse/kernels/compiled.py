@@ -25,6 +25,7 @@ import numba
 
 from neurosparse._internal import places
 
+_config: Any = numba.config  # made at run time, so unknown to a type checker
 _lock = threading.Lock()  # numba takes the folder from a variable of the process
 
 
@@ -48,13 +49,13 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
         if folder is None:
             return decorate(**options)(function)
         with _lock:
-            before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+            before, _config.CACHE_DIR = _config.CACHE_DIR, str(folder)
             try:
                 dispatcher = decorate(cache=True, **options)(function)
             except RuntimeError:  # "no locator available": a folder that went away
                 return decorate(**options)(function)
             finally:
-                numba.config.CACHE_DIR = before
+                _config.CACHE_DIR = before
         _forgiving(dispatcher._cache)
         return dispatcher
 
@@ -71,7 +72,7 @@ def _folder(sources: str) -> Path | None:
         except OSError:  # an archive of sources, or none
             return None
     name = digest.hexdigest()[:16]
-    chosen = numba.config.CACHE_DIR  # NUMBA_CACHE_DIR
+    chosen = _config.CACHE_DIR  # NUMBA_CACHE_DIR
     root = (chosen and places.writable(Path(chosen))) or places.cache_folder("kernels")
     return root and places.writable(root / name)
 

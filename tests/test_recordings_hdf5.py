@@ -18,6 +18,7 @@ import pytest
 
 from neurosparse import recordings
 from neurosparse._internal import foreign_hdf5 as hdf5
+from neurosparse._internal import limited_process
 
 
 @pytest.fixture
@@ -63,13 +64,13 @@ def test_the_arrays_are_those_of_the_reader(path):
     ],
 )
 def test_what_becomes_of_it_is_said(monkeypatch, path, reader, error, said):
-    monkeypatch.setattr(hdf5, "_LEAST_CPU_S", 1)
+    monkeypatch.setattr(limited_process, "_LEAST_CPU_S", 1)
     with pytest.raises(error, match=said):
         hdf5.read(path, reader)
 
 
 def test_one_that_waits_is_ended_by_the_clock(monkeypatch, path):
-    monkeypatch.setattr(hdf5, "_PATIENCE", 0.2)
+    monkeypatch.setattr(limited_process, "_PATIENCE", 0.2)
     with pytest.raises(ValueError, match=r"takes more than 1\.0 s: it is damaged"):
         hdf5.read(path, hdf5_readers.sleeps)
 
@@ -83,7 +84,7 @@ def test_no_code_of_the_folder_is_run(monkeypatch, path):
 def test_limits_grow_with_the_file(monkeypatch, path):
     asked = []
     monkeypatch.setattr(
-        hdf5, "_process", lambda what, timeout_s: asked.append((*what[3:], timeout_s))
+        limited_process, "_process", lambda what, timeout_s: asked.append((*what[2:], timeout_s))
     )
     for n_bytes in (2**20, 10**9, 10**13):
         os.truncate(path, n_bytes)
@@ -148,7 +149,7 @@ LIES = {"memory": (long_text, "MB of memory"), "time": (endless_texts, "1 s of C
 @pytest.mark.parametrize("lie", LIES)
 @pytest.mark.parametrize("kind", FORMATS)
 def test_files_that_lie_are_refused_within_the_limits(monkeypatch, tmp_path, kind, lie):
-    monkeypatch.setattr(hdf5, "_LEAST_CPU_S", 1)
+    monkeypatch.setattr(limited_process, "_LEAST_CPU_S", 1)
     path = tmp_path / f"x.{kind}"
     (write, read), (alter, said) = FORMATS[kind], LIES[lie]
     write(path)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from targets import TARGETS
 
-from neurosparse._internal import foreign_hdf5 as hdf5
+from neurosparse._internal import limited_process
 
 MOST_CPU_S = 20.0  # for a file, and what reading it imports
 
@@ -42,7 +42,7 @@ class Forks:
 
 
 def main() -> None:
-    hdf5._process, hdf5._LEAST_CPU_S = Forks(), 1
+    limited_process._process, limited_process._LEAST_CPU_S = Forks(), 1
     resource.setrlimit(resource.RLIMIT_DATA, (4 * 2**30,) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers, sys.stdout = sys.stdout, sys.stderr

@@ -1,4 +1,4 @@
-"""Runs `hdf5.serve` in forks of one small process that has imported all it needs: a file in
+"""Runs `limited_process.serve` in forks of one small process that has imported all it needs: a file in
 milliseconds, rather than 0.3 s.
 
 A line of JSON in, [file for the answer, *arguments], and the exit code out.
@@ -12,7 +12,7 @@ import traceback
 import h5py  # noqa: F401
 import numpy as np  # noqa: F401
 
-from neurosparse._internal import foreign_hdf5 as hdf5
+from neurosparse._internal import limited_process
 from neurosparse.convert.nir import contents as nir_contents  # noqa: F401
 from neurosparse.recordings import nwb  # noqa: F401
 
@@ -21,7 +21,7 @@ def serve(answer: str, what: list[str]) -> int:
     os.dup2(os.open(answer, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
     sys.argv[1:] = what
     try:
-        hdf5.serve()
+        limited_process.serve()
         sys.stdout.flush()
     except SystemExit as end:
         return end.code

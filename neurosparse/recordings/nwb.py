@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal.imports import need
+from neurosparse._internal.names import clean, clean_array
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.recording import Recording, UnitTable
@@ -77,7 +78,7 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
     """
     import h5py
 
-    version = _text(file.attrs.get("nwb_version", ""))
+    version = clean(file.attrs.get("nwb_version", ""))
     if not version.startswith("2"):
         said = (
             f"its nwb_version is {version!r}"
@@ -106,7 +107,7 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
         )
     arrays = {
         "nwb_version": np.array(version),
-        "all_units": np.array(_text(units.attrs.get("description", "")) == ALL_UNITS),
+        "all_units": np.array(clean(units.attrs.get("description", "")) == ALL_UNITS),
         "spike_times": times,
         "spike_times_index": stops,
     }
@@ -176,7 +177,7 @@ def _columns(h5py: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
         dataset = _get(units, name)
         if isinstance(dataset, h5py.Dataset) and dataset.shape == (n_units,):
             if h5py.check_string_dtype(dataset.dtype) is not None:
-                columns[name] = _texts(_read(dataset))
+                columns[name] = clean_array(_read(dataset))
             elif dataset.dtype.kind in "biuf":
                 columns[name] = _read(dataset)
     return columns
@@ -190,7 +191,7 @@ def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDAr
     if "electrodes" in units and isinstance(electrodes, h5py.Group) and "location" in electrodes:
         rows, stops = _ragged(h5py, units, "electrodes", n_units)
         places, code = np.unique(
-            _texts(_read(_dataset(h5py, electrodes, "location"))), return_inverse=True
+            clean_array(_read(_dataset(h5py, electrodes, "location"))), return_inverse=True
         )
         if rows.size and not 0 <= rows.min() <= rows.max() < code.size:
             raise ValueError("its units name electrodes that are not in its table of electrodes")
@@ -208,20 +209,9 @@ def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDAr
     if "electrode_group" in units and _get(units, "electrode_group").shape == (n_units,):
         references = _read(units["electrode_group"])
         names = [h5py.h5r.get_name(reference, file.id) for reference in references]
-        known = {name: _text(file[name].attrs.get("location", "")) for name in set(names)}
+        known = {name: clean(file[name].attrs.get("location", "")) for name in set(names)}
         return {"electrode_group.location": np.array([known[name] for name in names], dtype=str)}
     return {}
-
-
-def _texts(values: NDArray[Any]) -> NDArray[np.str_]:
-    distinct, code = np.unique(values.astype("O"), return_inverse=True)
-    return np.array([_text(value) for value in distinct], dtype=str)[code]
-
-
-def _text(value: Any) -> str:
-    """Text of a file, without what would move a terminal's cursor."""
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 # ---- Writing

@@ -1,16 +1,16 @@
-"""What a file says of its units, and what was taken from it."""
+"""What a file or object says of its units, and what was taken from it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse._internal import cards
+from neurosparse._internal import cards, names
 from neurosparse.activity import SpikeTrains
 
 UPPER_BOUND = (
@@ -19,10 +19,14 @@ UPPER_BOUND = (
 )
 
 
+# how an interval of observation is meant: NEST's holds its stop and not its start
+Ends = Literal["[)", "[]", "(]"]
+
+
 @dataclass(frozen=True, slots=True)
 class UnitTable:
-    """What a file says of its units, before any selection. Times are seconds in the file's own
-    time.
+    """What a file or object says of its units, before any selection. Times are seconds on its own
+    clock; names of columns, and texts in them, are cleaned here, whoever read them.
 
     Parameters
     ----------
@@ -38,9 +42,12 @@ class UnitTable:
         The grid on which the times lie, where the file names one.
     all_units
         Whether silent units are in the table too, as in a simulation.
+    ends
+        Whether a spike at the very start or stop of an interval belongs to it.
+    path
+        The file; None for an object in memory.
     """
 
-    path: Path
     format: str
     n_units: int
     times_s: NDArray[np.float64]
@@ -50,28 +57,36 @@ class UnitTable:
     observed_units: NDArray[np.int64] | None = None
     resolution_s: float | None = None
     all_units: bool = False
+    ends: Ends = "[)"
+    path: Path | None = None
+
+    def __post_init__(self) -> None:
+        cleaned = {
+            names.clean(name): names.clean_array(values) for name, values in self.columns.items()
+        }
+        object.__setattr__(self, "columns", cleaned)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """Spikes of a file over one unbroken stretch in which every unit was observed. Made by
-    `recordings.read`.
+    """Spikes of a file over the time in which every unit was observed. Made by `recordings.read`.
 
     Attributes
     ----------
     spikes
-        The spikes, with time counted from `start_s`, the units ordered by population.
+        The spikes, with time counted from `start_s`, the units ordered by population. Trials and
+        what lies between gaps are its `intervals`.
     rows : array of int, shape (n_units,)
         The row of each unit in the file.
     n_units_in_file
         Units in the file, before `where`.
     start_s, stop_s
-        The stretch, in the file's own time.
+        The first and the last moment of what was read, in the file's own time.
     observed_s
-        All stretches that the units share, of which this is one or a part; empty where the file
+        All stretches that the units share, of which these are all or a part; empty where the file
         states none.
     n_outside
-        Spikes of these units outside the stretch, which were dropped.
+        Spikes of these units outside the time that was read, which were dropped.
     columns
         What the file says of its units: column -> its values or their range, in words, over all
         units of the file.
@@ -82,10 +97,12 @@ class Recording:
     all_units
         Whether silent units are among them, as in a simulation; otherwise the active fraction is an
         upper bound (`note`).
+    said
+        What else is worth knowing: intervals that were merged, times that look like samples.
     """
 
     spikes: SpikeTrains
-    path: Path
+    path: Path | None
     format: str
     rows: NDArray[np.int64]
     n_units_in_file: int
@@ -97,6 +114,12 @@ class Recording:
     where: tuple[str, ...] = ()
     population_column: str | None = None
     all_units: bool = False
+    said: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The name of the file, or of the kind of object."""
+        return names.clean(self.format if self.path is None else self.path.name)
 
     @property
     def note(self) -> str:
@@ -107,7 +130,7 @@ class Recording:
     def provenance(self) -> dict[str, Any]:
         """Where the spikes come from, as plain JSON types."""
         return {
-            "file": self.path.name,
+            "file": self.name,
             "format": self.format,
             "units": self.spikes.n_units,
             "units_in_file": self.n_units_in_file,
@@ -123,23 +146,22 @@ class Recording:
 
     def _repr_html_(self) -> str:
         return cards.card(
-            self.path.name,
+            self.name,
             {"format": self.format, "units": self.spikes.n_units, "spikes": len(self.spikes)},
             self.lines(),
         )
 
     def lines(self) -> list[str]:
-        """The same in a few lines, for the terminal."""
+        """Return where the spikes come from in a few lines, for the terminal."""
         chosen = f" that meet {', '.join(self.where)}" if self.where else ""
         of = f" of {self.n_units_in_file:,}" if self.where else ""
-        gaps = (
-            f", the longest of {len(self.observed_s)} stretches" if len(self.observed_s) > 1 else ""
-        )
+        pieces = len(self.spikes.intervals)
+        gaps = f", {self.spikes.observed_ms * 1e-3:g} s in {pieces:,} pieces" if pieces > 1 else ""
         said = "" if self.observed_s else " (not stated in the file)"
         lines = [
-            f"{self.path.name} ({self.format}): {self.spikes.n_units:,}{of} units{chosen},"
+            f"{self.name} ({self.format}): {self.spikes.n_units:,}{of} units{chosen},"
             f" {len(self.spikes):,} spikes, observed from {self.start_s:g} to {self.stop_s:g}"
-            f" s{gaps or said}."
+            f" s{gaps}{said}."
         ]
         if self.n_outside:
             lines.append(f"{self.n_outside:,} spikes outside that time were left out.")
@@ -149,4 +171,4 @@ class Recording:
                 + "; ".join(f"{name}: {values}" for name, values in self.columns.items())
                 + "."
             )
-        return [*lines, *filter(None, [self.note])]
+        return [*lines, *self.said, *filter(None, [self.note])]

@@ -1,4 +1,4 @@
-"""Which units of a file, and over which of its time."""
+"""Which units of a file or object, and over which of its time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.recording import Recording, UnitTable
-from neurosparse.recordings.stretches import common_stretches, longest_or_asked, within
+from neurosparse.recordings.stretches import (
+    Observed,
+    asked_for,
+    check_not_empty,
+    common_stretches,
+    within,
+)
 
 REGION_COLUMNS = (
     "population", "brain_area", "brain_region", "region", "area", "location", "electrodes.location", "electrode_group.location"  # noqa: E501
@@ -43,8 +49,7 @@ class Wanted:
 
 
 def select(table: UnitTable, wanted: Wanted) -> Recording:
-    """Take what is wanted of a table: some units, over one unbroken stretch of time in which all of
-    them were observed.
+    """Take what is wanted of a table: some units, over the time in which all of them were observed.
 
     Raises
     ------
@@ -77,35 +82,46 @@ def select(table: UnitTable, wanted: Wanted) -> Recording:
             f"spike times must be finite, got {times_s[bad][0]} in unit {row} ({int(bad.sum())}"
             " such values)"
         )
-    stretches = common_stretches(table, rows)
-    start, stop = longest_or_asked(stretches, times_s, wanted.start_s, wanted.duration_s)
-    duration_ms = (stop - start) * 1e3
-    n_found = times_s.size
-    times_ms, units, dt_ms = within(
-        (times_s - start) * 1e3, units, rows.size, duration_ms, table.resolution_s
+    observed = common_stretches(table, rows)
+    read_s = asked_for(observed, times_s, wanted.start_s, wanted.duration_s)
+    start, stop = float(read_s[0, 0]), float(read_s[-1, 1])
+    # a grid of our own files is kept, whatever it is
+    inside = within(
+        times_s, units, rows.size, read_s, table.resolution_s, table.ends, table.all_units
+    )
+    check_not_empty(inside.times_ms.size, times_s, read_s)
+    spikes = SpikeTrains(
+        inside.times_ms,
+        inside.units,
+        n_units=rows.size,
+        duration_ms=(stop - start) * 1e3,
+        dt_ms=inside.dt_ms,
+        populations={} if column is None else _ranges(names[rows]),
+        intervals=inside.intervals_ms if len(read_s) > 1 else None,
+        start_ms=start * 1e3,
     )
     return Recording(
-        spikes=SpikeTrains(
-            times_ms,
-            units,
-            n_units=rows.size,
-            duration_ms=duration_ms,
-            dt_ms=dt_ms,
-            populations={} if column is None else _ranges(names[rows]),
-        ),
+        spikes=spikes,
         path=table.path,
         format=table.format,
         rows=rows,
         n_units_in_file=table.n_units,
         start_s=start,
         stop_s=stop,
-        observed_s=tuple(stretches or ()),
-        n_outside=n_found - times_ms.size,
+        observed_s=() if observed is None else observed.stretches,
+        n_outside=times_s.size - len(spikes),
         columns={name: _in_words(values) for name, values in table.columns.items()},
         where=wanted.where,
         population_column=column,
         all_units=table.all_units,
+        said=_merges(observed),
     )
+
+
+def _merges(observed: Observed | None) -> tuple[str, ...]:
+    if observed is None or not observed.n_merged:
+        return ()
+    return (f"{observed.n_merged:,} observation intervals overlapped another and were merged.",)
 
 
 def _meets(columns: Mapping[str, NDArray[Any]], condition: str) -> NDArray[np.bool_]:

@@ -1,27 +1,38 @@
-"""The time in which all units were observed, and the spikes in a part of it."""
+"""The time in which all units were observed, and the spikes in it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
-from neurosparse.recordings.recording import UnitTable
+from neurosparse.activity import NANOSECOND_MS
+from neurosparse.recordings.recording import Ends, UnitTable
 
 _MOST_SHOWN = 4
 _GRID_TOLERANCE = 1e-3  # of a tick
 
 
-def common_stretches(table: UnitTable, rows: NDArray[np.int64]) -> list[tuple[float, float]] | None:
-    """The times at which all of `rows` were observed; None where the file does not say.
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """When all of some units were observed, and how many overlaps were merged to say so."""
+
+    stretches: tuple[tuple[float, float], ...]
+    n_merged: int = 0
+
+
+def common_stretches(table: UnitTable, rows: NDArray[np.int64]) -> Observed | None:
+    """Return the times at which all of `rows` were observed; None where the file does not say.
+
+    Intervals of one unit that overlap are merged.
 
     Raises
     ------
     ValueError
-        Where a unit has no interval, one ends before it starts or overlaps the next, or no time is
-        common to all.
+        Where a unit has no interval, one ends before it starts, or no time is common to all.
     """
     if table.observed_s is None or table.observed_units is None or table.observed_s.size == 0:
         return None
@@ -36,115 +47,220 @@ def common_stretches(table: UnitTable, rows: NDArray[np.int64]) -> list[tuple[fl
             f" {without[0]}: leave them out with a condition"
         )
     order = np.lexsort((bounds[:, 0], owner))
-    bounds, owner = bounds[order], owner[order]
-    overlap = (owner[1:] == owner[:-1]) & (bounds[1:, 0] < bounds[:-1, 1])
-    if overlap.any():
-        raise ValueError(f"observation intervals of unit {owner[int(np.argmax(overlap))]} overlap")
+    bounds, owner, n_merged = _merged(bounds[order], owner[order])
+    starts, stops = _shared(bounds, rows.size)
+    stretches = tuple((float(a), float(b)) for a, b in zip(starts, stops, strict=True) if a < b)
+    if not stretches:
+        raise ValueError(
+            f"there is no time at which all {rows.size:,} units were observed: leave some out with"
+            " a condition"
+        )
+    return Observed(stretches, n_merged)
+
+
+def _merged(
+    bounds: NDArray[np.float64], owner: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
+    """Merge intervals, sorted by unit and start, that overlap; and count those that did."""
+    overlaps = (owner[1:] == owner[:-1]) & (bounds[1:, 0] < bounds[:-1, 1])
+    if not overlaps.any():
+        return bounds, owner, 0
+    kept: list[list[float]] = []
+    kept_owner: list[int] = []
+    n_merged = 0
+    for (low, high), unit in zip(bounds.tolist(), owner.tolist(), strict=True):
+        if kept and kept_owner[-1] == unit and low < kept[-1][1]:
+            kept[-1][1] = max(kept[-1][1], high)
+            n_merged += 1
+        else:
+            kept.append([low, high])
+            kept_owner.append(unit)
+    return np.array(kept), np.array(kept_owner), n_merged
+
+
+def _shared(
+    bounds: NDArray[np.float64], n_units: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Find where as many intervals as there are units lie over each other."""
     # how many units are observed from each edge on; at one time starts come before stops, so that
     # adjoining intervals join
     edges = np.concatenate([bounds[:, 0], bounds[:, 1]])
     steps = np.repeat([1, -1], len(bounds))
     order = np.lexsort((-steps, edges))
     edges, observed = edges[order], np.cumsum(steps[order])
-    by_all = observed >= rows.size
+    by_all = observed >= n_units
     starts = edges[by_all & ~np.concatenate([[False], by_all[:-1]])]
     stops = edges[~by_all & np.concatenate([[False], by_all[:-1]])]
-    stretches = [(float(a), float(b)) for a, b in zip(starts, stops, strict=True) if a < b]
-    if not stretches:
-        raise ValueError(
-            f"there is no time at which all {rows.size:,} units were observed: leave some out with"
-            " a condition"
-        )
-    return stretches
+    return starts, stops
 
 
-def longest_or_asked(
-    stretches: Sequence[tuple[float, float]] | None,
+def asked_for(
+    observed: Observed | None,
     times_s: NDArray[np.float64],
     start_s: float | None,
     duration_s: float | None,
-) -> tuple[float, float]:
-    """The start and stop in seconds of what is read: the longest stretch, or what is asked for.
+) -> NDArray[np.float64]:
+    """Return the intervals in seconds that are read, shape (n, 2): all stretches, or the part of
+    them that is asked for.
 
     Raises
     ------
     ValueError
-        Where that is not within one stretch, or no stretch is known and no duration given.
+        Where that holds nothing or reaches beyond them, or no stretch is known and no duration
+        given.
     """
     start = None if start_s is None else checks.number("start_s", start_s)
     duration = None if duration_s is None else checks.positive("duration_s", duration_s)
-    if stretches is None:
+    if observed is None:
         if duration is None:
-            last = f"; the last spike is at {times_s.max():g} s" if times_s.size else ""
             raise ValueError(
                 "it does not state for how long its units were observed: give duration_s"
-                f" (--duration-s){last}"
+                f" (--duration-s){_where_spikes_are(times_s)}"
             )
-        return start or 0.0, (start or 0.0) + duration
-    longest = max(stretches, key=lambda stretch: stretch[1] - stretch[0])
-    if start is None and duration is None:
-        return longest
-    if start is None:
-        start = longest[0]
-    rounding = 1e-9 * max(1.0, abs(start))
-    for low, high in stretches:
-        stop = high if duration is None else start + duration
-        if low - rounding <= start < stop <= high + rounding:
-            return max(low, start), min(high, stop)
-    asked = f"from {start:g} s on" if duration is None else f"{start:g} to {start + duration:g} s"
-    known = ", ".join(f"{low:g} to {high:g}" for low, high in stretches[:_MOST_SHOWN])
-    more = ", ..." if len(stretches) > _MOST_SHOWN else ""
+        return np.array([[start or 0.0, (start or 0.0) + duration]])
+    stretches = np.array(observed.stretches)
+    first, last = stretches[0, 0], stretches[-1, 1]
+    low = first if start is None else start
+    high = last if duration is None else low + duration
+    rounding = 1e-9 * max(1.0, abs(low))
+    part = np.clip(stretches, low, high)
+    part = part[part[:, 1] - part[:, 0] > NANOSECOND_MS * 1e-3]
+    if len(part) and first - rounding <= low and high <= last + rounding:
+        return part
+    asked = f"from {low:g} s on" if duration is None else f"{low:g} to {high:g} s"
+    known = ", ".join(f"{a:g} to {b:g}" for a, b in observed.stretches[:_MOST_SHOWN])
+    more = ", ..." if len(observed.stretches) > _MOST_SHOWN else ""
     raise ValueError(
         f"{asked} is not within a time at which all units were observed; those are, in s:"
         f" {known}{more}"
     )
 
 
+def _where_spikes_are(times_s: NDArray[np.float64]) -> str:
+    if not times_s.size:
+        return ""
+    first, last = times_s.min(), times_s.max()
+    late = (
+        "" if 0 <= first <= 0.5 * last else ", and start_s (--start-s) unless it was observed from 0 s"
+    )
+    return f"{late}; the first spike is at {first:.10g} s, the last spike is at {last:.10g} s"
+
+
+def check_not_empty(n_inside: int, times_s: NDArray[np.float64], read: NDArray[np.float64]) -> None:
+    """Refuse a part of a record that holds none of its spikes, and say where they are."""
+    if times_s.size and not n_inside:
+        raise ValueError(
+            f"none of its {times_s.size:,} spikes lies in {read[0, 0]:.10g} to {read[-1, 1]:.10g} s:"
+            " give another start_s (--start-s) or duration_s (--duration-s)"
+            f"; the first spike is at {times_s.min():.10g} s, the last spike is at"
+            f" {times_s.max():.10g} s"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """The spikes within the intervals that are read, in ms from the start of the first."""
+
+    times_ms: NDArray[np.float64]
+    units: NDArray[np.int64]
+    intervals_ms: NDArray[np.float64]
+    dt_ms: float | None
+
+
 def within(
+    times_s: NDArray[np.float64],
+    units: NDArray[np.int64],
+    n_units: int,
+    read_s: NDArray[np.float64],
+    resolution_s: float | None,
+    ends: Ends = "[)",
+    any_grid: bool = False,
+) -> Inside:
+    """Keep the spikes in the intervals that are read, and the grid if times and intervals keep the
+    one that is named: then in order of time.
+
+    A grid of which no whole number fits into a millisecond is dropped, since no usual window lies
+    on it, unless `any_grid`.
+    """
+    intervals_ms = (read_s - read_s[0, 0]) * 1e3
+    if resolution_s is not None and np.isfinite(resolution_s) and resolution_s > 0:
+        dt_ms = float(f"{resolution_s * 1e3:.12g}")  # 1e-4 s is 0.1 ms, not 0.1 ms and a rounding
+        if dt_ms <= intervals_ms[0, 1] and (any_grid or _fits_milliseconds(dt_ms)):
+            # in place: for millions of spikes new memory takes longer than the sums
+            times_ms = times_s - read_s[0, 0]
+            times_ms *= 1e3
+            on_grid = _on_grid(times_ms, units, n_units, intervals_ms, dt_ms, ends)
+            if on_grid is not None:
+                return on_grid
+    if ends == "(]" and np.isin(times_s, read_s[:, 1]).any():
+        times_s = times_s - NANOSECOND_MS * 1e-3  # (start, stop] becomes [start, stop)
+    owner, inside = _owners(times_s, read_s, closed=ends != "[)")
+    if inside is not None:
+        times_s, units, owner = times_s[inside], units[inside], owner[inside]
+    times_ms = times_s - read_s[0, 0]
+    times_ms *= 1e3
+    stops = intervals_ms[owner, 1]
+    late = times_ms >= stops
+    if late.any():
+        last = stops[late] - NANOSECOND_MS if ends == "[]" else np.nextafter(stops[late], 0)
+        times_ms[late] = np.maximum(last, intervals_ms[owner[late], 0])
+    return Inside(times_ms, units, intervals_ms, None)
+
+
+def _fits_milliseconds(dt_ms: float) -> bool:
+    ratio = 1 / dt_ms if dt_ms < 1 else dt_ms
+    return abs(ratio - round(ratio)) <= 1e-6 * ratio
+
+
+def _owners(
+    times_s: NDArray[np.float64], read_s: NDArray[np.float64], *, closed: bool
+) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
+    """Find the interval of each spike, and which spikes are in theirs; None where all are."""
+    if len(read_s) == 1:
+        owner = np.zeros(times_s.size, dtype=np.int64)
+        (low, high), stop_in = read_s[0], closed
+        if times_s.size == 0 or (low <= times_s.min() and times_s.max() < high):
+            return owner, None
+        return owner, (times_s >= low) & ((times_s <= high) if stop_in else (times_s < high))
+    owner = np.searchsorted(read_s[:, 0], times_s, side="right") - 1
+    starts, stops = read_s[owner, 0], read_s[owner, 1]
+    inside = (owner >= 0) & (times_s >= starts)
+    return owner, inside & ((times_s <= stops) if closed else (times_s < stops))
+
+
+def _on_grid(
     times_ms: NDArray[np.float64],
     units: NDArray[np.int64],
     n_units: int,
-    duration_ms: float,
-    resolution_s: float | None,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], float | None]:
-    """The spikes in [0, duration_ms), and the grid in ms if times and duration keep the one that is
-    named: then in order of time.
-
-    Arrays of millions of spikes are worked on in place: new memory takes longer than the sums.
-    """
-    if (
-        resolution_s is not None
-        and np.isfinite(resolution_s)
-        and 0 < resolution_s * 1e3 <= duration_ms
-    ):
-        dt_ms = float(f"{resolution_s * 1e3:.12g}")  # 1e-4 s is 0.1 ms, not 0.1 ms and a rounding
-        n_ticks = round(duration_ms / dt_ms)
-        exact = times_ms / dt_ms
-        ticks = np.rint(exact)
-        exact -= ticks
-        off = max(
-            abs(duration_ms / dt_ms - n_ticks),
-            *(abs(f(exact, initial=0.0)) for f in (np.max, np.min)),
-        )
-        if off <= _GRID_TOLERANCE:
-            ticks, units = _between(ticks, units, n_ticks)
-            keys = ticks.astype(np.int64)
-            keys *= n_units
-            keys += units
-            keys.sort()  # of whole numbers: a tenth of an argsort's time
-            in_order = keys // n_units
-            keys -= in_order * n_units
-            times_ms = in_order.astype(np.float64)
-            times_ms *= dt_ms
-            return times_ms, keys, dt_ms
-    return *_between(times_ms, units, duration_ms), None
-
-
-def _between(
-    times: NDArray[np.float64], units: NDArray[np.int64], stop: float
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """The spikes in [0, stop)."""
-    if times.size == 0 or (times.min() >= 0 and times.max() < stop):
-        return times, units
-    inside = (times >= 0) & (times < stop)
-    return times[inside], units[inside]
+    intervals_ms: NDArray[np.float64],
+    dt_ms: float,
+    ends: Ends,
+) -> Inside | None:
+    """Keep the spikes in the intervals by whole ticks; None where something lies off the grid."""
+    exact_bounds = intervals_ms / dt_ms
+    bounds = np.rint(exact_bounds)
+    exact = times_ms / dt_ms
+    ticks = np.rint(exact)
+    exact -= ticks
+    off = max(
+        float(np.abs(exact_bounds - bounds).max()),
+        *(abs(float(f(exact, initial=0.0))) for f in (np.max, np.min)),
+    )
+    if off > _GRID_TOLERANCE or (bounds[:, 0] >= bounds[:, 1]).any():
+        return None
+    if ends == "(]":
+        ticks -= 1  # a spike in (t - dt, t] is said to be at t
+    owner, inside = _owners(ticks, bounds, closed=ends == "[]")
+    if inside is not None:
+        ticks, units, owner = ticks[inside], units[inside], owner[inside]
+    if ends == "[]":
+        ticks = np.minimum(ticks, bounds[owner, 1] - 1)
+    keys = ticks.astype(np.int64)
+    keys *= n_units
+    keys += units
+    keys.sort()  # of whole numbers: a tenth of an argsort's time
+    in_order = keys // n_units
+    keys -= in_order * n_units
+    times_ms = in_order.astype(np.float64)
+    times_ms *= dt_ms
+    return Inside(times_ms, keys, intervals_ms, dt_ms)

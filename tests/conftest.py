@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from scipy.signal import lfilter
 
+from neurosparse._internal import limited_process
 from neurosparse.activity import SpikeTrains
 
 # Examples are the same in every run; a slow, busy machine is no failure.
@@ -53,3 +54,13 @@ def poisson() -> Callable[..., SpikeTrains]:
         )
 
     return draw
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start no process for each file that is read; see test_recordings_hdf5."""
+
+    def read_here(path, reader, *, options=None, **how):
+        return limited_process.read_here(path, reader, options or {})
+
+    monkeypatch.setattr(limited_process, "read", read_here)

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import nn
 
-from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse.convert import Normalisation
 from neurosparse.convert.graph import AveragePool, Conv, Linear, Spike
 from neurosparse.convert.network import to_spiking
@@ -20,11 +19,7 @@ from neurosparse.convert.nir import files as nir_files
 from neurosparse.convert.nir.files import FILE_DT_S, from_nir, to_nir
 
 
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    """No process of its own for each file: see test_recordings_hdf5."""
-    monkeypatch.setattr(hdf5, "read", hdf5.read_here)
-
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 PORTABLE = NeuronSpec(kind="lif", reset="value", v_initial=0.0, tau_m_ms=20.0)
 LOSSY = NeuronSpec(

@@ -14,17 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import neurosparse as ns
-from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse.recordings import UPPER_BOUND, load_spikes, read, save_spikes
 from neurosparse.recordings.nwb import write_nwb
 
 LOCUST = [Path(nitime.__file__).parent / "data" / f"grasshopper_spike_times{k}.txt" for k in (1, 2)]
 
 
-@pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
-    """No process of its own for each file: see test_recordings_hdf5."""
-    monkeypatch.setattr(hdf5, "read", hdf5.read_here)
+pytestmark = pytest.mark.usefixtures("in_this_process")
 
 
 def session():
@@ -79,7 +75,9 @@ def test_the_locust_trains_have_their_known_rates_and_intervals(tmp_path):
     for path in LOCUST:
         file.add_unit(spike_times=np.loadtxt(path) * 1e-6)
     path = write(file, tmp_path / "locust.nwb")
-    with pytest.raises(ValueError, match=r"give duration_s \(--duration-s\); the last spike is at"):
+    with pytest.raises(
+        ValueError, match=r"give duration_s \(--duration-s\); the first spike is at .*, the last"
+    ):
         read(path)
     recording = read(path, duration_s=10.0)
     stats = ns.measure(recording.spikes, active_when=ns.ActiveWhen(window_ms=10.0))
@@ -93,11 +91,13 @@ def test_the_locust_trains_have_their_known_rates_and_intervals(tmp_path):
 # --------------------------------------------------------------------------------------------------
 
 
-def test_the_longest_stretch_that_all_units_share_is_read(by_pynwb):
+def test_all_stretches_that_the_units_share_are_read(by_pynwb):
     recording = read(by_pynwb)
     assert recording.observed_s == ((2.0, 9.5), (20.0, 21.0))
-    assert (recording.start_s, recording.stop_s) == (2.0, 9.5)
-    assert recording.spikes.duration_ms == 7500.0
+    assert (recording.start_s, recording.stop_s) == (2.0, 21.0)
+    assert recording.spikes.intervals.tolist() == [[0.0, 7500.0], [18_000.0, 19_000.0]]
+    assert (recording.spikes.observed_ms, recording.spikes.start_ms) == (8500.0, 2000.0)
+    assert "observed from 2 to 21 s, 8.5 s in 2 pieces." in recording.lines()[0]
     assert recording.n_outside == 1  # 21.0 of the first unit
     assert recording.spikes.n_units == recording.n_units_in_file == 4
     by_row = {
@@ -112,15 +112,17 @@ def test_the_longest_stretch_that_all_units_share_is_read(by_pynwb):
 
 def test_the_observation_is_that_of_the_selected_units_alone(by_pynwb):
     assert read(by_pynwb, where=["quality=good"]).observed_s == ((2.0, 10.0), (20.0, 22.0))
-    # adjoining intervals join
-    assert read(by_pynwb, where=["merged=true"]).observed_s == ((0.0, 30.0),)
+    # trials that touch stay apart
+    assert read(by_pynwb, where=["merged=true"]).observed_s == ((0.0, 4.0), (4.0, 30.0))
 
 
-def test_a_part_lies_within_one_stretch(by_pynwb):
-    recording = read(by_pynwb, start_s=20.0, duration_s=0.5)
-    assert (recording.start_s, recording.stop_s, len(recording.spikes)) == (20.0, 20.5, 0)
-    assert read(by_pynwb, start_s=3.0).stop_s == 9.5
-    for part in ({"start_s": 9.0, "duration_s": 2.0}, {"start_s": 12.0}, {"duration_s": 8.0}):
+def test_a_part_lies_within_the_observation(by_pynwb):
+    recording = read(by_pynwb, start_s=2.5, duration_s=2.0)
+    assert (recording.start_s, recording.stop_s, len(recording.spikes)) == (2.5, 4.5, 3)
+    recording = read(by_pynwb, start_s=9.0, duration_s=12.0)  # reaches over the gap
+    assert recording.spikes.intervals.tolist() == [[0.0, 500.0], [11_000.0, 12_000.0]]
+    assert read(by_pynwb, start_s=12.0, where=["snr=4"]).start_s == 20.0
+    for part in ({"start_s": 10.0, "duration_s": 2.0}, {"start_s": 21.5}, {"duration_s": 20.0}):
         with pytest.raises(ValueError, match=r"not within a time .* 2 to 9\.5, 20 to 21"):
             read(by_pynwb, **part)
 
@@ -190,6 +192,67 @@ def test_units_of_electrode_groups_have_their_places(tmp_path):
         )
         file.add_unit(spike_times=[1.0], obs_intervals=[[0.0, 2.0]], electrode_group=group)
     assert read(write(file, tmp_path / "a.nwb")).spikes.populations == {"M1": (0, 2), "S1": (2, 3)}
+
+
+def small(path, times, *, observed=None, resolution=None):
+    """Write one unit, as small as the layout allows."""
+    with h5py.File(path, "w") as file:
+        file.attrs["nwb_version"] = "2.7.0"
+        units = file.create_group("units")
+        units["id"], units["spike_times"], units["spike_times_index"] = [0], times, [len(times)]
+        if observed is not None:
+            units["obs_intervals"] = np.array(observed, dtype=float)
+            units["obs_intervals_index"] = [len(observed)]
+        if resolution is not None:
+            units["spike_times"].attrs["resolution"] = resolution
+    return path
+
+
+def test_overlapping_intervals_of_a_unit_are_merged_and_said(tmp_path):
+    path = small(tmp_path / "a.nwb", [0.5, 1.5], observed=[[0, 1.2], [1, 2], [3, 4]])
+    recording = read(path)
+    assert recording.observed_s == ((0.0, 2.0), (3.0, 4.0))
+    assert recording.said == ("1 observation intervals overlapped another and were merged.",)
+    assert recording.said[0] in recording.lines()
+
+
+def test_windows_lie_within_trials_of_equal_length(tmp_path):
+    times, trials = [0.005, 0.095, 0.205, 0.3], [[0, 0.1], [0.2, 0.3], [0.3, 0.4]]
+    recording = read(small(tmp_path / "a.nwb", times, observed=trials))
+    assert recording.spikes.observed_ms == pytest.approx(300.0)
+    stats = ns.measure(recording.spikes, active_when=ns.ActiveWhen(window_ms=10.0))
+    # of 90 ms of positions a trial: 5 and 5 around the first two spikes, 5 and none after the others
+    assert stats.active_fraction == pytest.approx((5 + 5 + 5 + 0) / 270, abs=1e-6)
+
+
+def test_a_record_that_starts_late_says_where_its_spikes_are(tmp_path):
+    path = small(tmp_path / "a.nwb", [3600.5, 3602.25])
+    with pytest.raises(
+        ValueError,
+        match=r"--duration-s\), and start_s \(--start-s\) .* first .* 3600\.5 s, the last",
+    ):
+        read(path)
+    with pytest.raises(
+        ValueError, match=r"none of its 2 spikes lies in 0 to 2 s: .* at 3602\.25 s"
+    ):
+        read(path, duration_s=2.0)
+    recording = read(path, start_s=3600.0, duration_s=3.0)
+    assert recording.spikes.times_ms == pytest.approx([500.0, 2250.0])
+    assert recording.spikes.start_ms == 3.6e6
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "kept"), [(24_414.0625, False), (44_100.0, False), (30_000.0, True), (1e4, True)]
+)
+def test_a_grid_that_no_usual_window_fits_is_dropped(tmp_path, rate_hz, kept):
+    times = np.array([100, 5000, 9999]) / rate_hz
+    path = small(
+        tmp_path / "a.nwb", times, observed=[[0, 20_000 / rate_hz]], resolution=1 / rate_hz
+    )
+    spikes = read(path).spikes
+    assert (spikes.dt_ms is not None) == kept
+    np.testing.assert_allclose(spikes.times_ms, times * 1e3)
+    assert ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10.0)).n_spikes == 3
 
 
 # ---- Files that we write
@@ -334,12 +397,12 @@ DAMAGE = {
     "intervals of one column": (lambda f: replace(f, "units/obs_intervals", np.ones((4, 1))), "obs_intervals are not times"),
     "intervals that fall": (lambda f: replace(f, "units/obs_intervals", np.ones((4, 2))), "start before they stop"),
     "a unit never observed": (lambda f: replace(f, "units/obs_intervals_index", [1, 1, 3, 4]), "the first is unit 1"),
-    "overlapping intervals": (
+    "overlapping intervals elsewhere": (
         lambda f: (
-            replace(f, "units/obs_intervals", [[0, 1], [0, 2], [1, 3], [0, 1], [0, 1.0]]),
+            replace(f, "units/obs_intervals", [[0, 1], [2, 4], [3, 5], [0, 1], [0, 1.0]]),
             replace(f, "units/obs_intervals_index", [1, 3, 4, 5]),
         ),
-        "intervals of unit 1 overlap",
+        "no time at which all 4 units",
     ),
     "no common time": (
         lambda f: replace(f, "units/obs_intervals", [[0, 1.0], [1, 2], [0, 2], [0, 2]]),

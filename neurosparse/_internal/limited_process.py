@@ -142,9 +142,7 @@ def serve() -> None:
         sys.exit(errno.ENOMEM)
 
 
-def read_here(
-    path: Path, reader: Reader, options: Mapping[str, Any]
-) -> Mapping[str, NDArray[Any]]:
+def read_here(path: Path, reader: Reader, options: Mapping[str, Any]) -> Mapping[str, NDArray[Any]]:
     """Read as `read` does, in this process, without limits; MemoryError where it takes too much."""
     try:
         return reader(path, **options)

@@ -81,9 +81,12 @@ def _merged(
 def _shared(
     bounds: NDArray[np.float64], n_units: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Find where as many intervals as there are units lie over each other."""
-    # how many units are observed from each edge on; at one time starts come before stops, so that
-    # adjoining intervals join
+    """Find where as many intervals as there are units lie over each other.
+
+    Intervals of a unit that touch are joined, save where all units have that boundary: trials that
+    follow each other without a pause stay apart.
+    """
+    # how many units are observed from each edge on; at one time starts come before stops
     edges = np.concatenate([bounds[:, 0], bounds[:, 1]])
     steps = np.repeat([1, -1], len(bounds))
     order = np.lexsort((-steps, edges))
@@ -91,7 +94,13 @@ def _shared(
     by_all = observed >= n_units
     starts = edges[by_all & ~np.concatenate([[False], by_all[:-1]])]
     stops = edges[~by_all & np.concatenate([[False], by_all[:-1]])]
-    return starts, stops
+    common = np.intersect1d(_held_by(bounds[:, 0], n_units), _held_by(bounds[:, 1], n_units))
+    return np.union1d(starts, common), np.union1d(stops, common)
+
+
+def _held_by(edges: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    distinct, counts = np.unique(edges, return_counts=True)
+    return distinct[counts >= n]
 
 
 def asked_for(
@@ -141,19 +150,21 @@ def _where_spikes_are(times_s: NDArray[np.float64]) -> str:
         return ""
     first, last = times_s.min(), times_s.max()
     late = (
-        "" if 0 <= first <= 0.5 * last else ", and start_s (--start-s) unless it was observed from 0 s"
+        ""
+        if 0 <= first <= 0.5 * last
+        else ", and start_s (--start-s) unless it was observed from 0 s"
     )
-    return f"{late}; the first spike is at {first:.10g} s, the last spike is at {last:.10g} s"
+    return f"{late}; the first spike is at {first:.7g} s, the last spike is at {last:.7g} s"
 
 
 def check_not_empty(n_inside: int, times_s: NDArray[np.float64], read: NDArray[np.float64]) -> None:
     """Refuse a part of a record that holds none of its spikes, and say where they are."""
     if times_s.size and not n_inside:
         raise ValueError(
-            f"none of its {times_s.size:,} spikes lies in {read[0, 0]:.10g} to {read[-1, 1]:.10g} s:"
+            f"none of its {times_s.size:,} spikes lies in {read[0, 0]:.7g} to {read[-1, 1]:.7g} s:"
             " give another start_s (--start-s) or duration_s (--duration-s)"
-            f"; the first spike is at {times_s.min():.10g} s, the last spike is at"
-            f" {times_s.max():.10g} s"
+            f"; the first spike is at {times_s.min():.7g} s, the last spike is at"
+            f" {times_s.max():.7g} s"
         )
 
 

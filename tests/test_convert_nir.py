@@ -18,7 +18,6 @@ from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.nir import files as nir_files
 from neurosparse.convert.nir.files import FILE_DT_S, from_nir, to_nir
 
-
 pytestmark = pytest.mark.usefixtures("in_this_process")
 
 PORTABLE = NeuronSpec(kind="lif", reset="value", v_initial=0.0, tau_m_ms=20.0)

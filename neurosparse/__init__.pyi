@@ -9,5 +9,6 @@ from neurosparse.comparison import Comparison as Comparison
 from neurosparse.comparison import compare as compare
 from neurosparse.lif import LIF as LIF
 from neurosparse.measurement import measure as measure
+from neurosparse.probe.watch import watch as watch
 
 __version__: str

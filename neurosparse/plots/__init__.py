@@ -23,7 +23,13 @@ from neurosparse.plots.look import (
     save,
     style,
 )
-from neurosparse.plots.networks import activation_functions, by_epoch, conversion, l1_to_spikes
+from neurosparse.plots.networks import (
+    activation_functions,
+    by_epoch,
+    conversion,
+    l1_to_spikes,
+    training,
+)
 
 __all__ = [
     "BAND_COLOUR",
@@ -45,5 +51,6 @@ __all__ = [
     "rates_by_population",
     "save",
     "style",
+    "training",
     "windows_by_population",
 ]

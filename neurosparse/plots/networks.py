@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from neurosparse.convert.report import ConversionReport
+    from neurosparse.probe.history import History
+
+# the axis of a quantity of a training, and what it is multiplied by
+WATCHED = {
+    "active": ("active units (%)", 100.0),
+    "zeros": ("exact zeros (%)", 100.0),
+    "dead": ("dead units (%)", 100.0),
+    "target": ("wanted share of active units (%)", 100.0),
+    "effective_units": ("effective units", 1.0),
+    "l1": ("weight of the L1 penalty", 1.0),
+}
 
 
 def activation_functions(ax: Axes | None = None) -> Axes:
@@ -129,4 +140,43 @@ def l1_to_spikes(reports: Mapping[float, ConversionReport], ax: Axes | None = No
         xlim=(0, 1.45 * max(active)),
         ylim=(0, None),
     )
+    return ax
+
+
+def training(
+    history: History,
+    quantity: str = "active",
+    ax: Axes | None = None,
+    *,
+    target: float | None = None,
+) -> Axes:
+    """Draw one quantity of each layer over the steps of a training that was watched or steered.
+
+    Parameters
+    ----------
+    history
+        What `ns.watch(...)` or `ns.sparsify(...)` has as its `history`.
+    quantity
+        What stands before the layer in its rows: "active", "zeros", "dead", "effective_units",
+        "l1", "target". Shares are drawn in per cent.
+    target
+        A share to be marked by a line.
+
+    Examples
+    --------
+    >>> from neurosparse.probe.history import History
+    >>> rows = History([{"step": 0, "active/0": 0.5}, {"step": 100, "active/0": 0.04}])
+    >>> training(rows, target=0.04).get_ylabel()
+    'active units (%)'
+    """
+    ax = axes(ax)
+    label, scale = WATCHED.get(quantity, (quantity, 1.0))
+    course = {
+        layer: {step: scale * value for step, value in values.items()}
+        for layer, values in history.course(quantity).items()
+    }
+    by_epoch(course, label, ax)
+    if target is not None:
+        ax.axhline(scale * target, color="0.6", lw=0.8, ls=":", zorder=0)
+    ax.set_xlabel("step")
     return ax

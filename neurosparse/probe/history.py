@@ -1,0 +1,53 @@
+"""The course of a training: rows of numbers, for loggers, tables and figures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Row = dict[str, float]
+
+
+class History(list[Row]):
+    """Rows in the order of their steps, each a flat dict: "step", and "<quantity>/<layer>"."""
+
+    def to_pandas(self) -> Any:
+        """Return the rows as a pandas frame, a row a look and a column a key."""
+        import pandas
+
+        return pandas.DataFrame(list(self))
+
+    def course(self, quantity: str) -> dict[str, dict[int, float]]:
+        """Return one quantity of each layer by step.
+
+        Parameters
+        ----------
+        quantity
+            What stands before the layer in the rows: "active", "dead", ...
+
+        Returns
+        -------
+        dict
+            course[layer][step], layers in the order of the rows.
+
+        Raises
+        ------
+        ValueError
+            Where no row has that quantity.
+
+        Examples
+        --------
+        >>> History([{"step": 0, "active/0": 0.5}, {"step": 9, "active/0": 0.4}]).course("active")
+        {'0': {0: 0.5, 9: 0.4}}
+        """
+        found: dict[str, dict[int, float]] = {}
+        for row in self:
+            for key, value in row.items():
+                before, slash, layer = key.partition("/")
+                if slash and before == quantity:
+                    found.setdefault(layer, {})[int(row["step"])] = value
+        if not found:
+            known = sorted({key.partition("/")[0] for row in self for key in row if "/" in key})
+            raise ValueError(
+                f"no row has the quantity {quantity!r}; they have {', '.join(known) or 'none yet'}"
+            )
+        return found

@@ -1,0 +1,105 @@
+"""The counts of a layer that is watched, added up batch by batch and process by process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neurosparse.activity import ActiveWhen
+from neurosparse.probe.tally import by_torch, on_cpu
+from neurosparse.sparsity import units_axis
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """What a layer did in the batches of a look: less than `Activations`, and faster to count."""
+
+    counts: NDArray[np.float64]  # (n_units,) samples in which the unit is active
+    n_inputs: int
+    n_samples: int  # inputs times positions
+    n_zero: int  # (sample, unit) pairs that are exactly 0
+    effective_sum: float  # sum over samples of (sum |a|)^2 / sum a^2
+    n_population: int  # samples with any activity, over which effective_sum runs
+
+    @classmethod
+    def of(cls, output: Tensor, active_when: ActiveWhen, axis: int) -> Running:
+        """Count one batch of a layer's output, units along `axis` unless the definition says."""
+        output = output.detach()
+        output = output if output.is_floating_point() else output.float()
+        output = output if output.ndim > 1 else output.reshape(1, -1)
+        if active_when.axis is None:
+            active_when = replace(active_when, axis=axis)
+        if not output.numel():
+            n_units = output.shape[active_when.axis or 0]
+            return cls(np.zeros(n_units), 0, 0, 0, 0.0, 0)
+        axis = units_axis(active_when, output.ndim, output.shape)
+        margins = on_cpu if output.device.type == "cpu" else by_torch
+        units, samples, n_zero = margins(output, axis, active_when.threshold or 0.0)
+        squared, squares = samples[1] ** 2, samples[2]
+        alive = squares != 0  # NaN counts, so that it is seen
+        return cls(
+            counts=units[0],
+            n_inputs=len(output),
+            n_samples=samples[0].size,
+            n_zero=n_zero,
+            effective_sum=float((squared[alive] / squares[alive]).sum()),
+            n_population=int(alive.sum()),
+        )
+
+    def __add__(self, other: Running) -> Running:
+        return Running(
+            self.counts + other.counts,
+            self.n_inputs + other.n_inputs,
+            self.n_samples + other.n_samples,
+            self.n_zero + other.n_zero,
+            self.effective_sum + other.effective_sum,
+            self.n_population + other.n_population,
+        )
+
+    @property
+    def n_units(self) -> int:
+        """The width of the layer."""
+        return self.counts.size
+
+    @property
+    def active(self) -> float:
+        """The share of (sample, unit) pairs that are active."""
+        return float(self.counts.sum() / max(1, self.n_samples * self.n_units))
+
+    @property
+    def zeros(self) -> float:
+        """The share of (sample, unit) pairs that are exactly 0."""
+        return self.n_zero / max(1, self.n_samples * self.n_units)
+
+    @property
+    def effective_units(self) -> float:
+        """The participation ratio of a sample, as `ActivityStats.effective_units` has it."""
+        return self.effective_sum / max(1, self.n_population)
+
+
+def over_processes(running: Mapping[str, Running]) -> dict[str, Running]:
+    """Add up what all processes of `torch.distributed` counted; without any, what this one did."""
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return dict(running)
+    parts: list[Any] = [None] * distributed.get_world_size()
+    distributed.all_gather_object(parts, dict(running))
+    total: dict[str, Running] = {}
+    for part in parts:
+        for name, one in part.items():
+            total[name] = total[name] + one if name in total else one
+    return total
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that speaks for all of them."""
+    from torch import distributed
+
+    together = distributed.is_available() and distributed.is_initialized()
+    return not together or distributed.get_rank() == 0

@@ -1,0 +1,297 @@
+"""A network watched while it trains, on the batches that it is trained on anyway."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+from neurosparse._internal import checks
+from neurosparse.activity import ActiveWhen
+from neurosparse.probe.history import History, Row
+from neurosparse.probe.hooks import OwnHook
+from neurosparse.probe.nonlinear import listening
+from neurosparse.probe.running import Running, is_first_process, over_processes
+
+Log = Callable[[Row], object]
+
+COMPILED = (
+    "torch.compile is in use: in the steps that are looked at the compiled code runs eagerly"
+    " (stance force_eager); no graph is broken and nothing is compiled again"
+)
+# passes of one step after which it is likely that nobody says when a step is over
+MANY_PASSES = 100
+NO_STEPS = (
+    f"{MANY_PASSES} training passes, and no torch optimizer has stepped on the parameters of the"
+    " watched model: call step() after each update"
+)
+
+
+def watch(
+    model: nn.Module,
+    every: int = 100,
+    *,
+    active_when: ActiveWhen | None = None,
+    layers: tuple[str, ...] | None = None,
+    window: int = 10,
+    log: Log | None = None,
+    reduce: bool = False,
+) -> Watch:
+    """Watch how sparse a network is while it trains, in anybody's loop.
+
+    At every so many steps the activity of each layer is counted in the batch that is trained on.
+    No further pass is run. A pass counts in training mode with gradients; what gradient
+    checkpointing computes again does not. A step is one of the first torch optimizer that holds a
+    parameter of the model, and all passes before it belong to it (gradient accumulation).
+    Without such an optimizer, call `step()` after each update.
+
+    Parameters
+    ----------
+    model
+        The module that the loop calls, compiled or not, wrapped for distributed training or not.
+    every
+        Look at steps 0, every, 2 every, ...
+    active_when
+        A threshold; 0 by default: everything but exact zeros is active.
+    layers
+        The layers to watch, named as `measure` names them. By default every non-linearity.
+    window
+        A unit is dead which was active for no sample of the last `window` looks.
+    log
+        Called with each new row, a flat dict: `log=wandb.log`. With several processes the first
+        one alone calls it.
+    reduce
+        Sum over all processes of `torch.distributed`, instead of each one's own batches.
+
+    Returns
+    -------
+    Watch
+        To be used in a `with` block, or closed with `close()`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where an argument is out of range, or `model` is no module.
+
+    Examples
+    --------
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> with watch(model, every=1) as w:
+    ...     model(torch.ones(16, 4)).square().mean().backward()
+    ...     optimizer.step()
+    >>> sorted(w.latest)
+    ['active', 'active/1', 'dead/1', 'effective_units/1', 'samples', 'step', 'zeros/1']
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch module, got {type(model).__name__}")
+    active_when = ActiveWhen(threshold=0) if active_when is None else active_when
+    if active_when.threshold is None:
+        raise ValueError(
+            f"active_when must have a threshold to watch a network, got {active_when.describe()!r}"
+        )
+    if layers is not None and (isinstance(layers, str) or not layers):
+        raise ValueError(f"layers must be a sequence of at least one name, got {layers!r}")
+    return Watch(
+        model,
+        every=checks.whole("every", every),
+        active_when=active_when,
+        layers=layers,
+        window=checks.whole("window", window),
+        log=log,
+        reduce=reduce,
+    )
+
+
+class Watch:
+    """A training that is being watched; made by `watch`.
+
+    Attributes
+    ----------
+    history : History
+        A row a look.
+    n_steps : int
+        Steps of the optimizer so far.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        every: int,
+        active_when: ActiveWhen,
+        layers: tuple[str, ...] | None,
+        window: int,
+        log: Log | None,
+        reduce: bool,
+    ) -> None:
+        self.history, self.n_steps = History(), 0
+        self._model, self._layers = unwrapped(model), layers
+        self._every, self._active_when, self._log, self._reduce = every, active_when, log, reduce
+        self._running: dict[str, Running] = {}
+        # which units were active in each of the last looks
+        self._alive: dict[str, deque[NDArray[np.bool_]]] = {}
+        self._window, self._looking = window, True
+        self._n_passes = self._depth = 0
+        self._ear, self._eager = ExitStack(), ExitStack()
+        self._clock: weakref.ref[Optimizer] | None = None
+        self._closed = False
+        self._compiled = any(m._compiled_call_impl is not None for m in model.modules())
+        self._compiled |= self._model is not model and hasattr(model, "_orig_mod")
+        self._handles = [
+            self._model.register_forward_pre_hook(OwnHook(lambda *_: self._begin_pass())),
+            self._model.register_forward_hook(
+                OwnHook(lambda *_: self._end_pass()), always_call=True
+            ),
+            register_optimizer_step_post_hook(_ticking(weakref.ref(self))),
+        ]
+        weakref.finalize(self, self._handles[-1].remove)
+        self._hold_compiled()
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the model as it was; a look that is under way becomes the last row."""
+        if self._closed:
+            return
+        self._closed = True
+        self._ear.close()
+        self._eager.close()
+        for handle in self._handles:
+            handle.remove()
+        self._end_look()
+
+    @property
+    def latest(self) -> Row:
+        """The newest row, a flat dict for a logger; empty before the first look is over.
+
+        "step" counts the steps before it, "samples" the inputs of the look. For each layer there is
+        "active/<layer>", the share of its units that is active, "zeros/<layer>", the share of exact
+        zeros, "dead/<layer>", the share of its units that no sample of the last looks made active,
+        and "effective_units/<layer>", the units that carry the activity (`ActivityStats`). "active"
+        is the share of all units of all layers.
+        """
+        return dict(self.history[-1]) if self.history else {}
+
+    @property
+    def note(self) -> str:
+        """What the watched training does differently in the steps that are looked at, or ""."""
+        return COMPILED if self._compiled else ""
+
+    def step(self) -> None:
+        """Say that a step is over, in a loop without a torch optimizer."""
+        if self._closed:
+            return
+        missed = self._looking and not self._running
+        self._end_look()
+        self.n_steps += 1
+        self._n_passes = 0
+        self._looking = missed or self.n_steps % self._every == 0
+        self._eager.close()
+        self._hold_compiled()
+
+    @contextmanager
+    def one_pass(self) -> Iterator[None]:
+        """Take this block for one pass, in a loop that calls parts of the model one by one."""
+        self._begin_pass()
+        try:
+            yield
+        finally:
+            self._end_pass()
+
+    def _begin_pass(self) -> None:
+        if torch.compiler.is_compiling():
+            self._compiled = True
+            return
+        self._depth += 1
+        trains = self._model.training and torch.is_grad_enabled()
+        if self._depth > 1 or not self._looking or not trains or self._closed:
+            return
+        self._n_passes += 1
+        if self._n_passes == MANY_PASSES and self._clock is None and self.n_steps == 0:
+            warnings.warn(NO_STEPS, stacklevel=2)
+        self._ear.enter_context(listening(self._model, self._count, self._layers))
+
+    def _end_pass(self) -> None:
+        if not torch.compiler.is_compiling():
+            self._depth = max(0, self._depth - 1)
+            if self._depth == 0:
+                self._ear.close()
+
+    def _count(self, name: str, output: Tensor, axis: int) -> None:
+        with torch._C.DisableTorchFunction():
+            found = Running.of(output, self._active_when, axis)
+        self._running[name] = self._running[name] + found if name in self._running else found
+
+    def _end_look(self) -> None:
+        """Make a row of what was counted since the step began."""
+        running, self._running = self._running, {}
+        if self._reduce and self._looking:
+            running = over_processes(running)
+        if not running:
+            return
+        row: Row = {"step": self.n_steps, "samples": max(one.n_inputs for one in running.values())}
+        n_units = sum(one.n_units for one in running.values())
+        row["active"] = sum(one.active * one.n_units for one in running.values()) / n_units
+        for name, one in running.items():
+            alive = self._alive.setdefault(name, deque(maxlen=self._window))
+            alive.append(one.counts > 0)
+            row[f"active/{name}"] = one.active
+            row[f"zeros/{name}"] = one.zeros
+            row[f"dead/{name}"] = 1 - float(np.any(alive, axis=0).mean())
+            row[f"effective_units/{name}"] = one.effective_units
+        self.history.append(row)
+        if self._log is not None and is_first_process():
+            self._log(dict(row))
+
+    def _hold_compiled(self) -> None:
+        """Let what was compiled run eagerly in a step that is looked at."""
+        if self._looking and "torch._dynamo" in sys.modules:
+            self._eager.enter_context(torch.compiler.set_stance("force_eager"))
+
+    def _tick(self, optimizer: Optimizer) -> None:
+        """Take a step of an optimizer for a step of the training, if it is the model's first."""
+        if self._clock is None or self._clock() is None:
+            ours = {id(parameter) for parameter in self._model.parameters()}
+            if not any(id(p) in ours for group in optimizer.param_groups for p in group["params"]):
+                return
+            self._clock = weakref.ref(optimizer)
+        if self._clock() is optimizer:
+            self.step()
+
+
+def _ticking(watched: weakref.ref[Watch]) -> Callable[[Optimizer, Any, Any], None]:
+    """The hook on every optimizer's steps; it keeps no watch and no model alive."""
+
+    def hook(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        if (watch_ := watched()) is not None:
+            watch_._tick(optimizer)
+
+    return hook
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The module inside what torch.compile and data parallelism wrap around it."""
+    while True:
+        if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module) or (
+            isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
+            and isinstance(inner := model.module, nn.Module)
+        ):
+            model = inner
+        else:
+            return model

@@ -1,0 +1,379 @@
+"""Networks watched while they train: counts by hand, what is no pass, what is a step."""
+
+from __future__ import annotations
+
+import copy
+import io
+import socket
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F  # noqa: N812
+from torch.utils.checkpoint import checkpoint
+
+import neurosparse as ns
+from neurosparse.probe.history import History
+from neurosparse.probe.watch import MANY_PASSES
+
+
+def mlp(seed: int = 0) -> nn.Sequential:
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(6, 20), nn.ReLU(), nn.Linear(20, 9), nn.ReLU(), nn.Linear(9, 3))
+
+
+def batches(n: int, size: int = 16, seed: int = 1) -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(size, 6, generator=generator) for _ in range(n)]
+
+
+def train(model, data, *, accumulate: int = 1, inside=None, lr: float = 0.05) -> None:
+    """A plain loop; `inside(step)` is called after each optimizer step."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr)
+    for k, x in enumerate(data):
+        model(x).square().mean().backward()
+        if (k + 1) % accumulate == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+            if inside is not None:
+                inside(k)
+
+
+def by_hand(model: nn.Sequential, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What the rectifiers of `mlp` put out."""
+    with torch.no_grad():
+        first = F.relu(model[0](x))
+        return {"1": first, "3": F.relu(model[2](first))}
+
+
+# ---- Counts
+
+
+def test_every_row_is_the_count_of_the_batch_that_was_trained_on() -> None:
+    model, data = mlp(), batches(7)
+    expected: list[dict[str, torch.Tensor]] = []
+    model.register_forward_pre_hook(
+        lambda m, args: expected.append(by_hand(copy.deepcopy(m), *args))
+    )
+    with ns.watch(model, every=3) as w:
+        train(model, data)
+    assert [row["step"] for row in w.history] == [0, 3, 6]
+    for row in w.history:
+        outputs = expected[int(row["step"])]
+        active = {name: (values > 0).double().mean().item() for name, values in outputs.items()}
+        for name in outputs:
+            assert row[f"active/{name}"] == pytest.approx(active[name], rel=1e-12)
+            assert row[f"zeros/{name}"] == pytest.approx(1 - active[name], rel=1e-12)
+        assert row["active"] == pytest.approx((20 * active["1"] + 9 * active["3"]) / 29)
+        assert row["samples"] == 16
+    assert w.latest == w.history[-1]
+
+
+def test_a_row_agrees_with_measure_on_the_same_batch() -> None:
+    class Conv(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(2, 7, 3), nn.Linear(7, 11)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return F.gelu(self.head(F.relu(self.conv(x)).mean((2, 3))))
+
+    torch.manual_seed(0)
+    model, x = Conv(), torch.randn(5, 2, 8, 8)
+    zero = ns.ActiveWhen(threshold=0.1)
+    stats = ns.measure(model, x, active_when=zero)
+    with ns.watch(model, active_when=zero) as w:
+        model(x)
+    for name in ("relu", "gelu"):
+        assert w.latest[f"active/{name}"] == pytest.approx(stats[name].active_fraction)
+        assert w.latest[f"zeros/{name}"] == pytest.approx(stats[name].zero_fraction)
+        assert w.latest[f"effective_units/{name}"] == pytest.approx(stats[name].effective_units)
+        assert w.latest[f"dead/{name}"] == stats[name].n_silent / stats[name].n_units
+
+
+def test_dead_units_are_those_of_the_last_looks() -> None:
+    """Unit k of four is active in look k alone."""
+    model = nn.Sequential(nn.Identity(), nn.ReLU(), nn.Linear(4, 1))
+    with ns.watch(model, every=1, window=2) as w:
+        train(model, [row[None] for row in torch.eye(4)])
+    assert [row["dead/1"] for row in w.history] == [0.75, 0.5, 0.5, 0.5]
+
+
+def test_layers_are_those_asked_for() -> None:
+    model = mlp()
+    with ns.watch(model, layers=("2", "3")) as w:
+        model(batches(1)[0])
+    assert {key for key in w.latest if key.startswith("active/")} == {"active/2", "active/3"}
+
+
+def test_the_training_is_the_same_when_watched() -> None:
+    plain, watched = mlp(), mlp()
+    train(plain, batches(6))
+    with ns.watch(watched, every=1):
+        train(watched, batches(6))
+    for a, b in zip(plain.parameters(), watched.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not watched._forward_hooks
+    assert not watched._forward_pre_hooks
+    assert not watched[1]._forward_hooks
+
+
+# ---- What is a step, and what is no pass
+
+
+def test_passes_before_a_step_are_one_look() -> None:
+    """Gradient accumulation: three batches a step, counted together."""
+    model, data = mlp(), batches(6)
+    whole = by_hand(model, torch.cat(data[:3]))
+    with ns.watch(model, every=1) as w:
+        train(model, data, accumulate=3)
+    assert [(row["step"], row["samples"]) for row in w.history] == [(0, 48), (1, 48)]
+    assert w.history[0]["active/1"] == pytest.approx((whole["1"] > 0).double().mean().item())
+
+
+def test_evaluation_is_not_looked_at() -> None:
+    model, x = mlp(), batches(1)[0]
+    with ns.watch(model, every=1) as w:
+        model.eval()
+        model(x)
+        model.train()
+        with torch.no_grad():
+            model(x)
+        assert not w._running
+        model(x)
+    assert [row["samples"] for row in w.history] == [16]
+
+
+def test_a_loop_without_an_optimizer_says_when_a_step_is_over() -> None:
+    model = mlp()
+    with ns.watch(model, every=2) as w:
+        for x in batches(5):
+            model(x)
+            w.step()
+    assert [row["step"] for row in w.history] == [0, 2, 4]
+    with ns.watch(model) as w:
+        for _ in range(MANY_PASSES - 1):
+            model(torch.randn(1, 6))
+        with pytest.warns(UserWarning, match="call step"):
+            model(torch.randn(1, 6))
+
+
+def test_the_first_of_two_optimizers_is_the_clock_and_those_of_others_are_none() -> None:
+    model, other = mlp(), mlp()
+    first = torch.optim.SGD(model[0].parameters(), lr=0.1)
+    second = torch.optim.Adam(model[2].parameters())
+    foreign = torch.optim.SGD(other.parameters(), lr=0.1)
+    with ns.watch(model, every=1) as w:
+        for x in batches(3):
+            (model(x).sum() + other(x).sum()).backward()
+            for optimizer in (foreign, first, second):
+                optimizer.step()
+    assert w.n_steps == 3
+    assert [row["samples"] for row in w.history] == [16, 16, 16]
+
+
+@pytest.mark.parametrize("reentrant", [False, True])
+def test_gradient_checkpointing_is_counted_once(reentrant: bool) -> None:
+    class Checkpointed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = mlp()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return checkpoint(self.inner, x, use_reentrant=reentrant)
+
+    model, x = Checkpointed(), batches(1)[0].requires_grad_()
+    expected = by_hand(model.inner, x)
+    with ns.watch(model, every=1) as w:
+        train(model, [x])
+    assert [row["samples"] for row in w.history] == [16]
+    for name, values in expected.items():
+        assert w.history[0][f"active/inner.{name}"] == pytest.approx(
+            (values > 0).double().mean().item()
+        )
+
+
+def test_autocast_counts_what_autocast_computed() -> None:
+    model, x = mlp(), batches(1, size=200)[0]
+    seen = []
+    model[1].register_forward_hook(lambda _m, _x, out: seen.append(out.detach().clone()))
+    with ns.watch(model, every=1) as w, torch.autocast("cpu", dtype=torch.bfloat16):
+        model(x)
+    assert seen[0].dtype == torch.bfloat16
+    assert w.latest["active/1"] == (seen[0] > 0).double().mean().item()
+
+
+def test_an_error_in_a_pass_leaves_the_model_free() -> None:
+    model = mlp()
+    with ns.watch(model, every=1) as w:
+        with pytest.raises(RuntimeError):
+            model(torch.randn(2, 5))
+        assert not model[1]._forward_hooks
+        model(batches(1)[0])
+    assert w.latest["samples"] == 16
+
+
+# ---- Compiled
+
+
+@pytest.mark.parametrize("order", ["before", "after", "in place"])
+def test_compiled_models_are_looked_at_without_a_graph_break(order: str) -> None:
+    """The steps between looks run compiled, with no graph broken; those that are looked at run
+    eagerly, and the note says so.
+    """
+    torch._dynamo.reset()
+    graphs = []
+
+    def backend(graph, _inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    model, data = mlp(), batches(9)
+    if order == "in place":
+        model.compile(backend=backend, fullgraph=True)
+        trained = watched = model
+    else:
+        trained = torch.compile(model, backend=backend, fullgraph=True)
+        watched = trained if order == "before" else model
+    expected: dict[int, torch.Tensor] = {}
+    with ns.watch(watched, every=4) as w:
+        before = [by_hand(model, data[0])["1"]]
+        train(
+            trained, data, inside=lambda k: before.append(by_hand(model, data[min(k + 1, 8)])["1"])
+        )
+    expected = {k: before[k] for k in (0, 4, 8)}
+    assert len(graphs) == 1
+    assert [row["step"] for row in w.history] == [0, 4, 8]
+    for row in w.history:
+        share = (expected[int(row["step"])] > 0).double().mean().item()
+        assert row["active/1"] == pytest.approx(share)
+    assert "eagerly" in w.note
+    assert torch.compiler.is_compiling() is False
+
+
+def test_an_eager_training_has_no_note() -> None:
+    with ns.watch(mlp()) as w:
+        assert w.note == ""
+
+
+# ---- Several processes
+
+
+def _one_process(rank: int, port: int, folder: str) -> None:
+    from torch import distributed
+
+    distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
+    )
+    torch.set_num_threads(1)
+    model = nn.parallel.DistributedDataParallel(mlp())
+    logged: list[dict[str, float]] = []
+    with ns.watch(model, every=1, reduce=True, log=logged.append) as w:
+        train(model, batches(2, seed=10 + rank))
+    torch.save([list(w.history), logged], f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_two_processes_are_summed_and_the_first_one_logs(tmp_path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(_one_process, (port, str(tmp_path)), nprocs=2)
+    (rows, logged), (others, silent) = (torch.load(tmp_path / f"{k}.pt") for k in (0, 1))
+    assert rows == others == logged
+    assert silent == []
+    both = by_hand(mlp(), torch.cat([batches(1, seed=10)[0], batches(1, seed=11)[0]]))
+    assert rows[0]["active/1"] == pytest.approx((both["1"] > 0).double().mean().item())
+    assert [row["samples"] for row in rows] == [32, 32]
+
+
+# ---- Rows, and what is refused
+
+
+def test_rows_go_to_a_logger_and_into_a_frame() -> None:
+    logged: list[dict[str, float]] = []
+    model = mlp()
+    with ns.watch(model, every=2, log=logged.append) as w:
+        train(model, batches(4))
+    frame = w.history.to_pandas()
+    assert isinstance(frame, pd.DataFrame)
+    assert frame["step"].tolist() == [0, 2]
+    assert frame["active/1"].tolist() == [row["active/1"] for row in logged]
+    assert all(isinstance(value, int | float) for row in logged for value in row.values())
+    course = w.history.course("dead")
+    assert list(course) == ["1", "3"]
+    assert list(course["1"]) == [0, 2]
+    with pytest.raises(ValueError, match="'deaf'; they have active, dead"):
+        w.history.course("deaf")
+    with pytest.raises(ValueError, match="none yet"):
+        History().course("active")
+
+
+def test_a_watched_model_can_be_copied_and_pickled() -> None:
+    model, x = mlp(), batches(1)[0]
+    with ns.watch(model, every=1) as w:
+        twin = copy.deepcopy(model)
+        buffer = io.BytesIO()
+        torch.save(model, buffer)
+        buffer.seek(0)
+        read = torch.load(buffer, weights_only=False)
+        twin(x), read(x)
+        assert not w._running
+        assert torch.equal(twin(x), model(x))
+
+
+def test_a_watch_that_is_forgotten_keeps_no_model_alive() -> None:
+    import gc
+    import weakref
+
+    from torch.optim import optimizer as torch_optimizer
+
+    model = mlp()
+    gone = weakref.ref(ns.watch(model))
+    n_hooks = len(torch_optimizer._global_optimizer_post_hooks)
+    del model
+    gc.collect()
+    assert gone() is None
+    train(mlp(), batches(1))
+    assert len(torch_optimizer._global_optimizer_post_hooks) < n_hooks
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"every": 0}, ValueError, "every"),
+        ({"window": 0}, ValueError, "window"),
+        ({"active_when": ns.ActiveWhen(window_ms=1)}, ValueError, "threshold"),
+        ({"layers": "1"}, ValueError, "at least one name, got '1'"),
+    ],
+)
+def test_what_cannot_be_watched(values, error, message) -> None:
+    with pytest.raises(error, match=message):
+        ns.watch(mlp(), **values)
+    with pytest.raises(TypeError, match="got int"):
+        ns.watch(3)
+
+
+def test_nothing_is_warned_in_a_plain_training() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = mlp()
+        with ns.watch(model, every=2) as w:
+            train(model, batches(3))
+    assert np.isfinite(list(w.latest.values())).all()
+
+
+def test_the_course_is_drawn_in_per_cent() -> None:
+    from neurosparse import plots
+
+    rows = History(
+        [{"step": 0, "active/a": 0.5, "l1/a": 2.0}, {"step": 10, "active/a": 0.25, "l1/a": 1.0}]
+    )
+    ax = plots.training(rows, target=0.04)
+    assert ax.lines[0].get_xydata().tolist() == [[0, 50], [10, 25]]
+    assert ax.lines[1].get_ydata()[0] == 4
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "active units (%)")
+    assert plots.training(rows, "l1").lines[0].get_ydata().tolist() == [2, 1]

@@ -217,11 +217,11 @@ class SparseFFN(nn.Module):
             return "it is being compiled"
         if torch._C._are_functorch_transforms_active():
             return "a transform of torch.func is at work"
-        if torch.is_autocast_enabled(x.device.type):
-            return "autocast is on"
         tensors = [x, *self.parameters()]
         if any(t.device.type != "cpu" for t in tensors):
             return f"it runs on {next(t.device for t in tensors if t.device.type != 'cpu')}"
+        if torch.is_autocast_enabled("cpu"):
+            return "autocast is on"
         if any(t.dtype != torch.float32 for t in tensors):
             dtype = next(t.dtype for t in tensors if t.dtype != torch.float32)
             return f"it holds {str(dtype).removeprefix('torch.')}, not float32"
@@ -282,7 +282,9 @@ class _ActivePairs(torch.autograd.Function):
             y = functional.linear(_times(z, ctx.linear, ctx.kept), down_weight, down_bias)
             return y, z.sum() / ctx.n_tokens, active, True
         ctx.linear = None if up_weight is None else pairs.dots(x, up_weight, up_bias)
-        ctx.kept = functional.dropout(torch.ones(len(pairs.values)), dropout).numpy() if dropout else None
+        ctx.kept = (
+            functional.dropout(torch.ones(len(pairs.values)), dropout).numpy() if dropout else None
+        )
         ctx.written = _times(pairs.values, ctx.linear, ctx.kept)
         y = torch.zeros_like(x) if down_bias is None else down_bias.expand_as(x).clone()
         pairs.add_rows(ctx.written, _by_unit(down_weight), y.numpy())

@@ -111,6 +111,8 @@ def _found(model: nn.Module) -> Iterator[tuple[str, nn.Module, Pattern]]:
                 type(holder) is not nn.Sequential or len(holder) != int(pattern.down) + 1
             ):
                 continue
+            if isinstance(_part(holder, pattern.up), SparseFFN):
+                continue
             if all(_part(holder, part) is not None for part in (*needed, pattern.activation)):
                 yield name, holder, pattern
                 break
@@ -185,7 +187,11 @@ def _put(holder: nn.Module, path: str, value: object) -> None:
 
 
 def _is_rectifier(activation: object) -> bool:
-    return isinstance(activation, nn.ReLU) or activation in (functional.relu, torch.relu, functional.relu_)
+    return isinstance(activation, nn.ReLU) or activation in (
+        functional.relu,
+        torch.relu,
+        functional.relu_,
+    )
 
 
 def _named(activation: object) -> str:

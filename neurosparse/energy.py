@@ -65,10 +65,11 @@ class Budget:
     trust: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        checks.positive("spike_ATP", self.spike_ATP)
-        checks.positive("mean_rate_hz", self.mean_rate_hz)
+        check = {"spike_ATP": checks.positive, "mean_rate_hz": checks.positive}
         if self.resting_ATP_per_s is not None:
-            checks.not_negative("resting_ATP_per_s", self.resting_ATP_per_s)
+            check["resting_ATP_per_s"] = checks.not_negative
+        for name, checked in check.items():
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,14 +338,16 @@ def allowance(
     (4.0, 0.039, 0.08)
     """
     rate = affordable_rate_hz(supply_ATP_per_s, budget, covers=covers)
+    window_ms = checks.positive("window_ms", window_ms)
+    rate_while_active_hz = checks.positive("rate_while_active_hz", rate_while_active_hz)
     return Allowance(
         budget=_named(budget),
         ATP_per_s=float(supply_ATP_per_s),
         covers=covers,
         mean_rate_hz=rate,
-        window_ms=checks.positive("window_ms", window_ms),
+        window_ms=window_ms,
         active_in_window=active_in_window(rate, window_ms),
-        rate_while_active_hz=checks.positive("rate_while_active_hz", rate_while_active_hz),
+        rate_while_active_hz=rate_while_active_hz,
         duty_fraction=min(1.0, rate / rate_while_active_hz),
     )
 
@@ -395,12 +398,14 @@ def window_ms_for(rate_hz: float, fraction: float) -> float:
     """The window in ms in which a share of Poisson neurons fires: the inverse of
     `active_in_window`.
     """
-    if _fraction(fraction) == 1:
+    fraction = _fraction(fraction)
+    if fraction == 1:
         raise ValueError("no window is long enough for all neurons to have fired, got fraction=1")
     return float(-np.log1p(-fraction) / checks.positive("rate_hz", rate_hz) * 1e3)
 
 
 def _fraction(fraction: float) -> float:
-    if not 0 < checks.number("fraction", fraction) <= 1:
+    fraction = checks.number("fraction", fraction)
+    if not 0 < fraction <= 1:
         raise ValueError(f"fraction must lie in (0, 1], got {fraction}")
-    return float(fraction)
+    return fraction

@@ -74,6 +74,8 @@ class MeanField:
                     f"{name} must have shape {shape} for {n} populations, got {array.shape}"
                 )
             object.__setattr__(self, name, array)
+        if self.dt_ms is not None:
+            object.__setattr__(self, "dt_ms", checks.positive("dt_ms", self.dt_ms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ def solve(
         Where the rates do not settle.
     """
     n = len(network.cells)
+    tolerance_hz = checks.positive("tolerance_hz", tolerance_hz)
     mean = np.broadcast_to(checks.finite_array("start_hz", start_hz), (n,)).astype(float)
     variance = np.zeros(n)
     pace = 0.1
@@ -203,6 +206,9 @@ def brunel_rate(
     >>> round(brunel_rate(5.0, 2.0, cell=cell), 2)
     37.95
     """
+    g, external = checks.number("g", g), checks.number("external", external)
+    weight_mV = checks.number("weight_mV", weight_mV)
+    inhibitory_share = checks.number("inhibitory_share", inhibitory_share)
     height_mV = cell.v_threshold_mV - cell.e_leak_mV
     network = MeanField(
         cells=[cell, cell],

@@ -16,9 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from neurosparse._internal import cards, share
+from neurosparse._internal.units import plain
 
 MOST_BYTES = 1_000_000
 MOST_LEVELS = 16
@@ -31,6 +33,16 @@ class Spec(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _units_are_converted(cls, value: Any, info: ValidationInfo) -> Any:
+        try:
+            converted = plain(info.field_name or "", value)
+        except TypeError as error:  # which pydantic would let through as it is
+            raise ValueError(str(error)) from None
+        is_number = isinstance(converted, np.ndarray) and converted.ndim == 0
+        return converted.item() if is_number else converted
 
     @field_validator("*", mode="before")
     @classmethod

@@ -36,18 +36,18 @@ def read(
     ValueError, OSError
         Where there is no such thing, or it is damaged; one sentence.
     """
+    window, above = ActiveWhen(window_ms=window_ms), ActiveWhen(threshold=threshold)
     path = Path(source)
     if path.name == saved.NUMBERS or (path / saved.NUMBERS).is_file():
         return saved.read(path.parent if path.name == saved.NUMBERS else path)[1]
     if path.suffix == ".safetensors":
-        return (_network(path, ActiveWhen(threshold=threshold)),)
+        return (_network(path, above),)
     from neurosparse import recordings
 
     recording = recordings.read(path)
-    when = ActiveWhen(window_ms=window_ms)
     return (
         measure(
-            recording.spikes, active_when=when, name=path.stem, provenance=recording.provenance
+            recording.spikes, active_when=window, name=path.stem, provenance=recording.provenance
         ),
     )
 

@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurosparse._internal import units
+
 
 def number(name: str, value: Any) -> float:
-    """`value` as a finite float; TypeError or ValueError otherwise."""
+    """`value` as a finite float, in the unit of the name if it carries one; TypeError or ValueError
+    otherwise.
+    """
+    if (numbers := units.plain(name, value)) is not value and not np.ndim(numbers):
+        value = float(numbers)
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:
@@ -48,10 +54,15 @@ def whole(name: str, value: Any, *, least: int = 1) -> int:
     return int(value)
 
 
-def finite_array(name: str, values: ArrayLike, *, dtype: Any = np.float64) -> NDArray[Any]:
+def finite_array(
+    name: str, values: ArrayLike, *, dtype: Any = np.float64, unit: str | None = None
+) -> NDArray[Any]:
     """`values` as an array of real numbers without NaN or infinity; TypeError or ValueError
     otherwise.
+
+    Values with units are converted to the unit of the name, or to `unit`.
     """
+    values = units.plain(name, values, unit)
     try:
         given = np.asarray(values)
     except ValueError:  # rows of unlike lengths

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import cards, checks
+from neurosparse._internal.units import plain
 from neurosparse.activity import frozen
 from neurosparse.activity.active_when import ActiveWhen
 
@@ -46,9 +47,13 @@ class Activations:
 
     def __post_init__(self) -> None:
         checks.whole("n_samples", self.n_samples)
-        object.__setattr__(self, "active_count", np.array(self.active_count, dtype=np.int64))
+        object.__setattr__(
+            self, "active_count", np.array(plain("active_count", self.active_count), dtype=np.int64)
+        )
+        object.__setattr__(self, "sample_keys", np.array(plain("sample_keys", self.sample_keys)))
         for name in ("magnitude_sum", "square_sum", "population_sums", "sample"):
-            object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64))
+            values = plain(name, getattr(self, name))
+            object.__setattr__(self, name, np.array(values, dtype=np.float64))
         shapes = {
             name: getattr(self, name).shape
             for name in ("active_count", "magnitude_sum", "square_sum")

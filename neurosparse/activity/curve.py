@@ -109,7 +109,8 @@ class ActivityCurve:
         ValueError
             Where `fraction` does not lie in (0, 1].
         """
-        if not 0 < checks.number("fraction", fraction) <= 1:
+        fraction = checks.number("fraction", fraction)
+        if not 0 < fraction <= 1:
             raise ValueError(f"fraction must lie in (0, 1], got {fraction}")
 
         def at(ticks: int) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import cards, checks
+from neurosparse._internal.units import plain
 from neurosparse.activity import frozen
 from neurosparse.activity import intervals as observation
 
@@ -102,7 +103,7 @@ class SpikeTrains:
         set_(self, "start_ms", checks.number("start_ms", self.start_ms))
         self._set_intervals()
         times = checks.finite_array("times_ms", self.times_ms)
-        units = np.asarray(self.units)
+        units = np.asarray(plain("units", self.units))
         if units.size == 0:
             units = units.astype(np.int64)
         if times.ndim != 1 or units.shape != times.shape:
@@ -142,7 +143,7 @@ class SpikeTrains:
 
     def _set_intervals(self) -> None:
         given = [[0.0, self.duration_ms]] if self.intervals is None else self.intervals
-        intervals = checks.finite_array("intervals", given)
+        intervals = checks.finite_array("intervals", given, unit="ms")
         if self.intervals is not None:
             intervals = observation.checked(intervals, self.duration_ms)
         ticks = self.to_ticks(intervals, "intervals")
@@ -226,7 +227,7 @@ class SpikeTrains:
         duration_ms = checks.positive("duration_s", duration_s) * 1e3
         return cls(
             times * 1e3,
-            np.asarray(units),
+            np.asarray(plain("units", units)),
             n_units=n_units,
             duration_ms=duration_ms,
             dt_ms=dt_ms,
@@ -299,9 +300,8 @@ class SpikeTrains:
         """A window in ticks, refused where it is longer than any interval or not a whole multiple
         of dt.
         """
-        window = int(
-            self.to_ticks(np.array([checks.positive("window_ms", window_ms)]), "window_ms")[0]
-        )
+        window_ms = checks.positive("window_ms", window_ms)
+        window = int(self.to_ticks(np.array([window_ms]), "window_ms")[0])
         longest = int(self.interval_lengths_ticks.max())
         if not 1 <= window <= longest:
             most = (
@@ -322,8 +322,12 @@ class SpikeTrains:
             Where they do not enclose a part of the record, lie off its grid, or nothing was
             observed between them.
         """
+        start_ms, stop_ms = (
+            checks.number("start_ms", start_ms),
+            checks.number("stop_ms", stop_ms),
+        )
         start, stop = (
-            int(self.to_ticks(np.array([checks.number(name, t)]), name)[0])
+            int(self.to_ticks(np.array([t]), name)[0])
             for name, t in (("start_ms", start_ms), ("stop_ms", stop_ms))
         )
         if not 0 <= start < stop <= self.duration_ticks:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse._internal import cards
+from neurosparse._internal import cards, checks
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import files as saved
@@ -386,6 +386,7 @@ def circuit_window(circuit: ActivityStats, fraction: float) -> float | None:
     """
     if circuit.curve is None:
         raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
+    fraction = checks.number("fraction", fraction)
     return circuit.curve.window_ms(fraction) if fraction > 0 else 0.0
 
 

@@ -33,4 +33,5 @@ def percents(low: float, high: float) -> str:
 
 def milliseconds(window_ms: float) -> str:
     """A window with three digits, never as a power of ten: '3.77 ms', '119 ms', '11,400 ms'."""
-    return f"{float(f'{window_ms:.3g}'):,.10g} ms"
+    digits = f"{checks.number('window_ms', window_ms):.3g}"
+    return f"{float(digits):,.10g} ms"

@@ -26,6 +26,7 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from neurosparse import lif
+from neurosparse._internal.units import plain
 from neurosparse.convert.graph import (
     Add,
     Concatenate,
@@ -174,7 +175,7 @@ def rate(current: Any, neuron: NeuronSpec) -> Any:
     A LIF neuron in steps is slower by up to a share dt / (2 tau) of its rate: 2.5 % with the values
     by default.
     """
-    drive = np.asarray(current, dtype=np.float64)
+    drive = np.asarray(plain("current", current), dtype=np.float64)
     if neuron.kind == "lif":
         free = lif.rate(drive, neuron.lif) * 1e-3 * neuron.dt_ms
     else:
@@ -186,7 +187,7 @@ def current(rate: Any, neuron: NeuronSpec) -> Any:
     """The constant current for a rate in (0, 1 / (1 + t_ref)] spikes a step: the inverse of
     `rate`.
     """
-    f = np.asarray(rate, dtype=np.float64)
+    f = np.asarray(plain("rate", rate), dtype=np.float64)
     if neuron.kind == "lif":
         return lif.current(f * 1e3 / neuron.dt_ms, neuron.lif)
     return neuron.span / (1 / f - neuron.t_ref_steps)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from neurosparse._internal import checks
+from neurosparse._internal.units import plain
 from neurosparse.activity import Activations, ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.convert import costs
 from neurosparse.convert.costs import Operations
@@ -61,7 +62,11 @@ def verify(
     if labels is None and isinstance(inputs, ImageSet):
         labels = inputs.labels
     x = as_inputs(inputs, spiking.graph)
-    y = None if labels is None else torch.as_tensor(np.array(labels), device=x.device)
+    y = (
+        None
+        if labels is None
+        else torch.as_tensor(np.array(plain("labels", labels)), device=x.device)
+    )
     if y is not None and (tuple(y.shape) != (len(x),) or y.is_floating_point()):
         raise ValueError(
             f"labels must be {len(x)} whole numbers, one an input, got shape {tuple(y.shape)} of"

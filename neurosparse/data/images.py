@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import cards, checks
+from neurosparse._internal.units import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class ImageSet:
     def __post_init__(self) -> None:
         checks.whole("n_classes", self.n_classes, least=2)
         images = checks.finite_array("images", self.images, dtype=np.float32)
-        labels = np.asarray(self.labels)
+        labels = np.asarray(plain("labels", self.labels))
         n_features = int(np.prod(self.shape))
         if images.ndim != 2 or images.shape[1] != n_features or images.shape[0] == 0:
             raise ValueError(

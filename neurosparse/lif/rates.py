@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from neurosparse._internal import checks
+from neurosparse._internal.units import plain
 from neurosparse.lif import siegert
 
 _BLOCK = 32768  # points of an array at a time: what stays in the cache
@@ -236,7 +237,8 @@ def _siegert_of_tensors(mean_mV: Any, sigma_mV: Any, lif: LIF) -> Any:
     torch: Any = sys.modules["torch"]
     like = mean_mV if _is_tensor(mean_mV) else sigma_mV
     mean, sigma = (
-        torch.as_tensor(x, dtype=like.dtype, device=like.device) for x in (mean_mV, sigma_mV)
+        torch.as_tensor(plain(name, x), dtype=like.dtype, device=like.device)
+        for name, x in (("mean_mV", mean_mV), ("sigma_mV", sigma_mV))
     )
     return _siegert_function().apply(*torch.broadcast_tensors(mean, sigma), lif)
 
@@ -290,7 +292,7 @@ def _namespace(values: Any, name: str) -> tuple[Any, Any]:
         if bool(torch.isnan(values).any()):
             raise ValueError(f"{name} must not be NaN")
         return torch, values
-    array = np.asarray(values, dtype=np.float64)
+    array = np.asarray(plain(name, values), dtype=np.float64)
     if np.isnan(array).any():
         raise ValueError(f"{name} must not be NaN")
     return np, array

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurosparse._internal import checks
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.lif import LIF, rate
 from neurosparse.plots.look import DASHES, PARTS, axes, coloured, legend_below, plain
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
 def fi_curve(lif: LIF, currents_nA: Any, rates_hz: Any, ax: Axes | None = None) -> Axes:
     """Firing rate over current: simulated cells on the closed form of a LIF cell."""
     ax = axes(ax)
-    currents = np.asarray(currents_nA, dtype=float)
+    currents = checks.finite_array("currents_nA", currents_nA)
+    rates = checks.finite_array("rates_hz", rates_hz)
     dense = np.linspace(currents.min(), currents.max(), 2000)
     ax.plot(dense, rate(dense, lif), color=PARTS[0], label="closed form", zorder=2)
     some = np.linspace(0, currents.size - 1, min(currents.size, 40)).astype(int)
     simulated = f"simulated ({currents.size:,} cells, {some.size} shown)"
     ax.plot(
         currents[some],
-        np.asarray(rates_hz)[some],
+        rates[some],
         "o",
         mfc="none",
         ms=4,
@@ -59,7 +61,7 @@ def raster(
     ax = axes(ax)
     populations = spikes.populations or {"units": (0, spikes.n_units)}
     share = min(1.0, n_units / spikes.n_units)
-    shown = min(duration_ms, spikes.duration_ms)
+    shown = min(checks.positive("duration_ms", duration_ms), spikes.duration_ms)
     row = 0
     for colour, (name, (first, stop)) in zip(
         coloured(populations, colours, PARTS), populations.items(), strict=True

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from neurosparse._internal import checks
+from neurosparse._internal.units import plain
 from neurosparse.activity import Activations, ActiveWhen
 from neurosparse.data import ImageSet
 from neurosparse.probe.nonlinear import NON_LINEARITIES, Consume, listening
@@ -251,7 +252,7 @@ def _to_model(batch: Any, parameter: Tensor) -> Any:
     if len(batch) == 0:
         raise ValueError(f"a batch is empty, shape {tuple(batch.shape)}: nothing to measure")
     # a copy: the array may be read-only
-    tensor = batch if isinstance(batch, Tensor) else torch.tensor(batch)
+    tensor = batch if isinstance(batch, Tensor) else torch.tensor(plain("data", batch))
     dtype = (
         parameter.dtype
         if tensor.is_floating_point() and parameter.is_floating_point()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from neurosparse._internal import checks
 from neurosparse.data import ImageSet
 from neurosparse.rectifier.history import DivergenceError, Epoch, LayerActivity
 from neurosparse.rectifier.network import RectifierNetwork
@@ -27,6 +28,7 @@ def evaluate(network: RectifierNetwork, images: ImageSet, active_threshold: floa
     """The loss, the error and the activity of `network` on `images`, which stand where an epoch has
     its validation images.
     """
+    active_threshold = checks.not_negative("active_threshold", active_threshold)
     return look(network, *tensors(images, next(network.parameters()).device), active_threshold)
 
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neurosparse._internal import checks
+from neurosparse._internal.units import plain
 from neurosparse.kernels.network import layout
 from neurosparse.rectifier.sparse_training import why_not
 
@@ -57,8 +59,10 @@ class SparseNetwork:
 
         if reason := why_not(network):
             raise ValueError(f"sparse inference cannot run this network: {reason}")
-        if dense_above is not None and not 0 <= dense_above <= 1:
-            raise ValueError(f"dense_above must lie in [0, 1], got {dense_above}")
+        if dense_above is not None:
+            dense_above = checks.number("dense_above", dense_above)
+            if not 0 <= dense_above <= 1:
+                raise ValueError(f"dense_above must lie in [0, 1], got {dense_above:g}")
         linears = [module for module in network.children() if isinstance(module, nn.Linear)]
         self._net = layout.net(
             [linear.weight.detach().numpy() for linear in linears],
@@ -128,7 +132,8 @@ class SparseNetwork:
         z[:, :n_out] = functional.linear(inputs.relu() if k else inputs, weight, bias).numpy()
 
     def _checked(self, images: Any) -> NDArray[np.float32]:
-        x = images.detach().cpu().numpy() if isinstance(images, Tensor) else np.asarray(images)
+        given = images.detach().cpu() if isinstance(images, Tensor) else plain("images", images)
+        x = np.asarray(given)
         if x.ndim != 2 or x.shape[1] != self._layers[0][2] or not len(x):
             raise ValueError(
                 f"images must have shape (n, {self._layers[0][2]}), n >= 1, got {x.shape}"

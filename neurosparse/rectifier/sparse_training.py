@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurosparse._internal import checks
+from neurosparse._internal.units import plain
 from neurosparse.kernels.network import layout
 from neurosparse.rectifier.steps import Descent
 
@@ -180,14 +181,15 @@ def _contiguous(name: str, values: Any, dtype: Any) -> NDArray[Any]:
     """`values` as the one kind of array that the kernels are compiled for; copied only where it is
     another kind.
     """
-    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    given = values.detach().cpu() if isinstance(values, Tensor) else plain("values", values)
+    array = np.asarray(given)
     if dtype is np.int64 and array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
     return np.require(array, dtype, ["C", "W", "A"])
 
 
 def _per_layer(name: str, values: Sequence[float], n_layers: int, dtype: Any) -> NDArray[Any]:
-    array = checks.finite_array(name, np.asarray(values), dtype=dtype)
+    array = checks.finite_array(name, values, dtype=dtype)
     if array.shape != (n_layers,) or (array < 0).any():
         raise ValueError(
             f"{name} must be {n_layers} numbers >= 0, one for each hidden layer, got {list(values)}"

@@ -40,7 +40,9 @@ class Band:
     trust: str = "A"
 
     def __post_init__(self) -> None:
-        if not 0 <= checks.number("low", self.low) < checks.number("high", self.high) <= 1:
+        for name in ("low", "high"):
+            object.__setattr__(self, name, checks.number(name, getattr(self, name)))
+        if not 0 <= self.low < self.high <= 1:
             raise ValueError(
                 f"band {self.key!r} needs 0 <= low < high <= 1, got {self.low} and {self.high}"
             )

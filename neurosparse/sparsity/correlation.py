@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.sparsity.firing import by_unit, filled_windows, windows_of
 
@@ -50,6 +51,7 @@ def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
     >>> round(count_correlation(together), 9)
     1.0
     """  # noqa: E501
+    bin_ms = checks.positive("bin_ms", bin_ms)
     width, n_bins = _bins(spikes, bin_ms)
     units, ticks = by_unit(spikes)
     bins = windows_of(spikes, ticks, width)[0]
@@ -69,6 +71,7 @@ def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
 
 def _bins(spikes: SpikeTrains, bin_ms: float) -> tuple[int, int]:
     """The width of bins in ticks, and how many whole ones the intervals hold."""
+    bin_ms = checks.positive("bin_ms", bin_ms)
     width = spikes.window_ticks(bin_ms)
     n_bins = int((spikes.interval_lengths_ticks // width).sum())
     if n_bins < 2:

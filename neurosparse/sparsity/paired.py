@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from neurosparse._internal.units import plain
+
 LEVEL = 0.95
 
 
@@ -36,7 +38,7 @@ def mean(values: Sequence[float]) -> Mean:
     """
     from scipy.stats import t
 
-    array = np.asarray(values, dtype=float)
+    array = np.asarray(plain("values", values), dtype=float)
     if array.ndim != 1 or not array.size or not np.isfinite(array).all():
         raise ValueError(f"values must be at least one finite number, got {values}")
     n, middle = array.size, float(array.mean())

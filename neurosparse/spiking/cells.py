@@ -125,6 +125,10 @@ def fi_curve(
     array([ 0.  , 41.71, 81.85])
     """
     currents = checks.finite_array("currents_nA", currents_nA)
+    duration_ms, dt_ms = (
+        checks.positive("duration_ms", duration_ms),
+        checks.positive("dt_ms", dt_ms),
+    )
     if currents.ndim != 1 or currents.size == 0:
         raise ValueError(
             f"currents_nA must be a list of at least one current, got shape {currents.shape}"

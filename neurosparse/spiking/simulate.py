@@ -76,8 +76,8 @@ def run_circuit(
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    checks.positive("dt_ms", dt_ms)
-    duration_ms = checks.positive("seconds", seconds) * 1e3
+    dt_ms, seconds = checks.positive("dt_ms", dt_ms), checks.positive("seconds", seconds)
+    duration_ms = seconds * 1e3
     steps = circuits.to_steps("seconds * 1e3", duration_ms, dt_ms)
     warm_up_steps = circuits.to_steps(
         "warm_up_ms", checks.not_negative("warm_up_ms", warm_up_ms), dt_ms

@@ -210,7 +210,7 @@ def from_nir(path: str | Path, *, dt_s: float = FILE_DT_S) -> SpikingNetwork:
         what cannot be run here.
     """
     path = Path(path)
-    checks.positive("dt_s", dt_s)
+    dt_s = checks.positive("dt_s", dt_s)
     graph = _read(path)
     before = _before(graph, path)
     try:

@@ -61,6 +61,7 @@ def simulate(
     SpikeTrains
         On the grid, with the circuit's populations.
     """
+    dt_ms = checks.positive("dt_ms", dt_ms)
     constants = _cells(circuit, dt_ms, dc_mV, noise_mV)
     generator = np.random.default_rng([seed, 1])
     v_init = np.concatenate(
@@ -118,7 +119,6 @@ def _cells(
     """The constants of each cell, in mV (and pA), by the name of the variable; each of shape
     (n_units,).
     """
-    checks.positive("dt_ms", dt_ms)
     populations = circuit.populations
 
     def each(value: Any) -> Any:

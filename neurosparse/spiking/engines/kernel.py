@@ -68,9 +68,8 @@ def simulate(
         Times off the grid, weights that the quantum cannot hold, a circuit too large for the
         layout.
     """
-    n_steps = to_steps(
-        "duration_ms", checks.positive("duration_ms", duration_ms), checks.positive("dt_ms", dt_ms)
-    )
+    dt_ms = checks.positive("dt_ms", dt_ms)
+    n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
     built = build(
         circuit,
         seed=seed,

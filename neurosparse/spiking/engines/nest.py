@@ -60,9 +60,8 @@ def simulate(
     MissingPackageError
         Where NEST is not installed, or mpi4py under MPI.
     """
-    n_steps = to_steps(
-        "duration_ms", checks.positive("duration_ms", duration_ms), checks.positive("dt_ms", dt_ms)
-    )
+    dt_ms = checks.positive("dt_ms", dt_ms)
+    n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
     nest = load()
     nest.ResetKernel()
     nest.set(

@@ -2,7 +2,6 @@ from neurosparse.convert.brian import run_in_brian2 as run_in_brian2
 from neurosparse.convert.brian import to_brian2 as to_brian2
 from neurosparse.convert.lif_network import LIFNetworkSpec as LIFNetworkSpec
 from neurosparse.convert.lif_network import train_lif_network as train_lif_network
-from neurosparse.convert.network import Run as Run
 from neurosparse.convert.network import SpikingNetwork as SpikingNetwork
 from neurosparse.convert.network import to_spiking as to_spiking
 from neurosparse.convert.neurons import NeuronSpec as NeuronSpec
@@ -13,6 +12,8 @@ from neurosparse.convert.quantised import quantise as quantise
 from neurosparse.convert.rate import LIFRate as LIFRate
 from neurosparse.convert.rate import to_rate as to_rate
 from neurosparse.convert.report import ConversionReport as ConversionReport
+from neurosparse.convert.runs import Run as Run
+from neurosparse.convert.runs import SpikingRun as SpikingRun
 from neurosparse.convert.tracing import ConversionError as ConversionError
 from neurosparse.convert.tuning import tune as tune
 from neurosparse.convert.verification import verify as verify

@@ -20,9 +20,10 @@ from torch import Tensor
 from neurosparse._internal import checks
 from neurosparse.convert import running
 from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, MaxPool, Spike
-from neurosparse.convert.network import Run, SpikingNetwork, as_inputs
+from neurosparse.convert.network import SpikingNetwork
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.running import Coding
+from neurosparse.convert.runs import SpikingRun, as_inputs
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.brian import running as engine
 
@@ -36,7 +37,7 @@ def to_brian2(
 ) -> Any:
     """A Brian2 `Network` that is shown inputs one after another, for a number of steps each.
 
-    Run it for `n * steps * network.neuron.dt_ms` milliseconds. Each layer of neurons is a
+    SpikingRun it for `n * steps * network.neuron.dt_ms` milliseconds. Each layer of neurons is a
     `NeuronGroup` with the potential `v` and the current `I` that its next step takes, and has a
     `SpikeMonitor`: "hidden1" and "hidden1_spikes" (`identifier` gives the name). The group "output"
     sums what comes in, bias included, in `total`; over the steps of an input, that is the output.
@@ -177,7 +178,7 @@ def run_in_brian2(
     record_spikes: bool = False,
     target: engine.Target | None = None,
     progress: Progress = quiet,
-) -> Run:
+) -> SpikingRun:
     """Run many inputs, fast: `SpikingNetwork.run` with the neurons of all inputs in Brian2, a layer
     after the other.
 
@@ -206,7 +207,7 @@ def run_in_brian2(
     )
     size = max(ROOM // (steps * max(prod(spike.shape) for spike in graph.spikes)), 1)
     followed = {each.name for spike in graph.spikes for each in _before(graph, spike.inputs[0])}
-    parts: list[Run] = []
+    parts: list[SpikingRun] = []
     for begin in range(0, len(x), size):
         # (1 or steps, n, ...)
         values = {graph.input.name: torch.stack([each[begin : begin + size] for each in shown])}
@@ -229,12 +230,12 @@ def run_in_brian2(
             {spike.name: values[spike.name] > 0 for spike in graph.spikes} if record_spikes else {}
         )
         parts.append(
-            Run(how.read_out(sums, steps), counts, steps, network.neuron.dt_ms, {}, spikes)
+            SpikingRun(how.read_out(sums, steps), counts, steps, network.neuron.dt_ms, {}, spikes)
         )
         progress(
             min(begin + size, len(x)) / len(x), f"input {min(begin + size, len(x))} of {len(x)}"
         )
-    return Run(
+    return SpikingRun(
         torch.cat([part.outputs for part in parts]),
         {
             name: torch.cat([part.spike_counts[name] for part in parts])

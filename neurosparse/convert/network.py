@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from neurosparse._internal import cards, checks
-from neurosparse.convert import running, tracing
+from neurosparse.convert import copies, running, tracing
 from neurosparse.convert.graph import Graph
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.normalisation import Normalisation, ceilings, normalised
 from neurosparse.convert.running import Coding, Plan
-from neurosparse.data import ImageSet
+from neurosparse.convert.runs import SpikingRun, as_inputs, as_tensor
 from neurosparse.progress import Progress, quiet
 
 if TYPE_CHECKING:
@@ -23,50 +23,9 @@ if TYPE_CHECKING:
     from neurosparse.convert.report import ConversionReport
 
 BATCH = 500  # calibration inputs at a time
+MOST_STEPS = 2**24  # float32 counts no further
 
 Engine = Literal["auto", "events", "torch"]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a spiking network did on n inputs.
-
-    Parameters
-    ----------
-    outputs : tensor, shape (n, *output shape)
-        The read-out's potential over the number of steps: in the units of the source network's
-        output.
-    spike_counts : dict of tensors, shape (n, *layer shape)
-        Spikes of each neuron, by layer.
-    steps, dt_ms
-        How many steps, and their length.
-    outputs_at : dict of tensors
-        The outputs after fewer steps, where they were asked for, by the number of steps.
-    spikes : dict of tensors of bool, shape (steps, n, *layer shape)
-        Every spike, where they were asked for; else empty.
-    """
-
-    outputs: Tensor = field(repr=False)
-    spike_counts: dict[str, Tensor] = field(repr=False)
-    steps: int
-    dt_ms: float
-    outputs_at: dict[int, Tensor] = field(default_factory=dict, repr=False)
-    spikes: dict[str, Tensor] = field(default_factory=dict, repr=False)
-
-    def _repr_html_(self) -> str:
-        rows = [
-            {
-                "layer": name,
-                "neurons": counts[0].numel(),
-                "spikes an input": float(counts.sum()) / len(counts),
-                "rate (Hz)": 1e3 * float(counts.double().mean()) / (self.steps * self.dt_ms),
-                "spiking (%)": 100 * float((counts > 0).double().mean()),
-            }
-            for name, counts in self.spike_counts.items()
-        ]
-        return cards.grid(
-            f"{len(self.outputs):,} inputs for {self.steps} steps of {self.dt_ms:g} ms", rows
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +71,22 @@ class SpikingNetwork:
         )
 
     def to(self, *where: Any) -> Self:
-        """The network on another device or in another kind of number, as `Tensor.to` takes it."""
-        return type(self)(
-            self.source.to(*where), self.graph.to(*where), self.neuron, self.normalisation
-        )
+        """Return the network on another device or in another kind of number, as `Tensor.to` takes
+        it.
+
+        Raises
+        ------
+        ValueError
+            For half precision: sums over steps need more.
+        """
+        moved = self.graph.to(*where)
+        kind = moved.spikes[0].scale.dtype
+        if torch.finfo(kind).bits < 32:
+            raise ValueError(
+                f"a spiking network sums spikes and potentials over steps, for which {kind} is too"
+                " coarse: use torch.float32 or torch.float64"
+            )
+        return type(self)(self.source.to(*where), moved, self.neuron, self.normalisation)
 
     @torch.no_grad()
     def run(
@@ -129,14 +100,14 @@ class SpikingNetwork:
         record_spikes: bool = False,
         engine: Engine = "auto",
         progress: Progress = quiet,
-    ) -> Run:
+    ) -> SpikingRun:
         """Run on inputs that are shown for a number of steps.
 
         Parameters
         ----------
         inputs : tensor, array or ImageSet, shape (n, *input shape)
         steps
-            Of `neuron.dt_ms` each.
+            Of `neuron.dt_ms` each, at most 2^24: further float32 cannot count.
         coding
             "constant": an input is a current, the same in every step. "poisson": in every step it
             is 1 or 0 times the largest input of the calibration, independently, with the input as
@@ -158,6 +129,8 @@ class SpikingNetwork:
             than one spike a step.
         """
         checks.whole("steps", steps)
+        if steps > MOST_STEPS:
+            raise ValueError(f"steps must be <= {MOST_STEPS:,}, got {steps:,}: use a larger dt_ms")
         at = {checks.whole("outputs_at", t) for t in outputs_at}
         if max(at, default=0) > steps:
             raise ValueError(f"outputs_at must be <= steps={steps}, got {max(at)}")
@@ -179,7 +152,7 @@ class SpikingNetwork:
             sums, spikes = running.by_events(
                 prepared, how, shown, at | {steps}, record_spikes, progress
             )
-        return Run(
+        return SpikingRun(
             outputs=how.read_out(sums[steps], steps),
             spike_counts={spike.name: sums[steps][spike.name] for spike in self.graph.spikes},
             steps=steps,
@@ -225,36 +198,6 @@ def _one_of(name: str, value: str, options: Any) -> None:
         raise ValueError(f"{name} must be one of {', '.join(get_args(options))}, got {value!r}")
 
 
-def as_inputs(inputs: Any, graph: Graph, *, name: str = "inputs") -> Tensor:
-    """Inputs as a tensor of the kind and on the device of a graph's weights; TypeError or
-    ValueError where they do not fit.
-    """
-    x = as_tensor(inputs, name)
-    like = graph.spikes[0].scale
-    if tuple(x.shape[1:]) != graph.input.shape:
-        wanted = ", ".join(map(str, graph.input.shape))
-        raise ValueError(f"{name} must have shape (n, {wanted}), got {tuple(x.shape)}")
-    return x.to(like.device, like.dtype)
-
-
-def as_tensor(inputs: Any, name: str) -> Tensor:
-    """A tensor, an array or the images of an ImageSet, at least one sample, all of them finite."""
-    if isinstance(inputs, ImageSet):
-        inputs = inputs.images
-    if isinstance(inputs, Tensor):
-        x = inputs.detach()
-    else:
-        x = torch.tensor(checks.finite_array(name, inputs))
-    if x.ndim < 2 or len(x) == 0:
-        raise ValueError(
-            f"{name} must be at least one sample along axis 0, of at least 1 axis each, got shape"
-            f" {tuple(x.shape)}"
-        )
-    if x.is_complex() or not bool(x.isfinite().all()):
-        raise ValueError(f"{name} must be finite real numbers, got NaN, infinite or complex ones")
-    return x
-
-
 def to_spiking(
     model: nn.Module,
     calibration: Any,
@@ -269,7 +212,7 @@ def to_spiking(
     ----------
     model
         Any module that torch.fx can trace, of the layers that `convert.translation` lists; it is
-        left as it is.
+        left as it is. Weights in half precision are taken as they are and computed with in float32.
     calibration : tensor, array or ImageSet, shape (n, *input shape)
         Inputs like those to come, such as a thousand training images: the scale of each layer is
         taken from them.
@@ -301,6 +244,7 @@ def to_spiking(
             "calibration is zeros only, so the scales of the layers are unknown: give inputs like"
             " those to come"
         )
+    samples = copies.in_single_precision(samples)
     source = tracing.trace(model, samples)
     samples = as_inputs(samples, source, name="calibration")
     progress(0.3, "traced")

@@ -11,7 +11,6 @@ activations (`convert.tuning`) serves few steps.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from neurosparse._internal import checks
-from neurosparse.convert import normalisation
+from neurosparse.convert import copies, normalisation
 from neurosparse.convert.neurons import NeuronSpec
 
 _RELU_FUNCTIONS: tuple[Any, ...] = (torch.relu, torch.relu_, functional.relu, functional.relu_)
@@ -98,7 +97,7 @@ def quantise(
     checks.whole("levels", levels)
     if not 0 < checks.number("percentile", percentile) <= 100:
         raise ValueError(f"percentile must lie in (0, 100], got {percentile}")
-    traced = fx.symbolic_trace(copy.deepcopy(model).eval())
+    traced = fx.symbolic_trace(copies.copied(model).eval())
     places = [node for node in traced.graph.nodes if _is_relu(node, traced)]
     if not places:
         raise ValueError(

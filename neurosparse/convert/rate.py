@@ -5,7 +5,7 @@ rates of its neurons.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,11 @@ from torch.autograd.function import once_differentiable
 
 from neurosparse._internal import checks
 from neurosparse.convert.graph import Graph, Spike
-from neurosparse.convert.network import SpikingNetwork
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.lif import LIF, rate, siegert_rate, soft_rate
+
+if TYPE_CHECKING:
+    from neurosparse.convert.network import SpikingNetwork
 
 Variant = Literal["exact", "soft", "siegert"]
 

@@ -6,7 +6,6 @@ with a list.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
@@ -15,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from neurosparse.convert import translation
+from neurosparse.convert import copies, translation
 from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, Shape
 from neurosparse.convert.translation import RefusalError
 from neurosparse.probe.record import NON_LINEARITIES
@@ -72,8 +71,9 @@ def trace(model: nn.Module, samples: Tensor) -> Graph:
     """  # noqa: E501
     if isinstance(model, RectifierNetwork) and model.spec.mirrored:
         model = folded(model)
-    own = copy.deepcopy(model).eval()
-    few = samples[:CHECKED].to(next(own.parameters(), samples))
+    own = copies.in_single_precision(copies.copied(model)).eval()
+    few = copies.in_single_precision(samples)
+    few = few[:CHECKED].to(next(own.parameters(), samples))
     few = (
         few.repeat(2, *[1] * (few.ndim - 1)) if len(few) == 1 else few
     )  # so that the batch is not taken for an axis of 1

@@ -4,7 +4,6 @@ as `to_rate` gives it.
 
 from __future__ import annotations
 
-import copy
 from typing import Annotated, TypeVar
 
 import torch
@@ -12,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neurosparse.convert import copies
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Spec
 
@@ -80,7 +80,7 @@ def tune(
             f"images and labels must be alike in number, at least 1, got {len(images)} and"
             f" {len(labels)}"
         )
-    tuned = copy.deepcopy(model).train()
+    tuned = copies.copied(model).train()
     optimiser = torch.optim.Adam(tuned.parameters(), lr=spec.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, spec.epochs)
     generator = torch.Generator().manual_seed(spec.seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,13 +15,17 @@ from neurosparse._internal.units import plain
 from neurosparse.activity import Activations, ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.convert import costs
 from neurosparse.convert.costs import Operations
-from neurosparse.convert.network import Coding, Run, SpikingNetwork, as_inputs
 from neurosparse.convert.normalisation import bend
 from neurosparse.convert.rate import LIFRate, StepRate
 from neurosparse.convert.report import AtSteps, ConversionReport, LayerReport
+from neurosparse.convert.running import Coding
+from neurosparse.convert.runs import SpikingRun, as_inputs
 from neurosparse.data import ImageSet
 from neurosparse.progress import Progress, quiet
 from neurosparse.sparsity import describe_activations, describe_spikes, observe
+
+if TYPE_CHECKING:
+    from neurosparse.convert.network import SpikingNetwork
 
 BATCH = 250  # inputs at a time
 N_RECORDED = 25  # inputs whose every spike is kept, for the curve over the window
@@ -124,7 +128,7 @@ def verify(
     )
 
 
-def spike_trains(run: Run) -> SpikeTrains:
+def spike_trains(run: SpikingRun) -> SpikeTrains:
     """The spikes of a run that recorded them, its inputs shown one after another; layers are
     populations.
 
@@ -162,7 +166,7 @@ class _Tally:
         self.counted = torch.zeros(3, dtype=torch.float64)  # active, input, synaptic
         self.record: Activations | None = None
 
-    def add(self, shown: Tensor, values: dict[str, Tensor], run: Run) -> None:
+    def add(self, shown: Tensor, values: dict[str, Tensor], run: SpikingRun) -> None:
         self.n += len(shown)
         for spike in self.spiking.graph.spikes:
             counts, activations = run.spike_counts[spike.name], values[spike.name]

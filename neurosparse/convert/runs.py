@@ -1,0 +1,88 @@
+"""What a spiking network is given and what it gave: inputs as tensors, and the record of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neurosparse._internal import cards, checks
+from neurosparse.convert.graph import Graph
+from neurosparse.data import ImageSet
+
+
+@dataclass(frozen=True, slots=True)
+class SpikingRun:
+    """What a spiking network did on n inputs.
+
+    Parameters
+    ----------
+    outputs : tensor, shape (n, *output shape)
+        The read-out's potential over the number of steps: in the units of the source network's
+        output.
+    spike_counts : dict of tensors, shape (n, *layer shape)
+        Spikes of each neuron, by layer.
+    steps, dt_ms
+        How many steps, and their length.
+    outputs_at : dict of tensors
+        The outputs after fewer steps, where they were asked for, by the number of steps.
+    spikes : dict of tensors of bool, shape (steps, n, *layer shape)
+        Every spike, where they were asked for; else empty.
+    """
+
+    outputs: Tensor = field(repr=False)
+    spike_counts: dict[str, Tensor] = field(repr=False)
+    steps: int
+    dt_ms: float
+    outputs_at: dict[int, Tensor] = field(default_factory=dict, repr=False)
+    spikes: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {
+                "layer": name,
+                "neurons": counts[0].numel(),
+                "spikes an input": float(counts.sum()) / len(counts),
+                "rate (Hz)": 1e3 * float(counts.double().mean()) / (self.steps * self.dt_ms),
+                "spiking (%)": 100 * float((counts > 0).double().mean()),
+            }
+            for name, counts in self.spike_counts.items()
+        ]
+        return cards.grid(
+            f"{len(self.outputs):,} inputs for {self.steps} steps of {self.dt_ms:g} ms", rows
+        )
+
+
+Run = SpikingRun  # its former name
+
+
+def as_inputs(inputs: Any, graph: Graph, *, name: str = "inputs") -> Tensor:
+    """Inputs as a tensor of the kind and on the device of a graph's weights; TypeError or
+    ValueError where they do not fit.
+    """
+    x = as_tensor(inputs, name)
+    like = graph.spikes[0].scale
+    if tuple(x.shape[1:]) != graph.input.shape:
+        wanted = ", ".join(map(str, graph.input.shape))
+        raise ValueError(f"{name} must have shape (n, {wanted}), got {tuple(x.shape)}")
+    return x.to(like.device, like.dtype)
+
+
+def as_tensor(inputs: Any, name: str) -> Tensor:
+    """A tensor, an array or the images of an ImageSet, at least one sample, all of them finite."""
+    if isinstance(inputs, ImageSet):
+        inputs = inputs.images
+    if isinstance(inputs, Tensor):
+        x = inputs.detach()
+    else:
+        x = torch.tensor(checks.finite_array(name, inputs))
+    if x.ndim < 2 or len(x) == 0:
+        raise ValueError(
+            f"{name} must be at least one sample along axis 0, of at least 1 axis each, got shape"
+            f" {tuple(x.shape)}"
+        )
+    if x.is_complex() or not bool(x.isfinite().all()):
+        raise ValueError(f"{name} must be finite real numbers, got NaN, infinite or complex ones")
+    return x

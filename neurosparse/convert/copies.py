@@ -8,14 +8,13 @@ keep an activation. Here these are copied by their values.
 from __future__ import annotations
 
 import copy
-import copyreg
 from collections.abc import Iterator, Mapping
 from types import MethodType
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -94,7 +93,7 @@ def _check(model: Any) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch module, got {kind}: give the module itself")
     for name, t in (*model.named_parameters(), *model.named_buffers()):
-        if isinstance(t, UninitializedTensorMixin):
+        if is_lazy(t):
             raise ValueError(
                 f"{kind} has weights that do not exist yet ({name}): run it once on inputs"
             )
@@ -125,5 +124,11 @@ def _computed(root: Any) -> Iterator[Tensor]:
             waiting.extend(value)
         elif isinstance(value, MethodType):
             waiting.append(value.__self__)
-        waiting.extend(getattr(value, name, None) for name in copyreg._slotnames(type(value)))
+        waiting.extend(getattr(value, name, None) for name in _slots(type(value)))
         waiting.extend(getattr(value, "__dict__", {}).values())
+
+
+def _slots(kind: type) -> Iterator[str]:
+    for cls in kind.__mro__:
+        names = cls.__dict__.get("__slots__", ())
+        yield from [names] if isinstance(names, str) else names

@@ -7,7 +7,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, overload
 
-from neurosparse.activity import Activations, ActiveWhen, ActivityStats, SpikeTrains
+from neurosparse.activity import (
+    Activations,
+    ActiveWhen,
+    ActivityStats,
+    SpikeTrains,
+    refuse_implausible,
+)
 from neurosparse.sparsity import describe_activations, describe_spikes
 
 
@@ -67,7 +73,8 @@ def measure(
     ------
     ValueError, TypeError
         Where there is no definition of "active", or nothing was active to measure, or `what` is
-        none of the three.
+        none of the three. Where times off a grid look like another unit (see
+        `activity.plausibility`).
 
     Examples
     --------
@@ -88,6 +95,8 @@ def measure(
             " threshold"
         )
     if isinstance(what, SpikeTrains):
+        if what.dt_ms is None:  # on a grid that was stated, units of time are no accident
+            refuse_implausible(what)
         return describe_spikes(what, active_when, name=name or "spikes", provenance=provenance)
     if not hasattr(what, "forward"):
         raise TypeError(

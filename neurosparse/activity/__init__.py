@@ -7,6 +7,7 @@ Everything here is frozen, needs NumPy alone and refuses what cannot be a measur
 from neurosparse.activity.activations import KEPT, Activations
 from neurosparse.activity.active_when import ActiveWhen
 from neurosparse.activity.curve import ActivityCurve
+from neurosparse.activity.plausibility import Plausibility, plausibility, refuse_implausible
 from neurosparse.activity.spike_trains import NANOSECOND_MS, SpikeTrains
 from neurosparse.activity.stats import ActivityStats, Interval, Sparseness
 
@@ -18,6 +19,9 @@ __all__ = [
     "ActivityCurve",
     "ActivityStats",
     "Interval",
+    "Plausibility",
     "Sparseness",
     "SpikeTrains",
+    "plausibility",
+    "refuse_implausible",
 ]

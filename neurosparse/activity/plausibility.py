@@ -1,0 +1,123 @@
+"""Whether spikes of strangers can be what they are taken for: units of time, ids, duplicates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurosparse.activity.spike_trains import SpikeTrains
+
+FEWEST_SPIKES = 10  # below which nothing can be said
+HIGHEST_MEAN_HZ = 1000.0  # no neuron fires faster for long
+UNUSUAL_HZ = (0.01, 500.0)
+FIRST_SHARE = 1e-3  # what seconds taken for milliseconds fill of a record
+DUPLICATE_SHARE = 0.01
+_WHOLE_MS = 1e-6  # what float64 leaves of a whole number of ms
+
+
+@dataclass(frozen=True, slots=True)
+class Plausibility:
+    """Why spikes cannot be what they are taken for, and what is unusual about them."""
+
+    refusal: str | None
+    notes: tuple[str, ...]
+
+
+def plausibility(spikes: SpikeTrains) -> Plausibility:
+    """Return why spikes cannot be right, and what is worth a note; a sentence each.
+
+    Refused are a mean rate above 1,000 Hz over the units that fire, and records whose spikes all
+    lie in the first thousandth of the time observed: so look times in another unit. Fewer than 10
+    spikes say nothing.
+
+    Examples
+    --------
+    >>> seconds = SpikeTrains(np.arange(20) * 0.1, [0] * 20, n_units=1, duration_ms=2000)
+    >>> plausibility(seconds).refusal
+    'all 20 spikes lie within the first thousandth of the record, 2 of 2000 ms'
+    """
+    if len(spikes) < FEWEST_SPIKES:
+        return Plausibility(None, ())
+    notes = (_whole_numbers(spikes), _rates(spikes), _duplicates(spikes), _swapped(spikes))
+    return Plausibility(_refusal(spikes), tuple(note for note in notes if note))
+
+
+def refuse_implausible(spikes: SpikeTrains) -> None:
+    """Refuse spikes that cannot be right, with the remedy.
+
+    Raises
+    ------
+    ValueError
+        Where `plausibility` finds a reason.
+    """
+    if (reason := plausibility(spikes).refusal) is not None:
+        raise ValueError(
+            f"{reason}: give times and duration in ms, or with their units"
+            " (SpikeTrains.from_seconds takes seconds); where it is so, give dt_ms, the grid of the"
+            " times"
+        )
+
+
+def _refusal(spikes: SpikeTrains) -> str | None:
+    firing = int((spikes.counts > 0).sum())
+    mean_hz = len(spikes) / firing / (spikes.observed_ms * 1e-3)
+    if mean_hz > HIGHEST_MEAN_HZ:
+        return (
+            f"the mean rate of the {firing:,} units that fire is {mean_hz:,.0f} Hz, and no neuron"
+            f" fires above {HIGHEST_MEAN_HZ:,.0f} Hz for long"
+        )
+    first_ms = FIRST_SHARE * spikes.duration_ms
+    if spikes.times_ms[-1] <= first_ms:
+        return (
+            f"all {len(spikes):,} spikes lie within the first thousandth of the record,"
+            f" {first_ms:g} of {spikes.duration_ms:g} ms"
+        )
+    return None
+
+
+def _whole_numbers(spikes: SpikeTrains) -> str | None:
+    if spikes.dt_ms is not None:
+        return None
+    from_first = spikes.times_ms - spikes.times_ms[0]
+    for unit_ms, unit in ((1000.0, "s"), (1.0, "ms")):
+        if from_first[-1] and np.abs(from_first - np.rint(from_first / unit_ms) * unit_ms).max() < (
+            _WHOLE_MS
+        ):
+            return (
+                f"All spike times are whole numbers of {unit}; if they are samples, divide them by"
+                " the sampling rate."
+            )
+    return None
+
+
+def _rates(spikes: SpikeTrains) -> str | None:
+    counts = spikes.counts[spikes.counts > 0]
+    low, high = (float(f(counts)) / (spikes.observed_ms * 1e-3) for f in (np.min, np.max))
+    if low > UNUSUAL_HZ[1]:
+        return (
+            f"Every unit that fires does so at more than {UNUSUAL_HZ[1]:g} Hz, from {low:.3g} Hz."
+        )
+    if high < UNUSUAL_HZ[0]:
+        return f"No unit fires at more than {high:.2g} Hz; is the duration right?"
+    return None
+
+
+def _duplicates(spikes: SpikeTrains) -> str | None:
+    keys = np.sort(spikes.ticks * spikes.n_units + spikes.units)
+    repeated = int((np.diff(keys) == 0).sum())
+    if repeated < DUPLICATE_SHARE * len(spikes):
+        return None
+    return (
+        f"{repeated:,} of {len(spikes):,} spikes repeat another of their unit at its very time:"
+        " leave duplicates out."
+    )
+
+
+def _swapped(spikes: SpikeTrains) -> str | None:
+    times, units = np.unique(spikes.times_ms).size, int((spikes.counts > 0).sum())
+    if units > len(spikes) / 2 and times <= len(spikes) / 10:
+        return (
+            f"Spikes are of {units:,} units and at only {times:,} times; are times and ids swapped?"
+        )
+    return None

@@ -1,0 +1,4 @@
+from neurosparse.transformer.generation import generate as generate
+from neurosparse.transformer.network import CharacterTransformer as CharacterTransformer
+from neurosparse.transformer.specs import TransformerSpec as TransformerSpec
+from neurosparse.transformer.specs import TransformerTrainSpec as TransformerTrainSpec

@@ -1,5 +1,7 @@
 """The character transformer: causal, the same piece by piece, and its text the same when screened."""
 
+import itertools
+
 import hypothesis.strategies as st
 import pytest
 import torch
@@ -48,7 +50,7 @@ def test_a_text_read_in_pieces_gives_what_it_gives_at_once(cuts):
     edges = [0, *sorted(cuts), 16]
     with torch.no_grad():
         cache = network.new_cache()
-        pieces = [network(x[:, a:b], cache) for a, b in zip(edges, edges[1:], strict=False)]
+        pieces = [network(x[:, a:b], cache) for a, b in itertools.pairwise(edges)]
         torch.testing.assert_close(torch.cat(pieces, 1), network(x), atol=1e-5, rtol=1e-5)
 
 

@@ -14,12 +14,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 
-from neurosparse.spiking.simulate import ENGINES
+from neurosparse.spiking.engines import registry
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from test_kernel_engine_peers import QUANTITIES, all_to_all, over_seeds
@@ -38,9 +37,7 @@ def main() -> None:
 
     for model in ("delta", "exponential"):
         circuit = all_to_all(model)
-        runs = [
-            import_module(ENGINES[e]).simulate(circuit, duration_ms=500.0, seed=1) for e in engines
-        ]
+        runs = [registry.get(e).simulate(circuit, duration_ms=500.0, seed=1) for e in engines]
         for engine, spikes in zip(engines[1:], runs[1:], strict=True):
             same = np.array_equal(spikes.ticks, runs[0].ticks) and np.array_equal(
                 spikes.units, runs[0].units

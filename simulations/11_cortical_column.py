@@ -9,7 +9,7 @@ of 1 s on two cores, after some 20 s of compilation on first use; 1.3 GB of memo
 """
 
 from neurosparse._internal import share
-from neurosparse.simulation import SimulationSpec, run
+from neurosparse.simulation import SimulationSpec, run, window_column
 
 if __name__ == "__main__":
     share.parser(__doc__).parse_args()
@@ -20,9 +20,7 @@ if __name__ == "__main__":
     print("population    Hz (sd over seeds)   1 % (ms)   2 % (ms)   4 % (ms)")
     for name in result.populations:
         rate, spread = result.over_seeds(name, "rate_hz")
-        windows = [
-            result.over_seeds(name, f"window_ms_at_{percent}_percent")[0] for percent in (1, 2, 4)
-        ]
+        windows = [result.over_seeds(name, window_column(share))[0] for share in (0.01, 0.02, 0.04)]
         print(
             f"{name:<10} {rate:6.2f} ({spread:.2f})      "
             + "".join(f"{window:11.2f}" for window in windows)

@@ -179,14 +179,16 @@ def test_numbers_found(circuit: ns.SpikeTrains, stats: ns.ActivityStats) -> None
 # passed on to the next function.
 NO_RESULTS = {
     "Band",
+    "BrainWindow",
     "Budget",
     "Checkpoint",
     "Circuit",
-    "Claim",
+    "ClaimModule",
     "LIF",
     "Linear",
     "Panel",
     "Recipe",
+    "RunLock",
     "Task",
 }
 

@@ -269,7 +269,7 @@ def test_brunel_recipes_say_what_the_paper_says(name: str, g: float, eta: float)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"engine": "nothing"}, "engine must be one of kernel, brian2, nest, got 'nothing'"),
+        ({"engine": "nothing"}, "engine must be one of brian2, kernel, nest, got 'nothing'"),
         ({"seconds": 0.0}, "seconds must be > 0, got 0.0"),
         ({"seconds": float("nan")}, "seconds must be finite"),
         ({"warm_up_ms": -1.0}, "warm_up_ms must be >= 0, got -1.0"),

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurosparse import data
-from neurosparse.data import ImageSet, Splits, mnist5k, places
+from neurosparse.data import ImageSet, Splits, places
 from neurosparse.data.images import scaled
+from neurosparse.data.sets import mnist5k
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_missing_files_and_unknown_names() -> None:
         data.load("mnist5k", data_dir="/nowhere")
     with pytest.raises(
         ValueError,
-        match=r"no image set 'imagenet'; there are: mnist5k, mnist, .*path of an .npz file",
+        match=r"image set must be one of .*mnist5k, .*, got 'imagenet'; or give the path of an .npz file",
     ):
         data.load("imagenet")
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,8 +23,9 @@ from neurosparse.spiking.circuit import Circuit, CircuitSpec
 from neurosparse.spiking.engines import brian2 as brian_circuit
 from neurosparse.spiking.engines import kernel as kernel_engine
 from neurosparse.spiking.engines import nest as nest_engine
+from neurosparse.spiking.engines import registry
 from neurosparse.spiking.scaling import ScaledCircuitWarning
-from neurosparse.spiking.simulate import ENGINES, run_circuit
+from neurosparse.spiking.simulate import run_circuit
 
 
 def all_to_all(model: str) -> Circuit:
@@ -78,7 +78,7 @@ def peer(request: pytest.FixtureRequest) -> str:
 def test_equals_another_engine_spike_for_spike(model: str, peer: str) -> None:
     circuit = all_to_all(model)
     ours = kernel_engine.simulate(circuit, duration_ms=300.0, seed=1)
-    theirs = import_module(ENGINES[peer]).simulate(circuit, duration_ms=300.0, seed=1)
+    theirs = registry.get(peer).simulate(circuit, duration_ms=300.0, seed=1)
     assert len(ours) > 150
     np.testing.assert_array_equal(ours.ticks, theirs.ticks)
     np.testing.assert_array_equal(ours.units, theirs.units)
@@ -228,7 +228,7 @@ def test_threads_and_exact_weights_reach_the_engine(monkeypatch: pytest.MonkeyPa
             key: asked[key] for key in asked if key in ("n_threads", "exact_weights")
         } == expected
     with pytest.raises(
-        ValueError, match="n_threads is for the engines kernel and nest, got 2 for brian2"
+        ValueError, match="n_threads is for engines such as kernel and nest, got 2 for brian2"
     ):
         run_circuit(spec, seconds=0.01, seed=1, engine="brian2", n_threads=2)
     with pytest.raises(ValueError, match="n_threads must be >= 1, got 0"):

@@ -154,7 +154,7 @@ def test_over_seeds(simulated):
         ({"recipe": "cortical_population", "scale": 0.5}, "runs on engine brian2 at scale 1"),
         ({"recipe": "cortical_population", "engine": "kernel"}, "runs on engine brian2"),
         ({"recipe": "cortical_population", "n_threads": 2}, "on one thread"),
-        ({"engine": "brian2", "n_threads": 2}, "n_threads is for the engines kernel and nest"),
+        ({"engine": "brian2", "n_threads": 2}, "n_threads is for engines such as kernel and nest"),
         ({"settings": {"drive.rate_herz": 9.0}}, "unknown key"),
         ({"seconds": 0.005}, "window_ms must be at most the 5 ms that are recorded, got 10"),
         ({"settings": {"cell.tau_m_ms": -5.0}}, "tau_m_ms"),

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from neurosparse import cli, rectifier, store, sweep
 from neurosparse._internal.workers import WorkerError, pool
 from neurosparse.data import load as load_images
-from neurosparse.sweep import code, runs
+from neurosparse.sweep import runs
 
 RECIPE = """
 kind = "network"
@@ -361,22 +361,6 @@ def test_a_run_of_other_code_is_refused(spec, tmp_path):
     task = sweep.plan(spec, tmp_path)[0]
     with pytest.raises(ValueError, match="other code"):
         runs.perform(replace(task, code="0" * 16), lambda done, text: None)
-
-
-def test_the_fingerprint_is_of_what_the_code_does(tmp_path, monkeypatch):
-    monkeypatch.setattr(code, "_HOME", tmp_path)
-
-    def printed(text):
-        code.fingerprint.cache_clear()
-        (tmp_path / "module.py").write_text(text)
-        return code.fingerprint(("module",), ("numpy",))
-
-    first = printed('def f(x):\n    """Twice."""\n    return 2 * x\n')
-    assert printed("def f(x):\n\n    return 2*x  # twice\n") == first
-    assert printed("def f(x):\n    return 3 * x\n") != first
-    with pytest.raises(FileNotFoundError):
-        code.fingerprint(("none",), ())
-    code.fingerprint.cache_clear()
 
 
 # ---- The pool

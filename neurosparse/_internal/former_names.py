@@ -10,6 +10,12 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
+    "neurosparse.data.cifar10": "neurosparse.data.sets.cifar10",
+    "neurosparse.data.fashion_mnist": "neurosparse.data.sets.fashion_mnist",
+    "neurosparse.data.mnist": "neurosparse.data.sets.mnist",
+    "neurosparse.data.mnist5k": "neurosparse.data.sets.mnist5k",
+    "neurosparse.data.norb": "neurosparse.data.sets.norb",
+    "neurosparse.data.smallnorb": "neurosparse.data.sets.smallnorb",
     "neurosparse.distributions": "neurosparse.sparsity.log_normal",
     "neurosparse.saved": "neurosparse.comparison.files",
     "neurosparse.siegert": "neurosparse.lif.siegert",
@@ -25,6 +31,9 @@ MOVED = {
     "neurosparse.spiking.nest_engine": "neurosparse.spiking.engines.nest",
     "neurosparse.spiking.process": "neurosparse.spiking.brian.process",
     "neurosparse.store.claims": "neurosparse.store.locks",
+    "neurosparse.sweep.converting": "neurosparse.sweep.kinds.convert",
+    "neurosparse.sweep.simulating": "neurosparse.sweep.kinds.simulate",
+    "neurosparse.sweep.training": "neurosparse.sweep.kinds.train",
     "neurosparse.studies.pairs": "neurosparse.sparsity.paired",
 }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -77,3 +78,14 @@ def names_in(stub: Path) -> dict[str, str]:
         for alias in node.names
         if alias.asname == alias.name
     }
+
+
+@contextmanager
+def working_folder() -> Iterator[None]:
+    """Let modules of the working folder be imported, as `python -m` does."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)

@@ -7,7 +7,9 @@ from neurosparse.claims.lab import FULL as FULL
 from neurosparse.claims.lab import QUICK as QUICK
 from neurosparse.claims.lab import Lab as Lab
 from neurosparse.claims.lab import LabSpec as LabSpec
-from neurosparse.claims.running import load as load
+from neurosparse.claims.registry import load as load
+from neurosparse.claims.registry import names as names
+from neurosparse.claims.registry import register as register
 from neurosparse.claims.running import overview as overview
 from neurosparse.claims.running import panels as panels
 from neurosparse.claims.running import read as read

@@ -8,16 +8,15 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurosparse import data, plots
-from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.tables import markdown
 from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine
 from neurosparse.claims.lab import QUICK, Lab, LabSpec
+from neurosparse.claims.registry import load, names
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier.checkpoints import fingerprint
@@ -27,43 +26,10 @@ from neurosparse.studies.runs import write
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MODULES = (
-    "c01_one_sided",
-    "c02_sigmoid_at_rest",
-    "c03_initial_zeros",
-    "c04_beats_tanh",
-    "c05_beats_softplus",
-    "c06_pretraining",
-    "c07_capacity",
-    "c08_conserved_sets",
-    "c09_variable_size",
-    "c10_separable",
-    "c11_robust",
-    "c12_storage",
-    "c13_computing",
-    "c14_gradients",
-    "c15_linear",
-    "c16_hard_zeros",
-    "c17_blow_up",
-    "c18_brains_are_sparser",
-)
 RESULT, TABLE = "claims.json", "claims.md"
 _FORMAT = "neurosparse claims 1"
 _TRAINING = 0.9  # of the time, or more, where all networks have to be trained
 _HEADING = "The paper's claims, put to the test"
-
-
-def load(number: int) -> Any:
-    """The module of a claim, with its `CLAIM` and `measure(lab, seed)`.
-
-    Raises
-    ------
-    ValueError
-        Where there is no claim of that number.
-    """
-    if not 1 <= checks.whole("number of a claim", number) <= len(MODULES):
-        raise ValueError(f"number of a claim must be 1 to {len(MODULES)}, got {number}")
-    return import_module(f"neurosparse.claims.{MODULES[number - 1]}")
 
 
 def run(
@@ -103,7 +69,7 @@ def run(
         where `directory` holds findings of another spec or other images, and as `Lab.prepare`.
     """
     directory = Path(directory)
-    chosen = {number: load(number) for number in sorted(set(numbers)) or range(1, len(MODULES) + 1)}
+    chosen = {number: load(number) for number in sorted(set(numbers)) or names()}
     files.check_file(directory / RESULT)
     splits = splits or data.load(spec.data)
     images = fingerprint(splits)[:12]
@@ -161,7 +127,7 @@ def overview(directory: str | Path) -> Panel:
     if not path.is_file():
         untested: list[Mapping[str, object]] = [
             {"claim": number, "says": load(number).CLAIM.text, "verdict": "not tested yet"}
-            for number in range(1, len(MODULES) + 1)
+            for number in names()
         ]
         remedy = (
             "None was tested here yet: run `neurosparse claims`, which takes minutes, and then this"

@@ -38,7 +38,7 @@ def claims(
         ),
     ] = Path("results/claims"),
 ) -> None:
-    """Put the 18 claims of Glorot, Bordes & Bengio 2011 to the test, each against a criterion
+    """Put the claims of Glorot, Bordes & Bengio 2011 to the test, each against a criterion
     written down beforehand.
 
     Quick takes minutes, full hours. Writes claims.json, claims.parquet, claims.md and a figure for

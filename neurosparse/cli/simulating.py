@@ -11,6 +11,7 @@ import typer
 from neurosparse.cli.display import bars, say
 from neurosparse.cli.options import Seed, Settings, Window, overrides
 from neurosparse.cli.program import app
+from neurosparse.spiking import engines
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,7 +42,7 @@ def simulate(
     seconds: Annotated[
         float, typer.Option(help="Biological time to record, after the warm-up.")
     ] = 2.0,
-    engine: Annotated[str, typer.Option(help="kernel, brian2, nest, or auto.")] = "auto",
+    engine: Annotated[str, typer.Option(help=f"{', '.join(engines.names())}, or auto.")] = "auto",
     scale: Annotated[
         float, typer.Option(help="Below 1: a smaller circuit, which is another one.")
     ] = 1.0,
@@ -97,6 +98,7 @@ def _population_table(result: Simulation, window_ms: float) -> Table:
     from rich.table import Table
 
     from neurosparse.comparison import BRAIN_FRACTIONS, percent
+    from neurosparse.simulation import window_column
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # eight columns in 80
     for heading in ("population", "Hz", "CV", "sync.", f"in {window_ms:g} ms"):
@@ -109,7 +111,7 @@ def _population_table(result: Simulation, window_ms: float) -> Table:
         cells += ["-" if row[key] is None else f"{row[key]:.2f}" for key in ("isi_cv", "synchrony")]
         cells.append(percent(result.over_seeds(name, "active_fraction")[0]))
         for fraction in BRAIN_FRACTIONS:
-            key = f"window_ms_at_{100 * fraction:g}_percent"
+            key = window_column(fraction)
             mean, spread = result.over_seeds(name, key)
             cells.append(
                 _plus_minus(mean, row[f"{key}_sd_over_time"] if math.isnan(spread) else spread)

@@ -1,24 +1,29 @@
-"""Image sets: one module a set, each with `load(data_dir) -> Splits`; nothing is downloaded unless
-asked for.
+"""Image sets: one module of `sets/` a set; nothing is downloaded unless asked for.
 
     from neurosparse import data
     splits = data.load("mnist5k")
 
-A further set is a further module of this folder, with its name added to `NAMES`; its `FILES`, if
-any, can be downloaded.
+A further set is a further module of that folder, with `load(folder) -> Splits`; its `FILES`, if
+any, can be downloaded. A set of one's own needs no place there: `register` takes any module.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 
 from neurosparse.data.images import ImageSet, Splits
+from neurosparse.data.sets import registry
 from neurosparse.progress import Progress, quiet
 
-NAMES = ("mnist5k", "mnist", "fashion_mnist", "cifar10", "smallnorb", "norb")
+__all__ = ["ImageSet", "Splits", "load", "names", "register"]
 
-__all__ = ["NAMES", "ImageSet", "Splits", "load"]
+names, register = registry.names, registry.register
+
+
+def __getattr__(name: str) -> tuple[str, ...]:
+    if name == "NAMES":  # in version 0.1: all names
+        return names()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load(
@@ -33,8 +38,8 @@ def load(
     Parameters
     ----------
     name
-        One of `NAMES`, or the path of an `.npz` file of one's own (`neurosparse.data.npz` says what
-        it may hold).
+        One of `names()`, or the path of an `.npz` file of one's own (`neurosparse.data.npz` says
+        what it may hold).
     data_dir
         The folder that holds the set's files, itself or in a folder of the set's name; by default
         where the package that carries them keeps them, and where downloads go.
@@ -63,19 +68,18 @@ def load(
         from neurosparse.data import npz
 
         return npz.load(Path(name) if folder is None else folder / name)
-    if name not in NAMES:
-        raise ValueError(
-            f"no image set {name!r}; there are: {', '.join(NAMES)}, or the path of an .npz file"
-        )
-    module = import_module(f"neurosparse.data.{name}")
     try:
-        splits: Splits = module.load(folder)
+        found = registry.get(name)
+    except ValueError as error:
+        raise ValueError(f"{error}; or give the path of an .npz file") from None
+    try:
+        splits = found.load(folder)
     except FileNotFoundError:
-        files = getattr(module, "FILES", ())
+        files = getattr(found, "FILES", ())
         if not (download and files):
             raise
         from neurosparse.data import downloads, places
 
         downloads.fetch_all(files, places.own_folder(name, folder), progress=progress)
-        splits = module.load(folder)
+        splits = found.load(folder)
     return splits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -150,22 +150,46 @@ def activation_histogram(
     return ax
 
 
-def windows_by_population(
-    rows: Sequence[Mapping[str, Any]], fractions: Sequence[float], ax: Axes | None = None
-) -> Axes:
-    """The window that holds each active fraction, by population, with its spread over seeds, or
-    over time where there is one seed.
+class SpreadWindow(Protocol):
+    """A window that holds a share of the cells, and how it varies over time."""
 
-    `rows` are those of `simulation.run`: one a seed and population.
+    @property
+    def window_ms(self) -> float | None: ...
+    @property
+    def sd_over_time_ms(self) -> float: ...
+
+
+class HasWindows(Protocol):
+    """A population of one seed, with its windows."""
+
+    @property
+    def population(self) -> str: ...
+    def window(self, fraction: float, /) -> SpreadWindow: ...
+
+
+def windows_by_population(
+    rows: Sequence[HasWindows], fractions: Sequence[float], ax: Axes | None = None
+) -> Axes:
+    """Draw the window that holds each active fraction, by population.
+
+    Bars are its spread over seeds, or over time where there is one seed.
+
+    Parameters
+    ----------
+    rows
+        Those of `simulation.run`: one a seed and population.
+    fractions
+        The shares of the cells, such as 0.01, for which the rows have windows.
     """
     ax = axes(ax)
-    names = list(dict.fromkeys(row["population"] for row in rows))
+    names = list(dict.fromkeys(row.population for row in rows))
     for k, fraction in enumerate(fractions):
-        key = f"window_ms_at_{100 * fraction:g}_percent"
-        by_name = [[row for row in rows if row["population"] == name] for name in names]
-        values = [np.array([row[key] for row in mine], dtype=float) for mine in by_name]
+        by_name = [
+            [row.window(fraction) for row in rows if row.population == name] for name in names
+        ]
+        values = [np.array([w.window_ms for w in mine], dtype=float) for mine in by_name]
         spread = [
-            v.std(ddof=1) if v.size > 1 else mine[0][f"{key}_sd_over_time"]
+            v.std(ddof=1) if v.size > 1 else mine[0].sd_over_time_ms
             for v, mine in zip(values, by_name, strict=True)
         ]
         at = np.arange(len(names)) + 0.18 * (k - (len(fractions) - 1) / 2)

@@ -8,9 +8,6 @@ and is run.
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from torch import nn
 from neurosparse import data
 from neurosparse._internal import foreign_npz as archives
 from neurosparse._internal.foreign_safetensors import opened
+from neurosparse._internal.imports import working_folder
 
 
 def build(factory: str, weights: str | Path | None = None) -> nn.Module:
@@ -42,7 +40,7 @@ def build(factory: str, weights: str | Path | None = None) -> nn.Module:
     module_name, colon, name = factory.partition(":")
     if not (module_name and colon and name):
         raise ValueError(f"a network is named as module:factory, got {factory!r}")
-    with _working_folder():
+    with working_folder():
         try:
             made: Any = importlib.import_module(module_name)
         except ModuleNotFoundError as error:
@@ -96,13 +94,13 @@ def inputs(source: str, shape: tuple[int, ...] | None = None) -> Any:
     ValueError, FileNotFoundError
         Where there are none, or they have another size; one sentence.
     """
-    if source in data.NAMES:
+    if source in data.names():
         found: Any = data.load(source).test.images
     else:
         path = Path(source)
         if path.suffix not in (".npy", ".npz"):
             raise ValueError(
-                f"data are an image set ({', '.join(data.NAMES)}), a .npy or a .npz file, got"
+                f"data are an image set ({', '.join(data.names())}), a .npy or a .npz file, got"
                 f" {source!r}"
             )
         found = _arrays(path)
@@ -130,13 +128,3 @@ def _arrays(path: Path) -> Any:
     if not arrays:
         raise ValueError(f"{path} holds no arrays")
     return arrays if len(arrays) > 1 else next(iter(arrays.values()))
-
-
-@contextmanager
-def _working_folder() -> Iterator[None]:
-    """Let modules of the working folder be imported, as `python -m` does."""
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(Path.cwd()))

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import circuit as circuits
+from neurosparse.spiking import engines
 from neurosparse.spiking.circuit import CircuitSpec
 from neurosparse.spiking.scaling import scaled
-
-# Each has `simulate(circuit, *, duration_ms, seed, dt_ms, progress) -> SpikeTrains`; all but Brian2
-# take `n_threads` too.
-ENGINES = {
-    "kernel": "neurosparse.spiking.engines.kernel",
-    "brian2": "neurosparse.spiking.engines.brian2",
-    "nest": "neurosparse.spiking.engines.nest",
-}
 
 
 def run_circuit(
@@ -44,15 +36,16 @@ def run_circuit(
         Of connections, weights, delays, initial potentials and Poisson input. Same seed, same
         engine: same spikes.
     engine
-        "kernel" (numba; the full microcircuit on one machine), "brian2" or "nest".
+        "kernel" (numba; the full microcircuit on one machine), "brian2", "nest", or one that was
+        registered (`neurosparse.spiking.engines`); "auto" is the kernel.
     scale
         Below 1 the circuit is scaled down, with a warning: see `scaling.scaled`.
     warm_up_ms
         Simulated first and discarded.
     n_threads
-        Of the engines kernel and nest; as many as there are cores where not given.
+        Of engines that take it (kernel, nest); as many as there are cores where not given.
     exact_weights
-        Refuse a circuit whose weights the kernel would round (see `kernel_engine`); the other
+        Refuse a circuit whose weights the kernel would round (see `engines.kernel`); the other
         engines round none.
 
     Returns
@@ -74,8 +67,7 @@ def run_circuit(
     >>> from neurosparse.spiking.circuit import load
     >>> spikes = run_circuit(load("brunel2000_ai"), seconds=0.1, seed=1)  # doctest: +SKIP
     """
-    if engine not in ENGINES:
-        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    engine = engines.resolve(engine)
     dt_ms, seconds = checks.positive("dt_ms", dt_ms), checks.positive("seconds", seconds)
     duration_ms = seconds * 1e3
     steps = circuits.to_steps("seconds * 1e3", duration_ms, dt_ms)
@@ -85,18 +77,18 @@ def run_circuit(
     if steps < 1:
         raise ValueError(f"seconds must be at least one step of dt_ms={dt_ms:g}, got {seconds:g}")
     seed = checks.whole("seed", seed, least=0)
-    options: dict[str, Any] = (
-        {"exact_weights": True} if exact_weights and engine == "kernel" else {}
-    )
+    options: dict[str, Any] = {}
+    if exact_weights and engines.takes(engine, "exact_weights"):
+        options["exact_weights"] = True
     if n_threads is not None:
-        if engine == "brian2":
+        if not engines.takes(engine, "n_threads"):
             raise ValueError(
-                f"n_threads is for the engines kernel and nest, got {n_threads} for brian2, which"
-                " runs on one"
+                f"n_threads is for engines such as kernel and nest, got {n_threads} for {engine},"
+                " which runs on one"
             )
         options["n_threads"] = checks.whole("n_threads", n_threads)
     circuit = scaled(circuits.resolve(spec), scale)
-    spikes: SpikeTrains = import_module(ENGINES[engine]).simulate(
+    spikes = engines.registry.get(engine).simulate(
         circuit,
         duration_ms=(warm_up_steps + steps) * dt_ms,
         seed=seed,

@@ -14,17 +14,19 @@ into `runs`. Times of files are never looked at.
 """
 
 from neurosparse.store.keeping import tidy, verify
-from neurosparse.store.locks import Claim, claim, open_directory
+from neurosparse.store.locks import RunLock, claim, open_directory
 from neurosparse.store.reading import existing, failures, find, read, runs
 from neurosparse.store.records import DamageError, Failure, Row, Run, key
 from neurosparse.store.tables import export, write_table
 
+Claim = RunLock  # its name in version 0.1
+
 __all__ = [
-    "Claim",
     "DamageError",
     "Failure",
     "Row",
     "Run",
+    "RunLock",
     "claim",
     "existing",
     "export",

@@ -19,7 +19,7 @@ FOLDERS = ("runs", "partial", "failed", "quarantine", "locks")
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class RunLock:
     """The right to work on one run, and the places to do it in."""
 
     directory: Path
@@ -93,7 +93,7 @@ class Claim:
 
 
 @contextmanager
-def claim(directory: Path, key: str) -> Iterator[Claim | None]:
+def claim(directory: Path, key: str) -> Iterator[RunLock | None]:
     """The right to work on a run while the block lasts; None where another process has it.
 
     The lock is the system's (flock): it ends with the process that holds it, however that ends.
@@ -110,7 +110,7 @@ def claim(directory: Path, key: str) -> Iterator[Claim | None]:
     if release is None:
         yield None
         return
-    ours = Claim(directory, key)
+    ours = RunLock(directory, key)
     try:
         yield ours
     finally:

@@ -1,6 +1,5 @@
 """Sweeps: many runs of one recipe that survive whatever dies in between, on one machine or many."""
 
-from neurosparse.sweep.driver import TABLE, Sweep, plan, run
-from neurosparse.sweep.spec import Draws, Range, SweepSpec, load
+from neurosparse._internal import imports
 
-__all__ = ["TABLE", "Draws", "Range", "Sweep", "SweepSpec", "load", "plan", "run"]
+__getattr__, __dir__, __all__ = imports.lazy(__name__, __file__)

@@ -1,10 +1,12 @@
 """The code that computes a run, as a fingerprint: what decides its numbers, and nothing that does
 not.
+
+What counts is found, not listed: all that the run's kind imports. Comments, docstrings and layout
+do not count.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import platform
 from collections.abc import Iterable
@@ -12,52 +14,72 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-import neurosparse
+from neurosparse.sweep.closure import closure, path_of, source
 
-_HOME = Path(neurosparse.__file__).parent
+# They draw, write or report, and cannot change a number of a run. No module that computes does.
+WITHOUT_EFFECT = (
+    "neurosparse._internal.cards",
+    "neurosparse._internal.former_names",
+    "neurosparse._internal.workers",
+    "neurosparse.comparison.files",
+    "neurosparse.comparison.words",
+    "neurosparse.plots",
+    "neurosparse.progress",
+    "neurosparse.report",
+    "neurosparse.store",
+    "neurosparse.sweep.closure",
+    "neurosparse.sweep.code",
+)
+PACKAGES_WITHOUT_EFFECT = (
+    "matplotlib",
+    "mpl_toolkits",
+    "platformdirs",
+    "pyarrow",
+    "rich",
+    "tensorboard",
+    "typer",
+)
+_CODE = (".py", ".pyi", ".pyc", ".typed")
 
 
 @lru_cache
-def fingerprint(modules: tuple[str, ...], packages: tuple[str, ...]) -> str:
-    """A hash of modules of this package and of the versions of others; comments, docstrings and
-    layout do not count.
+def fingerprint(*roots: str) -> str:
+    """Return a hash of the code that some modules run, and of the versions of other packages.
+
+    The code is that of the modules, of all that they import, and the data files beside it.
 
     Parameters
     ----------
-    modules
-        Modules and packages within `neurosparse`, such as "lif" or "rectifier".
-    packages
-        Names of distributions, such as "torch".
+    roots
+        Full names of the modules, such as "neurosparse.sweep.kinds.train".
 
     Raises
     ------
-    FileNotFoundError
+    ModuleNotFoundError
         For a module that is not there.
     """
     digest = hashlib.sha256(f"python {'.'.join(platform.python_version_tuple()[:2])}\n".encode())
-    for package in packages:
-        digest.update(f"{package} {metadata.version(package)}\n".encode())
-    for path in _sources(modules):
-        digest.update(f"{path.relative_to(_HOME).as_posix()}\n{_meaning(path)}\n".encode())
+    modules = closure(roots, WITHOUT_EFFECT)
+    packages = {package for module in modules for package in source(module).packages}
+    for package in sorted(packages - {*PACKAGES_WITHOUT_EFFECT}):
+        digest.update(f"{package} {_version(package)}\n".encode())
+    for module in modules:
+        digest.update(f"{module}\n{source(module).meaning}\n".encode())
+    for path in _data_files(modules):
+        digest.update(f"{path.name}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _sources(modules: Iterable[str]) -> list[Path]:
-    paths: list[Path] = []
-    for module in modules:
-        path = _HOME / module.replace(".", "/")
-        found = sorted(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
-        if not all(p.is_file() for p in found):
-            raise FileNotFoundError(f"no module neurosparse.{module}")
-        paths += found
-    return paths
+def _data_files(modules: Iterable[str]) -> list[Path]:
+    """What lies beside the modules of packages and is no code: tables of figures, images."""
+    paths = (path_of(module) for module in modules if "." in module)
+    folders = {path.parent for path in paths if path is not None}
+    files = (path for folder in folders for path in folder.iterdir() if path.is_file())
+    return sorted(path for path in files if path.suffix not in _CODE)
 
 
-def _meaning(path: Path) -> str:
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(
-            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        ) and ast.get_docstring(node, clean=False):
-            node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree)
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "none"

@@ -210,7 +210,7 @@ def _run_all(
     with closing(engine(tasks, tell)) as ended:
         for end in ended:
             shares.pop(end.task.key, None)  # it may have ended before it told anything
-            outcome = _bury(end, deaths, spec.attempts) if end.death else end.result
+            outcome = _after_death(end, deaths, spec.attempts) if end.death else end.result
             if outcome in ("again", "taken"):
                 tasks.append(end.task)
                 continue
@@ -219,16 +219,16 @@ def _run_all(
             say()
 
 
-def _bury(end: Ended[Task], deaths: Counter[str], attempts: int) -> str:
-    """What becomes of a run whose process died: "again", or "failed", which is noted."""
+def _after_death(end: Ended[Task], deaths: Counter[str], attempts: int) -> str:
+    """Say what becomes of a run whose process died: "again", or "failed", which is noted."""
     task = end.task
     deaths[task.key] += 1
     if deaths[task.key] < attempts and not end.too_long:
         return "again"
-    with store.claim(Path(task.directory), task.key) as claim:
-        if claim is None:
+    with store.claim(Path(task.directory), task.key) as lock:
+        if lock is None:
             return "again"
-        claim.fail(kind=task.kind, label=task.label, error=end.death)
+        lock.fail(kind=task.kind, label=task.label, error=end.death)
     return "failed"
 
 

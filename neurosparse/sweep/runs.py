@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from errno import EDQUOT, EFBIG, EIO, ENOSPC, EROFS
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -19,15 +18,8 @@ from neurosparse import store
 from neurosparse.progress import Progress
 from neurosparse.recipes import Recipe
 from neurosparse.store import DamageError
+from neurosparse.sweep import kinds
 from neurosparse.sweep.code import fingerprint
-
-# Each has MODULES and PACKAGES, which compute it, `resolve(recipe, settings, seed)` and `run(spec,
-# claim, device, progress)`.
-KINDS = {
-    "train": "neurosparse.sweep.training",
-    "simulate": "neurosparse.sweep.simulating",
-    "convert": "neurosparse.sweep.converting",
-}
 
 Outcome = Literal["complete", "failed", "taken"]
 
@@ -52,11 +44,16 @@ class Task:
         cls, directory: str, kind: str, label: dict[str, Any], spec: dict[str, Any], device: str
     ) -> Self:
         """The run of a resolved spec with the code as it is."""
-        module = import_module(KINDS[kind])
+        code = code_of(kind, spec)
         # elsewhere the last bits may differ
         spec = spec if device == "cpu" else {**spec, "device": device}
-        code = fingerprint(module.MODULES, module.PACKAGES)
         return cls(directory, store.key(kind, spec, code), kind, label, spec, code, device)
+
+
+def code_of(kind: str, spec: dict[str, Any]) -> str:
+    """Return the fingerprint of the code that does a run of a kind with a spec."""
+    home, named = kinds.registry.home(kind), kinds.registry.get(kind).modules(spec)
+    return fingerprint(home, __name__, *sorted(named))
 
 
 def task(
@@ -68,7 +65,7 @@ def task(
     device: str,
 ) -> Task:
     """The run of a recipe with settings and a seed. ValueError where they do not fit together."""
-    spec = import_module(KINDS[kind]).resolve(recipe, settings, label["seed"])
+    spec = kinds.registry.get(kind).resolve(recipe, settings, label["seed"])
     return Task.of(directory, kind, label, spec, device)
 
 
@@ -84,14 +81,14 @@ def perform(task: Task, progress: Progress) -> Outcome:
     ValueError
         Where the code here is not that of the process that asks.
     """
-    directory, module = Path(task.directory), import_module(KINDS[task.kind])
-    if fingerprint(module.MODULES, module.PACKAGES) != task.code:
+    directory, kind = Path(task.directory), kinds.registry.get(task.kind)
+    if code_of(task.kind, task.spec) != task.code:
         raise ValueError(
             "this worker has other code or other versions than the sweep was started with; start"
             " both anew"
         )
-    with store.claim(directory, task.key) as claim:
-        if claim is None:
+    with store.claim(directory, task.key) as lock:
+        if lock is None:
             time.sleep(_WAIT_S)
             return "taken"
         try:
@@ -99,21 +96,21 @@ def perform(task: Task, progress: Progress) -> Outcome:
                 return "complete"
         except DamageError:
             pass  # `complete` puts it into quarantine
-        claim.prepare()
+        lock.prepare()
         clock = time.monotonic()
         try:
-            with _alone(claim.temporary):
-                rows = module.run(task.spec, claim, task.device, progress)
+            with _alone(lock.temporary):
+                rows = kind.run(task.spec, lock, task.device, progress)
         except Exception as error:
             if any(os.strerror(number) in str(error) for number in _OF_THE_DISK):
                 raise OSError(f"{error}; make room and run the sweep again") from None
             sentence = f"{type(error).__name__}: {error}"
-            claim.fail(
+            lock.fail(
                 kind=task.kind, label=task.label, error=sentence, details=traceback.format_exc()
             )
             return "failed"
         plain = [{name: _plain(value) for name, value in row.items()} for row in rows]
-        claim.complete(
+        lock.complete(
             kind=task.kind,
             label=task.label,
             spec=task.spec,

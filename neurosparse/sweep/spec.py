@@ -31,6 +31,7 @@ from pydantic import Field, field_validator, model_validator
 
 from neurosparse import recipes
 from neurosparse.recipes import Spec
+from neurosparse.sweep import kinds
 
 MOST_RUNS = 1_000_000
 
@@ -82,7 +83,8 @@ class SweepSpec(Spec):
     Parameters
     ----------
     kind
-        "train" a network, "simulate" a circuit or population, or train and "convert" a network.
+        "train" a network, "simulate" a circuit or population, train and "convert" a network, or a
+        kind that was registered (`neurosparse.sweep.kinds`).
     recipe
         Name or path of the recipe.
     settings, grid, random
@@ -102,7 +104,7 @@ class SweepSpec(Spec):
         How often a run is begun whose process dies, before it counts as failed.
     """
 
-    kind: Literal["train", "simulate", "convert"]
+    kind: str
     recipe: str
     title: str = ""
     settings: dict[str, Any] = Field(default_factory=dict)
@@ -115,6 +117,11 @@ class SweepSpec(Spec):
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     memory_mb: Annotated[float, Field(gt=0)] | None = None
     attempts: Annotated[int, Field(ge=1)] = 3
+
+    @field_validator("kind")
+    @classmethod
+    def _is_a_kind(cls, value: str) -> str:
+        return kinds.registry.check(value)
 
     @field_validator("settings", "grid", mode="before")
     @classmethod

@@ -6,7 +6,7 @@ The training is a run of its own in the same store, shared by all conversions of
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
@@ -14,11 +14,10 @@ from neurosparse import recipes, store
 from neurosparse.convert import NeuronSpec, Normalisation
 from neurosparse.progress import Progress, part_of
 from neurosparse.recipes import Recipe
-from neurosparse.store import Claim, Row
-from neurosparse.sweep import training
+from neurosparse.sweep.kinds import train
 
-MODULES = (*training.MODULES, "convert", "lif", "sweep.converting")
-PACKAGES = training.PACKAGES
+if TYPE_CHECKING:
+    from neurosparse.store import Row, RunLock
 
 
 class ConversionSpec(recipes.Spec):
@@ -47,12 +46,17 @@ def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, An
             theirs[name] = value
     spec = recipes.build(ConversionSpec, ours, what="convert")
     return {
-        "network": training.resolve(recipe, theirs, seed),
+        "network": train.resolve(recipe, theirs, seed),
         "conversion": spec.model_dump(mode="json"),
     }
 
 
-def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> list[Row]:
+def modules(spec: dict[str, Any]) -> list[str]:
+    """Return the modules that a spec names: the one of its image set."""
+    return train.modules(spec["network"])
+
+
+def run(spec: dict[str, Any], lock: RunLock, device: str, progress: Progress) -> list[Row]:
     """Train or find the network, convert it, and compare the two. A row for each number of steps
     that was looked at.
     """
@@ -60,8 +64,8 @@ def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> 
     from neurosparse.convert import to_spiking, verify
 
     conversion = ConversionSpec.model_validate(spec["conversion"])
-    weights = _trained(spec["network"], claim, device, part_of(progress, 0.0, 0.8))
-    splits = training.splits(spec["network"]["training"]["data"])
+    weights = _trained(spec["network"], lock, device, part_of(progress, 0.0, 0.8))
+    splits = train.splits(spec["network"]["training"]["data"])
     spiking = to_spiking(
         rectifier.load(weights),
         splits.train,
@@ -82,17 +86,17 @@ def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> 
     ]
 
 
-def _trained(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> Any:
+def _trained(spec: dict[str, Any], lock: RunLock, device: str, progress: Progress) -> Any:
     """The weights of a network: of the run that trained it, which is done now where nobody has."""
     from neurosparse.sweep import runs
 
     task = runs.Task.of(
-        str(claim.directory), "train", {"seed": spec["training"]["seed"]}, spec, device
+        str(lock.directory), "train", {"seed": spec["training"]["seed"]}, spec, device
     )
     while (outcome := runs.perform(task, progress)) == "taken":
         progress(0.0, "waits for the network's training")
     if outcome == "failed":
         raise ValueError(
-            f"the network cannot be trained: {store.failures(claim.directory)[task.key].error}"
+            f"the network cannot be trained: {store.failures(lock.directory)[task.key].error}"
         )
-    return claim.directory / "runs" / task.key / training.WEIGHTS
+    return lock.directory / "runs" / task.key / train.WEIGHTS

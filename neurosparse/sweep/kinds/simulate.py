@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurosparse import recipes
 from neurosparse.activity import ActiveWhen
 from neurosparse.progress import Progress
 from neurosparse.recipes import Recipe
-from neurosparse.store import Claim, Row
 
-MODULES = (
-    "spiking",
-    "kernels",
-    "lif",
-    "activity",
-    "sparsity",
-    "measurement",
-    "simulation",
-    "sweep.simulating",
-)
-PACKAGES = ("numpy", "scipy", "brian2", "numba")
+if TYPE_CHECKING:
+    from neurosparse.store import Row, RunLock
+
 SPIKES = "spikes.npz"
 # settings of the simulation; all others are of the recipe
 _OURS = ("seconds", "engine", "scale", "window_ms")
@@ -30,8 +21,8 @@ def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, An
     """All that is asked for, as plain values. ValueError where recipe and settings do not fit
     together.
     """
-    from neurosparse.simulation import SimulationSpec
-    from neurosparse.spiking import CircuitSpec, PopulationSpec
+    from neurosparse.simulation.spec import SimulationSpec
+    from neurosparse.spiking import CircuitSpec, PopulationSpec, engines
 
     if recipe.kind not in ("circuit", "population"):
         raise ValueError(
@@ -56,27 +47,41 @@ def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, An
         "window_ms": simulation.window_ms,
         "seed": seed,
         **(
-            {"engine": simulation.engine, "scale": simulation.scale}
+            {"engine": engines.resolve(simulation.engine), "scale": simulation.scale}
             if recipe.kind == "circuit"
             else {}
         ),
     }
 
 
-def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> list[Row]:
+def modules(spec: dict[str, Any]) -> list[str]:
+    """Return the modules that a spec names: the one of its engine."""
+    from neurosparse.spiking import engines
+
+    return [engines.registry.home(spec["engine"])] if "engine" in spec else []
+
+
+def run(spec: dict[str, Any], lock: RunLock, device: str, progress: Progress) -> list[Row]:
     """Simulate and keep the spikes. A row for all cells and one for each population."""
-    from neurosparse.recordings import save_spikes
-    from neurosparse.simulation import population_rows
-    from neurosparse.spiking import CircuitSpec, PopulationSpec, run_circuit, simulate_population
+    from neurosparse.recordings.npz import write_npz
+    from neurosparse.simulation.rows import population_rows
+    from neurosparse.spiking import (
+        CircuitSpec,
+        PopulationSpec,
+        engines,
+        run_circuit,
+        simulate_population,
+    )
 
     if "circuit" in spec:
-        engine = "kernel" if spec["engine"] == "auto" else spec["engine"]
+        # the other cores have other runs
+        n_threads = 1 if engines.takes(spec["engine"], "n_threads") else None
         spikes = run_circuit(
             CircuitSpec.model_validate(spec["circuit"]),
             seconds=spec["seconds"],
             seed=spec["seed"],
-            engine=engine,
-            n_threads=None if engine == "brian2" else 1,  # the other cores have other runs
+            engine=spec["engine"],
+            n_threads=n_threads,
             scale=spec["scale"],
             progress=progress,
         )
@@ -85,6 +90,6 @@ def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> 
         spikes = simulate_population(
             population, duration_ms=1e3 * spec["seconds"], seed=spec["seed"], progress=progress
         )
-    save_spikes(spikes, claim.folder / SPIKES)
+    write_npz(spikes, lock.folder / SPIKES)
     rows = population_rows(spikes, ActiveWhen(window_ms=spec["window_ms"]), seed=spec["seed"])
-    return [{name: value for name, value in row.items() if name != "seed"} for row in rows]
+    return [{k: v for k, v in row.to_dict().items() if k != "seed"} for row in rows]

@@ -7,24 +7,14 @@ from __future__ import annotations
 import hashlib
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurosparse.progress import Progress
 from neurosparse.recipes import Recipe
-from neurosparse.store import Claim, Row
 
-MODULES = (
-    "rectifier",
-    "probe",
-    "_internal.threads",
-    "kernels",
-    "data",
-    "activity",
-    "sparsity",
-    "measurement",
-    "sweep.training",
-)
-PACKAGES = ("numpy", "torch", "numba", "mlxtend")
+if TYPE_CHECKING:
+    from neurosparse.store import Row, RunLock
+
 WEIGHTS = "weights.safetensors"
 
 
@@ -45,7 +35,15 @@ def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, An
     return {"training": spec}
 
 
-def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> list[Row]:
+def modules(spec: dict[str, Any]) -> list[str]:
+    """Return the modules that a spec names: the one of its image set."""
+    from neurosparse.data.sets import registry
+
+    name = spec["training"]["data"]
+    return [] if name.endswith(".npz") else [registry.home(name)]
+
+
+def run(spec: dict[str, Any], lock: RunLock, device: str, progress: Progress) -> list[Row]:
     """Train, going on from the checkpoint of an earlier try, and keep the weights. One row."""
     from neurosparse import rectifier
     from neurosparse.activity import ActiveWhen
@@ -53,11 +51,11 @@ def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> 
 
     training = rectifier.TrainSpec.model_validate(spec["training"])
     images = splits(training.data)
-    _check_checkpoint(claim, training, images)
+    _check_checkpoint(lock, training, images)
     result = rectifier.train(
-        training, images, device=device, checkpoint=claim.checkpoint, progress=progress
+        training, images, device=device, checkpoint=lock.checkpoint, progress=progress
     )
-    rectifier.save(result.network, claim.folder / WEIGHTS, training=training)
+    rectifier.save(result.network, lock.folder / WEIGHTS, training=training)
     layers = measure(
         result.network, images.test, active_when=ActiveWhen(threshold=training.active_threshold)
     )
@@ -77,14 +75,14 @@ def run(spec: dict[str, Any], claim: Claim, device: str, progress: Progress) -> 
     return [row]
 
 
-def _check_checkpoint(claim: Claim, training: Any, images: Any) -> None:
+def _check_checkpoint(lock: RunLock, training: Any, images: Any) -> None:
     """A checkpoint that cannot be gone on from is set aside, and the training begins anew."""
     from neurosparse.rectifier import checkpoints
 
     try:
-        checkpoints.load_for(claim.checkpoint, training, checkpoints.fingerprint(images))
+        checkpoints.load_for(lock.checkpoint, training, checkpoints.fingerprint(images))
     except ValueError as error:
-        claim.set_checkpoint_aside(str(error))
+        lock.set_checkpoint_aside(str(error))
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,9 @@
+from neurosparse.simulation.result import Simulation as Simulation
+from neurosparse.simulation.rows import BrainWindow as BrainWindow
+from neurosparse.simulation.rows import PopulationRow as PopulationRow
+from neurosparse.simulation.rows import population_rows as population_rows
+from neurosparse.simulation.rows import window_column as window_column
+from neurosparse.simulation.running import run as run
+from neurosparse.simulation.spec import MARKER as MARKER
+from neurosparse.simulation.spec import SimulationSpec as SimulationSpec
+from neurosparse.simulation.spec import check as check

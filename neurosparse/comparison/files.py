@@ -1,4 +1,4 @@
-"""Statistics on disk and back, exactly: JSON for the numbers, Parquet for the units, npz without
+"""Statistics on disk and back, exactly: JSON for the numbers, a table for the units, npz without
 pickle for the curves.
 """
 
@@ -13,17 +13,14 @@ from typing import Any
 import numpy as np
 
 from neurosparse._internal import foreign_npz as archives
+from neurosparse._internal.imports import MissingPackageError
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import ActiveWhen, ActivityCurve, ActivityStats, Interval, Sparseness
+from neurosparse.comparison import unit_tables
 
-NUMBERS, UNITS, CURVES = "comparison.json", "activity.parquet", "curves.npz"
+NUMBERS, CURVES = "comparison.json", "curves.npz"
 FORMAT = "neurosparse comparison"
 VERSION = 1
-_COLUMNS = {
-    "unit_active_fraction": "active_fraction",
-    "unit_rates_hz": "rate_hz",
-    "unit_mean_magnitude": "mean_magnitude",
-}
 _PARTS: dict[str, Any] = {
     "active_when": ActiveWhen, "interval": Interval, "population": Sparseness, "lifetime": Sparseness  # noqa: E501
 }  # fmt: skip
@@ -33,31 +30,7 @@ def write_arrays(stats: Sequence[ActivityStats], directory: Path) -> None:
     """Write what JSON has no place for: a row a unit, and the gaps that each circuit's curve is
     made of.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    def column(s: ActivityStats, name: str) -> Any:
-        values = getattr(s, name)
-        return pa.nulls(s.n_units, pa.float64()) if values is None else pa.array(values)
-
-    tables = [
-        pa.table(
-            {
-                "name": pa.array([s.name] * s.n_units, pa.string()).dictionary_encode(),
-                "kind": pa.array([s.kind] * s.n_units, pa.string()).dictionary_encode(),
-                "definition": (
-                    pa.array(
-                        [s.active_when.describe()] * s.n_units, pa.string()
-                    ).dictionary_encode()
-                ),
-                "unit": pa.array(np.arange(s.n_units)),
-                **{title: column(s, name) for name, title in _COLUMNS.items()},
-            }
-        )
-        for s in stats
-    ]
-    with new_file(directory / UNITS) as file:
-        pq.write_table(pa.concat_tables(tables), file)
+    unit_tables.write(stats, directory)
     curves: dict[str, Any] = {}
     for k, s in enumerate(stats):
         if s.curve is not None:
@@ -82,9 +55,11 @@ def read(directory: str | Path) -> tuple[dict[str, Any], tuple[ActivityStats, ..
         Where a file is missing, damaged or of another format; one sentence.
     """
     directory = Path(directory)
-    for name in (NUMBERS, UNITS):
-        if not (directory / name).is_file():
-            raise FileNotFoundError(f"no comparison in {directory}: it holds no {name}")
+    if not (directory / NUMBERS).is_file():
+        raise FileNotFoundError(f"no comparison in {directory}: it holds no {NUMBERS}")
+    table = unit_tables.find(directory)
+    if table is None:
+        raise FileNotFoundError(f"no comparison in {directory}: it holds no {unit_tables.PARQUET}")
     try:
         numbers = json.loads((directory / NUMBERS).read_text(encoding="utf-8"))
         if (numbers["format"], numbers["version"]) != (FORMAT, VERSION):
@@ -97,11 +72,13 @@ def read(directory: str | Path) -> tuple[dict[str, Any], tuple[ActivityStats, ..
             raise ValueError(
                 f"it holds no {CURVES}, which older versions did not write: run it again"
             )
-        units = _units(directory / UNITS)
+        units = unit_tables.read(table)
         stats = tuple(
             _stats(k, entry, units[entry["name"]], curves)
             for k, entry in enumerate(numbers["stats"])
         )
+    except MissingPackageError:
+        raise
     except (KeyError, TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
         said = (
             f"there is no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
@@ -110,24 +87,8 @@ def read(directory: str | Path) -> tuple[dict[str, Any], tuple[ActivityStats, ..
     return numbers, stats
 
 
-def _units(path: Path) -> dict[str, dict[str, Any]]:
-    """name -> column -> the values of its units, or None where they are all missing."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path)
-    names = np.array(table["name"].to_pylist())
-    return {
-        str(name): {
-            title: None if part[title].null_count == len(part) else part[title].to_numpy()
-            for title in _COLUMNS.values()
-        }
-        for name in np.unique(names)
-        for part in [table.filter(names == name)]
-    }
-
-
 def _stats(
-    k: int, entry: dict[str, Any], units: dict[str, Any], curves: dict[str, Any]
+    k: int, entry: dict[str, Any], units: unit_tables.Units, curves: dict[str, Any]
 ) -> ActivityStats:
     known = {f.name for f in fields(ActivityStats)}
     values = {
@@ -135,7 +96,7 @@ def _stats(
         for key, value in entry.items()
         if key in known
     }
-    values |= {name: units[title] for name, title in _COLUMNS.items()}
+    values |= {name: units[title] for name, title in unit_tables.COLUMNS.items()}
     if entry["kind"] == "spikes":
         gaps = np.repeat(curves[f"gaps{k}"], curves[f"counts{k}"])
         lengths, tick_ms = curves[f"ticks{k}"], float(curves[f"tick_ms{k}"])

@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks, scratch
+from neurosparse._internal.imports import need
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.brian import builds, process
@@ -162,10 +163,9 @@ def brian2() -> Any:
     # it keeps a log, and a copy of the script that runs, among the temporary files
     tempfile.tempdir = str(scratch.for_children())
     try:
-        import brian2
+        return need("brian2", "the engine 'brian2'")
     finally:
         sys.excepthook, tempfile.tempdir = hook, place
-    return brian2
 
 
 def _brian_seed(seed: int) -> int:

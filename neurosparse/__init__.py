@@ -4,10 +4,16 @@ Names are loaded when first used, so that `import neurosparse` needs neither tor
 matplotlib.
 """
 
+from importlib.metadata import PackageNotFoundError, version
+
 from neurosparse._internal import former_names, imports
 
-__version__ = "0.1.0"
+try:
+    __version__ = version("neurosparse")
+except PackageNotFoundError:  # a copy of the files, never installed
+    __version__ = "0+unknown"
 
+del PackageNotFoundError, version
 former_names.install()
 __getattr__, __dir__, __all__ = imports.lazy(__name__, __file__)
 __all__ += ["__version__"]

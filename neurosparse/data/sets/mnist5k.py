@@ -16,7 +16,7 @@ import numpy as np
 from neurosparse._internal import foreign_npz
 from neurosparse.data.images import ImageSet, Splits, scaled
 
-FOLDER = Path(__file__).parent / "digits"
+FOLDER = Path(__file__).parents[1] / "digits"
 FILE_NAME = "mnist5k.npz"
 SHA256 = "63818dc867dd7ee1181196c2588842f34debadc19cc80dc16b1dc1401cbb62c4"
 PER_CLASS = (350, 50, 100)  # training, validation, test

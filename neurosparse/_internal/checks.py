@@ -54,6 +54,14 @@ def whole(name: str, value: Any, *, least: int = 1) -> int:
     return int(value)
 
 
+def seed(value: Any, *, name: str = "seed") -> int:
+    """`value` as a seed: an int from 0 to 2^63 - 1, which every generator here can take."""
+    result = whole(name, value, least=0)
+    if result >= 2**63:
+        raise ValueError(f"{name} must be < 2**63, got {value}")
+    return result
+
+
 def finite_array(
     name: str, values: ArrayLike, *, dtype: Any = np.float64, unit: str | None = None
 ) -> NDArray[Any]:

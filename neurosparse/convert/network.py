@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
 
-from neurosparse._internal import cards, checks
+from neurosparse._internal import cards, checks, sizes
 from neurosparse.convert import copies, running, tracing
 from neurosparse.convert.graph import Graph
 from neurosparse.convert.neurons import NeuronSpec
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from neurosparse.convert.events import EventNetwork
     from neurosparse.convert.report import ConversionReport
 
-BATCH = 500  # calibration inputs at a time
+BATCH = 500  # calibration inputs at a time, fewer where a layer is large
+MOST_VALUES = 2**27  # of all layers at a time
 MOST_STEPS = 2**24  # float32 counts no further
 
 Engine = Literal["auto", "events", "torch"]
@@ -134,9 +136,11 @@ class SpikingNetwork:
         at = {checks.whole("outputs_at", t) for t in outputs_at}
         if max(at, default=0) > steps:
             raise ValueError(f"outputs_at must be <= steps={steps}, got {max(at)}")
+        seed = checks.seed(seed)
         _one_of("coding", coding, Coding)
         _one_of("engine", engine, Engine)
         x = as_inputs(inputs, self.graph)
+        self._check_memory(len(x), steps, len(at), record_spikes)
         how = running.plan(self.graph, coding)
         shown = running.encoded(x, self.graph, steps, coding, seed)
         prepared = (
@@ -168,6 +172,15 @@ class SpikingNetwork:
         from neurosparse.convert.verification import verify
 
         return verify(self, inputs, labels, **options)
+
+    def _check_memory(self, n: int, steps: int, n_looks: int, record_spikes: bool) -> None:
+        units = sum(prod(spike.shape) for spike in self.graph.spikes)
+        each = self.graph.spikes[0].scale.element_size() * (1 + n_looks)
+        sizes.check_memory(
+            f"a run of {n:,} inputs through {units:,} neurons for {steps:,} steps",
+            float(n) * units * (each + (steps if record_spikes else 0)),
+            "run fewer inputs at a time" + (" or record no spikes" if record_spikes else ""),
+        )
 
     def _for_events(
         self, how: Plan, x: Tensor, coding: Coding, *, needed: bool
@@ -248,7 +261,14 @@ def to_spiking(
     source = tracing.trace(model, samples)
     samples = as_inputs(samples, source, name="calibration")
     progress(0.3, "traced")
-    levels = ceilings(source, samples.split(BATCH), len(samples), how)
+    values = sum(prod(layer.shape) for layer in source.layers)
+    sizes.check_memory(
+        f"a pass of one input through {len(source.layers)} layers",
+        4.0 * values,
+        "take a smaller model",
+    )
+    batch = max(1, min(BATCH, MOST_VALUES // values))
+    levels = ceilings(source, samples.split(batch), len(samples), how)
     progress(0.9, "measured")
     scale = 1.0 if how.method == "none" else float(samples.abs().max())
     graph = normalised(source, levels, spec, input_scale=scale).to(samples.device, samples.dtype)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from neurosparse._internal import checks
+from neurosparse._internal import checks, sizes
 from neurosparse.rectifier.specs import NetworkSpec
 
 
@@ -85,8 +86,15 @@ class RectifierNetwork(nn.Sequential):
 
     def __init__(self, spec: NetworkSpec | None = None, *, seed: int | torch.Generator = 0) -> None:
         spec = NetworkSpec() if spec is None else spec
+        sizes.check_memory(
+            f"a network of {'-'.join(map(str, spec.sizes))} units",
+            4.0 * sum((n_in + 1) * n_out for n_in, n_out in pairwise(spec.sizes)),
+            "take smaller layers",
+        )
         generator = (
-            seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
+            seed
+            if isinstance(seed, torch.Generator)
+            else torch.Generator().manual_seed(checks.seed(seed))
         )
         modules: OrderedDict[str, nn.Module] = OrderedDict()
         for k, (fan_in, fan_out) in enumerate(

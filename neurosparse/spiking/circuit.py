@@ -254,7 +254,9 @@ def resistance_mV_per_pA(cell: CellSpec) -> float:
 
 
 def to_steps(name: str, value_ms: float, dt_ms: float) -> int:
-    """A time as whole steps of dt; refused where it does not lie on the grid."""
+    """Return a time as whole steps of dt; it is refused where it does not lie on the grid."""
+    if not math.isfinite(value_ms / dt_ms):
+        raise ValueError(f"{name} must be a number of steps of dt_ms={dt_ms:g}, got {value_ms:g}")
     steps = round(value_ms / dt_ms)
     if abs(value_ms / dt_ms - steps) > max(GRID_TOLERANCE, 1e-9 * steps):
         raise ValueError(f"{name} must be a whole multiple of dt_ms={dt_ms:g}, got {value_ms:g}")

@@ -85,7 +85,7 @@ class PopulationSpec(Spec):
     normal.
     """
 
-    size: int = Field(ge=1)
+    size: int = Field(ge=1, le=10**12)
     v_init_mV: float
     v_init_sd_mV: float = Field(default=0.0, ge=0)
     dc_mV: float = 0.0

@@ -23,8 +23,9 @@ from neurosparse.activity import SpikeTrains
 from neurosparse.lif import LIF
 from neurosparse.meanfield import MeanField
 from neurosparse.progress import Progress, quiet
+from neurosparse.spiking import sizes
 from neurosparse.spiking.brian import running as engine
-from neurosparse.spiking.circuit import Circuit, Population, Projection
+from neurosparse.spiking.circuit import Circuit, Population, Projection, to_steps
 from neurosparse.spiking.circuit_specs import CellSpec
 from neurosparse.spiking.engines import brian2 as brian_circuit
 
@@ -43,7 +44,7 @@ class CellsSpec(recipes.Spec):
         Standard deviation over cells of the mean input.
     """
 
-    size: int = Field(ge=1)
+    size: int = Field(ge=1, le=10**12)
     cell: CellSpec
     input_mean_mV: float
     input_noise_mV: float = Field(ge=0)
@@ -164,11 +165,13 @@ def simulate_population(
     >>> spikes = simulate_population(load_population(), duration_ms=1000.0, seed=1)  # doctest: +SKIP
     """  # noqa: E501
     duration_ms = checks.positive("duration_ms", duration_ms)
-    seed = checks.whole("seed", seed, least=0)
+    seed = checks.seed(seed)
     circuit = spec.circuit()
-    kinds, sizes = (spec.excitatory, spec.inhibitory), [p.size for p in circuit.populations]
+    n_steps = to_steps("duration_ms", spec.warm_up_ms + duration_ms, spec.dt_ms)
+    sizes.check(circuit, brian_circuit.COSTS, n_steps=n_steps, dt_ms=spec.dt_ms, n_threads=1)
+    kinds, n_cells = (spec.excitatory, spec.inhibitory), [p.size for p in circuit.populations]
     spread_mV, noise_mV = (
-        np.repeat([getattr(kind, name) for kind in kinds], sizes)
+        np.repeat([getattr(kind, name) for kind in kinds], n_cells)
         for name in ("excitability_sd_mV", "input_noise_mV")
     )
     excitability_mV = spread_mV * np.random.default_rng([seed, 2]).standard_normal(circuit.n_units)

@@ -76,7 +76,7 @@ def run_circuit(
     )
     if steps < 1:
         raise ValueError(f"seconds must be at least one step of dt_ms={dt_ms:g}, got {seconds:g}")
-    seed = checks.whole("seed", seed, least=0)
+    seed = checks.seed(seed)
     options: dict[str, Any] = {}
     if exact_weights and engines.takes(engine, "exact_weights"):
         options["exact_weights"] = True

@@ -139,7 +139,7 @@ def run(
         raise ValueError(
             f"duration_ms must be a whole multiple of dt_ms={dt_ms:g}, got {duration_ms:g}"
         )
-    seed = checks.whole("seed", seed, least=0)
+    seed = checks.seed(seed)
     if target not in ("cpp", "numpy", None):
         raise ValueError(f'target must be "cpp", "numpy" or None, got {target!r}')
     if target is None:

@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
+from neurosparse.spiking import sizes
 from neurosparse.spiking.brian import running as engine
 from neurosparse.spiking.brian.drive import table_poisson, white_noise
 from neurosparse.spiking.circuit import Circuit, Projection, resistance_mV_per_pA, to_steps
 
 Floats = NDArray[np.float64]
+COSTS = sizes.Costs(synapse_bytes=16.0, cell_bytes=100.0, step_s=1e-6, cell_step_s=2e-9)
 
 
 def simulate(
@@ -62,6 +64,9 @@ def simulate(
         On the grid, with the circuit's populations.
     """
     dt_ms = checks.positive("dt_ms", dt_ms)
+    seed = checks.seed(seed)
+    n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
+    sizes.check(circuit, COSTS, n_steps=n_steps, dt_ms=dt_ms, n_threads=1)
     constants = _cells(circuit, dt_ms, dc_mV, noise_mV)
     generator = np.random.default_rng([seed, 1])
     v_init = np.concatenate(

@@ -26,8 +26,10 @@ from neurosparse.kernels.circuit import lif_network as network
 from neurosparse.kernels.circuit import synapses as wiring
 from neurosparse.kernels.circuit.lif_network import Cells, State, Wires
 from neurosparse.progress import Progress, quiet
+from neurosparse.spiking import sizes
 from neurosparse.spiking.circuit import Circuit, to_steps
 
+COSTS = sizes.Costs(synapse_bytes=2.0, cell_bytes=40.0, step_s=1e-6, cell_step_s=2e-10)
 CHUNK_STEPS = 250  # between two reports of progress
 MOST_MEAN_ERROR = 0.01  # of a mean weight, by rounding
 LINE_BYTES, FETCHED_BYTES = 64, 8192  # how much to prefetch at most
@@ -70,6 +72,7 @@ def simulate(
     """
     dt_ms = checks.positive("dt_ms", dt_ms)
     n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
+    sizes.check(circuit, COSTS, n_steps=n_steps, dt_ms=dt_ms, n_threads=n_threads)
     built = build(
         circuit,
         seed=seed,
@@ -104,7 +107,7 @@ def build(
     progress: Progress = quiet,
 ) -> Built:
     """Draw the synapses of a circuit; the parameters are those of `simulate`."""
-    seed = checks.whole("seed", seed, least=0)
+    seed = checks.seed(seed)
     n_threads = checks.whole("n_threads", n_threads if n_threads is not None else _cores())
     quantum = weight_quantum(circuit, exact=exact_weights)
     layout = partitions.layout([p.size for p in circuit.populations], n_threads)

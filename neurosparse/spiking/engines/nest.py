@@ -24,9 +24,11 @@ from neurosparse._internal import checks
 from neurosparse._internal.imports import need
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
+from neurosparse.spiking import sizes
 from neurosparse.spiking.circuit import Circuit, Population, Projection, to_steps
 
 ANY_CAPACITANCE_pF = 250.0  # delta synapses move the potential whatever the capacitance
+COSTS = sizes.Costs(synapse_bytes=24.0, cell_bytes=500.0, step_s=1e-6, cell_step_s=5e-9)
 CHUNKS = 20  # reports of progress
 LONGEST = 1e6  # no weight or delay is ever cut off above
 
@@ -62,6 +64,7 @@ def simulate(
     """
     dt_ms = checks.positive("dt_ms", dt_ms)
     n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
+    sizes.check(circuit, COSTS, n_steps=n_steps, dt_ms=dt_ms, n_threads=n_threads)
     nest = load()
     nest.ResetKernel()
     nest.set(
@@ -69,7 +72,7 @@ def simulate(
         local_num_threads=checks.whole(
             "n_threads", n_threads if n_threads is not None else os.cpu_count() or 1
         ),
-        rng_seed=1 + checks.whole("seed", seed, least=0) % (2**31 - 1),
+        rng_seed=1 + checks.seed(seed) % (2**31 - 1),
     )
     groups = [
         _create(nest, circuit, population) for population in circuit.populations

@@ -10,5 +10,6 @@ from neurosparse.comparison import compare as compare
 from neurosparse.lif import LIF as LIF
 from neurosparse.measurement import measure as measure
 from neurosparse.probe.watch import watch as watch
+from neurosparse.spiking.simulate import simulate as simulate
 
 __version__: str

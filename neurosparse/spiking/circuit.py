@@ -25,12 +25,13 @@ What every engine must do with a `Circuit`
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from neurosparse import recipes
+from neurosparse._internal import checks
 from neurosparse.recipes import Spec
 from neurosparse.spiking.circuit_specs import (
     CellSpec,
@@ -73,20 +74,43 @@ class CircuitSpec(Spec):
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """A population in plain numbers. `drive_rate_hz` is that of all its external sources
-    together.
+    """A population in plain numbers.
+
+    Parameters
+    ----------
+    name, size, cell
+        Its name, how many cells, and the cell.
+    v_init_mV, v_init_sd_mV
+        Mean and standard deviation of the initial potentials.
+    dc_mV
+        A constant input, as the depolarisation that it holds at rest.
+    drive_rate_hz, drive_weight
+        Of the Poisson input of each cell: the rate of all its external sources together, and the
+        weight of a spike, in mV for delta synapses and in pA for exponential ones.
+    mean_rate_hz
+        The rate at full scale, which only a circuit that is scaled down needs.
+    first
+        The index of its first unit; the circuit sets it.
     """
 
     name: str
     size: int
-    first: int  # the index of its first unit
     cell: CellSpec
     v_init_mV: float
-    v_init_sd_mV: float
-    dc_mV: float
-    drive_rate_hz: float
-    drive_weight: float  # mV for delta synapses, pA for exponential ones
-    mean_rate_hz: float | None
+    v_init_sd_mV: float = 0.0
+    dc_mV: float = 0.0
+    drive_rate_hz: float = 0.0
+    drive_weight: float = 0.0
+    mean_rate_hz: float | None = None
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        where = f"populations.{self.name}"
+        checks.whole(f"{where}.size", self.size)
+        checks.not_negative(f"{where}.v_init_sd_mV", self.v_init_sd_mV)
+        checks.not_negative(f"{where}.drive_rate_hz", self.drive_rate_hz)
+        for name in ("v_init_mV", "dc_mV", "drive_weight"):
+            checks.number(f"{where}.{name}", getattr(self, name))
 
     def drive_mean(self, dt_ms: float) -> float:
         """The mean number of external spikes that a cell receives in a step."""
@@ -95,11 +119,12 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The synapses from one population to one other, by index.
+    """The synapses from one population to one other, by their index in the circuit.
 
     `number` is the in-degree of each target for the rule "in_degree", the number of synapses for
     "total", and the probability of each pair for "pairwise". `weight` is in mV for delta synapses,
-    in pA for exponential ones.
+    in pA for exponential ones. `weight_rel_sd` and `delay_rel_sd` are standard deviations as shares
+    of the means.
     """
 
     pre: int
@@ -107,20 +132,87 @@ class Projection:
     rule: Literal["in_degree", "total", "pairwise"]
     number: float
     weight: float
-    weight_rel_sd: float
     delay_ms: float
-    delay_rel_sd: float
+    weight_rel_sd: float = 0.0
+    delay_rel_sd: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.rule not in ("in_degree", "total", "pairwise"):
+            raise ValueError(f"rule must be in_degree, total or pairwise, got {self.rule!r}")
+        number = checks.not_negative("number", self.number)
+        if self.rule == "pairwise" and number > 1:
+            raise ValueError(f"number must be a probability for rule='pairwise', got {number:g}")
+        if self.rule != "pairwise" and not number.is_integer():
+            raise ValueError(f"number must be whole for rule={self.rule!r}, got {number:g}")
+        checks.number("weight", self.weight)
+        checks.positive("delay_ms", self.delay_ms)
+        for name in ("weight_rel_sd", "delay_rel_sd"):
+            if checks.not_negative(name, getattr(self, name)) > 1:
+                raise ValueError(f"{name} must be <= 1, got {getattr(self, name):g}")
 
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """A circuit in plain numbers, the same for every engine. Made by `resolve`."""
+    """A circuit in plain numbers, the same for every engine: made by `resolve`, or in Python.
+
+    Parameters
+    ----------
+    synapse
+        "delta": a spike moves the potential by its weight; "exponential": it adds its weight to a
+        current that decays with `tau_syn_ms`.
+    tau_syn_ms
+        Of exponential synapses, else None.
+    populations
+        Their units are numbered in this order.
+    projections
+        By the indices of populations.
+    scale
+        Of what it was made from.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where its parts do not fit together.
+
+    Examples
+    --------
+    >>> cell = CellSpec(tau_m_ms=20, e_leak_mV=0, v_threshold_mV=20, v_reset_mV=10, t_ref_ms=2)
+    >>> excited = Population("E", 80, cell, v_init_mV=10.0, dc_mV=24.0)
+    >>> quiet = Population("I", 20, cell, v_init_mV=10.0)
+    >>> synapses = Projection(0, 1, rule="in_degree", number=10, weight=0.5, delay_ms=1.5)
+    >>> Circuit("delta", None, (excited, quiet), (synapses,)).ranges
+    {'E': (0, 80), 'I': (80, 100)}
+    """
 
     synapse: Literal["delta", "exponential"]
     tau_syn_ms: float | None
     populations: tuple[Population, ...]
-    projections: tuple[Projection, ...]
+    projections: tuple[Projection, ...] = ()
     scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        SynapseSpec(model=self.synapse, tau_syn_ms=self.tau_syn_ms)
+        if not self.populations:
+            raise ValueError("populations is empty: a circuit has at least one")
+        if len({p.name for p in self.populations}) < len(self.populations):
+            raise ValueError(
+                "each population needs a name of its own, got"
+                f" {', '.join(p.name for p in self.populations)}"
+            )
+        placed, first = [], 0
+        for p in self.populations:
+            placed.append(replace(p, first=first))
+            first += p.size
+            if self.synapse == "exponential":
+                resistance_mV_per_pA(p.cell)  # engines need the capacitance
+        object.__setattr__(self, "populations", tuple(placed))
+        object.__setattr__(self, "projections", tuple(self.projections))
+        for projection in self.projections:
+            for side in (projection.pre, projection.post):
+                if checks.whole("pre and post", side, least=0) >= len(placed):
+                    raise ValueError(
+                        f"pre and post must be indices of the {len(placed)} populations, got {side}"
+                    )
 
     @property
     def n_units(self) -> int:
@@ -156,7 +248,6 @@ def resolve(spec: CircuitSpec) -> Circuit:
         need.
     """
     populations: list[Population] = []
-    first = 0
     for name, p in spec.populations.items():
         where = f"populations.{name}"
         cell = recipes.build(CellSpec, {**spec.cell.model_dump(), **p.cell}, what=f"{where}.cell")
@@ -165,7 +256,6 @@ def resolve(spec: CircuitSpec) -> Circuit:
             Population(
                 name=name,
                 size=p.size,
-                first=first,
                 cell=cell,
                 v_init_mV=p.v_init_mV,
                 v_init_sd_mV=p.v_init_sd_mV,
@@ -175,7 +265,6 @@ def resolve(spec: CircuitSpec) -> Circuit:
                 mean_rate_hz=p.mean_rate_hz,
             )
         )
-        first += p.size
     index = {p.name: i for i, p in enumerate(populations)}
     projections: list[Projection] = []
     for name, projection in spec.projections.items():

@@ -11,6 +11,15 @@ from pydantic import Field, model_validator
 
 from neurosparse.recipes import Spec
 
+ELSEWHERE = (
+    "the engines run leaky integrate-and-fire cells without adaptation, with synapses that are"
+    " jumps or currents; run others in Brian2 or NEST and pass the monitor to neurosparse.measure"
+)
+_OTHER_CELLS = {
+    *("a", "b", "a_nS", "b_pA", "tau_w", "tau_w_ms", "delta_t", "delta_t_mV", "v_peak_mV"),
+    *("g_leak_nS", "e_rev_mV", "e_excitatory_mV", "e_inhibitory_mV", "tau_adaptation_ms"),
+}
+
 
 class CellSpec(Spec):
     """A leaky integrate-and-fire cell. The capacitance is needed where weights are currents, and
@@ -23,6 +32,13 @@ class CellSpec(Spec):
     v_reset_mV: float
     t_ref_ms: float = Field(ge=0)
     capacitance_pF: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_adaptive(cls, values: Any) -> Any:
+        if isinstance(values, dict) and (others := sorted(_OTHER_CELLS & set(values))):
+            raise ValueError(f"{others[0]} belongs to another kind of cell: {ELSEWHERE}")
+        return values
 
     @model_validator(mode="after")
     def _fires(self) -> CellSpec:
@@ -41,6 +57,14 @@ class SynapseSpec(Spec):
 
     model: Literal["delta", "exponential"]
     tau_syn_ms: float | None = Field(default=None, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_current(cls, values: Any) -> Any:
+        model = values.get("model") if isinstance(values, dict) else None
+        if isinstance(model, str) and model not in ("delta", "exponential"):
+            raise ValueError(f"model must be 'delta' or 'exponential', got {model!r}: {ELSEWHERE}")
+        return values
 
     @model_validator(mode="after")
     def _complete(self) -> SynapseSpec:

@@ -2,19 +2,101 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from neurosparse import recipes
 from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking import engines
-from neurosparse.spiking.circuit import CircuitSpec
+from neurosparse.spiking.circuit import Circuit, CircuitSpec
+from neurosparse.spiking.circuit_specs import ELSEWHERE
 from neurosparse.spiking.scaling import scaled
 
 
+def simulate(
+    what: Any,
+    *,
+    seconds: float,
+    seed: int = 1,
+    engine: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    progress: Progress = quiet,
+    **options: Any,
+) -> SpikeTrains:
+    """Simulate a circuit or a population and return the spikes of all its cells.
+
+    Parameters
+    ----------
+    what : str, Path, CircuitSpec, PopulationSpec or Circuit
+        A recipe of kind "circuit" or "population" by its name or path, one that was loaded, or a
+        circuit made in Python.
+    seconds
+        Biological time to record, after the warm-up.
+    seed
+        Of everything that is drawn. Same seed, same engine: same spikes.
+    engine
+        As for `run_circuit`; "auto" is the kernel for circuits and Brian2, the only one, for
+        populations.
+    settings
+        Values of the recipe to replace, by their dotted names.
+    **options
+        Of circuits: `scale`, `dt_ms`, `warm_up_ms`, `n_threads`, `exact_weights`, as for
+        `run_circuit`.
+
+    Returns
+    -------
+    SpikeTrains
+        With the populations under their names.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what is none of these, options that it does not take, and what does not fit the memory.
+
+    Examples
+    --------
+    >>> spikes = simulate("brunel2000_ai", seconds=0.1, seed=1, scale=0.2)  # doctest: +SKIP
+    """
+    from neurosparse.spiking.population import PopulationSpec, simulate_population
+
+    if isinstance(what, str | Path):
+        recipe = recipes.load(what)
+        kinds: dict[str, Any] = {"circuit": CircuitSpec, "population": PopulationSpec}
+        if recipe.kind not in kinds:
+            raise ValueError(
+                f"recipe {recipe.name!r} is of kind {recipe.kind!r}; simulate takes circuits and"
+                " populations"
+            )
+        what = recipe.spec(kinds[recipe.kind], **(settings or {}))
+    elif settings:
+        raise ValueError("settings replace values of a recipe that is given by its name or path")
+    if isinstance(what, CircuitSpec | Circuit):
+        return run_circuit(
+            what, seconds=seconds, seed=seed, engine=engine, progress=progress, **options
+        )
+    if not isinstance(what, PopulationSpec):
+        raise TypeError(
+            f"simulate takes a recipe or a circuit, got {type(what).__name__}: {ELSEWHERE}"
+        )
+    if engine not in ("auto", "brian2") or options:
+        asked = f"engine={engine!r}" if engine not in ("auto", "brian2") else next(iter(options))
+        raise ValueError(
+            f"{asked} is for circuits; a population runs in Brian2, with the values of its recipe"
+        )
+    return simulate_population(
+        what,
+        duration_ms=checks.positive("seconds", seconds) * 1e3,
+        seed=seed,
+        progress=progress,
+    )
+
+
 def run_circuit(
-    spec: CircuitSpec,
+    spec: CircuitSpec | Circuit,
     *,
     seconds: float,
     seed: int,
@@ -30,6 +112,8 @@ def run_circuit(
 
     Parameters
     ----------
+    spec
+        A circuit as a recipe says it, or in plain numbers.
     seconds
         Biological time to record.
     seed
@@ -87,7 +171,8 @@ def run_circuit(
                 " which runs on one"
             )
         options["n_threads"] = checks.whole("n_threads", n_threads)
-    circuit = scaled(circuits.resolve(spec), scale)
+    plain = spec if isinstance(spec, Circuit) else circuits.resolve(spec)
+    circuit = scaled(plain, scale)
     spikes = engines.registry.get(engine).simulate(
         circuit,
         duration_ms=(warm_up_steps + steps) * dt_ms,

@@ -9,60 +9,59 @@ model is written:
   (a GELU by hand): its output, under the module's name;
 - a function such as `torch.relu` or `silu` that any other module calls: under the module's name and
   its own, "block.relu";
+- a rectifier by hand: `x * (x > 0)`, `where(x > 0, x, 0)`, `maximum(x, 0)`, `masked_fill(x < 0, 0)`,
+  and a selection of the largest (top-k), under the name of its last function;
 - a product with such an output, as in silu(a) * b: "block.silu*gate". Products that spread one gate
   over several units are none.
+
+Only what depends on the inputs is activity: a softplus of weights is none. A layer is known by who
+called it, where, and with the output of which weights. So experts that share one activation are
+layers of their own, whatever the order in which the data call them.
 """
 
 from __future__ import annotations
 
-import weakref
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-NON_LINEARITIES: tuple[type[nn.Module], ...] = (
-    *(
-        nn.ReLU,
-        nn.ReLU6,
-        nn.LeakyReLU,
-        nn.PReLU,
-        nn.RReLU,
-        nn.ELU,
-        nn.CELU,
-        nn.SELU,
-        nn.GELU,
-        nn.SiLU,
-        nn.Mish,
-    ),
-    *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.LogSigmoid, nn.Threshold, nn.GLU),
-    *(nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Hardshrink, nn.Softshrink, nn.Tanhshrink),
+from neurosparse.probe import axes as ax
+from neurosparse.probe.flow import Flow, Key, Tag, tensors_in, zero_share
+from neurosparse.probe.layout import WEIGHTS
+from neurosparse.probe.originals import as_written, plain_name
+from neurosparse.probe.rectifiers import (
+    GATE,
+    KEEPS_ZEROS,
+    NON_LINEARITIES,
+    is_non_linearity,
+    rectifier_of,
 )
-GATE = "*gate"
 
-# names of torch's functions, without their underscores
-_FUNCTIONS = frozenset(kind.__name__.lower() for kind in NON_LINEARITIES)
-_CLAMPS = frozenset({"clamp", "clampmin", "clip"})  # at 0: rectifiers
-_PRODUCTS = frozenset({"mul", "multiply", "rmul", "imul"})
-_CHANNELS_FIRST = frozenset(
-    {
-        *(f"conv{t}{n}d" for t in ("", "transpose") for n in (1, 2, 3)),
-        "batchnorm",
-        "groupnorm",
-        "instancenorm",
-    }
-)
-_FEATURES_LAST = frozenset(
-    {"linear", "layernorm", "rmsnorm", "embedding", "addmm", "matmul", "bmm", "einsum"}
-)
+__all__ = ["GATE", "NON_LINEARITIES", "Consume", "Ear", "Heard", "hearing", "listening"]
 
 # the name of a layer, its output, the axis of its units; None, or what takes the output's place
 Consume = Callable[[str, Tensor, int], Tensor | None]
+
+_KINDS: dict[str, str] = {}  # names of functions without their underscores
+
+
+class Heard(NamedTuple):
+    """What a layer has put out.
+
+    `axis` is None where units lie along several axes, or the whole layer is one unit.
+    """
+
+    name: str
+    output: Tensor
+    axis: int | None
+    axes: ax.Axes | None
 
 
 @contextmanager
@@ -79,9 +78,8 @@ def listening(
     Parameters
     ----------
     consume
-        Called with a layer's name, its output and the axis of its units: 1 after a convolution or a
-        normalisation of channels, -1 after a linear layer. A layer that fires k times a pass is
-        "name", "name#2", ... "name#k".
+        Called with a layer's name, its output, detached, and the axis of its units. A layer that
+        is called with the outputs of k different weights is "name", "name#2", ... "name#k".
     layers
         To listen to these alone: names of modules of any kind, or of functions as above.
     live
@@ -96,43 +94,89 @@ def listening(
     Notes
     -----
     `torch.backends.mha`'s fast path, in which a transformer's encoder calls neither modules nor
-    functions, is off meanwhile.
+    functions, is off meanwhile. A compiled model runs as it was written.
     """
-    ear = _Ear(model, consume, layers, live)
+
+    def hand_over(heard: Heard) -> Tensor | None:
+        units = [] if heard.axes is None else ax.of_units(heard.axes)
+        axis = heard.axis if heard.axis is not None else units[-1] if units else -1
+        if live:
+            return consume(heard.name, heard.output, axis)
+        consume(heard.name, heard.output.detach(), axis)
+        return None
+
+    with hearing(model, hand_over, layers, asks=False) as ear:
+        yield ear.fired
+
+
+@contextmanager
+def hearing(
+    model: nn.Module,
+    consume: Callable[[Heard], Tensor | None],
+    layers: Sequence[str] | None = None,
+    units_axis: int | Mapping[str, int] | None = None,
+    *,
+    asks: bool = True,
+) -> Iterator[Ear]:
+    """Listen as `listening` does; what is heard comes with all that is known of it.
+
+    Parameters
+    ----------
+    units_axis
+        The axis of the units where it cannot be known: one for all layers, or by their names.
+    asks
+        Raise a ValueError where the axis of the units is not known; otherwise it is the last.
+    """
+    ear = Ear(model, consume, layers, units_axis, asks)
     handles = []
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
         for name, module in model.named_modules():
-            handles.append(module.register_forward_pre_hook(ear.enter(name)))
-            handles.append(module.register_forward_hook(ear.leave(name, module)))
-        with ear:
-            yield ear.fired
+            shown = plain_name(name)
+            handles.append(
+                module.register_forward_pre_hook(ear.enter(shown, module), with_kwargs=True)
+            )
+            handles.append(
+                module.register_forward_hook(ear.leave(shown, module), with_kwargs=True)
+            )
+        with as_written(model), ear:
+            yield ear
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         for handle in handles:
             handle.remove()
 
 
-class _Ear(TorchFunctionMode):
+class Ear(TorchFunctionMode):
     """What runs, and where: functions come in through `__torch_function__`, modules through their
     hooks.
     """
 
     def __init__(
-        self, model: nn.Module, consume: Consume, layers: Sequence[str] | None, live: bool
+        self,
+        model: nn.Module,
+        consume: Callable[[Heard], Tensor | None],
+        layers: Sequence[str] | None,
+        units_axis: int | Mapping[str, int] | None,
+        asks: bool,
     ) -> None:
         super().__init__()
-        self.consume, self.layers, self.live = consume, layers, live
+        self.asks = asks
+        self.consume, self.layers, self.units_axis = consume, layers, units_axis
+        self.flow = Flow(model)
         self.fired: Counter[str] = Counter()
+        self.names: dict[Key, str] = {}
+        self.replaced: set[str] = set()  # layers before a selection of their units
+        self.of_weights: set[str] = set()  # non-linearities that weights alone went through
+        self.with_zeros: dict[str, float] = {}  # outputs with exact zeros that were not counted
+        self.looks_for_zeros = True
         self.inside: list[str] = []  # the modules that are being called
-        self.axis = -1
-        # what the layers put out, for products with it
-        self.outputs: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self.calls: Counter[Key] = Counter()
         self.alone = {
-            name
+            plain_name(name)
             for name, module in model.named_modules()
-            if isinstance(module, NON_LINEARITIES)
+            if is_non_linearity(module)
             or (
                 name
                 and not any(
@@ -142,56 +186,128 @@ class _Ear(TorchFunctionMode):
         }
         self.called: set[str] = set()  # those of them that have called a non-linearity
 
-    def enter(self, name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _inputs: Any) -> None:
+    def begin(self, batch: Any, starts: Mapping[int, int] | None = None) -> None:
+        """Start a pass: the tensors of a batch are its inputs."""
+        self.fired.clear()
+        self.calls.clear()
+        self.flow.begin(batch, starts)
+
+    def enter(self, name: str, module: nn.Module) -> Callable[..., None]:
+        is_root = not name
+
+        def hook(_module: nn.Module, args: Any, kwargs: Any) -> None:
+            if is_root and not self.inside and not any(t in self.flow for t in _all(args, kwargs)):
+                self.calls.clear()
+                self.flow.begin((args, kwargs))
             self.inside.append(name)
 
         return hook
 
     def leave(self, name: str, module: nn.Module) -> Callable[..., Tensor | None]:
-        shown, by_kind = name or type(module).__name__.lower(), isinstance(module, NON_LINEARITIES)
+        shown, by_kind = name or type(module).__name__.lower(), is_non_linearity(module)
 
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> Tensor | None:
+        def hook(_module: nn.Module, args: Any, kwargs: Any, output: Any) -> Tensor | None:
             if not self.inside:  # the model was entered before anybody listened
                 return None
             self.inside.pop()
+            inputs = list(_all(args, kwargs))
+            if isinstance(output, Tensor) and output not in self.flow:
+                self._tag_unseen(inputs, output)
             if by_kind or name in self.called or (self.layers is not None and shown in self.layers):
                 self.called.discard(name)
-                return self.hear(shown, output)
+                heard = _rows_of(output)
+                named = self.layers is not None and shown in self.layers
+                if isinstance(heard, Tensor) and not self.flow[heard].live and not named:
+                    self.of_weights.add(shown)
+                    return None
+                before = next((self.flow[t] for t in inputs if self.flow[t].live), None)
+                own = heard is None or not isinstance(heard, Tensor) or not self.flow[heard].source
+                return self.hear(
+                    shown, heard if heard is not None else output, None if own else before
+                )
             return None
 
         return hook
+
+    def _tag_unseen(self, inputs: list[Tensor], output: Tensor) -> None:
+        """Tag what a module made by no function of torch, from its inputs of that shape."""
+        for each in inputs:
+            tag = self.flow[each]
+            if each.shape == output.shape and tag.axes is not None:
+                self.flow[output] = tag._replace(layer=None)
+                return
 
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
         output = function(*args, **kwargs)
-        shown = getattr(function, "__name__", "").strip("_")
-        kind = shown.replace("_", "")
-        if kind in _CHANNELS_FIRST:
-            self.axis = 1
-        elif kind in _FEATURES_LAST:
-            self.axis = -1
-        elif kind in _FUNCTIONS or (kind in _CLAMPS and _least(args, kwargs) == 0):
+        shown = getattr(function, "__name__", "")
+        if shown == "__get__":
+            if not isinstance(output, Tensor):
+                return output
+            kind = getattr(getattr(function, "__self__", None), "__name__", "")
+        else:
+            kind = _KINDS.get(shown) or _KINDS.setdefault(
+                shown, shown.partition(".")[0].strip("_").replace("_", "")
+            )
+        if kind in ("setitem", "size", "dim", "len"):
+            if kind != "setitem":
+                return output
+        elif not isinstance(output, Tensor | tuple | list):
+            return output
+        before = self._zeros_before(kind, args, output)
+        rectifies = rectifier_of(kind, args, kwargs, output, self.flow)
+        tag = self.flow.follow(kind, function, args, kwargs, output)
+        result = args[0] if kind == "setitem" else output
+        if not tag.live or not isinstance(result, Tensor):
+            return output
+        if rectifies is not None:
             place = self.inside[-1] if self.inside else ""
+            shown = shown.partition(".")[0].strip("_")
+            if rectifies.replaces is not None:
+                self.replaced.add(self.name_of(rectifies.replaces))
             if place in self.alone:
                 self.called.add(place)
+            elif (layer := rectifies.layer) is not None:
+                heard = self.hear(layer.name + rectifies.suffix, result, tag, layer)
+                return output if heard is None or kind == "setitem" else heard
             else:
-                heard = self.hear(f"{place}.{shown}" if place else shown, output)
-                return output if heard is None else heard
-        elif kind in _PRODUCTS and self.inside and self.inside[-1] not in self.alone:
-            a, b = args[:2]
-            if isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape:
-                for x in (a, b):
-                    reference, name = self.outputs.get(id(x), (None, ""))
-                    if reference is not None and reference() is x:
-                        heard = self.hear(name + GATE, output)
-                        return output if heard is None else heard
+                name = f"{place}.{shown}" if place else shown
+                heard = self.hear(name, result, rectifies.before or tag)
+                return output if heard is None or kind == "setitem" else heard
+        elif before is not None:
+            self._note_zeros(kind, shown, result, before)
         return output
 
-    def hear(self, name: str, output: Any) -> Tensor | None:
-        """Hand a layer's output over; the tensor that takes its place, if any."""
+    def _zeros_before(self, kind: str, args: Any, output: Any) -> bool | None:
+        """Return whether the inputs of a function had zeros, None where nobody looks."""
+        if not self.looks_for_zeros or kind in KEEPS_ZEROS or not isinstance(output, Tensor):
+            return None
+        return any(self.flow[t].has_zeros or self.flow[t].is_test for t in tensors_in(args))
+
+    def _note_zeros(self, kind: str, shown: str, output: Tensor, before: bool) -> None:
+        tag = self.flow[output]
+        if before or tag.has_zeros or tag.is_test or not output.is_floating_point():
+            return
+        if output.numel() >= 32 and (share := zero_share(output)) >= 0.1:
+            place = self.inside[-1] if self.inside else ""
+            name = shown.partition(".")[0].strip("_")
+            name = place if place in self.alone and place else f"{place}.{name}".lstrip(".")
+            self.with_zeros.setdefault(name, share)
+            self.flow[output] = tag._replace(has_zeros=True)
+
+    def name_of(self, key: Key) -> str:
+        """Return the name under which a layer is consumed: "name", "name#2", ... as first seen."""
+        if key not in self.names:
+            n = 1 + sum(other.name == key.name for other in self.names)
+            self.names[key] = key.name if n == 1 else f"{key.name}#{n}"
+        return self.names[key]
+
+    def hear(
+        self, name: str, output: Any, before: Tag | None = None, gate: Key | None = None
+    ) -> Tensor | None:
+        """Hand a layer's output over; return the tensor that takes its place, if any."""
         if self.layers is not None and name not in self.layers:
             return None
         if not isinstance(output, Tensor):
@@ -199,18 +315,104 @@ class _Ear(TorchFunctionMode):
                 f"layer {name!r} must put out one tensor to be recorded, got"
                 f" {type(output).__name__}"
             )
+        tag = self.flow[output]
+        if gate is not None:
+            key = gate._replace(name=name)
+        else:
+            source = (before or tag).source
+            key = Key(name, _place(), source)
+            if source is None:
+                self.calls[key] += 1
+                key = key._replace(call=self.calls[key])
         self.fired[name] += 1
-        heard = self.consume(
-            name if self.fired[name] == 1 else f"{name}#{self.fired[name]}",
-            output if self.live else output.detach(),
-            self.axis,
+        self.with_zeros.pop(name, None)
+        after = tag._replace(
+            live=True, source=None, layer=key, has_zeros=True, is_test=False, picked_from=False
         )
-        result = output if heard is None or not self.live else heard
-        self.outputs[id(result)] = (weakref.ref(result), name)
-        return result if result is not output else None
+        self.flow[output] = after
+        axes = tag.axes
+        asked = self.units_axis
+        if isinstance(asked, Mapping):
+            asked = asked.get(name)
+        heard = Heard(self.name_of(key), output, *self._units(name, output, axes, asked))
+        instead = self.consume(heard)
+        if instead is None or instead is output:
+            return None
+        self.flow[instead] = after
+        return instead
+
+    def _units(
+        self, name: str, output: Tensor, axes: ax.Axes | None, asked: int | None
+    ) -> tuple[int | None, ax.Axes | None]:
+        """Return the axis of the units, None where they lie along several or are one, and all the
+        axes.
+        """
+        n = output.ndim
+        if axes is not None and len(axes) != n:
+            axes = None
+        if asked is not None:
+            if not -n <= asked < n:
+                raise ValueError(
+                    f"axis {asked} does not exist in layer {name!r} of shape {tuple(output.shape)}"
+                )
+            rest = axes or _by_length(output.shape, self.flow)
+            return asked, tuple(
+                ax.axis(ax.UNITS, output.shape[k])
+                if k == asked % n
+                else tuple(f for f in each if f.role != ax.UNITS)
+                for k, each in enumerate(rest)
+            )
+        if axes is None:
+            if n < 2:
+                axes = _by_length(output.shape, self.flow)
+            elif n == 2 or not self.asks:
+                axes = _by_length(output.shape, self.flow)
+                axes = (*axes[:-1], ax.axis(ax.UNITS, output.shape[-1]))
+            else:
+                raise ValueError(
+                    f"which axis of layer {name!r}, shape {tuple(output.shape)}, holds its units is"
+                    f" not known: pass units_axis={{{name!r}: ...}}"
+                )
+        if not ax.of_units(axes):
+            axes = tuple(
+                tuple(f._replace(role=ax.UNITS) if f.role == WEIGHTS else f for f in each)
+                for each in axes
+            )
+        units = ax.of_units(axes)
+        if len(units) != 1:
+            return None, axes
+        return (-1 if units[0] == n - 1 else units[0]), axes
 
 
-def _least(args: Any, kwargs: Any) -> Any:
-    """The lower end of a clamp."""
-    least = args[1] if len(args) > 1 else kwargs.get("min")
-    return None if isinstance(least, Tensor) else least
+def _by_length(shape: Sequence[int], flow: Flow) -> ax.Axes:
+    """Return axes of which the first holds the inputs if its length says so."""
+    if not shape:
+        return ()
+    n = flow.n_inputs
+    first: ax.Axis = ax.axis(ax.POSITIONS, shape[0])
+    if n and shape[0] % n == 0:
+        first = (ax.Factor(ax.INPUTS, n), ax.Factor(ax.POSITIONS, shape[0] // n))
+    return (first, *(ax.axis(ax.POSITIONS, size) for size in shape[1:]))
+
+
+def _all(args: Any, kwargs: Any) -> Iterator[Tensor]:
+    return tensors_in((args, tuple(kwargs.values())))
+
+
+def _rows_of(output: Any) -> Any:
+    """Return the activity in what a module puts out: of a recurrent one its outputs, no states."""
+    if isinstance(output, tuple) and len(output) == 2 and isinstance(output[1], Tensor):
+        first = output[0]
+        return first.data if isinstance(first, nn.utils.rnn.PackedSequence) else first
+    return output
+
+
+def _place() -> Any:
+    """Return the place in the code, outside torch and this package, that is being run."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if not module.startswith(("torch.", "neurosparse.probe")):
+            return frame.f_code, frame.f_lasti
+        frame = frame.f_back
+    return None

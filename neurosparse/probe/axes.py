@@ -1,0 +1,192 @@
+"""What the axes of a tensor hold while it flows through a model: inputs, tokens, positions, units.
+
+An axis is a tuple of factors, the slowest first: after `x.view(batch * tokens, features)` the first
+axis is (inputs, tokens). So a unit is found again after any view, permutation or product, and each
+row of a flattened tensor belongs to the input that it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+INPUTS, TOKENS, POSITIONS, UNITS, ROWS = "inputs", "tokens", "positions", "units", "rows"
+
+
+class Factor(NamedTuple):
+    """A factor of an axis.
+
+    The entry at coordinate c of `inputs` or `tokens` is number `start + c * stride`. `rows` are
+    chosen by the data: `origin`, shape (2, size), names the input and the token of each.
+    """
+
+    role: str
+    size: int
+    stride: int = 1
+    start: int = 0
+    origin: Tensor | None = None
+
+
+Axis = tuple[Factor, ...]
+Axes = tuple[Axis, ...]
+
+
+def axis(role: str, size: int) -> Axis:
+    """Return an axis of one factor."""
+    return (Factor(role, size),)
+
+
+def has(an_axis: Axis, role: str) -> bool:
+    """Return whether an axis holds a role."""
+    return any(factor.role == role for factor in an_axis)
+
+
+def of_units(axes: Axes) -> list[int]:
+    """Return the positions of the axes that hold units."""
+    return [k for k, each in enumerate(axes) if has(each, UNITS)]
+
+
+def of_inputs(shape: Sequence[int], *, tokens: int | None, is_float: bool) -> Axes:
+    """Return the axes of a batch of inputs.
+
+    Units are axis 1 of an image (4 axes or more) and the last one of other numbers. Whole numbers
+    name words or classes and hold no units.
+
+    Parameters
+    ----------
+    tokens
+        The length of axis 1 if it holds the tokens of a mask.
+    """
+    axes = [axis(INPUTS, shape[0]), *(axis(POSITIONS, n) for n in shape[1:])]
+    if len(shape) > 1 and tokens == shape[1]:
+        axes[1] = axis(TOKENS, shape[1])
+    if is_float and len(shape) > 1:
+        k = 1 if len(shape) > 3 else len(shape) - 1
+        if not has(axes[k], TOKENS):
+            axes[k] = axis(UNITS, shape[k])
+    return tuple(axes)
+
+
+def resized(old: Axis, size: int) -> Axis:
+    """Return an axis whose length a pooling, a padding or the like has changed."""
+    if prod(factor.size for factor in old) == size:
+        return old
+    return axis(UNITS if has(old, UNITS) else POSITIONS, size)
+
+
+def viewed(axes: Axes, shape: Sequence[int]) -> Axes | None:
+    """Return the axes after the elements were laid out in another shape, None if not known."""
+    queue = [factor for each in axes for factor in each if factor.size != 1]
+    result = []
+    for size in shape:
+        need, found = size, []
+        while need > 1 and queue:
+            factor = queue.pop(0)
+            if need % factor.size == 0:
+                found.append(factor)
+                need //= factor.size
+            elif factor.size % need == 0 and factor.role != ROWS:
+                rest = factor.size // need
+                found.append(factor._replace(size=need, stride=factor.stride * rest))
+                queue.insert(0, factor._replace(size=rest, start=0))
+                need = 1
+            else:
+                return None
+        if need != 1 and size != 0:
+            return None
+        result.append(tuple(found) if size else axis(POSITIONS, 0))
+    return tuple(result)
+
+
+def broadcast(operands: Sequence[tuple[Sequence[int], Axes]], shape: Sequence[int]) -> Axes | None:
+    """Return the axes of an element by element result, None if the shapes do not broadcast to it.
+
+    Each axis is that of the first operand which has it at full length; units are those of the first
+    operand of the whole shape, and otherwise of the first operand that has any.
+    """
+    shape = tuple(shape)
+    n = len(shape)
+    for size, _ in operands:
+        if len(size) > n or any(a not in (1, b) for a, b in zip(size[::-1], shape[::-1])):
+            return None
+    ordered = sorted(operands, key=lambda each: tuple(each[0]) != shape)
+    result: list[Axis] = []
+    for k in range(n):
+        found: Axis = axis(POSITIONS, shape[k])
+        for size, axes in ordered:
+            j = k - n + len(size)
+            if j >= 0 and size[j] == shape[k] and (axes[j] or shape[k] == 1):
+                found = axes[j]
+                break
+        result.append(found)
+    units = [k for k, each in enumerate(result) if has(each, UNITS)]
+    for size, axes in ordered:
+        theirs = [k + n - len(size) for k in of_units(axes)]
+        if theirs and not units:
+            for k in theirs:
+                result[k] = axis(UNITS, shape[k])
+            break
+    first = ordered[0][1] if ordered and tuple(ordered[0][0]) == shape else ()
+    if first and (own := of_units(first)):
+        for k in set(units) - set(own):
+            result[k] = axis(POSITIONS, shape[k])
+    return tuple(result)
+
+
+def chosen(old: Axis, index: slice | Tensor) -> Axis:
+    """Return an axis after some of its entries were taken: by a slice or a tensor of numbers."""
+    size = prod(factor.size for factor in old)
+    if isinstance(index, slice):
+        start, stop, step = index.indices(size)
+        n = len(range(start, stop, step))
+        if n == size and step == 1:
+            return old
+        if len(old) == 1 and old[0].role != ROWS:
+            factor = old[0]
+            return (
+                factor._replace(
+                    size=n,
+                    stride=factor.stride * step,
+                    start=factor.start + start * factor.stride,
+                ),
+            )
+        picked = torch.arange(start, stop, step)
+    else:
+        picked = index.reshape(-1)
+    if has(old, UNITS):
+        return axis(UNITS, picked.numel())
+    if not (has(old, INPUTS) or has(old, ROWS)):
+        return axis(POSITIONS, picked.numel())
+    origin = origins(old, picked.device)
+    return (Factor(ROWS, picked.numel(), origin=origin[:, picked.long()]),)
+
+
+def joined(parts: Sequence[Axis | None], size: int) -> Axis:
+    """Return the axis along which tensors were put one after the other."""
+    known = [part for part in parts if part is not None]
+    if any(has(part, UNITS) for part in known):
+        return axis(UNITS, size)
+    if len(known) == len(parts) and any(has(p, INPUTS) or has(p, ROWS) for p in known):
+        return (Factor(ROWS, size, origin=torch.cat([origins(p) for p in known], dim=1)),)
+    return axis(POSITIONS, size)
+
+
+def origins(an_axis: Axis, device: torch.device | None = None) -> Tensor:
+    """Return the numbers of the input and of the token at each entry of an axis, shape (2, n).
+
+    Both are parts of a sum over the axes of a tensor, 0 where an axis does not tell.
+    """
+    total = torch.zeros(2, 1, dtype=torch.int64, device=device)
+    for factor in an_axis:
+        part = torch.zeros(2, factor.size, dtype=torch.int64, device=device)
+        if factor.role == ROWS and factor.origin is not None:
+            part = factor.origin.to(total.device)
+        elif factor.role in (INPUTS, TOKENS):
+            steps = torch.arange(factor.size, device=device) * factor.stride + factor.start
+            part[0 if factor.role == INPUTS else 1] = steps
+        total = (total[:, :, None] + part[:, None]).reshape(2, -1)
+    return total

@@ -1,0 +1,323 @@
+"""What is known of each tensor while a model runs: whether it depends on the inputs, what its axes
+hold, which weights made it.
+
+Every function of torch that runs is followed (`Flow.follow`), so that nothing is guessed from what
+ran last. How a function lays out its output stands in `layout`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from neurosparse.probe import axes as ax
+from neurosparse.probe.layout import Call, axes_of_output
+
+
+class Key(NamedTuple):
+    """A layer: who called it, where in the code, with what weights' output, and the how-manyth
+    such call of a pass it is, which counts only where no weights tell the calls apart.
+    """
+
+    name: str
+    place: Any
+    source: frozenset[str] | None
+    call: int = 0
+
+
+class Tag(NamedTuple):
+    """What is known of a tensor.
+
+    Attributes
+    ----------
+    live
+        It depends on the inputs.
+    axes
+        What its axes hold, None where that is not known.
+    source
+        The weights of the last layer that made it; for what does not depend on the inputs, the
+        weights that it is made of.
+    layer
+        The layer whose output it is.
+    is_test
+        It holds the outcomes of a comparison or a selection, one a unit.
+    picked_from
+        The numbers or the largest values of units of that layer (True where none was heard).
+    has_zeros
+        Zeros in it have been accounted for.
+    """
+
+    live: bool
+    axes: ax.Axes | None = None
+    source: frozenset[str] | None = None
+    layer: Key | None = None
+    is_test: bool = False
+    picked_from: Key | bool = False
+    has_zeros: bool = False
+
+
+UNKNOWN, CONSTANT = Tag(live=True), Tag(live=False)
+
+# these lay out a new tensor like another, without its values
+_LIKE = frozenset(
+    f"{kind}{what}"
+    for what in ("zeros", "ones", "empty", "full", "rand", "randn")
+    for kind in ("", "new")
+) | frozenset(
+    f"{what}like" for what in ("zeros", "ones", "empty", "full", "rand", "randn", "randint")
+)
+# whose outputs are those of weights, and forget what came before
+_WEIGHTED = frozenset(
+    {
+        *(f"conv{t}{n}d" for t in ("", "transpose") for n in (1, 2, 3)),
+        *("linear", "addmm", "matmul", "mm", "bmm", "baddbmm", "einsum", "bilinear", "tensordot"),
+        *("embedding", "embeddingbag", "addbmm", "mv", "convolution", "rmatmul", "matmul"),
+        *("rnnrelu", "rnntanh", "lstm", "gru", "rnnrelucell", "rnntanhcell", "lstmcell", "grucell"),
+        *("multiheadattentionforward", "sparsemm", "smm", "groupedmm"),
+    }
+)
+_NORMS = frozenset({"batchnorm", "layernorm", "groupnorm", "instancenorm", "rmsnorm"})
+_COMPARISONS = frozenset(
+    {"gt", "ge", "lt", "le", "greater", "greaterequal", "less", "lessequal", "heaviside"}
+)
+# outcomes of a comparison stay what they are
+_RECAST = frozenset(
+    {
+        *("float", "double", "half", "bfloat16", "bool", "int", "long", "to", "type", "typeas"),
+        *("logicalnot", "logicaland", "logicalor", "bitwisenot", "bitwiseand", "bitwiseor"),
+        *("invert", "and", "or", "clone", "detach", "contiguous", "view", "reshape", "flatten"),
+    }
+)
+# what merges parts that the data chose: which weights made it depends on the data
+_WRITES = frozenset(
+    {"setitem", "indexadd", "indexcopy", "indexput", "scatter", "scatteradd", "scatterreduce"}
+    | {"maskedscatter", "indexfill"}
+)
+# cuts along the units: each part is other units
+_CUTS = frozenset({"chunk", "split", "tensorsplit", "unbind", "getitem", "narrow", "select"})
+_PICKS = frozenset({"topk", "argmax", "argsort", "sort", "kthvalue", "max"})
+_PASSES_LAYER = frozenset(
+    {"to", "float", "double", "half", "bfloat16", "clone", "detach", "contiguous", "typeas"}
+    | {"dropout", "view", "reshape", "flatten", "unsqueeze", "squeeze", "transpose", "permute"}
+)
+
+
+class Flow:
+    """The tags of all tensors of a pass."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self._tags: dict[int, tuple[weakref.ref[Tensor], Tag]] = {}
+        self.order: dict[str, int] = {}  # of the weights, as the model lists them
+        self._weights: dict[int, tuple[Tensor, Tag]] = {}
+        for name, tensor in _weights(model):
+            self._weights[id(tensor)] = (tensor, Tag(live=False, source=frozenset({name})))
+            self.order.setdefault(name, len(self.order))
+        self.trainable = {id(p) for p in model.parameters()}
+        self.n_inputs = 0
+        self.n_tokens: int | None = None
+
+    def __getitem__(self, tensor: Tensor) -> Tag:
+        entry = self._tags.get(id(tensor))
+        if entry is not None and entry[0]() is tensor:
+            return entry[1]
+        weight = self._weights.get(id(tensor))
+        return UNKNOWN if weight is None else weight[1]
+
+    def __setitem__(self, tensor: Tensor, tag: Tag) -> None:
+        self._tags[id(tensor)] = (weakref.ref(tensor), tag)
+
+    def __contains__(self, tensor: Tensor) -> bool:
+        return self[tensor] is not UNKNOWN
+
+    def begin(self, batch: Any, n_tokens: int | None = None) -> None:
+        """Mark the tensors of a batch as the inputs: samples along axis 0.
+
+        Parameters
+        ----------
+        n_tokens
+            The length of axis 1 that holds tokens, if the inputs have a mask.
+        """
+        self._tags = {k: entry for k, entry in self._tags.items() if entry[0]() is not None}
+        found = [t for t in tensors_in(batch) if t.ndim and t not in self]
+        if not found:
+            return
+        self.n_inputs, self.n_tokens = len(found[0]), n_tokens
+        for tensor in found:
+            is_float = tensor.is_floating_point() or tensor.is_quantized or tensor.is_complex()
+            axes = ax.of_inputs(tensor.shape, tokens=n_tokens, is_float=is_float)
+            if len(tensor) != self.n_inputs:
+                axes = (ax.axis(ax.POSITIONS, len(tensor)), *axes[1:])
+            self[tensor] = Tag(live=True, axes=axes, has_zeros=_zero_share(tensor) > 0)
+
+    def follow(self, kind: str, function: Any, args: Any, kwargs: Any, output: Any) -> Tag:
+        """Tag what a function has put out, and return the tag of its first output."""
+        if kind == "setitem":
+            output = args[0]
+        outputs = [output] if isinstance(output, Tensor) else list(_flat(output))
+        if not outputs:
+            return CONSTANT
+        inputs = list(tensors_in((args, kwargs.values())))
+        tags = [self[tensor] for tensor in inputs]
+        live = [tag for tag in tags if tag.live]
+        if kind in _LIKE:
+            like = tags[0].axes if tags and outputs[0].shape == inputs[0].shape else None
+            tag = Tag(live=False, axes=like)
+        elif not live or _is_weight_lookup(kind, inputs, tags):
+            tag = self._of_weights(kind, args, outputs, tags)
+        else:
+            return self._of_inputs(kind, Call(kind, function, args, kwargs, self), outputs, live)
+        for each in outputs:
+            if id(each) not in self._weights:
+                self[each] = tag
+        return tag
+
+    def _of_weights(self, kind: str, args: Any, outputs: list[Tensor], tags: list[Tag]) -> Tag:
+        """Tag what is made of weights and constants alone."""
+        names = frozenset().union(*(tag.source or () for tag in tags))
+        if kind in _CUTS and len(names) == 1 and len(outputs) == 1 and isinstance(args[0], Tensor):
+            (name,) = names
+            cut = f"{name}[{outputs[0].storage_offset()}]"
+            self.order.setdefault(cut, self.order.get(name, 0))
+            names = frozenset({cut})
+        axes = next((t.axes for t in tags if t.axes and len(t.axes) == outputs[0].ndim), None)
+        return Tag(live=False, source=names or None, axes=axes)
+
+    def _of_inputs(self, kind: str, call: Call, outputs: list[Tensor], live: list[Tag]) -> Tag:
+        """Tag what depends on the inputs."""
+        source = self._source(kind, call, live)
+        has_zeros = kind not in _WEIGHTED and any(tag.has_zeros for tag in live)
+        layer = live[0].layer if len(live) == 1 and kind in _PASSES_LAYER else None
+        is_test = bool(kind in _RECAST and all(tag.is_test for tag in live))
+        if kind in _COMPARISONS or kind in ("scatter", "sign"):
+            is_test = self._tests(kind, call, outputs[0])
+        picked_from: Key | bool = False
+        if kind in _PICKS:
+            units = live[0].axes is not None and bool(ax.of_units(live[0].axes))
+            picked_from = (live[0].layer or True) if units else False
+        elif kind in _COMPARISONS or kind in _RECAST or kind in ("getitem", "unbind"):
+            picked_from = next((t.picked_from or t.layer or False for t in live), False)
+        first = None
+        laid_out = axes_of_output(call, outputs)
+        for k, (each, axes) in enumerate(zip(outputs, laid_out, strict=True)):
+            own = source
+            if own is not None and kind in _CUTS and axes is not None and len(live) == 1:
+                own = _cut(own, call, k, live[0].axes, axes, self.order)
+            tag = Tag(True, axes, own, layer, is_test, picked_from, has_zeros)
+            self[each] = tag
+            first = first or tag
+        assert first is not None
+        return first
+
+    def _source(self, kind: str, call: Call, live: list[Tag]) -> frozenset[str] | None:
+        if kind in _WRITES:
+            return None
+        if kind in _WEIGHTED or kind in _NORMS:
+            weights = [self[t] for t in tensors_in((call.args, call.kwargs.values()))]
+            names = frozenset().union(*(t.source or () for t in weights if not t.live))
+            if kind in _NORMS and live[0].source:
+                names |= live[0].source
+            if names:
+                return names
+            # packed weights, and products of two tensors that both depend on the inputs
+            return live[0].source if kind in _NORMS else None
+        known = [tag.source for tag in live if tag.source]
+        return frozenset().union(*known) if known else None
+
+    def _tests(self, kind: str, call: Call, output: Tensor) -> bool:
+        """Return whether the outcomes are one a unit."""
+        if kind == "scatter":
+            value = call.argument(3, "src", call.kwargs.get("value"))
+            index = call.argument(2, "index")
+            is_one = (
+                bool((value == 1).all()) if isinstance(value, Tensor) else value in (1, 1.0, True)
+            )
+            picked = isinstance(index, Tensor) and self[index].picked_from is not False
+            return picked and is_one
+        for each in tensors_in(call.args):
+            tag = self[each]
+            if tag.live and each.is_floating_point() and each.shape == output.shape and tag.axes:
+                return bool(ax.of_units(tag.axes))
+        return False
+
+
+def tensors_in(values: Any) -> Iterator[Tensor]:
+    """Yield the tensors in arguments, lists and dicts, in their order."""
+    if isinstance(values, Tensor):
+        yield values
+    elif isinstance(values, dict):
+        yield from tensors_in(values.values())
+    elif isinstance(values, list | tuple) or type(values) is type({}.values()):
+        for value in values:
+            yield from tensors_in(value)
+
+
+def _flat(output: Any) -> Iterable[Tensor]:
+    return tensors_in(output) if isinstance(output, list | tuple) else ()
+
+
+def _weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield all that a model holds before it runs: parameters, buffers, other tensors."""
+    yield from chain(model.named_parameters(), model.named_buffers())
+    for name, module in model.named_modules():
+        for attribute, value in vars(module).items():
+            if attribute not in ("_parameters", "_buffers", "_modules"):
+                for k, tensor in enumerate(tensors_in(value)):
+                    yield f"{name}.{attribute}.{k}", tensor
+
+
+def _is_weight_lookup(kind: str, inputs: list[Tensor], tags: list[Tag]) -> bool:
+    """Return whether one entry of a weight is taken by a number that the data chose."""
+    return (
+        kind in ("getitem", "select")
+        and not tags[0].live
+        and all(tensor.ndim == 0 and not tensor.is_floating_point() for tensor in inputs[1:])
+    )
+
+
+def _cut(
+    source: frozenset[str],
+    call: Call,
+    k: int,
+    before: ax.Axes | None,
+    after: ax.Axes,
+    order: dict[str, int],
+) -> frozenset[str]:
+    """Return the source of a part of the units."""
+    if before is None:
+        return source
+    units = [[f.size for f in each] for each in before if ax.has(each, ax.UNITS)]
+    if units == [[f.size for f in each] for each in after if ax.has(each, ax.UNITS)]:
+        return source
+    index = call.args[1] if call.kind == "getitem" else k
+    parts = {f"{name}[{_shown(index)}]": order.get(name, 0) for name in source}
+    for name, rank in parts.items():
+        order.setdefault(name, rank)
+    return frozenset(parts)
+
+
+def _shown(index: Any) -> str:
+    if isinstance(index, tuple):
+        return ", ".join(_shown(each) for each in index)
+    return "..." if isinstance(index, Tensor) else str(index)
+
+
+def _zero_share(tensor: Tensor) -> float:
+    """Return the share of exact zeros in a sample of a tensor."""
+    if tensor.numel() == 0 or tensor.device.type == "meta" or tensor.is_sparse:
+        return 0.0
+    flat = tensor.detach().reshape(-1)
+    flat = flat[:: max(1, flat.numel() // 4096)]
+    if flat.is_quantized:
+        flat = flat.dequantize()
+    return float((flat == 0).double().mean())
+
+
+def zero_share(tensor: Tensor) -> float:
+    """Return the share of exact zeros in a sample of a tensor, outside any mode."""
+    with torch._C.DisableTorchFunctionSubclass():
+        return _zero_share(tensor)

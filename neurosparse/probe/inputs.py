@@ -1,0 +1,273 @@
+"""Batches of inputs, and how each is given to a model; a batch that is not understood is refused."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from neurosparse.data import ImageSet
+
+MOST_SAMPLES = 500  # at a time
+_MOST_NUMBERS, _MOST_WORDS = 2**22, 2**14  # in a batch of images, of texts
+_TARGETS = ("label", "target")
+
+
+class Inputs(NamedTuple):
+    """A call of a model."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    mask: Tensor | None = None  # (inputs, tokens): those that count
+    starts: Mapping[int, int] | None = None  # of each tensor with tokens, by id: its first in mask
+
+
+def batches(data: Any, batch_size: int | None, mask: Any = None) -> Iterator[tuple[Any, Any]]:
+    """Yield `data` as batches, each with its part of the mask."""
+    if isinstance(data, ImageSet):
+        data = data.images
+    if isinstance(data, Mapping):
+        lengths = {key: len(value) for key, value in data.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(
+                f"the inputs in data must be of one length along axis 0, got {lengths or 'none'}"
+            )
+        n = next(iter(lengths.values()))
+        step = batch_size or _fitting([np.shape(v) for v in data.values()], _all_whole(data))
+        mask = _checked(mask, n)
+        for i in range(0, n, step):
+            part = slice(i, i + step)
+            yield {k: v[part] for k, v in data.items()}, None if mask is None else mask[part]
+        return
+    if isinstance(data, Tensor | np.ndarray):
+        if data.ndim < 2:
+            raise ValueError(
+                "data must have samples along axis 0 and at least 2 axes, got shape"
+                f" {tuple(data.shape)}"
+            )
+        step = batch_size or _fitting([tuple(data.shape)], _all_whole({"data": data}))
+        mask = _checked(mask, len(data))
+        for i in range(0, len(data), step):
+            yield data[i : i + step], None if mask is None else mask[i : i + step]
+        return
+    if isinstance(data, Dataset):
+        raise TypeError(
+            "data is a torch Dataset, which yields single samples; wrap it: DataLoader(data,"
+            " batch_size=...)"
+        )
+    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
+        raise TypeError(
+            "data must be a tensor, an array, an ImageSet, a dict of them or an iterable of"
+            f" batches, got {type(data).__name__}"
+        )
+    if mask is not None and not callable(mask):
+        if not isinstance(mask, Iterable) or isinstance(mask, str | bytes | Tensor | np.ndarray):
+            raise ValueError(
+                "where data come in batches, mask is an iterable of one mask a batch, or a function"
+                f" of a batch; got {type(mask).__name__}"
+            )
+        yield from zip(data, mask, strict=True)
+        return
+    for batch in data:
+        yield batch, None if mask is None else mask(batch)
+
+
+def _fitting(shapes: Iterable[tuple[int, ...]], whole: bool) -> int:
+    """Return how many samples fit a batch: fewer of large ones, since layers are larger still."""
+    most = _MOST_WORDS if whole else _MOST_NUMBERS
+    largest = max(prod(shape[1:]) for shape in shapes)
+    return max(1, min(MOST_SAMPLES, most // max(1, largest)))
+
+
+def _all_whole(data: Mapping[str, Any]) -> bool:
+    """Return whether all inputs are whole numbers, as words are; bytes are those of images."""
+    kinds = {str(getattr(value, "dtype", "float")).rpartition(".")[2] for value in data.values()}
+    return all(kind.startswith(("int", "bool")) for kind in kinds)
+
+
+def _checked(mask: Any, n: int) -> Any:
+    if mask is None:
+        return None
+    if not isinstance(mask, Tensor | np.ndarray):
+        mask = np.asarray(mask)
+    if mask.ndim != 2 or len(mask) != n:
+        raise ValueError(
+            f"mask must have shape ({n}, tokens), a row for each sample, got {tuple(mask.shape)}"
+        )
+    return mask
+
+
+def inputs_of(
+    model: nn.Module, batch: Any, mask: Any, like: Tensor, forward: Callable[..., Any] | None
+) -> Inputs:
+    """Return how a batch is given to a model, on the device and in the precision of `like`.
+
+    A dict is given by its names, without labels that the model does not take. Of a tuple or a list
+    the model gets as many as it needs, and a mask if it takes one by that name. A pair for a model
+    of one input is (inputs, targets).
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a batch that is empty, or not understood.
+    """
+    if forward is not None:
+        args, kwargs = (_moved(batch, like, strict=False),), {}
+    elif isinstance(batch, Mapping):
+        args, kwargs = (), _moved(_accepted(model, batch), like)
+    elif isinstance(batch, tuple | list) and len(batch):
+        args, kwargs = _of_sequence(model, batch, like)
+    else:
+        args, kwargs = (_moved(batch, like),), {}
+    given = batch if forward is not None and isinstance(batch, Mapping) else kwargs
+    return Inputs(args, kwargs, *_masks(args, _moved(dict(given), like, strict=False), kwargs, mask))
+
+
+def _masks(
+    args: tuple[Any, ...], named: dict[str, Any], kwargs: dict[str, Any], mask: Any
+) -> tuple[Tensor | None, dict[int, int] | None]:
+    """Return the mask of all tokens, the decoder's after the encoder's, and where each begins."""
+    if mask is False:
+        return None, None
+    parts, starts, first = [], {}, 0
+    everything = kwargs or named
+    for prefix in ("", "decoder_"):
+        found = mask if mask is not None and not prefix else named.get(f"{prefix}attention_mask")
+        if found is None or np.ndim(found) != 2:
+            continue
+        part = torch.as_tensor(np.asarray(found) if not isinstance(found, Tensor) else found) != 0
+        for key, value in [*everything.items(), *((f"{k}", a) for k, a in enumerate(args))]:
+            fits = isinstance(value, Tensor) and tuple(value.shape[:2]) == tuple(part.shape)
+            if fits and key.startswith("decoder_") == bool(prefix):
+                starts[id(value)] = first
+        if not starts and not args:
+            continue
+        parts.append(part.cpu())
+        first += part.shape[1]
+    if not parts:
+        return None, None
+    return torch.cat(parts, dim=1), starts
+
+
+def _of_sequence(model: nn.Module, batch: Any, like: Tensor) -> tuple[tuple[Any, ...], Any]:
+    names, n_needed, n_most = _parameters(model)
+    first = batch[0]
+    if len(batch) == 1 or n_most == 1:
+        second = batch[1] if len(batch) > 1 else None
+        if _same_kind(first, second):
+            raise ValueError(
+                f"a batch of {len(batch)} tensors of one shape {tuple(first.shape)} does not say"
+                f" what {type(model).__name__} takes: pass forward=lambda model, batch: ..."
+            )
+        if isinstance(first, Mapping):
+            return (), _moved(_accepted(model, first), like)
+        return (_moved(first, like),), {}
+    if isinstance(first, Mapping):
+        return (), _moved(_accepted(model, first), like)
+    if n_needed > 1 or (n_needed == 0 and n_most is None):
+        if len(batch) < n_needed:
+            raise ValueError(
+                f"{type(model).__name__} takes {n_needed} inputs ({', '.join(names[:n_needed])}),"
+                f" and a batch has {len(batch)}"
+            )
+        return tuple(_moved(each, like) for each in batch[: max(n_needed, 1)]), {}
+    # one input is needed and others may be given: a mask by its name, targets left out
+    kwargs, rest = {}, list(batch[1:])
+    masks = [name for name in names[1:] if name.endswith("mask")]
+    if rest and masks and _is_mask(rest[0], first):
+        kwargs[masks[0]] = rest.pop(0)
+    if len(rest) > 1 or (rest and not _are_targets(rest[0], first, names)):
+        raise ValueError(
+            f"a batch of {len(batch)} entries does not say which of the inputs"
+            f" ({', '.join(names[:4])}) of {type(model).__name__} they are: pass dicts, or"
+            " forward=lambda model, batch: ..."
+        )
+    if kwargs:
+        return (), _moved({names[0]: first, **kwargs}, like)
+    return (_moved(first, like),), {}
+
+
+def _parameters(model: nn.Module) -> tuple[list[str], int, int | None]:
+    """Return the names of a model's positional inputs, how many it needs, and how many it takes."""
+    try:
+        found = inspect.signature(model.forward).parameters.values()
+    except (TypeError, ValueError):
+        return [], 1, 1
+    positional = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    needed = sum(p.default is p.empty for p in positional)
+    endless = any(p.kind is p.VAR_POSITIONAL for p in found)
+    most = None if endless else len(positional)
+    if endless and not positional:
+        return [], 1, 1
+    return [p.name for p in positional], needed, most
+
+
+def _accepted(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs by name, without the labels that a model does not take."""
+    try:
+        found = inspect.signature(model.forward).parameters
+    except (TypeError, ValueError):
+        return dict(batch)
+    if any(p.kind is p.VAR_KEYWORD for p in found.values()):
+        return {
+            key: value
+            for key, value in batch.items()
+            if key in found or not key.startswith(_TARGETS)
+        }
+    for key in batch:
+        if key not in found and not key.startswith(_TARGETS):
+            raise ValueError(
+                f"{type(model).__name__} takes no input {key!r}; it takes {', '.join(found)}"
+            )
+    return {key: value for key, value in batch.items() if key in found}
+
+
+def _same_kind(a: Any, b: Any) -> bool:
+    return (
+        isinstance(a, Tensor | np.ndarray)
+        and isinstance(b, Tensor | np.ndarray)
+        and tuple(a.shape) == tuple(b.shape)
+        and a.ndim > 1
+        and a.dtype == b.dtype
+    )
+
+
+def _is_mask(value: Any, first: Any) -> bool:
+    if not isinstance(value, Tensor | np.ndarray) or value.shape != first.shape[:2]:
+        return False
+    return bool(((value == 0) | (value == 1)).all())
+
+
+def _are_targets(value: Any, first: Any, names: list[str]) -> bool:
+    """Return whether a second entry can be the targets: one a sample, or the model names them."""
+    if any(name.startswith((*_TARGETS, "y")) for name in names[1:2]):
+        return True
+    return isinstance(value, Tensor | np.ndarray) and value.ndim <= 1
+
+
+def _moved(batch: Any, like: Tensor, strict: bool = True) -> Any:
+    """Return inputs on the model's device, floats in the model's precision."""
+    if isinstance(batch, Mapping):
+        return {key: _moved(value, like, strict) for key, value in batch.items()}
+    if isinstance(batch, tuple | list) and not strict:
+        return [_moved(value, like, strict) for value in batch]
+    if not isinstance(batch, Tensor | np.ndarray):
+        if not strict or batch is None or isinstance(batch, bool | int | str):
+            return batch
+        raise TypeError(
+            "a batch must be a tensor, an array, a dict of them or an (inputs, targets) pair, got"
+            f" {type(batch).__name__}"
+        )
+    if batch.ndim and len(batch) == 0:
+        raise ValueError(f"a batch is empty, shape {tuple(batch.shape)}: nothing to measure")
+    # a copy: the array may be read-only
+    tensor = batch if isinstance(batch, Tensor) else torch.tensor(batch)
+    floats = tensor.is_floating_point() and like.is_floating_point()
+    moved = tensor.to(like.device, like.dtype if floats else tensor.dtype)
+    return moved.view_as(moved) if moved is batch else moved

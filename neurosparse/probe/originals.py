@@ -1,0 +1,65 @@
+"""The model as it was written, where it has been compiled; a sentence where it cannot be heard."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import nn
+
+_COMPILED = "_orig_mod"
+
+
+def plain_name(name: str) -> str:
+    """Return a module's name without what `torch.compile` adds to it."""
+    return ".".join(part for part in name.split(".") if part != _COMPILED)
+
+
+def original(model: Any) -> nn.Module:
+    """Return the module behind a compiled model or an exported program.
+
+    Raises
+    ------
+    ValueError
+        For a model that runs outside Python, or on no device; one sentence.
+    """
+    if isinstance(model, torch.export.ExportedProgram):
+        model = model.module()
+    while hasattr(model, _COMPILED):
+        model = model._orig_mod
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            what = f"module {name!r} of the network" if name else "the network"
+            raise ValueError(
+                f"{what} is a scripted or traced one, whose layers cannot be heard: measure the"
+                " module that it was made from"
+            )
+    if any(t.is_meta for t in chain(model.parameters(), model.buffers())):
+        raise ValueError(
+            f"{type(model).__name__} has parameters on the meta device, which hold no numbers: load"
+            " its weights first"
+        )
+    return model
+
+
+@contextmanager
+def as_written(model: nn.Module) -> Iterator[None]:
+    """Run what was compiled as it was written, and experts one by one, in this block."""
+    with ExitStack() as stack:
+        if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        for module in model.modules():
+            if getattr(module, "_compiled_call_impl", None) is not None:
+                stack.callback(setattr, module, "_compiled_call_impl", module._compiled_call_impl)
+                module._compiled_call_impl = None
+            # transformers runs experts in one product unless it is told otherwise
+            config = getattr(module, "config", None)
+            attribute = "_experts_implementation_internal"
+            if getattr(config, attribute, None) not in (None, "eager"):
+                stack.callback(setattr, config, attribute, getattr(config, attribute))
+                setattr(config, attribute, "eager")
+        yield

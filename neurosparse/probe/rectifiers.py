@@ -1,0 +1,177 @@
+"""What counts as a non-linearity: modules and functions by name, and rectifiers written by hand."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from neurosparse.probe.flow import Flow, Key, Tag, tensors_in
+
+NON_LINEARITIES: tuple[type[nn.Module], ...] = (
+    *(
+        nn.ReLU,
+        nn.ReLU6,
+        nn.LeakyReLU,
+        nn.PReLU,
+        nn.RReLU,
+        nn.ELU,
+        nn.CELU,
+        nn.SELU,
+        nn.GELU,
+        nn.SiLU,
+        nn.Mish,
+    ),
+    *(nn.Sigmoid, nn.Tanh, nn.Softplus, nn.Softsign, nn.LogSigmoid, nn.Threshold, nn.GLU),
+    *(nn.Hardtanh, nn.Hardsigmoid, nn.Hardswish, nn.Hardshrink, nn.Softshrink, nn.Tanhshrink),
+)
+GATE, TOP = "*gate", "*topk"
+
+# names of torch's functions, without their underscores
+_FUNCTIONS = frozenset(kind.__name__.lower() for kind in NON_LINEARITIES)
+_CLAMPS = frozenset({"clamp", "clampmin", "clip"})  # at 0: rectifiers
+_PRODUCTS = frozenset({"mul", "multiply", "rmul", "imul"})
+_MAXIMA = frozenset({"maximum", "max", "fmax"})
+# functions whose zeros are none of activity, or are those of what went in
+KEEPS_ZEROS = frozenset(
+    {
+        *("softmax", "logsoftmax", "exp", "scaleddotproductattention", "embedding", "pad"),
+        *("onehot", "tril", "triu", "setitem", "indexadd", "indexput", "indexcopy", "scatter"),
+        *("scatteradd", "maskedfill", "dropout", "getitem", "linear", "gather", "isnan", "sub"),
+        *("size", "view", "reshape", "permute", "transpose", "to", "float", "T", "mT", "data"),
+        *("multiheadattentionforward", "embeddingbag", "zeroslike", "rsub", "where"),
+        *("padpackedsequence", "padpacked", "nantonum", "topk", "sort", "chunk", "split"),
+    }
+)
+
+
+class Rectifier(NamedTuple):
+    """A function that acts as a non-linearity.
+
+    Attributes
+    ----------
+    layer, suffix
+        The layer whose output it works on, and what its own name adds to that one's.
+    replaces
+        The layer in whose place its output stands.
+    before
+        What was known of its input.
+    """
+
+    layer: Key | None = None
+    suffix: str = ""
+    replaces: Key | None = None
+    before: Tag | None = None
+
+
+def is_non_linearity(module: nn.Module) -> bool:
+    """Return whether a module is one by its kind."""
+    if isinstance(module, NON_LINEARITIES):
+        return True
+    if isinstance(module, nn.RNN | nn.RNNCell):
+        return module.nonlinearity == "relu"
+    kind = type(module)  # fused and quantised ones, such as LinearReLU
+    return kind.__module__.startswith("torch.ao.nn") and kind.__name__.startswith(
+        ("LinearReLU", "ConvReLU", "ReLU6", "BNReLU", "LinearLeakyReLU", "Hardswish", "Sigmoid")
+    )
+
+
+def rectifier_of(
+    kind: str, args: Any, kwargs: Any, output: Any, flow: Flow
+) -> Rectifier | None:
+    """Return what a call is as a non-linearity, None if it is none; before its output is tagged."""
+    if kind in _FUNCTIONS:
+        return _of_first(args, kwargs, flow)
+    if kind in _CLAMPS:
+        return _of_first(args, kwargs, flow) if _is_zero(_least(args, kwargs)) else None
+    if kind in _PRODUCTS and len(args) == 2:
+        return _product(*args, flow)
+    if kind in _MAXIMA and len(args) == 2 and all(isinstance(a, Tensor) for a in args):
+        x, floor = args if flow[args[0]].live else args[::-1]
+        if flow[x].live and not flow[floor].live and _is_zero(floor):
+            return Rectifier(before=flow[x])
+        return None
+    if kind == "where" and len(args) == 3:
+        return _where(*args, flow)
+    if kind == "maskedfill" and len(args) == 3:
+        x, mask, value = args
+        return _masked(x, mask, flow) if _is_zero(value) else None
+    if kind == "setitem":
+        return _written(*args, flow)
+    if kind == "scatter":
+        return _top(args, kwargs, flow)
+    return None
+
+
+def _of_first(args: Any, kwargs: Any, flow: Flow) -> Rectifier:
+    for tensor in tensors_in((args, tuple(kwargs.values()))):
+        if flow[tensor].live:
+            return Rectifier(before=flow[tensor])
+    return Rectifier()
+
+
+def _product(a: Any, b: Any, flow: Flow) -> Rectifier | None:
+    """A gated unit, or what a comparison leaves of x: x * (x > 0)."""
+    if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape):
+        return None
+    for x, mask in ((a, b), (b, a)):
+        if flow[mask].is_test and flow[x].live and not flow[x].is_test:
+            return _masked(x, mask, flow)
+    for x in (a, b):
+        if (layer := flow[x].layer) is not None:
+            return Rectifier(layer=layer, suffix=GATE)
+    return None
+
+
+def _masked(x: Any, mask: Any, flow: Flow) -> Rectifier | None:
+    """What a comparison of units, or a selection of the largest, leaves of x."""
+    if not isinstance(mask, Tensor) or mask.shape != x.shape or not flow[mask].is_test:
+        return None
+    tag = flow[x]
+    if tag.layer is not None:
+        return Rectifier(layer=tag.layer, suffix=GATE, replaces=tag.layer)
+    return Rectifier(before=tag)
+
+
+def _where(test: Any, a: Any, b: Any, flow: Flow) -> Rectifier | None:
+    for x, other in ((a, b), (b, a)):
+        if isinstance(x, Tensor) and flow[x].live and _is_zero(other):
+            return _masked(x, test, flow)
+    return None
+
+
+def _written(x: Tensor, index: Any, value: Any, flow: Flow) -> Rectifier | None:
+    """x[x < 0] = 0, or the largest written into zeros."""
+    if isinstance(index, Tensor) and flow[x].live and _is_zero(value):
+        return _masked(x, index, flow)
+    for each in index if isinstance(index, tuple) else (index,):
+        if isinstance(each, Tensor) and (picked := flow[each].picked_from) is not False:
+            if isinstance(value, Tensor) and flow[value].live and flow[value].picked_from:
+                return _selection(picked)
+    return None
+
+
+def _top(args: Any, kwargs: Any, flow: Flow) -> Rectifier | None:
+    index = args[2] if len(args) > 2 else kwargs.get("index")
+    source = args[3] if len(args) > 3 else kwargs.get("src")
+    if not (isinstance(index, Tensor) and isinstance(source, Tensor) and flow[source].live):
+        return None
+    picked = flow[index].picked_from
+    return None if picked is False else _selection(picked)
+
+
+def _selection(picked: Key | bool) -> Rectifier:
+    if isinstance(picked, Key):
+        return Rectifier(layer=picked, suffix=TOP, replaces=picked)
+    return Rectifier()
+
+
+def _is_zero(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() < 1e6 and value.device.type != "meta" and not bool(value.any())
+    return value is not None and not isinstance(value, bool) and value == 0
+
+
+def _least(args: Any, kwargs: Any) -> Any:
+    """The lower end of a clamp."""
+    return args[1] if len(args) > 1 else kwargs.get("min")

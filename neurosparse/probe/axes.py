@@ -50,7 +50,7 @@ def of_units(axes: Axes) -> list[int]:
     return [k for k, each in enumerate(axes) if has(each, UNITS)]
 
 
-def of_inputs(shape: Sequence[int], *, tokens: int | None, is_float: bool) -> Axes:
+def of_inputs(shape: Sequence[int], *, first_token: int | None, is_float: bool) -> Axes:
     """Return the axes of a batch of inputs.
 
     Units are axis 1 of an image (4 axes or more) and the last one of other numbers. Whole numbers
@@ -58,12 +58,12 @@ def of_inputs(shape: Sequence[int], *, tokens: int | None, is_float: bool) -> Ax
 
     Parameters
     ----------
-    tokens
-        The length of axis 1 if it holds the tokens of a mask.
+    first_token
+        The number of the first of the tokens along axis 1, None if it holds none.
     """
     axes = [axis(INPUTS, shape[0]), *(axis(POSITIONS, n) for n in shape[1:])]
-    if len(shape) > 1 and tokens == shape[1]:
-        axes[1] = axis(TOKENS, shape[1])
+    if len(shape) > 1 and first_token is not None:
+        axes[1] = (Factor(TOKENS, shape[1], start=first_token),)
     if is_float and len(shape) > 1:
         k = 1 if len(shape) > 3 else len(shape) - 1
         if not has(axes[k], TOKENS):

@@ -8,7 +8,7 @@ ran last. How a function lays out its output stands in `layout`.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -134,22 +134,25 @@ class Flow:
     def __contains__(self, tensor: Tensor) -> bool:
         return self[tensor] is not UNKNOWN
 
-    def begin(self, batch: Any, n_tokens: int | None = None) -> None:
+    def begin(self, batch: Any, starts: Mapping[int, int] | None = None) -> None:
         """Mark the tensors of a batch as the inputs: samples along axis 0.
 
         Parameters
         ----------
-        n_tokens
-            The length of axis 1 that holds tokens, if the inputs have a mask.
+        starts
+            Of each tensor whose axis 1 holds the tokens of a mask, by its id: the first of them.
         """
         self._tags = {k: entry for k, entry in self._tags.items() if entry[0]() is not None}
         found = [t for t in tensors_in(batch) if t.ndim and t not in self]
         if not found:
             return
-        self.n_inputs, self.n_tokens = len(found[0]), n_tokens
+        self.n_inputs, self.n_tokens = len(found[0]), None
         for tensor in found:
             is_float = tensor.is_floating_point() or tensor.is_quantized or tensor.is_complex()
-            axes = ax.of_inputs(tensor.shape, tokens=n_tokens, is_float=is_float)
+            start = None if starts is None else starts.get(id(tensor))
+            axes = ax.of_inputs(tensor.shape, first_token=start, is_float=is_float)
+            if start == 0:
+                self.n_tokens = tensor.shape[1]
             if len(tensor) != self.n_inputs:
                 axes = (ax.axis(ax.POSITIONS, len(tensor)), *axes[1:])
             self[tensor] = Tag(live=True, axes=axes, has_zeros=_zero_share(tensor) > 0)

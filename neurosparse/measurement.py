@@ -4,7 +4,7 @@ data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, overload
 
 from neurosparse.activity import (
@@ -40,6 +40,11 @@ def measure(
     active_when: ActiveWhen,
     name: str = ...,
     provenance: Mapping[str, Any] | None = ...,
+    layers: Sequence[str] | None = ...,
+    batch_size: int | None = ...,
+    forward: Callable[[Any, Any], Any] | None = ...,
+    mask: Any = ...,
+    units_axis: int | Mapping[str, int] | None = ...,
 ) -> dict[str, ActivityStats]: ...
 def measure(
     what: Any,
@@ -48,6 +53,11 @@ def measure(
     active_when: ActiveWhen | None = None,
     name: str = "",
     provenance: Mapping[str, Any] | None = None,
+    layers: Sequence[str] | None = None,
+    batch_size: int | None = None,
+    forward: Callable[[Any, Any], Any] | None = None,
+    mask: Any = None,
+    units_axis: int | Mapping[str, int] | None = None,
 ) -> Any:
     """How sparse is it?
 
@@ -64,6 +74,9 @@ def measure(
         How the result is called in tables and figures; for a module a prefix of its layers' names.
     provenance
         Where this came from: recipe, seed, version. Travels with the result.
+    layers, batch_size, forward, mask, units_axis
+        For a torch module: the layers to measure, samples at a time, how the model is called on a
+        batch, which tokens count, and which axis holds the units; see `neurosparse.probe.record`.
 
     Returns
     -------
@@ -82,6 +95,20 @@ def measure(
     >>> measure(spikes, active_when=ActiveWhen(window_ms=10)).active_fraction
     0.5
     """
+    of_networks = {
+        "layers": layers,
+        "batch_size": batch_size,
+        "forward": forward,
+        "mask": mask,
+        "units_axis": units_axis,
+    }
+    if isinstance(what, Activations | SpikeTrains):
+        for option, value in of_networks.items():
+            if value is not None:
+                raise ValueError(
+                    f"{option} is for networks, got {option}={value!r} for"
+                    f" {type(what).__name__}: leave it out"
+                )
     if isinstance(what, Activations):
         if active_when is not None and active_when != what.active_when:
             raise ValueError(
@@ -98,7 +125,7 @@ def measure(
         if what.dt_ms is None:  # on a grid that was stated, units of time are no accident
             refuse_implausible(what)
         return describe_spikes(what, active_when, name=name or "spikes", provenance=provenance)
-    if not hasattr(what, "forward"):
+    if not hasattr(what, "forward") and type(what).__name__ != "ExportedProgram":
         raise TypeError(
             f"cannot measure a {type(what).__name__}: pass SpikeTrains, Activations, or a torch"
             " module with data"
@@ -109,9 +136,9 @@ def measure(
         )
     from neurosparse.probe.record import record  # torch is slow to import and only networks need it
 
-    layers = record(what, data, active_when)
+    records = record(what, data, active_when, **of_networks)
     prefix = f"{name} " if name else ""
     return {
         layer: describe_activations(activations, name=f"{prefix}{layer}", provenance=provenance)
-        for layer, activations in layers.items()
+        for layer, activations in records.items()
     }

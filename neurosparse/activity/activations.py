@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +44,25 @@ class Activations:
     sample_keys: NDArray[np.uint64]  # (n_kept,) ascending
     # (n_kept, n_units) activations of at most KEPT inputs, those of the lowest keys
     sample: NDArray[np.float64]
+    # sums over repeats of (active units, all samples of it) * (its samples), and of the square of
+    # its samples; None where repeats have as many samples each
+    count_size_sum: int | None = None
+    square_size_sum: int | None = None
+    # sum, over the samples of the Gini, of the share of units that hold 95 % of the magnitude
+    holders_sum: float = float("nan")
+    # samples of which the network chose those that reached this layer, such as an expert; 0: all
+    n_offered: int = 0
 
     def __post_init__(self) -> None:
-        checks.whole("n_samples", self.n_samples)
+        # none only where no input reached the layer, as an expert that was never chosen
+        checks.whole("n_samples", self.n_samples, least=min(1, self.n_repeats))
         object.__setattr__(
             self, "active_count", np.array(plain("active_count", self.active_count), dtype=np.int64)
         )
+        if self.count_size_sum is None or self.square_size_sum is None:
+            size, count = self.n_samples // max(self.n_repeats, 1), int(self.active_count.sum())
+            object.__setattr__(self, "count_size_sum", size * count)
+            object.__setattr__(self, "square_size_sum", size**2 * self.n_repeats)
         object.__setattr__(self, "sample_keys", np.array(plain("sample_keys", self.sample_keys)))
         for name in ("magnitude_sum", "square_sum", "population_sums", "sample"):
             values = plain(name, getattr(self, name))
@@ -97,24 +110,24 @@ class Activations:
                 f" ({self.n_units} units, {self.active_when.describe()}) and {other.name!r}"
                 f" ({other.n_units} units, {other.active_when.describe()})"
             )
-        return Activations(
-            self.name,
-            self.active_when,
-            self.n_samples + other.n_samples,
-            self.active_count + other.active_count,
-            self.magnitude_sum + other.magnitude_sum,
-            self.square_sum + other.square_sum,
-            self.n_repeats + other.n_repeats,
-            self.square_count_sum + other.square_count_sum,
-            self.population_sums + other.population_sums,
-            self.n_population + other.n_population,
-            self.n_ranked + other.n_ranked,
-            self.n_zero + other.n_zero,
-            *_lowest(
-                np.concatenate([self.sample_keys, other.sample_keys]),
-                np.concatenate([self.sample, other.sample]),
-            ),
+        sums = {
+            name: getattr(self, name) + getattr(other, name)
+            for name in _SUMS
+            if name != "holders_sum" or (self.n_ranked and other.n_ranked)
+        }
+        keys, sample = _lowest(
+            np.concatenate([self.sample_keys, other.sample_keys]),
+            np.concatenate([self.sample, other.sample]),
         )
+        sums.setdefault("holders_sum", (self if self.n_ranked else other).holders_sum)
+        return Activations(self.name, self.active_when, sample_keys=keys, sample=sample, **sums)
+
+
+_SUMS = tuple(
+    field.name
+    for field in fields(Activations)
+    if field.name not in ("name", "active_when", "sample_keys", "sample")
+)
 
 
 def _lowest(

@@ -19,6 +19,9 @@ class ActiveWhen:
     threshold
         For activations: a unit is active for a sample where abs(a) > threshold. 0 counts everything
         but exact zeros.
+    relative
+        The threshold is a multiple of the layer's scale: of the root mean square over its units,
+        sample by sample. The right choice for SiLU and GELU, whose outputs are hardly ever 0.
     axis
         For activations: the axis of an activation tensor that holds the units (-1: the features of
         a linear layer, 1: the channels of a convolution). Every other axis holds samples: inputs,
@@ -30,11 +33,14 @@ class ActiveWhen:
     'at least one spike in 10 ms'
     >>> ActiveWhen(threshold=0).describe()
     'abs(a) > 0'
+    >>> ActiveWhen(threshold=0.1, relative=True).describe()
+    'abs(a) > 0.1 rms of the layer'
     """
 
     window_ms: float | None = None
     threshold: float | None = None
     axis: int | None = None
+    relative: bool = False
 
     def __post_init__(self) -> None:
         if (self.window_ms is None) == (self.threshold is None):
@@ -46,6 +52,11 @@ class ActiveWhen:
             object.__setattr__(self, "window_ms", checks.positive("window_ms", self.window_ms))
         if self.threshold is not None:
             object.__setattr__(self, "threshold", checks.not_negative("threshold", self.threshold))
+        if self.relative and self.threshold is None:
+            raise ValueError(
+                "relative is for thresholds of activations, and this definition has a window of"
+                f" {self.window_ms:g} ms: leave it out"
+            )
         if self.axis is not None:
             checks.whole("axis", self.axis, least=-16)
 
@@ -53,4 +64,4 @@ class ActiveWhen:
         """The definition in words, for axes, tables and captions."""
         if self.window_ms is not None:
             return f"at least one spike in {self.window_ms:g} ms"
-        return f"abs(a) > {self.threshold:g}"
+        return f"abs(a) > {self.threshold:g}" + (" rms of the layer" if self.relative else "")

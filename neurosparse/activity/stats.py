@@ -76,6 +76,10 @@ class ActivityStats:
     zero_fraction: float | None = None
     mean_magnitude: float | None = None
     unit_mean_magnitude: NDArray[np.float64] | None = None  # (n_units,)
+    # share of the units that hold 95 % of a sample's magnitude, averaged over samples
+    magnitude_95_fraction: float | None = None
+    # share of all samples that the network sent to this layer, such as an expert; None: all
+    routed_fraction: float | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -102,6 +106,14 @@ class ActivityStats:
             if self.population.treves_rolls is None
             else self.n_units * self.population.treves_rolls
         )
+
+    @property
+    def active_fraction_of_all(self) -> float:
+        """The active fraction over all samples: units of an expert that a sample did not reach are
+        inactive for it.
+        """
+        share = 1.0 if self.routed_fraction is None else self.routed_fraction
+        return 0.0 if share == 0 else self.active_fraction * share
 
     def _repr_html_(self) -> str:
         interval = self.interval

@@ -111,7 +111,9 @@ def broadcast(operands: Sequence[tuple[Sequence[int], Axes]], shape: Sequence[in
     shape = tuple(shape)
     n = len(shape)
     for size, _ in operands:
-        if len(size) > n or any(a not in (1, b) for a, b in zip(size[::-1], shape[::-1])):
+        if len(size) > n or any(
+            a not in (1, b) for a, b in zip(size[::-1], shape[::-1], strict=False)
+        ):
             return None
     ordered = sorted(operands, key=lambda each: tuple(each[0]) != shape)
     result: list[Axis] = []

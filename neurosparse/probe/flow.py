@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -112,13 +113,13 @@ class Flow:
 
     def __init__(self, model: nn.Module) -> None:
         self._tags: dict[int, tuple[weakref.ref[Tensor], Tag]] = {}
-        self.order: dict[str, int] = {}  # of the weights, as the model lists them
+        self.order: dict[str, float] = {}  # of the weights, as the model lists them
         self._weights: dict[int, tuple[Tensor, Tag]] = {}
         for name, tensor in _weights(model):
             self._weights[id(tensor)] = (tensor, Tag(live=False, source=frozenset({name})))
             self.order.setdefault(name, len(self.order))
         self.trainable = {id(p) for p in model.parameters()}
-        self.n_inputs = 0
+        self.n_inputs = self.n_samples = 0
         self.n_tokens: int | None = None
 
     def __getitem__(self, tensor: Tensor) -> Tag:
@@ -143,7 +144,11 @@ class Flow:
             Of each tensor whose axis 1 holds the tokens of a mask, by its id: the first of them.
         """
         self._tags = {k: entry for k, entry in self._tags.items() if entry[0]() is not None}
-        found = [t for t in tensors_in(batch) if t.ndim and t not in self]
+        found = [
+            t
+            for t in tensors_in(batch)
+            if t.ndim and id(t) not in self._weights and not (t in self and self[t].live)
+        ]
         if not found:
             return
         self.n_inputs, self.n_tokens = len(found[0]), None
@@ -151,6 +156,9 @@ class Flow:
             is_float = tensor.is_floating_point() or tensor.is_quantized or tensor.is_complex()
             start = None if starts is None else starts.get(id(tensor))
             axes = ax.of_inputs(tensor.shape, first_token=start, is_float=is_float)
+            if tensor is found[0]:  # inputs, and positions of each
+                n_units = prod(f.size for each in axes for f in each if f.role == ax.UNITS)
+                self.n_samples = tensor.numel() // max(n_units, 1)
             if start == 0:
                 self.n_tokens = tensor.shape[1]
             if len(tensor) != self.n_inputs:
@@ -181,12 +189,11 @@ class Flow:
 
     def _of_weights(self, kind: str, args: Any, outputs: list[Tensor], tags: list[Tag]) -> Tag:
         """Tag what is made of weights and constants alone."""
-        names = frozenset().union(*(tag.source or () for tag in tags))
-        if kind in _CUTS and len(names) == 1 and len(outputs) == 1 and isinstance(args[0], Tensor):
-            (name,) = names
-            cut = f"{name}[{outputs[0].storage_offset()}]"
-            self.order.setdefault(cut, self.order.get(name, 0))
-            names = frozenset({cut})
+        if kind in ("getitem", "select"):
+            tags = tags[:1]
+        names: frozenset[str] = frozenset().union(*(tag.source or () for tag in tags))
+        if kind in ("getitem", "select", "narrow") and names:
+            names = _part(names, args[1:], self.order)
         axes = next((t.axes for t in tags if t.axes and len(t.axes) == outputs[0].ndim), None)
         return Tag(live=False, source=names or None, axes=axes)
 
@@ -288,7 +295,7 @@ def _cut(
     k: int,
     before: ax.Axes | None,
     after: ax.Axes,
-    order: dict[str, int],
+    order: dict[str, float],
 ) -> frozenset[str]:
     """Return the source of a part of the units."""
     if before is None:
@@ -296,17 +303,37 @@ def _cut(
     units = [[f.size for f in each] for each in before if ax.has(each, ax.UNITS)]
     if units == [[f.size for f in each] for each in after if ax.has(each, ax.UNITS)]:
         return source
-    index = call.args[1] if call.kind == "getitem" else k
-    parts = {f"{name}[{_shown(index)}]": order.get(name, 0) for name in source}
-    for name, rank in parts.items():
-        order.setdefault(name, rank)
-    return frozenset(parts)
+    return _part(source, call.args[1] if call.kind == "getitem" else k, order)
+
+
+def _part(source: frozenset[str], index: Any, order: dict[str, float]) -> frozenset[str]:
+    """Return the source of what an index takes of a tensor; parts follow in the order of numbers."""
+    parts = frozenset(f"{name}[{_shown(index)}]" for name in source)
+    number = next((float(n) for n in _numbers(index)), 0.0)
+    for name in source:
+        order.setdefault(f"{name}[{_shown(index)}]", order.get(name, 0.0) + number / 2**20)
+    return parts
 
 
 def _shown(index: Any) -> str:
     if isinstance(index, tuple):
         return ", ".join(_shown(each) for each in index)
-    return "..." if isinstance(index, Tensor) else str(index)
+    if isinstance(index, slice):
+        return f"{index.start}:{index.stop}"
+    return str(next(iter(_numbers(index)), "..."))
+
+
+def _numbers(index: Any) -> Iterator[int]:
+    """Yield the whole numbers in an index."""
+    if isinstance(index, tuple):
+        for each in index:
+            yield from _numbers(each)
+    elif isinstance(index, slice):
+        yield from _numbers(index.start)
+    elif isinstance(index, int) or (
+        isinstance(index, Tensor) and index.ndim == 0 and not index.is_floating_point()
+    ):
+        yield int(index)
 
 
 def _zero_share(tensor: Tensor) -> float:

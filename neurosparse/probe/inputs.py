@@ -1,4 +1,4 @@
-"""Batches of inputs, and how each is given to a model; a batch that is not understood is refused."""
+"""Batches of inputs, and how each is given to a model; one that is not understood is refused."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from neurosparse._internal.units import plain
 from neurosparse.data import ImageSet
 
 MOST_SAMPLES = 500  # at a time
@@ -117,16 +118,20 @@ def inputs_of(
     ValueError, TypeError
         For a batch that is empty, or not understood.
     """
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
     if forward is not None:
         args, kwargs = (_moved(batch, like, strict=False),), {}
     elif isinstance(batch, Mapping):
-        args, kwargs = (), _moved(_accepted(model, batch), like)
+        args, kwargs = (), _accepted(model, _moved(batch, like))
     elif isinstance(batch, tuple | list) and len(batch):
         args, kwargs = _of_sequence(model, batch, like)
     else:
         args, kwargs = (_moved(batch, like),), {}
     given = batch if forward is not None and isinstance(batch, Mapping) else kwargs
-    return Inputs(args, kwargs, *_masks(args, _moved(dict(given), like, strict=False), kwargs, mask))
+    return Inputs(
+        args, kwargs, *_masks(args, _moved(dict(given), like, strict=False), kwargs, mask)
+    )
 
 
 def _masks(
@@ -166,10 +171,10 @@ def _of_sequence(model: nn.Module, batch: Any, like: Tensor) -> tuple[tuple[Any,
                 f" what {type(model).__name__} takes: pass forward=lambda model, batch: ..."
             )
         if isinstance(first, Mapping):
-            return (), _moved(_accepted(model, first), like)
+            return (), _accepted(model, _moved(first, like))
         return (_moved(first, like),), {}
     if isinstance(first, Mapping):
-        return (), _moved(_accepted(model, first), like)
+        return (), _accepted(model, _moved(first, like))
     if n_needed > 1 or (n_needed == 0 and n_most is None):
         if len(batch) < n_needed:
             raise ValueError(
@@ -267,7 +272,7 @@ def _moved(batch: Any, like: Tensor, strict: bool = True) -> Any:
     if batch.ndim and len(batch) == 0:
         raise ValueError(f"a batch is empty, shape {tuple(batch.shape)}: nothing to measure")
     # a copy: the array may be read-only
-    tensor = batch if isinstance(batch, Tensor) else torch.tensor(batch)
+    tensor = batch if isinstance(batch, Tensor) else torch.tensor(plain("data", batch))
     floats = tensor.is_floating_point() and like.is_floating_point()
     moved = tensor.to(like.device, like.dtype if floats else tensor.dtype)
     return moved.view_as(moved) if moved is batch else moved

@@ -114,9 +114,7 @@ def _conv(call: Call, outputs: Sequence[Tensor]) -> Any:
     units = 0 if isinstance(weight, Tensor) and output.ndim < weight.ndim else 1
     result = [ax.axis(ax.POSITIONS, n) for n in output.shape]
     if axes is not None and len(axes) == output.ndim:
-        result = [
-            _demoted(ax.resized(old, n)) for old, n in zip(axes, output.shape, strict=True)
-        ]
+        result = [_demoted(ax.resized(old, n)) for old, n in zip(axes, output.shape, strict=True)]
     result[units] = ax.axis(ax.UNITS, output.shape[units])
     return tuple(result)
 
@@ -221,9 +219,7 @@ def _einsum(call: Call, outputs: Sequence[Tensor]) -> Any:
     terms = left.split(",")
     if not arrow:
         letters = sorted(set(left.replace(",", "").replace(".", "")))
-        right = ("..." if "..." in left else "") + "".join(
-            c for c in letters if left.count(c) == 1
-        )
+        right = ("..." if "..." in left else "") + "".join(c for c in letters if left.count(c) == 1)
     n_dots = max(t.ndim - len(s.replace("...", "")) for s, t in zip(terms, operands, strict=True))
     result = []
     for term, tensor in zip(terms, operands, strict=True):
@@ -288,8 +284,10 @@ def _contracted(
 
 def _is_trained(call: Call, tensor: Tensor) -> bool:
     base = tensor._base if tensor._base is not None else tensor
-    return id(tensor) in call.tags.trainable or id(base) in call.tags.trainable or (
-        call.tags[tensor].source is not None
+    return (
+        id(tensor) in call.tags.trainable
+        or id(base) in call.tags.trainable
+        or (call.tags[tensor].source is not None)
     )
 
 
@@ -393,9 +391,7 @@ def _gathered(call: Call, parts: Sequence[tuple[ax.Axis, Tensor]]) -> list[ax.Ax
     """Return the axes that indices by tensors give, which are broadcast together."""
     shape = torch.broadcast_shapes(*(index.shape for _, index in parts))
     if len(shape) != 1:
-        operands = [
-            (tuple(i.shape), a) for _, i in parts if (a := call.axes(i)) is not None
-        ]
+        operands = [(tuple(i.shape), a) for _, i in parts if (a := call.axes(i)) is not None]
         found = ax.broadcast(operands, shape) if operands else None
         return list(found or (ax.axis(ax.POSITIONS, n) for n in shape))
     by_data = [
@@ -599,8 +595,7 @@ def _table() -> dict[str, Callable[[Call, Sequence[Tensor]], Any]]:
         (_gather, "gather takealongdim"),
         (
             _written,
-            "setitem indexadd indexcopy indexput scatter scatteradd scatterreduce"
-            " maskedscatter",
+            "setitem indexadd indexcopy indexput scatter scatteradd scatterreduce maskedscatter",
         ),
         (_packed, "packpaddedsequence"),
     ):

@@ -9,8 +9,8 @@ model is written:
   (a GELU by hand): its output, under the module's name;
 - a function such as `torch.relu` or `silu` that any other module calls: under the module's name and
   its own, "block.relu";
-- a rectifier by hand: `x * (x > 0)`, `where(x > 0, x, 0)`, `maximum(x, 0)`, `masked_fill(x < 0, 0)`,
-  and a selection of the largest (top-k), under the name of its last function;
+- a rectifier by hand, such as `x * (x > 0)`, `where(x > 0, x, 0)` or `maximum(x, 0)`, and a
+  selection of the largest (top-k), under the name of its last function;
 - a product with such an output, as in silu(a) * b: "block.silu*gate". Products that spread one gate
   over several units are none.
 
@@ -137,9 +137,7 @@ def hearing(
             handles.append(
                 module.register_forward_pre_hook(ear.enter(shown, module), with_kwargs=True)
             )
-            handles.append(
-                module.register_forward_hook(ear.leave(shown, module), with_kwargs=True)
-            )
+            handles.append(module.register_forward_hook(ear.leave(shown, module), with_kwargs=True))
         with as_written(model), ear:
             yield ear
     finally:
@@ -173,6 +171,7 @@ class Ear(TorchFunctionMode):
         self.looks_for_zeros = True
         self.inside: list[str] = []  # the modules that are being called
         self.calls: Counter[Key] = Counter()
+        self.errors: list[Exception] = []  # what was raised here, none of the model's own
         self.alone = {
             plain_name(name)
             for name, module in model.named_modules()
@@ -192,13 +191,17 @@ class Ear(TorchFunctionMode):
         self.calls.clear()
         self.flow.begin(batch, starts)
 
+    def _has_begun(self, args: Any, kwargs: Any) -> bool:
+        return any(t in self.flow and self.flow[t].live for t in _all(args, kwargs))
+
     def enter(self, name: str, module: nn.Module) -> Callable[..., None]:
         is_root = not name
 
         def hook(_module: nn.Module, args: Any, kwargs: Any) -> None:
-            if is_root and not self.inside and not any(t in self.flow for t in _all(args, kwargs)):
+            if is_root and not self.inside and not self._has_begun(args, kwargs):
                 self.calls.clear()
-                self.flow.begin((args, kwargs))
+                with torch._C.DisableTorchFunction():
+                    self.flow.begin((args, kwargs))
             self.inside.append(name)
 
         return hook
@@ -210,6 +213,10 @@ class Ear(TorchFunctionMode):
             if not self.inside:  # the model was entered before anybody listened
                 return None
             self.inside.pop()
+            with torch._C.DisableTorchFunction():
+                return after(args, kwargs, output)
+
+        def after(args: Any, kwargs: Any, output: Any) -> Tensor | None:
             inputs = list(_all(args, kwargs))
             if isinstance(output, Tensor) and output not in self.flow:
                 self._tag_unseen(inputs, output)
@@ -282,20 +289,24 @@ class Ear(TorchFunctionMode):
 
     def _zeros_before(self, kind: str, args: Any, output: Any) -> bool | None:
         """Return whether the inputs of a function had zeros, None where nobody looks."""
-        if not self.looks_for_zeros or kind in KEEPS_ZEROS or not isinstance(output, Tensor):
+        if not self.looks_for_zeros or not isinstance(output, Tensor):
             return None
-        return any(self.flow[t].has_zeros or self.flow[t].is_test for t in tensors_in(args))
+        return kind in KEEPS_ZEROS or any(
+            (tag := self.flow[t]).has_zeros or tag.is_test or not tag.live for t in tensors_in(args)
+        )
 
     def _note_zeros(self, kind: str, shown: str, output: Tensor, before: bool) -> None:
         tag = self.flow[output]
-        if before or tag.has_zeros or tag.is_test or not output.is_floating_point():
+        if tag.has_zeros or tag.is_test or not output.is_floating_point():
             return
-        if output.numel() >= 32 and (share := zero_share(output)) >= 0.1:
+        share = zero_share(output)
+        if share > 0:
+            self.flow[output] = tag._replace(has_zeros=True)
+        if not before and share >= 0.1 and output.numel() >= 32:
             place = self.inside[-1] if self.inside else ""
             name = shown.partition(".")[0].strip("_")
             name = place if place in self.alone and place else f"{place}.{name}".lstrip(".")
             self.with_zeros.setdefault(name, share)
-            self.flow[output] = tag._replace(has_zeros=True)
 
     def name_of(self, key: Key) -> str:
         """Return the name under which a layer is consumed: "name", "name#2", ... as first seen."""
@@ -304,6 +315,36 @@ class Ear(TorchFunctionMode):
             self.names[key] = key.name if n == 1 else f"{key.name}#{n}"
         return self.names[key]
 
+    def final_names(self) -> dict[str, str]:
+        """Return the names under which layers were consumed, by names that the model alone decides.
+
+        Calls at one place in the code are put in the order of their weights in the model, since
+        the data may decide which comes first.
+        """
+        places: dict[Any, int] = {}
+        for key in self.names:
+            places.setdefault(key.place, len(places))
+
+        def rank(key: Key) -> tuple[int, float, int]:
+            order = [self.flow.order.get(name, 0.0) for name in key.source or ()]
+            return places[key.place], max(order, default=-1.0), key.call
+
+        seen: Counter[str] = Counter()
+        result = {}
+        for key in sorted(self.names, key=lambda key: (places[key.place], rank(key))):
+            seen[key.name] += 1
+            n = seen[key.name]
+            result[key.name if n == 1 else f"{key.name}#{n}"] = self.names[key]
+        # a name stands where a layer of that name was first heard
+        slots = [key.name for key in self.names]
+        turn: Counter[str] = Counter()
+        ordered = {}
+        for name in slots:
+            turn[name] += 1
+            final = name if turn[name] == 1 else f"{name}#{turn[name]}"
+            ordered[final] = result[final]
+        return ordered
+
     def hear(
         self, name: str, output: Any, before: Tag | None = None, gate: Key | None = None
     ) -> Tensor | None:
@@ -311,7 +352,7 @@ class Ear(TorchFunctionMode):
         if self.layers is not None and name not in self.layers:
             return None
         if not isinstance(output, Tensor):
-            raise TypeError(
+            raise self._refusal(
                 f"layer {name!r} must put out one tensor to be recorded, got"
                 f" {type(output).__name__}"
             )
@@ -341,6 +382,10 @@ class Ear(TorchFunctionMode):
         self.flow[instead] = after
         return instead
 
+    def _refusal(self, words: str) -> ValueError:
+        self.errors.append(error := ValueError(words))
+        return error
+
     def _units(
         self, name: str, output: Tensor, axes: ax.Axes | None, asked: int | None
     ) -> tuple[int | None, ax.Axes | None]:
@@ -352,7 +397,7 @@ class Ear(TorchFunctionMode):
             axes = None
         if asked is not None:
             if not -n <= asked < n:
-                raise ValueError(
+                raise self._refusal(
                     f"axis {asked} does not exist in layer {name!r} of shape {tuple(output.shape)}"
                 )
             rest = axes or _by_length(output.shape, self.flow)
@@ -369,7 +414,7 @@ class Ear(TorchFunctionMode):
                 axes = _by_length(output.shape, self.flow)
                 axes = (*axes[:-1], ax.axis(ax.UNITS, output.shape[-1]))
             else:
-                raise ValueError(
+                raise self._refusal(
                     f"which axis of layer {name!r}, shape {tuple(output.shape)}, holds its units is"
                     f" not known: pass units_axis={{{name!r}: ...}}"
                 )

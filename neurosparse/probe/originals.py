@@ -27,7 +27,7 @@ def original(model: Any) -> nn.Module:
     ValueError
         For a model that runs outside Python, or on no device; one sentence.
     """
-    if isinstance(model, torch.export.ExportedProgram):
+    if type(model).__name__ == "ExportedProgram":
         model = model.module()
     while hasattr(model, _COMPILED):
         model = model._orig_mod

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
@@ -12,15 +13,20 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from neurosparse._internal import checks
-from neurosparse._internal.units import plain
 from neurosparse.activity import Activations, ActiveWhen
-from neurosparse.data import ImageSet
-from neurosparse.probe.nonlinear import NON_LINEARITIES, Consume, listening
-from neurosparse.probe.tally import tally
+from neurosparse.probe.inputs import Inputs, batches, inputs_of
+from neurosparse.probe.layers import LayerRecords, none_of
+from neurosparse.probe.nonlinear import NON_LINEARITIES, Ear, Heard, hearing
+from neurosparse.probe.originals import original, plain_name
 from neurosparse.sparsity import Floats, observe
+
+__all__ = ["NON_LINEARITIES", "ForwardError", "record", "record_whole"]
+
+
+class ForwardError(ValueError, RuntimeError):
+    """An error of the user's own model while it ran; the original one is its cause."""
 
 
 def record(
@@ -29,7 +35,10 @@ def record(
     active_when: ActiveWhen,
     *,
     layers: Sequence[str] | None = None,
-    batch_size: int = 500,
+    batch_size: int | None = None,
+    forward: Callable[[nn.Module, Any], Any] | None = None,
+    mask: Any = None,
+    units_axis: int | Mapping[str, int] | None = None,
 ) -> dict[str, Activations]:
     """Record the activity of a model's layers on data; memory does not grow with the data.
 
@@ -39,34 +48,50 @@ def record(
     Parameters
     ----------
     model
-        Any torch module.
+        Any torch module. A compiled one runs as it was written.
     data
         The inputs: a tensor, an array or an `ImageSet` with samples along axis 0, or a dict of such
         for a model that takes them by name (`input_ids`, ...); or an iterable of batches, each of
-        that kind or an (inputs, targets) pair, such as a DataLoader.
+        that kind or an (inputs, targets) pair, such as a DataLoader. Of a longer tuple the model
+        gets as many entries as it needs, and a mask if it takes one.
     active_when
-        A threshold, and the axis of the units; where it names none, 1 for what follows a
-        convolution or a normalisation of channels and -1 for what follows a linear layer. Positions
-        and tokens are then samples, padding among them.
+        A threshold, and the axis of the units; where it names none, that of the channels or
+        features of the layer with weights that each output came from, wherever it has moved since.
+        Positions and tokens are then samples.
     layers
         The names of the layers to record: modules of any kind, or functions by the names that they
         get here. By default every non-linearity of torch, called as a module or as a function, and
         every gated unit (see `nonlinear`).
     batch_size
-        Samples at a time where `data` is no iterable of batches.
+        Samples at a time where `data` is no iterable of batches. By default 500, fewer of large
+        ones.
+    forward
+        Runs the model on a batch, `forward(model, batch)`, where it is not called as above.
+    mask : array of numbers, shape (n_samples, n_tokens)
+        Tokens with 0 are padding and left out of every layer. For batches: an iterable of masks or
+        a function of a batch. By default the `attention_mask` among the inputs; False: all tokens
+        count.
+    units_axis
+        The axis of the units of layers, by name, where it cannot be known.
 
     Returns
     -------
     dict
         The record of each layer in the order of their calls: a module by its name, a function by
-        that of the module which calls it and its own, "block.relu". One that is called k times a
-        pass yields "name", "name#2", ... "name#k". Its `active_when` names the axis of its units.
+        that of the module which calls it and its own, "block.relu". One that is called with the
+        outputs of k different weights yields "name", "name#2", ... "name#k". Its `active_when`
+        names the axis of its units.
 
     Raises
     ------
     ValueError, TypeError
-        Where there is nothing to record, a layer does not exist or is not called, or an activation
-        is NaN or infinite.
+        Where there is nothing to record, a layer does not exist or is not called, a batch is not
+        understood, the model fails, or an activation is NaN or infinite.
+
+    Warns
+    -----
+    UserWarning
+        Where outputs hold exact zeros and were not counted.
 
     Examples
     --------
@@ -74,14 +99,30 @@ def record(
     >>> record(model, torch.zeros(3, 4), ActiveWhen(threshold=0))["1"].n_units
     8
     """
-    records: dict[str, Activations] = {}
-
-    def add(name: str, output: Tensor, axis: int) -> None:
-        batch = tally(output, _with_axis(active_when, axis), name)
-        records[name] = records[name] + batch if name in records else batch
-
-    _run(model, data, layers, batch_size, add)
-    return records
+    records = LayerRecords(active_when)
+    model = original(model)
+    ear = _run(
+        model,
+        batches(data, _checked(batch_size), mask if mask is not False else None),
+        records.add,
+        layers=layers,
+        forward=forward,
+        mask=mask,
+        units_axis=units_axis if active_when.axis is None else active_when.axis,
+        before_batch=records.begin,
+        after_batch=records.end,
+    )
+    result = records.named(ear)
+    if layers is None:
+        modules = {plain_name(name): module for name, module in model.named_modules()}
+        for name, module in modules.items():
+            reached = {known: 1 for known, found in result.items() if found.n_samples}
+            if isinstance(module, NON_LINEARITIES) and name not in result:
+                other = sibling_of(name, modules, reached)
+                if other is not None and name not in ear.replaced:
+                    like = result[other]
+                    result[name] = none_of(name, like.n_units, like.active_when)
+    return result
 
 
 def record_whole(
@@ -91,7 +132,7 @@ def record_whole(
     *,
     name: str = "network",
     layers: Sequence[str] | None = None,
-    batch_size: int = 500,
+    batch_size: int | None = None,
 ) -> Activations:
     """Record all layers of a model as one: the units of every layer side by side, as neurons of a
     circuit are.
@@ -112,64 +153,149 @@ def record_whole(
     total: list[Activations] = []
     outputs: list[Floats] = []
 
-    def keep(layer: str, output: Tensor, axis: int) -> None:
-        if output.ndim != 2 or _with_axis(active_when, axis).axis not in (-1, 1):
+    def keep(heard: Heard) -> None:
+        axis = heard.axis if active_when.axis is None else active_when.axis
+        if heard.output.ndim != 2 or axis not in (-1, 1):
             raise ValueError(
-                f"layer {layer!r} puts out shape {tuple(output.shape)} with units along axis"
-                f" {_with_axis(active_when, axis).axis}: only layers of (samples, units) can stand"
-                " side by side; record them one by one"
+                f"layer {heard.name!r} puts out shape {tuple(heard.output.shape)} with units along"
+                f" axis {axis}: only layers of (samples, units) can stand side by side; record them"
+                " one by one"
             )
         # a copy: what follows may work in place
-        outputs.append(output.cpu().numpy().astype(np.float64))
+        outputs.append(heard.output.detach().cpu().numpy().astype(np.float64))
 
     def add() -> None:
-        batch = observe(np.concatenate(outputs, axis=1), active_when, name)
+        when = replace(active_when, axis=-1) if active_when.axis is None else active_when
+        batch = observe(np.concatenate(outputs, axis=1), when, name)
         outputs.clear()
         total[:] = [total[0] + batch] if total else [batch]
 
-    _run(model, data, layers, batch_size, keep, add)
+    _run(
+        original(model),
+        batches(data, _checked(batch_size)),
+        keep,
+        layers=layers,
+        units_axis=active_when.axis,
+        after_batch=add,
+    )
     return total[0]
 
 
-def _with_axis(active_when: ActiveWhen, axis: int) -> ActiveWhen:
-    return active_when if active_when.axis is not None else replace(active_when, axis=axis)
+def _checked(batch_size: int | None) -> int | None:
+    if batch_size is not None:
+        checks.whole("batch_size", batch_size)
+    return batch_size
 
 
 def _run(
     model: nn.Module,
-    data: Any,
+    data: Iterator[tuple[Any, Any]],
+    consume: Callable[[Heard], None],
+    *,
     layers: Sequence[str] | None,
-    batch_size: int,
-    consume: Consume,
+    forward: Callable[[nn.Module, Any], Any] | None = None,
+    mask: Any = None,
+    units_axis: int | Mapping[str, int] | None = None,
+    before_batch: Callable[[Inputs, Ear], None] = lambda _inputs, _ear: None,
     after_batch: Callable[[], None] = lambda: None,
-) -> None:
+) -> Ear:
     """Run the model on data; `consume` gets what each layer puts out, `after_batch` is called after
     each batch.
     """
-    checks.whole("batch_size", batch_size)
     if layers is not None and (not layers or isinstance(layers, str)):
         raise ValueError(f"layers must be a sequence of at least one name, got {layers!r}")
     parameter = next(chain(model.parameters(), model.buffers()), torch.empty(0))
     ever: Counter[str] = Counter()
+    own: list[BaseException] = []
+
+    def consume_or_note(heard: Heard) -> None:
+        try:
+            consume(heard)
+        except Exception as error:
+            own.append(error)
+            raise
+
     n_batches = 0
-    with _evaluating(model), listening(model, consume, layers) as fired:
-        for batch in _batches(data, batch_size):
-            fired.clear()
-            inputs = _to_model(batch, parameter)
-            model(**inputs) if isinstance(inputs, dict) else model(inputs)
-            ever.update(fired)
-            _check_fired(model, layers, ever)
-            after_batch()
+    with _evaluating(model), hearing(model, consume_or_note, layers, units_axis) as ear:
+        for batch, its_mask in _unheard(data):
+            with torch._C.DisableTorchFunction():
+                inputs = inputs_of(
+                    model, batch, False if mask is False else its_mask, parameter, forward
+                )
+                ear.begin((inputs.args, inputs.kwargs), inputs.starts)
+                before_batch(inputs, ear)
+            _call(model, inputs, forward, ear, own)
+            ear.looks_for_zeros = False
+            ever.update(ear.fired)
+            with torch._C.DisableTorchFunction():
+                after_batch()
             n_batches += 1
     if n_batches == 0:
         raise ValueError("data is empty: nothing to measure")
+    _check_fired(model, layers, ever, ear)
+    if ear.with_zeros:
+        shown = ", ".join(f"{name} ({100 * s:.0f} %)" for name, s in ear.with_zeros.items())
+        warnings.warn(
+            f"outputs with exact zeros that were not counted: {shown}; name modules to count with"
+            " layers=(...)",
+            UserWarning,
+            stacklevel=4,
+        )
+    return ear
 
 
-def _check_fired(model: nn.Module, layers: Sequence[str] | None, fired: Counter[str]) -> None:
-    """Refuse a pass in which a layer that was to be recorded did not fire: it has no activity,
-    rather than none that is active.
+def _unheard(data: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+    """Yield batches that are made while nobody listens."""
+    while True:
+        with torch._C.DisableTorchFunction():
+            try:
+                batch = next(data)
+            except StopIteration:
+                return
+        yield batch
+
+
+def _call(
+    model: nn.Module,
+    inputs: Inputs,
+    forward: Callable[[nn.Module, Any], Any] | None,
+    ear: Ear,
+    own: list[BaseException],
+) -> None:
+    """Run the model once; its errors become one sentence, with the error itself as the cause."""
+    try:
+        if forward is not None:
+            forward(model, *inputs.args)
+        else:
+            model(*inputs.args, **inputs.kwargs)
+    except Exception as error:
+        if error in own or error in ear.errors:
+            raise
+        shapes = ", ".join(
+            f"{name}{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+            for name, value in _named(inputs)
+            if isinstance(value, Tensor)
+        )
+        said = " ".join(str(error).split("\n", maxsplit=1)[0].split()) or type(error).__name__
+        raise ForwardError(
+            f"{type(model).__name__} failed on a batch of {shapes or 'its inputs'}:"
+            f" {type(error).__name__}: {said}"
+        ) from error
+
+
+def _named(inputs: Inputs) -> Iterator[tuple[str, Any]]:
+    for each in inputs.args:
+        yield from (("", t) for t in (each if isinstance(each, list | tuple) else (each,)))
+    yield from ((f"{name} ", value) for name, value in inputs.kwargs.items())
+
+
+def _check_fired(
+    model: nn.Module, layers: Sequence[str] | None, fired: Counter[str], ear: Ear
+) -> None:
+    """Refuse data on which a layer that was to be recorded did not fire: it has no activity, rather
+    than none that is active. Experts that no sample reached are none of these.
     """
-    modules = dict(model.named_modules())
+    modules = {plain_name(name): module for name, module in model.named_modules()}
     if layers is None:
         layers = [
             name for name, module in modules.items() if name and isinstance(module, NON_LINEARITIES)
@@ -180,16 +306,33 @@ def _check_fired(model: nn.Module, layers: Sequence[str] | None, fired: Counter[
                 " a function, so there is nothing to record; name modules to record with"
                 " layers=(...)"
             )
-    if silent := [name for name in layers if not fired[name]]:
-        if silent[0] in modules:
+    for name in layers:
+        if fired[name] or name in ear.of_weights:
+            continue
+        if name not in modules:
             raise ValueError(
-                f"layer {silent[0]!r} was not called in the forward pass, so it has no activity; "
+                f"no layer {name!r} in {type(model).__name__}; its modules are:"
+                f" {', '.join(filter(None, modules))}"
+            )
+        if sibling_of(name, modules, fired) is None:
+            raise ValueError(
+                f"layer {name!r} was not called in the forward pass, so it has no activity; "
                 "name those to record with layers=(...)"
             )
-        raise ValueError(
-            f"no layer {silent[0]!r} in {type(model).__name__}; its modules are:"
-            f" {', '.join(filter(None, modules))}"
-        )
+
+
+def sibling_of(name: str, modules: Mapping[str, nn.Module], fired: Mapping[str, int]) -> str | None:
+    """Return the layer that has fired at the same place of another entry of a list of modules."""
+    parts = name.split(".")
+    for k in range(len(parts) - 1, 0, -1):
+        above = modules.get(".".join(parts[:k]))
+        if not isinstance(above, nn.ModuleList | nn.ModuleDict):
+            continue
+        for other in above._modules:
+            found = ".".join([*parts[:k], other, *parts[k + 1 :]])
+            if other != parts[k] and fired.get(found):
+                return found
+    return None
 
 
 @contextmanager
@@ -197,65 +340,13 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients; then each module's own mode again, for they may differ."""
     modes = [(module, module.training) for module in model.modules()]
     try:
-        model.eval()
+        try:
+            model.eval()
+        except NotImplementedError:  # an exported program has the mode that it was exported in
+            for module, _ in modes:
+                module.training = False
         with torch.no_grad():
             yield
     finally:
         for module, training in modes:
             module.training = training
-
-
-def _batches(data: Any, batch_size: int) -> Iterator[Any]:
-    """`data` as batches of inputs."""
-    if isinstance(data, ImageSet):
-        data = data.images
-    if isinstance(data, Mapping):
-        lengths = {key: len(value) for key, value in data.items()}
-        if len(set(lengths.values())) != 1:
-            raise ValueError(
-                f"the inputs in data must be of one length along axis 0, got {lengths or 'none'}"
-            )
-        for i in range(0, next(iter(lengths.values())), batch_size):
-            yield {key: value[i : i + batch_size] for key, value in data.items()}
-        return
-    if isinstance(data, Tensor | np.ndarray):
-        if data.ndim < 2:
-            raise ValueError(
-                "data must have samples along axis 0 and at least 2 axes, got shape"
-                f" {tuple(data.shape)}"
-            )
-        yield from (data[i : i + batch_size] for i in range(0, len(data), batch_size))
-        return
-    if isinstance(data, Dataset):
-        raise TypeError(
-            "data is a torch Dataset, which yields single samples; wrap it: DataLoader(data,"
-            " batch_size=...)"
-        )
-    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
-        raise TypeError(
-            "data must be a tensor, an array, an ImageSet, a dict of them or an iterable of"
-            f" batches, got {type(data).__name__}"
-        )
-    for batch in data:
-        yield batch[0] if isinstance(batch, tuple | list) and len(batch) else batch
-
-
-def _to_model(batch: Any, parameter: Tensor) -> Any:
-    """A batch of inputs on the model's device, floats in the model's precision."""
-    if isinstance(batch, Mapping):
-        return {key: _to_model(value, parameter) for key, value in batch.items()}
-    if not isinstance(batch, Tensor | np.ndarray):
-        raise TypeError(
-            "a batch must be a tensor, an array, a dict of them or an (inputs, targets) pair, got"
-            f" {type(batch).__name__}"
-        )
-    if len(batch) == 0:
-        raise ValueError(f"a batch is empty, shape {tuple(batch.shape)}: nothing to measure")
-    # a copy: the array may be read-only
-    tensor = batch if isinstance(batch, Tensor) else torch.tensor(plain("data", batch))
-    dtype = (
-        parameter.dtype
-        if tensor.is_floating_point() and parameter.is_floating_point()
-        else tensor.dtype
-    )
-    return tensor.to(parameter.device, dtype)

@@ -76,28 +76,26 @@ def is_non_linearity(module: nn.Module) -> bool:
     )
 
 
-def rectifier_of(
-    kind: str, args: Any, kwargs: Any, output: Any, flow: Flow
-) -> Rectifier | None:
+def rectifier_of(kind: str, args: Any, kwargs: Any, output: Any, flow: Flow) -> Rectifier | None:
     """Return what a call is as a non-linearity, None if it is none; before its output is tagged."""
     if kind in _FUNCTIONS:
         return _of_first(args, kwargs, flow)
     if kind in _CLAMPS:
         return _of_first(args, kwargs, flow) if _is_zero(_least(args, kwargs)) else None
     if kind in _PRODUCTS and len(args) == 2:
-        return _product(*args, flow)
+        return _product(args[0], args[1], flow)
     if kind in _MAXIMA and len(args) == 2 and all(isinstance(a, Tensor) for a in args):
         x, floor = args if flow[args[0]].live else args[::-1]
         if flow[x].live and not flow[floor].live and _is_zero(floor):
             return Rectifier(before=flow[x])
         return None
     if kind == "where" and len(args) == 3:
-        return _where(*args, flow)
+        return _where(args[0], args[1], args[2], flow)
     if kind == "maskedfill" and len(args) == 3:
         x, mask, value = args
         return _masked(x, mask, flow) if _is_zero(value) else None
     if kind == "setitem":
-        return _written(*args, flow)
+        return _written(args[0], args[1], args[2], flow)
     if kind == "scatter":
         return _top(args, kwargs, flow)
     return None
@@ -145,9 +143,9 @@ def _written(x: Tensor, index: Any, value: Any, flow: Flow) -> Rectifier | None:
     if isinstance(index, Tensor) and flow[x].live and _is_zero(value):
         return _masked(x, index, flow)
     for each in index if isinstance(index, tuple) else (index,):
-        if isinstance(each, Tensor) and (picked := flow[each].picked_from) is not False:
-            if isinstance(value, Tensor) and flow[value].live and flow[value].picked_from:
-                return _selection(picked)
+        picked = isinstance(each, Tensor) and flow[each].picked_from
+        if picked and isinstance(value, Tensor) and flow[value].picked_from:
+            return _selection(picked)
     return None
 
 

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import checks
-from neurosparse.activity import KEPT, Activations, ActiveWhen, ActivityStats
-from neurosparse.sparsity.confidence import interval_from_variance
+from neurosparse.activity import KEPT, Activations, ActiveWhen, ActivityStats, Interval
+from neurosparse.sparsity.confidence import CONFIDENCE, interval_from_variance
 from neurosparse.sparsity.dimension import effective_dimension
 from neurosparse.sparsity.sparseness import Floats, gini_of_ascending, mean_sparseness, of_moments
 
 FEW = 4  # positions of an input at which Gini is taken: it takes a sort
 MOST_MAGNITUDE = 1e70  # of an activation: its fourth power, summed over any stream, stays finite
+HELD = 0.95  # of the magnitude: how many units hold it
 _GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -54,7 +55,14 @@ def observe(
             f"activations of {name!r} must be below {MOST_MAGNITUDE:g}, got {most:g}: too large to"
             " square"
         )
-    active = magnitude > active_when.threshold
+    threshold: Any = active_when.threshold
+    if active_when.relative:
+        most_of_each = magnitude.max(axis=-1, keepdims=True)
+        shares = magnitude / np.maximum(most_of_each, np.finfo(float).tiny)
+        threshold = (
+            threshold * most_of_each * np.sqrt(np.square(shares).mean(axis=-1, keepdims=True))
+        )
+    active = magnitude > threshold
     samples = tuple(range(values.ndim - 1))
     # sparseness does not depend on scale; with a largest entry of 1 in each sample no square
     # overflows or vanishes
@@ -74,7 +82,15 @@ def observe(
 
 
 def from_margins(
-    name: str, active_when: ActiveWhen, *, units: Floats, samples: Floats, n_zero: int, some: Floats
+    name: str,
+    active_when: ActiveWhen,
+    *,
+    units: Floats,
+    samples: Floats,
+    n_zero: int,
+    some: Floats,
+    firsts: Floats | None = None,
+    keys: NDArray[np.uint64] | None = None,
 ) -> Activations:
     """The record of a batch from sums of the active, of abs(a) and of a^2 along its margins.
 
@@ -88,6 +104,9 @@ def from_margins(
         Activations that are exactly 0.
     some : array of float, shape (n_inputs, n_few, n_units)
         The activations at `few_positions`.
+    firsts, keys
+        Activations to keep a sample of, shape (n, n_units), and a key for each: by default those at
+        the first position of each input, and keys from themselves.
     """
     per_input = samples[0].sum(axis=1).astype(np.int64)
     n_units = units.shape[1]
@@ -95,7 +114,7 @@ def from_margins(
     measures = of_moments(total, square, n_units)
     ranked = np.sort(np.abs(some.reshape(-1, n_units)), axis=-1)
     ranked = ranked[ranked[:, -1] > 0]
-    keys, sample = _sample(np.ascontiguousarray(some[:, 0]))
+    keys, sample = _sample(np.ascontiguousarray(some[:, 0] if firsts is None else firsts), keys)
     return Activations(
         name=name,
         active_when=active_when,
@@ -111,7 +130,23 @@ def from_margins(
         n_zero=n_zero,
         sample_keys=keys,
         sample=sample,
+        holders_sum=_holders(ranked),
     )
+
+
+def _holders(ranked: Floats) -> float:
+    """Sum over samples the share of units that hold `HELD` of the magnitude, the fewest that do.
+
+    Parameters
+    ----------
+    ranked : array of float, shape (n, n_units)
+        Magnitudes in ascending order, the last one positive.
+    """
+    if not len(ranked):
+        return float("nan")
+    from_largest = np.cumsum(ranked[:, ::-1], axis=1, dtype=np.float64)
+    enough = HELD * (1 - 1e-12) * from_largest[:, -1:]
+    return float(((from_largest < enough).sum(axis=1) + 1).sum() / ranked.shape[1])
 
 
 def describe_activations(
@@ -124,13 +159,21 @@ def describe_activations(
     stream has none.
     """
     n, width = activations.n_samples, activations.n_units
+    if n == 0:
+        return _never_reached(activations, name, provenance)
     unit_fraction = activations.active_count / n
     fraction = float(unit_fraction.mean())
     # whole numbers until the last division: a difference of floats would not be 0 for samples that
     # do not differ
     repeats = activations.n_repeats
-    spread = repeats * activations.square_count_sum - int(activations.active_count.sum()) ** 2
-    variance = spread / (n * width) ** 2
+    # inputs may have different numbers of samples: the fraction is a ratio of sums over inputs
+    count = int(activations.active_count.sum())
+    spread = (
+        n**2 * activations.square_count_sum
+        - 2 * count * n * int(activations.count_size_sum or 0)
+        + count**2 * int(activations.square_size_sum or 0)
+    )
+    variance = repeats * spread / (n * n * width) ** 2
     alive = activations.square_sum > 0  # not magnitude_sum: squares below 1e-308 are lost
     lifetime = of_moments(activations.magnitude_sum[alive], activations.square_sum[alive], n)
     return ActivityStats(
@@ -158,6 +201,33 @@ def describe_activations(
         zero_fraction=activations.n_zero / (n * width),
         mean_magnitude=float(activations.magnitude_sum.sum() / (n * width)),
         unit_mean_magnitude=activations.magnitude_sum / n,
+        magnitude_95_fraction=(
+            None if np.isnan(held := activations.holders_sum) else held / activations.n_ranked
+        ),
+        routed_fraction=n / activations.n_offered if activations.n_offered else None,
+        provenance=provenance or {},
+    )
+
+
+def _never_reached(
+    activations: Activations, name: str | None, provenance: Mapping[str, Any] | None
+) -> ActivityStats:
+    """Return the statistics of a layer that no sample reached: it has none."""
+    nothing = np.full(activations.n_units, np.nan)
+    return ActivityStats(
+        name=name or activations.name,
+        kind="activations",
+        active_when=activations.active_when,
+        active_fraction=float("nan"),
+        interval=Interval(float("nan"), float("nan"), CONFIDENCE, "no sample reached this layer"),
+        n_units=activations.n_units,
+        n_samples=0,
+        n_silent=activations.n_units,
+        population=mean_sparseness([np.nan] * 4, 0),
+        lifetime=mean_sparseness([np.nan] * 4, 0),
+        unit_active_fraction=nothing,
+        unit_mean_magnitude=nothing,
+        routed_fraction=0.0,
         provenance=provenance or {},
     )
 
@@ -179,20 +249,27 @@ def few_positions(n: int) -> list[int]:
     return list(range(n)) if n <= FEW else [int(n * (k * _GOLDEN % 1)) for k in range(1, FEW + 1)]
 
 
-def _sample(rows: Floats) -> tuple[NDArray[np.uint64], Floats]:
+def _sample(
+    rows: Floats, keys: NDArray[np.uint64] | None = None
+) -> tuple[NDArray[np.uint64], Floats]:
     """At most `KEPT` rows with any activity, shape (n, n_units), and their keys.
 
-    A key is a number scrambled from the row's own sum. So what is kept is spread over the whole
-    stream, whatever its order (by class, as data often are), and does not hang on how it is cut
-    into batches.
+    A key is a number scrambled from the row's own sum, or from the one given for it. So what is
+    kept is spread over the whole stream, whatever its order (by class, as data often are), and does
+    not hang on how it is cut into batches.
     """
     rows = rows.astype(np.float64)
     totals = np.abs(rows).sum(axis=1)
-    keys = totals.view(np.uint64).copy()
-    # SplitMix64 (Steele et al. 2014)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
-    keys ^= keys >> np.uint64(31)
+    keys = scrambled(totals.view(np.uint64) if keys is None else keys)
     order = np.argsort(keys, kind="stable")
     order = order[totals[order] > 0][:KEPT]
     return keys[order], rows[order]
+
+
+def scrambled(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return a key for each number, spread over all of 64 bits."""
+    keys = numbers.copy()
+    # SplitMix64 (Steele et al. 2014)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        keys = (keys ^ (keys >> np.uint64(shift))) * np.uint64(factor)
+    return keys ^ (keys >> np.uint64(31))

@@ -1,0 +1,195 @@
+"""The records of a model's layers while batches run through it: which input each sample is of, and
+which are padding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurosparse.activity import Activations, ActiveWhen
+from neurosparse.probe import axes as ax
+from neurosparse.probe.inputs import Inputs
+from neurosparse.probe.nonlinear import Ear, Heard
+from neurosparse.probe.tally import Counted, Whole, counted
+
+
+class LayerRecords:
+    """The records of all layers, by the names under which they were heard.
+
+    What an input adds to a layer is summed over a pass before it is squared: tokens of one text,
+    and the steps of a recurrent layer, are no independent samples.
+    """
+
+    def __init__(self, active_when: ActiveWhen) -> None:
+        self.active_when = active_when
+        self.total: dict[str, Activations] = {}
+        self.routed: set[str] = set()
+        self.n_seen = self.n_inputs = self.n_offered = 0
+        self.mask: Tensor | None = None
+        self.of_pass: dict[str, Counted] = {}
+        self.empty: dict[str, tuple[int, ActiveWhen]] = {}
+
+    def begin(self, inputs: Inputs, ear: Ear) -> None:
+        """Start a batch."""
+        self.n_inputs, self.mask = ear.flow.n_inputs, inputs.mask
+        if self.mask is not None and len(self.mask) != self.n_inputs:
+            raise ValueError(
+                f"mask has {len(self.mask)} rows for a batch of {self.n_inputs} inputs"
+            )
+        self.n_offered += ear.flow.n_samples if self.mask is None else int((self.mask != 0).sum())
+
+    def add(self, heard: Heard) -> None:
+        """Add what a layer has put out."""
+        output, axis, axes = heard.output.detach(), heard.axis, heard.axes
+        if torch._C._functorch.is_functorch_wrapped_tensor(output):
+            raise ValueError(
+                f"layer {heard.name!r} runs under torch.vmap, where it holds no numbers of its own:"
+                " measure the modules of the ensemble one by one"
+            )
+        if any(f.role == ax.ROWS for each in axes or () for f in each):
+            self.routed.add(heard.name)
+        when = replace(self.active_when, axis=-1 if axis is None else axis)
+        if output.numel() == 0:
+            n_units = output.shape[when.axis or -1] if output.ndim else 0
+            if n_units and axis is not None:
+                self.empty.setdefault(heard.name, (n_units, when))
+                return
+        output, when, inputs = self._laid_out(heard, output, when)
+        if not len(output):
+            self.empty.setdefault(heard.name, (output.shape[-1], when))
+            return
+        found = counted(
+            output, when, heard.name, inputs=inputs, n_inputs=self.n_inputs, first=self.n_seen
+        )
+        before = self.of_pass.get(heard.name)
+        if before is not None and len(before.counts) == len(found.counts):
+            found = Counted(
+                before.record + found.record,
+                before.counts + found.counts,
+                before.sizes + found.sizes,
+            )
+        elif before is not None:
+            found = Counted(
+                before.record + found.record,
+                np.concatenate([before.counts, found.counts]),
+                np.concatenate([before.sizes, found.sizes]),
+            )
+        self.of_pass[heard.name] = found
+
+    def _laid_out(
+        self, heard: Heard, output: Tensor, when: ActiveWhen
+    ) -> tuple[Tensor, ActiveWhen, Whole | None]:
+        """Return the output with inputs along axis 0, and the input of each row if need be."""
+        axes, axis = heard.axes, heard.axis
+        if axes is None or output.ndim != len(axes):
+            return output, when, None
+        units = ax.of_units(axes)
+        rest = [k for k in range(len(axes)) if k not in units]
+        masked = self.mask is not None and any(
+            ax.has(axes[k], ax.TOKENS) or ax.has(axes[k], ax.ROWS) for k in rest
+        )
+        in_order = [k for k in rest if _of_inputs_in_order(axes[k], self.n_inputs)]
+        alone = [k for k in rest if ax.has(axes[k], ax.INPUTS) or ax.has(axes[k], ax.ROWS)]
+        if not masked and axis is not None and alone == in_order == [0]:
+            if len(axes[0]) == 1 or len(output) == self.n_inputs:
+                return output, when, None
+            if units == [output.ndim - 1]:
+                return output.reshape(self.n_inputs, -1, output.shape[-1]), when, None
+            if units == [1]:
+                shape = (self.n_inputs, -1, *output.shape[1:])
+                return (
+                    output.reshape(shape).movedim(2, -1).flatten(1, -2),
+                    replace(when, axis=-1),
+                    None,
+                )
+        # rows of (sample, units), whatever their order
+        moved = output.permute(*rest, *units).flatten(len(rest)) if units else output[..., None]
+        n_units = moved.shape[-1] if units else 1
+        moved = moved.reshape(-1, n_units)
+        shown = replace(when, axis=-1)
+        if axis is not None:
+            shown = when
+        if not alone:  # nothing says which input a row is of
+            return moved, replace(shown, axis=-1), None
+        origin = _origins([axes[k] for k in rest])
+        if self.mask is not None and masked:
+            keep = self.mask[origin[0], origin[1]] != 0
+            moved, origin = moved[keep.to(moved.device)], origin[:, keep]
+        return moved, replace(shown, axis=-1), origin[0].numpy()
+
+    def end(self) -> None:
+        """End a batch: what each input has added is squared."""
+        for name, (record, counts, sizes) in self.of_pass.items():
+            reached = sizes > 0
+            counts, sizes = counts[reached], sizes[reached]
+            record = replace(
+                record,
+                n_repeats=int(reached.sum()),
+                square_count_sum=_products(counts, counts),
+                count_size_sum=_products(counts, sizes),
+                square_size_sum=_products(sizes, sizes),
+            )
+            self.total[name] = self.total[name] + record if name in self.total else record
+        self.of_pass.clear()
+        self.n_seen += self.n_inputs
+
+    def named(self, ear: Ear) -> dict[str, Activations]:
+        """Return the records by names that depend on the model alone, not on the order of calls."""
+        result = {}
+        for name, (n_units, when) in self.empty.items():
+            if name not in self.total:
+                self.total[name] = none_of(name, n_units, when)
+                self.routed.add(name)
+        for final, name in ear.final_names().items():
+            if name in self.total and name not in ear.replaced:
+                record = replace(self.total[name], name=final)
+                if name in self.routed:
+                    record = replace(record, n_offered=self.n_offered)
+                result[final] = record
+        return result
+
+
+def none_of(name: str, n_units: int, active_when: ActiveWhen) -> Activations:
+    """Return the record of a layer that no sample reached."""
+    zeros = np.zeros(n_units)
+    return Activations(
+        name=name,
+        active_when=active_when,
+        n_samples=0,
+        active_count=zeros.astype(np.int64),
+        magnitude_sum=zeros,
+        square_sum=zeros,
+        n_repeats=0,
+        square_count_sum=0,
+        population_sums=np.zeros(4),
+        n_population=0,
+        n_ranked=0,
+        n_zero=0,
+        sample_keys=np.zeros(0, dtype=np.uint64),
+        sample=np.zeros((0, n_units)),
+    )
+
+
+def _of_inputs_in_order(an_axis: ax.Axis, n: int) -> bool:
+    """Return whether an axis holds all inputs in their order, and positions of each inside."""
+    return (
+        bool(an_axis)
+        and an_axis[0][:4] == (ax.INPUTS, n, 1, 0)
+        and not any(f.role in (ax.INPUTS, ax.ROWS) for f in an_axis[1:])
+    )
+
+
+def _origins(axes: list[ax.Axis]) -> Tensor:
+    """Return the input and the token of each entry of several axes, shape (2, n)."""
+    total = torch.zeros(2, 1, dtype=torch.int64)
+    for each in axes:
+        total = (total[:, :, None] + ax.origins(each).cpu()[:, None]).reshape(2, -1)
+    return total
+
+
+def _products(a: Whole, b: Whole) -> int:
+    return int(sum(int(x) * int(y) for x, y in zip(a, b, strict=True)))

@@ -307,7 +307,7 @@ def _cut(
 
 
 def _part(source: frozenset[str], index: Any, order: dict[str, float]) -> frozenset[str]:
-    """Return the source of what an index takes of a tensor; parts follow in the order of numbers."""
+    """Return the source of what an index takes of a tensor: parts in the order of its numbers."""
     parts = frozenset(f"{name}[{_shown(index)}]" for name in source)
     number = next((float(n) for n in _numbers(index)), 0.0)
     for name in source:

@@ -51,3 +51,17 @@ def test_a_failure_ends_what_is_under_way_and_begins_nothing() -> None:
     with pytest.raises(KeyboardInterrupt, match="of the second"):
         run_in_threads(work, "abcde", 2, quiet)
     assert (sorted(begun), ended) == ([0, 1], [0])
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    from neurosparse._internal.threads import cores
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert cores() == 1
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert cores() == 64
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cores() == 1

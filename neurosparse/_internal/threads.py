@@ -4,6 +4,7 @@ while they work.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
@@ -12,6 +13,13 @@ from typing import TypeVar
 from neurosparse.progress import Progress
 
 T = TypeVar("T")
+
+
+def cores() -> int:
+    """Return how many cores this process may use: those of its affinity, where a system has it."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def run_in_threads(

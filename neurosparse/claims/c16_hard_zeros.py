@@ -33,9 +33,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     n_units = rectifier.n_alive + rectifier.n_dead
     return {
         "dead": 100 * rectifier.n_dead / n_units,
-        "loss": softplus.validation_loss - rectifier.validation_loss,
+        "loss": softplus.loss - rectifier.loss,
         "softplus_zeros": 100 * (1 - softplus.active_fraction),
         "dead_with_l1": 100 * with_l1.n_dead / n_units,
-        "loss_rectifier": rectifier.validation_loss,
-        "loss_softplus": softplus.validation_loss,
+        "loss_rectifier": rectifier.loss,
+        "loss_softplus": softplus.loss,
     }

@@ -49,7 +49,8 @@ def claims(
 
     with bars({"claims": "claims"}) as show:
         findings = paper.run(
-            *(out, only or ()),
+            out,
+            only or (),
             spec=paper.FULL if full else paper.QUICK,
             threads=threads,
             progress=lambda done, text: show("claims", done, text),

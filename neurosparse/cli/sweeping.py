@@ -56,7 +56,8 @@ def sweep(
     place = out or Path("results") / name
     with bars({"sweep": name}) as show:
         result = sweeps.run(
-            *(sweeps.load(spec), place),
+            sweeps.load(spec),
+            place,
             workers=workers,
             scheduler=scheduler,
             retry_failed=retry_failed,

@@ -6,6 +6,7 @@ from neurosparse.rectifier.evaluation import evaluate as evaluate
 from neurosparse.rectifier.history import DivergenceError as DivergenceError
 from neurosparse.rectifier.history import Epoch as Epoch
 from neurosparse.rectifier.history import LayerActivity as LayerActivity
+from neurosparse.rectifier.history import Scores as Scores
 from neurosparse.rectifier.history import TrainResult as TrainResult
 from neurosparse.rectifier.history import rows as rows
 from neurosparse.rectifier.inference import SparseNetwork as SparseNetwork

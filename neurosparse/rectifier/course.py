@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -72,7 +72,8 @@ class Course:
         self.n_averaged = 0
         if kept is None:
             network.load_state_dict(weights())
-            self.history = [replace(look(network, *validation, spec.active_threshold), l1=self.l1)]
+            scores = look(network, *validation, spec.active_threshold)
+            self.history = [Epoch.of(scores, l1=self.l1)]
             self.best, self.best_weights = self.history[0], _copy(weights())
         else:
             self.l1, self.n_averaged = kept.l1, kept.n_averaged
@@ -146,11 +147,15 @@ class Course:
         """
         spec, network = self.spec, self.network
         network.load_state_dict(self.mean or self._weights())
-        state = look(network, *self._validation, spec.active_threshold)
-        if not math.isfinite(state.validation_loss):
+        scores = look(network, *self._validation, spec.active_threshold)
+        if not math.isfinite(scores.loss):
             raise diverged(network, self._validation[0], spec, f"after epoch {self.epoch}")
-        state = replace(
-            state, epoch=self.epoch, train_loss=train_loss, samples_per_s=samples_per_s, l1=self.l1
+        state = Epoch.of(
+            scores,
+            epoch=self.epoch,
+            train_loss=train_loss,
+            samples_per_s=samples_per_s,
+            l1=self.l1,
         )
         self.history.append(state)
         if spec.targets or spec.average_last or _rank(state) < _rank(self.best):

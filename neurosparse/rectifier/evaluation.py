@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from neurosparse._internal import checks
 from neurosparse.data import ImageSet
-from neurosparse.rectifier.history import DivergenceError, Epoch, LayerActivity
+from neurosparse.rectifier.history import DivergenceError, LayerActivity, Scores
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
 
@@ -21,10 +21,10 @@ EVALUATION_BATCH = 1000
 
 def error(network: RectifierNetwork, images: ImageSet) -> float:
     """The share of `images` that `network` misclassifies, in [0, 1]."""
-    return evaluate(network, images).validation_error
+    return evaluate(network, images).error
 
 
-def evaluate(network: RectifierNetwork, images: ImageSet, active_threshold: float = 0.0) -> Epoch:
+def evaluate(network: RectifierNetwork, images: ImageSet, active_threshold: float = 0.0) -> Scores:
     """The loss, the error and the activity of `network` on `images`, which stand where an epoch has
     its validation images.
     """
@@ -38,7 +38,7 @@ def tensors(images: ImageSet, where: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def look(network: RectifierNetwork, images: Tensor, labels: Tensor, threshold: float) -> Epoch:
+def look(network: RectifierNetwork, images: Tensor, labels: Tensor, threshold: float) -> Scores:
     """The same for tensors; counts as `probe.record` does, without the sorting that an epoch can do
     without.
     """
@@ -70,7 +70,7 @@ def look(network: RectifierNetwork, images: Tensor, labels: Tensor, threshold: f
         )
         for name, width in zip(layers, network.spec.sizes[1:-1], strict=True)
     }
-    return Epoch(0, None, loss / n, n_wrong / n, activity, None, macs / n, dense_macs, ())
+    return Scores(loss / n, n_wrong / n, activity, macs / n, dense_macs)
 
 
 def diverged(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from neurosparse._internal import cards
 from neurosparse.rectifier.network import RectifierNetwork
@@ -30,21 +30,11 @@ class LayerActivity:
         return self.n_units - self.n_alive
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """The state after an epoch, on the validation images; epoch 0 is the network as it starts."""
+class _OverLayers:
+    """What the hidden layers have together."""
 
-    epoch: int
-    # mean negative log-likelihood while training, without the penalty; None for epoch 0
-    train_loss: float | None
-    validation_loss: float  # mean negative log-likelihood
-    validation_error: float  # share of images that are misclassified
+    __slots__ = ()
     layers: dict[str, LayerActivity]
-    samples_per_s: float | None  # wall clock, training alone; None for epoch 0
-    # mean multiply-accumulates of an image with input and weight not 0: what cannot be left out
-    active_macs: float
-    dense_macs: int  # all of them
-    l1: tuple[float, ...]  # the weight of the penalty of each hidden layer at the end of the epoch
 
     @property
     def active_fraction(self) -> float:
@@ -62,7 +52,7 @@ class Epoch:
         """Hidden units that are active for none of the images."""
         return sum(layer.n_dead for layer in self.layers.values())
 
-    def _repr_html_(self) -> str:
+    def _card(self, title: str) -> str:
         rows = [
             {
                 "layer": name,
@@ -72,8 +62,66 @@ class Epoch:
             }
             for name, of in self.layers.items()
         ]
-        return cards.grid(
-            f"Epoch {self.epoch}: validation error {100 * self.validation_error:.2f} %", rows
+        return cards.grid(title, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Scores(_OverLayers):
+    """How a network does on a set of images, whichever they are."""
+
+    loss: float  # mean negative log-likelihood
+    error: float  # share of images that are misclassified
+    layers: dict[str, LayerActivity]
+    # mean multiply-accumulates of an image with input and weight not 0: what cannot be left out
+    active_macs: float
+    dense_macs: int  # all of them
+
+    def _repr_html_(self) -> str:
+        return self._card(f"Scores: error {100 * self.error:.2f} %, loss {self.loss:.4g}")
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch(_OverLayers):
+    """The state after an epoch, on the validation images; epoch 0 is the network as it starts."""
+
+    epoch: int
+    # mean negative log-likelihood while training, without the penalty; None for epoch 0
+    train_loss: float | None
+    validation_loss: float  # mean negative log-likelihood
+    validation_error: float  # share of images that are misclassified
+    layers: dict[str, LayerActivity]
+    samples_per_s: float | None  # wall clock, training alone; None for epoch 0
+    # mean multiply-accumulates of an image with input and weight not 0: what cannot be left out
+    active_macs: float
+    dense_macs: int  # all of them
+    l1: tuple[float, ...]  # the weight of the penalty of each hidden layer at the end of the epoch
+
+    @classmethod
+    def of(
+        cls,
+        scores: Scores,
+        *,
+        epoch: int = 0,
+        train_loss: float | None = None,
+        samples_per_s: float | None = None,
+        l1: tuple[float, ...] = (),
+    ) -> Self:
+        """Return the epoch with these scores on the validation images."""
+        return cls(
+            epoch=epoch,
+            train_loss=train_loss,
+            validation_loss=scores.loss,
+            validation_error=scores.error,
+            layers=scores.layers,
+            samples_per_s=samples_per_s,
+            active_macs=scores.active_macs,
+            dense_macs=scores.dense_macs,
+            l1=l1,
+        )
+
+    def _repr_html_(self) -> str:
+        return self._card(
+            f"Epoch {self.epoch}: validation error {100 * self.validation_error:.2f} %"
         )
 
 

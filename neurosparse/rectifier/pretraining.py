@@ -193,7 +193,12 @@ def _pretrain_layer(
             kept = (torch.rand(x.shape, generator=generator) >= spec.corruption).to(x.device)
             loss = float(
                 denoising_step(
-                    *(spec, encoder, activation, decoder, x * kept, to_target(x)),
+                    spec,
+                    encoder,
+                    activation,
+                    decoder,
+                    x * kept,
+                    to_target(x),
                     learning_rate=spec.learning_rate,
                     l1=spec.l1,
                 )

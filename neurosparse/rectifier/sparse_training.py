@@ -143,10 +143,16 @@ class SparseEngine:
             raise ValueError(f"rows must be numbers of images, in [0, {len(self._images)})")
         n_active = np.zeros(len(self._top_k), np.int64)
         loss, broken = self._run_steps(
-            *(self._net, self._work, self._images, self._labels, rows, self._batch_size),
+            self._net,
+            self._work,
+            self._images,
+            self._labels,
+            rows,
+            self._batch_size,
             checks.positive("learning_rate", learning_rate),
             _per_layer("l1", l1, len(self._top_k), np.float32),
-            *(self._top_k, n_active),
+            self._top_k,
+            n_active,
         )
         return Descent(loss, tuple(n_active.tolist()), None if broken < 0 else broken)
 

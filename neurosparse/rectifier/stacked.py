@@ -249,16 +249,14 @@ def train_stacked(
         seconds = time.perf_counter() - started
         results.append(
             TrainResult(
-                *(
-                    best.cpu(),
-                    course.spec,
-                    tuple(course.history),
-                    course.best.epoch,
-                    test_error,
-                    str(where),
-                    seconds,
-                ),
-                engine.name,
+                network=best.cpu(),
+                spec=course.spec,
+                history=tuple(course.history),
+                best_epoch=course.best.epoch,
+                test_error=test_error,
+                device=str(where),
+                seconds=seconds,
+                engine=engine.name,
             )
         )
     progress(1.0, f"{len(results)} networks trained")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -23,7 +22,7 @@ from torch import Tensor
 
 from neurosparse import data
 from neurosparse._internal import checks
-from neurosparse._internal.threads import run_in_threads
+from neurosparse._internal.threads import cores, run_in_threads
 from neurosparse.data import Splits
 from neurosparse.data.augmentation import augmented
 from neurosparse.progress import Progress, part_of, quiet
@@ -155,16 +154,15 @@ def train(
         )
         seconds = time.perf_counter() - started
         return TrainResult(
-            *(
-                network.cpu(),
-                spec,
-                tuple(course.history),
-                course.best.epoch,
-                test_error,
-                str(where),
-                seconds,
-            ),
-            *(engine.name, note),
+            network=network.cpu(),
+            spec=spec,
+            history=tuple(course.history),
+            best_epoch=course.best.epoch,
+            test_error=test_error,
+            device=str(where),
+            seconds=seconds,
+            engine=engine.name,
+            engine_note=note,
         )
 
 
@@ -207,7 +205,7 @@ def train_many(
     """
     if not specs:
         raise ValueError("specs is empty: nothing to train")
-    threads = min(len(specs), checks.whole("threads", threads or os.cpu_count() or 1))
+    threads = min(len(specs), checks.whole("threads", threads or cores()))
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     where = devices.resolve(device)

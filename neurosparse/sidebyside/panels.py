@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from neurosparse import plots
 from neurosparse.activity import SpikeTrains
 from neurosparse.comparison import Comparison
 from neurosparse.measurement import measure
 from neurosparse.report import Panel, row
+from neurosparse.sidebyside.results import TWIN_STEPS, CircuitRun, NetworkRun
 from neurosparse.spiking import load_lif
-
-if TYPE_CHECKING:
-    from neurosparse.sidebyside.running import CircuitRun, NetworkRun
-
-TWIN_STEPS = 64  # of 1 ms, for each image
 
 
 def panels(

@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -17,16 +16,14 @@ from pydantic import Field
 from neurosparse import claims, recipes
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.workers import Show, run_side_by_side
-from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
+from neurosparse.activity import ActiveWhen, SpikeTrains
 from neurosparse.comparison import Comparison, compare
 from neurosparse.measurement import measure
 from neurosparse.progress import Progress, part_of
 from neurosparse.recipes import Recipe, Spec
 from neurosparse.report import Panel, environment
-from neurosparse.sidebyside.panels import TWIN_STEPS, panels
-
-if TYPE_CHECKING:
-    from neurosparse.spiking import FICurve
+from neurosparse.sidebyside.panels import panels
+from neurosparse.sidebyside.results import TWIN_STEPS, CircuitRun, NetworkRun
 
 MARKER = "comparison.json"
 # 0 to 2 nA: the onset and the bend of the cell's curve
@@ -80,28 +77,6 @@ class SideBySideSpec(Spec):
     data_dir: Path | None = None
     claims: Path = Path("results/claims")
     seed: Annotated[int, Field(ge=0)] = 1
-
-
-@dataclass(frozen=True, slots=True)
-class CircuitRun:
-    """What the circuit's process hands back."""
-
-    spikes: dict[str, SpikeTrains]  # by recipe: the population, then the column if there is one
-    fi: FICurve
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkRun:
-    """What the networks' process hands back for each of them."""
-
-    title: str
-    # all hidden units as one layer: trained, and as initialised where that matters
-    wholes: tuple[ActivityStats, ...]
-    layers: dict[str, ActivityStats]
-    history: list[dict[str, Any]] = field(repr=False)  # a row an epoch and layer
-    device: str
-    seconds: float
-    twin: SpikeTrains | None = None  # of the network as a spiking one
 
 
 def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:

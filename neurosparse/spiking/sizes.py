@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 from neurosparse._internal import sizes
+from neurosparse._internal.threads import cores
 from neurosparse.spiking.circuit import Circuit, Projection
 
 
@@ -50,7 +50,7 @@ def check(
         needed,
         remedy,
     )
-    threads = n_threads or os.cpu_count() or 1
+    threads = n_threads or cores()
     sizes.check_time(
         f"a run of {_number(n_steps)} steps with {_number(circuit.n_units)} cells",
         n_steps * (costs.step_s + circuit.n_units * costs.cell_step_s / threads),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from neurosparse import recipes, store
 from neurosparse._internal import cards, checks
+from neurosparse._internal.threads import cores
 from neurosparse._internal.workers import Ended
 from neurosparse.progress import Progress, quiet
 from neurosparse.store import DamageError, Failure, Run
@@ -105,7 +105,7 @@ def run(
     >>> sweep = run(spec, "results/l1", workers=2)  # doctest: +SKIP
     >>> [(row["l1"], row["active_fraction"], row["test_error"]) for row in sweep.rows]  # doctest: +SKIP
     """  # noqa: E501
-    n_workers = _cores() if workers is None else checks.whole("workers", workers, least=0)
+    n_workers = cores() if workers is None else checks.whole("workers", workers, least=0)
     tasks = plan(spec, directory)
     place = store.open_directory(directory)
     store.tidy(place)
@@ -237,7 +237,3 @@ def _span(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -383,8 +383,18 @@ def _update_row(
     q = 0
     while q + 4 <= count:
         add_4(
-            *(W, i, n, D, samples[i, q], values[i, q], samples[i, q + 1], values[i, q + 1]),
-            *(samples[i, q + 2], values[i, q + 2], samples[i, q + 3], values[i, q + 3]),
+            W,
+            i,
+            n,
+            D,
+            samples[i, q],
+            values[i, q],
+            samples[i, q + 1],
+            values[i, q + 1],
+            samples[i, q + 2],
+            values[i, q + 2],
+            samples[i, q + 3],
+            values[i, q + 3],
         )
         q += 4
     if q + 2 <= count:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from neurosparse._internal import places
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.threads import cores
 from neurosparse.progress import Progress, quiet
 
 # what a project reads and writes, as opposed to what it is
@@ -114,7 +115,7 @@ def _compiler_identity(name: str) -> str:
 
 
 def _compile(project: Path) -> Path:
-    command = ["make", f"-j{os.cpu_count() or 1}", f"CXX={compiler()}"]
+    command = ["make", f"-j{cores()}", f"CXX={compiler()}"]
     # the compiler's own temporary files go where the project goes
     make = subprocess.Popen(
         command,

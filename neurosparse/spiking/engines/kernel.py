@@ -11,7 +11,6 @@ are drawn from 65,536 quantiles, so neither lies more than 4.2 standard deviatio
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from neurosparse._internal import checks
+from neurosparse._internal.threads import cores
 from neurosparse.activity import SpikeTrains
 from neurosparse.kernels.circuit import bit_rows, partitions, poisson, synapse_draws
 from neurosparse.kernels.circuit import lif_network as network
@@ -108,7 +108,7 @@ def build(
 ) -> Built:
     """Draw the synapses of a circuit; the parameters are those of `simulate`."""
     seed = checks.seed(seed)
-    n_threads = checks.whole("n_threads", n_threads if n_threads is not None else _cores())
+    n_threads = checks.whole("n_threads", n_threads if n_threads is not None else cores())
     quantum = weight_quantum(circuit, exact=exact_weights)
     layout = partitions.layout([p.size for p in circuit.populations], n_threads)
     bundles = [
@@ -416,7 +416,3 @@ def _collect(state: State, history: int, chunk: int) -> tuple[NDArray[Any], NDAr
     step, unit = np.concatenate(steps), np.concatenate(units)
     order = np.lexsort((unit, step))
     return step[order], unit[order]
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

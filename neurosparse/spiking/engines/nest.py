@@ -14,7 +14,6 @@ same from each, and appears whole.
 from __future__ import annotations
 
 import itertools
-import os
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 
 from neurosparse._internal import checks
 from neurosparse._internal.imports import need
+from neurosparse._internal.threads import cores
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import sizes
@@ -70,7 +70,7 @@ def simulate(
     nest.set(
         resolution=dt_ms,
         local_num_threads=checks.whole(
-            "n_threads", n_threads if n_threads is not None else os.cpu_count() or 1
+            "n_threads", n_threads if n_threads is not None else cores()
         ),
         rng_seed=1 + checks.seed(seed) % (2**31 - 1),
     )

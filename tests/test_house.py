@@ -1,0 +1,51 @@
+"""The rules of the house that no linter holds."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import grimp
+import pytest
+
+import neurosparse
+
+HOME = Path(neurosparse.__file__).parent
+MODULES = sorted(HOME.rglob("*.py"))
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports within functions count, those for type checkers alone do not."""
+    graph = grimp.build_graph("neurosparse", exclude_type_checking_imports=True, cache_dir=None)
+    packages = {module for module in graph.modules if graph.find_children(module)}
+    imports = {
+        module: graph.find_modules_directly_imported_by(module) - packages
+        for module in graph.modules - packages
+    }
+    try:
+        order = tuple(TopologicalSorter(imports).static_order())
+    except CycleError as error:
+        pytest.fail(f"a circle: {' <- '.join(error.args[1])}")
+    assert len(order) > 200
+
+
+def starred_tuples(tree: ast.AST) -> list[int]:
+    return [
+        argument.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for argument in node.args
+        if isinstance(argument, ast.Starred) and isinstance(argument.value, ast.Tuple)
+    ]
+
+
+def test_no_call_takes_a_starred_tuple() -> None:
+    assert starred_tuples(ast.parse("f(*(1, 2))")) == [1]
+    assert starred_tuples(ast.parse("f(1, *rest)")) == []
+    found = {
+        str(path.relative_to(HOME)): lines
+        for path in MODULES
+        if (lines := starred_tuples(ast.parse(path.read_text())))
+    }
+    assert found == {}

@@ -74,8 +74,9 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class EnergyUse:
-    """What spikes cost, for a whole circuit; a neuron's share is `per_neuron` of it. Made by
-    `energy_use`.
+    """The cost of spikes for a whole circuit; `per_neuron` is a neuron's share.
+
+    Made by `energy_use`.
 
     Attributes
     ----------
@@ -93,8 +94,9 @@ class EnergyUse:
 
     @property
     def total_ATP_per_s(self) -> float | None:
-        """Spikes and rest; None where the budget does not say what rest costs, never the spikes
-        alone.
+        """The cost of spikes and rest.
+
+        None where the budget does not say what rest costs, never the spikes alone.
         """
         return (
             None
@@ -108,7 +110,7 @@ class EnergyUse:
         return None if (total := self.total_ATP_per_s) is None else self.spiking_ATP_per_s / total
 
     def per_neuron(self, ATP_per_s: float) -> float:
-        """A circuit's cost as that of one of its neurons."""
+        """Return a circuit's cost as that of one of its neurons."""
         return ATP_per_s / self.n_units
 
     def _repr_html_(self) -> str:
@@ -119,7 +121,7 @@ class EnergyUse:
         )
 
     def sentence(self) -> str:
-        """The cost in words, with the budget it is by."""
+        """Return the cost in words, with the budget that it is by."""
         spikes = f"spikes cost {self.per_neuron(self.spiking_ATP_per_s):.3g} ATP/s a neuron"
         if self.resting_ATP_per_s is None:
             rest = "what rest costs is not stated"
@@ -138,7 +140,8 @@ class EnergyUse:
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """What a supply of ATP allows: a mean rate, and the share of active neurons in both readings.
+    """The mean rate that a supply of ATP allows, and the share of active neurons in both readings.
+
     Made by `allowance`.
 
     Attributes
@@ -179,8 +182,9 @@ class Allowance:
 
 @cache
 def figures() -> dict[str, dict[str, Any]]:
-    """The figures of the budgets as the sources have them: budget -> figure -> value, trust and
-    note.
+    """Return the figures of the budgets as the sources have them.
+
+    Budget -> figure -> value, trust and note.
     """
     return {
         entry["key"]: entry for entry in tomllib.loads(_DATA.read_text(encoding="utf-8"))["budget"]
@@ -189,7 +193,7 @@ def figures() -> dict[str, dict[str, Any]]:
 
 @cache
 def budgets() -> dict[str, Budget]:
-    """The budgets that come with the package by key: attwell2001, lennie2003."""
+    """Return the budgets that come with the package by key: attwell2001, lennie2003."""
     return {key: _budget(entry) for key, entry in figures().items()}
 
 
@@ -225,7 +229,7 @@ def _named(budget: str | Budget) -> Budget:
 
 
 def ATP_per_s(rates_hz: ArrayLike, budget: str | Budget, *, covers: Covers = "all") -> Floats:
-    """What neurons that fire at given rates cost, in molecules of ATP per second and neuron.
+    """Return what neurons that fire at given rates cost, in ATP per second and neuron.
 
     Parameters
     ----------
@@ -234,6 +238,8 @@ def ATP_per_s(rates_hz: ArrayLike, budget: str | Budget, *, covers: Covers = "al
         "attwell2001", "lennie2003", or a `Budget` of your own.
     covers
         "all" for rest and spikes, "spikes" for the spikes alone.
+    rates_hz
+        Mean rates in Hz, an array of any shape, >= 0.
 
     Raises
     ------
@@ -254,7 +260,7 @@ def ATP_per_s(rates_hz: ArrayLike, budget: str | Budget, *, covers: Covers = "al
 
 
 def energy_use(spikes: SpikeTrains, budget: str | Budget) -> EnergyUse:
-    """What the spikes of a circuit cost, beside what rest costs.
+    """Return what the spikes of a circuit cost, and what rest costs.
 
     Examples
     --------
@@ -294,13 +300,18 @@ def _resting(budget: Budget, covers: Covers) -> float:
 def affordable_rate_hz(
     supply_ATP_per_s: float, budget: str | Budget, *, covers: Covers = "all"
 ) -> float:
-    """The mean firing rate in Hz that a supply of ATP per second and neuron pays for: the inverse
-    of `ATP_per_s`.
+    """Return the mean rate in Hz that a supply of ATP per second and neuron pays for.
+
+    The inverse of `ATP_per_s`.
 
     Parameters
     ----------
     covers
         "all" where the supply pays for rest too, "spikes" where it is what is left for spikes.
+    supply_ATP_per_s
+        Molecules of ATP per second and neuron.
+    budget
+        "attwell2001", "lennie2003", or a `Budget` of your own.
 
     Raises
     ------
@@ -325,8 +336,9 @@ def allowance(
     rate_while_active_hz: float,
     covers: Covers = "all",
 ) -> Allowance:
-    """What mean rate and what share of active neurons a supply of ATP per second and neuron allows,
-    in both readings.
+    """Return the mean rate and the share of active neurons that a supply of ATP allows.
+
+    The supply is per second and neuron; the share comes in both readings.
 
     Both `window_ms` and `rate_while_active_hz` are assumptions that the caller makes: no budget
     states them.
@@ -373,15 +385,17 @@ def duty_fraction(mean_rate_hz: float, rate_while_active_hz: float) -> float:
 
 
 def rate_while_active_hz(mean_rate_hz: float, fraction: float) -> float:
-    """The rate while active at which a duty fraction uses up a mean rate: the inverse of
-    `duty_fraction`.
+    """Return the rate while active at which a duty fraction uses up a mean rate.
+
+    The inverse of `duty_fraction`.
     """
     return checks.not_negative("mean_rate_hz", mean_rate_hz) / _fraction(fraction)
 
 
 def active_in_window(rate_hz: float, window_ms: float) -> float:
-    """The share of neurons with at least one spike in a window, 1 - exp(-r w), for Poisson firing
-    at one rate.
+    """Return the share of neurons with at least one spike in a window, 1 - exp(-r w).
+
+    For Poisson firing at one rate.
 
     1 - exp(-r w) is concave in r, so at the same mean rate neurons of differing rates give less.
     """
@@ -395,8 +409,9 @@ def active_in_window(rate_hz: float, window_ms: float) -> float:
 
 
 def window_ms_for(rate_hz: float, fraction: float) -> float:
-    """The window in ms in which a share of Poisson neurons fires: the inverse of
-    `active_in_window`.
+    """Return the window in ms in which a share of Poisson neurons fires.
+
+    The inverse of `active_in_window`.
     """
     fraction = _fraction(fraction)
     if fraction == 1:

@@ -105,8 +105,9 @@ def solve(
     tolerance_hz: float = 1e-9,
     steps: int = 100_000,
 ) -> Rates:
-    """The self-consistent rates of a network, found by following tau dr/dt = Siegert(r) - r from
-    `start_hz`.
+    """Return the self-consistent rates of a network, found from `start_hz`.
+
+    They are found by following tau dr/dt = Siegert(r) - r.
 
     So a solution is one that is stable against slow changes; where there are several, the start
     decides.
@@ -139,7 +140,7 @@ def solve(
 
 
 def _response(network: MeanField, mean_hz: Floats, variance_hz2: Floats) -> Rates:
-    """The rates that Siegert's formula gives for the input that the given rates make."""
+    """Return the rates that Siegert's formula gives for the input that the given rates make."""
     point, weight = np.polynomial.hermite_e.hermegauss(64)
     weight = weight / weight.sum()
     rows = []
@@ -183,8 +184,9 @@ def brunel_rate(
     inhibitory_share: float = 0.25,
     start_hz: float = 30.0,
 ) -> float:
-    """The self-consistent rate in Hz of Brunel's network A (2000, eqs. 21-23), where all cells are
-    alike.
+    """Return the self-consistent rate in Hz of Brunel's network A (2000, eqs. 21-23).
+
+    All its cells are alike.
 
     Parameters
     ----------
@@ -199,6 +201,8 @@ def brunel_rate(
         C_E, and C_I as a share of it.
     start_hz
         Where several rates are self-consistent, the start decides.
+    weight_mV
+        Jump of the potential by an excitatory spike.
 
     Examples
     --------

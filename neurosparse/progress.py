@@ -8,12 +8,11 @@ Progress = Callable[[float, str], None]
 
 
 def quiet(done: float, text: str) -> None:
-    """The progress that nobody watches."""
+    """Report to nobody."""
 
 
 def part_of(progress: Progress, low: float, high: float, name: str = "") -> Progress:
-    """What a part of the work is told to report to, the one from the share `low` to `high` of the
-    whole.
+    """Return the progress of a part of the work, from the share `low` to `high` of the whole.
 
     Examples
     --------

@@ -28,8 +28,9 @@ _NUMBERS: tuple[Any, ...] = (int, float, int | None, float | None)
 
 
 class Spec(BaseModel):
-    """A typed, frozen spec; unknown keys, NaN, infinity and true or false for a number are
-    refused.
+    """A typed, frozen spec.
+
+    Unknown keys, NaN, infinity, and true or false for a number are refused.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -73,7 +74,7 @@ class Recipe:
     path: Path = field(repr=False)
 
     def spec(self, spec_type: type[S], **overrides: Any) -> S:
-        """The recipe as a typed spec, `overrides` replacing values by their dotted names.
+        """Return the recipe as a typed spec, `overrides` replacing values by their dotted names.
 
         Raises
         ------
@@ -108,7 +109,7 @@ def _sentence(error: Any) -> str:
 
 
 def available(kind: str | None = None) -> list[str]:
-    """The names of the recipes that come with the package, of one kind or of all."""
+    """Return the names of the recipes that come with the package, of one kind or of all."""
     names = (path.stem for path in sorted(share.folder("models").rglob("*.toml")))
     return [name for name in names if kind is None or load(name).kind == kind]
 
@@ -173,8 +174,9 @@ def _find(name_or_path: str | Path) -> Path:
 def _plain(
     node: Any, place: tuple[str, ...], sources: dict[str, str], found: dict[str, str], path: Path
 ) -> Any:
-    """`node` with each { value, source, note } replaced by its value, and the source put into
-    `found`.
+    """Return `node` with each { value, source, note } replaced by its value.
+
+    The source is put into `found`.
     """
     if len(place) > MOST_LEVELS:
         raise ValueError(

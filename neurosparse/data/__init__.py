@@ -33,7 +33,7 @@ def load(
     download: bool = False,
     progress: Progress = quiet,
 ) -> Splits:
-    """The image set `name`, split into training, validation and test images.
+    """Read the image set `name`, split into training, validation and test images.
 
     Parameters
     ----------

@@ -20,8 +20,9 @@ def augmented(
     shifted: float = 0.0,
     shift_px: int = 1,
 ) -> Floats:
-    """The images, some of them mirrored left to right and some moved; what they came from is left
-    as it is.
+    """Return images of which some are mirrored left to right and some are moved.
+
+    The images that were given stay as they are.
 
     Parameters
     ----------
@@ -66,8 +67,9 @@ def augmented(
 
 
 def check_shape(shape: tuple[int, ...], shifted: float, shift_px: int) -> None:
-    """Refuse images that cannot be altered so; see `augmented`. Where none is moved, a pixel is
-    room enough.
+    """Refuse images that cannot be altered so; see `augmented`.
+
+    Where none is moved, a pixel is room enough.
     """
     room = shift_px if shifted else 0
     if len(shape) < 2 or min(shape[-2:]) <= room:

@@ -1,5 +1,6 @@
-"""Downloads that can be cut off anywhere: what has arrived stays, the rest is asked for, and the
-SHA-256 decides.
+"""Downloads that can be cut off anywhere and go on from there.
+
+What has arrived stays, the rest is asked for, and the SHA-256 decides.
 
 Nothing is downloaded unless `neurosparse.data.load(..., download=True)` asks for it.
 """
@@ -84,8 +85,9 @@ def fetch(remote: RemoteFile, folder: Path, *, progress: Progress = quiet) -> Pa
 
 
 def _receive_all(remote: RemoteFile, part: Path, progress: Progress) -> None:
-    """Receive until all is there; only attempts that get no further than the best before them are
-    counted.
+    """Receive until all is there.
+
+    Only attempts that get no further than the best before them are counted.
     """
     failures, have = 0, _size(part)
     furthest = have
@@ -119,8 +121,9 @@ def _receive_all(remote: RemoteFile, part: Path, progress: Progress) -> None:
 
 
 def _receive(remote: RemoteFile, part: Path, progress: Progress) -> None:
-    """One request: append what is missing to `part`, or all of it where the server knows no
-    ranges.
+    """Make one request and append what is missing to `part`.
+
+    Where the server knows no ranges, all of it is received.
     """
     have = _size(part)
     if have > remote.n_bytes:

@@ -1,5 +1,6 @@
-"""IDX, the format of MNIST: two zero bytes, the type, the number of dimensions, their lengths
-(big-endian), the numbers.
+"""IDX, the format of MNIST.
+
+Two zero bytes, the type, the number of dimensions, their lengths (big-endian), the numbers.
 
 LeCun, Cortes & Burges, "The IDX file format", on the page of the MNIST database. Sets of images
 come as four such files.
@@ -33,7 +34,7 @@ _UNSIGNED_BYTE = 8
 def published_files(
     url: str, n_bytes: Sequence[int], sha256: Sequence[str]
 ) -> tuple[RemoteFile, ...]:
-    """The four packed files below `url`, with their lengths and sums, in the order of `STEMS`."""
+    """Return the four packed files below `url`, with lengths and sums, in the order of `STEMS`."""
     return tuple(
         RemoteFile(f"{stem}.gz", f"{url}{stem}.gz", length, digest)
         for stem, length, digest in zip(STEMS, n_bytes, sha256, strict=True)
@@ -41,8 +42,9 @@ def published_files(
 
 
 def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
-    """The unsigned bytes in an IDX file, gzip-compressed or not, and the SHA-256 of its unpacked
-    content.
+    """Read the unsigned bytes of an IDX file and the SHA-256 of its unpacked content.
+
+    The file may be compressed by gzip.
 
     Raises
     ------
@@ -72,7 +74,7 @@ def read_splits(
     sha256: Mapping[str, str],
     n_full: Sequence[int],
 ) -> Splits:
-    """The four files of a set as training, validation and test images.
+    """Read the four files of a set as training, validation and test images.
 
     Parameters
     ----------
@@ -85,6 +87,8 @@ def read_splits(
         published one.
     n_full
         How many images the published training and test sets have.
+    name
+        Of the set, for the splits.
 
     Raises
     ------

@@ -66,7 +66,7 @@ class ImageSet:
         object.__setattr__(self, "labels", _frozen_copy(labels, np.int64))
 
     def __len__(self) -> int:
-        """The number of images."""
+        """Return the number of images."""
         return int(self.labels.size)
 
     def _repr_html_(self) -> str:
@@ -82,14 +82,15 @@ class ImageSet:
         }
 
     def take(self, indices: Any) -> ImageSet:
-        """The images at `indices`: a slice, a mask or an array of int, shape (m,)."""
+        """Return the images at `indices`: a slice, a mask or an array of int, shape (m,)."""
         return ImageSet(self.images[indices], self.labels[indices], self.n_classes, self.shape)
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """A data set in three disjoint parts: weights are fitted on the first, choices made on the
-    second, the third read once.
+    """A data set in three disjoint parts.
+
+    Weights are fitted on the first, choices are made on the second, and the third is read once.
     """
 
     name: str
@@ -131,8 +132,9 @@ def from_bytes(
     shape: tuple[int, ...],
     where: Path,
 ) -> ImageSet:
-    """Images of bytes in 0..255, shape (n, ...), divided by 255; errors name the file `where` the
-    labels are from.
+    """Return images of bytes in 0..255, shape (n, ...), divided by 255.
+
+    Errors name the file `where` the labels are from.
     """
     try:
         return ImageSet(scaled(images), labels, n_classes, shape)
@@ -148,7 +150,7 @@ def scaled(images: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def _frozen_copy(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
-    """A contiguous copy of its own that cannot be written to."""
+    """Return a contiguous copy that cannot be written to."""
     copy = np.array(array, dtype=dtype, order="C")
     copy.flags.writeable = False
     return copy

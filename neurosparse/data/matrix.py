@@ -27,7 +27,7 @@ TYPES: dict[int, np.dtype[Any]] = {
 
 
 def read_matrix(path: Path) -> NDArray[Any]:
-    """The array in a file of NORB's binary matrix format, gzip-compressed or not.
+    """Read the array of a file in NORB's binary matrix format, compressed by gzip or not.
 
     Raises
     ------
@@ -52,12 +52,14 @@ def read_matrix(path: Path) -> NDArray[Any]:
 
 
 def shrink(images: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
-    """Images averaged down to side x side pixels.
+    """Return images averaged down to side x side pixels.
 
     Parameters
     ----------
     images : array of uint8, shape (..., height, width)
         A pixel that falls on the edge between two new ones counts for each by its share.
+    side
+        Pixels along each edge of the smaller images.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def shrink(images: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
 
 
 def _averaging(n: int, side: int) -> NDArray[np.float32]:
-    """The matrix (side, n) that averages n pixels into `side` intervals of equal length."""
+    """Return the matrix (side, n) that averages n pixels into `side` intervals of equal length."""
     if n < side:
         raise ValueError(f"images must be at least {side} pixels wide and high, got {n}")
     edges = np.linspace(0, n, side + 1)
@@ -84,9 +86,7 @@ def _averaging(n: int, side: int) -> NDArray[np.float32]:
 
 
 def read_pairs(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """The pairs of images in a file, averaged down to shape (n, 2, 32, 32), and their labels, shape
-    (n,).
-    """
+    """Read pairs of images, averaged down to (n, 2, 32, 32), and their labels, shape (n,)."""
     images, labels = read_matrix(images_path), read_matrix(labels_path)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 2:
         raise ValueError(

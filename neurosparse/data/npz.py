@@ -39,8 +39,9 @@ Pairs = dict[str, dict[str, NDArray[Any]]]  # part ("" for the whole) -> "images
 
 
 def load(path: Path) -> Splits:
-    """Read the images in an archive and split them; see the module's text, and
-    `neurosparse.data.load`.
+    """Read the images of an archive and split them.
+
+    See the module's text, and `neurosparse.data.load`.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}")
@@ -55,7 +56,10 @@ def load(path: Path) -> Splits:
 
 
 def _key(name: str) -> tuple[str, str] | None:
-    """What an array is, by its name: the part ("" for the whole set), and "images" or "labels"."""
+    """Return the part that an array belongs to ("" for the whole set), and what it holds.
+
+    What it holds is "images" or "labels"; both come from its name.
+    """
     words = re.split(r"[_.\- ]", name.lower())
     for kind, known in (("images", _IMAGES), ("labels", _LABELS)):
         others = [word for word in words if word not in known]

@@ -8,8 +8,9 @@ from pathlib import Path
 
 
 def own_folder(name: str, data_dir: Path | None = None) -> Path:
-    """The folder into which a set is downloaded: `data_dir`/NAME, by default below the user's data
-    folder.
+    """Return the folder into which a set is downloaded.
+
+    It is `data_dir`/NAME, by default below the user's data folder.
     """
     if data_dir is None:
         from platformdirs import user_data_path
@@ -34,7 +35,7 @@ def find_folder(
     elsewhere: Iterable[Path] = (),
     remedy: str,
 ) -> list[Path]:
-    """The files of a set, all from one folder.
+    """Return the files of a set, all from one folder.
 
     Parameters
     ----------
@@ -47,6 +48,8 @@ def find_folder(
         Where to look, and nowhere else; None for `own_folder` and the folders `elsewhere`.
     remedy
         What to do where there are none; ends the error's sentence.
+    elsewhere
+        Further folders to look in where `data_dir` is None.
 
     Raises
     ------

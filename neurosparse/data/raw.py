@@ -1,5 +1,6 @@
-"""Binary files that say how much they hold, gzip-compressed or not: read exactly, and refused
-before memory is asked for.
+"""Binary files that say how much they hold, read exactly, compressed by gzip or not.
+
+They are refused before memory is asked for.
 
 A header is a promise. What the file cannot hold is refused from its size alone; what it holds
 besides is refused after one byte more, so that neither a lying header nor a gzip bomb costs more
@@ -30,7 +31,7 @@ ReadHeader = Callable[[Take], tuple[tuple[int, ...], np.dtype[Any]]]
 
 
 def read_array(path: Path, read_header: ReadHeader) -> tuple[NDArray[Any], str]:
-    """The array that a file's header describes, and the SHA-256 of the file's unpacked content.
+    """Read the array that a file's header describes, and the SHA-256 of its unpacked content.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def read_array(path: Path, read_header: ReadHeader) -> tuple[NDArray[Any], str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
-    """The unpacked stream of a file, and whether it is packed."""
+    """Open the unpacked stream of a file; also say whether the file is packed."""
     with path.open("rb") as file:
         is_gzip = file.read(2) == _GZIP_MAGIC
         file.seek(0)

@@ -1,5 +1,6 @@
-"""CIFAR-10, 3 x 32 x 32 photographs: 50,000 / 5,000 / 5,000 for training, validation and test, as
-in the paper.
+"""CIFAR-10, 3 x 32 x 32 photographs.
+
+50,000 / 5,000 / 5,000 for training, validation and test, as in the paper.
 
 Krizhevsky 2009, Learning multiple layers of features from tiny images; the binary version: six
 files of records of one label and 3,072 bytes (red, green, blue, each row by row). The paper trains
@@ -78,7 +79,7 @@ def load(data_dir: Path | None = None) -> Splits:
 
 
 def _records(name: str, path: Path) -> NDArray[np.uint8]:
-    """The records of a file, shape (n, 3073): the label, then the pixels."""
+    """Return the records of a file, shape (n, 3073): the label, then the pixels."""
     size = path.stat().st_size
     if size == 0 or size % RECORD_BYTES:
         raise ValueError(
@@ -93,8 +94,9 @@ def _records(name: str, path: Path) -> NDArray[np.uint8]:
 
 
 def _from_archive(path: Path) -> list[NDArray[np.uint8]]:
-    """The records of the six files in the published archive; any other archive is refused
-    unopened.
+    """Return the records of the six files in the published archive.
+
+    Any other archive is refused unopened.
     """
     content = path.read_bytes() if path.stat().st_size == FILES[0].n_bytes else b""
     if hashlib.sha256(content).hexdigest() != FILES[0].sha256:

@@ -1,5 +1,6 @@
-"""Fashion-MNIST, 28 x 28 pictures of clothes: 55,000 / 5,000 / 10,000 for training, validation and
-test.
+"""Fashion-MNIST, 28 x 28 pictures of clothes.
+
+55,000 / 5,000 / 10,000 for training, validation and test.
 
 Xiao, Rasul & Vollgraf 2017 (arXiv:1708.07747), MIT licence. Four IDX files, gzip-compressed or not;
 Debian's package `dataset-fashion-mnist` installs them. The last twelfth of the training images is

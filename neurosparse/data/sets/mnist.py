@@ -1,5 +1,6 @@
-"""MNIST, 28 x 28 handwritten digits: 50,000 / 10,000 / 10,000 for training, validation and test, as
-in the paper.
+"""MNIST, 28 x 28 handwritten digits.
+
+50,000 / 10,000 / 10,000 for training, validation and test, as in the paper.
 
 LeCun, Cortes & Burges, the MNIST database of handwritten digits. Four IDX files, gzip-compressed or
 not. The last sixth of the training images is for validation (the paper gives the numbers, not the

@@ -44,8 +44,9 @@ def load(data_dir: Path | None = None) -> Splits:
 
 
 def _stratified(labels: np.ndarray) -> list[np.ndarray]:
-    """Return the ascending indices of each part: of each class the first 350, the next 50, the
-    last 100.
+    """Return the indices of each part, ascending.
+
+    Of each class the first 350, the next 50, the last 100.
     """
     by_class = [
         np.split(np.flatnonzero(labels == label), np.cumsum(PER_CLASS)[:-1])

@@ -1,5 +1,6 @@
-"""Jittered-cluttered NORB, the paper's: pairs of photographs of toys on cluttered grounds, 2 x 32 x
-32 pixels, in six classes.
+"""Jittered-cluttered NORB, as in the paper.
+
+Pairs of photographs of toys on cluttered grounds, 2 x 32 x 32 pixels, in six classes.
 
 LeCun, Huang & Bottou 2004, Learning methods for generic object recognition with invariance to pose
 and lighting (CVPR): ten files of 29,160 pairs of 108 x 108 images for training and two of other
@@ -37,8 +38,9 @@ NAMES = tuple(
 
 
 def load(data_dir: Path | None = None) -> Splits:
-    """Read the pairs of images, reduce and split them; see `neurosparse.data.load`. There is no
-    download.
+    """Read the pairs of images, reduce and split them; see `neurosparse.data.load`.
+
+    There is no download.
     """
     paths = places.find_folder(
         NAME,

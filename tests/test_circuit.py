@@ -160,15 +160,6 @@ def test_psp_of_the_converted_current_peaks_at_1_mV(tau_m: float, tau_s: float) 
     assert potential.max() == pytest.approx(1.0, abs=1e-6)
 
 
-def test_steps_lie_on_the_grid() -> None:
-    assert circuits.to_steps("delay_ms", 1.5, 0.1) == 15
-    assert circuits.to_steps("duration_ms", 3_600_000.0, 0.1) == 36_000_000
-    with pytest.raises(
-        ValueError, match=r"delay_ms must be a whole multiple of dt_ms=0.1, got 1.55"
-    ):
-        circuits.to_steps("delay_ms", 1.55, 0.1)
-
-
 # --------------------------------------------------------------------------------------------------
 # scaling
 def input_mean_and_variance(circuit: circuits.Circuit) -> tuple[np.ndarray, np.ndarray]:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import cards, checks
+from neurosparse._internal.grid import GRID_TOLERANCE
 from neurosparse.activity import frozen
-from neurosparse.activity.spike_trains import GRID_TOLERANCE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

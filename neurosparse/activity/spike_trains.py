@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import cards, checks
+from neurosparse._internal.grid import GRID_TOLERANCE, off_grid
 from neurosparse._internal.units import plain
 from neurosparse.activity import frozen
 from neurosparse.activity import intervals as observation
 
 NANOSECOND_MS = 1e-6
-GRID_TOLERANCE = 1e-3  # of a tick: what float64 leaves of t = k * dt after hours of simulated time
+WINDOW_TOLERANCE = 0.01  # of a window, by which the nearest tick may miss it
 _MOST_TICKS = 2**53  # beyond which a float64 does not tell neighbouring ticks apart
 _MOST_PAIRS = 2**63  # (unit, tick) pairs are counted in int64
 
@@ -290,17 +291,20 @@ class SpikeTrains:
             exact -= ticks  # in place: for millions of spikes new memory takes longer than the sums
             off = np.abs(exact, out=exact) > GRID_TOLERANCE
             if off.any():
-                raise ValueError(
-                    f"{name} must be a whole multiple of dt_ms={self.dt_ms:g}, got"
-                    f" {float(values_ms[off][0])!r}; for times off the grid leave dt_ms out"
-                )
+                said = off_grid(name, values_ms[off][0], self.dt_ms)
+                raise ValueError(f"{said}; for times off the grid leave dt_ms out")
         return ticks.astype(np.int64)
 
     def window_ticks(self, window_ms: Any) -> int:
-        """A window in ticks, refused where it is longer than any interval or not a whole multiple
-        of dt.
+        """A window in ticks, refused where it is longer than any interval or far from the grid.
+
+        A grid of a recording, such as 1/24414.0625 s, holds no window of 10 ms: the nearest tick is
+        taken where it is within 1 % of the window. `ActivityStats.active_when` says which.
         """
         window_ms = checks.positive("window_ms", window_ms)
+        nearest = np.rint(window_ms / self.tick_ms) * self.tick_ms
+        if abs(nearest - window_ms) <= WINDOW_TOLERANCE * window_ms:
+            window_ms = float(nearest)
         window = int(self.to_ticks(np.array([window_ms]), "window_ms")[0])
         longest = int(self.interval_lengths_ticks.max())
         if not 1 <= window <= longest:

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
+from neurosparse._internal.grid import GRID_TOLERANCE
 from neurosparse.activity import NANOSECOND_MS
 from neurosparse.recordings.recording import Ends, UnitTable
 
 _MOST_SHOWN = 4
-_GRID_TOLERANCE = 1e-3  # of a tick
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ def _on_grid(
         float(np.abs(exact_bounds - bounds).max()),
         *(abs(float(f(exact, initial=0.0))) for f in (np.max, np.min)),
     )
-    if off > _GRID_TOLERANCE or (bounds[:, 0] >= bounds[:, 1]).any():
+    if off > GRID_TOLERANCE or (bounds[:, 0] >= bounds[:, 1]).any():
         return None
     if ends == "(]":
         ticks -= 1  # a spike in (t - dt, t] is said to be at t

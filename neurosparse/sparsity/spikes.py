@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ def _describe_windows(
         return ActivityStats(
             name=name,
             kind="spikes",
-            active_when=active_when,
+            active_when=_used(active_when, window * spikes.tick_ms),
             active_fraction=fraction,
             interval=interval(
                 fraction,
@@ -123,6 +124,16 @@ def _describe_windows(
         in_window(definition, window)
         for definition, window in zip(definitions, windows, strict=True)
     ]
+
+
+def _used(active_when: ActiveWhen, window_ms: float) -> ActiveWhen:
+    """The definition with the window that was used, where the grid holds only another near it."""
+    asked = active_when.window_ms or 0.0
+    return (
+        active_when
+        if abs(window_ms - asked) < 1e-6 * asked
+        else replace(active_when, window_ms=window_ms)
+    )
 
 
 def _grouped_sparseness(groups: NDArray[np.int64], counts: NDArray[np.int64], n: int) -> Sparseness:

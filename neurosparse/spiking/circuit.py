@@ -32,6 +32,7 @@ from pydantic import Field, model_validator
 
 from neurosparse import recipes
 from neurosparse._internal import checks
+from neurosparse._internal.grid import on_grid
 from neurosparse.recipes import Spec
 from neurosparse.spiking.circuit_specs import (
     CellSpec,
@@ -43,7 +44,7 @@ from neurosparse.spiking.circuit_specs import (
     names,
 )
 
-GRID_TOLERANCE = 1e-6  # of a step
+to_steps = on_grid  # the name that engines know it by
 
 
 class CircuitSpec(Spec):
@@ -340,16 +341,6 @@ def resistance_mV_per_pA(cell: CellSpec) -> float:
     if cell.capacitance_pF is None:
         raise ValueError("capacitance_pF is needed where synapses are currents; add it to the cell")
     return cell.tau_m_ms / cell.capacitance_pF
-
-
-def to_steps(name: str, value_ms: float, dt_ms: float) -> int:
-    """Return a time as whole steps of dt; it is refused where it does not lie on the grid."""
-    if not math.isfinite(value_ms / dt_ms):
-        raise ValueError(f"{name} must be a number of steps of dt_ms={dt_ms:g}, got {value_ms:g}")
-    steps = round(value_ms / dt_ms)
-    if abs(value_ms / dt_ms - steps) > max(GRID_TOLERANCE, 1e-9 * steps):
-        raise ValueError(f"{name} must be a whole multiple of dt_ms={dt_ms:g}, got {value_ms:g}")
-    return steps
 
 
 def _index(index: dict[str, int], name: str, where: str) -> int:

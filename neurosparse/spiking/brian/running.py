@@ -36,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks, scratch
+from neurosparse._internal.grid import on_grid
 from neurosparse._internal.imports import need
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
@@ -134,11 +135,9 @@ def run(
     """
     dt_ms = checks.positive("dt_ms", dt_ms)
     duration_ms = checks.positive("duration_ms", duration_ms)
-    steps = round(duration_ms / dt_ms)
-    if steps < 1 or abs(steps - duration_ms / dt_ms) > 1e-6 * steps:
-        raise ValueError(
-            f"duration_ms must be a whole multiple of dt_ms={dt_ms:g}, got {duration_ms:g}"
-        )
+    steps = on_grid("duration_ms", duration_ms, dt_ms)
+    if steps < 1:
+        raise ValueError(f"duration_ms must be at least dt_ms={dt_ms:g}, got {duration_ms!r}")
     seed = checks.seed(seed)
     if target not in ("cpp", "numpy", None):
         raise ValueError(f'target must be "cpp", "numpy" or None, got {target!r}')

@@ -465,12 +465,3 @@ def test_rounding_does_not_lead_past_the_bounds() -> None:
 def test_synchrony_of_two_bins() -> None:
     spikes = SpikeTrains([0.5, 1.5], [0, 1], n_units=2, duration_ms=6.0, dt_ms=0.5)
     assert synchrony(spikes, 3.0) == 2.0  # counts of 2 and 0: a variance of 2, a mean of 1
-
-
-def test_the_dimension_of_four_windows() -> None:
-    spikes = SpikeTrains([0.0, 1.0, 1.0], [0, 0, 1], n_units=2, duration_ms=4.0, dt_ms=1.0)
-    # differences (1, 0) and (1, 1): squares of 1 and 2, a product of 1, so (3/2)^2 / 1^2
-    assert describe_spikes(spikes, ActiveWhen(window_ms=1.0)).effective_dimension == pytest.approx(
-        2.25
-    )
-    assert describe_spikes(spikes, ActiveWhen(window_ms=2.0)).effective_dimension is None

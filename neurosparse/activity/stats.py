@@ -65,6 +65,7 @@ class ActivityStats:
     unit_active_fraction: NDArray[np.float64]  # (n_units,)
     # of the covariance between units; see sparsity.effective_dimension
     effective_dimension: float | None = None
+    effective_dimension_interval: Interval | None = None
     n_spikes: int | None = None
     duration_ms: float | None = None  # the time observed, without gaps
     mean_rate_hz: float | None = None
@@ -144,8 +145,9 @@ class ActivityStats:
         """The statistics as plain JSON types, without the per-unit arrays and the curve."""
         skip = {"unit_active_fraction", "unit_rates_hz", "unit_mean_magnitude", "curve"}
         result = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
-        for name in ("active_when", "interval", "population", "lifetime"):
-            result[name] = asdict(result[name])
+        for name, value in result.items():
+            if isinstance(value, ActiveWhen | Interval | Sparseness):
+                result[name] = asdict(value)
         return {
             **result,
             "effective_units": self.effective_units,

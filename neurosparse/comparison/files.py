@@ -22,8 +22,12 @@ NUMBERS, CURVES = "comparison.json", "curves.npz"
 FORMAT = "neurosparse comparison"
 VERSION = 1
 _PARTS: dict[str, Any] = {
-    "active_when": ActiveWhen, "interval": Interval, "population": Sparseness, "lifetime": Sparseness  # noqa: E501
-}  # fmt: skip
+    "active_when": ActiveWhen,
+    "interval": Interval,
+    "effective_dimension_interval": Interval,
+    "population": Sparseness,
+    "lifetime": Sparseness,
+}
 
 
 def write_arrays(stats: Sequence[ActivityStats], directory: Path) -> None:
@@ -92,7 +96,7 @@ def _stats(
 ) -> ActivityStats:
     known = {f.name for f in fields(ActivityStats)}
     values = {
-        key: _PARTS[key](**value) if key in _PARTS else value
+        key: _PARTS[key](**value) if key in _PARTS and value is not None else value
         for key, value in entry.items()
         if key in known
     }

@@ -88,6 +88,9 @@ def _describe_windows(
         missed = np.bincount(gap_units, np.maximum(gaps - window, 0), spikes.n_units)
         windows, n_windows = windows_of(spikes, ticks, window)
         cell_unit, cell_window, counts = filled_windows(units, windows, n_windows)
+        dimension, dimension_interval = dimension_of_counts(
+            cell_window, cell_unit, counts, n_windows, spikes.n_units
+        )
         fraction = float(curve(window * spikes.tick_ms))
         return ActivityStats(
             name=name,
@@ -107,9 +110,8 @@ def _describe_windows(
             population=_grouped_sparseness(cell_window, counts, spikes.n_units),
             lifetime=_grouped_sparseness(cell_unit, counts, n_windows),
             unit_active_fraction=(positions - missed) / positions,
-            effective_dimension=dimension_of_counts(
-                cell_window, cell_unit, counts, n_windows, spikes.n_units
-            ),
+            effective_dimension=dimension,
+            effective_dimension_interval=dimension_interval,
             n_spikes=len(spikes),
             duration_ms=spikes.observed_ms,
             mean_rate_hz=float(rates.mean()),

@@ -1,5 +1,6 @@
-"""One question for everything: `measure` takes spikes, a record of activations, or a network with
-data.
+"""One question for everything.
+
+`measure` takes spikes, a record of activations, or a network with data.
 """
 
 from __future__ import annotations

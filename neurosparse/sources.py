@@ -1,5 +1,6 @@
-"""Whatever one wants to compare, as statistics: results of runs, spike files, recordings, trained
-networks.
+"""Whatever one wants to compare, as statistics.
+
+Results of runs, spike files, recordings, trained networks.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from neurosparse.sparsity import log_normal as distributions
 def read(
     source: str | Path, *, window_ms: float = 10.0, threshold: float = 0.0
 ) -> tuple[ActivityStats, ...]:
-    """The statistics of one source.
+    """Return the statistics of one source.
 
     Parameters
     ----------
@@ -59,14 +60,21 @@ def read_all(
     threshold: float = 0.0,
     only: Collection[str] = (),
 ) -> list[ActivityStats]:
-    """The statistics of several sources; a name that two of them have is preceded by the source's
-    own.
+    """Return the statistics of several sources.
+
+    A name that two of them have is preceded by the source's own.
 
     Parameters
     ----------
     only
         The names to keep, such as "all" for the whole of a circuit without its populations; all
         where empty.
+    sources
+        Of each, see `read`.
+    window_ms
+        See `read`.
+    threshold
+        See `read`.
 
     Raises
     ------
@@ -112,8 +120,9 @@ def _network(path: Path, active_when: ActiveWhen) -> ActivityStats:
 
 
 def write(comparison: Comparison, directory: str | Path) -> Path:
-    """Write a comparison of sources into `directory`, which appears whole or not at all; the path
-    of its page is returned.
+    """Write a comparison of sources into `directory` and return the path of its page.
+
+    The directory appears whole or not at all.
     """
     from neurosparse import plots, report
 

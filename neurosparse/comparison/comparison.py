@@ -72,8 +72,9 @@ class Comparison:
         return self.bands[0]
 
     def answer(self) -> list[str]:
-        """The answer in plain sentences: each circuit's windows for the band, then each network's
-        place.
+        """Return the answer in plain sentences.
+
+        First each circuit's windows for the band, then the place of each network.
         """
         return [self._circuit_sentence(c) for c in self.circuits] + [
             self._network_sentence(n) for n in self.networks
@@ -135,8 +136,9 @@ class Comparison:
         )
 
     def in_bands(self) -> list[str]:
-        """A sentence a band: who is within it, a circuit by its windows; then the band's
-        caption.
+        """Return a sentence a band: who is within it, a circuit by its windows.
+
+        The band's caption follows.
         """
         return [
             f"{band.label}: {'; '.join(self._within(s, band) for s in self.stats)}. {band.caption}"
@@ -155,8 +157,9 @@ class Comparison:
         )
 
     def differences(self) -> list[Difference]:
-        """How each differs from the first of its kind; those with another definition of active are
-        left out.
+        """Return how each differs from the first of its kind.
+
+        Those with another definition of active are left out.
         """
         firsts: dict[str, ActivityStats] = {}
         found = []
@@ -167,8 +170,9 @@ class Comparison:
         return found
 
     def curve(self, circuit: ActivityStats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Windows in ms, evenly spaced on a log axis and on the circuit's grid, and its active
-        fraction in each.
+        """Return windows in ms and a circuit's active fraction in each.
+
+        The windows are evenly spaced on a log axis and on the circuit's grid.
         """
         if circuit.curve is None:
             raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
@@ -209,8 +213,10 @@ class Comparison:
         }
 
     def save(self, directory: str | Path) -> Path:
-        """Write `comparison.json`, `activity.parquet` (a row a unit) and the curves of circuits
-        into `directory`, for `load`.
+        """Write the comparison into `directory`, for `load`.
+
+        `comparison.json` has the numbers, `activity.parquet` a row a unit; the curves of circuits
+        stand beside them.
 
         `report.write` adds figures and page.
         """
@@ -223,7 +229,7 @@ class Comparison:
 
 
 def load(directory: str | Path) -> Comparison:
-    """A comparison as `Comparison.save` wrote it.
+    """Read a comparison that `Comparison.save` wrote.
 
     Raises
     ------
@@ -239,8 +245,9 @@ def load(directory: str | Path) -> Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How much more of one is active than of another, with a confidence interval that takes the two
-    as independent.
+    """The difference between two active fractions, with a confidence interval.
+
+    The interval takes the two as independent.
     """
 
     name: str
@@ -265,7 +272,7 @@ class Difference:
 
 
 def difference(stats: ActivityStats, other: ActivityStats) -> Difference:
-    """The difference of two active fractions, with an interval.
+    """Return the difference of two active fractions, with an interval.
 
     Newcombe's method 10 (1998, Statistics in Medicine 17:873): the distances of both fractions to
     the ends of their own intervals are added as squares. Networks that saw the same inputs differ
@@ -296,7 +303,7 @@ def difference(stats: ActivityStats, other: ActivityStats) -> Difference:
 
 
 def own_band(text: str) -> Band:
-    """A band of the user's own, from its name and its two fractions.
+    """Return a band of the user's own, from its name and its two fractions.
 
     Examples
     --------
@@ -341,6 +348,8 @@ def compare(
     mixed_definitions
         Circuits with different windows, or networks with different thresholds, are refused unless
         this is set: their fractions are not alike. Each is then shown with its own definition.
+    provenance
+        How the numbers came about, by name; kept with the results and shown on the page.
 
     Raises
     ------
@@ -355,7 +364,7 @@ def compare(
     >>> comparison = ns.compare(ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name="circuit"))
     >>> comparison.windows_at_ms["circuit"][0.02]
     9.0
-    """  # noqa: E501
+    """
     flat = tuple(_flatten(stats))
     if not flat:
         raise ValueError("nothing to compare: pass what neurosparse.measure returned")
@@ -381,8 +390,9 @@ def compare(
 
 
 def circuit_window(circuit: ActivityStats, fraction: float) -> float | None:
-    """The window in ms in which a circuit is as active as `fraction`; None where none is, 0 for a
-    fraction of 0.
+    """Return the window in ms in which a circuit is as active as `fraction`.
+
+    None where no window is, 0 for a fraction of 0.
     """
     if circuit.curve is None:
         raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")

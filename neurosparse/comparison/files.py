@@ -1,5 +1,6 @@
-"""Statistics on disk and back, exactly: JSON for the numbers, a table for the units, npz without
-pickle for the curves.
+"""Statistics on disk and back, exactly.
+
+JSON for the numbers, a table for the units, npz without pickle for the curves.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ _PARTS: dict[str, Any] = {
 
 
 def write_arrays(stats: Sequence[ActivityStats], directory: Path) -> None:
-    """Write what JSON has no place for: a row a unit, and the gaps that each circuit's curve is
-    made of.
+    """Write what JSON has no place for.
+
+    A row a unit, and the gaps that each circuit's curve is made of.
     """
     unit_tables.write(stats, directory)
     curves: dict[str, Any] = {}
@@ -51,7 +53,7 @@ def write_arrays(stats: Sequence[ActivityStats], directory: Path) -> None:
 
 
 def read(directory: str | Path) -> tuple[dict[str, Any], tuple[ActivityStats, ...]]:
-    """The numbers of a saved comparison, as JSON holds them, and its statistics as they were.
+    """Return the numbers of a saved comparison, as JSON holds them, and its statistics.
 
     Raises
     ------

@@ -7,14 +7,15 @@ from neurosparse.reference import Band, bands
 
 
 def said(band: Band) -> str:
-    """A band in words: "1-4 % said of the brain"; a band of the user's own by its label."""
+    """Return a band in words: "1-4 % said of the brain"; a band of the user's own by its label."""
     whose = "said of the brain" if band.key in bands() else f"of {band.label}"
     return f"{100 * band.low:g}-{100 * band.high:g} % {whose}"
 
 
 def percent(fraction: float) -> str:
-    """A fraction in percent with the two or three digits that mean something: '0.33 %', '4.0 %',
-    '51.2 %'.
+    """Return a fraction in percent with the two or three digits that mean something.
+
+    '0.33 %', '4.0 %', '51.2 %'.
     """
     value = 100 * checks.number("fraction", fraction)
     return (
@@ -27,11 +28,11 @@ def percent(fraction: float) -> str:
 
 
 def percents(low: float, high: float) -> str:
-    """A range in percent: '2.7-2.8 %'."""
+    """Return a range in percent: '2.7-2.8 %'."""
     return f"{percent(low).removesuffix(' %')}-{percent(high)}"
 
 
 def milliseconds(window_ms: float) -> str:
-    """A window with three digits, never as a power of ten: '3.77 ms', '119 ms', '11,400 ms'."""
+    """Return a window with three digits, never as a power of ten: '3.77 ms', '11,400 ms'."""
     digits = f"{checks.number('window_ms', window_ms):.3g}"
     return f"{float(digits):,.10g} ms"

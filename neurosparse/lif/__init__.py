@@ -1,5 +1,6 @@
-"""The leaky integrate-and-fire (LIF) cell as a rate, and back: one formula each, for NumPy arrays
-and for torch tensors.
+"""The leaky integrate-and-fire (LIF) cell as a rate, and back.
+
+One formula each, for NumPy arrays and for torch tensors.
 
 rates.py    the f-I curve, its inverse, and a rounded one that can be differentiated everywhere
 siegert.py  the integral behind the rate under noise (Siegert 1951)

@@ -1,5 +1,6 @@
-"""The leaky integrate-and-fire (LIF) cell as a rate: one formula each, for NumPy arrays and for
-torch tensors.
+"""The leaky integrate-and-fire (LIF) cell as a rate.
+
+One formula each, for NumPy arrays and for torch tensors.
 
 The cell obeys tau dV/dt = E - V + R I, fires when V reaches the threshold, is held at the reset for
 the refractory period.
@@ -80,7 +81,7 @@ class LIF:
 
 
 def rate(current_nA: Any, lif: LIF) -> Any:
-    """Firing rate in Hz of a LIF cell under a constant current.
+    """Return the firing rate in Hz of a LIF cell under a constant current.
 
     f(I) = 1 / (t_ref + tau ln((E + R I - V_reset) / (E + R I - V_th))) where E + R I > V_th, else
     exactly 0 (Glorot, Bordes & Bengio 2011, section 2.2, with the refractory period and resting
@@ -90,6 +91,8 @@ def rate(current_nA: Any, lif: LIF) -> Any:
     ----------
     current_nA : float, array or torch tensor, any shape
         Constant input current in nA. -inf to inf; NaN raises.
+    lif
+        The cell.
 
     Returns
     -------
@@ -115,7 +118,9 @@ def rate(current_nA: Any, lif: LIF) -> Any:
 
 
 def current(rate_hz: Any, lif: LIF) -> Any:
-    """The constant current in nA that makes a LIF cell fire at `rate_hz`: the inverse of `rate`.
+    """Return the constant current in nA that makes a LIF cell fire at `rate_hz`.
+
+    The inverse of `rate`.
 
     I = ((k V_th - V_reset) / (k - 1) - E) / R with k = exp((1/f - t_ref) / tau). At 0 Hz the
     largest such current, the rheobase.
@@ -143,7 +148,7 @@ def current(rate_hz: Any, lif: LIF) -> Any:
 
 
 def soft_rate(current_nA: Any, lif: LIF, smoothing: float = 0.1) -> Any:
-    """The soft LIF rate in Hz: `rate` with a rounded threshold, differentiable everywhere.
+    """Return the soft LIF rate in Hz: `rate` with a rounded threshold, differentiable everywhere.
 
     With x = (E + R I - V_th) / (V_th - V_reset), rho = s ln(1 + exp(x/s)) and f = 1 / (t_ref + tau
     ln(1 + 1/rho)) (Hunsberger & Eliasmith 2015, arXiv 1510.08829, eq. 4). Tends to `rate` as the
@@ -153,6 +158,10 @@ def soft_rate(current_nA: Any, lif: LIF, smoothing: float = 0.1) -> Any:
     ----------
     smoothing
         s > 0, in units of V_th - V_reset.
+    current_nA
+        Constant input current in nA, of any shape.
+    lif
+        The cell.
     """
     s = checks.positive("smoothing", smoothing)
     xp, drive_nA = _namespace(current_nA, "current_nA")
@@ -167,7 +176,7 @@ def soft_rate(current_nA: Any, lif: LIF, smoothing: float = 0.1) -> Any:
 
 
 def siegert_rate(mean_mV: Any, sigma_mV: Any, lif: LIF) -> Any:
-    """Firing rate in Hz of a LIF cell under white noise: Siegert's formula.
+    """Return the firing rate in Hz of a LIF cell under white noise: Siegert's formula.
 
     1/f = t_ref + tau sqrt(pi) S(a, b), S(a, b) = integral from a to b of exp(u^2) (1 + erf u), a =
     (V_reset - mean) / sigma, b = (V_th - mean) / sigma (Siegert 1951; Brunel 2000, J Comput
@@ -245,8 +254,9 @@ def _siegert_of_tensors(mean_mV: Any, sigma_mV: Any, lif: LIF) -> Any:
 
 @lru_cache
 def _siegert_function() -> Any:
-    """Siegert's rate as a differentiable function of torch; made when first asked for, so that
-    torch is not imported here.
+    """Make Siegert's rate a differentiable function of torch.
+
+    Made when first asked for, so that torch is not imported here.
     """
     torch: Any = sys.modules["torch"]
 
@@ -284,8 +294,9 @@ def _is_tensor(values: Any) -> bool:
 
 
 def _namespace(values: Any, name: str) -> tuple[Any, Any]:
-    """The library that `values` belong to, and `values` as its float array; torch is never imported
-    here.
+    """Return the library that `values` belong to, and `values` as its float array.
+
+    torch is never imported here.
     """
     if _is_tensor(values):
         torch: Any = sys.modules["torch"]

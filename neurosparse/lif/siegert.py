@@ -1,5 +1,6 @@
-"""The integral in Siegert's rate: S(a, b), the integral from a to b of erfcx(-u) = exp(u^2) (1 +
-erf u).
+"""The integral in Siegert's rate.
+
+S(a, b) is the integral from a to b of erfcx(-u) = exp(u^2) (1 + erf u).
 
 It is F(b) - F(a), F the integral from 0. Over the limits that matter F comes from a table of cubics
 in x, for a polynomial costs less than any function. Beyond it there are series: far below 0, with u
@@ -98,8 +99,9 @@ def _tail(x: Floats) -> Floats:
 
 @lru_cache
 def _table() -> Any:
-    """F as cubics in the part of a cell that lies below x, shape (4, cells): the lowest power
-    first.
+    """Return F as cubics in the part of a cell that lies below x.
+
+    Shape (4, cells), the lowest power first.
 
     The integrand goes through Gauss's three nodes of each cell, so that whole cells are exact to
     rounding.

@@ -53,16 +53,18 @@ class Band:
 
 @cache
 def bands() -> dict[str, Band]:
-    """The bands that come with the package by key: glorot2011 (1-4 %), lennie2003 (< 1 %),
-    attwell2001 (<= 15 %).
+    """Return the bands that come with the package by key.
+
+    glorot2011 (1-4 %), lennie2003 (< 1 %), attwell2001 (<= 15 %).
     """
     return {entry["key"]: Band(**entry) for entry in _table("brain")["band"]}
 
 
 @cache
 def paper() -> dict[str, Any]:
-    """The figures of Glorot, Bordes & Bengio 2011: zeros_percent, table1, figure3, each with its
-    trust.
+    """Return the figures of Glorot, Bordes & Bengio 2011, each with its trust.
+
+    zeros_percent, table1, figure3.
     """
     return _table("glorot2011")
 

@@ -1,5 +1,6 @@
-"""The main job: a spiking circuit and rectifier networks, run side by side and measured the same
-way, into one folder.
+"""The main job: a spiking circuit and rectifier networks, measured the same way.
+
+They run side by side, into one folder.
 """
 
 from neurosparse.sidebyside.running import CIRCUIT, NETWORKS, SideBySideSpec, check, run

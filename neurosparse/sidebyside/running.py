@@ -1,5 +1,6 @@
-"""The main job: a spiking circuit and rectifier networks, run side by side and measured the same
-way, into one folder.
+"""The main job: a spiking circuit and rectifier networks, measured the same way.
+
+They run side by side, into one folder.
 """
 
 from __future__ import annotations
@@ -80,8 +81,9 @@ class SideBySideSpec(Spec):
 
 
 def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
-    """Run circuit and networks in two processes, compare them, and write numbers, figures and the
-    page into `directory`.
+    """Run circuit and networks in two processes, compare them, and write all into `directory`.
+
+    Numbers, figures and the page.
 
     The directory appears whole, or not at all; earlier results in it are replaced.
 
@@ -230,7 +232,10 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
 
 
 def _twin(network: Any, splits: Any, spec: SideBySideSpec) -> SpikeTrains:
-    """What the network fires as a spiking one in Brian2, shown test images one after another."""
+    """Return what the network fires as a spiking one in Brian2.
+
+    It is shown test images one after another.
+    """
     from neurosparse.convert import run_in_brian2, to_spiking
     from neurosparse.convert.verification import spike_trains
 
@@ -240,7 +245,10 @@ def _twin(network: Any, splits: Any, spec: SideBySideSpec) -> SpikeTrains:
 
 
 def _some(images: Any, n: int, seed: int) -> Any:
-    """Some images in random order: a set may have its classes one after the other."""
+    """Return some images in random order.
+
+    A set may have its classes one after the other.
+    """
     return images.images[np.random.default_rng(seed).permutation(len(images))[:n]]
 
 

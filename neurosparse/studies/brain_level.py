@@ -1,5 +1,6 @@
-"""What does it cost a network to be as sparse as a brain: 4, 2 and 1 % of its units active, against
-a dense one?
+"""The cost of being as sparse as a brain: 4, 2 and 1 % active units against a dense network.
+
+A study of rectifier networks.
 
 Fashion-MNIST, 55,000 / 5,000 / 10,000 images, 784-1000-1000-1000-10, minibatch 10. The plan,
 written before a test score was read:
@@ -54,7 +55,7 @@ def _network(width: int) -> NetworkSpec:
 
 
 def _sparse(active: float | tuple[float, ...], epochs: int, width: int = 1000) -> TrainSpec:
-    """The share `active` of the units active, on average or in each layer, in layers of `width`."""
+    """Return settings for the share `active` of units, on average or a layer, at this `width`."""
     return DENSE.model_copy(
         update={
             "network": _network(width),
@@ -69,8 +70,9 @@ def _sparse(active: float | tuple[float, ...], epochs: int, width: int = 1000) -
 
 
 def _moved(spec: TrainSpec, shifted: float, flipped: float = 0.0) -> TrainSpec:
-    """The share `shifted` of the images moved by at most a pixel along each axis, and the share
-    `flipped` mirrored.
+    """Return settings for the share `shifted` of the images moved and `flipped` mirrored.
+
+    They move by at most a pixel along each axis.
     """
     augmentation = AugmentationSpec(shifted=shifted, flipped=flipped)
     return spec.model_copy(update={"learning_rate": 0.03, "augmentation": augmentation})
@@ -122,8 +124,9 @@ def run(
     threads: int = 1,
     progress: Progress = quiet,
 ) -> str:
-    """Train what is missing in `directory/runs` and write `runs.parquet`, `table.md` and
-    `brain_level.png` into `directory/study`.
+    """Train what is missing in `directory/runs` and write the study into `directory/study`.
+
+    It holds `runs.parquet`, `table.md` and `brain_level.png`.
 
     Parameters
     ----------
@@ -133,6 +136,12 @@ def run(
         The 5,000 digits and 300 units a layer instead: to see that it runs, not to learn from.
     threads
         Networks at once.
+    directory
+        Where runs and study are kept.
+    seeds
+        Of the networks; arms share them.
+    progress
+        Told how far the study is.
 
     Returns
     -------
@@ -171,8 +180,9 @@ def _quick(spec: TrainSpec) -> TrainSpec:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Two Markdown tables of at most 80 columns, of the test images: what it costs against the
-    first arm, and how active it is.
+    """Return two Markdown tables of at most 80 columns, of the test images.
+
+    What sparsity costs compared with the first arm, and how active each arm is.
     """
     arms = list(dict.fromkeys(row["arm"] for row in rows))
     dense = arms[0]
@@ -234,8 +244,9 @@ def figure(rows: Sequence[Row], path: Path) -> None:
 
 
 def differences(rows: Sequence[Row], quantity: str, scale: float, ax: Axes) -> Axes:
-    """`scale` times the difference of a quantity from the first arm: a dot a seed, the mean with
-    its interval beside.
+    """Draw `scale` times the difference of a quantity from the first arm.
+
+    A dot a seed, with the mean and its interval.
     """
     first, *arms = dict.fromkeys(row["arm"] for row in rows)
     dense = {row["seed"]: row[quantity] for row in rows if row["arm"] == first}

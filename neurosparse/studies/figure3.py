@@ -1,5 +1,6 @@
-"""How sparse may a rectifier network be before its error rises? Figure 3 of Glorot, Bordes & Bengio
-2011, on 5,000 digits.
+"""How sparse a rectifier network may be before its error rises.
+
+Figure 3 of Glorot, Bordes & Bengio 2011, on 5,000 digits.
 
 The networks are those of the sweep "figure3" (models/sweeps/figure3.toml); this is what is made of
 their table.
@@ -48,6 +49,8 @@ def write(rows: Sequence[Row], directory: str | Path) -> str:
     rows
         Those of the sweep "figure3": `test_error`, and `active_fraction` of all hidden units, on
         the test images.
+    directory
+        The folder, which is made where it is missing.
     """
     directory = Path(directory)
     text = table(rows)
@@ -63,14 +66,15 @@ def write(rows: Sequence[Row], directory: str | Path) -> str:
 
 
 def trained(rows: Sequence[Row]) -> tuple[Any, Any]:
-    """The zeros and the test errors, both in %, of the networks that did not collapse."""
+    """Return the zeros and the test errors, both in %, of the networks that did not collapse."""
     kept = [row for row in rows if row["test_error"] <= COLLAPSED]
     return _zeros(kept), 100 * np.array([row["test_error"] for row in kept])
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Test errors by bins of zeros, and how far each is from the error of the networks below
-    `FLAT`.
+    """Return the test errors by bins of zeros.
+
+    Also how far each is from the error of the networks below `FLAT`.
     """
     zeros, errors = trained(rows)
     flat = errors[zeros < FLAT]
@@ -93,8 +97,9 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def error_over_zeros(rows: Sequence[Row], ax: Axes) -> Axes:
-    """Test error over zeros, a dot a network, the collapsed ones as crosses; the paper's bins and
-    its printed fit.
+    """Draw the test error over zeros, a dot a network, the collapsed ones as crosses.
+
+    The paper's bins and its printed fit are drawn too.
     """
     zeros, errors = trained(rows)
     lost = [row for row in rows if row["test_error"] > COLLAPSED]
@@ -145,8 +150,9 @@ def error_over_zeros(rows: Sequence[Row], ax: Axes) -> Axes:
 
 
 def relative_error(rows: Sequence[Row], ax: Axes) -> Axes:
-    """Test errors as multiples of the mean of the networks below `FLAT`, the paper's and those of
-    `rows`.
+    """Draw test errors as multiples of the mean of the networks below `FLAT`.
+
+    The paper's and those of `rows`.
     """
     zeros, errors = trained(rows)
     middle, paper_mean, paper_sd = _paper_bins()
@@ -189,7 +195,7 @@ def _zeros(rows: Sequence[Row]) -> Any:
 
 
 def _paper_bins() -> tuple[Any, Any, Any]:
-    """The middles of the paper's bins, the mean errors and their standard deviations, all in %."""
+    """Return the middles of the paper's bins, their mean errors and deviations, all in %."""
     paper = reference.paper()["figure3"]
     return (
         np.mean(paper["bins_zeros_percent"], axis=1),

@@ -1,5 +1,6 @@
-"""Rectifier, tanh and softplus, with and without pre-training: table 1 and figure 4 of Glorot,
-Bordes & Bengio 2011.
+"""Rectifier, tanh and softplus, with and without pre-training.
+
+Table 1 and figure 4 of Glorot, Bordes & Bengio 2011.
 
 Arms share their seeds. The learning rate of each arm is that of least validation error on the first
 seed, of `LEARNING_RATES` (the paper's grid without what is too slow to learn here); the columns of
@@ -56,6 +57,12 @@ def table1(
         300 units a layer, and at most 10,000 training images with labels.
     threads
         Networks at once.
+    directory
+        Where runs, table and figure are written.
+    seeds
+        Of the networks; arms share them.
+    progress
+        Told how far the study is.
 
     Returns
     -------
@@ -85,8 +92,9 @@ def few_labels(
     threads: int = 1,
     progress: Progress = quiet,
 ) -> str:
-    """Train what is missing on 100, 500 and all 3,500 labels and write `runs.parquet`, `table.md`
-    and `figure4.png`.
+    """Train what is missing on 100, 500 and all 3,500 labels and write the results.
+
+    They are `runs.parquet`, `table.md` and `figure4.png`.
 
     The parameters are those of `table1`.
     """
@@ -125,8 +133,9 @@ def _train(
     threads: int,
     progress: Progress,
 ) -> list[Row]:
-    """The rows of all arms and seeds, each arm with the learning rate that the validation images
-    chose on the first seed.
+    """Return the rows of all arms and seeds, each arm with its best learning rate.
+
+    The validation images of the first seed chose it.
     """
     if not seeds:
         raise ValueError("seeds is empty: nothing to train")
@@ -158,7 +167,10 @@ def _train(
 
 
 def chosen(rows: Sequence[Row]) -> dict[str, float]:
-    """The learning rate of least validation error (of equals, validation NLL) of each arm."""
+    """Return the learning rate of least validation error of each arm.
+
+    Of equals, that of least validation NLL.
+    """
     best = sorted(
         rows, key=lambda row: (row["validation_error"], row["validation_nll"]), reverse=True
     )
@@ -219,13 +231,13 @@ def _few_labels(rows: Sequence[Row]) -> str:
 
 
 def _error(rows: Sequence[Row], arm: str) -> tuple[Mean, float]:
-    """The test error of an arm, and its learning rate."""
+    """Return the test error of an arm, and its learning rate."""
     mine = [row for row in rows if row["arm"] == arm]
     return mean([row["test_error"] for row in mine]), mine[0]["learning_rate"]
 
 
 def _papers(activation: str, pretrained: bool) -> str:
-    """The paper's error on MNIST, with a mark where it is unverified."""
+    """Return the paper's error on MNIST, with a mark where it is unverified."""
     for entry in reference.paper()["table1"]:
         if (entry["net"], entry["pretrained"]) == (activation, pretrained) and "MNIST" in entry[
             "test_error_percent"

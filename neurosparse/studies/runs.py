@@ -1,5 +1,6 @@
-"""The networks of a study: each trained from its seed, measured, and written at once, so that a
-study goes on where it stopped.
+"""The networks of a study, each trained from its seed, measured, and written at once.
+
+So a study goes on where it stopped.
 
 A run is known by what it does, not by when: a file of its own, named by its arm, its seed and the
 digest of its specs, holds its row. Training never sees the test images; they are measured
@@ -70,6 +71,8 @@ def run_all(
         Has a Parquet file of one row for every run that is done; those of other studies do no harm.
     threads
         Networks at once.
+    progress
+        Told how far all runs are together.
 
     Returns
     -------
@@ -104,7 +107,7 @@ def run_all(
 
 
 def read(path: str | Path) -> list[Row]:
-    """The rows of a Parquet file."""
+    """Return the rows of a Parquet file."""
     import pyarrow.parquet as pq
 
     rows: list[Row] = pq.read_table(path).to_pylist()
@@ -174,8 +177,9 @@ def _row(run: Run, progress: Progress) -> Row:
 
 
 def _text(spec: Spec | None) -> str | None:
-    """A spec by what it sets apart from the defaults: a setting that is added later leaves the
-    names of files as they are.
+    """Return a spec by what sets it apart from the defaults.
+
+    A setting that is added later leaves the names of files as they are.
     """
     return None if spec is None else spec.model_dump_json(exclude_defaults=True)
 

@@ -361,7 +361,8 @@ def compare(
     --------
     >>> import neurosparse as ns
     >>> spikes = ns.SpikeTrains([1.0, 6.0], [0, 1], n_units=100, duration_ms=10.0, dt_ms=1.0)
-    >>> comparison = ns.compare(ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name="circuit"))
+    >>> circuit = ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name="circuit")
+    >>> comparison = ns.compare(circuit)
     >>> comparison.windows_at_ms["circuit"][0.02]
     9.0
     """

@@ -245,19 +245,23 @@ def test_patience_that_makes_no_sense(values: dict, message: str) -> None:
         recipes.build(TrainSpec, values, what="a test")
 
 
-def test_the_number_of_threads_does_not_change_a_bit_of_sparse_training(splits: Splits) -> None:
+@pytest.mark.parametrize("engine", ["sparse", "torch"])
+def test_the_number_of_threads_does_not_change_a_bit(engine: str, splits: Splits) -> None:
     """With widths at which torch's products do depend on it (the evaluation's of 100 units and of 7
     images).
     """
-    spec = TrainSpec(network=NetworkSpec(sizes=(784, 100, 64, 10)), epochs=1, engine="sparse")
+    spec = TrainSpec(network=NetworkSpec(sizes=(784, 100, 64, 10)), epochs=1, engine=engine)
     seven = Splits("seven", splits.train, splits.validation.take(slice(7)), splits.test)
     before, results = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
             results.append(train(spec, seven, device="cpu"))
-            train_many([spec], seven, threads=1)
+            (other,) = train_many([spec], seven, threads=1, device="cpu")
             assert torch.get_num_threads() == threads
+            for name, value in results[-1].network.state_dict().items():
+                assert torch.equal(value, results[0].network.state_dict()[name])
+                assert torch.equal(value, other.network.state_dict()[name])
     finally:
         torch.set_num_threads(before)
     clockless = [

@@ -5,7 +5,7 @@ there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 
@@ -58,6 +58,15 @@ def torch_threads(n: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def one_thread(where: torch.device) -> AbstractContextManager[None]:
+    """Return a block in which torch works with one thread on the CPU, and as ever elsewhere.
+
+    With more, torch sums in another order, so that the same spec would give other numbers on a
+    machine with other cores. Minibatches are too small to gain much from threads.
+    """
+    return torch_threads(1) if where.type == "cpu" else nullcontext()
 
 
 def _count(kind: str) -> int:

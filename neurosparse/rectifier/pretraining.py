@@ -144,8 +144,9 @@ def pretrain(
         def report(done: float, epoch: int, k: int = k, name: str = name) -> None:
             progress((k + done) / len(layers), f"{name}, epoch {epoch}/{spec.epochs}")
 
-        losses = _pretrain_layer(network, k, values, spec, generator, report)
-        values = _encoded(network, k, values)
+        with devices.one_thread(where):
+            losses = _pretrain_layer(network, k, values, spec, generator, report)
+            values = _encoded(network, k, values)
         found.append(_described(name, losses, values, spec))
     progress(1.0, f"{len(layers)} layers pre-trained")
     return PretrainResult(

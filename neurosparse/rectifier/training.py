@@ -11,7 +11,6 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -53,6 +52,9 @@ def train(
 ) -> TrainResult:
     """Train the network of `spec` from its seed.
 
+    On the CPU torch works with one thread meanwhile, so that the same spec gives the same numbers
+    on any number of cores.
+
     Parameters
     ----------
     spec
@@ -69,8 +71,7 @@ def train(
     checkpoint
         A file that holds the training as it stands, written after every epoch. Where it exists, the
         training goes on from it: on the CPU to the same numbers, bit for bit, as if it had never
-        stopped (`rectifier.checkpoints`); in the torch engine with as many threads of torch, for
-        its products depend on them.
+        stopped (`rectifier.checkpoints`).
     progress
         Told how far it is.
     watch
@@ -116,9 +117,8 @@ def train(
         log.info("trained in torch: %s", note)
         progress(0.0, f"torch: {note}"[:40])
 
-    # torch has little to do beside the sparse engine: more threads of it would spend their time in
-    # waiting, awake
-    with devices.torch_threads(1) if engine.name == "sparse" else nullcontext():
+    # more threads of torch would spend their time in waiting, awake, while the sparse engine works
+    with devices.one_thread(where):
         started = time.perf_counter() - (0.0 if kept is None else kept.seconds)
         course = Course(
             spec, network, engine.weights, images, tensors(splits.validation, where), kept
@@ -217,7 +217,7 @@ def train_many(
         return train(specs[k], sets[specs[k].data], device=where, test=test, progress=progress)
 
     names = [f"{k}/{len(specs)}" for k in range(1, len(specs) + 1)]
-    with devices.torch_threads(max(1, torch.get_num_threads() // threads)):
+    with devices.torch_threads(1):  # so that the threads do not undo each other's number
         return run_in_threads(one, names, threads, progress)
 
 

@@ -35,7 +35,7 @@ def load(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[
             # no file can be mapped further than it goes
             return {"": np.array(npy.open_memmap(path, mode="r"))}
         with zipfile.ZipFile(path) as archive:
-            _check_promises(archive)
+            _check_promises(archive, wanted)
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if wanted(name)}
     except ValueError:
@@ -47,9 +47,9 @@ def load(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[
         ) from None
 
 
-def _check_promises(archive: zipfile.ZipFile) -> None:
-    """Refuse arrays that promise more than the bytes that are there, before memory is asked for."""
-    entries = archive.infolist()
+def _check_promises(archive: zipfile.ZipFile, wanted: Callable[[str], bool]) -> None:
+    """Refuse wanted arrays that promise more than their bytes, before memory is asked for."""
+    entries = [e for e in archive.infolist() if wanted(e.filename.removesuffix(".npy"))]
     if (unpacked := sum(entry.file_size for entry in entries)) > MOST_BYTES:
         raise ValueError(f"it would unpack to {unpacked:,} bytes, more than {MOST_BYTES:,}")
     for entry in entries:

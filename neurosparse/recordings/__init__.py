@@ -1,17 +1,17 @@
-"""Files <-> SpikeTrains: NumPy archives, NWB, and through Neo the formats of most recording
-systems. Pickle is never opened.
-"""
+"""Files <-> SpikeTrains: a module a format, found by suffix and content. Pickle is never opened."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from neurosparse._internal.imports import MissingPackageError
 from neurosparse.activity import SpikeTrains
-from neurosparse.recordings import npz
-from neurosparse.recordings.recording import UPPER_BOUND, Recording
-from neurosparse.recordings.selection import Wanted
+from neurosparse.recordings import formats, nest_files, npz, pynapple_npz
+from neurosparse.recordings.columns import Told
+from neurosparse.recordings.recording import UPPER_BOUND, Recording, UnitTable
+from neurosparse.recordings.selection import Wanted, named_columns, padded, pooled, select
 
 __all__ = ["UPPER_BOUND", "MissingPackageError", "Recording", "load_spikes", "read", "save_spikes"]
 
@@ -23,19 +23,26 @@ def read(
     populations: str | None = None,
     start_s: float | None = None,
     duration_s: float | None = None,
+    n_units: int | None = None,
+    time_unit: str | None = None,
+    times: str | None = None,
+    units: str | None = None,
+    layout: str | None = None,
 ) -> Recording:
     """Read the spikes of a recording, with where they come from.
 
-    What is read is one unbroken stretch during which *all* selected units were observed, since a
-    window has no meaning across a gap. Where the file states observation (NWB `obs_intervals`, Neo
-    `t_start` and `t_stop`), it is the longest stretch that all share, or the part of one that
-    `start_s` and `duration_s` ask for; where it states none, `duration_s` is needed. Spikes outside
-    it are dropped and counted (`Recording.n_outside`).
+    What is read is the time during which *all* selected units were observed. Where the file states
+    observation (NWB `obs_intervals`, Neo `t_start` and `t_stop`, pynapple's `time_support`), trials
+    and gaps become the intervals of the spikes, and `start_s` and `duration_s` ask for a part;
+    where it states none, `duration_s` is needed. Spikes outside are dropped and counted
+    (`Recording.n_outside`).
 
     Parameters
     ----------
     path
-        A .npz or .nwb file, or any file or folder that Neo reads.
+        A .npz of this package or of pynapple; NWB; SONATA's .h5; a .mat; Parquet; a text with
+        columns or a line a unit (.csv, .tsv, .txt); a .dat or .gdf of NEST, a folder of them or a
+        pattern such as "out/spikes-13-*.dat"; a folder of Kilosort or phy; or what Neo reads.
     where
         Conditions on the columns of the units, all of which a unit must meet: "quality=good",
         "isi_violations<0.5", "group!=noise".
@@ -46,12 +53,20 @@ def read(
     start_s, duration_s
         The part to read, in the file's own time. `start_s` is 0 where the file states no
         observation.
+    n_units
+        All units that were observed, where the file holds only those that fired.
+    time_unit
+        The unit of times in a text, Parquet or .mat that does not state it: s, ms, us, ns or min.
+    times, units
+        The columns or MATLAB variables with the times, and the unit of each spike.
+    layout
+        What a text without a header holds: "times,units", "units,times" or "trains", a line a unit.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Where there is no such file, it is damaged or of another format, no unit meets `where`, or
-        no time is common to all units; one sentence.
+        Where there is no such file, it is damaged or of another format, no unit meets `where`, no
+        time is common to all units, or no spike lies in the time that is asked for; one sentence.
     MissingPackageError
         Where a package that the format needs is not installed.
 
@@ -64,20 +79,60 @@ def read(
     >>> len(recording.spikes), recording.n_outside
     (1, 1)
     """
-    path = Path(path)
-    if not path.exists():
+    told = Told(
+        n_units=n_units,
+        time_unit=time_unit,
+        times=times,
+        units=units,
+        layout=layout,
+        others=named_columns(where, populations),
+    )
+    return read_wanted(Path(path), Wanted(tuple(where), populations, start_s, duration_s), told)
+
+
+def read_wanted(path: Path, wanted: Wanted, told: Told) -> Recording:
+    """Read the spikes of a recording as `read` does, with what is asked for in two records."""
+    several = _matching(path)
+    if not several and not path.exists():
         raise FileNotFoundError(f"no spike file {path}")
-    wanted = Wanted(tuple(where), populations, start_s, duration_s)
-    suffix = path.suffix.lower()
-    if suffix == ".npz":
+    if path.suffix.lower() == ".npz" and not several and not pynapple_npz.fits(path):
+        if (name := told.first()) is not None:
+            raise ValueError(f"{path} settles {name} itself: leave it out")
         return npz.read_npz(path, wanted)
-    if suffix == ".nwb":
-        from neurosparse.recordings.nwb import read_nwb
+    try:
+        if several:
+            tables: Sequence[UnitTable] = [nest_files.of_files(several, told)]
+        else:
+            tables = formats.tables(path, told)
+        return _chosen(
+            [replace(padded(table, told.n_units), path=path) for table in tables], wanted
+        )
+    except MissingPackageError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"cannot read spikes from {path}: {error}") from None
 
-        return read_nwb(path, wanted)
-    from neurosparse.recordings.neo_files import read_neo
 
-    return read_neo(path, wanted)
+def _matching(path: Path) -> list[Path]:
+    """Return the files that a pattern such as "spikes-13-*.dat" stands for; none for a path."""
+    if not set("*?[") & set(path.name) or path.exists():
+        return []
+    return sorted(file for file in path.parent.glob(path.name) if file.is_file())
+
+
+def _chosen(tables: Sequence[UnitTable], wanted: Wanted) -> Recording:
+    """Return all segments of a file together; where a time is asked for, the one that holds it."""
+    if len(tables) == 1 or (wanted.start_s is None and wanted.duration_s is None):
+        return pooled([select(table, wanted) for table in tables])
+    found, refusals = [], []
+    for table in tables:
+        try:
+            found.append(select(table, wanted))
+        except ValueError as error:
+            refusals.append(error)
+    if not found:
+        raise refusals[0]
+    return max(found, key=lambda recording: recording.stop_s - recording.start_s)
 
 
 def save_spikes(spikes: SpikeTrains, path: str | Path) -> Path:

@@ -10,95 +10,128 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal import limited_process
 from neurosparse._internal.imports import need
-from neurosparse.recordings.recording import Recording, UnitTable
-from neurosparse.recordings.selection import Wanted, select
+from neurosparse.recordings.columns import Told
+from neurosparse.recordings.recording import UnitTable
 
+RANK = 9
+USES = ()
 PICKLES = (".pkl", ".pickle")
-GUESS_T_STOP = (
-    "AsciiSpikeTrainIO",
-    "KlustaKwikIO",
-    "NestIO",
-    "PhyIO",
-)  # formats without one: the reader takes the last spike
+# formats without one: the reader takes the last spike
+GUESS_T_STOP = ("KlustaKwikIO", "NestIO", "PhyIO", "AsciiSpikeTrainIO")
+_UNKNOWN = (
+    "no format that is read has this suffix or content; convert it to NWB, or to CSV with columns"
+    " time_s and unit"
+)
 
 
-def read_neo(path: str | Path, wanted: Wanted) -> Recording:
-    """Read the spike trains of a file or folder through Neo; errors as `recordings.read`.
+def fits(path: Path) -> bool:
+    """Return True: Neo is asked last, for whatever no other format fits."""
+    return True
+
+
+def tables(path: Path, told: Told) -> Sequence[UnitTable]:
+    """Return the spike trains of each segment of a file or folder that Neo reads.
 
     A spike train is a unit, its annotations are the columns; `t_start` and `t_stop` say when it was
-    observed, save in formats that hold no such thing (`GUESS_T_STOP`), where `duration_s` is
-    needed. Of several segments (trials, sweeps) the one with the longest time common to its trains
-    is read: windows do not reach across segments.
+    observed, save in formats that hold no such thing (`GUESS_T_STOP`). Neo and the parsers that it
+    calls run in the limited process.
 
     Raises
     ------
-    FileNotFoundError, ValueError
-        Where there is no such file, Neo does not read it, or it holds no spike trains. Pickle is
-        refused unopened: it runs code.
+    ValueError
+        Where Neo does not read it, or it holds no spike trains. Pickle is refused unopened: it runs
+        code.
     MissingPackageError
         Where Neo is not installed.
     """
-    path = Path(path)
     if path.suffix.lower() in PICKLES:
         raise ValueError(
-            f"{path} is a pickle, which runs code when it is opened: convert it to NWB, or save the"
+            "it is a pickle, which runs code when it is opened: convert it to NWB, or save the"
             " times with numpy"
         )
-    if not path.exists():
-        raise FileNotFoundError(f"no spike file {path}")
-    neo_io = need("neo.io", f"reading {path.suffix or 'this'} files")
-    try:
-        tables = _tables(neo_io, path)
-        recordings, refusals = [], []
-        for table in tables:
-            try:
-                recordings.append(select(table, wanted))
-            except ValueError as error:
-                refusals.append(error)
-        if not recordings:
-            raise refusals[0]
-        return max(recordings, key=lambda recording: recording.stop_s - recording.start_s)
-    except ValueError as error:
-        raise ValueError(f"cannot read spikes from {path}: {error}") from None
+    need("neo.io", f"reading {path.suffix or 'this'} files")
+    arrays = limited_process.read(path, contents, library="Neo", imports=("neo.io",))
+    kind = str(arrays["reader"])
+    n, found = int(arrays["n_segments"]), []
+    for k in range(n):
+        of = {name.partition("/")[2]: a for name, a in arrays.items() if name.startswith(f"{k}/")}
+        columns = {name[1:]: of.pop(name) for name in [*of] if name.startswith("/")}
+        found.append(
+            UnitTable(
+                format=kind if n == 1 else f"{kind}, {n} segments",
+                n_units=int(of["n_units"]),
+                times_s=of["times_s"],
+                units=of["units"],
+                columns=columns,
+                observed_s=of.get("observed_s"),
+                observed_units=of.get("observed_units"),
+                ends="[]",
+            )
+        )
+    return found
 
 
-def _tables(neo_io: Any, path: Path) -> list[UnitTable]:
-    """The spike trains of each segment that has any, by the first of Neo's readers of this suffix
-    that finds some.
+# ---- In the process that reads
+# --------------------------------------------------------------------------------------------------
+
+
+def contents(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the spike trains of each segment that has any, by the first of Neo's readers of this
+    suffix that finds some.
     """
+    import neo.io as neo_io
+
+    failures = []
+    for reader in _readers(neo_io, path):
+        try:
+            with warnings.catch_warnings():
+                # readers warn of signals and events, which are not wanted here
+                warnings.simplefilter("ignore")
+                segments = list(_read(reader, path))
+            if segments:
+                return _flat(reader.__name__, segments)
+            failures.append(f"{reader.__name__} found no spike trains")
+        except MemoryError:
+            raise
+        except Exception as error:  # Neo's readers fail with whatever their parser stumbled over
+            failures.append(
+                f"{reader.__name__}: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
+            )
+    raise ValueError("; ".join(dict.fromkeys(failures)))
+
+
+def _readers(neo_io: Any, path: Path) -> list[Any]:
     try:
         candidates = neo_io.list_candidate_ios(path)
     except ValueError:
-        raise ValueError("no format that Neo reads has this suffix") from None
+        raise ValueError(_UNKNOWN) from None
     if path.is_file():
         candidates = [reader for reader in candidates if reader.mode != "dir"]
     readers = [
         r for r in dict.fromkeys(candidates) if r is not neo_io.PickleIO and _knows_spikes(r)
     ]
     if not readers:
-        raise ValueError("Neo reads no spike trains from files of this suffix")
-    failures = []
-    for reader in readers:
-        try:
-            with warnings.catch_warnings():
-                # readers warn of signals and events, which are not wanted here
-                warnings.simplefilter("ignore")
-                segments = list(_read(reader, path))
-            n = len(segments)
-            if n == 1:
-                return [_table(path, reader.__name__, segments[0])]
-            if n > 1:
-                return [
-                    _table(path, f"{reader.__name__}, segment {k} of {n}", trains)
-                    for k, trains in enumerate(segments, 1)
-                ]
-            failures.append(f"{reader.__name__} found no spike trains")
-        except Exception as error:  # Neo's readers fail with whatever their parser stumbled over
-            failures.append(
-                f"{reader.__name__}: {(str(error) or type(error).__name__).splitlines()[0]}"
-            )
-    raise ValueError("; ".join(dict.fromkeys(failures)))
+        raise ValueError(_UNKNOWN)
+    return readers
+
+
+def _flat(reader: str, segments: Sequence[Sequence[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the tables of segments as arrays by name, as they leave the process."""
+    arrays = {"reader": np.array(f"Neo {reader}"), "n_segments": np.array(len(segments))}
+    for k, trains in enumerate(segments):
+        table = of_trains(reader, trains, guessed=reader in GUESS_T_STOP)
+        of = {
+            "n_units": np.array(table.n_units),
+            "times_s": table.times_s,
+            "units": table.units,
+            "observed_s": table.observed_s,
+            "observed_units": table.observed_units,
+            **{f"/{name}": values for name, values in table.columns.items()},
+        }
+        arrays |= {f"{k}/{name}": value for name, value in of.items() if value is not None}
+    return arrays
 
 
 def _knows_spikes(reader: Any) -> bool:
@@ -113,29 +146,34 @@ def _read(reader: Any, path: Path) -> Iterator[list[Any]]:
     blocks = io.read(**lazy)
     for block in blocks if isinstance(blocks, list) else [blocks]:
         for segment in block.segments:
-            trains = [
-                train.load() if hasattr(train, "load") else train for train in segment.spiketrains
-            ]
-            if trains:
-                yield trains
+            if len(segment.spiketrains):
+                yield list(segment.spiketrains)
 
 
-def _table(path: Path, reader: str, trains: Sequence[Any]) -> UnitTable:
+def of_trains(kind: str, trains: Sequence[Any], *, guessed: bool = False) -> UnitTable:
+    """Return the units of a list of Neo spike trains.
+
+    Parameters
+    ----------
+    guessed
+        Whether `t_stop` is no more than the last spike, so that it does not say for how long a unit
+        was observed.
+    """
+    trains = [train.load() if hasattr(train, "load") else train for train in trains]
     times = [np.asarray(train.times.rescale("s").magnitude, dtype=np.float64) for train in trains]
     bounds = [
         (float(train.t_start.rescale("s")), float(train.t_stop.rescale("s"))) for train in trains
     ]
     n_units = len(trains)
-    guessed = reader.startswith(GUESS_T_STOP)
     return UnitTable(
-        path=path,
-        format=f"Neo {reader}",
+        format=kind,
         n_units=n_units,
         times_s=np.concatenate(times),
         units=np.repeat(np.arange(n_units), [t.size for t in times]),
         columns=_columns(trains),
         observed_s=None if guessed else np.array(bounds),
         observed_units=None if guessed else np.arange(n_units),
+        ends="[]",
     )
 
 
@@ -150,7 +188,5 @@ def _columns(trains: Sequence[Any]) -> dict[str, NDArray[Any]]:
         elif all(isinstance(v, int | float | np.integer | np.floating) for v in values):
             columns[key] = np.array(values, dtype=np.float64)
         elif all(isinstance(v, str) for v in values):
-            columns[key] = np.array(
-                ["".join(c if c.isprintable() else "?" for c in v) for v in values], dtype=str
-            )
+            columns[key] = np.array(values, dtype=str)
     return columns

@@ -8,6 +8,7 @@ own, for a file may lie (`hdf5`). Written through pynwb, so that the file carrie
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -21,9 +22,11 @@ from neurosparse._internal.imports import need
 from neurosparse._internal.names import clean, clean_array
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import SpikeTrains
-from neurosparse.recordings.recording import Recording, UnitTable
-from neurosparse.recordings.selection import Wanted, select
+from neurosparse.recordings.columns import Told
+from neurosparse.recordings.recording import UnitTable
 
+RANK = 0
+USES = ()
 ALL_UNITS = "All units of a circuit, the silent ones included (neurosparse)."
 _COLUMN = "column/"  # before the names of columns among those of arrays
 _NOT_COLUMNS = ("id", "spike_times", "obs_intervals", "electrodes", "electrode_group", "waveforms")
@@ -33,25 +36,27 @@ _NOT_COLUMNS = ("id", "spike_times", "obs_intervals", "electrodes", "electrode_g
 # --------------------------------------------------------------------------------------------------
 
 
-def read_nwb(path: str | Path, wanted: Wanted) -> Recording:
-    """Read the units of an NWB file; errors as `recordings.read`."""
-    path = Path(path)
+def fits(path: Path) -> bool:
+    """Return whether it has the suffix of NWB."""
+    return path.suffix.lower() == ".nwb"
+
+
+def tables(path: Path, told: Told) -> Sequence[UnitTable]:
+    """Return the units of an NWB file."""
     need("h5py", "reading NWB")
     if not path.is_file():
         raise FileNotFoundError(f"no NWB file {path}")
-    try:
-        return select(_table(path, hdf5.read(path, contents)), wanted)
-    except ValueError as error:
-        raise ValueError(f"cannot read spikes from {path}: {error}") from None
+    return [of_arrays(hdf5.read(path, contents))]
 
 
-def _table(path: Path, arrays: dict[str, NDArray[Any]]) -> UnitTable:
+def of_arrays(arrays: dict[str, NDArray[Any]]) -> UnitTable:
+    """Return the units that `contents` found."""
+
     def owners(stops: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.repeat(np.arange(stops.size), np.diff(stops, prepend=0))
 
     observed, resolution = arrays.get("obs_intervals"), arrays.get("resolution")
     return UnitTable(
-        path=path,
         format=f"NWB {arrays['nwb_version']}",
         n_units=arrays["spike_times_index"].size,
         times_s=arrays["spike_times"],
@@ -86,10 +91,10 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
             else "it is HDF5, but states no nwb_version"
         )
         raise ValueError(f"{said}: only NWB 2 is read")
-    units = _get(file, "units")
+    units = member(file, "units")
     if not isinstance(units, h5py.Group) or "id" not in units:
         raise ValueError("it has no table of units")
-    n_units = int(_dataset(h5py, units, "id").shape[0])
+    n_units = int(array_in(h5py, units, "id").shape[0])
     if n_units == 0:
         raise ValueError("its table of units is empty")
     if "spike_times" not in units:
@@ -120,23 +125,24 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
     return {**arrays, **{f"{_COLUMN}{name}": column for name, column in columns.items()}}
 
 
-def _get(group: Any, name: str) -> Any:
-    """A member of a group, None if there is none; ValueError where a link leads to another file."""
+def member(group: Any, name: str) -> Any:
+    """Return a member of a group, or None; ValueError where a link leads to another file."""
     item = group.get(name)
     if item is not None and item.file.filename != group.file.filename:
         raise ValueError(f"its {name!r} is kept in another file, which is not read")
     return item
 
 
-def _dataset(h5py: Any, group: Any, name: str) -> Any:
-    dataset = _get(group, name)
+def array_in(h5py: Any, group: Any, name: str) -> Any:
+    """Return a dataset of a group; ValueError where there is none."""
+    dataset = member(group, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.ndim == 0:
         raise ValueError(f"its {name!r} is missing or not an array")
     return dataset
 
 
-def _read(dataset: Any) -> NDArray[Any]:
-    """A whole dataset, refused where it promises more than the bytes that are there can hold."""
+def whole(dataset: Any) -> NDArray[Any]:
+    """Return a whole dataset, refused where it promises more than its bytes can hold."""
     if (promised := hdf5.promised_bytes(dataset)) > hdf5.MOST_BYTES:
         raise ValueError(
             f"its {dataset.name!r} is of {promised:,} bytes, more than {hdf5.MOST_BYTES:,}"
@@ -148,8 +154,8 @@ def _ragged(
     h5py: Any, table: Any, name: str, n_units: int
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """A ragged column: its values, and for each unit one past its last value."""
-    values = _read(_dataset(h5py, table, name))
-    stops = _read(_dataset(h5py, table, f"{name}_index"))
+    values = whole(array_in(h5py, table, name))
+    stops = whole(array_in(h5py, table, f"{name}_index"))
     if stops.shape != (n_units,) or stops.dtype.kind not in "iu":
         raise ValueError(f"its {name}_index must hold a whole number for each of {n_units:,} units")
     stops = stops.astype(np.int64)
@@ -174,12 +180,12 @@ def _columns(h5py: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
     for name in units:
         if name in _NOT_COLUMNS or name.endswith("_index") or f"{name}_index" in units:
             continue
-        dataset = _get(units, name)
+        dataset = member(units, name)
         if isinstance(dataset, h5py.Dataset) and dataset.shape == (n_units,):
             if h5py.check_string_dtype(dataset.dtype) is not None:
-                columns[name] = clean_array(_read(dataset))
+                columns[name] = clean_array(whole(dataset))
             elif dataset.dtype.kind in "biuf":
-                columns[name] = _read(dataset)
+                columns[name] = whole(dataset)
     return columns
 
 
@@ -187,11 +193,11 @@ def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDAr
     """Where each unit lies by its electrodes, or by its electrode group; "several" where its
     electrodes differ.
     """
-    electrodes = _get(file, "general/extracellular_ephys/electrodes")
+    electrodes = member(file, "general/extracellular_ephys/electrodes")
     if "electrodes" in units and isinstance(electrodes, h5py.Group) and "location" in electrodes:
         rows, stops = _ragged(h5py, units, "electrodes", n_units)
         places, code = np.unique(
-            clean_array(_read(_dataset(h5py, electrodes, "location"))), return_inverse=True
+            clean_array(whole(array_in(h5py, electrodes, "location"))), return_inverse=True
         )
         if rows.size and not 0 <= rows.min() <= rows.max() < code.size:
             raise ValueError("its units name electrodes that are not in its table of electrodes")
@@ -206,12 +212,33 @@ def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDAr
             )
         found = np.where(low == high, places[low], "several")
         return {"electrodes.location": np.where(has, found, "")}
-    if "electrode_group" in units and _get(units, "electrode_group").shape == (n_units,):
-        references = _read(units["electrode_group"])
+    if (
+        "peak_channel_id" in units
+        and isinstance(electrodes, h5py.Group)
+        and "location" in electrodes
+    ):
+        return _of_peak_channels(h5py, units, electrodes, n_units)
+    if "electrode_group" in units and member(units, "electrode_group").shape == (n_units,):
+        references = whole(units["electrode_group"])
         names = [h5py.h5r.get_name(reference, file.id) for reference in references]
         known = {name: clean(file[name].attrs.get("location", "")) for name in set(names)}
         return {"electrode_group.location": np.array([known[name] for name in names], dtype=str)}
     return {}
+
+
+def _of_peak_channels(
+    h5py: Any, units: Any, electrodes: Any, n_units: int
+) -> dict[str, NDArray[Any]]:
+    """Return where each unit lies by its peak channel, as the Allen Institute's files have it."""
+    peaks = whole(array_in(h5py, units, "peak_channel_id"))
+    ids = whole(array_in(h5py, electrodes, "id"))
+    places = clean_array(whole(array_in(h5py, electrodes, "location")))
+    if peaks.shape != (n_units,) or ids.shape != places.shape or not ids.size:
+        return {}
+    order = np.argsort(ids, kind="stable")
+    at = np.minimum(np.searchsorted(ids[order], peaks), ids.size - 1)
+    known = ids[order][at] == peaks
+    return {"electrodes.location": np.where(known, places[order][at], "")}
 
 
 # ---- Writing

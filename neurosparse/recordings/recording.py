@@ -46,6 +46,8 @@ class UnitTable:
         Whether a spike at the very start or stop of an interval belongs to it.
     path
         The file; None for an object in memory.
+    said
+        What else is worth knowing, a sentence each.
     """
 
     format: str
@@ -59,6 +61,7 @@ class UnitTable:
     all_units: bool = False
     ends: Ends = "[)"
     path: Path | None = None
+    said: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         cleaned = {

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.recording import Recording, UnitTable
 from neurosparse.recordings.stretches import (
@@ -87,7 +89,14 @@ def select(table: UnitTable, wanted: Wanted) -> Recording:
     start, stop = float(read_s[0, 0]), float(read_s[-1, 1])
     # a grid of our own files is kept, whatever it is
     inside = within(
-        times_s, units, rows.size, read_s, table.resolution_s, table.ends, table.all_units
+        times_s,
+        units,
+        rows.size,
+        read_s,
+        table.resolution_s,
+        ends=table.ends,
+        closed=_closed(table, observed, read_s),
+        any_grid=table.all_units,
     )
     check_not_empty(inside.times_ms.size, times_s, read_s)
     spikes = SpikeTrains(
@@ -114,8 +123,94 @@ def select(table: UnitTable, wanted: Wanted) -> Recording:
         where=wanted.where,
         population_column=column,
         all_units=table.all_units,
-        said=_merges(observed),
+        said=(*table.said, *_merges(observed)),
     )
+
+
+def padded(table: UnitTable, n_units: int | None) -> UnitTable:
+    """Return a table with silent units added up to `n_units`, if they are not in it already."""
+    n = table.n_units if n_units is None else checks.whole("n_units", n_units)
+    if n == table.n_units:
+        return table
+    if n < table.n_units or table.all_units:
+        raise ValueError(f"it has {table.n_units:,} units, got n_units={n:,}")
+    more = n - table.n_units
+    columns = {
+        name: np.concatenate([values.astype(str), np.full(more, "")])
+        for name, values in table.columns.items()
+    }
+    observed, owners = table.observed_s, table.observed_units
+    if observed is not None and owners is not None:
+        of_first = observed[owners == 0]
+        observed = np.concatenate([observed, *[of_first] * more])
+        added = np.repeat(np.arange(table.n_units, n), len(of_first))
+        owners = np.concatenate([owners, added])
+    return replace(
+        table, n_units=n, columns=columns, observed_s=observed, observed_units=owners,
+        all_units=True,
+    )  # fmt: skip
+
+
+def pooled(parts: Sequence[Recording]) -> Recording:
+    """Return trials or sweeps, read one by one, as one record of which each is an interval.
+
+    Their own times are kept where they follow each other; where each counts from its own start,
+    they are laid end to end.
+
+    Raises
+    ------
+    ValueError
+        Where they hold different numbers of units, so that none is known to be that of another.
+    """
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if len(sizes := {part.spikes.n_units for part in parts}) > 1:
+        raise ValueError(
+            f"its segments hold {min(sizes)} to {max(sizes)} units, so that units of one cannot be"
+            " found in another: pass one segment, or ask for a time in it"
+        )
+    lasting = [part.stop_s - part.start_s for part in parts]
+    starts = [part.start_s for part in parts]
+    if any(a.stop_s > b.start_s for a, b in pairwise(parts)):
+        starts = [first.start_s + sum(lasting[:k]) for k in range(len(parts))]
+    shifts_ms = [(start - starts[0]) * 1e3 for start in starts]
+    grids = {part.spikes.dt_ms for part in parts}
+    spikes = replace(
+        first.spikes,
+        times_ms=np.concatenate(
+            [p.spikes.times_ms + t for p, t in zip(parts, shifts_ms, strict=True)]
+        ),
+        units=np.concatenate([part.spikes.units for part in parts]),
+        duration_ms=shifts_ms[-1] + parts[-1].spikes.duration_ms,
+        intervals=np.concatenate(
+            [p.spikes.intervals + t for p, t in zip(parts, shifts_ms, strict=True)]
+        ),
+        dt_ms=grids.pop() if len(grids) == 1 else None,
+    )
+    return replace(
+        first,
+        spikes=spikes,
+        stop_s=starts[-1] + lasting[-1],
+        observed_s=tuple(stretch for part in parts for stretch in part.observed_s),
+        n_outside=sum(part.n_outside for part in parts),
+        said=tuple(dict.fromkeys(sentence for part in parts for sentence in part.said)),
+    )
+
+
+def named_columns(where: Sequence[str], populations: str | None) -> tuple[str, ...]:
+    """Return the columns that conditions and populations ask for."""
+    found = [match[1] for condition in where if (match := _CONDITION.fullmatch(condition))]
+    return tuple(dict.fromkeys([*found, *filter(None, [populations])]))
+
+
+def _closed(
+    table: UnitTable, observed: Observed | None, read_s: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return which intervals hold a spike at their very stop: those that were not cut by us."""
+    if table.ends != "[]" or observed is None:
+        return np.zeros(len(read_s), dtype=bool)
+    return np.isin(read_s[:, 1], [stop for _, stop in observed.stretches])
 
 
 def _merges(observed: Observed | None) -> tuple[str, ...]:

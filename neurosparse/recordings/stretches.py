@@ -184,14 +184,17 @@ def within(
     read_s: NDArray[np.float64],
     resolution_s: float | None,
     ends: Ends = "[)",
+    closed: NDArray[np.bool_] | None = None,
     any_grid: bool = False,
 ) -> Inside:
     """Keep the spikes in the intervals that are read, and the grid if times and intervals keep the
     one that is named: then in order of time.
 
     A grid of which no whole number fits into a millisecond is dropped, since no usual window lies
-    on it, unless `any_grid`.
+    on it, unless `any_grid`. `closed` says which intervals hold their own stop; `ends`
+    "(]" that all do, and none its start.
     """
+    holds_stop = np.zeros(len(read_s), dtype=bool) if closed is None else closed
     intervals_ms = (read_s - read_s[0, 0]) * 1e3
     if resolution_s is not None and np.isfinite(resolution_s) and resolution_s > 0:
         dt_ms = float(f"{resolution_s * 1e3:.12g}")  # 1e-4 s is 0.1 ms, not 0.1 ms and a rounding
@@ -199,12 +202,12 @@ def within(
             # in place: for millions of spikes new memory takes longer than the sums
             times_ms = times_s - read_s[0, 0]
             times_ms *= 1e3
-            on_grid = _on_grid(times_ms, units, n_units, intervals_ms, dt_ms, ends)
+            on_grid = _on_grid(times_ms, units, n_units, intervals_ms, dt_ms, ends, holds_stop)
             if on_grid is not None:
                 return on_grid
     if ends == "(]" and np.isin(times_s, read_s[:, 1]).any():
         times_s = times_s - NANOSECOND_MS * 1e-3  # (start, stop] becomes [start, stop)
-    owner, inside = _owners(times_s, read_s, closed=ends != "[)")
+    owner, inside = _owners(times_s, read_s, holds_stop)
     if inside is not None:
         times_s, units, owner = times_s[inside], units[inside], owner[inside]
     times_ms = times_s - read_s[0, 0]
@@ -212,7 +215,8 @@ def within(
     stops = intervals_ms[owner, 1]
     late = times_ms >= stops
     if late.any():
-        last = stops[late] - NANOSECOND_MS if ends == "[]" else np.nextafter(stops[late], 0)
+        before = np.nextafter(stops[late], 0)
+        last = np.where(holds_stop[owner[late]], stops[late] - NANOSECOND_MS, before)
         times_ms[late] = np.maximum(last, intervals_ms[owner[late], 0])
     return Inside(times_ms, units, intervals_ms, None)
 
@@ -223,19 +227,19 @@ def _fits_milliseconds(dt_ms: float) -> bool:
 
 
 def _owners(
-    times_s: NDArray[np.float64], read_s: NDArray[np.float64], *, closed: bool
+    times_s: NDArray[np.float64], read_s: NDArray[np.float64], closed: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_] | None]:
     """Find the interval of each spike, and which spikes are in theirs; None where all are."""
     if len(read_s) == 1:
         owner = np.zeros(times_s.size, dtype=np.int64)
-        (low, high), stop_in = read_s[0], closed
+        (low, high), stop_in = read_s[0], bool(closed[0])
         if times_s.size == 0 or (low <= times_s.min() and times_s.max() < high):
             return owner, None
         return owner, (times_s >= low) & ((times_s <= high) if stop_in else (times_s < high))
     owner = np.searchsorted(read_s[:, 0], times_s, side="right") - 1
     starts, stops = read_s[owner, 0], read_s[owner, 1]
     inside = (owner >= 0) & (times_s >= starts)
-    return owner, inside & ((times_s <= stops) if closed else (times_s < stops))
+    return owner, inside & ((times_s < stops) | (closed[owner] & (times_s == stops)))
 
 
 def _on_grid(
@@ -245,6 +249,7 @@ def _on_grid(
     intervals_ms: NDArray[np.float64],
     dt_ms: float,
     ends: Ends,
+    closed: NDArray[np.bool_],
 ) -> Inside | None:
     """Keep the spikes in the intervals by whole ticks; None where something lies off the grid."""
     exact_bounds = intervals_ms / dt_ms
@@ -260,10 +265,10 @@ def _on_grid(
         return None
     if ends == "(]":
         ticks -= 1  # a spike in (t - dt, t] is said to be at t
-    owner, inside = _owners(ticks, bounds, closed=ends == "[]")
+    owner, inside = _owners(ticks, bounds, closed)
     if inside is not None:
         ticks, units, owner = ticks[inside], units[inside], owner[inside]
-    if ends == "[]":
+    if closed.any():
         ticks = np.minimum(ticks, bounds[owner, 1] - 1)
     keys = ticks.astype(np.int64)
     keys *= n_units

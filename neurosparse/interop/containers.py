@@ -1,0 +1,120 @@
+"""Dicts, lists and arrays: columns by name, times of each unit, or several objects together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse._internal import units
+from neurosparse.interop import adapters, nest, quantities
+from neurosparse.recordings import columns as by_name
+from neurosparse.recordings import tabular
+from neurosparse.recordings.columns import Told
+from neurosparse.recordings.recording import UnitTable
+
+PLAIN = True  # times carry no unit: the user may say which
+TYPES = ("builtins.dict", "builtins.list", "builtins.tuple", "numpy.ndarray")
+
+
+def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+    """Return the units of a container, by what it holds.
+
+    A dict of columns ({"times": ..., "units": ...}), the events of a NEST recorder, a dict or list
+    with the times of each unit, or one of objects that are read here: each a population of its own
+    where a dict names them.
+    """
+    if isinstance(what, np.ndarray):
+        return [_of_array(what, told)]
+    if len(what) == 0:
+        raise ValueError(f"an empty {type(what).__name__} holds no spikes")
+    return _of_dict(what, told) if isinstance(what, Mapping) else _of_list(what, told)
+
+
+def _of_array(what: Any, told: Told) -> UnitTable:
+    if what.dtype.names:
+        return tabular.of_columns(what.dtype.names, lambda name: what[name], told, "array")
+    if what.dtype == object and what.ndim == 1:
+        return _of_list(list(what), told)[0]
+    raise TypeError(
+        f"an array of shape {what.shape} does not say which unit fired: pass a dict"
+        " {'times': ..., 'units': ...}, a list of an array a unit, or a SpikeTrains"
+    )
+
+
+def _of_dict(what: Mapping[Any, Any], told: Told) -> Sequence[UnitTable]:
+    if "senders" in what and "times" in what:
+        return [nest.of_events(what, told)]
+    if isinstance(what.get("events"), Mapping):  # the status of a NEST recorder
+        return [nest.of_events(what["events"], told)]
+    if told.times is not None or _names_columns(what):
+        columns, told = _plain_columns(what, told)
+        return [tabular.of_columns(list(columns), columns.__getitem__, told, "dict of columns")]
+    if all(_is_numbers(value) for value in what.values()):
+        return [tabular.of_units(list(what.values()), list(what), told, "dict of units")]
+    parts = [(str(name), adapters.one_table(value, told)) for name, value in what.items()]
+    if all(table.n_units == 1 for _, table in parts):  # names of units, not of populations
+        table = adapters.merged([("", part) for _, part in parts], "dict of units")
+        return [_with_ids(table, list(what))]
+    return [adapters.merged(parts, "dict of populations")]
+
+
+def _plain_columns(what: Mapping[Any, Any], told: Told) -> tuple[dict[str, NDArray[Any]], Told]:
+    """Return columns as arrays; times that carry a unit in that of their name, or in seconds."""
+    columns: dict[str, NDArray[Any]] = {}
+    for name, values in what.items():
+        if adapters.find(values) is quantities:
+            said = by_name.unit_in(str(name))
+            columns[str(name)] = np.asarray(units.plain(f"{name}", values, said or "s"))
+            told = told if said else replace(told, time_unit="s")
+        else:
+            columns[str(name)] = np.asarray(values)
+    return columns, told
+
+
+def _with_ids(table: UnitTable, ids: Sequence[Any]) -> UnitTable:
+    return replace(table, columns={**table.columns, "id": np.array(list(map(str, ids)))})
+
+
+def _names_columns(what: Mapping[Any, Any]) -> bool:
+    try:
+        by_name.find([name for name in what if isinstance(name, str)], Told())
+    except ValueError:
+        return False
+    return True
+
+
+def _of_list(what: Sequence[Any], told: Told) -> Sequence[UnitTable]:
+    if all(_is_numbers(item) for item in what):
+        return [tabular.of_units(what, range(len(what)), told, "list of units")]
+    if any(np.isscalar(item) for item in what):
+        raise TypeError(
+            "a list of numbers does not say which unit fired: pass a list of an array a unit, or a"
+            " dict {'times': ..., 'units': ...}"
+        )
+    found = {adapters.find(item) for item in what}
+    if len(found) == 1 and (many := getattr(found.pop(), "many", None)):
+        return list(many(what, told))
+    parts = [(_name(item), adapters.one_table(item, told)) for item in what]
+    named = len({name for name, _ in parts}) == len(parts)
+    return [adapters.merged([(n if named else "", t) for n, t in parts], "list")]
+
+
+def _name(item: Any) -> str:
+    """Return the name of what a monitor watches, "" for other objects."""
+    return str(getattr(getattr(item, "source", None), "name", ""))
+
+
+def _is_numbers(value: Any) -> bool:
+    """Whether a value is plain numbers in one dimension: the times of a unit."""
+    if type(value) is np.ndarray:
+        return value.dtype.kind in "iuf" and value.ndim == 1
+    if isinstance(value, list | tuple | range):
+        return all(isinstance(item, int | float | np.number) for item in value)
+    kind = f"{type(value).__module__}.{type(value).__name__}"
+    return kind.startswith(("pandas.", "polars.", "torch.", "jax")) and not hasattr(
+        value, "columns"
+    )

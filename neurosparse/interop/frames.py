@@ -1,0 +1,70 @@
+"""pandas, polars and Arrow: a table with a row a spike, or a row a unit; and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse._internal.imports import need
+from neurosparse.recordings import tabular
+from neurosparse.recordings.columns import Told
+from neurosparse.recordings.recording import UnitTable
+
+if TYPE_CHECKING:
+    from neurosparse.activity import SpikeTrains
+
+PLAIN = True  # times carry no unit: the user may say which
+_ATTRS = "neurosparse"
+TYPES = ("pandas.DataFrame", "polars.DataFrame", "pyarrow.Table")
+
+
+def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+    """Return the units of a frame by the names of its columns; see `tabular.of_columns`."""
+    package = type(what).__module__.partition(".")[0]
+    names = what.column_names if package == "pyarrow" else what.columns
+
+    def column(name: str) -> NDArray[Any]:
+        return np.asarray(what[name].to_numpy())
+
+    ours = dict(getattr(what, "attrs", {})).get(_ATTRS)
+    if ours is not None and told.n_units is None:
+        told = replace(told, n_units=int(ours["n_units"]))
+    table = tabular.of_columns([str(name) for name in names], column, told, f"{package} frame")
+    return [table if ours is None else _observed(table, ours)]
+
+
+def _observed(table: UnitTable, ours: Mapping[str, Any]) -> UnitTable:
+    """Return a table with what `to_pandas` left beside the rows."""
+    bounds = np.asarray(ours["intervals_ms"], dtype=np.float64) * 1e-3
+    return replace(
+        table,
+        observed_s=np.tile(bounds, (table.n_units, 1)),
+        observed_units=np.repeat(np.arange(table.n_units), len(bounds)),
+        resolution_s=None if ours["dt_ms"] is None else ours["dt_ms"] * 1e-3,
+    )
+
+
+def to_pandas(spikes: SpikeTrains) -> Any:
+    """Return a pandas frame with a row a spike: time_ms on the record's own clock, unit, and
+    population where there are any.
+
+    `frame.attrs["neurosparse"]` holds n_units, dt_ms and intervals_ms, which a row a spike cannot;
+    `as_spikes` honours it.
+    """
+    pandas = need("pandas", "writing to pandas", "interop")
+    frame = pandas.DataFrame({"time_ms": spikes.times_ms + spikes.start_ms, "unit": spikes.units})
+    if spikes.populations:
+        population = np.full(spikes.n_units, "", dtype=object)
+        for name, (first, stop) in spikes.populations.items():
+            population[first:stop] = name
+        frame["population"] = population[spikes.units]
+    frame.attrs[_ATTRS] = {
+        "n_units": spikes.n_units,
+        "dt_ms": spikes.dt_ms,
+        "intervals_ms": (spikes.intervals + spikes.start_ms).tolist(),
+    }
+    return frame

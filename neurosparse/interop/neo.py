@@ -1,0 +1,72 @@
+"""Neo: spike trains, segments and blocks; and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurosparse._internal.imports import need
+from neurosparse.recordings.columns import Told
+from neurosparse.recordings.neo_files import of_trains
+from neurosparse.recordings.recording import UnitTable
+
+if TYPE_CHECKING:
+    from neurosparse.activity import SpikeTrains
+
+TYPES = ("neo.SpikeTrain", "neo.SpikeTrainList", "neo.Segment", "neo.Block", "neo.SpikeTrainProxy")
+
+
+def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+    """Return the trains of an object: a segment is a trial, and of a block each segment is one."""
+    kind = type(what).__name__
+    if kind == "SpikeTrainList":
+        return many(list(what), told)
+    return many([what], told)
+
+
+def many(what: Sequence[Any], told: Told) -> Sequence[UnitTable]:
+    """Return the trains of a list: spike trains are units, segments and blocks are trials."""
+    kinds = {type(item).__name__ for item in what}
+    if kinds <= {"SpikeTrain", "SpikeTrainProxy"}:
+        return [of_trains("Neo SpikeTrain", what)]
+    if not kinds <= {"Segment", "Block"}:
+        raise TypeError(f"a list holds Neo objects of unlike kinds: {', '.join(sorted(kinds))}")
+    segments = [s for item in what for s in getattr(item, "segments", [item])]
+    found = [
+        of_trains(f"Neo {' and '.join(sorted(kinds))}", list(segment.spiketrains))
+        for segment in segments
+        if len(segment.spiketrains)
+    ]
+    if not found:
+        raise ValueError(f"this Neo {kinds.pop()} holds no spike trains")
+    return found
+
+
+def to_neo(spikes: SpikeTrains) -> Any:
+    """Return a Neo block: a segment for each interval of observation, a train for each unit.
+
+    Units and populations stand in the trains' annotations.
+    """
+    neo = need("neo", "writing to Neo")
+    pq = need("quantities", "writing to Neo")
+    block = neo.Block(name="neurosparse")
+    population = np.full(spikes.n_units, "", dtype=object)
+    for name, (first, stop) in spikes.populations.items():
+        population[first:stop] = name
+    by_unit = np.argsort(spikes.units, kind="stable")
+    times = (spikes.times_ms + spikes.start_ms)[by_unit]
+    ends = np.cumsum(spikes.counts)
+    trains = np.split(times, ends[:-1])
+    for low, high in spikes.intervals + spikes.start_ms:
+        segment = neo.Segment()
+        for unit, train in enumerate(trains):
+            inside = train[slice(*np.searchsorted(train, [low, high]))]
+            named = {"population": population[unit]} if spikes.populations else {}
+            segment.spiketrains.append(
+                neo.SpikeTrain(inside * pq.ms, t_start=low * pq.ms, t_stop=high * pq.ms,
+                               unit=unit, **named)
+            )  # fmt: skip
+        block.segments.append(segment)
+    return block

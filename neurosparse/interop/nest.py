@@ -1,0 +1,85 @@
+"""NEST: spike recorders, and their events.
+
+NEST says of a spike in the step (t - dt, t] that it is at t, so that a record of T holds spikes in
+(0, T]. Spikes are moved to the start of their step, as the other simulators say it. Its ids count
+from 1 over all nodes; units are counted from 0 in the order of their ids.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from neurosparse._internal import checks
+from neurosparse.interop.adapters import merged
+from neurosparse.recordings.columns import Told, indexed
+from neurosparse.recordings.recording import UnitTable
+
+TYPES = ("nest.NodeCollection",)
+
+
+def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+    """Return the nodes that are connected to spike recorders, the silent ones included; of several
+    recorders each has a population.
+    """
+    parts = [(f"recorder {node.global_id}" if len(what) > 1 else "", _table(node)) for node in what]
+    return [merged(parts, "NEST spike_recorder")]
+
+
+def _table(recorder: Any) -> UnitTable:
+    nest = sys.modules["nest"]
+    status = recorder.get()
+    if status.get("model") != "spike_recorder":
+        raise ValueError(
+            f"NEST node {recorder.global_id} is a {status.get('model')}: pass a spike_recorder"
+        )
+    if status.get("time_in_steps") or "times" not in status.get("events", {}):
+        raise ValueError(
+            f"NEST recorder {recorder.global_id} holds no times in ms: record to memory with"
+            " time_in_steps False, or measure the files that it wrote"
+        )
+    ids = np.unique(np.array(nest.GetConnections(target=recorder).sources(), dtype=np.int64))
+    if ids.size == 0:
+        raise ValueError(f"no node is connected to NEST recorder {recorder.global_id}")
+    kernel = nest.GetKernelStatus()
+    start = status["origin"] + status["start"]
+    stop = min(status["origin"] + status["stop"], float(kernel["biological_time"]))
+    ran = stop > start
+    return UnitTable(
+        format="NEST spike_recorder",
+        n_units=ids.size,
+        times_s=np.asarray(status["events"]["times"], dtype=np.float64) * 1e-3,
+        units=np.searchsorted(ids, np.asarray(status["events"]["senders"], dtype=np.int64)),
+        columns={"id": ids},
+        observed_s=np.tile([start * 1e-3, stop * 1e-3], (ids.size, 1)) if ran else None,
+        observed_units=np.arange(ids.size) if ran else None,
+        resolution_s=float(kernel["resolution"]) * 1e-3,
+        all_units=True,
+        ends="(]",
+    )
+
+
+def of_events(events: Mapping[str, Any], told: Told) -> UnitTable:
+    """Return the units of the `events` of a recorder: times in ms, senders.
+
+    Only senders that fired are known, unless `n_units` is told.
+    """
+    times = checks.finite_array("times", events["times"])
+    senders = checks.finite_array("senders", events["senders"], dtype=np.int64)
+    if times.shape != senders.shape:
+        raise ValueError(
+            f"times and senders must be of one length, got {times.size:,} and {senders.size:,}"
+        )
+    units, ids, n_units = indexed(senders, told.n_units)
+    return UnitTable(
+        format="NEST events",
+        n_units=n_units,
+        times_s=times * 1e-3,
+        units=units,
+        columns={"id": ids},
+        all_units=told.n_units is not None,
+        ends="(]",
+    )

@@ -1,0 +1,72 @@
+"""pynapple: groups of time series with the time that they support; and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse._internal.imports import need
+from neurosparse.recordings.columns import Told
+from neurosparse.recordings.recording import UnitTable
+
+if TYPE_CHECKING:
+    from neurosparse.activity import SpikeTrains
+
+TYPES = ("pynapple.TsGroup", "pynapple.Ts")
+
+
+def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+    """Return the members of a group, or one series, observed where its `time_support` says."""
+    if type(what).__name__ == "Ts":
+        return [_table([np.asarray(what.t)], what.time_support, {}, "pynapple Ts")]
+    ids = np.asarray(what.index)
+    columns: dict[str, NDArray[Any]] = {"id": ids}
+    for name in getattr(what, "metadata_columns", ()):
+        values = np.asarray(what.get_info(name))
+        if name != "rate" and values.ndim == 1:
+            texts = values.dtype.kind in "biuf"
+            columns[str(name)] = values if texts else values.astype(str)
+    trains = [np.asarray(what[i].t) for i in ids.tolist()]
+    return [_table(trains, what.time_support, columns, "pynapple TsGroup")]
+
+
+def _table(
+    trains: Sequence[NDArray[Any]], support: Any, columns: dict[str, NDArray[Any]], kind: str
+) -> UnitTable:
+    n_units, bounds = len(trains), np.asarray(support.values, dtype=np.float64)
+    if n_units == 0:
+        raise ValueError(f"this {kind} holds no units")
+    return UnitTable(
+        format=kind,
+        n_units=n_units,
+        times_s=np.concatenate(trains).astype(np.float64),
+        units=np.repeat(np.arange(n_units), [train.size for train in trains]),
+        columns=columns,
+        observed_s=np.tile(bounds, (n_units, 1)),
+        observed_units=np.repeat(np.arange(n_units), len(bounds)),
+        ends="[]",
+    )
+
+
+def to_pynapple(spikes: SpikeTrains) -> Any:
+    """Return a pynapple TsGroup, in seconds, whose `time_support` is when the units were observed.
+
+    Populations stand in its metadata. pynapple joins intervals that touch.
+    """
+    nap = need("pynapple", "writing to pynapple", "interop")
+    by_unit = np.argsort(spikes.units, kind="stable")
+    times = ((spikes.times_ms + spikes.start_ms) * 1e-3)[by_unit]
+    trains = np.split(times, np.cumsum(spikes.counts)[:-1])
+    bounds = (spikes.intervals + spikes.start_ms) * 1e-3
+    support = nap.IntervalSet(bounds[:, 0], bounds[:, 1])
+    population = np.full(spikes.n_units, "", dtype=object)
+    for name, (first, stop) in spikes.populations.items():
+        population[first:stop] = name
+    return nap.TsGroup(
+        {unit: nap.Ts(train, time_support=support) for unit, train in enumerate(trains)},
+        time_support=support,
+        metadata={"population": population.astype(str)} if spikes.populations else None,
+    )

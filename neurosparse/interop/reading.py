@@ -1,0 +1,152 @@
+"""One call for every object that holds spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypedDict
+
+from neurosparse._internal import checks
+from neurosparse.activity import SpikeTrains
+from neurosparse.interop import adapters
+from neurosparse.recordings.columns import Told
+from neurosparse.recordings.recording import Recording
+from neurosparse.recordings.selection import Wanted, named_columns, padded, pooled, select
+
+
+class Options(TypedDict, total=False):
+    """What a user may say of an object beside itself; see `as_spikes`."""
+
+    n_units: int | None
+    duration_ms: float | None
+    start_ms: float | None
+    time_unit: str | None
+    times: str | None
+    units: str | None
+    where: Sequence[str]
+    populations: str | None
+    dt_ms: float | None
+    layout: str | None
+
+
+def can_read(what: Any) -> bool:
+    """Return whether `as_spikes` knows objects of this type."""
+    known = isinstance(what, SpikeTrains | Recording | str | Path)
+    return known or adapters.find(what) is not None
+
+
+def as_spikes(
+    obj: Any,
+    *,
+    n_units: int | None = None,
+    duration_ms: float | None = None,
+    start_ms: float | None = None,
+    time_unit: str | None = None,
+    times: str | None = None,
+    units: str | None = None,
+    where: Sequence[str] = (),
+    populations: str | None = None,
+    dt_ms: float | None = None,
+    layout: str | None = None,
+) -> SpikeTrains:
+    """Return the spikes of an object of any tool as spike trains.
+
+    Units of time are honoured. Windows of observation, gaps and trials are kept, as `intervals`.
+
+    Parameters
+    ----------
+    obj
+        A Brian2 `SpikeMonitor` or `Network`; a NEST spike recorder or its `events`; a Neo
+        `SpikeTrain`, `Segment` or `Block`, or a list of them; a pynapple `TsGroup` or `Ts`; a
+        SpikeInterface sorting; an array with a unit of time; a frame of pandas, polars or Arrow; a
+        dict `{"times": ..., "units": ...}` or `{unit: times}`; a list of an array a unit; a dict or
+        list of such objects, a population each; the path of a file.
+    n_units
+        All units that were observed, the silent ones included, where the object holds only those
+        that fired.
+    duration_ms, start_ms
+        The time that was observed, on the object's own clock. Needed where the object does not say
+        for how long its units were observed; otherwise a part of that time.
+    time_unit
+        The unit of plain times: "s", "ms", "us", "ns" or "min".
+    times, units
+        The columns of a frame or dict with the time and the unit of each spike, where their names
+        are not the usual ones.
+    where
+        Conditions on columns of units, such as "quality=good".
+    populations
+        The column that names the populations.
+    dt_ms
+        The grid on which the times lie.
+    layout
+        For the path of a text without a header: "times,units", "units,times" or "trains".
+
+    Raises
+    ------
+    TypeError
+        Where no spikes can be taken from an object of this type.
+    ValueError
+        Where something is missing that only the user can say, or the object does not hold together.
+
+    Examples
+    --------
+    >>> spikes = as_spikes({"times_s": [0.001, 0.004], "unit": [7, 9]}, duration_ms=10)
+    >>> spikes.n_units, spikes.times_ms.tolist()
+    (2, [1.0, 4.0])
+    """
+    told = Told(
+        n_units=n_units,
+        time_unit=time_unit,
+        times=times,
+        units=units,
+        layout=layout,
+        others=named_columns(where, populations),
+    )
+    seconds = [
+        None if value is None else float(checks.number(name, value)) * 1e-3
+        for name, value in (("start_ms", start_ms), ("duration_ms", duration_ms))
+    ]
+    wanted = Wanted(tuple(where), populations, *seconds)
+    if isinstance(obj, str | Path):
+        from neurosparse import recordings
+
+        recording = recordings.read_wanted(Path(obj), wanted, told)
+    elif isinstance(obj, SpikeTrains | Recording):
+        if given := [name for name, value in _said(told, wanted) if value]:
+            raise ValueError(f"{given[0]} is settled in these spikes: leave it out")
+        return obj if isinstance(obj, SpikeTrains) else obj.spikes
+    else:
+        recording = _read(obj, told, wanted)
+    spikes = recording.spikes
+    return spikes if dt_ms is None else replace(spikes, dt_ms=dt_ms)
+
+
+def _said(told: Told, wanted: Wanted) -> list[tuple[str, Any]]:
+    return [
+        ("n_units", told.n_units),
+        ("time_unit", told.time_unit),
+        ("times", told.times),
+        ("units", told.units),
+        ("layout", told.layout),
+        ("where", wanted.where),
+        ("populations", wanted.populations),
+        ("start_ms", wanted.start_s is not None),
+        ("duration_ms", wanted.duration_s),
+    ]
+
+
+def _read(obj: Any, told: Told, wanted: Wanted) -> Recording:
+    kind = adapters.name_of(type(obj))
+    tables = adapters.tables(obj, told)
+    if not getattr(adapters.find(obj), "PLAIN", False):
+        for name in ("time_unit", "times", "units", "layout"):
+            if getattr(told, name) is not None:
+                raise ValueError(f"a {kind} settles {name} itself: leave it out")
+    try:
+        found = [select(padded(table, told.n_units), wanted) for table in tables]
+        return pooled(found)
+    except ValueError as error:
+        said = str(error).replace(" (--duration-s)", "").replace(" (--start-s)", "")
+        said = said.replace("duration_s", "duration_ms").replace("start_s", "start_ms")
+        raise ValueError(f"cannot take spikes from this {kind}: {said}") from None

@@ -1,0 +1,193 @@
+"""Spikes as columns: a time and a unit for each, found among names that are in use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse._internal import checks
+
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
+_SPELLINGS = {
+    "sec": "s", "secs": "s", "second": "s", "seconds": "s", "msec": "ms", "millisecond": "ms",
+    "milliseconds": "ms", "µs": "us", "μs": "us", "usec": "us", "microseconds": "us",
+    "nanoseconds": "ns", "minutes": "min",
+}  # fmt: skip
+_TIMES = (
+    "spike_times", "spike_time", "spiketimes", "spiketime", "times", "time", "timestamps",
+    "timestamp", "t",
+)  # fmt: skip
+_UNITS = (
+    "units", "unit", "unit_ids", "unit_id", "neurons", "neuron", "neuron_ids", "neuron_id", "ids",
+    "id", "senders", "sender", "clusters", "cluster", "cluster_id", "cluster_ids", "spike_clusters",
+    "node_ids", "node_id", "cell", "cells", "cell_id", "cell_ids", "gid", "gids", "i",
+)  # fmt: skip
+_MOST_SPARSE = 16  # how many times as many ids as spikes a table of them may hold
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a user says of an object or file that does not say it itself."""
+
+    n_units: int | None = None
+    time_unit: str | None = None
+    times: str | None = None
+    units: str | None = None
+    layout: str | None = None
+    others: tuple[str, ...] = ()  # columns that are asked for by conditions or as populations
+
+    def first(self) -> str | None:
+        """Return the first thing that is told, or None."""
+        said = ("n_units", "time_unit", "times", "units", "layout")
+        return next((name for name in said if getattr(self, name) is not None), None)
+
+
+def unit_of_time(said: str) -> str:
+    """Return the usual abbreviation of a unit of time; ValueError where it is none."""
+    name = _SPELLINGS.get(said.strip().lower(), said.strip().lower())
+    if name not in TIME_UNITS:
+        raise ValueError(f"time_unit must be one of {', '.join(TIME_UNITS)}, got {said!r}")
+    return name
+
+
+def seconds(times: NDArray[Any], said: str | None, told: Told, what: str) -> NDArray[np.float64]:
+    """Return times in seconds, by the unit that stands with them or the one that the user states.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where neither is there, the two differ, or they are not numbers.
+    """
+    if times.dtype.kind == "m":
+        return np.asarray(times.astype("timedelta64[ns]").astype(np.int64) * 1e-9)
+    if told.time_unit is not None:
+        asked = unit_of_time(told.time_unit)
+        if said is not None and said != asked:
+            raise ValueError(
+                f"{what} are in {said}, got time_unit={told.time_unit!r}: leave it out"
+            )
+        said = asked
+    if said is None:
+        raise ValueError(
+            f"nothing says in which unit {what} are: give time_unit (--time-unit), one of"
+            f" {', '.join(TIME_UNITS)}"
+        )
+    numbers = checks.finite_array(what, times)
+    return numbers if said == "s" else numbers * TIME_UNITS[said]
+
+
+def find(names: Iterable[str], told: Told) -> tuple[str, str | None, str]:
+    """Return the column of times, the unit that its name states, and the column of units.
+
+    Raises
+    ------
+    ValueError
+        Where a column that the user names is not there, or none or several could be meant.
+    """
+    known = {str(name): _words(str(name)) for name in names}
+    times = _one("times", told.times, known, _TIMES)
+    units = _one("units", told.units, {k: v for k, v in known.items() if k != times}, _UNITS)
+    return times, known[times][1], units
+
+
+def unit_in(name: str) -> str | None:
+    """Return the unit of time that the name of a column states, or None."""
+    return _words(name)[1]
+
+
+def _words(name: str) -> tuple[str, str | None]:
+    """Split "Spike time [ms]" into spike_time and ms."""
+    word = re.sub(r"[\W_]+", "_", name.strip().lower()).strip("_")
+    stem, _, last = word.rpartition("_")
+    last = _SPELLINGS.get(last, last)
+    return (stem, last) if stem in _TIMES and last in TIME_UNITS else (word, None)
+
+
+def _one(
+    what: str,
+    asked: str | None,
+    known: Mapping[str, tuple[str, str | None]],
+    usual: Sequence[str],
+) -> str:
+    there = ", ".join(known) or "none"
+    if asked is not None:
+        if asked not in known:
+            raise ValueError(f"there is no column {asked!r} of {what}; there are: {there}")
+        return asked
+    fitting = [name for name, (word, _) in known.items() if word in usual]
+    if len(fitting) == 1:
+        return fitting[0]
+    found = f"several could be: {', '.join(fitting)}" if fitting else f"there are: {there}"
+    raise ValueError(f"name the column of {what} with {what}=COLUMN (--{what}); {found}")
+
+
+def indexed(ids: NDArray[Any], n_units: int | None) -> tuple[NDArray[np.int64], NDArray[Any], int]:
+    """Return the unit of each spike as an index, the id of each unit, and how many there are.
+
+    Where `n_units` is given and all ids lie in [0, n_units), they are the indices. Otherwise the
+    units are the ids that occur, in ascending order, and silent ones up to `n_units` after them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where more ids occur than `n_units`, or they are neither whole numbers nor texts.
+    """
+    n = None if n_units is None else checks.whole("n_units", n_units)
+    if ids.dtype.kind == "f":
+        whole = ids.astype(np.int64) if np.isfinite(ids).all() else None
+        if whole is None or (whole != ids).any():
+            raise ValueError("ids of units must be whole numbers or texts; some are not")
+        ids = whole
+    if ids.dtype.kind not in "iu":
+        if ids.dtype.kind not in "OUSTb":
+            raise TypeError(f"ids of units must be whole numbers or texts, got dtype {ids.dtype}")
+        known, index = np.unique(ids.astype(str), return_inverse=True)
+    elif ids.size == 0:
+        known, index = ids.astype(np.int64), ids.astype(np.int64)
+    else:
+        low, high = int(ids.min()), int(ids.max())
+        if n is not None and low >= 0 and high < n:
+            return ids.astype(np.int64, copy=False), np.arange(n), n
+        if high - low < _MOST_SPARSE * ids.size + 1024:  # a table is far faster than sorting
+            offset = ids - low if low else ids
+            seen = np.zeros(high - low + 1, dtype=bool)
+            seen[offset] = True
+            known = np.flatnonzero(seen) + low
+            index = (np.cumsum(seen) - 1)[offset]
+        else:
+            known, index = np.unique(ids, return_inverse=True)
+    if n is None:
+        n = known.size
+    elif known.size > n:
+        raise ValueError(f"{known.size:,} units have spikes, more than n_units={n:,}")
+    silent = np.full(n - known.size, "" if known.dtype.kind == "U" else -1)
+    return index.astype(np.int64, copy=False), np.concatenate([known, silent]), n
+
+
+def of_units(
+    values: NDArray[Any], index: NDArray[np.int64], n_units: int, name: str
+) -> NDArray[Any]:
+    """Return a column with a value a spike as one with a value a unit; silent units have "".
+
+    Raises
+    ------
+    ValueError
+        Where spikes of one unit differ in it.
+    """
+    if values.dtype.kind not in "biuf":
+        values = values.astype(str)
+    first = np.full(n_units, -1)
+    first[index[::-1]] = np.arange(index.size)[::-1]
+    differing = values != values[first[index]]
+    if differing.any():
+        unit = int(index[int(np.argmax(differing))])
+        raise ValueError(f"column {name!r} differs between spikes of one unit, index {unit}")
+    if (first >= 0).all():
+        return np.asarray(values[first])
+    found = values[np.maximum(first, 0)].astype(str)
+    return np.where(first >= 0, found, "")

@@ -1,0 +1,60 @@
+"""The formats of files, and how the one of a file is found."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from neurosparse.recordings.columns import Told
+from neurosparse.recordings.recording import UnitTable
+
+
+class Format(Protocol):
+    """A module of this room: a kind of file or folder, and how its spikes are read.
+
+    Attributes
+    ----------
+    RANK
+        Of two formats that fit a file, the one of the lower rank reads it.
+    USES
+        The fields of `Told` that the format leaves to the user.
+    """
+
+    RANK: int
+    USES: tuple[str, ...]
+
+    def fits(self, path: Path) -> bool:
+        """Return whether a file or folder looks like this format by its name and first bytes."""
+
+    def tables(self, path: Path, told: Told) -> Sequence[UnitTable]:
+        """Return what a file says of its units: a table for each segment, trial or sweep."""
+
+
+@cache
+def registry() -> tuple[Format, ...]:
+    """Return all formats by rank: every module of this room that has `fits`."""
+    package = __name__.rpartition(".")[0]
+    paths = import_module(package).__path__
+    modules: list[Any] = [import_module(f"{package}.{m.name}") for m in pkgutil.iter_modules(paths)]
+    found = [cast(Format, module) for module in modules if hasattr(module, "fits")]
+    return tuple(sorted(found, key=lambda kind: kind.RANK))
+
+
+def tables(path: Path, told: Told) -> Sequence[UnitTable]:
+    """Return the tables of a file or folder, by the first format that fits it.
+
+    Raises
+    ------
+    ValueError
+        As `recordings.read`, in a sentence of which the file is the subject.
+    """
+    kind = next(kind for kind in registry() if kind.fits(path))
+    for name in ("time_unit", "times", "units", "layout"):
+        if getattr(told, name) is not None and name not in kind.USES:
+            option = name.replace("_", "-")
+            raise ValueError(f"its format settles {name} (--{option}): leave it out")
+    return kind.tables(path, told)

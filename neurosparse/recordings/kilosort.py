@@ -1,0 +1,137 @@
+"""Folders of Kilosort and phy: sample indices and clusters as .npy, labels as .tsv."""
+
+from __future__ import annotations
+
+import ast
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse._internal import foreign_npz
+from neurosparse.recordings.columns import Told, indexed
+from neurosparse.recordings.recording import UnitTable
+
+RANK = 1
+USES = ()
+_MOST_TEXT = 2**24  # bytes of params.py or of a table of labels
+_MOST_LABELS = 64  # columns
+
+
+def fits(path: Path) -> bool:
+    """Return whether it is a folder with spike_times.npy."""
+    return path.is_dir() and (path / "spike_times.npy").is_file()
+
+
+def tables(path: Path, told: Told) -> Sequence[UnitTable]:
+    """Return the clusters that have spikes; labels of theirs are columns.
+
+    The sampling rate is read from params.py, as text: it is never run.
+    """
+    rate_hz = _rate(path / "params.py")
+    samples = _vector(path / "spike_times.npy")
+    names = [n for n in ("spike_clusters", "spike_templates") if (path / f"{n}.npy").is_file()]
+    if not names:
+        raise ValueError("it holds no spike_clusters.npy, which says which unit fired")
+    clusters = _vector(path / f"{names[0]}.npy")
+    if clusters.shape != samples.shape:
+        raise ValueError(
+            f"spike_times.npy holds {samples.size:,} spikes and {names[0]}.npy {clusters.size:,}"
+        )
+    units, ids, n_units = indexed(clusters, None)
+    return [
+        UnitTable(
+            format="Kilosort/phy",
+            n_units=n_units,
+            times_s=samples / rate_hz,
+            units=units,
+            columns={"cluster_id": ids, **_labels(path, ids)},
+            resolution_s=1 / rate_hz if samples.dtype.kind in "iu" else None,
+        )
+    ]
+
+
+def _vector(path: Path) -> NDArray[Any]:
+    """Return an array of shape (n,) or (n, 1) as (n,)."""
+    try:
+        array = foreign_npz.load(path)[""]
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
+    if array.dtype.kind not in "iuf" or array.size != max(array.shape, default=1):
+        raise ValueError(
+            f"{path.name} must hold a number a spike, got shape {array.shape}, dtype {array.dtype}"
+        )
+    return array.reshape(-1)
+
+
+def _rate(path: Path) -> float:
+    """Return sample_rate of a params.py, whose assignments are read one by one and never run."""
+    remedy = "write a params.py with the line sample_rate = 30000."
+    if not path.is_file():
+        raise ValueError(f"it holds no params.py, which says the sampling rate: {remedy}")
+    for node in _statements(path):
+        names = [t.id for t in getattr(node, "targets", []) if isinstance(t, ast.Name)]
+        if "sample_rate" in names and isinstance(node, ast.Assign):
+            try:
+                rate = ast.literal_eval(node.value)
+            except ValueError:
+                break
+            if isinstance(rate, int | float) and 0 < rate < float("inf"):
+                return float(rate)
+            raise ValueError(f"params.py says sample_rate = {rate!r}, which is no rate in Hz")
+    raise ValueError(f"params.py does not say sample_rate as a number: {remedy}")
+
+
+def _statements(path: Path) -> list[ast.stmt]:
+    try:
+        return ast.parse(_text(path)).body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        raise ValueError("params.py is not Python: it is damaged") from None
+
+
+def _text(path: Path) -> str:
+    if path.stat().st_size > _MOST_TEXT:
+        raise ValueError(f"{path.name} is longer than {_MOST_TEXT:,} bytes")
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def _labels(path: Path, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Return the columns of cluster_*.tsv and .csv for these clusters, "" where there is none."""
+    row = {int(cluster): k for k, cluster in enumerate(ids)}
+    columns: dict[str, NDArray[Any]] = {}
+    for file in sorted([*path.glob("cluster_*.tsv"), *path.glob("cluster_*.csv")]):
+        delimiter = "\t" if file.suffix == ".tsv" else ","
+        try:
+            lines = list(csv.reader(_text(file).splitlines(), delimiter=delimiter))
+        except csv.Error as error:
+            raise ValueError(f"{file.name} is damaged ({error})") from None
+        key = (
+            next((k for k, n in enumerate(lines[0]) if n in ("cluster_id", "id")), None)
+            if lines
+            else None
+        )
+        if key is None:
+            continue
+        for at, name in enumerate(lines[0][:_MOST_LABELS]):
+            if at == key or name in columns or not name:
+                continue
+            values = np.full(ids.size, "", dtype=object)
+            for fields in lines[1:]:
+                if len(fields) > max(at, key) and fields[key].isdecimal():
+                    k = row.get(int(fields[key][:18]))
+                    if k is not None:
+                        values[k] = fields[at]
+            columns[name] = _typed(values)
+    return columns
+
+
+def _typed(values: NDArray[Any]) -> NDArray[Any]:
+    """Return texts as numbers where all of them are, a missing one as NaN."""
+    try:
+        numbers = np.array([float(v) if v else np.nan for v in values])
+    except ValueError:
+        return values.astype(str)
+    return values.astype(str) if np.isnan(numbers).all() else numbers

@@ -1,0 +1,62 @@
+"""Parquet and Feather: a row a spike, with named columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse._internal import limited_process
+from neurosparse.recordings import columns as by_name
+from neurosparse.recordings import tabular
+from neurosparse.recordings.columns import Told
+from neurosparse.recordings.recording import UnitTable
+from neurosparse.recordings.selection import REGION_COLUMNS
+
+RANK = 4
+USES = ("time_unit", "times", "units")
+_MOST_RATIO = 1040  # unpacked bytes a stored one: a little over what deflate can reach
+_SMALL_BYTES = 2**22
+
+
+def fits(path: Path) -> bool:
+    """Return whether it is a file with the suffix of Parquet."""
+    return path.is_file() and path.suffix.lower() in (".parquet", ".pq")
+
+
+def tables(path: Path, told: Told) -> Sequence[UnitTable]:
+    """Return the units by the names of the columns."""
+    options = {"times": told.times, "units": told.units, "others": list(told.others)}
+    arrays = limited_process.read(
+        path, contents, options=options, library="Arrow", imports=("pyarrow.parquet",)
+    )
+    return [tabular.of_columns(list(arrays), arrays.__getitem__, told, "Parquet")]
+
+
+def contents(
+    path: Path, *, times: str | None, units: str | None, others: list[str]
+) -> dict[str, NDArray[Any]]:
+    """Return the columns that are needed, in the process that reads."""
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    arrow.set_memory_pool(arrow.system_memory_pool())
+    with parquet.ParquetFile(path, memory_map=False) as file:
+        there = list(file.schema_arrow.names)
+        first, _, second = by_name.find(there, Told(times=times, units=units))
+        unpacked = sum(
+            file.metadata.row_group(k).total_byte_size for k in range(file.num_row_groups)
+        )
+        if unpacked > _MOST_RATIO * path.stat().st_size + _SMALL_BYTES:
+            raise ValueError(f"it promises {unpacked:,} bytes and holds {path.stat().st_size:,}")
+        named = [n for n in there if n in (first, second, *others, *REGION_COLUMNS)]
+        table = file.read(columns=named, use_threads=False)
+    return {name: _array(table.column(name)) for name in named}
+
+
+def _array(column: Any) -> NDArray[Any]:
+    values = np.asarray(column.to_numpy())
+    return values.astype(str) if values.dtype == object else values

@@ -1,0 +1,76 @@
+"""Units of named columns, and of a list with the times of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurosparse._internal import checks
+from neurosparse.recordings import columns as by_name
+from neurosparse.recordings.columns import Told
+from neurosparse.recordings.recording import Ends, UnitTable
+from neurosparse.recordings.selection import REGION_COLUMNS
+
+
+def of_columns(
+    names: Sequence[str],
+    column: Callable[[str], NDArray[Any]],
+    told: Told,
+    kind: str,
+    ends: Ends = "[)",
+) -> UnitTable:
+    """Return the units of named columns, one with the time of each spike and one with its unit.
+
+    Columns that name a place or are asked for must hold one value a unit. Silent units are not in
+    it, unless `n_units` is told.
+    """
+    times_name, said, units_name = by_name.find(names, told)
+    times, ids = column(times_name), column(units_name)
+    if times.dtype == object:
+        raise TypeError(
+            f"column {times_name!r} must hold a number in each row, got {type(times.flat[0])}"
+        )
+    if times.shape != ids.shape or times.ndim != 1:
+        raise ValueError(
+            f"times and units must be 1-D and of one length, got {times.shape} and {ids.shape}"
+        )
+    times_s = by_name.seconds(times, said, told, times_name)
+    index, known, n_units = by_name.indexed(ids, told.n_units)
+    wanted = [n for n in names if n in (*REGION_COLUMNS, *told.others) and n != times_name]
+    found = {n: by_name.of_units(column(n), index, n_units, n) for n in wanted if n != units_name}
+    return UnitTable(
+        format=kind,
+        n_units=n_units,
+        times_s=times_s,
+        units=index,
+        columns={units_name: known, **found},
+        all_units=told.n_units is not None,
+        ends=ends,
+    )
+
+
+def of_units(
+    trains: Sequence[Any], ids: Sequence[Any], told: Told, kind: str, said: str | None = None
+) -> UnitTable:
+    """Return the units of a list of arrays, the times of a unit each, in the unit that is said."""
+    arrays = [
+        checks.finite_array(f"times of unit {i}", t) for i, t in zip(ids, trains, strict=True)
+    ]
+    wrong = [i for i, array in zip(ids, arrays, strict=True) if array.ndim != 1]
+    if wrong:
+        raise ValueError(f"times of unit {wrong[0]} must be 1-D: pass an array of times a unit")
+    n_units = len(arrays) if told.n_units is None else checks.whole("n_units", told.n_units)
+    if not len(arrays) or n_units < len(arrays):
+        raise ValueError(f"{len(arrays)} units are given, got n_units={n_units}")
+    names = np.array([*map(str, ids), *[""] * (n_units - len(arrays))])
+    return UnitTable(
+        format=kind,
+        n_units=n_units,
+        times_s=by_name.seconds(np.concatenate(arrays), said, told, "the times"),
+        units=np.repeat(np.arange(len(arrays)), [array.size for array in arrays]),
+        columns={"id": names},
+        all_units=told.n_units is not None,
+    )

@@ -7,6 +7,7 @@ from neurosparse.activity import Sparseness as Sparseness
 from neurosparse.activity import SpikeTrains as SpikeTrains
 from neurosparse.comparison import Comparison as Comparison
 from neurosparse.comparison import compare as compare
+from neurosparse.interop import as_spikes as as_spikes
 from neurosparse.lif import LIF as LIF
 from neurosparse.measurement import measure as measure
 from neurosparse.probe.watch import watch as watch

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
+from neurosparse import interop
 from neurosparse.activity import (
     Activations,
     ActiveWhen,
@@ -36,6 +37,15 @@ def measure(
 @overload
 def measure(
     what: Any,
+    *,
+    active_when: ActiveWhen,
+    name: str = ...,
+    provenance: Mapping[str, Any] | None = ...,
+    **options: Unpack[interop.Options],
+) -> ActivityStats: ...
+@overload
+def measure(
+    what: Any,
     data: Any,
     *,
     active_when: ActiveWhen,
@@ -59,13 +69,14 @@ def measure(
     forward: Callable[[Any, Any], Any] | None = None,
     mask: Any = None,
     units_axis: int | Mapping[str, int] | None = None,
+    **options: Unpack[interop.Options],
 ) -> Any:
     """How sparse is it?
 
     Parameters
     ----------
-    what : SpikeTrains, Activations, or a torch module
-        What was observed, or a network to observe.
+    what : SpikeTrains, Activations, spikes of any tool, or a torch module
+        What was observed, or a network to observe. `as_spikes` names the tools.
     data
         For a torch module: its inputs, as one tensor or array, or as an iterable of batches.
     active_when
@@ -78,6 +89,9 @@ def measure(
     layers, batch_size, forward, mask, units_axis
         For a torch module: the layers to measure, samples at a time, how the model is called on a
         batch, which tokens count, and which axis holds the units; see `neurosparse.probe.record`.
+    **options
+        For spikes of other tools: what only you can say of them, as `as_spikes` takes it, such as
+        `duration_ms` or `n_units`.
 
     Returns
     -------
@@ -103,13 +117,15 @@ def measure(
         "mask": mask,
         "units_axis": units_axis,
     }
-    if isinstance(what, Activations | SpikeTrains):
-        for option, value in of_networks.items():
-            if value is not None:
-                raise ValueError(
-                    f"{option} is for networks, got {option}={value!r} for"
-                    f" {type(what).__name__}: leave it out"
-                )
+    spiking = interop.can_read(what)
+    kind = type(what).__name__
+    for option, value in of_networks.items() if spiking or isinstance(what, Activations) else ():
+        if value is not None:
+            raise ValueError(
+                f"{option} is for networks, got {option}={value!r} for {kind}: leave it out"
+            )
+    if options and not spiking:
+        raise ValueError(f"{min(options)} is for spikes of other tools, not for {kind}")
     if isinstance(what, Activations):
         if active_when is not None and active_when != what.active_when:
             raise ValueError(
@@ -122,14 +138,20 @@ def measure(
             "pass active_when=ActiveWhen(...): no active fraction exists without a window or a"
             " threshold"
         )
-    if isinstance(what, SpikeTrains):
-        if what.dt_ms is None:  # on a grid that was stated, units of time are no accident
-            refuse_implausible(what)
-        return describe_spikes(what, active_when, name=name or "spikes", provenance=provenance)
+    if spiking:
+        if data is not None:
+            raise ValueError(
+                f"data are inputs of a network, and a {kind} holds spikes: leave it out"
+            )
+        spikes = interop.as_spikes(what, **options)
+        if spikes.dt_ms is None:  # on a grid that was stated, units of time are no accident
+            refuse_implausible(spikes)
+        source = provenance if spikes is what else {"object": kind, **(provenance or {})}
+        return describe_spikes(spikes, active_when, name=name or "spikes", provenance=source)
     if not hasattr(what, "forward") and type(what).__name__ != "ExportedProgram":
         raise TypeError(
-            f"cannot measure a {type(what).__name__}: pass SpikeTrains, Activations, or a torch"
-            " module with data"
+            f"cannot measure a {type(what).__name__}: pass spikes of any tool (`as_spikes`),"
+            " Activations, or a torch module with data"
         )
     if data is None:
         raise ValueError(

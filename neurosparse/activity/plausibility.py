@@ -51,7 +51,7 @@ def refuse_implausible(spikes: SpikeTrains) -> None:
     ValueError
         Where `plausibility` finds a reason.
     """
-    if (reason := plausibility(spikes).refusal) is not None:
+    if len(spikes) >= FEWEST_SPIKES and (reason := _refusal(spikes)) is not None:
         raise ValueError(
             f"{reason}: give times and duration in ms, or with their units"
             " (SpikeTrains.from_seconds takes seconds); where it is so, give dt_ms, the grid of the"

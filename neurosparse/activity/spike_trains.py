@@ -373,3 +373,46 @@ class SpikeTrains:
             intervals=self.intervals,
             start_ms=self.start_ms,
         )
+
+    def to_neo(self) -> Any:
+        """Return a Neo block: a segment for each interval of observation, a train for each unit.
+
+        Units and populations stand in the annotations of the trains.
+
+        Raises
+        ------
+        MissingPackageError
+            Where Neo is not installed.
+        """
+        from neurosparse.interop.neo import to_neo
+
+        return to_neo(self)
+
+    def to_pynapple(self) -> Any:
+        """Return a pynapple `TsGroup`, whose `time_support` is when the units were observed.
+
+        Populations stand in its metadata. pynapple joins intervals that touch.
+
+        Raises
+        ------
+        MissingPackageError
+            Where pynapple is not installed.
+        """
+        from neurosparse.interop.pynapple import to_pynapple
+
+        return to_pynapple(self)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas frame with a row a spike: time_ms, unit, and population if there are any.
+
+        Times count on the record's own clock, from `start_ms` on. `frame.attrs["neurosparse"]`
+        holds n_units, dt_ms and intervals_ms, which `as_spikes` honours.
+
+        Raises
+        ------
+        MissingPackageError
+            Where pandas is not installed.
+        """
+        from neurosparse.interop.frames import to_pandas
+
+        return to_pandas(self)

@@ -77,7 +77,7 @@ def merged(parts: Sequence[tuple[str, UnitTable]], kind: str) -> UnitTable:
     tables = [table for _, table in parts]
     sizes = [table.n_units for table in tables]
     firsts = np.cumsum([0, *sizes[:-1]])
-    observed = None not in [table.observed_s for table in tables]
+    observed = all(table.observed_s is not None for table in tables)
     shared = set.intersection(*(set(table.columns) for table in tables))
     columns = {
         name: np.concatenate([table.columns[name] for table in tables])

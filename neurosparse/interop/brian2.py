@@ -45,8 +45,7 @@ def _table(monitor: Any) -> UnitTable:
         raise ValueError(
             f"the Brian2 monitor {monitor.name!r} kept no spike times: make it with record=True"
         )
-    n_units, dt_s = len(monitor.source), float(monitor.clock.dt_)
-    ran_s = float(monitor.clock.t_)
+    n_units, dt_s, ran_s = len(monitor.source), _clock(monitor, "dt"), _clock(monitor, "t")
     return UnitTable(
         format="Brian2 SpikeMonitor",
         n_units=n_units,
@@ -57,3 +56,7 @@ def _table(monitor: Any) -> UnitTable:
         resolution_s=dt_s,
         all_units=True,
     )
+
+
+def _clock(monitor: Any, name: str) -> float:
+    return float(np.asarray(monitor.clock.variables[name].get_value()).reshape(-1)[0])

@@ -18,6 +18,7 @@ from neurosparse.recordings.recording import UnitTable
 
 PLAIN = True  # times carry no unit: the user may say which
 TYPES = ("builtins.dict", "builtins.list", "builtins.tuple", "numpy.ndarray")
+_TRAINS = ("array with a unit", "Neo SpikeTrain", "pynapple Ts")  # objects that are one unit
 
 
 def tables(what: Any, told: Told) -> Sequence[UnitTable]:
@@ -56,7 +57,7 @@ def _of_dict(what: Mapping[Any, Any], told: Told) -> Sequence[UnitTable]:
     if all(_is_numbers(value) for value in what.values()):
         return [tabular.of_units(list(what.values()), list(what), told, "dict of units")]
     parts = [(str(name), adapters.one_table(value, told)) for name, value in what.items()]
-    if all(table.n_units == 1 for _, table in parts):  # names of units, not of populations
+    if all(table.format in _TRAINS for _, table in parts):  # names of units, not of populations
         table = adapters.merged([("", part) for _, part in parts], "dict of units")
         return [_with_ids(table, list(what))]
     return [adapters.merged(parts, "dict of populations")]

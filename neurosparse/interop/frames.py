@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neurosparse._internal.imports import need
 from neurosparse.recordings import tabular
 from neurosparse.recordings.columns import Told
-from neurosparse.recordings.recording import UnitTable
+from neurosparse.recordings.recording import UnitTable, names_of_units
 
 if TYPE_CHECKING:
     from neurosparse.activity import SpikeTrains
@@ -40,8 +40,12 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
 def _observed(table: UnitTable, ours: Mapping[str, Any]) -> UnitTable:
     """Return a table with what `to_pandas` left beside the rows."""
     bounds = np.asarray(ours["intervals_ms"], dtype=np.float64) * 1e-3
+    columns = dict(table.columns)
+    if ours["populations"]:
+        columns["population"] = names_of_units(ours["populations"], table.n_units)
     return replace(
         table,
+        columns=columns,
         observed_s=np.tile(bounds, (table.n_units, 1)),
         observed_units=np.repeat(np.arange(table.n_units), len(bounds)),
         resolution_s=None if ours["dt_ms"] is None else ours["dt_ms"] * 1e-3,
@@ -52,19 +56,18 @@ def to_pandas(spikes: SpikeTrains) -> Any:
     """Return a pandas frame with a row a spike: time_ms on the record's own clock, unit, and
     population where there are any.
 
-    `frame.attrs["neurosparse"]` holds n_units, dt_ms and intervals_ms, which a row a spike cannot;
-    `as_spikes` honours it.
+    `frame.attrs["neurosparse"]` holds what a row a spike cannot: n_units, dt_ms, populations and
+    intervals_ms; `as_spikes` honours it.
     """
     pandas = need("pandas", "writing to pandas", "interop")
     frame = pandas.DataFrame({"time_ms": spikes.times_ms + spikes.start_ms, "unit": spikes.units})
     if spikes.populations:
-        population = np.full(spikes.n_units, "", dtype=object)
-        for name, (first, stop) in spikes.populations.items():
-            population[first:stop] = name
+        population = names_of_units(spikes.populations, spikes.n_units).astype(object)
         frame["population"] = population[spikes.units]
     frame.attrs[_ATTRS] = {
         "n_units": spikes.n_units,
         "dt_ms": spikes.dt_ms,
+        "populations": {name: list(limits) for name, limits in spikes.populations.items()},
         "intervals_ms": (spikes.intervals + spikes.start_ms).tolist(),
     }
     return frame

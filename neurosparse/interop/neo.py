@@ -10,7 +10,7 @@ import numpy as np
 from neurosparse._internal.imports import need
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.neo_files import of_trains
-from neurosparse.recordings.recording import UnitTable
+from neurosparse.recordings.recording import UnitTable, names_of_units
 
 if TYPE_CHECKING:
     from neurosparse.activity import SpikeTrains
@@ -52,9 +52,7 @@ def to_neo(spikes: SpikeTrains) -> Any:
     neo = need("neo", "writing to Neo")
     pq = need("quantities", "writing to Neo")
     block = neo.Block(name="neurosparse")
-    population = np.full(spikes.n_units, "", dtype=object)
-    for name, (first, stop) in spikes.populations.items():
-        population[first:stop] = name
+    population = names_of_units(spikes.populations, spikes.n_units).tolist()
     by_unit = np.argsort(spikes.units, kind="stable")
     times = (spikes.times_ms + spikes.start_ms)[by_unit]
     ends = np.cumsum(spikes.counts)

@@ -41,7 +41,8 @@ def _table(recorder: Any) -> UnitTable:
             f"NEST recorder {recorder.global_id} holds no times in ms: record to memory with"
             " time_in_steps False, or measure the files that it wrote"
         )
-    ids = np.unique(np.array(nest.GetConnections(target=recorder).sources(), dtype=np.int64))
+    sources = nest.GetConnections(target=recorder).sources()
+    ids = np.unique(np.fromiter(sources, dtype=np.int64))
     if ids.size == 0:
         raise ValueError(f"no node is connected to NEST recorder {recorder.global_id}")
     kernel = nest.GetKernelStatus()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neurosparse._internal.imports import need
 from neurosparse.recordings.columns import Told
-from neurosparse.recordings.recording import UnitTable
+from neurosparse.recordings.recording import UnitTable, names_of_units
 
 if TYPE_CHECKING:
     from neurosparse.activity import SpikeTrains
@@ -62,11 +62,9 @@ def to_pynapple(spikes: SpikeTrains) -> Any:
     trains = np.split(times, np.cumsum(spikes.counts)[:-1])
     bounds = (spikes.intervals + spikes.start_ms) * 1e-3
     support = nap.IntervalSet(bounds[:, 0], bounds[:, 1])
-    population = np.full(spikes.n_units, "", dtype=object)
-    for name, (first, stop) in spikes.populations.items():
-        population[first:stop] = name
+    population = names_of_units(spikes.populations, spikes.n_units)
     return nap.TsGroup(
         {unit: nap.Ts(train, time_support=support) for unit, train in enumerate(trains)},
         time_support=support,
-        metadata={"population": population.astype(str)} if spikes.populations else None,
+        metadata={"population": population} if spikes.populations else None,
     )

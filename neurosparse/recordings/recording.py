@@ -70,6 +70,14 @@ class UnitTable:
         object.__setattr__(self, "columns", cleaned)
 
 
+def names_of_units(populations: Mapping[str, tuple[int, int]], n_units: int) -> NDArray[np.str_]:
+    """Return the population of each unit, "" for those of none; the last of those that overlap."""
+    found = np.full(n_units, "", dtype=object)
+    for name, (first, stop) in populations.items():
+        found[first:stop] = name
+    return found.astype(str)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
     """Spikes of a file over the time in which every unit was observed. Made by `recordings.read`.

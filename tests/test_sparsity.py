@@ -241,12 +241,23 @@ def test_axes() -> None:
 
 
 @pytest.mark.parametrize("measure", MEASURES)
+@pytest.mark.filterwarnings("error")
+def test_a_silent_row_is_nan_and_spoils_no_other(measure: Any) -> None:
+    rows = np.array([[3.0, 0, 0, 3], [0, 0, 0, 0], [1, 1, 1, 1]])
+    expected = [float(measure(rows[0])), np.nan, float(measure(rows[2]))]
+    np.testing.assert_array_equal(measure(rows, axis=1), expected)
+    np.testing.assert_array_equal(measure(rows.T, axis=0), expected)
+    assert np.isnan(measure(np.zeros((2, 3)))).all()
+    cube = np.stack([rows, rows[::-1]])
+    np.testing.assert_array_equal(measure(cube), [expected, expected[::-1]])
+
+
+@pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize(
     ("r", "error", "sentence"),
     [
         ([], ValueError, "rates is empty, shape"),
         ([0.0, 0.0], ValueError, "^rates are all zero along the axis: silence has no sparseness$"),
-        ([[1.0, 1.0], [0.0, 0.0]], ValueError, "^rates are all zero"),
         ([1.0, -1.0], ValueError, r"^rates must be >= 0, got -1\.0; pass magnitudes"),
         ([1.0, np.nan], ValueError, r"^rates must be finite, got nan at index 1"),
         ([np.inf, 1.0], ValueError, r"^rates must be finite, got inf at index 0"),

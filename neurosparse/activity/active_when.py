@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from neurosparse._internal import checks
 
+WINDOW_TOLERANCE = 0.01  # of a window, by which the nearest on a grid may miss it
+
 
 @dataclass(frozen=True, slots=True)
 class ActiveWhen:
@@ -59,6 +61,20 @@ class ActiveWhen:
             )
         if self.axis is not None:
             checks.whole("axis", self.axis, least=-16)
+
+    def is_like(self, other: ActiveWhen) -> bool:
+        """Whether two definitions mean the same: windows may differ by 1 %, the nearest on a grid.
+
+        Examples
+        --------
+        >>> ActiveWhen(window_ms=10).is_like(ActiveWhen(window_ms=9.994))
+        True
+        """
+        if self.window_ms is None or other.window_ms is None:
+            return self.describe() == other.describe()
+        return abs(self.window_ms - other.window_ms) <= WINDOW_TOLERANCE * max(
+            self.window_ms, other.window_ms
+        )
 
     def describe(self) -> str:
         """The definition in words, for axes, tables and captions."""

@@ -18,9 +18,10 @@ from neurosparse._internal.grid import GRID_TOLERANCE, off_grid
 from neurosparse._internal.units import plain
 from neurosparse.activity import frozen
 from neurosparse.activity import intervals as observation
+from neurosparse.activity.active_when import WINDOW_TOLERANCE
 
 NANOSECOND_MS = 1e-6
-WINDOW_TOLERANCE = 0.01  # of a window, by which the nearest tick may miss it
+WHOLE = "all"  # how all units together are called, where they stand beside populations
 _MOST_TICKS = 2**53  # beyond which a float64 does not tell neighbouring ticks apart
 _MOST_PAIRS = 2**63  # (unit, tick) pairs are counted in int64
 
@@ -51,7 +52,8 @@ class SpikeTrains:
         The grid on which the times lie, if they lie on one. Leave None for recordings and for exact
         spike times: they are then resolved to a nanosecond.
     populations
-        Names of groups of units: name -> (first unit, one past the last).
+        Names of groups of units: name -> (first unit, one past the last). "all" is taken: it names
+        all units together.
 
     Raises
     ------
@@ -176,6 +178,11 @@ class SpikeTrains:
 
     def _checked_populations(self) -> dict[str, tuple[int, int]]:
         checked = {}
+        if WHOLE in self.populations:
+            raise ValueError(
+                f"no population may be called {WHOLE!r}, the name of all units together in every"
+                " table: give it another name"
+            )
         for name, bounds in self.populations.items():
             try:
                 first, stop = (

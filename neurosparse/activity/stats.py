@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import cards
+from neurosparse._internal.imports import need
 from neurosparse.activity import frozen
 from neurosparse.activity.active_when import ActiveWhen
 from neurosparse.activity.curve import ActivityCurve
+
+if TYPE_CHECKING:
+    import pandas
+
+_COLUMNS = 80  # of a terminal
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,8 @@ class ActivityStats:
         share = 1.0 if self.routed_fraction is None else self.routed_fraction
         return 0.0 if share == 0 else self.active_fraction * share
 
-    def _repr_html_(self) -> str:
+    def _shown(self) -> dict[str, object]:
+        """What a card and a table say, by its label."""
         interval = self.interval
         shown: dict[str, object] = {
             "active means": self.active_when.describe(),
@@ -135,11 +142,67 @@ class ActivityStats:
             "CV of intervals": self.isi_cv,
             "mean magnitude": self.mean_magnitude,
         }
-        return cards.card(
-            self.name,
-            {name: value for name, value in shown.items() if value is not None},
-            [interval.method],
-        )
+        return {name: value for name, value in shown.items() if value is not None}
+
+    def _repr_html_(self) -> str:
+        return cards.card(self.name, self._shown(), [self.interval.method])
+
+    def __str__(self) -> str:
+        """A table of at most 15 lines of 80 columns."""
+        shown = {
+            label: f"{value:,}"
+            if isinstance(value, int)
+            else f"{value:.4g}"
+            if isinstance(value, float)
+            else str(value)
+            for label, value in self._shown().items()
+        }
+        width = max(map(len, shown))
+        lines = [self.name, *(f"{label:<{width}}  {value}" for label, value in shown.items())]
+        lines.append(f"interval: {self.interval.method}")
+        return "\n".join(_within(line.replace("\n", " ")) for line in lines)
+
+    def to_pandas(self, *, units: bool = False) -> pandas.DataFrame:
+        """Return the statistics as a frame of one row, or with `units` as a row a unit.
+
+        The columns of the one row are those of `to_dict`, parts joined by an underscore, such as
+        `interval_low`; rows of several statistics can be stacked (`Comparison.to_pandas`). The
+        columns of units are `name`, `unit` and what is known of each: `active_fraction`, `rate_hz`,
+        `mean_magnitude`.
+
+        Raises
+        ------
+        MissingPackageError
+            Where pandas is not installed.
+
+        Examples
+        --------
+        >>> import neurosparse as ns
+        >>> spikes = ns.SpikeTrains([1.0], [0], n_units=2, duration_ms=10.0, dt_ms=1.0)
+        >>> stats = ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10.0))
+        >>> stats.to_pandas()["active_fraction"].tolist()
+        [0.5]
+        """
+        frames = need("pandas", "a frame of statistics", extra="")
+        if not units:
+            return frames.DataFrame([self.row()])
+        columns = {
+            "active_fraction": self.unit_active_fraction,
+            "rate_hz": self.unit_rates_hz,
+            "mean_magnitude": self.unit_mean_magnitude,
+        }
+        known = {name: np.array(values) for name, values in columns.items() if values is not None}
+        return frames.DataFrame({"name": self.name, "unit": np.arange(self.n_units), **known})
+
+    def row(self) -> dict[str, Any]:
+        """Return `to_dict` without nesting, parts joined by an underscore, without provenance."""
+        row: dict[str, Any] = {}
+        for key, value in self.to_dict().items():
+            if isinstance(value, dict) and key != "provenance":
+                row |= {f"{key}_{part}": number for part, number in value.items()}
+            elif key not in ("provenance", "effective_dimension_interval"):
+                row[key] = value
+        return row
 
     def to_dict(self) -> dict[str, Any]:
         """The statistics as plain JSON types, without the per-unit arrays and the curve."""
@@ -154,3 +217,7 @@ class ActivityStats:
             "provenance": dict(self.provenance),
             "definition": self.active_when.describe(),
         }
+
+
+def _within(line: str) -> str:
+    return line if len(line) <= _COLUMNS else line[: _COLUMNS - 3] + "..."

@@ -130,7 +130,9 @@ def print_spikes(
     spikes: Any, active_when: Any, measure: Any, provenance: dict[str, Any] | None = None
 ) -> tuple[ActivityStats, ...]:
     """Print how sparse spikes are, all of them and each population, and return it."""
-    parts = {"all": spikes, **{name: spikes.population(name) for name in spikes.populations}}
+    from neurosparse.activity import WHOLE
+
+    parts = {WHOLE: spikes, **{name: spikes.population(name) for name in spikes.populations}}
     stats = tuple(
         measure(part, active_when=active_when, name=name, provenance=provenance)
         for name, part in parts.items()

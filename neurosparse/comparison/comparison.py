@@ -13,18 +13,22 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import cards, checks
+from neurosparse._internal.imports import need
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import files as saved
 from neurosparse.comparison.words import milliseconds, percent, percents, said
 from neurosparse.reference import Band, bands
 from neurosparse.sparsity import log_normal as distributions
+
+if TYPE_CHECKING:
+    import pandas
 
 BRAIN_FRACTIONS = (0.01, 0.02, 0.04)
 _CURVE_POINTS = 120
@@ -165,7 +169,7 @@ class Comparison:
         found = []
         for s in self.stats:
             first = firsts.setdefault(s.kind, s)
-            if s is not first and s.active_when.describe() == first.active_when.describe():
+            if s is not first and s.active_when.is_like(first.active_when):
                 found.append(difference(s, first))
         return found
 
@@ -184,6 +188,17 @@ class Comparison:
         )
         windows = ticks * np.float64(curve.tick_ms)
         return windows, curve(windows)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """Return a frame with a row for each statistic; see `ActivityStats.to_pandas`.
+
+        Raises
+        ------
+        MissingPackageError
+            Where pandas is not installed.
+        """
+        frames = need("pandas", "a frame of statistics", extra="")
+        return frames.DataFrame([stats.row() for stats in self.stats])
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the per-unit arrays, as plain JSON types."""
@@ -418,9 +433,7 @@ def _flatten(
 def _refuse_mixed(stats: Sequence[ActivityStats]) -> None:
     for kind in ("spikes", "activations"):
         alike = [s for s in stats if s.kind == kind]
-        other = next(
-            (s for s in alike if s.active_when.describe() != alike[0].active_when.describe()), None
-        )
+        other = next((s for s in alike if not s.active_when.is_like(alike[0].active_when)), None)
         if other is not None:
             raise ValueError(
                 f"{alike[0].name!r} ({alike[0].active_when.describe()}) and {other.name!r}"

@@ -7,12 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from neurosparse._internal import cards
-from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
+from neurosparse.activity import WHOLE, ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import BRAIN_FRACTIONS
 from neurosparse.measurement import measure
 from neurosparse.sparsity import count_correlation, synchrony, windows_over_time
-
-WHOLE = "all"
 
 
 @dataclass(frozen=True, slots=True)

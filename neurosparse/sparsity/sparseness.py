@@ -35,18 +35,20 @@ def treves_rolls(rates: ArrayLike, axis: int = -1) -> Floats:
 
     Returns
     -------
-    array of float, the shape of `rates` without `axis`
+    array of float, the shape of `rates` without `axis`; NaN for each silent vector of several
 
     Raises
     ------
     ValueError
-        On NaN, infinity, negative or no values, and where all values along `axis` are zero: silence
-        has no sparseness.
+        On NaN, infinity, negative or no values, and on a single vector of zeros: silence has no
+        sparseness.
 
     Examples
     --------
     >>> float(treves_rolls([3.0, 0.0, 0.0, 3.0]))
     0.5
+    >>> treves_rolls([[3.0, 0.0], [0.0, 0.0]]).tolist()
+    [0.5, nan]
     """
     return _of_vectors(rates, axis)[0]
 
@@ -90,9 +92,9 @@ def _scaled(rates: ArrayLike, axis: int, least: int = 1) -> Floats:
             f"this measure needs at least {least} values along axis {axis}, got {vectors.shape[-1]}"
         )
     largest = vectors.max(axis=-1, keepdims=True)
-    if not (largest > 0).all():
+    if vectors.ndim == 1 and largest[0] == 0:
         raise ValueError("rates are all zero along the axis: silence has no sparseness")
-    return vectors / largest
+    return np.divide(vectors, largest, where=largest > 0, out=np.full(vectors.shape, np.nan))
 
 
 # ---- From sums

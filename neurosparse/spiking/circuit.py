@@ -33,6 +33,7 @@ from pydantic import Field, model_validator
 from neurosparse import recipes
 from neurosparse._internal import checks
 from neurosparse._internal.grid import on_grid
+from neurosparse.activity import WHOLE
 from neurosparse.recipes import Spec
 from neurosparse.spiking.circuit_specs import (
     CellSpec,
@@ -199,6 +200,11 @@ class Circuit:
             raise ValueError(
                 "each population needs a name of its own, got"
                 f" {', '.join(p.name for p in self.populations)}"
+            )
+        if WHOLE in {p.name for p in self.populations}:
+            raise ValueError(
+                f"no population may be called {WHOLE!r}, the name of all cells together in every"
+                " table: give it another name"
             )
         placed, first = [], 0
         for p in self.populations:

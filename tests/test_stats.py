@@ -1,0 +1,138 @@
+"""Statistics in print and as frames, and names that are taken."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import neurosparse as ns
+from neurosparse import recordings
+from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
+from neurosparse.comparison import compare
+from neurosparse.sparsity import describe_activations, observe
+from neurosparse.spiking import circuit
+
+WINDOW = ActiveWhen(window_ms=10.0)
+
+
+def circuit_stats(name: str = "spikes", **options: Any) -> ActivityStats:
+    rng = np.random.default_rng(0)
+    ticks, units = rng.integers(0, 20_000, 400), rng.integers(0, 18, 400)
+    spikes = SpikeTrains(ticks * 0.1, units, n_units=20, duration_ms=2000.0, dt_ms=0.1)
+    return ns.measure(spikes, active_when=WINDOW, name=name, **options)
+
+
+def layer_stats(name: str = "relu1") -> ActivityStats:
+    values = np.maximum(np.random.default_rng(0).normal(-1, 1, size=(200, 50)), 0)
+    return describe_activations(observe(values, ActiveWhen(threshold=0), name))
+
+
+# ---- In print
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "stats", [circuit_stats(), layer_stats(), circuit_stats("n" * 200), circuit_stats("a\nb")]
+)
+def test_print_gives_a_table_that_fits_a_terminal(stats: ActivityStats) -> None:
+    lines = str(stats).split("\n")
+    assert 8 <= len(lines) <= 15
+    assert max(map(len, lines)) <= 80
+    assert lines[0][:1] == stats.name[:1]
+    assert any(line.startswith("active (%)") for line in lines)
+
+
+def test_print_says_what_was_found() -> None:
+    stats = circuit_stats()
+    said = dict(line.split("  ", 1) for line in str(stats).split("\n")[1:-1])
+    said = {key: value.strip() for key, value in said.items()}
+    assert said["active means"] == "at least one spike in 10 ms"
+    assert said["active (%)"] == f"{100 * stats.active_fraction:.4g}"
+    assert said["never active"] == "2"
+    assert said["mean rate (Hz)"] == f"{stats.mean_rate_hz:.4g}"
+    assert str(stats).endswith(stats.interval.method)
+
+
+# ---- Frames
+# --------------------------------------------------------------------------------------------------
+
+
+def test_a_row_of_statistics() -> None:
+    stats = circuit_stats(provenance={"seed": 3})
+    frame = stats.to_pandas()
+    assert len(frame) == 1
+    row = frame.iloc[0]
+    assert row["name"] == "spikes"
+    assert row["active_fraction"] == stats.active_fraction
+    assert row["interval_low"] == stats.interval.low
+    assert row["population_treves_rolls"] == stats.population.treves_rolls
+    assert row["definition"] == "at least one spike in 10 ms"
+    assert row["effective_dimension_interval_high"] == stats.effective_dimension_interval.high
+    flat = [value for value in row if isinstance(value, dict | list)]
+    assert flat == []
+
+
+def test_a_row_for_each_unit() -> None:
+    stats = circuit_stats()
+    frame = stats.to_pandas(units=True)
+    assert frame["unit"].tolist() == list(range(20))
+    np.testing.assert_array_equal(frame["rate_hz"], stats.unit_rates_hz)
+    np.testing.assert_array_equal(frame["active_fraction"], stats.unit_active_fraction)
+    assert "mean_magnitude" not in frame
+    assert set(layer_stats().to_pandas(units=True)) == {
+        "name", "unit", "active_fraction", "mean_magnitude",
+    }  # fmt: skip
+    frame.loc[0, "rate_hz"] = -1.0  # a copy
+    assert stats.unit_rates_hz[0] >= 0
+
+
+def test_a_comparison_has_a_row_for_each() -> None:
+    compared = compare(circuit_stats("a"), layer_stats("b"), mixed_definitions=True)
+    frame = compared.to_pandas()
+    assert frame["name"].tolist() == ["a", "b"]
+    stacked = pd.concat([s.to_pandas() for s in compared.stats])
+    assert frame["active_fraction"].tolist() == stacked["active_fraction"].tolist()
+
+
+# ---- Definitions that mean the same
+# --------------------------------------------------------------------------------------------------
+
+
+def test_the_nearest_window_of_a_grid_compares_with_the_one_asked_for() -> None:
+    tdt_ms = 1e3 / 24414.0625
+    spikes = SpikeTrains([tdt_ms], [0], n_units=2, duration_ms=2000 * tdt_ms, dt_ms=tdt_ms)
+    on_grid = ns.measure(spikes, active_when=WINDOW, name="recorded")
+    compared = compare(circuit_stats("simulated"), on_grid)
+    assert [s.active_when.window_ms for s in compared.stats] == pytest.approx([10.0, 244 * tdt_ms])
+    assert len(compared.differences()) == 1
+    other = ns.measure(spikes, active_when=ActiveWhen(window_ms=9.8), name="other")
+    with pytest.raises(ValueError, match="mean different things by active"):
+        compare(circuit_stats("simulated"), other)
+
+
+# ---- Names that are taken
+# --------------------------------------------------------------------------------------------------
+
+
+def test_all_is_the_name_of_all_units(tmp_path: Path) -> None:
+    sentence = r"no population may be called 'all', the name of all"
+    options: Any = {"n_units": 100, "duration_ms": 100.0}
+    with pytest.raises(ValueError, match=sentence):
+        SpikeTrains([1.0], [0], populations={"E": (0, 50), "all": (0, 1)}, **options)
+    ours = circuit.resolve(circuit.load("brunel2000_ai"))
+    renamed = [replace(population, name="all") for population in ours.populations[:1]]
+    with pytest.raises(ValueError, match=sentence):
+        replace(ours, populations=(*renamed, *ours.populations[1:]))
+    spikes = SpikeTrains([1.0], [0], populations={"al": (0, 1)}, **options)
+    path = recordings.save_spikes(spikes, tmp_path / "spikes.npz")
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays["header"] = np.array(str(arrays["header"]).replace('"al"', '"all"'))
+    np.savez(path, **arrays)
+    with pytest.raises(ValueError, match=sentence):
+        recordings.load_spikes(path)

@@ -22,7 +22,13 @@ class Costs:
 
 
 def check(
-    circuit: Circuit, costs: Costs, *, n_steps: int, dt_ms: float, n_threads: int | None = None
+    circuit: Circuit,
+    costs: Costs,
+    *,
+    n_steps: int,
+    dt_ms: float,
+    n_threads: int | None = None,
+    table_bytes: float = 0.0,
 ) -> None:
     """Refuse a circuit that does not fit the memory, or a run that takes more than a month.
 
@@ -32,18 +38,24 @@ def check(
         Of the engine: measured values less a third or more, so that the estimate lies below.
     n_threads
         As many as there are cores where not given.
+    table_bytes
+        What the engine needs besides cells and synapses.
 
     Raises
     ------
     ValueError
         With the estimate and the remedy.
     """
-    needed = circuit.n_units * costs.cell_bytes + sum(
-        _bytes(circuit, projection, costs.synapse_bytes) for projection in circuit.projections
+    needed = (
+        table_bytes
+        + circuit.n_units * costs.cell_bytes
+        + sum(
+            _bytes(circuit, projection, costs.synapse_bytes) for projection in circuit.projections
+        )
     )
     there = sizes.memory_there() or 0
     share = 0.5 * there / max(needed, 1.0)
-    remedy = f"take scale={share:.0e}" if 1e-4 < share < 1 else "take fewer cells or synapses"
+    remedy = f"take scale={share:.1g}" if 1e-4 < share < 1 else "take fewer cells or synapses"
     sizes.check_memory(
         f"a circuit of {_number(circuit.n_units)} cells and"
         f" {_number(circuit.n_synapses_total)} synapses",
@@ -51,10 +63,11 @@ def check(
         remedy,
     )
     threads = n_threads or cores()
+    step_s = costs.step_s + circuit.n_units * costs.cell_step_s / threads
     sizes.check_time(
         f"a run of {_number(n_steps)} steps with {_number(circuit.n_units)} cells",
-        n_steps * (costs.step_s + circuit.n_units * costs.cell_step_s / threads),
-        f"take less than {n_steps * dt_ms * 1e-3:.3g} s of biological time, or fewer cells",
+        n_steps * step_s,
+        f"take at most {sizes.LONGEST_S / step_s * dt_ms * 1e-3:.1g} s of biological time",
     )
 
 

@@ -72,7 +72,14 @@ def simulate(
     """
     dt_ms = checks.positive("dt_ms", dt_ms)
     n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
-    sizes.check(circuit, COSTS, n_steps=n_steps, dt_ms=dt_ms, n_threads=n_threads)
+    sizes.check(
+        circuit,
+        COSTS,
+        n_steps=n_steps,
+        dt_ms=dt_ms,
+        n_threads=n_threads,
+        table_bytes=_table_bytes(circuit, dt_ms),
+    )
     built = build(
         circuit,
         seed=seed,
@@ -82,6 +89,13 @@ def simulate(
         progress=progress,
     )
     return run(built, n_steps=n_steps, seed=seed, progress=progress)
+
+
+def _table_bytes(circuit: Circuit, dt_ms: float) -> float:
+    """At least, of what says where the synapses of each partition, source and delay lie."""
+    delays = [p.delay_ms / dt_ms for p in circuit.projections] or [1.0]
+    n_partitions = -(-circuit.n_units // partitions.MOST_LOCAL)
+    return 8.0 * n_partitions * circuit.n_units * (max(delays) - min(delays) + 1)
 
 
 @dataclass(frozen=True, slots=True)

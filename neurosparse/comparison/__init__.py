@@ -15,12 +15,15 @@ from neurosparse.comparison.comparison import (
     load,
     own_band,
 )
-from neurosparse.comparison.words import milliseconds, percent, percents, said
+from neurosparse.comparison.words import band_in_words, milliseconds, percent, percents
+
+said = band_in_words  # its name in version 0.1
 
 __all__ = [
     "BRAIN_FRACTIONS",
     "Comparison",
     "Difference",
+    "band_in_words",
     "circuit_window",
     "compare",
     "difference",

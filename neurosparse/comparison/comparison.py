@@ -23,7 +23,7 @@ from neurosparse._internal.imports import need
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import files as saved
-from neurosparse.comparison.words import milliseconds, percent, percents, said
+from neurosparse.comparison.words import band_in_words, milliseconds, percent, percents
 from neurosparse.reference import Band, bands
 from neurosparse.sparsity import log_normal as distributions
 
@@ -88,7 +88,7 @@ class Comparison:
         low, high = (
             circuit_window(circuit, fraction) for fraction in (self.band.low, self.band.high)
         )
-        share = f"the {said(self.band)}"
+        share = f"the {band_in_words(self.band)}"
         place = (
             f"no window of the record holds {share}"
             if low is None

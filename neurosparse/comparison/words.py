@@ -6,7 +6,7 @@ from neurosparse._internal import checks
 from neurosparse.reference import Band, bands
 
 
-def said(band: Band) -> str:
+def band_in_words(band: Band) -> str:
     """Return a band in words: "1-4 % said of the brain"; a band of the user's own by its label."""
     whose = "said of the brain" if band.key in bands() else f"of {band.label}"
     return f"{100 * band.low:g}-{100 * band.high:g} % {whose}"

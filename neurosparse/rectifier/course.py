@@ -106,7 +106,7 @@ class Course:
         """The learning rate of that part."""
         return controller.learning_rate_at(self.spec, part.before)
 
-    def take_in(self, found: Descent, part: Part, order: Tensor) -> None:
+    def add_descent(self, found: Descent, part: Part, order: Tensor) -> None:
         """Take in what the steps along a part of this epoch's `order` of the images came to.
 
         Raises

@@ -236,7 +236,7 @@ def train_stacked(
                 l1=[course.l1 for course in courses],
             )
             for k in under_way:
-                courses[k].take_in(found[k], part, order[k])
+                courses[k].add_descent(found[k], part, order[k])
                 losses[k] += found[k].loss
             progress(part.after, f"epoch {epoch}/{spec.epochs}, {len(under_way)} networks")
         samples_per_s = order.numel() / (time.perf_counter() - clock)

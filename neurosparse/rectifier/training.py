@@ -316,7 +316,7 @@ def _run_epoch(
     for part in course.parts():
         rows = order[part.first : part.stop]
         found = engine.descend(rows, learning_rate=course.learning_rate(part), l1=course.l1)
-        course.take_in(found, part, order)
+        course.add_descent(found, part, order)
         total += found.loss
         report(part.after)
     return total / len(order)

@@ -13,7 +13,7 @@ from typing import Any
 
 from neurosparse import plots
 from neurosparse._internal.whole_files import new_file
-from neurosparse.comparison import Comparison, milliseconds, said
+from neurosparse.comparison import Comparison, band_in_words, milliseconds
 from neurosparse.report.charts import chart
 from neurosparse.report.live import MOST_SPIKES, MOST_SPIKES_OF_A_PAGE, raster, windows
 from neurosparse.report.panel import Panel, cells, headline, main_panel, row
@@ -118,7 +118,7 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
         ),
         plotly=_plotly(),
         headline=headline(comparison),
-        said=said(comparison.band),
+        said=band_in_words(comparison.band),
         answer=comparison.answer(),
         bands=comparison.bands,
         live=live,

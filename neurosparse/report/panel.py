@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from neurosparse import plots
 from neurosparse.activity import ActivityStats, SpikeTrains
-from neurosparse.comparison import Comparison, milliseconds, percent, percents, said
+from neurosparse.comparison import Comparison, band_in_words, milliseconds, percent, percents
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,7 +102,7 @@ def headline(comparison: Comparison) -> str:
         shown = round(100 * fraction, 1)
         return (
             f"{'below' if shown < 100 * band.low else 'above' if shown > 100 * band.high else 'within'}"  # noqa: E501
-            f" the {said(band)}"
+            f" the {band_in_words(band)}"
         )
 
     if not networks:

@@ -37,8 +37,8 @@ from neurosparse.activity import WHOLE
 from neurosparse.recipes import Spec
 from neurosparse.spiking.circuit_specs import (
     CellSpec,
+    CircuitPopulationSpec,
     DriveSpec,
-    PopulationSpec,
     ProjectionSpec,
     SynapseSpec,
     Weighted,
@@ -65,7 +65,7 @@ class CircuitSpec(Spec):
     cell: CellSpec
     synapse: SynapseSpec
     drive: DriveSpec | None = None
-    populations: dict[str, PopulationSpec] = Field(min_length=1)
+    populations: dict[str, CircuitPopulationSpec] = Field(min_length=1)
     projections: dict[str, ProjectionSpec] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -355,7 +355,7 @@ def _index(index: dict[str, int], name: str, where: str) -> int:
     return index[name]
 
 
-def _drive(spec: CircuitSpec, population: PopulationSpec, where: str) -> DriveSpec | None:
+def _drive(spec: CircuitSpec, population: CircuitPopulationSpec, where: str) -> DriveSpec | None:
     if spec.drive is None and not population.drive:
         return None
     common = spec.drive.model_dump() if spec.drive else {}

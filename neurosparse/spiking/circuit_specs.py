@@ -101,7 +101,7 @@ class DriveSpec(Weighted):
     in_degree: int = Field(ge=0)
 
 
-class PopulationSpec(Spec):
+class CircuitPopulationSpec(Spec):
     """Cells of one kind. `cell` and `drive` replace single values of the circuit's common ones.
 
     `mean_rate_hz` is the rate expected at full scale; the correction of a scaled circuit needs it.

@@ -40,7 +40,7 @@ from neurosparse._internal.tables import markdown
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier.specs import AugmentationSpec, NetworkSpec, TrainSpec
 from neurosparse.sparsity.paired import difference, mean
-from neurosparse.studies.runs import Row, Run, finish, run_all
+from neurosparse.studies.runs import Row, TrainingRun, finish, run_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,38 +79,38 @@ def _moved(spec: TrainSpec, shifted: float, flipped: float = 0.0) -> TrainSpec:
 
 
 PLAIN = (
-    Run("dense", DENSE),
-    Run("4 %", _sparse(0.04, 32)),
-    Run("2 %", _sparse(0.02, 36)),
-    Run("1 %", _sparse(0.01, 40)),
+    TrainingRun("dense", DENSE),
+    TrainingRun("4 %", _sparse(0.04, 32)),
+    TrainingRun("2 %", _sparse(0.02, 36)),
+    TrainingRun("1 %", _sparse(0.01, 40)),
 )
 # two modules for the training time and multiply-accumulates of the dense arm; and what dense
 # modules do
 MODULES = (
     PLAIN[0],
-    Run("4 % x 2", _sparse(0.04, 20, width=940), modules=2),
-    Run("2 % x 2", _sparse(0.02, 23), modules=2),
-    Run("1 % x 2", _sparse((0.012, 0.009, 0.009), 28), modules=2),
-    Run("dense x 2", DENSE.model_copy(update={"network": _network(620)}), modules=2),
+    TrainingRun("4 % x 2", _sparse(0.04, 20, width=940), modules=2),
+    TrainingRun("2 % x 2", _sparse(0.02, 23), modules=2),
+    TrainingRun("1 % x 2", _sparse((0.012, 0.009, 0.009), 28), modules=2),
+    TrainingRun("dense x 2", DENSE.model_copy(update={"network": _network(620)}), modules=2),
 )
 # images moved; within the training time and multiply-accumulates of the dense arm; and what dense
 # modules do
 MOVED = (
-    Run("dense moved", _moved(DENSE, 0.3)),
-    Run("4 % moved", _moved(_sparse(0.04, 38), 0.75)),
-    Run("2 % x 2 moved", _moved(_sparse(0.02, 34), 0.4), modules=2),
-    Run("1 % x 2 moved", _moved(_sparse((0.0125, 0.0095, 0.008), 36), 0.3), modules=2),
-    Run("dense x 2 moved", _moved(MODULES[-1].spec, 0.3), modules=2),
+    TrainingRun("dense moved", _moved(DENSE, 0.3)),
+    TrainingRun("4 % moved", _moved(_sparse(0.04, 38), 0.75)),
+    TrainingRun("2 % x 2 moved", _moved(_sparse(0.02, 34), 0.4), modules=2),
+    TrainingRun("1 % x 2 moved", _moved(_sparse((0.0125, 0.0095, 0.008), 36), 0.3), modules=2),
+    TrainingRun("dense x 2 moved", _moved(MODULES[-1].spec, 0.3), modules=2),
 )
 SHORT = (  # the images and the epochs of the dense arm
     MOVED[0],
-    *(Run(f"{p} % short", _moved(_sparse(p / 100, DENSE.epochs), 0.3)) for p in (4, 2, 1)),
+    *(TrainingRun(f"{p} % short", _moved(_sparse(p / 100, DENSE.epochs), 0.3)) for p in (4, 2, 1)),
 )
 MIRRORED = (  # moved and half of them mirrored: what mirrors cost
-    Run("dense aug", _moved(DENSE.model_copy(update={"epochs": 16}), 0.3, flipped=0.5)),
-    Run("4 % aug", _moved(_sparse(0.04, 36), 0.5, flipped=0.5)),
-    Run("2 % aug", _moved(_sparse(0.02, 46), 0.5, flipped=0.5)),
-    Run("1 % aug", _moved(_sparse(0.01, 49), 0.3, flipped=0.5)),
+    TrainingRun("dense aug", _moved(DENSE.model_copy(update={"epochs": 16}), 0.3, flipped=0.5)),
+    TrainingRun("4 % aug", _moved(_sparse(0.04, 36), 0.5, flipped=0.5)),
+    TrainingRun("2 % aug", _moved(_sparse(0.02, 46), 0.5, flipped=0.5)),
+    TrainingRun("1 % aug", _moved(_sparse(0.01, 49), 0.3, flipped=0.5)),
 )
 STUDIES = {"moved": MOVED, "plain": PLAIN, "modules": MODULES, "short": SHORT, "mirrored": MIRRORED}
 
@@ -167,7 +167,7 @@ def run(
     return text
 
 
-def _seeded(run: Run, seed: int, quick: bool) -> Run:
+def _seeded(run: TrainingRun, seed: int, quick: bool) -> TrainingRun:
     spec = _quick(run.spec) if quick else run.spec
     return replace(run, spec=spec.model_copy(update={"seed": seed}))
 

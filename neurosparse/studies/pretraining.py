@@ -22,7 +22,7 @@ from neurosparse._internal.tables import markdown
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier.specs import NetworkSpec, PretrainSpec, TrainSpec
 from neurosparse.sparsity.paired import Mean, difference, mean
-from neurosparse.studies.runs import Row, Run, finish, run_all
+from neurosparse.studies.runs import Row, TrainingRun, finish, run_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -143,7 +143,7 @@ def _train(
 
     def run_of(
         activation: str, pretrained: bool, n_labels: int | None, rate: float, seed: int
-    ) -> Run:
+    ) -> TrainingRun:
         net = network.model_copy(update={"activation": activation})
         spec = TrainSpec(
             network=net,
@@ -155,7 +155,7 @@ def _train(
         before = PretrainSpec(
             network=net, data=data, epochs=5 if data == "mnist5k" else 1, seed=seed
         )
-        return Run(
+        return TrainingRun(
             _name(activation, pretrained, n_labels), spec, before if pretrained else None, n_labels
         )
 

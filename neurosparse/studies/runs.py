@@ -36,7 +36,7 @@ NEXT_MODULE = 1000  # from the seed of a module to that of the next
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TrainingRun:
     """A network to train: one seed of one arm of a study."""
 
     arm: str
@@ -58,7 +58,11 @@ class Run:
 
 
 def run_all(
-    runs: Sequence[Run], directory: str | Path, *, threads: int = 1, progress: Progress = quiet
+    runs: Sequence[TrainingRun],
+    directory: str | Path,
+    *,
+    threads: int = 1,
+    progress: Progress = quiet,
 ) -> list[Row]:
     """Train what is not yet in `directory`, each on one thread, and return the rows of all.
 
@@ -130,7 +134,7 @@ def finish(rows: Sequence[Row], text: str, directory: Path) -> None:
         file.write_text(text + "\n", encoding="utf-8")
 
 
-def _row(run: Run, progress: Progress) -> Row:
+def _row(run: TrainingRun, progress: Progress) -> Row:
     splits = _splits(run.spec.data)
     start = None if run.pretraining is None else _pretrained(run.pretraining)
     if run.n_labels is not None:
@@ -190,3 +194,6 @@ _splits = lru_cache(maxsize=2)(data.load)
 @lru_cache(maxsize=2)
 def _pretrained(spec: PretrainSpec) -> RectifierNetwork:
     return pretrain(spec, _splits(spec.data), device="cpu").network
+
+
+Run = TrainingRun  # its name in version 0.1

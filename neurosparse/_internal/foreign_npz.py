@@ -61,7 +61,7 @@ def _check_promises(archive: zipfile.ZipFile, wanted: Callable[[str], bool]) -> 
             version = npy.read_magic(stream)
             if version not in _READ_HEADER:
                 raise ValueError(f"{entry.filename} is an array of the unknown version {version}")
-            shape, _, dtype = _READ_HEADER[version](stream)
+            shape, _, dtype = _READ_HEADER[version](stream)  # type: ignore[no-untyped-call]
             there = entry.file_size - stream.tell()
         if dtype.hasobject:
             raise ValueError(

@@ -57,7 +57,7 @@ def compressed_bytes(images: NDArray[np.float32]) -> NDArray[np.int64]:
     )
 
 
-def rank_correlation(first: NDArray, second: NDArray) -> float:
+def rank_correlation(first: NDArray[np.generic], second: NDArray[np.generic]) -> float:
     """Spearman's correlation; 0 where one of them never varies, and so goes along with nothing."""
     from scipy.stats import spearmanr
 

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from neurosparse.claims.frame import Claim, Criterion
 from neurosparse.claims.lab import Lab, hidden
@@ -33,7 +34,7 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     rows = [row for layer in sparse for row in layer.numpy()]
     n_bytes = sum(row.nbytes for row in rows)
 
-    def deflated(layers: list) -> float:
+    def deflated(layers: list[Tensor]) -> float:
         return (
             100
             * sum(len(zlib.compress(row.tobytes())) for layer in layers for row in layer.numpy())

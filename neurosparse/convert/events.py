@@ -19,9 +19,10 @@ from torch import Tensor
 
 from neurosparse.convert.graph import Graph, Input, Linear, Reshape, Spike
 from neurosparse.convert.neurons import NeuronSpec
+from neurosparse.kernels.intrinsics import ROW as WIDTH
 from neurosparse.kernels.network import spike_rows
 from neurosparse.kernels.network.layout import Floats
-from neurosparse.kernels.network.spike_rows import WIDTH, Cell, Spikes
+from neurosparse.kernels.network.spike_rows import Cell, Spikes
 from neurosparse.progress import Progress, quiet
 
 MOST_AT_ONCE = 128  # images that share a block of weights while it is in the cache

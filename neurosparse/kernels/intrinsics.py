@@ -92,7 +92,7 @@ def pause(typing: Any) -> Any:
         if _X86:
             function_type = ir.FunctionType(ir.VoidType(), [])
             builder.call(
-                cgutils.get_or_insert_function(
+                cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
                     builder.module, function_type, "llvm.x86.sse2.pause"
                 ),
                 [],

@@ -260,7 +260,7 @@ def _siegert_function() -> Any:
     """
     torch: Any = sys.modules["torch"]
 
-    class Siegert(torch.autograd.Function):
+    class Siegert(torch.autograd.Function):  # type: ignore[misc]
         @staticmethod
         def forward(ctx: Any, mean: Any, sigma: Any, lif: LIF) -> Any:
             values = siegert_rate(

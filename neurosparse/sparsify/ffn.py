@@ -190,7 +190,7 @@ class SparseFFN(nn.Module):
             return self._dense(x)
         gate = self.rectified
         up = self.up if self.gate is not None else None
-        y, self.l1, active, overfull = _ActivePairs.apply(
+        y, self.l1, active, overfull = _ActivePairs.apply(  # type: ignore[no-untyped-call]
             x.reshape(-1, x.shape[-1]), gate.weight, gate.bias,
             None if up is None else up.weight, None if up is None else up.bias,
             self.down.weight, self.down.bias, self.dropout if self.training else 0.0,
@@ -227,7 +227,8 @@ class SparseFFN(nn.Module):
             return f"it holds {str(dtype).removeprefix('torch.')}, not float32"
         if any(type(t) not in (Tensor, nn.Parameter) or t.layout != torch.strided for t in tensors):
             return "one of its tensors is not a plain one"
-        if torch.overrides._is_torch_function_mode_enabled() or _is_hooked(self):
+        hooked = torch.overrides._is_torch_function_mode_enabled()  # type: ignore[attr-defined]
+        if hooked or _is_hooked(self):
             return "its layers are being looked at"
         return ""
 

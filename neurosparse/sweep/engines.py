@@ -15,6 +15,7 @@ from pathlib import Path
 
 from neurosparse._internal import workers
 from neurosparse._internal.workers import Ended
+from neurosparse.progress import Progress
 from neurosparse.sweep.runs import Task, perform
 
 Tell = Callable[[Task, float, str], None]
@@ -67,7 +68,7 @@ def local(n: int, *, device: str, timeout_s: float | None, memory_mb: float | No
     return engine
 
 
-def perform_and_weigh(task: Task, progress: workers.Progress) -> tuple[str, float]:
+def perform_and_weigh(task: Task, progress: Progress) -> tuple[str, float]:
     """Return what `perform` does, and the most memory that this process has had so far, in MB (0
     where the system does not say).
     """

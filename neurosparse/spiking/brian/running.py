@@ -347,7 +347,7 @@ def _device_with_numbers_as_data(b2: Any) -> Any:
     from brian2.core.variables import DynamicArrayVariable
     from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
-    class Device(CPPStandaloneDevice):
+    class Device(CPPStandaloneDevice):  # type: ignore[misc]
         def fill_with_array(self, var: Any, arr: Any) -> None:
             before = len(self.main_queue)
             super().fill_with_array(var, arr)

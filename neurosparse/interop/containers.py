@@ -67,7 +67,7 @@ def _plain_columns(what: Mapping[Any, Any], told: Told) -> tuple[dict[str, NDArr
     """Return columns as arrays; times that carry a unit in that of their name, or in seconds."""
     columns: dict[str, NDArray[Any]] = {}
     for name, values in what.items():
-        if adapters.find(values) is quantities:
+        if adapters.find(values) is quantities:  # type: ignore[comparison-overlap]
             said = by_name.unit_in(str(name))
             columns[str(name)] = np.asarray(units.plain(f"{name}", values, said or "s"))
             told = told if said else replace(told, time_unit="s")

@@ -16,13 +16,15 @@ from pathlib import Path
 
 from neurosparse.sweep.closure import closure, path_of, source
 
-# They draw, write or report, and cannot change a number of a run. No module that computes does.
+# They draw, write, report, or read other people's objects, and cannot change a number of a run. No
+# module that computes stands here.
 WITHOUT_EFFECT = (
     "neurosparse._internal.cards",
     "neurosparse._internal.former_names",
     "neurosparse._internal.workers",
     "neurosparse.comparison.files",
     "neurosparse.comparison.words",
+    "neurosparse.interop",
     "neurosparse.plots",
     "neurosparse.progress",
     "neurosparse.report",

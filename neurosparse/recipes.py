@@ -12,18 +12,32 @@ from __future__ import annotations
 
 import reprlib
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from neurosparse._internal import cards, share
+from neurosparse._internal.names import meant
 from neurosparse._internal.units import plain
 
 MOST_BYTES = 1_000_000
 MOST_LEVELS = 16
+# what takes the recipes of a kind
+COMMANDS = {
+    "circuit": "neurosparse simulate RECIPE",
+    "population": "neurosparse simulate RECIPE",
+    "network": "neurosparse train RECIPE",
+    "pretraining": "neurosparse claims --only 6",
+    "lif_network": "neurosparse convert RECIPE",
+    "lif": "neurosparse.spiking.load_lif(RECIPE), in Python",
+    "train": "neurosparse sweep RECIPE",
+    "simulate": "neurosparse sweep RECIPE",
+    "convert": "neurosparse sweep RECIPE",
+}
 _NUMBERS: tuple[Any, ...] = (int, float, int | None, float | None)
 
 
@@ -72,6 +86,13 @@ class Recipe:
     values: dict[str, Any]
     sources: dict[str, str] = field(repr=False)
     path: Path = field(repr=False)
+    run_time: str = field(default="", repr=False)  # in words; empty where nobody has said
+
+    @property
+    def source(self) -> str:
+        """The source that most of its values have; empty where none has one."""
+        listed = list(self.sources.values())
+        return max(dict.fromkeys(listed), key=listed.count).partition("; ")[0] if listed else ""
 
     def spec(self, spec_type: type[S], **overrides: Any) -> S:
         """Return the recipe as a typed spec, `overrides` replacing values by their dotted names.
@@ -92,13 +113,36 @@ def build(spec_type: type[S], values: dict[str, Any], *, what: str) -> S:
     try:
         return spec_type.model_validate(values)
     except ValidationError as error:
-        raise ValueError(f"{what}: {'; '.join(_sentence(e) for e in error.errors())}") from None
+        said = "; ".join(_sentence(e, spec_type) for e in error.errors())
+        raise ValueError(f"{what}: {said}") from None
 
 
-def _sentence(error: Any) -> str:
+def expect(recipe: Recipe, *kinds: str) -> None:
+    """Refuse a recipe that is not of one of these kinds, in a ValueError that names the command
+    which takes it.
+    """
+    if recipe.kind not in kinds:
+        wanted = " or ".join(map(repr, kinds))
+        raise ValueError(
+            f"recipe {recipe.name!r} is of kind {recipe.kind!r}, not {wanted}{_command(recipe)}"
+        )
+
+
+def _command(recipe: Recipe) -> str:
+    command = COMMANDS.get(recipe.kind, "").replace("RECIPE", recipe.name)
+    return command and f"; use: {command}"
+
+
+def _sentence(error: Any, spec_type: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        return f"unknown key {key!r}"
+        before = key.rpartition(".")[0]
+        known = [
+            f"{before}.{name}".lstrip(".")
+            for model in _models_at(spec_type, error["loc"][:-1])
+            for name in model.model_fields
+        ]
+        return f"unknown key {key!r}{meant(key, known)}"
     if error["type"] == "missing":
         return f"key {key!r} is missing"
     message = error["msg"].removeprefix("Value error, ")
@@ -106,6 +150,22 @@ def _sentence(error: Any) -> str:
     if error["type"] == "value_error" and (not key or key.split(".")[-1] in message):
         return message
     return f"{key or 'the recipe'}: {message}, got {reprlib.repr(error['input'])}"
+
+
+def _models_at(model: type[BaseModel], place: Sequence[Any]) -> list[type[BaseModel]]:
+    """The specs that may stand at a place in another one."""
+    found: list[Any] = [model]
+    for part in place:
+        annotations = [m.model_fields[part].annotation for m in found if part in m.model_fields]
+        # an entry of a list or a dict, or the name of a spec among several: they stay
+        found = [each for a in annotations for each in _models_in(a)] if annotations else found
+    return found
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for each in get_args(annotation) for model in _models_in(each)]
 
 
 def available(kind: str | None = None) -> list[str]:
@@ -138,20 +198,24 @@ def load(name_or_path: str | Path, *, kind: str | None = None) -> Recipe:
         table.pop("title", ""),
         table.pop("sources", {}),
     )
+    run_time = table.pop("run_time", "")
     if not isinstance(its_kind, str) or not isinstance(title, str) or not isinstance(sources, dict):
         raise ValueError(
             f'recipe {path} needs a `kind` (such as "network"), a `title` and a table [sources]'
         )
+    if not isinstance(run_time, str):
+        raise ValueError(f"recipe {path}: run_time must be text, got {reprlib.repr(run_time)}")
     if wrong := [key for key, text in sources.items() if not isinstance(text, str)]:
         raise ValueError(
             f"recipe {path}: the source {wrong[0]!r} must be text, got"
             f" {reprlib.repr(sources[wrong[0]])}"
         )
-    if kind not in (None, its_kind):
-        raise ValueError(f'recipe {path.stem!r} is of kind {its_kind!r}, not "{kind}"')
     found: dict[str, str] = {}
     values = _plain(table, (), sources, found, path)
-    return Recipe(path.stem, its_kind, title, values, found, path)
+    recipe = Recipe(path.stem, its_kind, title, values, found, path, run_time)
+    if kind is not None:
+        expect(recipe, kind)
+    return recipe
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -164,9 +228,12 @@ def _find(name_or_path: str | Path) -> Path:
         p for p in share.folder("models").rglob("*.toml") if p.stem == str(name_or_path)
     )
     if not matches:
-        known = ", ".join(sorted(p.stem for p in share.folder("models").rglob("*.toml")))
+        known = sorted(p.stem for p in share.folder("models").rglob("*.toml"))
+        others = meant(str(name_or_path), known)
+        others = others and f"{others} `neurosparse recipes` lists all"
         raise FileNotFoundError(
-            f"no recipe {str(name_or_path)!r}; there are: {known}; or give the path of a .toml file"
+            f"no recipe {str(name_or_path)!r}"
+            + (others or f"; there are: {', '.join(known)}; or give the path of a .toml file")
         )
     return matches[0]
 

@@ -41,6 +41,13 @@ def read(
     path = Path(source)
     if path.name == saved.NUMBERS or (path / saved.NUMBERS).is_file():
         return saved.read(path.parent if path.name == saved.NUMBERS else path)[1]
+    if ":" in str(source) and not path.exists():
+        raise ValueError(
+            f"{source} names a network, which needs inputs to be measured on: run `neurosparse"
+            f" measure {source} --data SET_OR_FILE --out FOLDER`, then compare that folder"
+        )
+    if not path.exists():
+        raise FileNotFoundError(f"no file or folder {path}")
     if path.suffix == ".safetensors":
         return (_network(path, above),)
     from neurosparse import recordings

@@ -1,25 +1,44 @@
-"""Names that come from files and objects of anyone's."""
+"""Names and texts of anyone's, made safe for a terminal, a page and a figure; and the name that was
+meant by a misspelt one.
+"""
 
 from __future__ import annotations
 
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+# line and paragraph separators, unassigned and private code points, halves of pairs, controls
+# (among them ESC and NUL), and marks that turn the direction of the text around
+_UNSAFE = {"Cc", "Cs", "Cn", "Co", "Zl", "Zp"}
+_TURNING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb]")
+_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])?")
 
-def clean(text: Any) -> str:
-    """Return a text or bytes without what would move a terminal's cursor or break a figure.
 
-    Control characters, escape sequences and lone surrogates become "?".
+def clean(name: object) -> str:
+    """Return a name without what a terminal, XML or a font stumbles over.
+
+    Control characters, halves of surrogate pairs and marks of direction become "?"; commands to a
+    terminal go as a whole. Letters of every script stay.
+
+    Parameters
+    ----------
+    name
+        Text, or bytes, which are read as UTF-8.
 
     Examples
     --------
-    >>> clean(b"CA1"), clean("a\\x1b[2J")
-    ('CA1', 'a?[2J')
+    >>> clean("L2/3\\x1b[31m e\\x00")
+    'L2/3 e?'
+    >>> clean(b"caf\\xc3\\xa9")
+    'café'
     """
-    found = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
-    return "".join(c if c.isprintable() else "?" for c in found)
+    return printable(name.decode(errors="replace") if isinstance(name, bytes) else str(name))
 
 
 def clean_array(values: NDArray[Any]) -> NDArray[Any]:
@@ -28,3 +47,68 @@ def clean_array(values: NDArray[Any]) -> NDArray[Any]:
         return values
     distinct, code = np.unique(values.astype("O"), return_inverse=True)
     return np.array([clean(value) for value in distinct], dtype=str)[code.reshape(values.shape)]
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line that a terminal can show, whatever its length.
+
+    Examples
+    --------
+    >>> one_line("no such\\nfile")
+    'no such file'
+    """
+    return printable(" ".join(_SEQUENCE.sub("", text).split()))
+
+
+def printable(line: str) -> str:
+    """Return a line with its spaces as they are, and nothing in it that commands a terminal.
+
+    Examples
+    --------
+    >>> printable("  a\\x1b[2J  b")
+    '  a  b'
+    """
+    text = _TURNING.sub("?", _SEQUENCE.sub("", line))
+    return "".join("?" if unicodedata.category(c) in _UNSAFE else c for c in text)
+
+
+def for_figure(name: object, *, most: int = 40) -> str:
+    """Return a name as matplotlib is to draw it: on one line, never read as mathematics, and short
+    enough to leave room for the figure.
+
+    Examples
+    --------
+    >>> print(for_figure("$\\\\foo$"))
+    \\$\\foo\\$
+    >>> for_figure("a name of many words", most=10)
+    'a name of…'
+    """
+    line = one_line(str(name))
+    line = line if len(line) <= most else line[: most - 1].rstrip() + "…"
+    return line.replace("$", r"\$")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of `known` that a misspelt name most likely means; None where none is near.
+
+    Examples
+    --------
+    >>> nearest("rectifer_l1", ["rectifier", "rectifier_l1", "tanh"])
+    'rectifier_l1'
+    """
+    by_letters = {each.casefold().replace("-", "_"): each for each in known}
+    wanted = name.casefold().replace("-", "_")
+    found = difflib.get_close_matches(wanted, by_letters, n=1, cutoff=0.6)
+    return by_letters[found[0]] if found else None
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return the words that name the nearest one, to put after an error; empty where none is near.
+
+    Examples
+    --------
+    >>> meant("lerning_rate", ["l1", "learning_rate"])
+    "; did you mean 'learning_rate'?"
+    """
+    found = nearest(name, known)
+    return "" if found is None else f"; did you mean {found!r}?"

@@ -29,6 +29,7 @@ _LONGEST_STEM = 100
 _TRIES, _PAUSE_S = 5, 0.05
 
 _ours: dict[Path, tuple[int, Release | None]] = {}  # folder -> its process, and its lock
+_stopped = False
 
 
 @contextmanager
@@ -92,8 +93,16 @@ def remove(folder: Path) -> None:
     _ours.pop(folder, None)
 
 
-def clean_up() -> None:
-    """Remove all folders of this process that are still there."""
+def clean_up(*, for_good: bool = False) -> None:
+    """Remove all folders of this process that are still there.
+
+    Parameters
+    ----------
+    for_good
+        Make no more of them: the process was stopped, and its threads are not yet.
+    """
+    global _stopped
+    _stopped = for_good
     for folder, (owner, _) in list(_ours.items()):
         if owner == os.getpid():  # a forked child has those of its parent in its memory
             with suppress(OSError):
@@ -114,6 +123,8 @@ def _make(name: Callable[[], Path]) -> Path:
     if not _ours:
         atexit.register(clean_up)
     while True:
+        if _stopped:
+            raise InterruptedError("the program was stopped")
         folder = name()
         _ours[folder] = os.getpid(), None  # first, so that it is removed whenever we are stopped
         try:

@@ -10,6 +10,7 @@ from neurosparse.cli import (  # noqa: I001
     converting,
     sweeping,
     claiming,
+    listing,
 )
 from neurosparse.cli.program import BAD_INPUT, INTERRUPTED, app, main
 
@@ -20,6 +21,7 @@ __all__ = [
     "claiming",
     "comparing",
     "converting",
+    "listing",
     "main",
     "measuring",
     "simulating",

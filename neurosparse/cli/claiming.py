@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from neurosparse.cli.display import bars, say
+from neurosparse.cli.display import bars, finish, say, show_json
+from neurosparse.cli.options import MOST_THREADS, Json
 from neurosparse.cli.program import app
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 @app.command(
+    short_help="Test 18 claims of Glorot et al. 2011.",
     epilog=(
         "Examples:\n\nneurosparse claims\n\nneurosparse claims --only 8 --only 15\n\n"
         "neurosparse claims --full -o results/claims_full"
-    )
+    ),
 )
 def claims(
     only: Annotated[
@@ -30,13 +29,16 @@ def claims(
             "--full/--quick", help="Fashion-MNIST and 1,000 units a layer, or 5,000 digits and 300."
         ),
     ] = False,
-    threads: Annotated[int, typer.Option(help="Networks trained at once.")] = 2,
+    threads: Annotated[
+        int, typer.Option(min=1, max=MOST_THREADS, help="Networks trained at once.")
+    ] = 2,
     out: Annotated[
         Path,
         typer.Option(
             "--out", "-o", help="Folder for the results; trained networks in it are used again."
         ),
     ] = Path("results/claims"),
+    as_json: Json = False,
 ) -> None:
     """Put the claims of Glorot, Bordes & Bengio 2011 to the test, each against a criterion
     written down beforehand.
@@ -47,6 +49,8 @@ def claims(
     """
     from neurosparse import claims as paper
 
+    for number in only or ():
+        paper.load(number)  # before a bar is drawn
     with bars({"claims": "claims"}) as show:
         findings = paper.run(
             out,
@@ -55,33 +59,38 @@ def claims(
             threads=threads,
             progress=lambda done, text: show("claims", done, text),
         )
-    say(_claims_table(findings))
+    if as_json:
+        import json
+
+        chosen = {finding.number for finding in findings}
+        content = json.loads((out / "claims.json").read_text(encoding="utf-8"))
+        show_json([each for each in content["findings"] if each["number"] in chosen])
+        finish(quiet=True)
+        return
+    _show_claims(findings)
     measured = {finding.number for finding in findings}
     if kept := [
         str(finding.number) for finding in paper.read(out) if finding.number not in measured
     ]:
         say(f"Kept from before: claim{'s' * (len(kept) > 1)} {', '.join(kept)}.")
-    say(f"Numbers and figures: {out}")
+    finish(f"Numbers and figures: {out}", then=f"neurosparse compare --claims {out}")
 
 
-def _claims_table(findings: Any) -> Table:
-    """A line a claim with its verdict, and below it one for each criterion: what was found, and the
-    range in which it holds.
+def _show_claims(findings: Any) -> None:
+    """Print each claim with its verdict, and below it a line for each criterion: what was found,
+    and the range in which it holds.
     """
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "claim, and what is measured: mean [95 % interval] over seeds", "verdict"):
-        table.add_column(
-            heading, no_wrap=heading == "verdict", justify="left" if heading else "right"
-        )
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("claim, and what is measured: mean [95 % interval] over seeds")
+    table.add_column("verdict", overflow="fold", max_width=13)
     for finding in findings:
-        table.add_row(str(finding.number), finding.claim.text, finding.verdict)
+        table.add_row(str(finding.number), Text(finding.claim.text), Text(finding.verdict))
         for effect in finding.effects:
-            table.add_row(
-                "",
-                f"- {effect.criterion.text}: {effect.describe()}; holds if"
-                f" {effect.criterion.range()}",
-            )
-    return table
+            found = f"- {effect.criterion.text}: {effect.describe()}; holds if"
+            table.add_row("", Text(f"{found} {effect.criterion.range()}"))
+    say(table)

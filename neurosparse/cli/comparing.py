@@ -7,18 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
-from neurosparse.cli.display import bars, beyond_table, say, table
-from neurosparse.cli.options import DataDir, Device, Seed, Threshold, Window, is_given
+from neurosparse.cli.display import bars, finish, say, show_activity, show_beyond, show_json
+from neurosparse.cli.options import (
+    DataDir,
+    Device,
+    Json,
+    Open,
+    Seed,
+    Threshold,
+    Window,
+    is_given,
+)
 from neurosparse.cli.program import app
 
 
 @app.command(
+    short_help="Compare circuits, networks and recordings.",
     epilog=(
         "Examples:\n\nneurosparse compare\n\nneurosparse compare --seconds 2 --epochs 3 --network"
         " rectifier_l1 -o results/quick\n\nneurosparse compare results/potjans2014 session.nwb"
         " results/rectifier_l1.safetensors --only all\n\nneurosparse compare results/a results/b"
         " --band 'mine=0.02-0.05' -o results/a_and_b"
-    )
+    ),
 )
 def compare(
     context: typer.Context,
@@ -84,6 +94,8 @@ def compare(
         Path, typer.Option(help="Folder of `neurosparse claims`: the page shows its verdicts.")
     ] = Path("results/claims"),
     seed: Seed = 1,
+    as_json: Json = False,
+    open_page: Open = False,
 ) -> None:
     """Relate circuits, networks and recordings to each other and to the brain's 1-4 %.
 
@@ -109,7 +121,8 @@ def compare(
             f"--{given[0].replace('_', '-')} does nothing here: {remedy}, or leave the option out"
         )
     if sources:
-        _compare_sources(sources, out, window_ms, threshold, band or [], only or [], mixed)
+        chosen = _compare_sources(sources, out, window_ms, threshold, band or [], only or [], mixed)
+        _show_sources(chosen, out, as_json=as_json, open_page=open_page)
         return
     out = out or Path("results/compare")
     from neurosparse import recipes, sidebyside
@@ -132,9 +145,11 @@ def compare(
     sidebyside.check(spec, out)
     with bars({sidebyside.CIRCUIT: "circuit", sidebyside.NETWORKS: "networks"}) as show:
         comparison = sidebyside.run(spec, out, show)
-    say(table(comparison.stats, comparison.equivalent_window_ms))
-    for sentence in comparison.answer()[: len(comparison.circuits)]:
-        say(sentence)
+    if as_json:
+        show_json(comparison.to_dict())
+        finish(page=out / PAGE, open_page=open_page, quiet=True)
+        return
+    show_activity(comparison.stats, comparison.equivalent_window_ms)
     errors = {
         n.name: n.provenance["test error"]
         for n in comparison.networks
@@ -145,7 +160,14 @@ def compare(
         + ", ".join(f"{name} {100 * error:.1f} %" for name, error in errors.items())
         + "."
     )
-    say(f"\nNumbers and figures: {out}\nPage: {(out / PAGE).resolve()}")
+    for sentence in comparison.answer()[: len(comparison.circuits)]:
+        say(sentence)
+    finish(
+        f"Numbers and figures: {out}",
+        page=out / PAGE,
+        then=f"neurosparse compare {out} YOUR_FILE_OR_FOLDER",
+        open_page=open_page,
+    )
 
 
 def _compare_sources(
@@ -156,7 +178,8 @@ def _compare_sources(
     bands: list[str],
     only: list[str],
     mixed: bool,
-) -> None:
+) -> Any:
+    """The comparison of what was measured, or is now; written where `out` is given."""
     from neurosparse import reference, report
     from neurosparse import sources as anything
     from neurosparse._internal import whole_files as files
@@ -174,14 +197,25 @@ def _compare_sources(
         )
     except ValueError as error:
         raise ValueError(str(error).replace("mixed_definitions=True", "--mixed")) from None
-    say(table(comparison.stats, comparison.equivalent_window_ms))
-    say(beyond_table(comparison.stats))
-    for line in (
-        *comparison.answer(),
-        *(d.sentence() for d in comparison.differences()),
-        "",
-        *comparison.in_bands(),
-    ):
-        say(line)
     if out is not None:
-        say(f"\nNumbers and figures: {out}\nPage: {anything.write(comparison, out).resolve()}")
+        anything.write(comparison, out)
+    return comparison
+
+
+def _show_sources(comparison: Any, out: Path | None, *, as_json: bool, open_page: bool) -> None:
+    from neurosparse.report import PAGE
+
+    if as_json:
+        show_json(comparison.to_dict())
+    else:
+        show_activity(comparison.stats, comparison.equivalent_window_ms)
+        show_beyond(comparison.stats)
+        for line in (
+            *comparison.in_bands(),
+            "",
+            *(d.sentence() for d in comparison.differences()),
+            *comparison.answer(),
+        ):
+            say(line)
+    if out is not None:
+        finish(f"Numbers and figures: {out}", page=out / PAGE, open_page=open_page, quiet=as_json)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from neurosparse.cli.display import bars, say
-from neurosparse.cli.options import DataDir, Seed, Settings, overrides
+from neurosparse._internal.names import meant
+from neurosparse.cli.display import bars, finish, say, show, show_json
+from neurosparse.cli.options import DataDir, Json, Open, Seed, Settings, overrides
 from neurosparse.cli.program import app
 
 if TYPE_CHECKING:
@@ -21,15 +22,16 @@ if TYPE_CHECKING:
     # images, the usual number of steps, what converts
     Source = tuple[Splits, int, Callable[..., SpikingNetwork]]
 
-CONVERSION = "conversion.json"
+CONVERSION, FIGURE, PAGE = "conversion.json", "conversion.png", "report.html"
 
 
 @app.command(
+    short_help="Turn a network into a spiking one.",
     epilog=(
         "Examples:\n\nneurosparse convert results/rectifier_l1.safetensors\n\nneurosparse convert"
         " results/rectifier_l1.safetensors --set neuron.kind=lif --steps 128 --nir twin.nir"
         " --lossy\n\nneurosparse convert lif_rates --set tau_m_ms=50"
-    )
+    ),
 )
 def convert(
     weights: Annotated[
@@ -52,13 +54,16 @@ def convert(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(help="Time steps an image is shown for.  [default: 64, or the recipe's]"),
+        typer.Option(
+            min=1, help="Time steps an image is shown for.  [default: 64, or the recipe's]"
+        ),
     ] = None,
     coding: Annotated[
         str, typer.Option(help="constant: images as currents; poisson: as spikes.")
     ] = "constant",
     images: Annotated[
-        int | None, typer.Option(help="Only the first of the test images.  [default: all]")
+        int | None,
+        typer.Option(help="Only the first of the test images.  [default: all]"),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Image set.  [default: the one it was trained on]")
@@ -72,6 +77,8 @@ def convert(
     ] = False,
     seed: Seed = 1,
     settings: Settings = None,
+    as_json: Json = False,
+    open_page: Open = False,
 ) -> None:
     """Turn a rectifier network into a spiking one, and say how well they agree and what the spikes
     cost.
@@ -97,10 +104,10 @@ def convert(
     if nir is not None:
         files.check_file(nir)
     shown = splits.test if images is None else splits.test.take(slice(images))
-    with bars({"convert": weights.stem}) as show:
+    with bars({"convert": weights.stem}) as show_progress:
 
         def tell(done: float, text: str) -> None:
-            show("convert", done, text)
+            show_progress("convert", done, text)
 
         spiking = convert_it(progress=tell)
         left_out = [] if nir is None else converters.to_nir(spiking, nir, lossy=lossy)
@@ -108,19 +115,43 @@ def convert(
             spiking, shown, steps=usual_steps if steps is None else steps, coding=cast(Any, coding), seed=seed,  # noqa: E501
             name=weights.stem, progress=tell,
         )  # fmt: skip
-    print(report.table(), end="\n\n")
-    for sentence in report.sentences():
-        say(sentence)
     with files.new_folder(out) as folder:
         report.save(folder / CONVERSION)
-        plots.save(folder / "conversion.png", partial(plots.conversion, [report]))
-    say(f"\nReport and figure: {out.resolve()}")
-    if nir is not None:
-        say(
-            "\n".join(
-                [f"NIR file: {nir.resolve()}", *(f"Left out of it: {what}" for what in left_out)]
-            )
+        plots.save(folder / FIGURE, partial(plots.conversion, [report]))
+        (folder / PAGE).write_text(
+            converters.conversion_page(report, folder / FIGURE), encoding="utf-8"
         )
+    if as_json:
+        show_json(report.to_dict())
+    else:
+        show(
+            [
+                {
+                    "layer": layer.name,
+                    "active %": f"{100 * layer.source_active:.1f}",
+                    "in a step %": f"{100 * layer.active_per_step:.2f}",
+                    "in all %": f"{100 * layer.active_per_inference:.1f}",
+                    "spikes": f"{layer.spikes:.0f}",
+                    "error %": f"{100 * layer.error:.1f}",
+                }
+                for layer in report.layers
+            ]
+        )
+        say(
+            "active: units of the source for an image; in a step, in all: neurons that spike;"
+            " error: of the rates, compared with the activations."
+        )
+        for sentence in report.sentences()[:3]:
+            say(sentence)
+    written = [] if nir is None else [f"NIR file: {nir}"]
+    finish(
+        f"Report and figure: {out}",
+        *written,
+        *(f"Left out of it: {what}" for what in left_out),
+        page=out / PAGE,
+        open_page=open_page,
+        quiet=as_json,
+    )
 
 
 def _of_weights(
@@ -135,7 +166,10 @@ def _of_weights(
     for name, value in settings.items():
         table, _, key = name.partition(".")
         if table not in chosen or not key:
-            raise ValueError(f"--set takes neuron.KEY=VALUE or normalisation.KEY=VALUE, got {name}")
+            raise ValueError(
+                f"--set takes neuron.KEY=VALUE or normalisation.KEY=VALUE, got {name}"
+                f"{meant(table, chosen)}"
+            )
         chosen[table][key] = value
     neuron = recipes.build(converters.NeuronSpec, chosen["neuron"], what="neuron")
     normalisation = recipes.build(
@@ -166,11 +200,7 @@ def _of_recipe(
     from neurosparse import recipes
 
     loaded = recipes.load(recipe)
-    if loaded.kind != "lif_network":
-        raise ValueError(
-            f"recipe {loaded.name!r} must be of kind 'lif_network', got {loaded.kind!r}: train it"
-            " first, and convert its weights"
-        )
+    recipes.expect(loaded, "lif_network")
     spec = loaded.spec(
         converters.LIFNetworkSpec, **({} if data is None else {"data": data}), **settings
     )

@@ -1,14 +1,23 @@
-"""What is shown on the terminal, 80 columns wide: bars on the error stream, tables and sentences on
-the output.
+"""What is shown on the terminal: bars on the error stream, tables and sentences on the output, at
+most 80 columns wide, less where the terminal is narrower.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import math
+import os
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurosparse._internal import names
+from neurosparse.cli import boundary
+
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
     from neurosparse._internal.workers import Show
@@ -16,74 +25,106 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 _PACE_S = 3600.0  # the time left is told from the pace of so long
+_LONGEST_LABEL = 20
 
 
 @contextmanager
-def bars(jobs: dict[str, str]) -> Iterator[Show]:
-    """A progress bar a job, with the time it took and the time left, on the error stream, so that
-    what is printed can be piped.
+def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
+    """Show a progress bar a job, with the time it took and the time left, on the error stream, so
+    that what is printed can be piped.
+
+    Parameters
+    ----------
+    own_estimate
+        The job's words say how much time is left, so that the bar does not.
     """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         Progress,
+        ProgressColumn,
         TextColumn,
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
     from rich.table import Column
 
-    columns = (
-        TextColumn("{task.description:<9.9}"),
+    labels = {job: names.one_line(label)[:_LONGEST_LABEL] for job, label in jobs.items()}
+    width = max(map(len, labels.values()))
+    columns: list[ProgressColumn] = [
+        TextColumn(f"{{task.description:<{width}}}", markup=False),
         BarColumn(10),
         TextColumn("{task.percentage:3.0f} %"),
         TimeElapsedColumn(Column(min_width=7)),
-        TimeRemainingColumn(table_column=Column(min_width=7)),
-        TextColumn("left"),
-    )
+    ]
+    if not own_estimate:
+        columns += [
+            TimeRemainingColumn(table_column=Column(min_width=7)),
+            TextColumn("left"),
+        ]
     words = TextColumn(
-        "{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+        "{task.fields[text]}",
+        markup=False,
+        table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
     )
     with Progress(
         *columns, words, console=Console(stderr=True), speed_estimate_period=_PACE_S
     ) as progress:
         tasks = {
-            job: progress.add_task(label, total=1.0, text="starting") for job, label in jobs.items()
+            job: progress.add_task(label, total=1.0, text="starting")
+            for job, label in labels.items()
         }
-        yield lambda job, done, text: progress.update(tasks[job], completed=done, text=text)
+        yield lambda job, done, text: progress.update(
+            tasks[job], completed=done, text=names.one_line(text)
+        )
 
 
-def table(
-    stats: tuple[ActivityStats, ...], equivalents: dict[str, dict[str, float | None]]
-) -> Table:
-    """What was measured, a row each, with the window in which each circuit is as active as 1 to 4
-    %.
+def show_activity(
+    stats: Sequence[ActivityStats], equivalents: Mapping[str, Mapping[str, float | None]] = {}
+) -> None:
+    """Print what was measured, a row each; for a network, the window in which each circuit is as
+    active as it is, a column a circuit.
     """
-    from rich import box
-    from rich.table import Table
-
     from neurosparse.report import row
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    columns = ["name", "active means", "active", "95 % interval", "never active"]
-    if equivalents:
-        columns[4:] = ["equals window"]
-    for column in columns:
-        words = column in columns[:2]
-        table.add_column(
-            column, overflow="fold", no_wrap=not words, justify="left" if words else "right"
-        )
+    circuits = list(dict.fromkeys(name for windows in equivalents.values() for name in windows))
+    definitions = {s.active_when.describe() for s in stats}
+    rows = []
     for s in stats:
         cells = row(s, equivalents)
-        table.add_row(*(cells[c] for c in columns))
-    return table
+        chosen = {"name": s.name, "active": cells["active"]}
+        chosen["95 % interval"] = cells["95 % interval"]
+        chosen |= {f"as {name}, in": _window(equivalents, s.name, name) for name in circuits}
+        if not circuits:
+            chosen["never active"] = cells["never active"]
+        if len(definitions) > 1:
+            chosen["active means"] = cells["active means"]
+        rows.append(chosen)
+    show(rows)
+    said = ["active: the share of the units that are active at once"]
+    if len(definitions) == 1:
+        said[0] += f" ({definitions.pop()})"
+    if circuits:
+        said.append("as ..., in: the window in which that circuit is as active")
+    say(f"{'; '.join(said)}.")
 
 
-def layer_table(stats: tuple[ActivityStats, ...]) -> Table:
-    """A line a layer of any network."""
+def _window(
+    equivalents: Mapping[str, Mapping[str, float | None]], network: str, circuit: str
+) -> str:
+    from neurosparse.comparison import milliseconds
+
+    if circuit not in equivalents.get(network, {}):
+        return "-"
+    found = equivalents[network][circuit]
+    return "none" if found is None else milliseconds(found)
+
+
+def show_layers(stats: Sequence[ActivityStats]) -> None:
+    """Print a line a layer of any network."""
     from neurosparse.comparison import percent
 
-    return rows_table(
+    show(
         [
             {
                 "layer": s.name,
@@ -92,72 +133,175 @@ def layer_table(stats: tuple[ActivityStats, ...]) -> Table:
                 "samples": f"{s.n_samples:,}",
                 "active": percent(s.active_fraction),
                 "exact 0": "-" if s.zero_fraction is None else percent(s.zero_fraction),
-                "eff. units": "-" if s.effective_units is None else f"{s.effective_units:.3g}",
+                "effective": "-" if s.effective_units is None else f"{s.effective_units:.3g}",
                 "dead": f"{s.n_silent:,}",
             }
             for s in stats
         ]
     )
+    say(
+        f"active: {stats[0].active_when.describe()}; axis: that of the units, every other holds"
+        " samples; effective: units that share the activity of a sample; dead: units that are"
+        " never active."
+    )
 
 
-def beyond_table(stats: tuple[ActivityStats, ...]) -> Table:
-    """What the mean does not say; a line each."""
+def show_beyond(stats: Sequence[ActivityStats]) -> None:
+    """Print what the mean does not say, a line each."""
     from neurosparse.sparsity.log_normal import row
 
-    return rows_table([row(s) for s in stats])
+    words = {
+        "beyond the mean": "beyond the mean",
+        "eff. units": "effective",
+        "dim.": "dimension",
+        "popul.": "population",
+        "sd ln": "spread",
+    }
+    show([{words.get(key, key): cell for key, cell in row(s).items()} for s in stats])
+    say(
+        "effective: units that share the activity of a sample; dimension: of the covariance between"
+        " units; population and lifetime: Treves-Rolls sparseness, low is sparse; spread: standard"
+        " deviation of ln(rate); log-normal: whether the rates may be."
+    )
 
 
-def rows_table(rows: list[dict[str, str]]) -> Table:
-    """Rows of text, the first column to the left."""
+def show(rows: Sequence[Mapping[str, str]]) -> None:
+    """Print rows of text as a table, the first column to the left; where the terminal is too narrow
+    for it, as a list with a line a cell. No cell is ever cut.
+    """
+    from rich.measure import Measurement
+
+    if not rows:
+        return
+    console = _console()
+    whole = [{names.one_line(k): names.one_line(v) for k, v in row.items()} for row in rows]
+    table = _table(whole)
+    if (
+        Measurement.get(console, console.options.update(max_width=10_000), table).maximum
+        <= console.width
+    ):
+        console.print(table, markup=False)
+        return
+    first, *others = whole[0]
+    width = max((len(heading) for heading in others), default=0)
+    for row in whole:
+        say(f"\n{row[first]}")
+        for heading in others:
+            say(f"  {heading:<{width}}  {row[heading]}")
+    say("")
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> Table:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    # as wide as its cells: a table that has to be squeezed becomes a list
     for k, heading in enumerate(rows[0]):
-        table.add_column(
-            heading,
-            overflow="fold",
-            no_wrap=k > 0,
-            justify="right" if k else "left",
-            min_width=0 if k else 15,
-        )
+        table.add_column(Text(heading), no_wrap=True, justify="right" if k else "left")
     for row in rows:
-        table.add_row(*row.values())
+        table.add_row(*(Text(cell) for cell in row.values()))
     return table
 
 
-def print_spikes(
+def show_json(what: Any) -> None:
+    """Print data as JSON; a number that is not finite is null."""
+    print(json.dumps(_finite(what), indent=1, allow_nan=False, default=str))
+
+
+def _finite(what: Any) -> Any:
+    if isinstance(what, float):
+        return what if math.isfinite(what) else None
+    if isinstance(what, Mapping):
+        return {str(key): _finite(value) for key, value in what.items()}
+    return [_finite(each) for each in what] if isinstance(what, list | tuple) else what
+
+
+def finish(
+    *lines: str,
+    page: Path | None = None,
+    then: str = "",
+    open_page: bool = False,
+    quiet: bool = False,
+) -> None:
+    """End a command whose results are in their place: where they are, the page as a link, and what
+    to do next.
+
+    Parameters
+    ----------
+    lines
+        Such as "Numbers and figures: results/compare".
+    page
+        The page; shown in the browser where `open_page`.
+    then
+        A command to go on with.
+    quiet
+        Print nothing: the output is data.
+    """
+    boundary.results_are_written()
+    address = None if page is None else Path(os.path.abspath(page))  # noqa: PTH100
+    if not quiet:
+        from rich.style import Style
+        from rich.text import Text
+
+        console = _console()
+        for line in ("", *lines):
+            console.print(Text(names.one_line(line)), soft_wrap=True)
+        if address is not None:
+            link = Text(names.one_line(str(address)), Style(link=address.as_uri()))
+            console.print(Text("Page: ") + link, soft_wrap=True)
+        if then:
+            console.print(Text(f"Next: {then}"), soft_wrap=True)
+    if open_page and address is not None:
+        import webbrowser
+
+        webbrowser.open(address.as_uri())
+
+
+def measure_parts(
     spikes: Any, active_when: Any, measure: Any, provenance: dict[str, Any] | None = None
 ) -> tuple[ActivityStats, ...]:
-    """Print how sparse spikes are, all of them and each population, and return it."""
+    """Measure all spikes together and each population."""
     from neurosparse.activity import WHOLE
 
     parts = {WHOLE: spikes, **{name: spikes.population(name) for name in spikes.populations}}
-    stats = tuple(
+    return tuple(
         measure(part, active_when=active_when, name=name, provenance=provenance)
         for name, part in parts.items()
     )
-    say(table(stats, {}))
+
+
+def show_spikes(stats: Sequence[ActivityStats]) -> None:
+    """Print how sparse spikes are, a line a population, and then a sentence for each."""
+    show_activity(stats)
     for s in stats:
         cv = "-" if s.isi_cv is None else f"{s.isi_cv:.2f}"
         windows = ", ".join(
             f"{100 * f:g} % in "
-            + ("no window" if (w := s.curve.window_ms(f)) is None else f"{w:.3g} ms")
+            + ("no window" if (w := s.curve and s.curve.window_ms(f)) is None else f"{w:.3g} ms")
             for f in (0.01, 0.02, 0.04)
         )
         say(
             f"{s.name}: {s.mean_rate_hz:.2f} Hz (median {s.median_rate_hz:.2f}), ISI CV {cv};"
             f" active {windows}"
         )
-    return stats
 
 
-def say(what: Any) -> None:
+def say(what: Any, *, indent: int = 0) -> None:
     """Print a text or a table, in at most 80 columns, with no colour where the output is not a
-    terminal.
+    terminal; a text may stand after `indent` spaces.
     """
+    if isinstance(what, str):
+        what = "\n".join(map(names.printable, what.split("\n")))
+    console = _console()
+    if indent:
+        margin = " " * indent
+        what = textwrap.fill(what, console.width, initial_indent=margin, subsequent_indent=margin)
+    console.print(what, markup=False)
+
+
+def _console() -> Console:
     from rich.console import Console
 
-    Console(width=min(WIDTH, Console().width), highlight=False, soft_wrap=False).print(
-        what, markup=False
-    )
+    return Console(width=min(WIDTH, Console().width), highlight=False, soft_wrap=False)

@@ -7,13 +7,22 @@ from typing import Annotated, Any
 
 import typer
 
-from neurosparse.cli.display import beyond_table, layer_table, print_spikes, say
-from neurosparse.cli.options import Device, Threshold, Window, is_given
+from neurosparse.cli.display import (
+    finish,
+    measure_parts,
+    say,
+    show_beyond,
+    show_json,
+    show_layers,
+    show_spikes,
+)
+from neurosparse.cli.options import Device, Json, Open, Threshold, Window, is_given
 from neurosparse.cli.program import app
 
 
 @app.command(
     name="measure",
+    short_help="Measure spikes in a file, or a network.",
     epilog=(
         "Examples:\n\nneurosparse measure results/spikes.npz --window-ms 5\n\nneurosparse measure"
         " session.nwb --where quality=good --where 'isi_violations<0.5' --out"
@@ -85,6 +94,8 @@ def measure_file(
             "--out", "-o", help="Folder for numbers, figures and a page; replaced as a whole."
         ),
     ] = None,
+    as_json: Json = False,
+    open_page: Open = False,
 ) -> None:
     """Say how sparse the spikes in a file are, or the layers of a network.
 
@@ -106,7 +117,11 @@ def measure_file(
             " it out"
         )
     if is_network:
-        _measure_network(what, weights, data, input_shape, threshold, device, out)
+        page = _measure_network(
+            what, weights, data, input_shape, threshold, device, out, as_json=as_json
+        )
+        if out is not None:
+            _finish(out, page, open_page=open_page, quiet=as_json)
         return
     file = Path(what)
     from neurosparse import recordings, report
@@ -122,19 +137,39 @@ def measure_file(
     recording = recordings.read(
         file, where=where or (), populations=populations, start_s=start_s, duration_s=duration_s
     )
-    stats = print_spikes(recording.spikes, active_when, measure, provenance=recording.provenance)
-    say("")
-    for line in recording.lines():
-        say(line)
-    for key in budgets() if energy else ():
-        say(energy_use(recording.spikes, key).sentence())
+    stats = measure_parts(recording.spikes, active_when, measure, recording.provenance)
+    costs = [energy_use(recording.spikes, key) for key in budgets()] if energy else []
+    if as_json:
+        show_json(
+            {
+                "stats": [s.to_dict() for s in stats],
+                "notes": recording.lines(),
+                "energy": [cost.sentence() for cost in costs],
+            }
+        )
+    else:
+        for line in recording.lines():
+            say(line)
+        for cost in costs:
+            say(cost.sentence())
+        show_spikes(stats)
     if out is not None:
         comparison = compare_stats(
             *stats, provenance={"recording": recording.provenance, **report.environment()}
         )
         with files.new_folder(out) as folder:
             report.write(comparison, folder, _spike_panels(recording.spikes, comparison))
-        say(f"\nNumbers and figures: {out}\nPage: {(out / report.PAGE).resolve()}")
+        _finish(out, out / report.PAGE, open_page=open_page, quiet=as_json)
+
+
+def _finish(out: Path, page: Path | None, *, open_page: bool, quiet: bool) -> None:
+    finish(
+        f"Numbers and figures: {out}",
+        page=page,
+        then=f"neurosparse compare {out} ANOTHER_FOLDER_OR_FILE",
+        open_page=open_page,
+        quiet=quiet,
+    )
 
 
 def _measure_network(
@@ -145,7 +180,10 @@ def _measure_network(
     threshold: float,
     device: str,
     out: Path | None,
-) -> None:
+    *,
+    as_json: bool,
+) -> Path | None:
+    from neurosparse import data as image_sets
     from neurosparse import report, sources
     from neurosparse._internal import whole_files as files
     from neurosparse.activity import ActiveWhen
@@ -157,8 +195,8 @@ def _measure_network(
 
     if data is None:
         raise ValueError(
-            "a network needs inputs to be measured on: give --data, an image set or a .npy or .npz"
-            " file"
+            "a network needs inputs to be measured on: give --data, an image set"
+            f" ({', '.join(image_sets.NAMES)}) or a .npy or .npz file"
         )
     try:
         sizes = None if shape is None else tuple(int(size) for size in shape.split(","))
@@ -181,18 +219,17 @@ def _measure_network(
         active_when=ActiveWhen(threshold=threshold),
         provenance=provenance,
     )
-    say(layer_table(tuple(layers.values())))
-    first = next(iter(layers.values()))
-    say(
-        f"Active: {first.active_when.describe()}. Axis: that of the units; every other holds"
-        " samples."
+    if as_json:
+        show_json({"stats": [s.to_dict() for s in layers.values()]})
+    else:
+        show_layers(tuple(layers.values()))
+        show_beyond(tuple(layers.values()))
+    if out is None:
+        return None
+    comparison = compare_stats(
+        layers, provenance={**provenance, "device": str(where), **report.environment()}
     )
-    say(beyond_table(tuple(layers.values())))
-    if out is not None:
-        comparison = compare_stats(
-            layers, provenance={**provenance, "device": str(where), **report.environment()}
-        )
-        say(f"\nNumbers and figures: {out}\nPage: {sources.write(comparison, out).resolve()}")
+    return sources.write(comparison, out)
 
 
 def _spike_panels(spikes: Any, comparison: Any) -> list[Any]:

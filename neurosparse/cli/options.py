@@ -7,15 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
-Out = Annotated[
-    Path,
-    typer.Option(
-        "--out", "-o", help="Folder for the results; replaced as a whole.", show_default=True
-    ),
-]
+MOST_SEED = 2**63 - 1  # results are kept as 64-bit integers
+MOST_SEEDS = 10_000
+MOST_THREADS = 1024
 
 
-Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+def kinds_of(*kinds: str) -> Any:
+    """Return what completes the name of a recipe of some kinds, for a shell."""
+
+    def complete(incomplete: str) -> list[str]:
+        from neurosparse import recipes
+
+        return [
+            name
+            for kind in kinds
+            for name in recipes.available(kind)
+            if name.startswith(incomplete)
+        ]
+
+    return complete
+
+
+Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of everything random.")]
 
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
@@ -43,8 +56,14 @@ Settings = Annotated[
 ]
 
 
+Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of tables and sentences.")]
+
+
+Open = Annotated[bool, typer.Option("--open", help="Show the page in the browser at the end.")]
+
+
 def overrides(settings: list[str] | None) -> dict[str, Any]:
-    """`--set key=value` as values: TOML where it parses as such, text otherwise."""
+    """Return `--set key=value` as values: TOML where it parses as such, text otherwise."""
     import tomllib
 
     values: dict[str, Any] = {}
@@ -54,12 +73,12 @@ def overrides(settings: list[str] | None) -> dict[str, Any]:
             raise ValueError(f"--set takes key=value, got {setting!r}")
         try:
             values[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):  # a word; or digits, brackets without end
             values[key] = text
     return values
 
 
 def is_given(context: typer.Context, name: str) -> bool:
-    """Whether an option stands on the command line, whatever its value."""
+    """Say whether an option stands on the command line, whatever its value."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"

@@ -3,36 +3,81 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
-BAD_INPUT, INTERRUPTED = 2, 130
+from neurosparse.cli import boundary
+from neurosparse.cli.boundary import BAD_INPUT, INTERRUPTED
+
+__all__ = ["BAD_INPUT", "INTERRUPTED", "app", "main"]
+
+INTRODUCTION = """\
+neurosparse says how sparse something is: which share of
+its units is active at once. It measures spiking circuits,
+networks and recordings the same way.
+
+Three things to try:
+
+  neurosparse simulate cortical_population
+      a small spiking circuit: how many of its neurons fire
+      in 10 ms?
+  neurosparse train rectifier_l1
+      a network that is trained to be sparse: how many of
+      its units does an image use?
+  neurosparse measure FILE --out FOLDER
+      spikes of your own (.npz, .nwb, ...): the same, with
+      figures and a page
+
+`neurosparse recipes` lists the circuits and networks that
+come along, `neurosparse --help` all commands.
+"""
 
 app = typer.Typer(
     name="neurosparse",
-    help=(
-        "How sparse is it: a spiking circuit, a rectifier network and a brain, measured the same"
-        " way."
-    ),
-    no_args_is_help=True,
-    add_completion=False,
+    help="Say how sparse circuits, networks and recordings are, measured the same way.",
+    epilog="Shell completion: neurosparse --install-completion",
     rich_markup_mode=None,  # plain help: rich takes as long to load as all the rest
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"neurosparse {version('neurosparse')}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def start(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version."),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="With any command: show where an error comes from.")
+    ] = False,
+) -> None:
+    """Say how sparse circuits, networks and recordings are, measured the same way."""
+    if context.invoked_subcommand is None:
+        print(INTRODUCTION, end="")
+
+
 def main() -> None:
-    """Run the command line; bad input is one sentence and exit code 2, Ctrl-C is exit code 130, a
-    bug is a traceback.
+    """Run the command line.
+
+    Whatever fails is one sentence and exit code 2 (with --debug, the traceback too). Ctrl-C is exit
+    code 130, SIGTERM 143.
     """
-    try:
-        app()
-    except (ValueError, OSError) as error:
-        print(f"neurosparse: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
-    except SystemExit as ended:
-        if ended.code == INTERRUPTED:
-            print(
-                "neurosparse: stopped; what was complete and checkpoints are kept", file=sys.stderr
-            )
-        raise
+    arguments = sys.argv[1:]
+    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    debug = "--debug" in ours
+    rest = [word for word in ours if word != "--debug"] + arguments[len(ours) :]
+    code = boundary.run(
+        lambda: app(args=rest, prog_name="neurosparse", standalone_mode=False), debug=debug
+    )
+    sys.exit(code)

@@ -8,28 +8,43 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosparse.cli.display import bars, say
-from neurosparse.cli.options import Seed, Settings, Window, overrides
+from neurosparse.cli.display import bars, finish, say, show, show_json
+from neurosparse.cli.options import (
+    MOST_SEED,
+    MOST_SEEDS,
+    MOST_THREADS,
+    Json,
+    Open,
+    Seed,
+    Settings,
+    Window,
+    kinds_of,
+    overrides,
+)
 from neurosparse.cli.program import app
 from neurosparse.spiking import engines
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from neurosparse.simulation import Simulation
 
 
 @app.command(
+    short_help="Run a spiking circuit and measure it.",
     epilog=(
         "Examples:\n\nneurosparse simulate cortical_population\n\nneurosparse simulate potjans2014"
         " --seconds 1\n\nneurosparse simulate potjans2014 --scale 0.1 --engine brian2 --seeds"
         " 3\n\nneurosparse simulate brunel2000_ai --set projections.inhibitory.weight_mV=-0.6"
         " --spikes nwb"
-    )
+    ),
 )
 def simulate(
     recipe: Annotated[
-        str, typer.Argument(help="Name or path of the recipe of a circuit or population.")
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="Name or path of the recipe of a circuit or population.",
+            autocompletion=kinds_of("circuit", "population"),
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -48,7 +63,11 @@ def simulate(
     ] = 1.0,
     threads: Annotated[
         int | None,
-        typer.Option(help="Threads of the engines kernel and nest.  [default: one a core]"),
+        typer.Option(
+            min=1,
+            max=MOST_THREADS,
+            help="Threads of the engines kernel and nest.  [default: one a core]",
+        ),
     ] = None,
     exact_weights: Annotated[
         bool,
@@ -58,9 +77,14 @@ def simulate(
     ] = False,
     window_ms: Window = 10.0,
     seed: Seed = 1,
-    seeds: Annotated[int, typer.Option(help="How many seeds to run, from --seed on.")] = 1,
+    seeds: Annotated[
+        int,
+        typer.Option(min=1, max=MOST_SEEDS, help="How many seeds to run, from --seed on."),
+    ] = 1,
     spikes: Annotated[str, typer.Option(help="Format of the spikes: npz or nwb.")] = "npz",
     settings: Settings = None,
+    as_json: Json = False,
+    open_page: Open = False,
 ) -> None:
     """Simulate a spiking circuit and say how many of its neurons are active at once, population by
     population.
@@ -71,53 +95,73 @@ def simulate(
     from neurosparse import recipes, simulation
     from neurosparse.report import PAGE
 
+    if seed + seeds - 1 > MOST_SEED:
+        raise ValueError(f"the last of --seeds must be at most {MOST_SEED}, got {seed + seeds - 1}")
+    loaded = recipes.load(recipe)
+    recipes.expect(loaded, "circuit", "population")
     values: dict[str, Any] = {
         "recipe": recipe, "seconds": seconds, "seeds": range(seed, seed + seeds), "engine": engine,
         "scale": scale, "n_threads": threads, "exact_weights": exact_weights, "window_ms": window_ms,  # noqa: E501
         "settings": overrides(settings),
     }  # fmt: skip
     spec = recipes.build(simulation.SimulationSpec, values, what="simulate")
-    name = recipes.load(recipe).name
+    name = loaded.name
     out = out or Path("results") / name
     simulation.check(spec, out, spikes)
     with bars({recipe: name}) as show:
         result = simulation.run(
             spec, out, spikes_format=spikes, progress=lambda done, text: show(recipe, done, text)
         )
-    say(_population_table(result, window_ms))
-    for line in (*result.comparison.answer()[:1], *result.notes):
-        say(line)
-    say(f"\nNumbers, spikes and figures: {out}\nPage: {(out / PAGE).resolve()}")
+    if as_json:
+        show_json(
+            {
+                "populations": result.rows,
+                "answer": result.comparison.answer(),
+                "notes": result.notes,
+                "folder": out,
+            }
+        )
+    else:
+        _show_populations(result, window_ms)
+        for line in (*result.notes, *result.comparison.answer()[:1]):
+            say(line)
+    finish(
+        f"Numbers, spikes and figures: {out}",
+        page=out / PAGE,
+        then=f"neurosparse compare {out} ANOTHER_FOLDER_OR_FILE",
+        open_page=open_page,
+        quiet=as_json,
+    )
 
 
-def _population_table(result: Simulation, window_ms: float) -> Table:
-    """A line a population; the windows with their spread over seeds, or over time where there is
-    one seed.
+def _show_populations(result: Simulation, window_ms: float) -> None:
+    """Print a line a population; the windows with their spread over seeds, or over time where there
+    is one seed.
     """
-    from rich import box
-    from rich.table import Table
-
     from neurosparse.comparison import BRAIN_FRACTIONS, percent
     from neurosparse.simulation import window_column
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # eight columns in 80
-    for heading in ("population", "Hz", "CV", "sync.", f"in {window_ms:g} ms"):
-        table.add_column(heading, justify="left" if heading == "population" else "right")
-    for fraction in BRAIN_FRACTIONS:
-        table.add_column(f"{100 * fraction:g} % (ms)", justify="right")
+    rows = []
     for name in result.populations:
         row = next(row for row in result.rows if row["population"] == name)
-        cells = [f"{result.over_seeds(name, 'rate_hz')[0]:.2f}"]
-        cells += ["-" if row[key] is None else f"{row[key]:.2f}" for key in ("isi_cv", "synchrony")]
-        cells.append(percent(result.over_seeds(name, "active_fraction")[0]))
+        cells = {"population": name, "Hz": f"{result.over_seeds(name, 'rate_hz')[0]:.2f}"}
+        for heading, key in (("CV", "isi_cv"), ("sync.", "synchrony")):
+            cells[heading] = "-" if row[key] is None else f"{row[key]:.2f}"
+        active = percent(result.over_seeds(name, "active_fraction")[0])
+        cells[f"in {window_ms:g} ms"] = active
         for fraction in BRAIN_FRACTIONS:
             key = window_column(fraction)
             mean, spread = result.over_seeds(name, key)
-            cells.append(
-                _plus_minus(mean, row[f"{key}_sd_over_time"] if math.isnan(spread) else spread)
+            cells[f"{100 * fraction:g} % (ms)"] = _plus_minus(
+                mean, row[f"{key}_sd_over_time"] if math.isnan(spread) else spread
             )
-        table.add_row(name, *cells)
-    return table
+        rows.append(cells)
+    show(rows)
+    say(
+        "CV: of the intervals between spikes, 1 for a Poisson process; sync.: synchrony, 0 for"
+        f" independent neurons; in {window_ms:g} ms: share of the neurons that fire; 1 % (ms): the"
+        " window in which 1 % do."
+    )
 
 
 def _plus_minus(mean: float, spread: float) -> str:

@@ -7,24 +7,29 @@ from typing import Annotated
 
 import typer
 
-from neurosparse.cli.display import bars, say
+from neurosparse._internal.names import one_line
+from neurosparse.cli.display import bars, finish, say, show_json
+from neurosparse.cli.options import MOST_THREADS, Json, kinds_of
 from neurosparse.cli.program import app
 
 
 @app.command(
+    short_help="Run many networks or simulations.",
     epilog=(
         "Examples:\n\nneurosparse sweep figure3_quick\n\nneurosparse sweep mine.toml --workers 4"
         " --retry-failed\n\nneurosparse sweep mine.toml --scheduler tcp://10.0.0.1:8786"
-    )
+    ),
 )
 def sweep(
     spec: Annotated[
         str,
         typer.Argument(
+            metavar="SPEC",
+            autocompletion=kinds_of("train", "simulate", "convert"),
             help=(
                 "What to run, a .toml file: kind, recipe, grid, random, seeds; or the name of one"
                 " that comes along."
-            )
+            ),
         ),
     ],
     out: Annotated[
@@ -37,7 +42,11 @@ def sweep(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes, of one thread each; 0: this one.  [default: the cores]"),
+        typer.Option(
+            min=0,
+            max=MOST_THREADS,
+            help="Processes, of one thread each; 0: this one.  [default: the cores]",
+        ),
     ] = None,
     scheduler: Annotated[
         str | None, typer.Option(help="Address of a Dask scheduler, to use its workers.")
@@ -45,33 +54,44 @@ def sweep(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed before.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Run many networks or simulations; run it again to go on after whatever happened.
 
     Writes runs/KEY/ for each run, table.parquet and table.csv. Exit code 1 where runs failed.
     """
+    from neurosparse import recipes
+
+    recipes.expect(recipes.load(spec), "train", "simulate", "convert")
     from neurosparse import sweep as sweeps
 
     name = Path(spec).stem
     place = out or Path("results") / name
-    with bars({"sweep": name}) as show:
+    loaded = sweeps.load(spec)
+    sweeps.plan(loaded, place)  # what cannot run is refused before a bar is drawn
+    with bars({"sweep": name}, own_estimate=True) as show:
         result = sweeps.run(
-            sweeps.load(spec),
+            loaded,
             place,
             workers=workers,
             scheduler=scheduler,
             retry_failed=retry_failed,
             progress=lambda done, text: show("sweep", done, text),
         )
-    for line in result.lines():
-        say(line)
-    say(f"\nTable: {(place / sweeps.TABLE).resolve()}")
+    if as_json:
+        show_json({"rows": result.rows, "failures": [f.model_dump() for f in result.failures]})
+    else:
+        for line in result.lines():
+            say(line)
+    then = f"neurosparse runs {'list' if result.failures else 'verify'} {place}"
+    finish(f"Table: {place / sweeps.TABLE}", then=then, quiet=as_json)
     if result.failures:
         raise typer.Exit(1)
 
 
 runs_app = typer.Typer(
-    help="What a sweep has run: list, show, verify, export.",
+    help="List, show, verify or export what a sweep has run.",
+    short_help="See what a sweep has run.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -83,13 +103,22 @@ app.add_typer(runs_app, name="runs")
 Runs = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of a sweep.")]
 
 
-@runs_app.command("list", epilog="Example:\n\nneurosparse runs list results/figure3")
-def runs_list(folder: Runs) -> None:
+@runs_app.command(
+    "list", short_help="List the runs.", epilog="Example:\n\nneurosparse runs list results/figure3"
+)
+def runs_list(folder: Runs, as_json: Json = False) -> None:
     """A line a run: key, kind, time, size, and what sets it apart; then what failed and what is
     damaged.
     """
     from neurosparse import store
 
+    if as_json:
+        found = dict(store.runs(store.existing(folder)))
+        whole = [run for run in found.values() if isinstance(run, store.Run)]
+        broken = {key: str(run) for key, run in found.items() if not isinstance(run, store.Run)}
+        failures = [failure.model_dump() for failure in store.failures(folder).values()]
+        show_json({"runs": [r.model_dump() for r in whole], "failed": failures, "damaged": broken})
+        return
     n_complete, damaged = 0, []
     for name, run in store.runs(store.existing(folder)):
         if isinstance(run, store.DamageError):
@@ -98,18 +127,23 @@ def runs_list(folder: Runs) -> None:
         n_complete += 1
         label = ", ".join(f"{name}={value}" for name, value in run.label.items())
         print(
-            f"{name[:8]}  {run.kind:<8} {run.seconds:>8.1f} s {run.n_bytes / 1e6:>8.1f} MB  {label}"
+            f"{name[:8]}  {run.kind:<8} {run.seconds:>8.1f} s {run.n_bytes / 1e6:>8.1f} MB"
+            f"  {one_line(label)}"
         )
     failed = store.failures(folder)
     for line in (
         *(f"{key[:8]}  failed: {failure.error}" for key, failure in failed.items()),
         *damaged,
     ):
-        print(line)
+        print(one_line(line))
     print(f"{n_complete} complete, {len(failed)} failed, {len(damaged)} damaged")
 
 
-@runs_app.command("show", epilog="Example:\n\nneurosparse runs show results/figure3 79bc65")
+@runs_app.command(
+    "show",
+    short_help="Show all that is known of a run.",
+    epilog="Example:\n\nneurosparse runs show results/figure3 79bc65",
+)
 def runs_show(
     folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]
 ) -> None:
@@ -128,7 +162,11 @@ def runs_show(
         print(f"{found}: {failure.label}\n{failure.error}\n\n{failure.details}")
 
 
-@runs_app.command("verify", epilog="Example:\n\nneurosparse runs verify results/figure3")
+@runs_app.command(
+    "verify",
+    short_help="Read every byte of every run.",
+    epilog="Example:\n\nneurosparse runs verify results/figure3",
+)
 def runs_verify(folder: Runs) -> None:
     """Read every byte of every run; what is damaged or foreign goes into quarantine, with the
     reason. Exit code 1 then.
@@ -145,7 +183,9 @@ def runs_verify(folder: Runs) -> None:
 
 
 @runs_app.command(
-    "export", epilog="Example:\n\nneurosparse runs export results/figure3 figure3.csv"
+    "export",
+    short_help="Write one table of all runs.",
+    epilog="Example:\n\nneurosparse runs export results/figure3 figure3.csv",
 )
 def runs_export(
     folder: Runs, file: Annotated[Path, typer.Argument(help="Table to write: .parquet or .csv.")]

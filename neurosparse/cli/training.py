@@ -8,20 +8,36 @@ from typing import Annotated, Any
 
 import typer
 
-from neurosparse.cli.display import bars, say, table
-from neurosparse.cli.options import DataDir, Device, Seed, Settings, overrides
+from neurosparse.cli.display import bars, finish, say, show_activity, show_json
+from neurosparse.cli.options import (
+    DataDir,
+    Device,
+    Json,
+    Seed,
+    Settings,
+    kinds_of,
+    overrides,
+)
 from neurosparse.cli.program import app
 
 
 @app.command(
+    short_help="Train a network and measure its layers.",
     epilog=(
         "Examples:\n\nneurosparse train rectifier_l1\n\nneurosparse train rectifier_l1 --set"
         " l1=0.002 --set epochs=5\n\nneurosparse train rectifier_4_percent --set target_active=0.02"
         " --tensorboard results/runs"
-    )
+    ),
 )
 def train(
-    recipe: Annotated[str, typer.Argument(help="Name or path of the recipe of a network.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE",
+            help="Name or path of the recipe of a network.",
+            autocompletion=kinds_of("network"),
+        ),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File for the weights (.safetensors).")
     ] = None,
@@ -42,6 +58,7 @@ def train(
         Path | None, typer.Option(help="Folder for TensorBoard's event files.", metavar="DIR")
     ] = None,
     settings: Settings = None,
+    as_json: Json = False,
 ) -> None:
     """Train a network and say how sparse each of its layers is on the test images.
 
@@ -59,6 +76,7 @@ def train(
     from neurosparse.rectifier.tensorboard import events
 
     loaded = recipes.load(recipe)
+    recipes.expect(loaded, "network")
     spec = loaded.spec(TrainSpec, **{"seed": seed, **overrides(settings)})
     if download:
         with bars({spec.data: spec.data}) as show:
@@ -115,7 +133,10 @@ def train(
     layers = measure(
         result.network, splits.test, active_when=ActiveWhen(threshold=spec.active_threshold)
     )
-    say(table(tuple(layers.values()), {}))
+    if as_json:
+        _show_numbers(result, layers, out)
+        return
+    show_activity(tuple(layers.values()))
     best, note = result.best, f" ({result.engine_note})" if result.engine_note else ""
     say(
         f"Test error {100 * (result.test_error or 0.0):.2f} %, validation error"
@@ -123,6 +144,23 @@ def train(
         f" s on {result.device}, {result.engine} engine{note}. On the validation images"
         f" {best.n_alive:,} units are alive and {best.n_dead:,} dead; {best.active_macs / 1e6:.3g}"
         f" of {best.dense_macs / 1e6:.3g} million multiply-accumulates have an input that is not"
-        f" 0.\n\nWeights: {out.resolve()}\nSummary and epochs: {out.stem}.json, {out.stem}.parquet"
-        " beside them"
+        " 0."
     )
+    finish(
+        f"Weights: {out}",
+        f"Summary and epochs: {out.with_suffix('.json')}, {out.with_suffix('.parquet')}",
+        then=f"neurosparse convert {out}",
+    )
+
+
+def _show_numbers(result: Any, layers: Any, out: Path) -> None:
+    show_json(
+        {
+            "test_error": result.test_error,
+            "validation_error": result.validation_error,
+            "best_epoch": result.best_epoch,
+            "layers": [stats.to_dict() for stats in layers.values()],
+            "weights": out,
+        }
+    )
+    finish(quiet=True)

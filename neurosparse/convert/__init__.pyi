@@ -8,6 +8,7 @@ from neurosparse.convert.neurons import NeuronSpec as NeuronSpec
 from neurosparse.convert.nir.files import from_nir as from_nir
 from neurosparse.convert.nir.files import to_nir as to_nir
 from neurosparse.convert.normalisation import Normalisation as Normalisation
+from neurosparse.convert.page import conversion_page as conversion_page
 from neurosparse.convert.quantised import quantise as quantise
 from neurosparse.convert.rate import LIFRate as LIFRate
 from neurosparse.convert.rate import to_rate as to_rate

@@ -1,0 +1,234 @@
+"""What people see in the terminal: what is said to a newcomer, the name that was meant, tables that
+lose nothing in a narrow window, and data in place of words.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from command_line import run
+
+from neurosparse import cli, recipes
+from neurosparse._internal import names
+from neurosparse.activity import SpikeTrains
+from neurosparse.cli import display
+from neurosparse.recordings import save_spikes
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+
+
+@pytest.fixture
+def spikes(tmp_path: Path) -> Path:
+    """A file with two populations, one of a long name."""
+    generator = np.random.default_rng(1)
+    trains = SpikeTrains(
+        np.sort(generator.uniform(0, 1000, 500)).round(1),
+        generator.integers(0, 20, 500),
+        n_units=20,
+        duration_ms=1000.0,
+        dt_ms=0.1,
+        populations={LONG: (0, 10), "I": (10, 20)},
+    )
+    save_spikes(trains, tmp_path / "spikes.npz")
+    return tmp_path / "spikes.npz"
+
+
+LONG = "a population with a name of many words, such as somebody gave it in 1998"
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str | Path, code: int = 0) -> str:
+    assert run(*words) == code
+    out, err = capsys.readouterr()
+    return out if code == 0 else err
+
+
+def test_alone_it_says_what_it_is_and_what_to_try(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys)
+    assert max(map(len, text.splitlines())) <= 60
+    commands = [line.split()[1] for line in text.splitlines() if line.startswith("  neurosparse")]
+    assert commands == ["simulate", "train", "measure"]
+    assert "How sparse" in text or "how sparse" in text
+    assert said(capsys, "--version").startswith("neurosparse ")
+
+
+COMMANDS = ["", "compare", "simulate", "train", "measure", "convert", "sweep", "claims", "recipes"]
+RUNS = ["runs", "runs list", "runs show", "runs verify", "runs export"]
+
+
+@pytest.mark.parametrize("columns", ["60", "80"])
+def test_no_line_of_help_is_cut_or_too_long(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    for command in (*COMMANDS, *RUNS):
+        text = said(capsys, *command.split(), "-h")
+        assert text == said(capsys, *command.split(), "--help")
+        _, *lines = text.splitlines()
+        assert not [line for line in lines if line.endswith("...")], command
+        assert max(map(len, text.splitlines())) <= int(columns), command
+
+
+def test_recipes_lists_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(said(capsys, "recipes").split())
+    listed = json.loads(said(capsys, "recipes", "--json"))
+    assert {each["name"] for each in listed} == set(recipes.available())
+    for each in listed:
+        assert f"{each['name']} {each['run_time'] or '-'} {each['title']}" in text
+        assert each["source"] in text
+        assert each["command"] == recipes.COMMANDS[each["kind"]]
+    circuits = json.loads(said(capsys, "recipes", "circuit", "--json"))
+    assert {each["kind"] for each in circuits} == {"circuit"}
+    assert "did you mean 'circuit'?" in said(capsys, "recipes", "circut", code=2)
+
+
+MEANT = {
+    "train rectifer_l1": "did you mean 'rectifier_l1'?",
+    "simulate potjans2041": "did you mean 'potjans2014'?",
+    "sweep figure3_quik": "did you mean 'figure3_quick'?",
+    "train rectifier_l1 --set lerning_rate=1": "did you mean 'learning_rate'?",
+    "train rectifier_l1 --set network.size=[1]": "did you mean 'network.sizes'?",
+    "train rectifier_l1 --sed 1": "--seed",
+    "simulat potjans2014": "simulate",
+    "train cortical_population": "use: neurosparse simulate cortical_population",
+    "simulate rectifier_l1": "use: neurosparse train rectifier_l1",
+    "simulate figure3": "use: neurosparse sweep figure3",
+    "train lif_rates": "use: neurosparse convert lif_rates",
+    "convert rectifier": "use: neurosparse train rectifier",
+    "sweep rectifier": "use: neurosparse train rectifier",
+    "claims --only 19": "must be 1 to 18, got 19",
+    "measure json:loads": "give --data, an image set (mnist5k",
+    "compare json:loads json:loads": "neurosparse measure json:loads --data",
+    "compare nowhere": "no file or folder nowhere",
+    "simulate potjans2014 --seed 9223372036854775808": "got '9223372036854775808'",
+    "simulate potjans2014 --seed=9223372036854775808": "got '9223372036854775808'",
+    "simulate potjans2014 --seed 9223372036854775807 --seeds 2": "must be at most 92233720368",
+    "simulate potjans2014 --seeds 1000000000": "--seeds",
+    "simulate potjans2014 --seeds 0": "--seeds",
+    "simulate potjans2014 --threads 1000000000": "--threads",
+    "claims --threads 0": "--threads",
+    "sweep figure3_quick --workers -1": "--workers",
+}
+
+
+@pytest.mark.parametrize("command", MEANT)
+def test_the_name_or_command_that_was_meant_is_said_before_any_bar(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def drawn(*_: Any, **__: Any) -> None:
+        raise AssertionError("a bar was drawn")
+
+    for module in (cli.simulating, cli.training, cli.sweeping, cli.claiming, cli.comparing):
+        monkeypatch.setattr(module, "bars", drawn)
+    text = said(capsys, *command.split(), code=2)
+    assert MEANT[command] in text
+    assert len(text.splitlines()) == 1
+    assert text.startswith("neurosparse: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_narrow_table_becomes_a_list_and_loses_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [{"name": LONG, "active": "3.71 %", "interval": "3.61-3.81 %", "equals": "12.5 ms"}]
+    display.show(rows)
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 60
+    for cell in rows[0].values():
+        assert cell in " ".join(text.split())
+    display.show([{**rows[0], "name": "E"}])
+    assert len([line for line in capsys.readouterr().out.splitlines() if "3.71 %" in line]) == 1
+
+
+@pytest.mark.parametrize("columns", ["60", "80"])
+def test_measuring_spikes_loses_no_name(
+    spikes: Path,
+    columns: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    text = said(capsys, "measure", spikes)
+    assert LONG in " ".join(text.split())
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= int(columns)
+
+
+def test_json_is_data_alone(
+    spikes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured = json.loads(said(capsys, "measure", spikes, "--json", "--out", tmp_path / "a"))
+    assert [each["name"] for each in measured["stats"]] == ["all", LONG, "I"]
+    compared = json.loads(said(capsys, "compare", tmp_path / "a", "--json"))
+    fractions = [[each["active_fraction"] for each in d["stats"]] for d in (measured, compared)]
+    assert fractions[0] == fractions[1]
+
+
+def test_the_end_is_the_answer_the_page_and_the_next_command(
+    spikes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    lines = said(capsys, "measure", spikes, "--out", tmp_path / "a", "--open").splitlines()
+    page = tmp_path / "a" / "report.html"
+    assert lines[-2] == f"Page: {page}"  # one line, however long
+    assert lines[-1].startswith("Next: neurosparse compare ")
+    assert "active" in lines[-6]
+    assert opened == [page.as_uri()]
+
+
+def test_a_terminal_gets_the_page_as_a_link(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    display.finish("Numbers: x", page=tmp_path / "report.html")
+    assert f";{(tmp_path / 'report.html').as_uri()}\x1b\\" in capsys.readouterr().out
+
+
+def test_completion_of_recipes() -> None:
+    environment = {
+        **os.environ,
+        "_NEUROSPARSE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "neurosparse train rectifier_",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "neurosparse.cli"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert set(done.stdout.split()) == {
+        name for name in recipes.available("network") if name.startswith("rectifier_")
+    }
+
+
+def test_names_are_cleaned_in_one_place() -> None:
+    assert names.clean("\x1b[2J\x1b]0;title\x07L4\x00 e\ud800\u202e") == "L4? e??"
+    assert names.clean(b"\xff\xfe") == "\ufffd\ufffd"
+    assert names.clean("") == ""
+    assert names.one_line("  a\n\tb  ") == "a b"
+    assert names.clean("层 \u03b1 \u00e9") == "层 \u03b1 \u00e9"
+    assert names.for_figure("x" * 10_000) == "x" * 39 + "…"
+    assert names.for_figure("$\\foo$") == r"\$\foo\$"
+    assert names.nearest("zzz", ["rectifier", "tanh"]) is None

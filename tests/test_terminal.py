@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 from command_line import run
 
-from neurosparse import cli, recipes
+from neurosparse import cli, recipes, report
 from neurosparse._internal import names
-from neurosparse.activity import SpikeTrains
+from neurosparse._internal.whole_files import new_folder
+from neurosparse.activity import ActiveWhen, SpikeTrains
 from neurosparse.cli import display
+from neurosparse.comparison import compare
+from neurosparse.measurement import measure
 from neurosparse.recordings import save_spikes
 
 
@@ -232,3 +235,39 @@ def test_names_are_cleaned_in_one_place() -> None:
     assert names.for_figure("x" * 10_000) == "x" * 39 + "…"
     assert names.for_figure("$\\foo$") == r"\$\foo\$"
     assert names.nearest("zzz", ["rectifier", "tanh"]) is None
+
+
+HOSTILE = ["$\\foo$", "\x1b[31mred\x00", "half \ud800", "_hidden", "层 αβ", "$", "</svg><script>"]
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")  # a font that lacks a script shows boxes
+def test_no_name_breaks_a_figure_or_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import xml.etree.ElementTree as ElementTree
+
+    generator = np.random.default_rng(1)
+    trains = SpikeTrains(
+        np.sort(generator.uniform(0, 2000, 900)).round(1),
+        generator.integers(0, 70, 900),
+        n_units=70,
+        duration_ms=2000.0,
+        dt_ms=0.1,
+        populations={name: (10 * k, 10 * k + 10) for k, name in enumerate(HOSTILE)},
+    )
+    stats = display.measure_parts(trains, ActiveWhen(window_ms=10.0), measure)
+    comparison = compare(*stats)
+    with new_folder(tmp_path / "out") as folder:
+        report.write(comparison, folder, cli.measuring._spike_panels(trains, comparison))
+    display.show_spikes(stats)
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    assert "\x00" not in text
+    assert r"$\foo$" in text
+    figures = list((tmp_path / "out" / "figures").glob("*.svg"))
+    assert len(figures) >= 3
+    for figure in figures:
+        ElementTree.parse(figure)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "</svg><script>" not in page
+    assert "\x1b" not in page

@@ -85,7 +85,13 @@ def for_figure(name: object, *, most: int = 40) -> str:
     """
     line = one_line(str(name))
     line = line if len(line) <= most else line[: most - 1].rstrip() + "…"
-    return line.replace("$", r"\$")
+    line = line.replace("$", r"\$")
+    return f" {line}" if line.startswith("_") else line  # which would hide it from a legend
+
+
+def from_figure(label: str) -> str:
+    """Return what `for_figure` was given, but for what it took away."""
+    return label.replace(r"\$", "$").removeprefix(" ")
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import cards, checks
 from neurosparse._internal.grid import GRID_TOLERANCE, off_grid
+from neurosparse._internal.names import clean, meant
 from neurosparse._internal.units import plain
 from neurosparse.activity import frozen
 from neurosparse.activity import intervals as observation
@@ -53,7 +54,7 @@ class SpikeTrains:
         spike times: they are then resolved to a nanosecond.
     populations
         Names of groups of units: name -> (first unit, one past the last). "all" is taken: it names
-        all units together.
+        all units together. Control characters in a name become "?".
 
     Raises
     ------
@@ -198,7 +199,10 @@ class SpikeTrains:
                     f"population {name!r} must lie in [0, n_units={self.n_units}], got {first} to"
                     f" {stop}"
                 )
-            checked[name] = (first, stop)
+            label, k = clean(name), 1
+            while label in checked:  # two names that differ in what cannot be shown
+                label, k = f"{clean(name)} ({k + 1})", k + 1
+            checked[label] = (first, stop)
         return checked
 
     __eq__ = frozen.equal
@@ -367,7 +371,8 @@ class SpikeTrains:
         """
         if name not in self.populations:
             raise ValueError(
-                f"no population {name!r}; there are: {', '.join(self.populations) or 'none'}"
+                f"no population {name!r}{meant(name, self.populations)}; there are:"
+                f" {', '.join(self.populations) or 'none'}"
             )
         first, stop = self.populations[name]
         inside = (self.units >= first) & (self.units < stop)

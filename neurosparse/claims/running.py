@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurosparse import data, plots
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.names import for_figure
 from neurosparse._internal.tables import markdown
 from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine
 from neurosparse.claims.lab import QUICK, Lab, LabSpec
@@ -260,7 +261,7 @@ def draw_effect(effect: Effect, ax: Axes) -> None:
     if math.isfinite(mean.low):
         ax.axhspan(mean.low, mean.high, color=plots.COLOURS[0], alpha=0.15, lw=0)
     ends = [end for end in (criterion.low, criterion.high) if math.isfinite(end)]
-    ax.set(xlabel="seed", xticks=list(seeds), ylabel=criterion.unit or "value")
+    ax.set(xlabel="seed", xticks=list(seeds), ylabel=for_figure(criterion.unit or "value"))
     low, high = min([*effect.values, mean.low, *ends]), max([*effect.values, mean.high, *ends])
     room = 0.15 * (high - low) or 0.5
     ax.set_ylim(low - room, high + room)
@@ -274,7 +275,8 @@ def draw_effect(effect: Effect, ax: Axes) -> None:
     )
     for end in ends:
         ax.axhline(end, color=plots.COLOURS[2], lw=1, ls="--")
-    ax.set_title("\n".join(textwrap.wrap(criterion.text, 44)), fontsize=9)
+    title = for_figure(criterion.text, most=400)
+    ax.set_title("\n".join(textwrap.wrap(title, 44)), fontsize=9)
 
 
 def _entry(finding: Finding, rows: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:

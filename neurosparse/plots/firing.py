@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurosparse._internal import checks
+from neurosparse._internal.names import for_figure
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.lif import LIF, rate
 from neurosparse.plots.look import DASHES, PARTS, axes, coloured, legend_below, plain
@@ -71,7 +72,7 @@ def raster(
         place = np.full(spikes.n_units, -1)
         place[sample] = row + np.arange(sample.size)
         inside = (place[spikes.units] >= 0) & (spikes.times_ms < shown)
-        label = f"{name}: {sample.size} of {stop - first:,}"
+        label = f"{for_figure(name)}: {sample.size} of {stop - first:,}"
         ax.plot(
             spikes.times_ms[inside],
             place[spikes.units[inside]],
@@ -120,7 +121,8 @@ def rate_histogram(
         counts = np.unique(np.rint(np.geomspace(1, rates.max() * seconds + 1, 28)))
         edges = (np.append(counts, counts[-1] + 1) - 0.5) / seconds
         shares = np.histogram(rates, edges)[0] / rates.size
-        label = f"{s.name}: mean {rates.mean():.2g} Hz, {s.n_silent:,} of {s.n_units:,} silent"
+        silent = f"{s.n_silent:,} of {s.n_units:,} silent"
+        label = f"{for_figure(s.name)}: mean {rates.mean():.2g} Hz, {silent}"
         ax.stairs(
             100 * shares / np.diff(np.log10(edges)),
             edges,
@@ -170,7 +172,7 @@ def rates_by_population(
         ax.plot(
             means, known, "x", color=PARTS[1], ms=8, mew=2, label="mean, as published", zorder=4
         )
-    ax.set_yticks(at, [s.name for s in stats])
+    ax.set_yticks(at, [for_figure(s.name) for s in stats])
     ax.invert_yaxis()
     ax.set(xlabel="firing rate (Hz)", xlim=(0, None), title="Rates by population")
     legend_below(ax, ncols=2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from neurosparse._internal.names import for_figure
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison, milliseconds, percent
 from neurosparse.plots.look import (
@@ -32,7 +33,7 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
     """
     ax = axes(ax)
     colour_of = colours(comparison)
-    _band(ax, comparison.band, f"brain: {comparison.band.label}*")
+    _band(ax, comparison.band, f"brain: {for_figure(comparison.band.label)}*")
     for k, circuit in enumerate(comparison.circuits):
         windows, fractions = comparison.curve(circuit)
         look: dict[str, Any] = {
@@ -40,18 +41,17 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
             "ls": DASHES[k // len(COLOURS)],
             "zorder": 3,
         }
-        ax.plot(windows, 100 * fractions, label=f"{circuit.name} (spikes)", **look)
+        ax.plot(windows, 100 * fractions, label=f"{for_figure(circuit.name)} (spikes)", **look)
     for k, network in enumerate(comparison.networks):
         colour = colour_of[network.name]
         level = 100 * network.active_fraction
         equivalent = comparison.equivalent_window_ms[network.name]
         equal = [w for w in equivalent.values() if w]
-        label = (
-            f"{network.name}: {percent(network.active_fraction)} ({network.active_when.describe()})"
-        )
+        share = percent(network.active_fraction)
+        label = f"{for_figure(network.name)}: {share} ({network.active_when.describe()})"
         if equal:
             circuit_name, window = next((name, w) for name, w in equivalent.items() if w)
-            label += f", as {circuit_name} in {milliseconds(window)}"
+            label += f", as {for_figure(circuit_name)} in {milliseconds(window)}"
         ax.axhline(level, color=colour, ls=DASHES[1 + k % 6], lw=1.5, label=label, zorder=2)
         ax.plot(equal, [level] * len(equal), "o", color=colour, mec="white", ms=7, zorder=4)
     if not comparison.circuits:
@@ -84,7 +84,7 @@ def layers(
 ) -> Axes:
     """The active fraction of each layer of each network, with its interval, over the band."""
     ax = axes(ax)
-    _band(ax, comparison.band, f"brain: {comparison.band.label}")
+    _band(ax, comparison.band, f"brain: {for_figure(comparison.band.label)}")
     width = 0.8 / len(networks)
     names: list[str] = []
     found = coloured(networks, colours(comparison))
@@ -95,7 +95,7 @@ def layers(
         at = np.arange(len(by_layer)) + (k - (len(networks) - 1) / 2) * width
         definition = next(iter(by_layer.values())).active_when.describe()
         errors = (100 * np.abs(ends - fractions)).tolist()  # (2, n): below, above
-        label = f"{network} ({definition})"
+        label = f"{for_figure(network)} ({definition})"
         ax.bar(
             at, 100 * fractions, width * 0.92, yerr=errors, color=found[k], label=label, zorder=2
         )
@@ -108,7 +108,7 @@ def layers(
                 ha="center",
                 fontsize=8,
             )
-    ax.set_xticks(np.arange(len(names)), names)
+    ax.set_xticks(np.arange(len(names)), list(map(for_figure, names)))
     ax.set(ylabel="active units (%)", title="Sparsity per layer")
     ax.margins(y=0.12)
     legend_below(ax, points=24)
@@ -127,7 +127,8 @@ def activation_histogram(
     for k, (s, colour) in enumerate(
         zip(stats, coloured([s.name for s in stats], colours), strict=True)
     ):
-        label = f"{s.name}: {s.n_silent:,} of {s.n_units:,} dead ({s.active_when.describe()})"
+        dead = f"{s.n_silent:,} of {s.n_units:,} dead"
+        label = f"{for_figure(s.name)}: {dead} ({s.active_when.describe()})"
         weights = np.full(s.n_units, 100 / s.n_units)
         ax.hist(
             100 * s.unit_active_fraction,
@@ -206,7 +207,7 @@ def windows_by_population(
             label=f"{100 * fraction:g} % active",
             **look,
         )
-    ax.set_yticks(np.arange(len(names)), names)
+    ax.set_yticks(np.arange(len(names)), list(map(for_figure, names)))
     ax.invert_yaxis()
     ax.set(
         xscale="log",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurosparse._internal.names import for_figure
 from neurosparse.plots.look import COLOURS, DASHES, PARTS, axes, coloured, legend_below, plain
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def activation_functions(ax: Axes | None = None) -> Axes:
         "tanh": np.tanh(x),
     }
     for k, (name, y) in enumerate(curves.items()):
-        ax.plot(x, y, color=PARTS[k], ls=DASHES[k], label=name)
+        ax.plot(x, y, color=PARTS[k], ls=DASHES[k], label=for_figure(name))
     ax.axhline(0, color="0.8", lw=0.8, zorder=0)
     ax.axvline(0, color="0.8", lw=0.8, zorder=0)
     ax.set(xlabel="input x", ylabel="activation", title="Units of networks", ylim=(-1.15, 3))
@@ -66,7 +67,7 @@ def by_epoch(
             "marker": "os^D"[k % 4],
             "ms": 3,
         }
-        ax.plot(list(course), list(course.values()), label=name, **look)
+        ax.plot(list(course), list(course.values()), label=for_figure(name), **look)
     ax.set(xlabel="epoch", ylabel=label)
     ax.locator_params(axis="x", integer=True)
     ax.legend()
@@ -94,7 +95,8 @@ def conversion(reports: Sequence[ConversionReport], ax: Axes | None = None) -> A
             if report.fewest_steps is None
             else f"within 0.5 from {report.fewest_steps} steps"
         )
-        label = f"{report.name}: {report.spikes:,.0f} spikes in {report.steps} steps, {fewest}"
+        spikes = f"{report.spikes:,.0f} spikes in {report.steps} steps"
+        label = f"{for_figure(report.name)}: {spikes}, {fewest}"
         steps = [at.steps for at in report.curve]
         ax.plot(
             steps,

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from neurosparse._internal.names import from_figure
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -211,7 +213,7 @@ def _axis(axis: Axis, scale: str, limits: tuple[float, float]) -> dict[str, Any]
     base_2 = isinstance(locator, LogLocator) and getattr(axis.get_transform(), "base", 10) == 2
     if isinstance(locator, FixedLocator) or base_2:
         ticks = [t for t in axis.get_ticklocs() if min(limits) <= t <= max(limits)]
-        labels = axis.get_major_formatter().format_ticks(ticks)
+        labels = [from_figure(t) for t in axis.get_major_formatter().format_ticks(ticks)]
         found |= {"tickvals": _numbers(ticks), "ticktext": labels}
     return found
 
@@ -244,7 +246,7 @@ def _along(scale: str, limits: tuple[float, float]) -> np.ndarray:
 
 def _name(label: str) -> str:
     """Labels that begin with an underscore are matplotlib's own."""
-    return "" if label.startswith("_") else label
+    return "" if label.startswith("_") else from_figure(label)
 
 
 def _colour(colour: Any) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from neurosparse._internal import cards, share
-from neurosparse._internal.names import meant
+from neurosparse._internal.names import meant, nearest
 from neurosparse._internal.units import plain
 
 MOST_BYTES = 1_000_000
@@ -136,13 +136,11 @@ def _command(recipe: Recipe) -> str:
 def _sentence(error: Any, spec_type: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        before = key.rpartition(".")[0]
-        known = [
-            f"{before}.{name}".lstrip(".")
-            for model in _models_at(spec_type, error["loc"][:-1])
-            for name in model.model_fields
-        ]
-        return f"unknown key {key!r}{meant(key, known)}"
+        before, _, last = key.rpartition(".")
+        models = _models_at(spec_type, error["loc"][:-1])
+        found = nearest(last, [name for model in models for name in model.model_fields])
+        hint = f"; did you mean {f'{before}.{found}'.lstrip('.')!r}?" if found else ""
+        return f"unknown key {key!r}{hint}"
     if error["type"] == "missing":
         return f"key {key!r} is missing"
     message = error["msg"].removeprefix("Value error, ")

@@ -87,7 +87,7 @@ def _code(program: Callable[[], int | None], *, debug: bool) -> int:
         code = int(program() or 0)
     except SystemExit as ended:
         if not (ended.code is None or isinstance(ended.code, int)):
-            return _fail(str(ended.code))
+            return _fail(names.one_line(str(ended.code)))
         code = ended.code or 0
     except KeyboardInterrupt:
         code = INTERRUPTED

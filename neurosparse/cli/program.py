@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -33,8 +34,10 @@ Three things to try:
 come along, `neurosparse --help` all commands.
 """
 
+NAME = "neurosparse"
+
 app = typer.Typer(
-    name="neurosparse",
+    name=NAME,
     help="Say how sparse circuits, networks and recordings are, measured the same way.",
     epilog="Shell completion: neurosparse --install-completion",
     rich_markup_mode=None,  # plain help: rich takes as long to load as all the rest
@@ -77,7 +80,16 @@ def main() -> None:
     ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in ours
     rest = [word for word in ours if word != "--debug"] + arguments[len(ours) :]
-    code = boundary.run(
-        lambda: app(args=rest, prog_name="neurosparse", standalone_mode=False), debug=debug
-    )
-    sys.exit(code)
+    sys.exit(boundary.run(lambda: _run(rest), debug=debug))
+
+
+def _run(arguments: list[str]) -> int:
+    """Run a command; what it raises passes through as it is, but for the end that it asks for."""
+    if f"_{NAME.upper()}_COMPLETE" in os.environ:  # a shell asks what may follow
+        app(args=arguments, prog_name=NAME)
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context(NAME, arguments) as context:
+            return int(command.invoke(context) or 0)
+    except typer.Exit as ended:
+        return ended.exit_code

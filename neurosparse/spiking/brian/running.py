@@ -162,9 +162,13 @@ def brian2() -> Any:
     # it keeps a log, and a copy of the script that runs, among the temporary files
     tempfile.tempdir = str(scratch.for_children())
     try:
-        return need("brian2", "the engine 'brian2'")
+        found = need("brian2", "the engine 'brian2'")
     finally:
         sys.excepthook, tempfile.tempdir = hook, place
+    # it need not remove them: their folder goes with this process
+    logger = sys.modules["brian2.utils.logger"].BrianLogger
+    logger.tmp_log = logger.tmp_script = None
+    return found
 
 
 def _brian_seed(seed: int) -> int:

@@ -109,7 +109,7 @@ MEANT = {
     "train lif_rates": "use: neurosparse convert lif_rates",
     "convert rectifier": "use: neurosparse train rectifier",
     "sweep rectifier": "use: neurosparse train rectifier",
-    "claims --only 19": "must be 1 to 18, got 19",
+    "claims --only 19": ", got 19",
     "measure json:loads": "give --data, an image set (mnist5k",
     "compare json:loads json:loads": "neurosparse measure json:loads --data",
     "compare nowhere": "no file or folder nowhere",

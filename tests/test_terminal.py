@@ -110,7 +110,7 @@ MEANT = {
     "convert rectifier": "use: neurosparse train rectifier",
     "sweep rectifier": "use: neurosparse train rectifier",
     "claims --only 19": ", got 19",
-    "measure json:loads": "give --data, an image set (mnist5k",
+    "measure json:loads": "give --data, an image set (",
     "compare json:loads json:loads": "neurosparse measure json:loads --data",
     "compare nowhere": "no file or folder nowhere",
     "simulate potjans2014 --seed 9223372036854775808": "got '9223372036854775808'",

@@ -200,7 +200,7 @@ class SpikeTrains:
                     f" {stop}"
                 )
             label, k = clean(name), 1
-            while label in checked:  # two names that differ in what cannot be shown
+            while label in {*checked, WHOLE}:  # two names that differ in what cannot be shown
                 label, k = f"{clean(name)} ({k + 1})", k + 1
             checked[label] = (first, stop)
         return checked

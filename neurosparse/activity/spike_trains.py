@@ -178,7 +178,7 @@ class SpikeTrains:
         return ticks
 
     def _checked_populations(self) -> dict[str, tuple[int, int]]:
-        checked = {}
+        checked: dict[str, tuple[int, int]] = {}
         if WHOLE in self.populations:
             raise ValueError(
                 f"no population may be called {WHOLE!r}, the name of all units together in every"

@@ -1,12 +1,19 @@
 # The two commands: `make demo` and `make test`. Both create .venv with the pinned set first, where it is not there yet.
+# With PYTHON=python3.12 they use .venv-3.12, with that interpreter.
 PYTHON ?= python3
-VENV := .venv
+VERSION := $(if $(filter command environment,$(origin PYTHON)),$(shell $(PYTHON) -c 'import sys; print("-%d.%d" % sys.version_info[:2])'))
+VENV := .venv$(VERSION)
 PEERS := .venv-peers
 FUZZ := .venv-fuzz
 BIN := $(VENV)/bin
-PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+PIP := -m pip install --quiet --disable-pip-version-check
+PIP_INSTALL := $(BIN)/python $(PIP) -c constraints.txt
+LIGHT := $(VENV)-light
+OLDEST := $(VENV)-oldest
+NEWEST := $(VENV)-newest
+LIGHT_MB := 400
 
-.PHONY: demo test test-slow lint bench fuzz clean help
+.PHONY: demo test test-slow test-light test-oldest test-newest smoke smoke-circuits lint build bench fuzz clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -19,6 +26,34 @@ test: $(VENV)/.installed-test lint  ## linters, types, layers, the tests, the wh
 
 test-slow: $(VENV)/.installed-test  ## the long tests
 	$(BIN)/pytest -m slow
+
+smoke: $(VENV)/.installed  ## each job once at a small scale, with the pinned set
+	$(BIN)/python tests/smoke.py
+
+test-light:  ## the light install: without PyTorch, Brian2 and numba, at most 400 MB
+	$(PYTHON) -m venv $(LIGHT)
+	$(LIGHT)/bin/python $(PIP) -c constraints.txt -r requirements-light.txt
+	$(LIGHT)/bin/python $(PIP) --no-deps --force-reinstall .
+	$(LIGHT)/bin/python tests/light.py
+	@mb=$$(du -sm $(LIGHT) | cut -f1); echo "light install: $$mb MB"; test $$mb -le $(LIGHT_MB)
+
+smoke-circuits: test-light  ## the jobs of circuits once, without PyTorch
+	$(LIGHT)/bin/python $(PIP) -c constraints.txt brian2 numba pyarrow
+	$(LIGHT)/bin/python tests/smoke.py --circuits
+
+test-oldest:  ## each job once, with the oldest versions that pyproject.toml allows
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python $(PIP) -c constraints-oldest.txt .
+	$(OLDEST)/bin/python tests/smoke.py
+
+test-newest:  ## each job once, then the tests, with the newest versions that pip finds
+	$(PYTHON) -m venv $(NEWEST)
+	$(NEWEST)/bin/python $(PIP) --upgrade --upgrade-strategy eager '.[test]'
+	$(NEWEST)/bin/python tests/smoke.py
+	$(NEWEST)/bin/pytest -n auto --maxprocesses 4 --dist loadfile
+
+build: $(VENV)/.installed-test  ## the wheel and the source archive, into dist/
+	$(BIN)/python -m build --outdir dist
 
 lint: $(VENV)/.installed-test  ## ruff, mypy, import-linter
 	$(BIN)/ruff check
@@ -33,7 +68,7 @@ fuzz: $(VENV)/.installed-test $(FUZZ)/.installed  ## coverage-guided fuzzing of 
 	PYTHONPATH=$(FUZZ) $(BIN)/python tests/fuzz/run.py
 
 clean:  ## remove the environment, results and caches
-	rm -rf $(VENV) $(PEERS) $(FUZZ) results dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* results dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

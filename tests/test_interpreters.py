@@ -35,6 +35,9 @@ def clashes(code: str) -> set[str]:
             for node in _within(function, into_comprehensions=False)
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
         } | _arguments(function)
+        own |= {  # `:=` binds in the function, wherever it stands
+            node.target.id for node in _within(function) if isinstance(node, ast.NamedExpr)
+        }
         loaded = {name for child in ast.iter_child_nodes(function) for name in _taken(child)}
         name = getattr(function, "name", type(function).__name__)
         found |= {f"{name}: {clash}" for clash in (targets.keys() & loaded) - own}
@@ -118,6 +121,7 @@ SOUND = {
     "the function's own": TWO + "row(1)",
     "a generator": TWO + "list(row(x) for x in range(2))",
     "a lambda": TWO + "(lambda x: row(x))(1)",
+    "bound by :=": "def f():\n  a = [row for k in [1] if (row := k)]\n  return [row for row in [1]]",
     "both bind it": TWO + "[row for row in range(2)]",
     "a local variable": "def f():\n  row = abs\n  a = [row for row in [1]]\n  return [row(x) for x in [1]]",
     "an argument": "def f(row=abs):\n  a = [row for row in [1]]\n  return [row(x) for x in [1]]",

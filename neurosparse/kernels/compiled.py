@@ -1,5 +1,6 @@
-"""numba's decorator for the kernels of this package, with a cache that is right and never in the
-way.
+"""numba's decorator for the kernels of this package.
+
+Its cache is right and never in the way.
 
 numba keeps a compiled function next to its source, and knows it by that source file alone. Two
 things go wrong there. Where neither that folder nor the user's can be written, numba refuses to
@@ -64,7 +65,10 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
 @lru_cache
 def _folder(sources: str) -> Path | None:
-    """The folder of the cache for the kernels of a folder of sources; None where none can be."""
+    """Return the folder of the cache for the kernels of a folder of sources.
+
+    None where none can be.
+    """
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted({*Path(__file__).parent.glob("*.py"), *Path(sources).glob("*.py")}):
         try:
@@ -78,8 +82,9 @@ def _folder(sources: str) -> Path | None:
 
 
 def _forgiving(cache: Any) -> None:
-    """Make a cache that cannot be read count as empty, and one that cannot be written as
-    absent.
+    """Make a cache that cannot be read count as empty.
+
+    One that cannot be written counts as absent.
     """
     load, save = cache.load_overload, cache.save_overload
 

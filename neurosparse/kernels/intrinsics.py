@@ -1,5 +1,6 @@
-"""What numba has no name for: prefetching, ordered loads and stores between threads, a pause while
-waiting.
+"""Instructions that numba has no name for.
+
+Prefetching, ordered loads and stores between threads, a pause while waiting.
 
 Each takes an array and an index, so that no bare address is passed about. Nothing here checks an
 index.
@@ -37,8 +38,9 @@ def _row(context: Any, builder: Any, array_type: Any, array: Any, index: Any) ->
 
 @_intrinsic
 def prefetch(typing: Any, array: Any, index: Any) -> Any:
-    """prefetch(array, index): ask for the cache line of array[index], a 1-D array; never faults,
-    also past the end.
+    """Ask for the cache line of array[index], a 1-D array: prefetch(array, index).
+
+    Never faults, also past the end.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -57,8 +59,9 @@ def prefetch(typing: Any, array: Any, index: Any) -> Any:
 
 @_intrinsic
 def load_acquire(typing: Any, array: Any, index: Any) -> Any:
-    """load_acquire(array, index): array[index] of a 1-D int64 array; later reads see what was
-    written before its store_release.
+    """Return array[index] of a 1-D int64 array: load_acquire(array, index).
+
+    Later reads see what was written before its store_release.
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -71,8 +74,9 @@ def load_acquire(typing: Any, array: Any, index: Any) -> Any:
 
 @_intrinsic
 def store_release(typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """store_release(array, index, value): write array[index] of a 1-D int64 array after all earlier
-    writes.
+    """Write array[index] of a 1-D int64 array after all earlier writes.
+
+    store_release(array, index, value)
     """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -106,8 +110,9 @@ def pause(typing: Any) -> Any:
 def sum_rows(
     typing: Any, z: Any, start: Any, at: Any, rows: Any, first: Any, units: Any, begin: Any, n: Any
 ) -> Any:
-    """sum_rows(z, start, at, rows, first, units, begin, n): z = start[at : at + ROW] + the rows
-    first + units[begin : begin + n].
+    """Sum rows into z: sum_rows(z, start, at, rows, first, units, begin, n).
+
+    z = start[at : at + ROW] + the rows first + units[begin : begin + n].
 
     The arrays are 1-D, `rows` a matrix of ROW columns in one. The sums stay in registers meanwhile:
     in a loop over z they would be loaded and stored for each row.
@@ -145,8 +150,9 @@ def sum_rows(
 
 @_intrinsic
 def step_row(typing: Any, v: Any, z: Any, cell: Any) -> Any:
-    """step_row(v, z, cell): a step of ROW neurons with the potentials v under the currents z, both
-    1-D float32 arrays.
+    """Carry ROW neurons over a step: step_row(v, z, cell).
+
+    v are their potentials and z their currents, both 1-D float32 arrays.
 
     `cell` is a tuple that begins with (threshold, leak, decay, keep, jump): u = z + (v - leak z)
     decay, and v = keep u + jump where u >= threshold, else u. Returns an uint64 whose bit j says

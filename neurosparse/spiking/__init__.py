@@ -1,5 +1,6 @@
-"""Spiking cells and circuits: Brian2, and engines that run the same recipes, all into
-`SpikeTrains`.
+"""Spiking cells and circuits, all into `SpikeTrains`.
+
+Brian2, and engines that run the same recipes.
 
 Names are loaded when first used: importing this package imports neither Brian2 nor numba.
 """

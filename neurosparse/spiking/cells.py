@@ -1,5 +1,6 @@
-"""LIF cells in Brian2, with spike times that are exact within the step, and their f-I curve against
-the closed form.
+"""LIF cells in Brian2 and their f-I curve against the closed form.
+
+Spike times are exact within the step.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ Floats = NDArray[np.float64]
 
 
 class LIFSpec(recipes.Spec):
-    """A LIF cell as a recipe (`kind = "lif"`) or as a part of one; the fields of
-    `neurosparse.LIF`.
+    """A LIF cell as a recipe (`kind = "lif"`) or as a part of one.
+
+    It has the fields of `neurosparse.LIF`.
     """
 
     tau_m_ms: float
@@ -35,12 +37,12 @@ class LIFSpec(recipes.Spec):
     t_ref_ms: float
 
     def cell(self) -> LIF:
-        """The checked parameters."""
+        """Return the checked parameters."""
         return LIF(**self.model_dump())
 
 
 def load_lif(name_or_path: str | Path, **overrides: Any) -> LIF:
-    """The LIF cell of a recipe, by its name or path, `overrides` replacing values.
+    """Load the LIF cell of a recipe, by its name or path, `overrides` replacing values.
 
     Examples
     --------
@@ -98,7 +100,7 @@ def fi_curve(
     target: engine.Target | None = None,
     progress: Progress = quiet,
 ) -> FICurve:
-    """The f-I curve of LIF cells under constant currents, simulated in Brian2.
+    """Simulate the f-I curve of LIF cells under constant currents in Brian2.
 
     Each cell starts at its reset as if a spike had just passed its refractory period, and its rate
     is the number of its intervals over their sum: n / (t_last + t_ref). Spikes lie where the
@@ -110,8 +112,13 @@ def fi_curve(
     lif
         One cell for all currents, or one for each.
     currents_nA : array of float, shape (n_cells,)
+        One for each cell.
     duration_ms, dt_ms
         Simulated time and step. No cell may fire more than once a step.
+    target
+        "cpp" or "numpy"; see `brian.running.run`.
+    progress
+        Told how far the simulation is.
 
     Raises
     ------
@@ -186,8 +193,9 @@ def exact_cells(
     target: engine.Target | None = None,
     progress: Progress = quiet,
 ) -> SpikeTrains:
-    """Unconnected LIF cells under constant currents; spike times lie off the grid, at the crossings
-    of the threshold.
+    """Make unconnected LIF cells under constant currents.
+
+    Spike times lie off the grid, at the crossings of the threshold.
 
     Nothing here is random. The number of cells is rounded up to a power of two, 1024 at least, so
     that few sizes are compiled.

@@ -1,5 +1,6 @@
-"""Circuits as recipes: populations of current-based LIF cells, their synapses and their Poisson
-drive, for any engine.
+"""Circuits as recipes, for any engine.
+
+Populations of current-based LIF cells, their synapses and their Poisson drive.
 
 `CircuitSpec` is what a recipe of kind "circuit" says. `resolve` turns it into a `Circuit`: the same
 circuit in plain numbers of one unit each, from which every engine starts, so that no engine derives
@@ -115,7 +116,7 @@ class Population:
             checks.number(f"{where}.{name}", getattr(self, name))
 
     def drive_mean(self, dt_ms: float) -> float:
-        """The mean number of external spikes that a cell receives in a step."""
+        """Return the mean number of external spikes that a cell receives in a step."""
         return self.drive_rate_hz * dt_ms * 1e-3
 
 
@@ -232,7 +233,7 @@ class Circuit:
         return {p.name: (p.first, p.first + p.size) for p in self.populations}
 
     def n_synapses(self, projection: Projection) -> float:
-        """The number of synapses of a projection; the expected one for the rule "pairwise"."""
+        """Return the synapses of a projection; their expected number for the rule "pairwise"."""
         sizes = self.populations[projection.pre].size, self.populations[projection.post].size
         return (
             projection.number
@@ -246,7 +247,7 @@ class Circuit:
 
 
 def resolve(spec: CircuitSpec) -> Circuit:
-    """The circuit of a spec in plain numbers.
+    """Return the circuit of a spec in plain numbers.
 
     Raises
     ------
@@ -305,13 +306,14 @@ def resolve(spec: CircuitSpec) -> Circuit:
 
 
 def load(name_or_path: str, **overrides: Any) -> CircuitSpec:
-    """The spec of a circuit recipe, `overrides` replacing values by their dotted names."""
+    """Load the spec of a circuit recipe, `overrides` replacing values by their dotted names."""
     return recipes.load(name_or_path, kind="circuit").spec(CircuitSpec, **overrides)
 
 
 def psc_per_psp(cell: CellSpec, tau_syn_ms: float) -> float:
-    """The peak of an exponential postsynaptic current, in pA, that makes a postsynaptic potential
-    with a peak of 1 mV.
+    """Return the peak in pA of the exponential current whose potential peaks at 1 mV.
+
+    The current is postsynaptic.
 
     The potential after a current exp(-t/tau_s) is R tau_s / (tau_s - tau_m) (exp(-t/tau_s) -
     exp(-t/tau_m)); it peaks at t = tau_m tau_s / (tau_m - tau_s) ln(tau_m / tau_s) (Potjans &
@@ -324,10 +326,13 @@ def psc_per_psp(cell: CellSpec, tau_syn_ms: float) -> float:
 
     Examples
     --------
-    >>> cell = CellSpec(tau_m_ms=10, e_leak_mV=-65, v_threshold_mV=-50, v_reset_mV=-65, t_ref_ms=2, capacitance_pF=250)
+    >>> cell = CellSpec(
+    ...     tau_m_ms=10, e_leak_mV=-65, v_threshold_mV=-50, v_reset_mV=-65, t_ref_ms=2,
+    ...     capacitance_pF=250,
+    ... )
     >>> round(0.15 * psc_per_psp(cell, 0.5), 2)
     87.81
-    """  # noqa: E501
+    """
     tau_m, tau_s = cell.tau_m_ms, tau_syn_ms
     if cell.capacitance_pF is None:
         raise ValueError("capacitance_pF is needed where synapses are currents; add it to the cell")
@@ -341,8 +346,9 @@ def psc_per_psp(cell: CellSpec, tau_syn_ms: float) -> float:
 
 
 def resistance_mV_per_pA(cell: CellSpec) -> float:
-    """R = tau_m / C: the depolarisation that a steady current of 1 pA holds; a ValueError where the
-    cell has no capacitance.
+    """Return R = tau_m / C: the depolarisation that a steady current of 1 pA holds.
+
+    A ValueError where the cell has no capacitance.
     """
     if cell.capacitance_pF is None:
         raise ValueError("capacitance_pF is needed where synapses are currents; add it to the cell")
@@ -365,7 +371,7 @@ def _drive(spec: CircuitSpec, population: CircuitPopulationSpec, where: str) -> 
 
 
 def _weight(weighted: Weighted, synapse: SynapseSpec, cell: CellSpec, where: str) -> float:
-    """A weight in the unit of the synapse model: mV for delta, pA for exponential."""
+    """Return a weight in the unit of the synapse model: mV for delta, pA for exponential."""
     if synapse.model == "delta":
         if weighted.weight_mV is None:
             raise ValueError(

@@ -1,5 +1,6 @@
-"""The parts of a circuit as a recipe says them: cells, synapses, drive, populations,
-projections.
+"""The parts of a circuit as a recipe says them.
+
+Cells, synapses, drive, populations, projections.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ _OTHER_CELLS = {
 
 
 class CellSpec(Spec):
-    """A leaky integrate-and-fire cell. The capacitance is needed where weights are currents, and
-    not otherwise.
+    """A leaky integrate-and-fire cell.
+
+    The capacitance is needed where weights are currents, and not otherwise.
     """
 
     tau_m_ms: float = Field(gt=0)
@@ -51,8 +53,10 @@ class CellSpec(Spec):
 
 
 class SynapseSpec(Spec):
-    """How a spike acts: at once on the membrane ("delta"), or through a current that decays with
-    tau_syn_ms ("exponential").
+    """The way in which a spike acts.
+
+    At once on the membrane ("delta"), or through a current that decays with tau_syn_ms
+    ("exponential").
     """
 
     model: Literal["delta", "exponential"]
@@ -77,8 +81,9 @@ class SynapseSpec(Spec):
 
 
 class Weighted(Spec):
-    """A weight: the peak of the postsynaptic potential (mV), or of the current (pA; exponential
-    synapses only).
+    """A weight.
+
+    The peak of the postsynaptic potential (mV), or of the current (pA; exponential synapses only).
     """
 
     weight_mV: float | None = None
@@ -166,7 +171,7 @@ class ProjectionSpec(Weighted):
         )
 
     def numbers(self) -> Table:
-        """The rule's numbers, a row for each of `post`, a column for each of `pre`."""
+        """Return the rule's numbers, a row for each of `post`, a column for each of `pre`."""
         value = getattr(self, self.rule)
         return (
             value

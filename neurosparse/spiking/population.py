@@ -1,5 +1,6 @@
-"""A noisy cortical population: excitatory and inhibitory cells, recurrent and sparse, with
-log-normal rates.
+"""A noisy cortical population with log-normal rates.
+
+Excitatory and inhibitory cells, recurrent and sparse.
 
 Random connections with a fixed in-degree and delta synapses, as in Brunel's network (2000), in its
 asynchronous irregular state at low rates; the input from outside is white noise around a mean. Each
@@ -76,7 +77,7 @@ class PopulationSpec(recipes.Spec):
         return self
 
     def circuit(self) -> Circuit:
-        """The circuit in plain numbers, without excitabilities and noise."""
+        """Return the circuit in plain numbers, without excitabilities and noise."""
         e, i = self.excitatory, self.inhibitory
         populations = tuple(
             Population(
@@ -118,8 +119,9 @@ class PopulationSpec(recipes.Spec):
 
 
 def mean_field(spec: PopulationSpec) -> MeanField:
-    """What theory needs of a population; `meanfield.solve` gives the rates of "E" and "I", in this
-    order.
+    """Return what theory needs of a population.
+
+    `meanfield.solve` gives the rates of "E" and "I", in this order.
     """
     kinds = (spec.excitatory, spec.inhibitory)
     return MeanField(
@@ -138,7 +140,7 @@ def mean_field(spec: PopulationSpec) -> MeanField:
 def load_population(
     name_or_path: str | Path = "cortical_population", **overrides: Any
 ) -> PopulationSpec:
-    """The population of a recipe, `overrides` replacing values by their dotted names."""
+    """Load the population of a recipe, `overrides` replacing values by their dotted names."""
     return recipes.load(name_or_path, kind="population").spec(PopulationSpec, **overrides)
 
 
@@ -150,8 +152,9 @@ def simulate_population(
     target: engine.Target | None = None,
     progress: Progress = quiet,
 ) -> SpikeTrains:
-    """Simulate the population in Brian2 and return its spikes after the warm-up, populations "E"
-    and "I".
+    """Simulate the population in Brian2 and return its spikes after the warm-up.
+
+    It has the populations "E" and "I".
 
     Parameters
     ----------
@@ -159,11 +162,18 @@ def simulate_population(
         Time to record, a whole multiple of the step.
     seed
         Of connections, excitabilities, initial potentials and the drive.
+    spec
+        The population.
+    target
+        "cpp" or "numpy"; see `brian.running.run`.
+    progress
+        Told how far the simulation is.
 
     Examples
     --------
-    >>> spikes = simulate_population(load_population(), duration_ms=1000.0, seed=1)  # doctest: +SKIP
-    """  # noqa: E501
+    >>> population = load_population()
+    >>> spikes = simulate_population(population, duration_ms=100.0, seed=1)  # doctest: +SKIP
+    """
     duration_ms = checks.positive("duration_ms", duration_ms)
     seed = checks.seed(seed)
     circuit = spec.circuit()

@@ -17,8 +17,9 @@ class ScaledCircuitWarning(UserWarning):
 
 
 def scaled(circuit: Circuit, scale: float) -> Circuit:
-    """A smaller circuit with, to first order, the mean and the variance of the full one's input;
-    warns that it is another circuit.
+    """Return a smaller circuit with, to first order, the input of the full one.
+
+    Mean and variance are kept; a warning says that it is another circuit.
 
     Sizes and in-degrees, external ones included, are multiplied by `scale`, weights divided by its
     root, and the mean input that this loses at the full circuit's rates is given back as a constant
@@ -77,8 +78,9 @@ def scaled(circuit: Circuit, scale: float) -> Circuit:
 
 
 def mean_input_mV(circuit: Circuit) -> np.ndarray:
-    """The mean synaptic input of a cell of each population at the `mean_rate_hz`, as the
-    depolarisation it holds, R I, in mV.
+    """Return the mean synaptic input of a cell of each population at the `mean_rate_hz`, in mV.
+
+    It is given as the depolarisation that it holds, R I.
 
     Returns
     -------

@@ -46,6 +46,8 @@ def simulate(
     **options
         Of circuits: `scale`, `dt_ms`, `warm_up_ms`, `n_threads`, `exact_weights`, as for
         `run_circuit`.
+    progress
+        Told how far the simulation is.
 
     Returns
     -------
@@ -131,6 +133,10 @@ def run_circuit(
     exact_weights
         Refuse a circuit whose weights the kernel would round (see `engines.kernel`); the other
         engines round none.
+    dt_ms
+        The step.
+    progress
+        Told how far the simulation is.
 
     Returns
     -------

@@ -11,8 +11,9 @@ from neurosparse.spiking.circuit import Circuit, Projection
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What an engine needs at least: bytes of a synapse and of a cell, seconds of a step and of a
-    cell in a step.
+    """The least that an engine needs.
+
+    Bytes of a synapse and of a cell, seconds of a step and of a cell in a step.
     """
 
     synapse_bytes: float
@@ -40,6 +41,12 @@ def check(
         As many as there are cores where not given.
     table_bytes
         What the engine needs besides cells and synapses.
+    circuit
+        The circuit.
+    n_steps
+        Steps to run.
+    dt_ms
+        The step.
 
     Raises
     ------

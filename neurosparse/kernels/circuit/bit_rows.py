@@ -31,8 +31,9 @@ MOST_ROWS = 248  # rows that can be added before a count could leave 8 bits: a m
 
 
 class BitRows(NamedTuple):
-    """The rows of some groups of synapses. A group: those of one source population, one delay and
-    one weight.
+    """The rows of some groups of synapses.
+
+    A group has the synapses of one source population, one delay and one weight.
     """
 
     rows: NDArray[np.uint64]  # (n_partitions, (n_rows + 1) * n_words); the last row is empty
@@ -47,7 +48,7 @@ class BitRows(NamedTuple):
 
 @njit(nogil=True)
 def place(cell: Any) -> Any:
-    """The word of a row in which a cell has its bit, and the bit."""
+    """Return the word of a row in which a cell has its bit, and the bit."""
     block, i = cell // CELLS, cell % CELLS
     byte = i % (8 * WORDS)
     return block * WORDS + byte // 8, 8 * (byte % 8) + i // (8 * WORDS)
@@ -55,8 +56,9 @@ def place(cell: Any) -> Any:
 
 @njit(nogil=True)
 def claim(bits: Any, p: Any, group: Any, source: Any, cell: Any) -> Any:
-    """Set the bit of a synapse onto local cell `cell` of partition p; False where another synapse
-    of the pair has set it.
+    """Set the bit of a synapse onto local cell `cell` of partition p.
+
+    False where another synapse of the pair has set it.
     """
     word, bit = place(np.int64(cell))
     at = (bits.first_row[group] + np.int64(source) - bits.first_unit[group]) * bits.n_words + word
@@ -79,6 +81,14 @@ def add_rows(rows: Any, n_words: Any, due: Any, n: Any, planes: Any, weight: Any
     planes : uint64, shape (PLANES * n_words,)
         Zero, and left so.
     row : shape (n,)
+    n
+        The number of rows.
+    n_words
+        Words of a row.
+    row
+        Input of the cells, shape (n,); added to.
+    weight
+        Of each synapse, in quanta.
     """
     empty = rows.size // n_words - 1
     for begin in range(0, n, MOST_ROWS):
@@ -132,15 +142,16 @@ def _add_eight(rows: Any, n_words: Any, due: Any, planes: Any) -> None:
 
 @njit(nogil=True)
 def _full_adder(a: Any, b: Any, c: Any) -> Any:
-    """The sum of three bits, and the carry."""
+    """Return the sum of three bits, and the carry."""
     half = a ^ b
     return half ^ c, (a & b) | (half & c)
 
 
 @njit(nogil=True)
 def _transpose(planes: Any) -> None:
-    """Turn the eight planes of each block, binary digits of the counts, into one byte for each
-    cell.
+    """Turn the eight planes of each block into one byte for each cell.
+
+    The planes are binary digits of the counts.
     """
     for block in range(planes.size // (PLANES * WORDS)):
         at = block * PLANES * WORDS
@@ -186,6 +197,6 @@ def _transpose(planes: Any) -> None:
 
 @njit(nogil=True)
 def _exchange(a: Any, b: Any, shift: Any, mask: Any) -> Any:
-    """a and b with the bits of a at `mask << shift` and those of b at `mask` exchanged."""
+    """Exchange the bits of a at `mask << shift` with those of b at `mask`; return both."""
     differ = ((a >> shift) ^ b) & mask
     return a ^ (differ << shift), b ^ differ

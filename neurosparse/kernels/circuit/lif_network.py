@@ -46,8 +46,9 @@ SPINS = 2000  # looks at another thread's progress before giving it the core
 
 
 class Cells(NamedTuple):
-    """Constants of the populations; all float32 in mV (relative to the leak potential) or pA. b: a
-    population.
+    """Constants of the populations, float32 in mV (relative to the leak potential) or pA.
+
+    b: a population.
     """
 
     offset: NDArray[np.int64]  # (n_partitions, b + 1) local index of its first cell
@@ -177,8 +178,9 @@ def deliver_bits(p: Any, step: Any, history: Any, bits: Any, state: Any) -> None
 def update(
     p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: Any, above: Any
 ) -> None:
-    """Carry partition p over one step: noise, membranes, spikes. `above`: scratch, shape
-    (BLOCK,).
+    """Carry partition p over one step: noise, membranes, spikes.
+
+    `above` is scratch of shape (BLOCK,).
     """
     v, current, row, noise = state.v[p], state.current[p], state.row[p], state.noise[p]
     lanes, above_by_8 = noise.view(np.int16), above.view(np.uint64)
@@ -261,8 +263,9 @@ def run(
     wires: Any,
     state: Any,
 ) -> None:
-    """Carry the partitions low to high - 1 over a chunk of steps, in step with the threads that
-    carry the others.
+    """Carry the partitions low to high - 1 over a chunk of steps.
+
+    In step with the threads that carry the others.
     """
     n_partitions = state.v.shape[0]
     above = np.zeros(BLOCK, np.bool_)

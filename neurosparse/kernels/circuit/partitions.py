@@ -1,5 +1,6 @@
-"""Which cell lives where: neurons are dealt out to partitions, one a thread, each with its share of
-every population.
+"""The place of each cell.
+
+Neurons are dealt out to partitions, one a thread, each with its share of every population.
 
 A partition is so small that a target within it fits 16 bits.
 """
@@ -19,8 +20,9 @@ MOST_LOCAL = 1 << 16  # cells of a partition, its padding included
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Which partition each neuron lives in, and where. Units are numbered through the populations,
-    in order.
+    """The partition in which each neuron lives, and its place there.
+
+    Units are numbered through the populations, in order.
     """
 
     sizes: NDArray[np.int64]  # (n_populations,)
@@ -50,8 +52,9 @@ class Layout:
 
 
 def layout(sizes: Sequence[int], n_partitions: int = 1) -> Layout:
-    """Deal the cells of all populations out to at least `n_partitions` partitions, more where
-    targets would not fit 16 bits.
+    """Deal the cells of all populations out to at least `n_partitions` partitions.
+
+    To more where targets would not fit 16 bits.
 
     Parameters
     ----------

@@ -138,8 +138,9 @@ def _cumulative(rest: NDArray[np.float64], total: int) -> NDArray[np.uint64]:
 
 @njit(nogil=True)
 def poisson(states: Any, lanes: Any, table: Any, weight: Any, row: Any) -> None:
-    """Draw a Poisson count for each cell from its lane of the noise, and add it, times the weight,
-    to the row.
+    """Draw a Poisson count for each cell and add it, times the weight, to the row.
+
+    It is drawn from the cell's lane of the noise. `table` is what `PoissonTable.arrays` gives.
 
     `table`: what `PoissonTable.arrays` gives.
     """
@@ -194,8 +195,9 @@ def poisson(states: Any, lanes: Any, table: Any, weight: Any, row: Any) -> None:
 
 @njit(nogil=True)
 def _hashed(state: Any, which: Any) -> Any:
-    """64 bits for one of the cells of a state: the finaliser of splitmix64 (Steele, Lea & Flood
-    2014).
+    """Return 64 bits for one of the cells of a state.
+
+    The finaliser of splitmix64 (Steele, Lea & Flood 2014).
     """
     z = state + np.uint64(which + 1) * np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,5 +1,6 @@
-"""The drawing of synapses: each cell has a random stream of its own that is replayed, first to
-count, then to fill.
+"""The drawing of synapses.
+
+Each cell has a random stream of its own that is replayed, first to count, then to fill.
 
 The stream belongs to the *source* for projections with a given number of synapses or a probability,
 to the *target* for given in-degrees. So the circuit depends on the seed alone, neither on the
@@ -40,7 +41,7 @@ class Bundle:
     weights: NDArray[np.int16]
 
     def n_synapses(self, cells: Layout) -> float:
-        """The number of synapses; the expected one for PAIRWISE."""
+        """Return the number of synapses; the expected one for PAIRWISE."""
         n_pre, n_post = float(cells.sizes[self.pre]), float(cells.sizes[self.post])
         return self.number * {TOTAL: 1.0, PAIRWISE: n_pre * n_post, IN_DEGREE: n_post}[self.rule]
 
@@ -67,8 +68,9 @@ class Plan(NamedTuple):
 def plan(
     cells: Layout, bundles: list[Bundle], seed: int, least: int, *, by_target: bool
 ) -> Plan | None:
-    """What each cell draws: synapses onto itself (`by_target`) or from itself; None where there are
-    no bundles.
+    """Return what each cell draws: synapses onto itself (`by_target`) or from itself.
+
+    None where there are no bundles.
     """
     if not bundles:
         return None
@@ -111,8 +113,9 @@ def plan(
 
 
 def _side_by_side(tables: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Tables in one array, equal ones once, with the place of each: first entry, and 0 or
-    N_QUANTILES - 1 as a mask.
+    """Put tables into one array, equal ones once, with the place of each.
+
+    A place is its first entry, and 0 or N_QUANTILES - 1 as a mask.
     """
     at, known, length = [], {}, 0
     for table in tables:
@@ -136,7 +139,10 @@ def _side_by_side(tables: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.
 # random streams
 @njit(nogil=True)
 def stream(seed: Any, which: Any) -> Any:
-    """The start of stream `which`, never 0: two rounds of splitmix64 (Steele, Lea & Flood 2014)."""
+    """Return the start of stream `which`, never 0.
+
+    Two rounds of splitmix64 (Steele, Lea & Flood 2014).
+    """
     z = np.uint64(seed) * np.uint64(0xD1342543DE82EF95) + np.uint64(which) * np.uint64(
         0x9E3779B97F4A7C15
     )
@@ -150,7 +156,7 @@ def stream(seed: Any, which: Any) -> Any:
 
 @njit(nogil=True)
 def advance(state: Any) -> Any:
-    """The next state of a stream: xorshift64 (Marsaglia 2003)."""
+    """Return the next state of a stream: xorshift64 (Marsaglia 2003)."""
     state ^= state << np.uint64(13)
     state ^= state >> np.uint64(7)
     return state ^ (state << np.uint64(17))
@@ -207,8 +213,9 @@ def _draw(cell: Any, population: Any, plan: Any, partner: Any, delay: Any, weigh
 
 @njit(nogil=True)
 def count(low: Any, high: Any, order: Any, plan: Any, places: Any, bits: Any, counts: Any) -> None:
-    """Count the synapses of each (partition, source, delay) that the cells order[low:high] draw,
-    without those of `bits`.
+    """Count the synapses of each (partition, source, delay) that cells order[low:high] draw.
+
+    Those of `bits` are left out.
     """
     partition_of, population_of, local_of = places
     n_delays = counts.shape[2]
@@ -257,8 +264,9 @@ def fill(
     word_weights: Any,
     filled: Any,
 ) -> None:
-    """Draw the same synapses again, each into its slice or its bit; `filled` says how much of each
-    slice is.
+    """Draw the same synapses again, each into its slice or its bit.
+
+    `filled` says how much of each slice is.
     """
     partition_of, population_of, local_of = places
     partner, delay, weight = (
@@ -314,7 +322,7 @@ def fill(
 
 @njit(nogil=True)
 def _slice(start: Any, base: Any, source: Any, delay: Any, n_delays: Any) -> Any:
-    """The first word of a slice, and one past its last."""
+    """Return the first word of a slice, and one past its last."""
     at = np.uint64(source) * np.uint64(n_delays) + np.uint64(delay)
     return np.uint64(base) + np.uint64(start[at]), np.uint64(base) + np.uint64(
         start[at + np.uint64(1)]
@@ -323,7 +331,8 @@ def _slice(start: Any, base: Any, source: Any, delay: Any, n_delays: Any) -> Any
 
 @njit(nogil=True)
 def _first_weight(begin: Any, end: Any) -> Any:
-    """The byte at which the weights of a slice begin: behind its n targets, where the slice has (3
-    n + 1) // 2 words.
+    """Return the byte at which the weights of a slice begin.
+
+    Behind its n targets, where the slice has (3 n + 1) // 2 words.
     """
     return np.uint64(2) * (begin + np.uint64(2) * (end - begin) // np.uint64(3))

@@ -34,8 +34,10 @@ DENSE = 1 / 16
 
 @dataclass(frozen=True, slots=True)
 class Synapses:
-    """All synapses. The slice of (partition p, unit s, delay `first_delay` + c) begins at word
-    base[p] + start[p, s * n_delays + c] of `words`, and ends where the next begins.
+    """All synapses.
+
+    The slice of (partition p, unit s, delay `first_delay` + c) begins at word base[p] + start[p, s
+    * n_delays + c] of `words`, and ends where the next begins.
     """
 
     first_delay: int
@@ -57,7 +59,7 @@ class Synapses:
         )
 
     def slice_sizes(self) -> NDArray[np.int64]:
-        """The number of synapses of each slice, shape (n_partitions, n_units, n_delays)."""
+        """Return the synapses of each slice, shape (n_partitions, n_units, n_delays)."""
         words = np.diff(self.start.astype(np.int64), axis=1).reshape(
             self.start.shape[0], -1, self.n_delays
         )
@@ -78,6 +80,14 @@ def build(
     ----------
     progress
         Called with the share done.
+    bundles
+        What is to be drawn.
+    cells
+        The layout of the cells.
+    seed
+        Of every draw.
+    n_threads
+        Threads that draw; the synapses do not depend on it.
 
     Raises
     ------
@@ -146,8 +156,9 @@ def build(
 def _in_bits(
     cells: Layout, bundles: Sequence[Bundle], first_delay: int, n_delays: int
 ) -> tuple[BitRows, list[Bundle]]:
-    """Empty rows of bits for the bundles that are dense enough; and the bundles, with first_delay +
-    n_delays + g as the delay of those of group g: by that their draws are known.
+    """Make empty rows of bits for the bundles that are dense enough; return them and the bundles.
+
+    The delay of those of group g becomes first_delay + n_delays + g: by that their draws are known.
     """
     sharing: dict[tuple[int, int, int], list[int]] = {}
     for j, x in enumerate(bundles):
@@ -182,8 +193,9 @@ def _in_bits(
 
 
 def in_threads(function: Callable[..., Any], cuts: Sequence[int], *args: Any) -> None:
-    """function(low, high, *args) for each stretch between cuts, at once; functions that release the
-    GIL run side by side.
+    """Call function(low, high, *args) for each stretch between cuts, at once.
+
+    Functions that release the GIL run side by side.
     """
     ranges = list(itertools.pairwise(cuts))
     if len(ranges) == 1:
@@ -197,7 +209,10 @@ def in_threads(function: Callable[..., Any], cuts: Sequence[int], *args: Any) ->
 
 
 def _most_input(cells: Layout, bundles: Sequence[Bundle]) -> int:
-    """What a cell can receive at most in one step, if all its sources fired together, in quanta."""
+    """Return what a cell can receive at most in one step, in quanta.
+
+    That is if all its sources fired together.
+    """
     most = np.zeros(cells.sizes.size)
     for x in bundles:
         # a random total never (p < 1e-100) gives one cell twice its share and 1,000 more
@@ -232,8 +247,9 @@ def _weight_of_source(cells: Layout, bundles: Sequence[Bundle]) -> NDArray[np.in
 
 
 def listed(cells: Layout, synapses: Synapses) -> tuple[NDArray[np.int64], ...]:
-    """Every synapse, for those who want to look: source, target, delay (steps) and weight (quanta),
-    each of shape (n_synapses,).
+    """List every synapse, for those who want to look.
+
+    Source, target, delay (steps) and weight (quanta), each of shape (n_synapses,).
     """
     unit_of = np.zeros((cells.n_partitions, MOST_LOCAL), np.int64)
     unit_of[cells.partition_of, cells.local_of] = np.arange(cells.n_units)

@@ -42,13 +42,14 @@ class Net(NamedTuple):
 
 
 def multiple(n: int, of: int) -> int:
-    """The least multiple of `of` that is >= n."""
+    """Return the least multiple of `of` that is >= n."""
     return -(-n // of) * of
 
 
 def padded(n: int) -> int:
-    """The columns of a row of n weights: whole vectors, and whole turns of an unrolled loop where
-    it is long.
+    """Return the columns of a row of n weights.
+
+    Whole vectors, and whole turns of an unrolled loop where it is long.
     """
     return multiple(n, LINE if n < LINE * UNROLLED else LINE * UNROLLED)
 
@@ -59,8 +60,9 @@ def stride(columns: int) -> int:
 
 
 def aligned_zeros(*shape: int, boundary: int = LINE) -> Floats:
-    """Zeros of float32 that start on a multiple of `boundary` float32, so that no vector straddles
-    two cache lines.
+    """Return zeros of float32 that start on a multiple of `boundary` float32.
+
+    So no vector straddles two cache lines.
     """
     size = prod(shape)
     block = np.zeros(size + boundary, np.float32)
@@ -78,6 +80,7 @@ def net(
     weights : sequence of arrays, shape (outputs, inputs) each
         From the inputs to the classes, as torch has them.
     biases : sequence of arrays, shape (outputs,) each
+        In the same order.
     dense_input
         Whether to lay the first matrix out for inputs of which most are not zero.
 
@@ -148,5 +151,5 @@ def matrix(net: Net, k: int) -> Floats:
 
 
 def bias(net: Net, k: int) -> Floats:
-    """The biases of layer k: a view."""
+    """Return the biases of layer k: a view."""
     return net.biases[k, : int(net.sizes[k + 1])]

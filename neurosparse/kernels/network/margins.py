@@ -1,5 +1,6 @@
-"""Counts and sums of activations along both margins, per unit and per sample, in one pass over the
-values.
+"""Counts and sums of activations along both margins, in one pass over the values.
+
+Per unit and per sample.
 """
 
 from __future__ import annotations
@@ -16,16 +17,20 @@ from neurosparse.kernels.network.sparse_rows import inner, jit
 def add_margins(
     x: NDArray[Any], threshold: float, rows: NDArray[Any], columns: NDArray[Any]
 ) -> int:
-    """Add what is above the threshold, the magnitudes and their squares to the sums of the rows and
-    of the columns.
+    """Add counts, magnitudes and squares to the sums of the rows and of the columns.
+
+    Counted is what is above the threshold.
 
     Sums are float64 whatever the values are, and NaN and infinity stay what they are in them.
 
     Parameters
     ----------
     x : array of float, shape (n, m)
+        The values.
     rows, columns : arrays of float64, shapes (3, n) and (3, m)
         Added to: the number of values with abs(x) > threshold, the sum of abs(x), the sum of x^2.
+    threshold
+        See `rows, columns`.
 
     Returns
     -------
@@ -44,7 +49,7 @@ def add_margins(
 def _add_row(
     x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], columns: NDArray[Any]
 ) -> float:
-    """The same of row i alone."""
+    """Add row i alone, as `add_margins` does."""
     n_zero = count = total = square = 0.0
     for j in range(x.shape[1]):
         a = abs(np.float64(x[i, j]))
@@ -66,8 +71,9 @@ def _add_row(
 def _add_4_rows(
     x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], columns: NDArray[Any]
 ) -> float:
-    """Rows i to i + 3 at once, so that the sums of the columns, which are longer than the rows, are
-    loaded and stored once.
+    """Add rows i to i + 3 at once.
+
+    The sums of the columns, longer than the rows, are then loaded and stored once.
     """
     n_zero = count_a = count_b = count_c = count_d = 0.0
     total_a = total_b = total_c = total_d = square_a = square_b = square_c = square_d = 0.0

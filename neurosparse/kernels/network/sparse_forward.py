@@ -1,5 +1,6 @@
-"""The forward pass of one layer: lists of the inputs that are not zero, and the sums of the rows of
-weights that leave them.
+"""The forward pass of one layer over what is not zero.
+
+Lists of the inputs that are not zero, and the sums of the rows of weights that leave them.
 
 Nothing here checks an index: `rectifier.inference` and `rectifier.sparse_training` make the arrays
 and check the images.
@@ -40,8 +41,9 @@ def run_layer(
     n_listed: NDArray[np.int64],
     z: Floats,
 ) -> int:
-    """One layer for the first n samples of x, (n, inputs): z = bias + max(0, x) W, or x W where not
-    `rectified`.
+    """Run one layer for the first n samples of x, (n, inputs).
+
+    z = bias + max(0, x) W, or x W where not `rectified`.
 
     Returns the (sample, input) pairs that are not zero; with more than `most` of them z is left
     alone.
@@ -67,8 +69,9 @@ def matrix(net: Net, k: int) -> Floats:
 
 @inner
 def list_positive(x: Floats, row: int, size: int, units: Ints, values: Floats, b: int) -> int:
-    """The entries of x[row, :size] above 0 as lists, without a branch; returns how many. NaN is one
-    of them, to be seen.
+    """List the entries of x[row, :size] above 0 without a branch; return how many.
+
+    NaN is one of them, to be seen.
     """
     count = 0
     for j in range(size):
@@ -79,7 +82,7 @@ def list_positive(x: Floats, row: int, size: int, units: Ints, values: Floats, b
 
 @inner
 def list_not_zero(x: Floats, row: int, size: int, units: Ints, values: Floats, b: int) -> int:
-    """The same of all entries but 0."""
+    """List the entries of x[row, :size] that are not 0 without a branch; return how many."""
     count = 0
     for j in range(size):
         units[b, count], values[b, count] = j, x[row, j]
@@ -118,8 +121,9 @@ def sparse_sums(
 
 @inner
 def dense_sums(W: Floats, bias: Floats, inputs: Floats, z: Floats, columns: int, n: int) -> None:
-    """z[b, j] = bias[j] + W[j] . inputs[b]; samples past n, up to a whole tile, are computed and
-    not used.
+    """Set z[b, j] = bias[j] + W[j] . inputs[b].
+
+    Samples past n, up to a whole tile, are computed and not used.
     """
     for b in range(0, n, TILE_SAMPLES):
         for s in range(TILE_SAMPLES):

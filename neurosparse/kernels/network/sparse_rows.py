@@ -54,8 +54,9 @@ def add_4_rows(z: Floats, b: int, W: Floats, units: Ints, values: Floats, t: int
 def add_active_rows(
     z: Floats, b: int, W: Floats, units: Ints, values: Floats, t: int, count: int, end: int, n: int
 ) -> int:
-    """z[b] += values[b, t:] W[units[b, t:]], for units below `end` and a few above; returns the t
-    at which to go on.
+    """Add values[b, t:] W[units[b, t:]] to z[b], for units below `end` and a few above.
+
+    Returns the t at which to go on.
 
     The lists are in the order of the units; `fill_up` has made them a multiple of 4 long.
     """
@@ -95,7 +96,7 @@ def dot_and_add_1(W: Floats, i: int, n: int, D: Floats, b0: int, v0: float) -> n
 def dot_and_add_2(
     W: Floats, i: int, n: int, D: Floats, b0: int, v0: float, b1: int, v1: float
 ) -> tuple[np.float32, np.float32]:
-    """The same for two samples."""
+    """Do for two samples what `dot_and_add_1` does for one."""
     s0 = s1 = np.float32(0)
     for j in range(n):
         w, d0, d1 = W[i, j], D[b0, j], D[b1, j]
@@ -109,7 +110,7 @@ def dot_and_add_2(
 def dot_and_add_3(
     W: Floats, i: int, n: int, D: Floats, b0: int, v0: float, b1: int, v1: float, b2: int, v2: float
 ) -> tuple[np.float32, ...]:
-    """The same for three samples."""
+    """Do for three samples what `dot_and_add_1` does for one."""
     s0 = s1 = s2 = np.float32(0)
     for j in range(n):
         w, d0, d1, d2 = W[i, j], D[b0, j], D[b1, j], D[b2, j]
@@ -144,7 +145,7 @@ def add_1(W: Floats, i: int, n: int, D: Floats, b0: int, v0: float) -> None:
 
 @inner
 def add_2(W: Floats, i: int, n: int, D: Floats, b0: int, v0: float, b1: int, v1: float) -> None:
-    """The same for two samples."""
+    """Do for two samples what `add_1` does for one."""
     for j in range(n):
         W[i, j] += v0 * D[b0, j] + v1 * D[b1, j]
 
@@ -164,7 +165,7 @@ def add_4(
     b3: int,
     v3: float,
 ) -> None:
-    """The same for four samples."""
+    """Do for four samples what `add_1` does for one."""
     for j in range(n):
         W[i, j] += v0 * D[b0, j] + v1 * D[b1, j] + v2 * D[b2, j] + v3 * D[b3, j]
 
@@ -175,8 +176,9 @@ def add_4(
 
 @inner
 def dot_2_by_5(W: Floats, j: int, X: Floats, b: int, n: int, z: Floats) -> None:
-    """z[b + s, j + r] += W[j + r] . X[b + s] for r < 2 and s < 5: seven loads for ten products, all
-    sums in registers.
+    """Add W[j + r] . X[b + s] to z[b + s, j + r] for r < 2 and s < 5.
+
+    Seven loads for ten products, all sums in registers.
     """
     s0 = s1 = s2 = s3 = s4 = np.float32(0)
     t0 = t1 = t2 = t3 = t4 = np.float32(0)

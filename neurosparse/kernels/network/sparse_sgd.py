@@ -51,8 +51,9 @@ from neurosparse.kernels.network.sparse_rows import (
 
 
 class Work(NamedTuple):
-    """Room for one minibatch of at most `batch` samples on its way through n layers of weights;
-    layer 0 is the inputs.
+    """Room for one minibatch of at most `batch` samples on its way through n layers.
+
+    Layer 0 is the inputs.
     """
 
     units: NDArray[np.int32]  # (n, batch, widest) the active units of each layer and sample
@@ -111,6 +112,20 @@ def run_steps(
         The most units that may be active in each; 0 for any number.
     n_active : (hidden layers,)
         To which the active (sample, unit) pairs are added.
+    net
+        The weights, changed in place.
+    work
+        Room for a minibatch.
+    images
+        Of float32, (n, pixels).
+    labels
+        Whole numbers, (n,).
+    rows
+        The images to descend along, in order.
+    batch
+        Images a step.
+    learning_rate
+        Of every step.
 
     Returns
     -------
@@ -141,8 +156,9 @@ def run_steps(
 def _take_images(
     net: Net, work: Work, images: Floats, rows: NDArray[np.int64], first: int, n: int
 ) -> None:
-    """The images of a minibatch: copied where the layout is dense, else as lists of the pixels that
-    are not zero.
+    """Take the images of a minibatch.
+
+    They are copied where the layout is dense, else listed as the pixels that are not zero.
     """
     for b in range(n):
         row = rows[first + b]
@@ -159,7 +175,7 @@ def _take_images(
 def _forward(
     net: Net, work: Work, n: int, top_k: NDArray[np.int64], n_active: NDArray[np.int64]
 ) -> None:
-    """The active units of each hidden layer, and the scores in `work.z`."""
+    """Find the active units of each hidden layer, and the scores in `work.z`."""
     z, n_layers = work.z, len(net.rows)
     for k in range(n_layers):
         W, size = matrix(net, k), net.sizes[k + 1]
@@ -218,8 +234,9 @@ def _keep_largest(
 
 @inner
 def _kth_largest(a: Floats, n: int, k: int) -> float:
-    """The k-th largest of a[:n], which is reordered so that the k largest come first (Hoare's
-    selection).
+    """Return the k-th largest of a[:n], reordered so that the k largest come first.
+
+    Hoare's selection.
     """
     low, high = 0, n - 1
     while low < high:
@@ -252,8 +269,9 @@ def _output_delta(
     n: int,
     learning_rate: float,
 ) -> float:
-    """-learning_rate * d loss / d scores = -learning_rate (softmax - one-hot) / n; returns the
-    summed loss.
+    """Set the deltas of the scores, -learning_rate (softmax - one-hot) / n; return the loss.
+
+    They are -learning_rate * d loss / d scores; the loss is summed over the samples.
     """
     n_classes, z, delta = net.sizes[-1], work.z, work.delta[len(net.rows)]
     loss = 0.0
@@ -308,7 +326,7 @@ def _by_row(
     n: int,
     n_rows: int,
 ) -> None:
-    """Lists by sample into lists by row of weights: n_samples, samples, sample_values."""
+    """Turn lists by sample into lists by row of weights: n_samples, samples, sample_values."""
     n_samples, samples, sample_values = work.n_samples, work.samples, work.sample_values
     for i in range(n_rows):
         n_samples[i] = 0
@@ -325,8 +343,9 @@ def _by_row(
 def _learn_rows(
     W: Floats, n: int, delta: Floats, work: Work, n_rows: int, push: float, below: Floats
 ) -> None:
-    """For each row: below[b, row] = W[row] . delta[b] + push for the samples b that it is active
-    in, then its update.
+    """Send the deltas down through each row, then update the row.
+
+    below[b, row] = W[row] . delta[b] + push for the samples b that it is active in.
     """
     samples, values = work.samples, work.sample_values
     for i in range(n_rows):
@@ -360,8 +379,9 @@ def _dot_row(
     push: float,
     below: Floats,
 ) -> None:
-    """below[b, i] = W[i] . delta[b] + push for four or more samples; the last four may overlap
-    those before.
+    """Set below[b, i] = W[i] . delta[b] + push for four or more samples.
+
+    The last four may overlap those before.
     """
     for q in range(0, count, 4):
         t = min(q, count - 4)
@@ -406,7 +426,7 @@ def _update_row(
 
 @inner
 def _update_rows(W: Floats, n: int, D: Floats, work: Work, n_rows: int) -> None:
-    """The first layer: its rows learn, and no delta goes further down."""
+    """Update the rows of the first layer; no delta goes further down."""
     for i in range(n_rows):
         _update_row(W, i, n, D, work.samples, work.sample_values, work.n_samples[i])
 
@@ -415,7 +435,7 @@ def _update_rows(W: Floats, n: int, D: Floats, work: Work, n_rows: int) -> None:
 def _pack(
     delta: Floats, units: NDArray[np.int32], count: NDArray[np.int64], n: int, packed: Floats
 ) -> None:
-    """The deltas of the active units, in the order of their lists."""
+    """Pack the deltas of the active units, in the order of their lists."""
     for b in range(n):
         for t in range(count[b]):
             packed[b, t] = delta[b, units[b, t]]

@@ -1,5 +1,6 @@
-"""A layer of spiking neurons over all time steps, at a cost in proportion to the spikes that it
-gets.
+"""A layer of spiking neurons over all time steps, at a cost in proportion to its spikes.
+
+The spikes are those that it gets.
 
 In a network without loops a layer can run through all its steps before the next one begins. So the
 neurons are taken in blocks of `WIDTH`, and a block through all images and steps: its weights stay
@@ -45,8 +46,9 @@ class Cell(NamedTuple):
 
 
 class Spikes(NamedTuple):
-    """The spikes of some images: in step t the units `units[first[image, t] : first[image, t + 1]]`
-    fire, ascending.
+    """The spikes of some images.
+
+    In step t the units `units[first[image, t] : first[image, t + 1]]` fire, ascending.
     """
 
     units: Ints  # (spikes,)
@@ -54,12 +56,12 @@ class Spikes(NamedTuple):
 
 
 def no_spikes(n_images: int, n_steps: int) -> Spikes:
-    """What a layer gets whose current is steady."""
+    """Return what a layer gets whose current is steady."""
     return Spikes(np.empty(0, np.int32), np.zeros((n_images, n_steps + 1), np.int32))
 
 
 def listed(shown: NDArray[np.bool_]) -> Spikes:
-    """The spikes that are True in an array (steps, images, units)."""
+    """List the spikes that are True in an array (steps, images, units)."""
     by_image = shown.swapaxes(0, 1)
     first = np.zeros((by_image.shape[0], by_image.shape[1] + 1), np.int32)
     first[:, 1:] = by_image.sum(2).cumsum().reshape(by_image.shape[:2])
@@ -68,7 +70,7 @@ def listed(shown: NDArray[np.bool_]) -> Spikes:
 
 
 def dense(spikes: Spikes, n_units: int) -> NDArray[np.bool_]:
-    """The array of which `listed` makes the spikes."""
+    """Return the array of which `listed` makes the spikes."""
     per_step = np.diff(spikes.first)
     shown = np.zeros((per_step.size, n_units), bool)
     shown[np.repeat(np.arange(per_step.size), per_step.ravel()), spikes.units] = True
@@ -76,13 +78,14 @@ def dense(spikes: Spikes, n_units: int) -> NDArray[np.bool_]:
 
 
 def n_blocks(n: int) -> int:
-    """The blocks of n neurons; the last one may be filled up."""
+    """Return the number of blocks of n neurons; the last one may be filled up."""
     return multiple(n, WIDTH) // WIDTH
 
 
 def laid_out(weight: NDArray[Any]) -> Floats:
-    """Weights (outputs, inputs), as torch has them, in blocks of outputs: (blocks, inputs, WIDTH),
-    filled up with zeros.
+    """Lay weights (outputs, inputs), as torch has them, out in blocks of outputs.
+
+    Shape (blocks, inputs, WIDTH), filled up with zeros.
     """
     n_out, n_in = weight.shape
     blocks = aligned_zeros(n_blocks(n_out), n_in, WIDTH)
@@ -96,15 +99,20 @@ def laid_out(weight: NDArray[Any]) -> Floats:
 def run_layer(
     weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n_out: int
 ) -> Spikes:
-    """What n_out neurons fire in all steps of some images.
+    """Return what n_out neurons fire in all steps of some images.
 
     Parameters
     ----------
     weights : (blocks, inputs, WIDTH)
+        As `laid_out` gives them.
     current : (images or 1, blocks * WIDTH)
         What each neuron gets at every step; the weights of the units that fire come on top.
     spikes_in
         What the inputs fire.
+    n_out
+        Neurons of the layer.
+    cell
+        Constants of the neuron.
     """
     units, first = spikes_in
     n_images, n_steps, n_in = first.shape[0], first.shape[1] - 1, weights.shape[1]
@@ -157,8 +165,9 @@ def count(spikes: Spikes, steps: int, counts: Floats) -> None:
 def hold(
     v: Floats, fires: Any, waiting: Any, held: Floats, until: Any, t: int, t_ref_steps: int
 ) -> Any:
-    """Undo step t where neurons wait and hold their potential. Returns bits: which fire, and which
-    wait in the next step.
+    """Undo step t where neurons wait and hold their potential.
+
+    Returns bits: which fire, and which wait in the next step.
     """
     fires &= ~waiting
     bits = waiting
@@ -176,14 +185,15 @@ def hold(
 
 @inner
 def lowest(bits: Any) -> Any:
-    """The place of the lowest bit of an uint64 that is not 0, and the other bits."""
+    """Return the place of the lowest bit of an uint64 that is not 0, and the other bits."""
     return trailing_zeros(bits), bits & (bits - ONE)
 
 
 @inner
 def list_spikes(fired: Any, n_spikes: int, n_out: int) -> Spikes:
-    """List the spikes of n_out neurons that are bits of `fired`, (blocks, images, steps), of which
-    n_spikes are set.
+    """List the spikes of n_out neurons that are bits of `fired`, (blocks, images, steps).
+
+    `n_spikes` bits are set.
     """
     units, first = (
         np.empty(n_spikes, np.int32),

@@ -31,15 +31,17 @@ class CompilationError(RuntimeError):
 
 
 def cache_folder() -> Path | None:
-    """Return where builds are kept (`places.cache_folder`), or None where no place can be
-    written.
+    """Return where builds are kept, or None where no place can be written.
+
+    See `places.cache_folder`.
     """
     return places.cache_folder("brian2")
 
 
 def compiler() -> str | None:
-    """The C++ compiler that `make` will call ($CXX or g++), or None where it or `make` is missing,
-    or on Windows.
+    """Return the C++ compiler that `make` will call: $CXX or g++.
+
+    None where it or `make` is missing, and on Windows.
     """
     name = os.environ.get("CXX") or "g++"
     found = os.name == "posix" and shutil.which(name.split()[0]) and shutil.which("make")
@@ -47,8 +49,9 @@ def compiler() -> str | None:
 
 
 def executable(project: Path, *, version: str, progress: Progress = quiet) -> Path:
-    """The executable of a generated Brian2 project: from the cache, or compiled in `project` and
-    put there.
+    """Return the executable of a generated Brian2 project.
+
+    From the cache, or compiled in `project` and put there.
 
     Parameters
     ----------
@@ -57,6 +60,8 @@ def executable(project: Path, *, version: str, progress: Progress = quiet) -> Pa
         count.
     version
         The version of what generated it.
+    progress
+        Told how far the compilation is.
 
     Raises
     ------
@@ -85,7 +90,7 @@ def executable(project: Path, *, version: str, progress: Progress = quiet) -> Pa
 
 
 def _kept(folder: Path, key: str) -> Path | None:
-    """The whole, unharmed build of `key`; harmed ones are removed."""
+    """Return the whole, unharmed build of `key`; harmed ones are removed."""
     for path in folder.glob(f"{key}-*"):
         if path.name == f"{key}-{_digest(path)}":
             path.chmod(0o755)
@@ -107,8 +112,9 @@ def _key(project: Path, version: str) -> str:
 
 @lru_cache
 def _compiler_identity(name: str) -> str:
-    """What the compiler says it would do for this processor: its version, and every flag that
-    -march=native stands for.
+    """Return what the compiler says it would do for this processor.
+
+    Its version, and every flag that -march=native stands for.
     """
     command = [*name.split(), "-march=native", "-###", "-E", "-x", "c++", os.devnull]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr

@@ -1,5 +1,6 @@
-"""Random input of cells as functions for Brian2's code, a few times faster than its own `poisson`
-and `randn`.
+"""Random input of cells as functions for Brian2's code.
+
+They are a few times faster than its own `poisson` and `randn`.
 
 Poisson counts come from a table: a 16-bit random number picks the cell of the table that holds its
 count. Where the cumulative distribution steps inside that cell, 48 more bits decide, so that
@@ -100,8 +101,9 @@ def poisson_tables(means: Sequence[float]) -> tuple[NDArray[np.int8], NDArray[np
 
 
 def table_poisson(means: Sequence[float]) -> Any:
-    """A Brian2 function `f(table)` that draws a Poisson count with the mean `means[table]`;
-    independent at each call.
+    """Make a Brian2 function `f(table)` that draws a Poisson count with the mean `means[table]`.
+
+    Each call draws independently.
 
     Give it the name `table_poisson` in a group's namespace. The tables are data: other means need
     no new build.
@@ -131,8 +133,9 @@ def table_poisson(means: Sequence[float]) -> Any:
 
 
 def white_noise() -> Any:
-    """A Brian2 function `f()` that draws a number of mean 0 and variance 1; independent at each
-    call.
+    """Make a Brian2 function `f()` that draws a number of mean 0 and variance 1.
+
+    Each call draws independently.
 
     Give it the name `white_noise` in a group's namespace.
     """

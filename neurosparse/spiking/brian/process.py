@@ -1,5 +1,6 @@
-"""A compiled simulation as a process: the folder it runs in, its progress, and what is said where
-it fails.
+"""A compiled simulation as a process.
+
+The folder it runs in, its progress, and what is said where it fails.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ _MOST_LINES = 200  # of what an executable says, from the end
 
 
 def scratch_folder() -> AbstractContextManager[Path]:
-    """Make a temporary folder, removed at the end; those that killed processes left behind go as
-    well.
+    """Make a temporary folder, removed at the end.
+
+    Those that killed processes left behind go as well.
     """
     return scratch.temporary("brian2")
 

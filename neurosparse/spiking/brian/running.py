@@ -88,7 +88,7 @@ class Result:
         n_units: int,
         populations: Mapping[str, tuple[int, int]] | None = None,
     ) -> SpikeTrains:
-        """The spikes of a monitor, on the grid of the simulation."""
+        """Return the spikes of a monitor, on the grid of the simulation."""
         recorded = self[monitor]
         ticks = np.rint(recorded["t"] * (1e3 / self.dt_ms))
         return SpikeTrains(
@@ -125,6 +125,8 @@ def run(
     target
         "cpp" compiles, "numpy" does not; None compiles where there is a compiler and says so in a
         warning where there is none.
+    progress
+        Told how far the simulation is.
 
     Raises
     ------
@@ -172,8 +174,9 @@ def brian2() -> Any:
 
 
 def _brian_seed(seed: int) -> int:
-    """32 well-mixed bits: the generators take no more, and neighbouring seeds must not give
-    neighbouring states.
+    """Return 32 well-mixed bits of a seed.
+
+    The generators take no more, and neighbouring seeds must not give neighbouring states.
     """
     return int(np.random.SeedSequence(seed).generate_state(1)[0])
 
@@ -186,8 +189,9 @@ def _brian_seed(seed: int) -> int:
 def _working_on(
     make_device: Callable[[Any], Any], preferences: Mapping[str, Any], dt_ms: float
 ) -> Iterator[Any]:
-    """A device of its own for Brian2, and preferences, while the block lasts; a user's script finds
-    its own as they were.
+    """Give Brian2 a device of its own, and preferences, while the block lasts.
+
+    A user's script finds its own as they were.
 
     Yields the device. The active device is swapped by hand: `set_device` would carry the step over
     from device to device.
@@ -307,8 +311,9 @@ def _run_cpp(
 
 
 def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str, str, Any, int]]:
-    """Write the C++ project; return for each results file its monitor, variable, dtype and columns
-    (0: one-dimensional).
+    """Write the C++ project and describe its results files.
+
+    For each file its monitor, variable, dtype and columns (0: one-dimensional).
     """
 
     with _working_on(_device_with_numbers_as_data, _PREFERENCES, dt_ms) as device:
@@ -345,8 +350,9 @@ def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str,
 
 
 def _device_with_numbers_as_data(b2: Any) -> Any:
-    """A C++ device that also reads single numbers from files where Brian2 would write them into the
-    code.
+    """Make a C++ device that also reads single numbers from files.
+
+    Brian2 would write them into the code.
     """
     from brian2.core.variables import DynamicArrayVariable
     from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
@@ -370,8 +376,9 @@ def _device_with_numbers_as_data(b2: Any) -> Any:
 
 
 def _fix_order(queue: list[tuple[str, Any]]) -> None:
-    """Sort neighbouring assignments by variable: Brian2 resets its clocks in the order of a set,
-    each time another one.
+    """Sort neighbouring assignments by variable.
+
+    Brian2 resets its clocks in the order of a set, each time another one.
     """
     ordered: list[tuple[str, Any]] = []
     for kind, lines in groupby(queue, key=lambda line: line[0]):

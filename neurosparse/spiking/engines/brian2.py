@@ -57,6 +57,10 @@ def simulate(
     noise_mV : array of float, shape (n_units,), optional
         White noise of each cell as the standard deviation of the potential that it makes far from
         the threshold.
+    target
+        "cpp" or "numpy"; see `brian.running.run`.
+    progress
+        Told how far the simulation is.
 
     Returns
     -------
@@ -121,8 +125,9 @@ def simulate(
 def _cells(
     circuit: Circuit, dt_ms: float, dc_mV: Floats | None, noise_mV: Floats | None
 ) -> dict[str, Any]:
-    """The constants of each cell, in mV (and pA), by the name of the variable; each of shape
-    (n_units,).
+    """Return the constants of each cell, in mV (and pA), by the name of the variable.
+
+    Each has the shape (n_units,).
     """
     populations = circuit.populations
 
@@ -159,8 +164,9 @@ def _of_each_cell(name: str, values: Floats, circuit: Circuit) -> Floats:
 
 
 def _charge(population: Any, tau_s: float, dt_ms: float) -> float:
-    """What a current of 1 pA that decays with tau_s adds to the potential within a step, in mV
-    (Rotter & Diesmann 1999, eq. 12).
+    """Return what a current of 1 pA that decays with tau_s adds to the potential in a step, in mV.
+
+    Rotter & Diesmann 1999, eq. 12.
     """
     tau_m = population.cell.tau_m_ms
     if np.isclose(tau_m, tau_s, rtol=1e-6):
@@ -170,8 +176,9 @@ def _charge(population: Any, tau_s: float, dt_ms: float) -> float:
 
 
 def _code(circuit: Circuit, constants: dict[str, Any], driven: bool) -> tuple[str, str]:
-    """Brian2's equations and the code of a step. Constants that all cells share are scalars to the
-    compiler.
+    """Write Brian2's equations and the code of a step.
+
+    Constants that all cells share are scalars to the compiler.
 
     A held cell is put back at its reset at each step through the first after its hold, so that what
     arrived meanwhile is lost and synapses need not ask.
@@ -271,8 +278,9 @@ def _bundles(circuit: Circuit, dt_ms: float, generator: np.random.Generator) -> 
 
 
 def _source_weights(circuit: Circuit, projections: list[Projection]) -> Floats | None:
-    """The weight of each cell's synapses, shape (n_units,), or None where they differ among
-    themselves.
+    """Return the weight of each cell's synapses, shape (n_units,).
+
+    None where they differ among themselves.
     """
     found: dict[int, float] = {}
     for projection in projections:
@@ -289,8 +297,9 @@ def _source_weights(circuit: Circuit, projections: list[Projection]) -> Floats |
 def _draw(
     circuit: Circuit, projection: Projection, dt_ms: float, generator: np.random.Generator
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats, NDArray[np.int32]]:
-    """Sources, targets, weights and delays in steps of one projection's synapses, each of shape
-    (n_synapses,).
+    """Draw sources, targets, weights and delays in steps of one projection's synapses.
+
+    Each has the shape (n_synapses,).
     """
     source, target = circuit.populations[projection.pre], circuit.populations[projection.post]
     if projection.rule == "pairwise":
@@ -330,8 +339,9 @@ def _redrawn(
     n: int,
     wrong: Callable[[Floats], NDArray[np.bool_]],
 ) -> Floats:
-    """Normal numbers, those that are `wrong` drawn anew; without spread one number, seen n
-    times.
+    """Draw normal numbers, those that are `wrong` anew.
+
+    Without spread it is one number, seen n times.
     """
     if not rel_sd:
         return np.broadcast_to(mean, n)

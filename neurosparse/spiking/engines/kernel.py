@@ -58,6 +58,16 @@ def simulate(
         As many as there are cores where not given. The spikes do not depend on it.
     exact_weights
         Refuse a circuit whose weights are not multiples of a quantum.
+    circuit
+        From `circuit.resolve`.
+    duration_ms
+        Simulated time, a whole multiple of the step.
+    seed
+        Of everything that is drawn.
+    dt_ms
+        The step.
+    progress
+        Told how far the build and the run are.
 
     Returns
     -------
@@ -155,8 +165,9 @@ def build(
 
 
 def run(built: Built, *, n_steps: int, seed: int, progress: Progress = quiet) -> SpikeTrains:
-    """Run a built circuit from new initial potentials; the seed is that of the potentials and the
-    Poisson input.
+    """Run a built circuit from new initial potentials.
+
+    The seed is that of the potentials and the Poisson input.
     """
     layout, cells, wires, circuit = built.layout, built.cells, built.wires, built.circuit
     history = max(wires.first_delay + wires.n_delays - 1, cells.most_held)
@@ -186,7 +197,7 @@ def run(built: Built, *, n_steps: int, seed: int, progress: Progress = quiet) ->
 # --------------------------------------------------------------------------------------------------
 # weights and tables
 def weight_quantum(circuit: Circuit, *, exact: bool = False) -> float:
-    """The unit in which weights are whole numbers, in mV (delta) or pA (exponential).
+    """Return the unit in which weights are whole numbers, in mV (delta) or pA (exponential).
 
     The smallest mean weight, external ones included, is a whole number n of quanta. Without random
     weights, n is the least with which every mean is whole; with them, the largest that fits 8 bits,
@@ -241,8 +252,9 @@ def weight_quantum(circuit: Circuit, *, exact: bool = False) -> float:
 
 
 def weight_table(weight: float, rel_sd: float, quantum: float) -> NDArray[np.int16]:
-    """Quantiles of a normal distribution cut off at 0, in whole quanta; one value where there is no
-    spread.
+    """Tabulate the quantiles of a normal distribution cut off at 0, in whole quanta.
+
+    One value where there is no spread.
     """
     if rel_sd == 0:
         return np.array([round(weight / quantum)], np.int16)
@@ -251,8 +263,9 @@ def weight_table(weight: float, rel_sd: float, quantum: float) -> NDArray[np.int
 
 
 def delay_table(delay_ms: float, rel_sd: float, dt_ms: float) -> NDArray[np.uint16]:
-    """Quantiles of a normal distribution cut off at dt / 2, in whole steps; one value where there
-    is no spread.
+    """Tabulate the quantiles of a normal distribution cut off at dt / 2, in whole steps.
+
+    One value where there is no spread.
     """
     if rel_sd == 0:
         steps = np.array([to_steps("delay_ms", delay_ms, dt_ms)])
@@ -264,8 +277,9 @@ def delay_table(delay_ms: float, rel_sd: float, dt_ms: float) -> NDArray[np.uint
 
 
 def _normal_quantiles(mean: float, sd: float, least: float) -> NDArray[np.float64]:
-    """The middles of N_QUANTILES equally likely parts of a normal distribution without what lies
-    below `least`.
+    """Return the middles of N_QUANTILES equally likely parts of a normal distribution.
+
+    What lies below `least` is left out.
     """
     middles = (np.arange(synapse_draws.N_QUANTILES) + 0.5) / synapse_draws.N_QUANTILES
     below = ndtr((least - mean) / sd)
@@ -340,8 +354,9 @@ def _cells(circuit: Circuit, layout: partitions.Layout, dt_ms: float, quantum: f
 
 
 def _current_to_v(tau_m: float, tau_s: float, capacitance_pF: float, dt: float) -> float:
-    """What 1 pA at the start of a step, decaying with tau_s, adds to V at its end (Rotter &
-    Diesmann 1999).
+    """Return what 1 pA at the start of a step, decaying with tau_s, adds to V at its end.
+
+    Rotter & Diesmann 1999.
     """
     if math.isclose(tau_m, tau_s, rel_tol=1e-6):
         return dt / capacitance_pF * math.exp(-dt / tau_m)
@@ -414,8 +429,9 @@ def _state(built: Built, history: int, seed: int) -> State:
 
 
 def _collect(state: State, history: int, chunk: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The spikes of a chunk, in order; those that delays and refractory periods still need move to
-    the front.
+    """Collect the spikes of a chunk, in order.
+
+    Those that delays and refractory periods still need move to the front.
     """
     steps, units = [], []
     for p in range(state.v.shape[0]):

@@ -1,5 +1,6 @@
-"""The same circuits in NEST, which scales out over machines: the way past one of them, and an
-independent check.
+"""Circuits in NEST: an independent check, and the way past one machine.
+
+NEST scales out over machines.
 
 NEST is no dependency: `pip install 'neurosparse[nest]'` brings a build with threads, on one
 machine. For many machines take a build with MPI (conda-forge has one, with mpi4py) and start as
@@ -42,14 +43,25 @@ def simulate(
     n_threads: int | None = None,
     progress: Progress = quiet,
 ) -> SpikeTrains:
-    """Run a circuit in NEST. Its kernel is reset before; whatever was built in this process is
-    lost.
+    """Run a circuit in NEST.
+
+    Its kernel is reset before; whatever was built in this process is lost.
 
     Parameters
     ----------
     n_threads
         Of each process; as many as there are cores where not given. NEST's spikes depend on it and
         on the number of processes.
+    circuit
+        From `circuit.resolve`.
+    duration_ms
+        Simulated time, a whole multiple of the step.
+    seed
+        Of everything that is drawn.
+    dt_ms
+        The step.
+    progress
+        Told how far the simulation is.
 
     Returns
     -------
@@ -122,8 +134,9 @@ def load() -> Any:
 
 
 def _of_all_processes(nest: Any, events: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The events of all processes of an MPI run, in each of them: a recorder of NEST has those of
-    its own process's cells.
+    """Return the events of all processes of an MPI run, in each of them.
+
+    A recorder of NEST has those of its own process's cells.
     """
     if nest.NumProcesses() == 1:
         return events
@@ -135,7 +148,7 @@ def _of_all_processes(nest: Any, events: NDArray[np.int64]) -> NDArray[np.int64]
 
 
 def _create(nest: Any, circuit: Circuit, population: Population) -> Any:
-    """A population with its initial potentials."""
+    """Create a population with its initial potentials."""
     cell = population.cell
     capacitance_pF = cell.capacitance_pF or ANY_CAPACITANCE_pF
     parameters: dict[str, float | None] = {

@@ -1,6 +1,7 @@
 """Statistics and reference figures side by side: a `Comparison`, in numbers and in words.
 
-comparison.py  the comparison, the difference of two, bands of one's own
+comparison.py  the comparison, bands of one's own
+differences.py the difference of two fractions
 words.py       how fractions, windows and bands are said
 files.py       statistics on disk and back, exactly
 """
@@ -8,13 +9,12 @@ files.py       statistics on disk and back, exactly
 from neurosparse.comparison.comparison import (
     BRAIN_FRACTIONS,
     Comparison,
-    Difference,
     circuit_window,
     compare,
-    difference,
     load,
     own_band,
 )
+from neurosparse.comparison.differences import Difference, difference
 from neurosparse.comparison.words import band_in_words, milliseconds, percent, percents
 
 said = band_in_words  # its name in version 0.1

@@ -8,7 +8,6 @@ as the network is on one input.
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,6 +22,7 @@ from neurosparse._internal.imports import need
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import files as saved
+from neurosparse.comparison.differences import Difference, difference, refuse_mixed
 from neurosparse.comparison.words import band_in_words, milliseconds, percent, percents
 from neurosparse.reference import Band, bands
 from neurosparse.sparsity import log_normal as distributions
@@ -258,65 +258,6 @@ def load(directory: str | Path) -> Comparison:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """The difference between two active fractions, with a confidence interval.
-
-    The interval takes the two as independent.
-    """
-
-    name: str
-    other: str
-    difference: float  # of active fractions: that of `name` less that of `other`
-    low: float
-    high: float
-    level: float
-
-    def sentence(self) -> str:
-        """In plain words, in percentage points."""
-        found, low, high = (
-            f"{100 * value:+.2f}" for value in (self.difference, self.low, self.high)
-        )
-        return (
-            f"{self.name} less {self.other}: {found} points ({100 * self.level:g} % interval {low}"
-            f" to {high})."
-        )
-
-    def _repr_html_(self) -> str:
-        return cards.card("Difference", {}, [self.sentence()])
-
-
-def difference(stats: ActivityStats, other: ActivityStats) -> Difference:
-    """Return the difference of two active fractions, with an interval.
-
-    Newcombe's method 10 (1998, Statistics in Medicine 17:873): the distances of both fractions to
-    the ends of their own intervals are added as squares. Networks that saw the same inputs differ
-    less by chance than this says.
-
-    Raises
-    ------
-    ValueError
-        Where the two mean different things by active.
-    """
-    _refuse_mixed((stats, other))
-    if stats.kind != other.kind:
-        raise ValueError(
-            f"{stats.name!r} is of {stats.kind} and {other.name!r} of {other.kind}: their fractions"
-            " have no difference; compare gives the window in which they are alike"
-        )
-    p, q, mine, theirs = (
-        stats.active_fraction,
-        other.active_fraction,
-        stats.interval,
-        other.interval,
-    )
-    below, above = (
-        math.hypot(p - mine.low, theirs.high - q),
-        math.hypot(mine.high - p, q - theirs.low),
-    )
-    return Difference(stats.name, other.name, p - q, p - q - below, p - q + above, mine.level)
-
-
 def own_band(text: str) -> Band:
     """Return a band of the user's own, from its name and its two fractions.
 
@@ -388,7 +329,7 @@ def compare(
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"names must differ, got {repeated[0]!r} twice: pass name=... to measure")
     if not mixed_definitions:
-        _refuse_mixed(flat)
+        refuse_mixed(flat)
     circuits = [s for s in flat if s.curve is not None]
     return Comparison(
         stats=flat,
@@ -427,18 +368,6 @@ def _flatten(
         else:
             raise TypeError(
                 f"compare takes what neurosparse.measure returned, got a {type(item).__name__}"
-            )
-
-
-def _refuse_mixed(stats: Sequence[ActivityStats]) -> None:
-    for kind in ("spikes", "activations"):
-        alike = [s for s in stats if s.kind == kind]
-        other = next((s for s in alike if not s.active_when.is_like(alike[0].active_when)), None)
-        if other is not None:
-            raise ValueError(
-                f"{alike[0].name!r} ({alike[0].active_when.describe()}) and {other.name!r}"
-                f" ({other.active_when.describe()}) mean different things by active: measure both"
-                " alike, or pass mixed_definitions=True to show each with its own"
             )
 
 

@@ -1,7 +1,10 @@
 """The house: light imports, the public names, what the wheel holds."""
 
+import json
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib import import_module
 from pathlib import Path
@@ -141,3 +144,30 @@ def test_scripts_are_short_and_say_what_to_expect(script):
     assert script.name[:2].isdigit()
     for word in ("Source: ", "Expected", "Run time: ", "share.parser(__doc__)"):
         assert word in " ".join(text.split()) + " "
+
+
+def test_the_version_stands_the_same_everywhere():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert json.loads((ROOT / ".zenodo.json").read_text())["version"] == version
+    assert f'version: "{version}"' in (ROOT / "conda" / "recipe.yaml").read_text()
+    assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_oldest_versions_are_the_lower_bounds():
+    bounds = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    lowest = {re.match(r"([a-z0-9]+)>=([0-9.]+)", bound).groups() for bound in bounds}
+    pins = dict(line.split("==") for line in (ROOT / "constraints-oldest.txt").read_text().split())
+    assert dict(lowest).keys() == pins.keys()
+    for name, bound in lowest:
+        assert pins[name] == bound or pins[name].removesuffix(".0") in (bound, f"{bound}.0"), name
+
+
+@pytest.mark.parametrize("workflow", ["tests", "release"])
+def test_workflows_call_targets_that_exist(workflow):
+    text = (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"make ([a-z-]+)|target: ([a-z-]+)", text))
+    assert targets
+    for target in {a or b for a, b in targets}:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target

@@ -117,12 +117,32 @@ def what_needs_more_says_so(folder: Path) -> None:
             raise AssertionError(f"{needs} was not needed")
 
 
+def commands_that_need_more_say_so(folder: Path) -> None:
+    from neurosparse.cli import app, boundary
+
+    out = ("-o", str(folder / "out"))
+    for package, words in {
+        "torch": ("train", "rectifier", "-o", str(folder / "out.safetensors")),
+        "brian2": ("simulate", "cortical_population", *out),
+        "numba": ("simulate", "potjans2014", "--scale", "0.02", *out),
+    }.items():
+        try:
+            app(args=words, standalone_mode=False)
+        except Exception as error:
+            told = boundary.sentence(error)
+            assert f"needs {package}, which is not installed: pip install {package}" in told, told
+        else:
+            raise AssertionError(f"{words} needed no {package}")
+
+
 def main() -> None:
     import warnings
 
     warnings.simplefilter("ignore", UserWarning)  # a circuit that is scaled down
     with tempfile.TemporaryDirectory() as name:
-        for k, part in enumerate((measures, cells, files, page, what_needs_more_says_so)):
+        for k, part in enumerate(
+            (measures, cells, files, page, what_needs_more_says_so, commands_that_need_more_say_so)
+        ):
             folder = Path(name) / str(k)
             folder.mkdir()
             part(folder)

@@ -25,7 +25,7 @@ def test_the_core_runs_where_the_heavy_packages_are_hidden() -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 5
+    assert len(done.stdout.splitlines()) == 6
 
 
 def test_its_packages_are_those_of_the_default_install_less_the_heavy_ones() -> None:

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from neurosparse._internal import names, scratch
+from neurosparse._internal.imports import explained
 
 BAD_INPUT, INTERRUPTED, BUG_HINT = 2, 130, " (--debug shows where)"
 _LONGEST = 1500
@@ -105,6 +106,8 @@ def _code(program: Callable[[], int | None], *, debug: bool) -> int:
 
 def sentence(error: BaseException) -> str:
     """Return what happened, in one line that a terminal can show."""
+    if isinstance(error, ModuleNotFoundError):
+        error = explained(error, "this command")
     kind, text = type(error).__name__, _told(error)
     if isinstance(error, MemoryError):
         said = f"there is not enough memory{text and ': '}{text}"

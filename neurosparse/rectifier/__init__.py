@@ -1,5 +1,6 @@
-"""Rectifier networks in PyTorch: built, trained, saved, and probed for how sparse their activity
-is.
+"""Rectifier networks in PyTorch: built, trained, saved, and probed for their sparsity.
+
+Names are loaded when first used.
 
 Names are loaded when first used: the specs and the measures of others need no torch.
 """

@@ -1,5 +1,6 @@
-"""A training as it stands after an epoch, in one safetensors file: what it takes to go on as if it
-had never stopped.
+"""A training as it stands after an epoch, in one safetensors file.
+
+It holds what it takes to go on as if the training had never stopped.
 
 `train(spec, checkpoint=PATH)` writes the file after every epoch and goes on from it where it
 exists. The file appears whole or not at all, so a training that is interrupted or killed has that
@@ -55,8 +56,9 @@ class Checkpoint:
         return self.history[-1].epoch
 
     def network(self) -> RectifierNetwork:
-        """The network of the best epoch so far, in evaluation mode: what `train` would return if
-        this had been its last.
+        """Return the network of the best epoch so far, in evaluation mode.
+
+        It is what `train` would return if this had been its last.
         """
         network = RectifierNetwork(self.spec.network)
         network.load_state_dict(dict(self.best))
@@ -139,7 +141,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def load_for(path: str | Path, spec: TrainSpec, inputs: str) -> Checkpoint | None:
-    """The checkpoint from which the training of `spec` goes on; None where there is no file yet.
+    """Load the checkpoint from which the training of `spec` goes on.
+
+    None where there is no file yet.
 
     Raises
     ------
@@ -166,8 +170,9 @@ def load_for(path: str | Path, spec: TrainSpec, inputs: str) -> Checkpoint | Non
 
 
 def fingerprint(splits: Splits, start: RectifierNetwork | None = None) -> str:
-    """The SHA-256 of the images and labels for training and validation, and of the network that it
-    starts from, if given.
+    """Return the SHA-256 of the images and labels for training and validation.
+
+    Also of the network that the training starts from, if given.
     """
     digest = hashlib.sha256()
     for part in (splits.train, splits.validation):
@@ -181,8 +186,9 @@ def fingerprint(splits: Splits, start: RectifierNetwork | None = None) -> str:
 
 
 def _sum(tensors: Weights, metadata: Mapping[str, str]) -> str:
-    """The SHA-256 of everything in a checkpoint: a flipped bit would train on, unseen, to other
-    numbers.
+    """Return the SHA-256 of everything in a checkpoint.
+
+    A flipped bit would train on, unseen, to other numbers.
     """
     digest = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
     for name in sorted(tensors):

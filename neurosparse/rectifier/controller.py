@@ -1,5 +1,6 @@
-"""The sparsity controller: so many per cent active, reached by steering the L1 penalty of each
-layer while the network learns.
+"""The sparsity controller: a share of active units, reached by steering the L1 penalty.
+
+The penalty of each layer is steered while the network learns.
 
 At every look, 1,000 images after the last or sooner in a short training, the weight of each layer's
 penalty is multiplied by exp(GAIN * clip(e, -1, 1)), with e the relative difference between the
@@ -37,20 +38,22 @@ def images_between_looks(spec: TrainSpec, n_images: int) -> int:
 
 
 def first_l1(spec: TrainSpec) -> tuple[float, ...]:
-    """The weight of the penalty of each hidden layer at the start."""
+    """Return the weight of the penalty of each hidden layer at the start."""
     l1 = spec.l1 if not spec.targets else (spec.l1 or FIRST_L1)
     return (l1,) * len(spec.network.layers)
 
 
 def targets_at(spec: TrainSpec, done: float) -> tuple[float, ...]:
-    """What share of each hidden layer is to be active when the share `done` of the training, in [0,
-    1], is over.
+    """Return the share of each hidden layer that is to be active at this point of the training.
+
+    `done`, in [0, 1], is the share of the training that is over.
 
     Examples
     --------
-    >>> targets_at(TrainSpec(target_active=(0.1, 0.04, 0.01), target_start=0.4, target_reached=0.5), 0.25)
+    >>> spec = TrainSpec(target_active=(0.1, 0.04, 0.01), target_start=0.4, target_reached=0.5)
+    >>> targets_at(spec, 0.25)
     (0.2, 0.126..., 0.063...)
-    """  # noqa: E501
+    """
     way = min(done / spec.target_reached, 1.0)
     return tuple(spec.target_start ** (1 - way) * target**way for target in spec.targets)
 
@@ -58,7 +61,7 @@ def targets_at(spec: TrainSpec, done: float) -> tuple[float, ...]:
 def adjusted(
     l1: Sequence[float], active: Sequence[float], targets: Sequence[float], part: float = 1.0
 ) -> tuple[float, ...]:
-    """The penalty of each layer after a look.
+    """Return the penalty of each layer after a look.
 
     Parameters
     ----------
@@ -86,8 +89,9 @@ def adjusted(
 
 
 def learning_rate_at(spec: TrainSpec, done: float) -> float:
-    """The learning rate when the share `done` of the training is over: constant for half of it,
-    then linear to its end.
+    """Return the learning rate when the share `done` of the training is over.
+
+    It is constant for half of it, then linear to its end.
     """
     if spec.learning_rate_end is None:
         return spec.learning_rate

@@ -1,5 +1,6 @@
-"""A training under way: what the loop around the steps keeps for one network, whoever does the
-steps.
+"""A training under way.
+
+What the loop around the steps keeps for one network, whoever does the steps.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ Weights = dict[str, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The images of an epoch between two looks, by their place in its order, and what share of the
-    training they make up.
+    """The images of an epoch between two looks, and their share of the training.
+
+    Images are named by their place in the epoch's order.
     """
 
     first: int
@@ -38,8 +40,10 @@ class Part:
 
 
 class Course:
-    """The penalties of the layers, the mean of the weights so far, the epochs, and the weights of
-    the best of them.
+    """The state of a training between its steps.
+
+    The penalties of the layers, the mean of the weights so far, the epochs, and the weights of the
+    best of them.
 
     Parameters
     ----------
@@ -88,14 +92,15 @@ class Course:
 
     @property
     def over(self) -> bool:
-        """Whether all epochs are done, or so many were no better that the spec's patience is at an
-        end.
+        """Return whether the training is at its end.
+
+        All epochs are done, or so many were no better that the spec's patience is at an end.
         """
         since_best, patience = self.epoch - 1 - self.best.epoch, self.spec.patience
         return self.epoch > self.spec.epochs or (patience is not None and since_best >= patience)
 
     def parts(self) -> Iterator[Part]:
-        """The coming epoch."""
+        """Return the parts of the coming epoch."""
         n, done = len(self._images), self.epoch - 1
         for first, stop in pairwise([*range(0, n, self._every), n]):
             yield Part(
@@ -103,7 +108,7 @@ class Course:
             )
 
     def learning_rate(self, part: Part) -> float:
-        """The learning rate of that part."""
+        """Return the learning rate of that part."""
         return controller.learning_rate_at(self.spec, part.before)
 
     def add_descent(self, found: Descent, part: Part, order: Tensor) -> None:
@@ -163,12 +168,12 @@ class Course:
         return state
 
     def best_network(self) -> RectifierNetwork:
-        """The network with the weights of the best epoch."""
+        """Return the network with the weights of the best epoch."""
         self.network.load_state_dict(self.best_weights)
         return self.network
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds of it."""
+        """Return what a checkpoint holds of it."""
         return {
             "history": tuple(self.history),
             "best_epoch": self.best.epoch,
@@ -189,8 +194,9 @@ class Course:
 
 
 def check_fit(spec: TrainSpec, splits: Splits) -> None:
-    """Refuse a network whose inputs and outputs are not those of the images, and images that cannot
-    be altered as it says.
+    """Refuse a network whose inputs and outputs are not those of the images.
+
+    Also images that cannot be altered as the spec says.
     """
     for what, size, wanted in (
         ("first", spec.network.sizes[0], splits.n_features),

@@ -1,5 +1,6 @@
-"""Where a network is trained: a name from the command line, resolved to a torch device that is
-there.
+"""Where a network is trained.
+
+A name from the command line is resolved to a torch device that is there.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ KINDS = ("cpu", "cuda", "mps")
 
 
 def resolve(device: str | torch.device = "auto") -> torch.device:
-    """The torch device of that name.
+    """Return the torch device of that name.
 
     Parameters
     ----------
@@ -49,8 +50,9 @@ def resolve(device: str | torch.device = "auto") -> torch.device:
 
 @contextmanager
 def torch_threads(n: int) -> Iterator[None]:
-    """Have torch work with n threads in this thread of Python and those that it starts, and as many
-    as before afterwards.
+    """Have torch work with n threads in this thread of Python, and as many as before afterwards.
+
+    Threads that this one starts work with n as well.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(n)

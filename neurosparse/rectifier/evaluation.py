@@ -1,5 +1,6 @@
-"""How a network does on images: its loss, its error, how active its layers are, and where it
-stopped being finite.
+"""How a network does on images: loss, error, activity of its layers.
+
+Also where it stopped being finite.
 """
 
 from __future__ import annotations
@@ -20,27 +21,26 @@ EVALUATION_BATCH = 1000
 
 
 def error(network: RectifierNetwork, images: ImageSet) -> float:
-    """The share of `images` that `network` misclassifies, in [0, 1]."""
+    """Return the share of `images` that `network` misclassifies, in [0, 1]."""
     return evaluate(network, images).error
 
 
 def evaluate(network: RectifierNetwork, images: ImageSet, active_threshold: float = 0.0) -> Scores:
-    """The loss, the error and the activity of `network` on `images`, which stand where an epoch has
-    its validation images.
-    """
+    """Return the loss, the error and the activity of `network` on `images`."""
     active_threshold = checks.not_negative("active_threshold", active_threshold)
     return look(network, *tensors(images, next(network.parameters()).device), active_threshold)
 
 
 def tensors(images: ImageSet, where: torch.device) -> tuple[Tensor, Tensor]:
-    """The images, shape (n, features), and their labels, (n,), on a device."""
+    """Return the images, shape (n, features), and their labels, (n,), on a device."""
     return torch.tensor(images.images, device=where), torch.tensor(images.labels, device=where)
 
 
 @torch.no_grad()
 def look(network: RectifierNetwork, images: Tensor, labels: Tensor, threshold: float) -> Scores:
-    """The same for tensors; counts as `probe.record` does, without the sorting that an epoch can do
-    without.
+    """Evaluate a network on tensors.
+
+    Counts are those of `probe.record`, without the sorting that an epoch can do without.
     """
     n, layers = len(labels), network.layers
     loss, n_wrong, macs = 0.0, 0, 0
@@ -76,8 +76,9 @@ def look(network: RectifierNetwork, images: Tensor, labels: Tensor, threshold: f
 def diverged(
     network: RectifierNetwork, images: Tensor, spec: TrainSpec, when: str
 ) -> DivergenceError:
-    """What to raise where the loss on `images` is not finite: it names the first layer that is not,
-    and the remedy.
+    """Return the error to raise where the loss on `images` is not finite.
+
+    It names the first layer that is not, and the remedy.
     """
     with torch.no_grad():
         values = network.activations(images)

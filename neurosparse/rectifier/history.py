@@ -127,8 +127,9 @@ class Epoch(_OverLayers):
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """A trained network, at its epoch of least validation error (of equals, of least validation
-    loss).
+    """A trained network, at its epoch of least validation error.
+
+    Of equal epochs, that of least validation loss.
 
     With a target for the active share it is that of the last epoch, the first to have arrived, and
     so with averaged weights, whose average is whole only then.
@@ -171,8 +172,9 @@ class TrainResult:
 
 
 def rows(history: Iterable[Epoch]) -> list[dict[str, Any]]:
-    """A row an epoch and hidden layer, for a table; what is of the epoch as a whole stands in each
-    of its rows.
+    """Return a row an epoch and hidden layer, for a table.
+
+    What is of the epoch as a whole stands in each of its rows.
     """
     return [
         {

@@ -1,5 +1,6 @@
-"""Inference at a cost in proportion to the active units: each layer takes whichever of two ways is
-the faster one.
+"""Inference at a cost in proportion to the active units.
+
+Each layer takes whichever of two ways is the faster one.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ DENSE_ABOVE = ((4, 1.0), (8, 0.7), (MOST_AT_ONCE, 0.45))
 
 
 class SparseNetwork:
-    """A trained rectifier network for inference on one core: the weights that leave silent units
-    are not read.
+    """A trained rectifier network for inference on one core.
+
+    The weights that leave silent units are not read.
 
     Each layer counts its inputs that are not zero and is then a sum over their rows of weights, or
     a dense product in torch where most are not. The weights are copied: what becomes of `network`
@@ -91,16 +93,15 @@ class SparseNetwork:
 
     @property
     def densities(self) -> tuple[float, ...]:
-        """Share of the inputs of each layer that was not zero in the last call, the images
-        first.
-        """
+        """The share of each layer's inputs that was not zero in the last call, images first."""
         return tuple(
             n / (self._n * layer[2]) for n, layer in zip(self._active, self._layers, strict=True)
         )
 
     def __call__(self, images: Any) -> NDArray[np.float32]:
-        """The scores of images: array or tensor, shape (n, features), in; array of float32, shape
-        (n, classes), out.
+        """Return the scores of images.
+
+        Array or tensor, shape (n, features), in; array of float32, shape (n, classes), out.
         """
         x = self._checked(images)
         self._active, self._n = [0] * len(self._layers), len(x)
@@ -113,7 +114,7 @@ class SparseNetwork:
         return scores
 
     def _run(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The scores of at most `MOST_AT_ONCE` images: a view that the next call overwrites."""
+        """Return the scores of at most `MOST_AT_ONCE` images, a view until the next call."""
         n = len(x)
         for k, (layer, most) in enumerate(zip(self._layers, self._most[n], strict=True)):
             z = self._sums[k % 2]
@@ -146,7 +147,7 @@ class SparseNetwork:
 
 
 def _limit(n: int, dense_above: float | None) -> float:
-    """The share of non-zero inputs above which a layer is dense, for n samples."""
+    """Return the share of non-zero inputs above which a layer is dense, for n samples."""
     return (
         next(share for most, share in DENSE_ABOVE if n <= most)
         if dense_above is None
@@ -155,8 +156,9 @@ def _limit(n: int, dense_above: float | None) -> float:
 
 
 def infer(network: nn.Module, images: Any) -> NDArray[np.float32]:
-    """The scores of images, once: `SparseNetwork(network)(images)`; keep a `SparseNetwork` where
-    there are more to come.
+    """Return the scores of images, once: `SparseNetwork(network)(images)`.
+
+    Keep a `SparseNetwork` where there are more to come.
 
     Examples
     --------

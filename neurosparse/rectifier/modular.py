@@ -1,5 +1,6 @@
-"""A network of modules: side by side, each with all inputs and no connection to the others, their
-scores averaged.
+"""A network of modules side by side, their scores averaged.
+
+Each has all inputs and no connection to the others.
 """
 
 from __future__ import annotations

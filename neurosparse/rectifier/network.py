@@ -27,7 +27,7 @@ class _Mirrored(nn.Module):
         self.register_buffer("sign", mirror(n_units), persistent=False)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The activation of `inputs`, shape (n, units), times 1 or -1."""
+        """Return the activation of `inputs`, shape (n, units), times 1 or -1."""
         return super().forward(inputs) * self.sign
 
 
@@ -56,16 +56,18 @@ _MODULES: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
 
 
 def mirror(n_units: int, device: torch.device | None = None) -> Tensor:
-    """1 for the first half of the units of a mirrored layer (of an odd number, the larger half), -1
-    for the others.
+    """Return 1 for the first half of the units of a mirrored layer and -1 for the others.
+
+    Of an odd number, the first half is the larger one.
     """
     second = torch.arange(n_units, device=device) >= (n_units + 1) // 2
     return 1.0 - 2.0 * second  # in arithmetic, which also a CUDA graph can hold
 
 
 class RectifierNetwork(nn.Sequential):
-    """linear1, hidden1, linear2, hidden2, ..., output: an `nn.Sequential` whose modules have stable
-    names.
+    """linear1, hidden1, linear2, hidden2, ..., output: modules with stable names.
+
+    It is an `nn.Sequential`.
 
     The output is linear (scores before the softmax).
 
@@ -107,8 +109,9 @@ class RectifierNetwork(nn.Sequential):
         self.spec = spec
 
     def __getitem__(self, index: Any) -> Any:
-        """A module by its place; a slice is a plain `nn.Sequential`, which need not be a whole
-        network.
+        """Return a module by its place.
+
+        A slice is a plain `nn.Sequential`, which need not be a whole network.
         """
         if isinstance(index, slice):
             return nn.Sequential(OrderedDict(list(self.named_children())[index]))
@@ -120,11 +123,11 @@ class RectifierNetwork(nn.Sequential):
         return self.spec.layers
 
     def linears(self) -> list[nn.Linear]:
-        """The linear maps, from the input to the output."""
+        """Return the linear maps, from the input to the output."""
         return [module for module in self.children() if isinstance(module, nn.Linear)]
 
     def activations(self, inputs: Tensor) -> dict[str, Tensor]:
-        """What each hidden layer puts out, and "output", for inputs of shape (n, features)."""
+        """Return the output of each hidden layer and "output", for inputs (n, features)."""
         found, values = {}, inputs
         for name, module in self.named_children():
             values = module(values)
@@ -134,7 +137,9 @@ class RectifierNetwork(nn.Sequential):
 
 
 def folded(network: RectifierNetwork) -> RectifierNetwork:
-    """The same function without mirrored units: the signs go into the outgoing weights, exactly.
+    """Return the same function without mirrored units.
+
+    The signs go into the outgoing weights, exactly.
 
     Parameters
     ----------
@@ -169,8 +174,9 @@ def folded(network: RectifierNetwork) -> RectifierNetwork:
 
 
 def rescaled(network: RectifierNetwork, factors: Sequence[float]) -> RectifierNetwork:
-    """A rectifier network with its layers' scales exchanged (Glorot, Bordes & Bengio 2011, section
-    3.2, property of the rectifier).
+    """Return a rectifier network with its layers' scales exchanged.
+
+    Glorot, Bordes & Bengio 2011, section 3.2, property of the rectifier.
 
     The weights of linear map i are divided by a_i, its biases by a_1 a_2 ... a_i. The output is
     that of the network divided by the product of all factors: where that is 1, the function is the
@@ -208,7 +214,7 @@ def rescaled(network: RectifierNetwork, factors: Sequence[float]) -> RectifierNe
 
 
 def _like(network: RectifierNetwork, spec: NetworkSpec) -> RectifierNetwork:
-    """A network of `spec` with the weights, the kind of number and the device of `network`."""
+    """Return a network of `spec` with the weights, dtype and device of `network`."""
     other = RectifierNetwork(spec).to(next(network.parameters()))
     other.load_state_dict(network.state_dict())
     return other.train(network.training)
@@ -223,8 +229,9 @@ def _hidden(spec: NetworkSpec, n_units: int) -> nn.Module:
 def linear_map(
     spec: NetworkSpec, fan_in: int, fan_out: int, generator: torch.Generator
 ) -> nn.Linear:
-    """A linear map as `spec` initialises it, from `generator` alone; nn.Linear would draw from
-    torch's global one.
+    """Make a linear map as `spec` initialises it, from `generator` alone.
+
+    nn.Linear would draw from torch's global one.
     """
     linear = skip_init(nn.Linear, fan_in, fan_out)
     with torch.no_grad():

@@ -1,5 +1,6 @@
-"""Pre-training: stacked denoising auto-encoders, one hidden layer after another, without labels;
-then `train` fine-tunes.
+"""Pre-training by stacked denoising auto-encoders, without labels.
+
+One hidden layer after another; then `train` fine-tunes.
 
 Vincent, Larochelle, Bengio & Manzagol 2008 (ICML); for rectifiers Glorot, Bordes & Bengio 2011,
 section 3.2. Each layer in turn learns to reconstruct what comes into it, x, from a copy x~ in which
@@ -60,8 +61,9 @@ class LayerPretraining:
 
 @dataclass(frozen=True, slots=True)
 class PretrainResult:
-    """A pre-trained network, its read-out still as initialised: `train(spec, splits,
-    start=result.network)` fine-tunes it.
+    """A pre-trained network, its read-out still as initialised.
+
+    `train(spec, splits, start=result.network)` fine-tunes it.
     """
 
     network: RectifierNetwork = field(repr=False)
@@ -229,8 +231,9 @@ def denoising_step(
     learning_rate: float,
     l1: float = 0.0,
 ) -> Tensor:
-    """One step of gradient descent on a minibatch, in place, written out by hand as in
-    `steps.sgd_step`.
+    """Do one step of gradient descent on a minibatch, in place.
+
+    It is written out by hand, as in `steps.sgd_step`.
 
     Parameters
     ----------
@@ -240,6 +243,12 @@ def denoising_step(
         What the encoder sees.
     targets : tensor, shape (n, inputs)
         What is to be reconstructed; in [0, 1] where the cost is the cross-entropy.
+    spec
+        What the pre-training is.
+    l1
+        Weight of the penalty on the code.
+    learning_rate
+        The weights move by minus this times the gradient.
 
     Returns
     -------
@@ -262,7 +271,7 @@ def denoising_step(
 
 
 def _cost(cost: str, f: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The cost of reconstructions from f, summed over all, and its derivative by f."""
+    """Return the cost of reconstructions from f, summed over all, and its derivative by f."""
     if cost in ("scaled", "cross_entropy"):
         loss = functional.binary_cross_entropy_with_logits(f, targets, reduction="sum")
         return loss, torch.sigmoid(f).sub_(targets)
@@ -276,8 +285,9 @@ def _cost(cost: str, f: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _targets(spec: PretrainSpec, k: int, values: Tensor) -> Callable[[Tensor], Tensor]:
-    """What is to be reconstructed, from what comes into layer k: images as they are, units by their
-    magnitude and range.
+    """Return what is to be reconstructed, from what comes into layer k.
+
+    Images as they are, units by their magnitude and range.
     """
     scale = 1.0
     if spec.cost == "scaled":
@@ -293,6 +303,6 @@ def _targets(spec: PretrainSpec, k: int, values: Tensor) -> Callable[[Tensor], T
 
 @torch.no_grad()
 def _encoded(network: RectifierNetwork, k: int, values: Tensor) -> Tensor:
-    """What layer k puts out for what comes into it, uncorrupted."""
+    """Return what layer k puts out for what comes into it, uncorrupted."""
     layer = network[2 * k : 2 * k + 2]
     return torch.cat([layer(part) for part in values.split(ENCODING_BATCH)])

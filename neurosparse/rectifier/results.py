@@ -1,5 +1,6 @@
-"""A trained network on disk and on the terminal: weights, a summary in JSON, the epochs in Parquet;
-a line an epoch.
+"""A trained network on disk and on the terminal.
+
+Weights, a summary in JSON, the epochs in Parquet; a line an epoch.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ HEADING = "epoch  error %   loss  alive  dead  MACs %  samples/s   active %, by 
 
 
 def line(epoch: Epoch) -> str:
-    """An epoch on the validation images, under `HEADING`: at most 80 columns for up to four hidden
-    layers.
+    """Return an epoch on the validation images, under `HEADING`.
+
+    At most 80 columns for up to four hidden layers.
 
     MACs are the multiply-accumulates whose input is not 0, in per cent of all.
     """
@@ -31,8 +33,9 @@ def line(epoch: Epoch) -> str:
 
 
 def summary(result: TrainResult) -> dict[str, Any]:
-    """A training in numbers that JSON can hold: its spec, what trained it, and how the network does
-    on validation images.
+    """Return a training in numbers that JSON can hold.
+
+    Its spec, what trained it, and how the network does on validation images.
     """
     best = result.best
     return {
@@ -65,8 +68,9 @@ def summary(result: TrainResult) -> dict[str, Any]:
 
 
 def save_result(result: TrainResult, path: str | Path) -> None:
-    """Write the weights to `path`, and beside it the `summary` (.json) and the rows of the epochs
-    (.parquet).
+    """Write the weights to `path`, and beside it the `summary` and the rows of the epochs.
+
+    These are of the suffixes .json and .parquet.
 
     Raises
     ------

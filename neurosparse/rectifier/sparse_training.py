@@ -1,5 +1,6 @@
-"""Training on the CPU at a cost in proportion to the active units: the kernels of
-`kernels.sparse_sgd` on a `RectifierNetwork`.
+"""Training on the CPU at a cost in proportion to the active units.
+
+The kernels of `kernels.network.sparse_sgd` on a `RectifierNetwork`.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ LOOKED_AT = 1000  # images from which that share is taken
 def why_not(
     network: nn.Module, *, batch_size: int = 1, device: str | torch.device = "cpu"
 ) -> str | None:
-    """What keeps the sparse engine from training a network, in a few words; None where it can.
+    """Return what keeps the sparse engine from training a network; None where it can.
 
     Examples
     --------
@@ -57,8 +58,9 @@ def why_not(
 
 
 class SparseEngine:
-    """Exact SGD that does the work of the active units alone, on one core; other threads go on
-    meanwhile.
+    """Exact SGD that does the work of the active units alone, on one core.
+
+    Other threads go on meanwhile.
 
     Parameters
     ----------
@@ -133,8 +135,9 @@ class SparseEngine:
         self._run_steps = sparse_sgd.run_steps
 
     def descend(self, rows: Any, *, learning_rate: float, l1: Sequence[float]) -> Descent:
-        """Descend along the images of `rows`, a minibatch at a time; `l1` has a weight for each
-        hidden layer.
+        """Descend along the images of `rows`, a minibatch at a time.
+
+        `l1` has a weight for each hidden layer.
 
         A step whose loss is not finite leaves the weights as they are.
         """
@@ -157,8 +160,9 @@ class SparseEngine:
         return Descent(loss, tuple(n_active.tolist()), None if broken < 0 else broken)
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights as they stand, by the names of `RectifierNetwork.state_dict`: views, not
-        copies.
+        """Return the weights as they stand, by the names of `RectifierNetwork.state_dict`.
+
+        Views, not copies.
         """
         found = {}
         for k, name in enumerate(self._names):
@@ -184,8 +188,9 @@ class SparseEngine:
 
 
 def _contiguous(name: str, values: Any, dtype: Any) -> NDArray[Any]:
-    """`values` as the one kind of array that the kernels are compiled for; copied only where it is
-    another kind.
+    """Return `values` as the one kind of array that the kernels are compiled for.
+
+    Copied only where it is another kind.
     """
     given = values.detach().cpu() if isinstance(values, Tensor) else plain("values", values)
     array = np.asarray(given)

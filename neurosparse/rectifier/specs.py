@@ -62,8 +62,9 @@ class NetworkSpec(Spec):
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of the weights by name: what a file must hold, known before memory is asked
-        for.
+        """The shapes of the weights by name.
+
+        It is what a file must hold, known before memory is asked for.
         """
         names = [*(f"linear{k}" for k in range(1, len(self.sizes) - 1)), "output"]
         shapes: dict[str, tuple[int, ...]] = {}
@@ -73,8 +74,9 @@ class NetworkSpec(Spec):
 
 
 class AugmentationSpec(Spec):
-    """How training images are altered, anew for each epoch; validation and test images never are
-    (`data.augmentation`).
+    """The way in which training images are altered, anew for each epoch.
+
+    Validation and test images never are (`data.augmentation`).
 
     Parameters
     ----------
@@ -92,8 +94,9 @@ class AugmentationSpec(Spec):
 
 
 class TrainSpec(Spec):
-    """A network and its training by plain stochastic gradient descent: same spec, same platform,
-    same numbers.
+    """A network and its training by plain stochastic gradient descent.
+
+    Same spec, same platform, same numbers.
 
     Parameters
     ----------

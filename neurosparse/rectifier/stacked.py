@@ -1,5 +1,6 @@
-"""Many networks of one shape trained at once, each as `train` would alone: their weights stacked, a
-step for all of them.
+"""Many networks of one shape trained at once, each as `train` would alone.
+
+Their weights are stacked, and a step serves all of them.
 
 On a GPU a network of the paper's size leaves most of the device idle, and a step is bound by the
 launching of its kernels. Here the matrices of n networks are one [n, inputs, outputs], a product
@@ -85,8 +86,9 @@ class StackedEngine:
     def descend(
         self, rows: Tensor, *, learning_rates: Sequence[float], l1: Sequence[Sequence[float]]
     ) -> list[Descent]:
-        """Descend along the images of `rows`, shape (n, images), each network along its own; `l1`
-        is by network and layer.
+        """Descend along the images of `rows`, shape (n, images), each network along its own.
+
+        `l1` is by network and layer.
 
         A network whose loss is not finite keeps its weights from that step on.
         """
@@ -108,8 +110,9 @@ class StackedEngine:
         ]
 
     def weights(self, k: int) -> dict[str, Tensor]:
-        """The weights of network k as they stand, by the names of `RectifierNetwork.state_dict`:
-        views, not copies.
+        """Return the weights of network k as they stand, by the names of its state dict.
+
+        Views, not copies.
         """
         found: dict[str, Tensor] = {}
         for name, weight, bias in zip(self._names, self._weights, self._biases, strict=True):
@@ -118,8 +121,9 @@ class StackedEngine:
 
     @torch.no_grad()
     def _step(self, rows: Tensor) -> None:
-        """`steps.sgd_step` for all networks, without a look at any number on the way; rows has the
-        shape (n, images).
+        """Do `steps.sgd_step` for all networks, without a look at any number on the way.
+
+        rows has the shape (n, images).
         """
         n_images = rows.shape[1]
         values = [self._images[rows]]  # values[k] goes into layer k, (n, images, inputs)
@@ -157,8 +161,9 @@ class StackedEngine:
         self._broken.fill_(-1)
 
     def _captured(self) -> torch.cuda.CUDAGraph:
-        """A whole step as a graph; the learning rates are still 0, so that trying it out leaves the
-        weights as they are.
+        """Return a whole step as a graph.
+
+        The learning rates are still 0, so that trying it out leaves the weights as they are.
         """
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
@@ -180,8 +185,9 @@ def train_stacked(
     test: bool = True,
     progress: Progress = quiet,
 ) -> list[TrainResult]:
-    """Train networks of one shape at once; each to the numbers of `train` alone, but for the
-    rounding of float32.
+    """Train networks of one shape at once.
+
+    Each gets the numbers of `train` alone, but for the rounding of float32.
 
     Parameters
     ----------
@@ -264,8 +270,9 @@ def train_stacked(
 
 
 def check_stack(specs: Sequence[TrainSpec]) -> TrainSpec:
-    """What a stack has in common: the first of the specs. Raises ValueError as `train_stacked`
-    does.
+    """Return what a stack has in common: the first of the specs.
+
+    Raises ValueError as `train_stacked` does.
     """
     if not specs:
         raise ValueError("specs is empty: nothing to train")

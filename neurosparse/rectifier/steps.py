@@ -35,21 +35,24 @@ class Descent:
 
 
 class Engine(Protocol):
-    """What trains a network: it holds the weights, and the images as they stand: it goes on with
-    what is written into them.
+    """A trainer of a network, which holds the weights and the images as they stand.
+
+    It goes on with what is written into them.
     """
 
     name: str
 
     def descend(self, rows: Tensor, *, learning_rate: float, l1: Sequence[float]) -> Descent:
-        """Descend along the images of `rows`, a minibatch at a time; `l1` has a weight for each
-        hidden layer.
+        """Descend along the images of `rows`, a minibatch at a time.
+
+        `l1` has a weight for each hidden layer.
         """
         ...
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights as they stand, by the names of `RectifierNetwork.state_dict`: views, not
-        copies.
+        """Return the weights as they stand, by the names of `RectifierNetwork.state_dict`.
+
+        Views, not copies.
         """
         ...
 
@@ -62,7 +65,9 @@ class TorchEngine:
     network
         Any `RectifierNetwork`, where the weights start; it is left as it is.
     images : tensor, shape (n, features)
+        The minibatch.
     labels : tensor of int64, shape (n,)
+        The class of each image.
     batch_size
         Images a step.
     """
@@ -76,8 +81,9 @@ class TorchEngine:
         self._images, self._labels, self._batch_size = images, labels, batch_size
 
     def descend(self, rows: Tensor, *, learning_rate: float, l1: Sequence[float]) -> Descent:
-        """Descend along the images of `rows`, a minibatch at a time; `l1` has a weight for each
-        hidden layer.
+        """Descend along the images of `rows`, a minibatch at a time.
+
+        `l1` has a weight for each hidden layer.
         """
         images, labels = (
             self._images[rows].split(self._batch_size),
@@ -95,8 +101,9 @@ class TorchEngine:
         return Descent(total, tuple(n_active.tolist()))
 
     def weights(self) -> dict[str, Tensor]:
-        """The weights as they stand, by the names of `RectifierNetwork.state_dict`: views, not
-        copies.
+        """Return the weights as they stand, by the names of `RectifierNetwork.state_dict`.
+
+        Views, not copies.
         """
         return self._network.state_dict()
 
@@ -111,8 +118,9 @@ _SLOPES: dict[str, Callable[[Tensor, float], Tensor]] = {
 
 
 def slope(spec: NetworkSpec, values: Tensor) -> Tensor:
-    """The slope of the hidden units where they put out `values`, shape (..., units); a mirrored
-    unit's is turned round.
+    """Return the slope of the hidden units where they put out `values`, shape (..., units).
+
+    A mirrored unit's is turned round.
     """
     if not spec.mirrored:
         return _SLOPES[spec.activation](values, spec.sharpness)
@@ -130,8 +138,9 @@ def sgd_step(
     l1: float | Sequence[float] = 0.0,
     n_active: Tensor | None = None,
 ) -> Tensor:
-    """One step of gradient descent on a minibatch, in place; where the loss is not finite, the
-    weights stay as they are.
+    """Do one step of gradient descent on a minibatch, in place.
+
+    Where the loss is not finite, the weights stay as they are.
 
     Parameters
     ----------
@@ -144,6 +153,8 @@ def sgd_step(
         activation h gets besides is l1 sign(h) / n.
     n_active : tensor of int64, shape (hidden layers,)
         To which the (image, unit) pairs of each layer that are not 0 are added, where it is given.
+    network
+        The network; its weights are changed.
 
     Returns
     -------

@@ -27,6 +27,12 @@ def train_recipes(
     ----------
     names
         Names or paths of recipes of the kind "network".
+    seed
+        Of every network.
+    device
+        As in `train`.
+    progress
+        Told how far all are together.
 
     Returns
     -------
@@ -53,8 +59,9 @@ def train_recipes(
 
 
 def table(results: dict[str, TrainResult]) -> str:
-    """Errors and activity on the validation images, as initialised and at the best epoch; 80
-    columns for three hidden layers.
+    """Return errors and activity on the validation images, at the start and at the best epoch.
+
+    80 columns for three hidden layers.
     """
     depth = max(len(result.best.layers) for result in results.values())
     layers = [str(k + 1) for k in range(depth)]

@@ -14,7 +14,9 @@ from neurosparse.rectifier.history import Epoch
 
 @contextmanager
 def events(directory: str | Path) -> Iterator[Callable[[Epoch], None]]:
-    """What `train(spec, watch=...)` calls with every epoch: it writes event files into `directory`.
+    """Return what `train(spec, watch=...)` calls with every epoch.
+
+    It writes event files into `directory`.
 
     A training that goes on from a checkpoint replaces what TensorBoard shows of it.
 

@@ -1,5 +1,6 @@
-"""Training: epochs of plain stochastic gradient descent, each followed by a look at the validation
-images.
+"""Training: epochs of plain stochastic gradient descent.
+
+Each is followed by a look at the validation images.
 
 An engine does the steps (`steps.TorchEngine`, `sparse_training.SparseEngine`); everything else here
 is the same for both.
@@ -175,8 +176,9 @@ def train_many(
     test: bool = True,
     progress: Progress = quiet,
 ) -> list[TrainResult]:
-    """Train several networks at once, each as `train` would alone: on the CPU a thread each, on
-    CUDA stacked.
+    """Train several networks at once, each as `train` would alone.
+
+    On the CPU a thread each, on CUDA stacked.
 
     The sparse engine leaves Python's lock alone while it works, so threads on two cores keep both
     busy. On CUDA the networks that differ in no more than penalties, learning rates, targets and
@@ -192,6 +194,10 @@ def train_many(
         Networks at once on the CPU; by default the number of cores.
     device
         Where: "auto" (CUDA where it is there, else the CPU), or as in `train`.
+    test
+        Whether to measure the networks on the test images.
+    progress
+        Told how far all are together.
 
     Returns
     -------
@@ -228,7 +234,7 @@ def _train_in_stacks(
     test: bool,
     progress: Progress,
 ) -> list[TrainResult]:
-    """The networks of one shape together, one shape after another."""
+    """Train the networks of one shape together, one shape after another."""
     stacks: dict[Any, list[int]] = {}
     for k, spec in enumerate(specs):
         alone = None if spec.augmentation is None else k
@@ -268,7 +274,7 @@ def _first_network(
 def _checkpoints(
     path: str | Path | None, spec: TrainSpec, splits: Splits, start: RectifierNetwork | None
 ) -> tuple[Checkpoint | None, Callable[..., None]]:
-    """The checkpoint to go on from, if there is one, and what writes the next."""
+    """Return the checkpoint to go on from, if there is one, and what writes the next."""
     if path is None:
         return None, lambda **state: None
     inputs = checkpoints.fingerprint(splits, start)
@@ -290,8 +296,9 @@ def _say(progress: Progress, words: str, done: float) -> None:
 def _engine(
     spec: TrainSpec, network: RectifierNetwork, images: Tensor, labels: Tensor
 ) -> tuple[Engine, str]:
-    """The engine that the spec asks for, and why the sparse one was not taken where any would have
-    done.
+    """Return the engine that the spec asks for, and why it is not the sparse one.
+
+    The reason is given where any engine would have done.
     """
     if spec.engine != "torch":
         from neurosparse.rectifier.sparse_training import SparseEngine, why_not

@@ -18,13 +18,18 @@ FORMAT = "neurosparse.rectifier/1"
 
 
 def save(network: RectifierNetwork, path: str | Path, *, training: TrainSpec | None = None) -> None:
-    """Write the weights of `network`, and its spec, to a safetensors file that appears whole or not
-    at all.
+    """Write the weights of `network`, and its spec, to a safetensors file.
+
+    The file appears whole or not at all.
 
     Parameters
     ----------
     training
         The spec that the network was trained by, kept in the metadata.
+    network
+        The network.
+    path
+        Of the file.
 
     Raises
     ------
@@ -70,8 +75,9 @@ def load(path: str | Path) -> RectifierNetwork:
 
 
 def load_training_spec(path: str | Path) -> TrainSpec | None:
-    """The spec that the network in a file was trained by; None where `save` was not given one.
-    Raises as `load` does.
+    """Return the spec that the network in a file was trained by.
+
+    None where `save` was not given one. Raises as `load` does.
     """
     with opened(Path(path)) as file:
         text = (file.metadata() or {}).get("training")

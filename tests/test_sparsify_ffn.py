@@ -13,6 +13,7 @@ from torch.nn import functional
 import neurosparse as ns
 from neurosparse.sparsify import SparseFFN
 from neurosparse.sparsify import ffn as module
+from neurosparse.sparsify.pairs import LEAST_PAIRS, Pairs
 
 BIASES = ("up.bias", "down.bias", "gate.bias")
 
@@ -39,12 +40,14 @@ def gradients(outputs: tuple[Tensor, Tensor], block: SparseFFN, x: Tensor) -> di
 
 def both(block: SparseFFN, x: Tensor) -> float:
     """The largest difference from autograd, of outputs and gradients, relative to the largest."""
-    block.keeps_l1 = True
+    block.tells = True
     expected = plain(block, x)
     wanted = gradients(expected, block, x)
     y = block(x)
     found = gradients((y, block.l1), block, x)
     assert found.keys() == wanted.keys()
+    on = (block.rectified(x) > 0).reshape(-1, len(block.rectified.weight))
+    assert torch.equal(block.counts, on.sum(0))
     differences = [relative(y, expected[0]), relative(block.l1, expected[1])]
     return max(differences + [relative(found[k], wanted[k]) for k in wanted])
 
@@ -96,7 +99,7 @@ def test_many_pairs_go_through_threads_and_agree():
         block = SparseFFN(16, 512, start_active=0.2)
         x = torch.randn(1500, 16, requires_grad=True)
         assert both(block, x) < 5e-6
-        assert block.ran.active * x.shape[0] * 512 > module.LEAST_PAIRS
+        assert block.ran.active * x.shape[0] * 512 > LEAST_PAIRS
     finally:
         torch.set_num_threads(before)
 
@@ -104,7 +107,7 @@ def test_many_pairs_go_through_threads_and_agree():
 def test_the_kernels_list_what_a_loop_lists():
     z = torch.randn(7, 21)
     z[2, 3], z[5, 20] = float("nan"), 0.0
-    pairs = module._Pairs.of(z - 1.5)
+    pairs = Pairs.of(z - 1.5)
     wanted = [(t, u) for t in range(7) for u in range(21) if not (z - 1.5)[t, u] <= 0]
     tokens = np.repeat(np.arange(7), np.diff(pairs.start))
     assert list(zip(tokens.tolist(), pairs.units.tolist(), strict=True)) == wanted
@@ -203,7 +206,7 @@ def test_the_state_dict_is_that_of_linears(gated, names):
 
 def test_copies_after_a_call_that_kept_its_graph():
     block = SparseFFN(8, 32)
-    block.keeps_l1 = True
+    block.tells = True
     x = torch.randn(3, 8, requires_grad=True)
     y = block(x)
     twin = copy.deepcopy(block)

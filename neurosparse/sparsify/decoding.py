@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from neurosparse.kernels.network import active_pairs, screening
-from neurosparse.sparsify.ffn import SparseFFN, _by_unit
+from neurosparse.sparsify.ffn import SparseFFN
+from neurosparse.sparsify.pairs import rows_by_unit
 
 MOST_TOKENS = 4  # of a batch that is screened token by token; more are a dense product's work
 BREAK_EVEN = 0.35  # share of candidates from which the dense block is as fast
@@ -67,7 +68,7 @@ class ScreenedFFN(nn.Module):
         self._weights = first.weight.detach().contiguous().numpy()
         self._bias = _bias_of(first)
         self._screen = screening.screen_of(self._weights)
-        self._rows = _by_unit(self.block.down.weight)
+        self._rows = rows_by_unit(self.block.down.weight)
         up = self.block.up if self.block.gate is not None else None
         self._up = None if up is None else up.weight.detach().contiguous().numpy()
         self._up_bias = None if up is None else _bias_of(up)

@@ -64,6 +64,7 @@ class Activations:
             object.__setattr__(self, "count_size_sum", size * count)
             object.__setattr__(self, "square_size_sum", size**2 * self.n_repeats)
         object.__setattr__(self, "sample_keys", np.array(plain("sample_keys", self.sample_keys)))
+        object.__setattr__(self, "holders_sum", float(plain("holders_sum", self.holders_sum)))
         for name in ("magnitude_sum", "square_sum", "population_sums", "sample"):
             values = plain(name, getattr(self, name))
             object.__setattr__(self, name, np.array(values, dtype=np.float64))

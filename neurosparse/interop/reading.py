@@ -111,14 +111,13 @@ def as_spikes(
     if isinstance(obj, str | Path):
         from neurosparse import recordings
 
-        recording = recordings.read_wanted(Path(obj), wanted, told)
+        spikes = recordings.read_wanted(Path(obj), wanted, told).spikes
     elif isinstance(obj, SpikeTrains | Recording):
         if given := [name for name, value in _said(told, wanted) if value]:
             raise ValueError(f"{given[0]} is settled in these spikes: leave it out")
-        return obj if isinstance(obj, SpikeTrains) else obj.spikes
+        spikes = obj if isinstance(obj, SpikeTrains) else obj.spikes
     else:
-        recording = _read(obj, told, wanted)
-    spikes = recording.spikes
+        spikes = _read(obj, told, wanted).spikes
     return spikes if dt_ms is None else replace(spikes, dt_ms=dt_ms)
 
 

@@ -14,7 +14,8 @@ from neurosparse.activity import Interval
 from neurosparse.sparsity.confidence import CONFIDENCE
 from neurosparse.sparsity.sparseness import Floats
 
-MOST_SIDE = 2048  # of the matrix of products, between units or between windows
+MOST_SIDE = 2048  # units of which all products are taken; of more, those of windows
+MOST_WINDOWS = 1024  # for products of windows
 MOST_PRODUCTS = 3 * 10**8  # beyond which windows are thinned out evenly
 N_GROUPS = 10  # of consecutive windows, each left out in turn for the interval
 _LEAST = 4  # samples that the estimates need
@@ -97,7 +98,7 @@ def dimension_of_counts(
     of_row = np.bincount(windows if by_unit else units).astype(np.float64)
     step = int(np.ceil(float(np.square(of_row).sum()) / MOST_PRODUCTS)) if by_unit else 1
     if not by_unit:
-        step = int(np.ceil(n_windows / MOST_SIDE))
+        step = int(np.ceil(n_windows / MOST_WINDOWS))
     chosen = windows % step == 0
     n = -(-n_windows // step)
     table = csr_array(

@@ -110,10 +110,13 @@ class Population:
     def __post_init__(self) -> None:
         where = f"populations.{self.name}"
         checks.whole(f"{where}.size", self.size)
-        checks.not_negative(f"{where}.v_init_sd_mV", self.v_init_sd_mV)
-        checks.not_negative(f"{where}.drive_rate_hz", self.drive_rate_hz)
-        for name in ("v_init_mV", "dc_mV", "drive_weight"):
-            checks.number(f"{where}.{name}", getattr(self, name))
+        check = {"v_init_sd_mV": checks.not_negative, "drive_rate_hz": checks.not_negative}
+        if self.mean_rate_hz is not None:
+            check["mean_rate_hz"] = checks.not_negative
+        for name in ("v_init_mV", "v_init_sd_mV", "dc_mV", "drive_rate_hz", "drive_weight"):
+            check.setdefault(name, checks.number)
+        for name, checked in check.items():
+            object.__setattr__(self, name, checked(f"{where}.{name}", getattr(self, name)))
 
     def drive_mean(self, dt_ms: float) -> float:
         """Return the mean number of external spikes that a cell receives in a step."""
@@ -142,15 +145,18 @@ class Projection:
     def __post_init__(self) -> None:
         if self.rule not in ("in_degree", "total", "pairwise"):
             raise ValueError(f"rule must be in_degree, total or pairwise, got {self.rule!r}")
-        number = checks.not_negative("number", self.number)
+        check = {"delay_ms": checks.positive, "weight": checks.number}
+        for name in ("number", "weight_rel_sd", "delay_rel_sd"):
+            check[name] = checks.not_negative
+        for name, checked in check.items():
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
+        number = self.number
         if self.rule == "pairwise" and number > 1:
             raise ValueError(f"number must be a probability for rule='pairwise', got {number:g}")
         if self.rule != "pairwise" and not number.is_integer():
             raise ValueError(f"number must be whole for rule={self.rule!r}, got {number:g}")
-        checks.number("weight", self.weight)
-        checks.positive("delay_ms", self.delay_ms)
         for name in ("weight_rel_sd", "delay_rel_sd"):
-            if checks.not_negative(name, getattr(self, name)) > 1:
+            if getattr(self, name) > 1:
                 raise ValueError(f"{name} must be <= 1, got {getattr(self, name):g}")
 
 
@@ -194,7 +200,9 @@ class Circuit:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        SynapseSpec(model=self.synapse, tau_syn_ms=self.tau_syn_ms)
+        synapse = SynapseSpec(model=self.synapse, tau_syn_ms=self.tau_syn_ms)
+        object.__setattr__(self, "tau_syn_ms", synapse.tau_syn_ms)
+        object.__setattr__(self, "scale", checks.positive("scale", self.scale))
         if not self.populations:
             raise ValueError("populations is empty: a circuit has at least one")
         if len({p.name for p in self.populations}) < len(self.populations):

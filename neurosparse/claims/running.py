@@ -11,7 +11,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurosparse import data, plots
+from pydantic import ConfigDict
+
+from neurosparse import data, plots, recipes
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.names import for_figure
 from neurosparse._internal.tables import markdown
@@ -20,6 +22,7 @@ from neurosparse.claims.lab import QUICK, Lab, LabSpec
 from neurosparse.claims.registry import load, names
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, part_of, quiet
+from neurosparse.recipes import Spec
 from neurosparse.rectifier.checkpoints import fingerprint
 from neurosparse.report import Panel, environment
 from neurosparse.studies.runs import write
@@ -31,6 +34,32 @@ RESULT, TABLE = "claims.json", "claims.md"
 _FORMAT = "neurosparse claims 1"
 _TRAINING = 0.9  # of the time, or more, where all networks have to be trained
 _HEADING = "The paper's claims, put to the test"
+
+
+class _Lenient(Spec):
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
+
+class _Claim(_Lenient):
+    text: str
+    source: str
+    limits: str
+    arms: list[str]
+    criteria: list[dict[str, str | float | None]]
+
+
+class _Entry(_Lenient):
+    number: int | str
+    claim: _Claim
+    seeds: dict[str, dict[str, float]]
+    left_out: list[str]
+
+
+class _File(_Lenient):
+    """What claims.json must hold."""
+
+    lab: LabSpec
+    findings: list[_Entry]
 
 
 def run(
@@ -168,12 +197,15 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Finding]]:
         raise FileNotFoundError(f"no findings in {path}: run `neurosparse claims` first")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != _FORMAT:
-            raise KeyError("format")
-        LabSpec(**content["lab"])
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise ValueError(f"its format is not {_FORMAT!r}")
+        recipes.build(_File, content, what="it")
         return content, [_finding(each) for each in content["findings"]]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} was not written by `neurosparse claims`: {error!r}") from None
+    except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+        said = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path} was not written by `neurosparse claims`: {said}") from None
+    except (RecursionError, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
 
 
 def table(findings: Sequence[Finding]) -> str:

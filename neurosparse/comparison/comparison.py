@@ -252,7 +252,10 @@ def load(directory: str | Path) -> Comparison:
         Where a file is missing, damaged or of another format; one sentence.
     """
     numbers, stats = saved.read(directory)
-    reference = [Band(**band) for band in numbers["bands"]]
+    try:
+        reference = [Band(**band) for band in numbers["bands"]]
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"cannot read the bands in {directory}: {error}") from None
     return compare(
         *stats, reference=reference, mixed_definitions=True, provenance=numbers["provenance"]
     )

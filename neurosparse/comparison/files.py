@@ -6,8 +6,9 @@ JSON for the numbers, a table for the units, npz without pickle for the curves.
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ def read(directory: str | Path) -> tuple[dict[str, Any], tuple[ActivityStats, ..
             raise ValueError(
                 f"it holds no {CURVES}, which older versions did not write: run it again"
             )
+        _check_kinds(numbers)
         units = unit_tables.read(table)
         stats = tuple(
             _stats(k, entry, units[entry["name"]], curves)
@@ -85,12 +87,50 @@ def read(directory: str | Path) -> tuple[dict[str, Any], tuple[ActivityStats, ..
         )
     except MissingPackageError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, OSError, RecursionError) as error:
+    except (
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ArithmeticError,
+        OSError,
+        RecursionError,
+    ) as error:
         said = (
             f"there is no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
         )
         raise ValueError(f"cannot read the comparison in {directory}: {said}") from None
     return numbers, stats
+
+
+def _check_kinds(numbers: dict[str, Any]) -> None:
+    """Refuse values of the wrong kind; the message names the first."""
+    for place, kind, name in (
+        ("stats", list, "a list"),
+        ("provenance", dict, "a table"),
+        ("bands", list, "a list"),
+    ):
+        if not isinstance(numbers[place], kind):
+            raise ValueError(f"{place} must be {name}, got {reprlib.repr(numbers[place])}")
+    for k, entry in enumerate(numbers["stats"]):
+        for key, value in entry.items():
+            if (wanted := _wanted(key, value)) is not None:
+                raise ValueError(f"stats[{k}].{key} must be {wanted}, got {reprlib.repr(value)}")
+
+
+def _wanted(key: str, value: Any) -> str | None:
+    """The kind that a value should be of; None where it is, or nobody reads it."""
+    known = {f.name: f.default is MISSING for f in fields(ActivityStats)}
+    if key not in known:
+        return None
+    if key in ("name", "kind"):
+        return None if isinstance(value, str) else "text"
+    if value is None and not known[key]:
+        return None
+    if key in _PARTS or key == "provenance":
+        return None if isinstance(value, dict) else "a table"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return None if number and abs(value) < 2**63 else "a number"
 
 
 def _stats(

@@ -61,8 +61,9 @@ def sweep(
     Writes runs/KEY/ for each run, table.parquet and table.csv. Exit code 1 where runs failed.
     """
     from neurosparse import recipes
+    from neurosparse.sweep import kinds
 
-    recipes.expect(recipes.load(spec), "train", "simulate", "convert")
+    recipes.expect(recipes.load(spec), *kinds.names())
     from neurosparse import sweep as sweeps
 
     name = Path(spec).stem

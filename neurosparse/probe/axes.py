@@ -21,7 +21,8 @@ class Factor(NamedTuple):
     """A factor of an axis.
 
     The entry at coordinate c of `inputs` or `tokens` is number `start + c * stride`. `rows` are
-    chosen by the data: `origin`, shape (2, size), names the input and the token of each.
+    chosen by the data, of `n_offered`: `origin`, shape (2, size), names the input and the token of
+    each.
     """
 
     role: str
@@ -29,6 +30,7 @@ class Factor(NamedTuple):
     stride: int = 1
     start: int = 0
     origin: Tensor | None = None
+    n_offered: int = 0
 
 
 Axis = tuple[Factor, ...]
@@ -99,6 +101,13 @@ def viewed(axes: Axes, shape: Sequence[int]) -> Axes | None:
         if need != 1 and size != 0:
             return None
         result.append(tuple(found) if size else axis(POSITIONS, 0))
+    # a batch of one input, or a text of one token, keeps its number wherever it stands
+    single = tuple(
+        f for each in axes for f in each if f.size == 1 and f.role in (INPUTS, TOKENS, ROWS)
+    )
+    k = next((k for k, each in enumerate(result) if not has(each, UNITS)), None)
+    if single and k is not None:
+        result[k] = (*single, *result[k])
     return tuple(result)
 
 
@@ -164,7 +173,12 @@ def chosen(old: Axis, index: slice | Tensor) -> Axis:
     if not (has(old, INPUTS) or has(old, ROWS)):
         return axis(POSITIONS, picked.numel())
     origin = origins(old, picked.device)
-    return (Factor(ROWS, picked.numel(), origin=origin[:, picked.long()]),)
+    return (Factor(ROWS, picked.numel(), origin=origin[:, picked.long()], n_offered=offered(old)),)
+
+
+def offered(an_axis: Axis) -> int:
+    """Return from how many entries an axis was chosen: its own where it was not."""
+    return prod(f.n_offered or f.size for f in an_axis)
 
 
 def joined(parts: Sequence[Axis | None], size: int) -> Axis:
@@ -173,7 +187,8 @@ def joined(parts: Sequence[Axis | None], size: int) -> Axis:
     if any(has(part, UNITS) for part in known):
         return axis(UNITS, size)
     if len(known) == len(parts) and any(has(p, INPUTS) or has(p, ROWS) for p in known):
-        return (Factor(ROWS, size, origin=torch.cat([origins(p) for p in known], dim=1)),)
+        origin = torch.cat([origins(p) for p in known], dim=1)
+        return (Factor(ROWS, size, origin=origin, n_offered=size),)
     return axis(POSITIONS, size)
 
 

@@ -27,20 +27,25 @@ class LayerRecords:
     def __init__(self, active_when: ActiveWhen) -> None:
         self.active_when = active_when
         self.total: dict[str, Activations] = {}
-        self.routed: set[str] = set()
-        self.n_seen = self.n_inputs = self.n_offered = 0
+        # samples offered to each routed layer an input; None: as many as the inputs have
+        self.routed: dict[str, float | None] = {}
+        self.n_seen = self.n_inputs = self.n_samples = self.n_offered = 0
         self.mask: Tensor | None = None
         self.of_pass: dict[str, Counted] = {}
         self.empty: dict[str, tuple[int, ActiveWhen]] = {}
 
     def begin(self, inputs: Inputs, ear: Ear) -> None:
         """Start a batch."""
-        self.n_inputs, self.mask = ear.flow.n_inputs, inputs.mask
+        self.n_inputs, self.n_samples, self.mask = (
+            ear.flow.n_inputs,
+            ear.flow.n_samples,
+            inputs.mask,
+        )
         if self.mask is not None and len(self.mask) != self.n_inputs:
             raise ValueError(
                 f"mask has {len(self.mask)} rows for a batch of {self.n_inputs} inputs"
             )
-        self.n_offered += ear.flow.n_samples if self.mask is None else int((self.mask != 0).sum())
+        self.n_offered += self.n_samples if self.mask is None else int((self.mask != 0).sum())
 
     def add(self, heard: Heard) -> None:
         """Add what a layer has put out."""
@@ -50,8 +55,11 @@ class LayerRecords:
                 f"layer {heard.name!r} runs under torch.vmap, where it holds no numbers of its own:"
                 " measure the modules of the ensemble one by one"
             )
-        if any(f.role == ax.ROWS for each in axes or () for f in each):
-            self.routed.add(heard.name)
+        for factor in (f for each in axes or () for f in each):
+            if factor.role == ax.ROWS and factor.n_offered > factor.size:
+                # how many were offered in all is known at the end
+                share = factor.n_offered / self.n_inputs
+                self.routed[heard.name] = None if factor.n_offered == self.n_samples else share
         when = replace(self.active_when, axis=-1 if axis is None else axis)
         if output.numel() == 0:
             n_units = output.shape[when.axis or -1] if output.ndim else 0
@@ -143,12 +151,14 @@ class LayerRecords:
         for name, (n_units, when) in self.empty.items():
             if name not in self.total:
                 self.total[name] = none_of(name, n_units, when)
-                self.routed.add(name)
+                self.routed[name] = None
         for final, name in ear.final_names().items():
             if name in self.total and name not in ear.replaced:
                 record = replace(self.total[name], name=final)
                 if name in self.routed:
-                    record = replace(record, n_offered=self.n_offered)
+                    share = self.routed[name]
+                    n_offered = self.n_offered if share is None else round(share * self.n_seen)
+                    record = replace(record, n_offered=max(n_offered, record.n_samples))
                 result[final] = record
         return result
 

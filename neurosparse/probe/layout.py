@@ -404,7 +404,10 @@ def _gathered(call: Call, parts: Sequence[tuple[ax.Axis, Tensor]]) -> list[ax.Ax
         origin = torch.stack(
             [ax.origins(each, device)[:, i.to(device).long()] for each, i in by_data]
         ).sum(dim=0)
-        return [(ax.Factor(ax.ROWS, shape[0], origin=origin),)]
+        n_offered = 1
+        for each, _ in by_data:
+            n_offered *= ax.offered(each)
+        return [(ax.Factor(ax.ROWS, shape[0], origin=origin, n_offered=n_offered),)]
     if any(ax.has(each, ax.UNITS) for each, _ in parts):
         return [ax.axis(ax.UNITS, shape[0])]
     index_axes = [a for _, i in parts if (a := call.axes(i)) is not None and len(a) == 1]
@@ -553,7 +556,7 @@ def _packed(call: Call, outputs: Sequence[Tensor]) -> Any:
     steps = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
     which = torch.cat([torch.arange(int(n)) for n in sizes])
     origin = ax.origins(inputs)[:, which] + ax.origins(tokens)[:, steps]
-    rows = (ax.Factor(ax.ROWS, len(which), origin=origin),)
+    rows = (ax.Factor(ax.ROWS, len(which), origin=origin, n_offered=len(which)),)
     return [(rows, *axes[2:]), (ax.axis(ax.POSITIONS, len(sizes)),)]
 
 

@@ -133,6 +133,9 @@ def show_layers(stats: Sequence[ActivityStats]) -> None:
                 "samples": f"{s.n_samples:,}",
                 "active": percent(s.active_fraction),
                 "exact 0": "-" if s.zero_fraction is None else percent(s.zero_fraction),
+                "95 % in": (
+                    "-" if s.magnitude_95_fraction is None else percent(s.magnitude_95_fraction)
+                ),
                 "effective": "-" if s.effective_units is None else f"{s.effective_units:.3g}",
                 "dead": f"{s.n_silent:,}",
             }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,9 @@ from neurosparse.cli.display import (
 from neurosparse.cli.options import Device, Json, Open, Threshold, Window, is_given
 from neurosparse.cli.program import app
 
+if TYPE_CHECKING:
+    from neurosparse.activity import ActivityStats
+
 
 @app.command(
     name="measure",
@@ -28,7 +32,8 @@ from neurosparse.cli.program import app
         " session.nwb --where quality=good --where 'isi_violations<0.5' --out"
         " results/session\n\nneurosparse measure mynet:make --weights mynet.safetensors --data"
         " inputs.npy --threshold 0.01\n\nneurosparse measure torchvision.models:resnet18 --data"
-        " mnist5k --input-shape 1,28,28"
+        " mnist5k --input-shape 1,28,28\n\nneurosparse measure mynet:lm --data tokens.npz"
+        " --threshold .1 --relative"
     ),
 )
 def measure_file(
@@ -68,6 +73,39 @@ def measure_file(
         ),
     ] = None,
     device: Device = "auto",
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME",
+            help="For networks: these layers alone, modules of any kind or functions.",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="For networks: samples at a time; by default as many as fit.", min=1),
+    ] = None,
+    mask: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="For networks: .npy of shape (samples, tokens), 0 for padding, which is left out."
+            " By default attention_mask in --data.",
+        ),
+    ] = None,
+    forward: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODULE:FUNCTION",
+            help="For networks: a function (model, batch) that runs the model on a batch.",
+        ),
+    ] = None,
+    relative: Annotated[
+        bool,
+        typer.Option(
+            "--relative",
+            help="For networks: the threshold is a multiple of the layer's root mean square.",
+        ),
+    ] = False,
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -104,7 +142,12 @@ def measure_file(
     units holds samples: inputs, positions, tokens.
     """
     of_spikes = {"window_ms", "where", "populations", "start_s", "duration_s", "energy"}
-    of_networks = {"threshold", "weights", "data", "input_shape", "device"}
+    of_networks = {"threshold", "weights", "data", "input_shape", "device", "layers"} | {
+        "batch_size",
+        "mask",
+        "forward",
+        "relative",
+    }
     is_network = what.endswith(".safetensors") or (":" in what and not Path(what).exists())
     if given := [
         name
@@ -118,7 +161,19 @@ def measure_file(
         )
     if is_network:
         page = _measure_network(
-            what, weights, data, input_shape, threshold, device, out, as_json=as_json
+            what,
+            weights,
+            data,
+            input_shape,
+            device,
+            out,
+            as_json=as_json,
+            threshold=threshold,
+            relative=relative,
+            layers=None if layers is None else [name.strip() for name in layers.split(",")],
+            batch_size=batch_size,
+            mask=mask,
+            forward=forward,
         )
         if out is not None:
             _finish(out, page, open_page=open_page, quiet=as_json)
@@ -177,12 +232,19 @@ def _measure_network(
     weights: Path | None,
     data: str | None,
     shape: str | None,
-    threshold: float,
     device: str,
     out: Path | None,
     *,
     as_json: bool,
+    threshold: float,
+    relative: bool,
+    layers: list[str] | None,
+    batch_size: int | None,
+    mask: str | None,
+    forward: str | None,
 ) -> Path | None:
+    import warnings
+
     from neurosparse import data as image_sets
     from neurosparse import report, sources
     from neurosparse._internal import whole_files as files
@@ -213,23 +275,51 @@ def _measure_network(
         "weights": None if weights is None else str(weights),
         "data": data,
     }
-    layers = measure(
-        network.to(where),
-        loading.inputs(data, sizes),
-        active_when=ActiveWhen(threshold=threshold),
-        provenance=provenance,
-    )
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always", UserWarning)
+        stats = measure(
+            network.to(where),
+            loading.inputs(data, sizes),
+            active_when=ActiveWhen(threshold=threshold, relative=relative),
+            provenance=provenance,
+            layers=layers,
+            batch_size=batch_size,
+            mask=None if mask is None else loading.inputs(mask),
+            forward=None if forward is None else loading.function(forward),
+        )
+    reached = tuple(s for s in stats.values() if s.n_samples)
+    notes = dict.fromkeys(str(w.message) for w in noted if w.category is UserWarning)
     if as_json:
-        show_json({"stats": [s.to_dict() for s in layers.values()]})
+        show_json({"stats": [s.to_dict() for s in reached]})
     else:
-        show_layers(tuple(layers.values()))
-        show_beyond(tuple(layers.values()))
+        show_layers(reached)
+        show_beyond(reached)
+        for line in _of_experts(stats.values()):
+            say(line)
+        for words in notes:
+            say(f"Note: {words}")
     if out is None:
         return None
     comparison = compare_stats(
-        layers, provenance={**provenance, "device": str(where), **report.environment()}
+        {name: s for name, s in stats.items() if s.n_samples},
+        provenance={**provenance, "device": str(where), **report.environment()},
     )
     return sources.write(comparison, out)
+
+
+def _of_experts(stats: Iterable[ActivityStats]) -> Iterator[str]:
+    """Yield what is to be said of layers that saw a part of the samples."""
+    routed = [s for s in stats if s.routed_fraction is not None]
+    if routed:
+        over_all = sum(s.n_units * s.active_fraction_of_all for s in routed)
+        n_units = sum(s.n_units for s in routed)
+        yield (
+            f"Experts: {len(routed)} layers saw the samples that were sent to them. Units of an"
+            " expert that was not chosen are inactive; counted so, over all samples,"
+            f" {100 * over_all / n_units:.3g} % of their {n_units:,} units are active."
+        )
+    if never := [s.name for s in routed if not s.n_samples]:
+        yield f"No sample reached {', '.join(never)} (n = 0)."
 
 
 def _spike_panels(spikes: Any, comparison: Any) -> list[Any]:

@@ -338,13 +338,18 @@ def _numbers(index: Any) -> Iterator[int]:
 
 def _zero_share(tensor: Tensor) -> float:
     """Return the share of exact zeros in a sample of a tensor."""
-    if tensor.numel() == 0 or tensor.device.type == "meta" or tensor.is_sparse:
+    if tensor.numel() == 0 or not holds_numbers(tensor) or tensor.is_sparse:
         return 0.0
     flat = tensor.detach().reshape(-1)
     flat = flat[:: max(1, flat.numel() // 4096)]
     if flat.is_quantized:
         flat = flat.dequantize()
     return float((flat == 0).double().mean())
+
+
+def holds_numbers(tensor: Tensor) -> bool:
+    """Return whether a tensor has numbers of its own: not on the meta device, nor in `vmap`."""
+    return not (tensor.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(tensor))
 
 
 def zero_share(tensor: Tensor) -> float:

@@ -163,6 +163,11 @@ def _masks(
 def _of_sequence(model: nn.Module, batch: Any, like: Tensor) -> tuple[tuple[Any, ...], Any]:
     names, n_needed, n_most = _parameters(model)
     first = batch[0]
+    if len(batch) < n_needed and not isinstance(first, Mapping):
+        raise ValueError(
+            f"{type(model).__name__} takes {n_needed} inputs ({', '.join(names[:n_needed])}),"
+            f" and a batch has {len(batch)}"
+        )
     if len(batch) == 1 or n_most == 1:
         second = batch[1] if len(batch) > 1 else None
         if _same_kind(first, second):
@@ -176,11 +181,6 @@ def _of_sequence(model: nn.Module, batch: Any, like: Tensor) -> tuple[tuple[Any,
     if isinstance(first, Mapping):
         return (), _accepted(model, _moved(first, like))
     if n_needed > 1 or (n_needed == 0 and n_most is None):
-        if len(batch) < n_needed:
-            raise ValueError(
-                f"{type(model).__name__} takes {n_needed} inputs ({', '.join(names[:n_needed])}),"
-                f" and a batch has {len(batch)}"
-            )
         return tuple(_moved(each, like) for each in batch[: max(n_needed, 1)]), {}
     # one input is needed and others may be given: a mask by its name, targets left out
     kwargs, rest = {}, list(batch[1:])

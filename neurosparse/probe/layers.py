@@ -56,7 +56,7 @@ class LayerRecords:
                 " measure the modules of the ensemble one by one"
             )
         for factor in (f for each in axes or () for f in each):
-            if factor.role == ax.ROWS and factor.n_offered > factor.size:
+            if factor.role == ax.ROWS and factor.n_offered:
                 # how many were offered in all is known at the end
                 share = factor.n_offered / self.n_inputs
                 self.routed[heard.name] = None if factor.n_offered == self.n_samples else share
@@ -158,7 +158,8 @@ class LayerRecords:
                 if name in self.routed:
                     share = self.routed[name]
                     n_offered = self.n_offered if share is None else round(share * self.n_seen)
-                    record = replace(record, n_offered=max(n_offered, record.n_samples))
+                    if n_offered > record.n_samples or not record.n_samples:
+                        record = replace(record, n_offered=n_offered)
                 result[final] = record
         return result
 

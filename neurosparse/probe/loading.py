@@ -8,6 +8,7 @@ and is run.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,28 +38,66 @@ def build(factory: str, weights: str | Path | None = None) -> nn.Module:
         Where there is no such module or name, it gives no network, or the weights do not fit; one
         sentence.
     """
-    module_name, colon, name = factory.partition(":")
-    if not (module_name and colon and name):
-        raise ValueError(f"a network is named as module:factory, got {factory!r}")
-    with working_folder():
-        try:
-            made: Any = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-                raise
-            raise ValueError(
-                f"no module {error.name!r} in {Path.cwd()} or among the installed packages"
-            ) from None
-        for part in name.split("."):
-            if not hasattr(made, part):
-                raise ValueError(f"module {module_name!r} has no {name!r}")
-            made = getattr(made, part)
-        network = made if isinstance(made, nn.Module) or not callable(made) else made()
+    network = _found(factory)
+    if callable(network) and not isinstance(network, nn.Module):
+        with working_folder():
+            network = _said(f"{factory} failed", network)
     if not isinstance(network, nn.Module):
         raise ValueError(f"{factory} must give a torch module, got {type(network).__name__}")
     if weights is not None:
         _load_weights(network, Path(weights))
     return network
+
+
+def function(place: str) -> Callable[..., Any]:
+    """Return the function that "package.module:function" names; importing it runs its code.
+
+    Raises
+    ------
+    ValueError
+        Where there is no such module or name, or it is none; one sentence.
+    """
+    found = _found(place)
+    if not callable(found):
+        raise ValueError(f"{place} must be a function, got {type(found).__name__}")
+    return found
+
+
+def _found(place: str) -> Any:
+    module_name, colon, name = place.partition(":")
+    if not (module_name and colon and name):
+        raise ValueError(f"a network is named as module:factory, got {place!r}")
+    with working_folder():
+        try:
+            made: Any = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is not None and f"{module_name}.".startswith(f"{error.name}."):
+                raise ValueError(
+                    f"no module {error.name!r} in {Path.cwd()} or among the installed packages"
+                ) from None
+            raise ValueError(f"module {module_name!r} cannot be imported: {error}") from error
+        except (Exception, SystemExit) as error:
+            raise ValueError(
+                f"module {module_name!r} cannot be imported: {_words(error)}"
+            ) from error
+    for part in name.split("."):
+        if not hasattr(made, part):
+            raise ValueError(f"module {module_name!r} has no {name!r}")
+        made = getattr(made, part)
+    return made
+
+
+def _said(what: str, call: Callable[[], Any]) -> Any:
+    """Return what a user's function gives; its errors become one sentence."""
+    try:
+        return call()
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{what}: {_words(error)}") from error
+
+
+def _words(error: BaseException) -> str:
+    first = " ".join(str(error).split("\n", maxsplit=1)[0].split())
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:

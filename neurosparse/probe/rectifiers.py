@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from neurosparse.probe.flow import Flow, Key, Tag, tensors_in
+from neurosparse.probe.flow import Flow, Key, Tag, holds_numbers, tensors_in
 
 NON_LINEARITIES: tuple[type[nn.Module], ...] = (
     *(
@@ -166,7 +166,7 @@ def _selection(picked: Key | bool) -> Rectifier:
 
 def _is_zero(value: Any) -> bool:
     if isinstance(value, Tensor):
-        return value.numel() < 1e6 and value.device.type != "meta" and not bool(value.any())
+        return value.numel() < 1e6 and holds_numbers(value) and not bool(value.any())
     return value is not None and not isinstance(value, bool) and value == 0
 
 

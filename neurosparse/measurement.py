@@ -148,8 +148,6 @@ def measure(
             refuse_implausible(spikes)
         source = provenance if spikes is what else {"object": kind, **(provenance or {})}
         return describe_spikes(spikes, active_when, name=name or "spikes", provenance=source)
-    if (compiled := getattr(what, "_torchdynamo_orig_callable", None)) is not None:
-        what = getattr(compiled, "__self__", compiled)  # a method that was compiled: its model
     if not hasattr(what, "forward") and type(what).__name__ != "ExportedProgram":
         raise TypeError(
             f"cannot measure a {type(what).__name__}: pass spikes of any tool (`as_spikes`),"

@@ -109,7 +109,7 @@ def read_wanted(path: Path, wanted: Wanted, told: Told) -> Recording:
         )
     except MissingPackageError:
         raise
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # of values in a file that are of another type
         raise ValueError(f"cannot read spikes from {path}: {error}") from None
 
 

@@ -117,7 +117,7 @@ def _named(fields: Sequence[str]) -> tuple[str, ...]:
 
 def _delimiter(rows: Sequence[str]) -> str | None:
     for candidate in (",", ";", "\t"):
-        if all(candidate in row for row in rows[:2]):
+        if candidate in rows[0]:
             # a tab at the end of a row is no column
             return None if candidate == "\t" and _are_numbers(rows[-1], None) and not any(
                 " " in row.strip() for row in rows[:1]
@@ -190,6 +190,7 @@ def _column(path: Path, look: Look, at: int, name: str) -> NDArray[Any]:
 
 
 def _lines(path: Path, look: Look) -> list[NDArray[np.float64]]:
+    """Return the times of each line; an empty one between others is a silent unit."""
     trains = []
     with path.open(encoding="utf-8", errors="replace") as file:
         for k, line in enumerate(file, 1):
@@ -200,6 +201,8 @@ def _lines(path: Path, look: Look) -> list[NDArray[np.float64]]:
             if values is None:
                 raise ValueError(f"line {k} must hold numbers alone, got {text[:40]!r}")
             trains.append(values)
+    while len(trains) > 1 and not trains[-1].size:  # empty lines at the end are no silent units
+        del trains[-1]
     return trains
 
 

@@ -5,9 +5,10 @@ Results of runs, spike files, recordings, trained networks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from neurosparse._internal import whole_files as files
 from neurosparse.activity import ActiveWhen, ActivityStats
@@ -18,7 +19,11 @@ from neurosparse.sparsity import log_normal as distributions
 
 
 def read(
-    source: str | Path, *, window_ms: float = 10.0, threshold: float = 0.0
+    source: str | Path,
+    *,
+    window_ms: float = 10.0,
+    threshold: float = 0.0,
+    how: Mapping[str, Any] | None = None,
 ) -> tuple[ActivityStats, ...]:
     """Return the statistics of one source.
 
@@ -26,11 +31,13 @@ def read(
     ----------
     source
         A folder that `neurosparse compare`, `simulate` or `measure --out` wrote, or the
-        comparison.json in it: what was measured then. A file of spikes: .npz, .nwb, or what Neo
-        reads. Weights that `neurosparse train` wrote (.safetensors): measured on the test images of
-        the set that they were trained on, all hidden units as one layer.
+        comparison.json in it: what was measured then. A file or folder of spikes, whatever
+        `recordings.read` reads. Weights that `neurosparse train` wrote (.safetensors): measured on
+        the test images of the set that they were trained on, all hidden units as one layer.
     window_ms, threshold
         What active means for spikes and for activations that are measured now.
+    how
+        For spikes: what `recordings.read` is told, such as {"duration_s": 10.0}.
 
     Raises
     ------
@@ -52,7 +59,7 @@ def read(
         return (_network(path, above),)
     from neurosparse import recordings
 
-    recording = recordings.read(path)
+    recording = recordings.read(path, **(how or {}))
     return (
         measure(
             recording.spikes, active_when=window, name=path.stem, provenance=recording.provenance
@@ -66,6 +73,7 @@ def read_all(
     window_ms: float = 10.0,
     threshold: float = 0.0,
     only: Collection[str] = (),
+    how: Mapping[str, Any] | None = None,
 ) -> list[ActivityStats]:
     """Return the statistics of several sources.
 
@@ -76,6 +84,9 @@ def read_all(
     only
         The names to keep, such as "all" for the whole of a circuit without its populations; all
         where empty.
+    how
+        What `recordings.read` is told of all that hold spikes. What says how a file is parsed goes
+        to those files that leave it open.
     sources
         Of each, see `read`.
     window_ms
@@ -86,12 +97,23 @@ def read_all(
     Raises
     ------
     ValueError, OSError
-        As `read`, and where nothing has a name that is asked for.
+        As `read`, where nothing has a name that is asked for, and where no source takes what is
+        told.
     """
+    told = dict(how or {})
+    for name in told:
+        if not any(name in _takes(source) for source in sources):
+            option = name.replace("_", "-")
+            raise ValueError(f"none of {', '.join(map(str, sources))} takes {name} (--{option})")
     found = [
         (_label(s), stats)
         for s in sources
-        for stats in read(s, window_ms=window_ms, threshold=threshold)
+        for stats in read(
+            s,
+            window_ms=window_ms,
+            threshold=threshold,
+            how={name: value for name, value in told.items() if name in _takes(s)},
+        )
     ]
     names = [stats.name for _, stats in found]
     if missing := set(only) - set(names):
@@ -103,6 +125,18 @@ def read_all(
     return [
         replace(s, name=f"{label}: {s.name}") if names.count(s.name) > 1 else s for label, s in kept
     ]
+
+
+def _takes(source: str | Path) -> frozenset[str]:
+    """Return what can be told of how a source is read; nothing of results and networks."""
+    path = Path(source)
+    if path.name == saved.NUMBERS or (path / saved.NUMBERS).is_file():
+        return frozenset()
+    if path.suffix == ".safetensors":
+        return frozenset()
+    from neurosparse import recordings
+
+    return recordings.takes(path)
 
 
 def _label(source: str | Path) -> str:

@@ -135,3 +135,62 @@ def test_a_missing_package_is_one_sentence_and_exit_code_2(run, spikes, tmp_path
     code, _, err = run(path)
     assert code == 2
     assert "pip install 'neurosparse[recordings]'" in err
+
+
+# ---- Files of other tools
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def text(tmp_path):
+    times = np.arange(400) * 0.005 + 0.001
+    lines = [f"{t:.4f},{k % 4}" for k, t in enumerate(times)]
+    (tmp_path / "a.csv").write_text("time,unit\n" + "\n".join(lines) + "\n")
+    (tmp_path / "b.txt").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+def test_what_a_file_does_not_say_is_asked_for_and_told(run, text):
+    for options, said in (
+        ([], "--time-unit"),
+        (["--time-unit", "s"], "--duration-s"),
+        (["--time-unit", "h", "--duration-s", "2"], "one of s, ms"),
+        (["--time-unit", "s", "--duration-s", "2", "--layout", "trains"], "--layout"),
+        (["--time-unit", "s", "--duration-s", "0.0005"], "none of its 400 spikes"),
+    ):
+        code, out, err = run(text / "a.csv", *options)
+        assert (code, out, err.count("\n")) == (2, "", 1), options
+        assert said in err
+    code, out, err = run(text / "a.csv", "--time-unit", "s", "--duration-s", 2, "--n-units", 8)
+    assert (code, err) == (0, "")
+    assert "8 units" in " ".join(out.split())
+    assert "all: 25.00 Hz" in " ".join(out.split())  # 400 spikes of 8 units in 2 s
+    code, _, err = run(text / "b.txt", "--time-unit", "s", "--duration-s", 2)
+    assert (code, "--layout" in err) == (2, True)
+    told = ["--time-unit", "s", "--duration-s", 2, "--layout", "times,units"]
+    assert run(text / "b.txt", *told)[0] == 0
+
+
+def test_notes_on_spikes_that_look_wrong_are_printed(run, tmp_path):
+    lines = "".join(f"{k * 7}\t{k % 3}\n" for k in range(60))
+    (tmp_path / "a.tsv").write_text("time_s\tunit\n" + lines)
+    code, out, _ = run(tmp_path / "a.tsv", "--duration-s", 600)
+    assert code == 0
+    assert "All spike times are whole numbers of s; if they are samples" in " ".join(out.split())
+
+
+def test_compare_takes_what_measure_takes(capsys, text, spikes):
+    save_spikes(spikes, text / "c.npz")
+    files = [text / "a.csv", text / "b.txt", text / "c.npz"]
+    options = ["--time-unit", "s", "--layout", "times,units", "--duration-s", "2"]
+    assert command_line.run("compare", *files[:1], *options[:2], *options[4:]) == 0
+    assert "50.0 %" in capsys.readouterr().out
+    for arguments, said in (
+        ([files[2], "--time-unit", "s"], "takes time_unit (--time-unit)"),
+        ([files[0], "--time-unit", "s"], "--duration-s"),
+        (["--duration-s", "2"], "--duration-s does nothing here"),
+        ([files[0], *options[:2], "--duration-s", "2", "--where", "layer=1"], "no column 'layer'"),
+    ):
+        assert command_line.run("compare", *arguments) == 2
+        assert said in capsys.readouterr().err
+    assert command_line.run("compare", files[1], files[2], *options) == 0

@@ -9,14 +9,25 @@ import typer
 
 from neurosparse.cli.display import bars, finish, say, show_activity, show_beyond, show_json
 from neurosparse.cli.options import (
+    READING,
     DataDir,
     Device,
+    Duration,
     Json,
+    Layout,
+    NUnits,
     Open,
+    Populations,
     Seed,
+    Start,
     Threshold,
+    Times,
+    TimeUnit,
+    Units,
+    Where,
     Window,
     is_given,
+    reading,
 )
 from neurosparse.cli.program import app
 
@@ -26,7 +37,8 @@ from neurosparse.cli.program import app
     epilog=(
         "Examples:\n\nneurosparse compare\n\nneurosparse compare --seconds 2 --epochs 3 --network"
         " rectifier_l1 -o results/quick\n\nneurosparse compare results/potjans2014 session.nwb"
-        " results/rectifier_l1.safetensors --only all\n\nneurosparse compare results/a results/b"
+        " results/rectifier_l1.safetensors --only all\n\nneurosparse compare a.csv b.csv"
+        " --duration-s 60 --time-unit ms\n\nneurosparse compare results/a results/b"
         " --band 'mine=0.02-0.05' -o results/a_and_b"
     ),
 )
@@ -72,6 +84,15 @@ def compare(
             "--mixed", help="For A B C: allow unlike definitions of active, each with its own."
         ),
     ] = False,
+    where: Where = None,
+    populations: Populations = None,
+    start_s: Start = None,
+    duration_s: Duration = None,
+    n_units: NUnits = None,
+    time_unit: TimeUnit = None,
+    times: Times = None,
+    units: Units = None,
+    layout: Layout = None,
     circuit: Annotated[
         str, typer.Option(help="Recipe of the spiking population.")
     ] = "cortical_population",
@@ -114,14 +135,16 @@ def compare(
         "claims",
         "seed",
     }
-    others = main_job if sources else {"threshold", "band", "only", "mixed"}
+    others = main_job if sources else {"threshold", "band", "only", "mixed", *READING}
     if given := [name for name in context.params if name in others and is_given(context, name)]:
         remedy = "leave A B C out" if sources else "name what to compare"
         raise ValueError(
             f"--{given[0].replace('_', '-')} does nothing here: {remedy}, or leave the option out"
         )
     if sources:
-        chosen = _compare_sources(sources, out, window_ms, threshold, band or [], only or [], mixed)
+        chosen = _compare_sources(
+            sources, out, window_ms, threshold, band or [], only or [], mixed, reading(context)
+        )
         _show_sources(chosen, out, as_json=as_json, open_page=open_page)
         return
     out = out or Path("results/compare")
@@ -178,6 +201,7 @@ def _compare_sources(
     bands: list[str],
     only: list[str],
     mixed: bool,
+    how: dict[str, Any],
 ) -> Any:
     """The comparison of what was measured, or is now; written where `out` is given."""
     from neurosparse import reference, report
@@ -189,7 +213,7 @@ def _compare_sources(
     known = [*map(own_band, bands), *reference.bands().values()]
     if out is not None:
         files.check_writable(out, marker="comparison.json")
-    stats = anything.read_all(sources, window_ms=window_ms, threshold=threshold, only=only)
+    stats = anything.read_all(sources, window_ms=window_ms, threshold=threshold, only=only, how=how)
     try:
         provenance = {"sources": sources, **report.environment()}
         comparison = compare_stats(

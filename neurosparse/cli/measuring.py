@@ -17,7 +17,25 @@ from neurosparse.cli.display import (
     show_layers,
     show_spikes,
 )
-from neurosparse.cli.options import Device, Json, Open, Threshold, Window, is_given
+from neurosparse.cli.options import (
+    READING,
+    Device,
+    Duration,
+    Json,
+    Layout,
+    NUnits,
+    Open,
+    Populations,
+    Start,
+    Threshold,
+    Times,
+    TimeUnit,
+    Units,
+    Where,
+    Window,
+    is_given,
+    reading,
+)
 from neurosparse.cli.program import app
 
 if TYPE_CHECKING:
@@ -29,6 +47,7 @@ if TYPE_CHECKING:
     short_help="Measure spikes in a file, or a network.",
     epilog=(
         "Examples:\n\nneurosparse measure results/spikes.npz --window-ms 5\n\nneurosparse measure"
+        " kilosort_folder --duration-s 600 --where group=good\n\nneurosparse measure"
         " session.nwb --where quality=good --where 'isi_violations<0.5' --out"
         " results/session\n\nneurosparse measure mynet:make --weights mynet.safetensors --data"
         " inputs.npy --threshold 0.01\n\nneurosparse measure torchvision.models:resnet18 --data"
@@ -41,8 +60,9 @@ def measure_file(
     what: Annotated[
         str,
         typer.Argument(
-            metavar="FILE|MODULE:FACTORY",
-            help="Spikes: .npz, .nwb, or what Neo reads. Weights that `train` wrote: .safetensors. "
+            metavar="FILE|FOLDER|MODULE:FACTORY",
+            help="Spikes: NWB, .npz, SONATA, CSV, Parquet, .mat, NEST's recorder files, a folder of"
+            " Kilosort or phy, or what Neo reads. Weights that `train` wrote: .safetensors. "
             "Or a function that returns a torch module: its module is imported, which runs its"
             " code.",
         ),
@@ -106,23 +126,15 @@ def measure_file(
             help="For networks: the threshold is a multiple of the layer's root mean square.",
         ),
     ] = False,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="COLUMN=VALUE",
-            help="Only units that meet this (also !=, <, <=, >, >=); may be given again.",
-        ),
-    ] = None,
-    populations: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="Column that names the populations.")
-    ] = None,
-    start_s: Annotated[
-        float | None, typer.Option(help="Start of the part to read, in the file's own time.")
-    ] = None,
-    duration_s: Annotated[
-        float | None,
-        typer.Option(help="Length of the part to read; needed where the file does not state one."),
-    ] = None,
+    where: Where = None,
+    populations: Populations = None,
+    start_s: Start = None,
+    duration_s: Duration = None,
+    n_units: NUnits = None,
+    time_unit: TimeUnit = None,
+    times: Times = None,
+    units: Units = None,
+    layout: Layout = None,
     energy: Annotated[
         bool, typer.Option("--energy", help="Also say what the spikes cost in ATP.")
     ] = False,
@@ -137,11 +149,11 @@ def measure_file(
 ) -> None:
     """Say how sparse the spikes in a file are, or the layers of a network.
 
-    Spikes: one unbroken stretch in which all the units were observed; those outside it are left out
-    and counted. Networks: each non-linearity and gated unit is a layer; every axis but that of its
-    units holds samples: inputs, positions, tokens.
+    Spikes: all the time in which all the units were observed, windows within its pieces; those
+    outside it are left out and counted. Networks: each non-linearity and gated unit is a layer;
+    every axis but that of its units holds samples: inputs, positions, tokens.
     """
-    of_spikes = {"window_ms", "where", "populations", "start_s", "duration_s", "energy"}
+    of_spikes = {"window_ms", "energy", *READING}
     of_networks = {"threshold", "weights", "data", "input_shape", "device", "layers"} | {
         "batch_size",
         "mask",
@@ -189,9 +201,7 @@ def measure_file(
     active_when = ActiveWhen(window_ms=window_ms)
     if out is not None:
         files.check_writable(out, marker="comparison.json")
-    recording = recordings.read(
-        file, where=where or (), populations=populations, start_s=start_s, duration_s=duration_s
-    )
+    recording = recordings.read(file, **reading(context))
     stats = measure_parts(recording.spikes, active_when, measure, recording.provenance)
     costs = [energy_use(recording.spikes, key) for key in budgets()] if energy else []
     if as_json:

@@ -48,6 +48,77 @@ DataDir = Annotated[
 ]
 
 
+# ---- How spike files are read
+# --------------------------------------------------------------------------------------------------
+
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="COLUMN=VALUE",
+        help="Only units that meet this (also !=, <, <=, >, >=); may be given again.",
+    ),
+]
+
+
+Populations = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Column that names the populations.")
+]
+
+
+Start = Annotated[
+    float | None, typer.Option(help="Start of the part to read, in the file's own time.")
+]
+
+
+Duration = Annotated[
+    float | None,
+    typer.Option(help="Length of the part to read; needed where the file does not state one."),
+]
+
+
+NUnits = Annotated[
+    int | None,
+    typer.Option(help="All units that were observed, where the file holds only those that fired."),
+]
+
+
+TimeUnit = Annotated[
+    str | None,
+    typer.Option(help="Unit of times that do not state it: s, ms, us, ns or min."),
+]
+
+
+Times = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Column or MATLAB variable with the spike times."),
+]
+
+
+Units = Annotated[
+    str | None,
+    typer.Option(metavar="COLUMN", help="Column or MATLAB variable with the unit of each spike."),
+]
+
+
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        help="Text without a header: times,units or units,times or trains, a line a unit."
+    ),
+]
+
+
+READING = (
+    "where", "populations", "start_s", "duration_s", "n_units", "time_unit", "times", "units",
+    "layout",
+)  # fmt: skip
+
+
+def reading(context: typer.Context) -> dict[str, Any]:
+    """Return what a command was told of how spike files are read, without what was left out."""
+    return {name: context.params[name] for name in READING if context.params[name] is not None}
+
+
 Settings = Annotated[
     list[str] | None,
     typer.Option(

@@ -113,6 +113,20 @@ def read_wanted(path: Path, wanted: Wanted, told: Told) -> Recording:
         raise ValueError(f"cannot read spikes from {path}: {error}") from None
 
 
+def takes(path: str | Path) -> frozenset[str]:
+    """Return the parameters of `read` that mean something for a file, by its format.
+
+    What selects units and time is among them for all, also where it will be refused.
+    """
+    path = Path(path)
+    selecting = frozenset(("where", "populations", "start_s", "duration_s"))
+    if path.suffix.lower() == ".npz" and not pynapple_npz.fits(path):
+        return selecting
+    if _matching(path):
+        return selecting | {"n_units", "times", "units"}
+    return selecting | {"n_units", *formats.takes(path)}
+
+
 def _matching(path: Path) -> list[Path]:
     """Return the files that a pattern such as "spikes-13-*.dat" stands for; none for a path."""
     if not set("*?[") & set(path.name) or path.exists():

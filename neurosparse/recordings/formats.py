@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +27,8 @@ class Format(Protocol):
     RANK: int
     USES: tuple[str, ...]
 
+    # and, where it depends on the file: def takes(self, path: Path) -> tuple[str, ...]
+
     def fits(self, path: Path) -> bool:
         """Return whether a file or folder looks like this format by its name and first bytes."""
 
@@ -44,6 +46,18 @@ def registry() -> tuple[Format, ...]:
     return tuple(sorted(found, key=lambda kind: kind.RANK))
 
 
+def of(path: Path) -> Format:
+    """Return the format of a file or folder: the first that fits it."""
+    return next(kind for kind in registry() if kind.fits(path))
+
+
+def takes(path: Path) -> tuple[str, ...]:
+    """Return what a file leaves to the user, of the fields of `Told`."""
+    kind = of(path)
+    asked: Callable[[Path], tuple[str, ...]] | None = getattr(kind, "takes", None)
+    return kind.USES if asked is None else asked(path)
+
+
 def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     """Return the tables of a file or folder, by the first format that fits it.
 
@@ -52,7 +66,7 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     ValueError
         As `recordings.read`, in a sentence of which the file is the subject.
     """
-    kind = next(kind for kind in registry() if kind.fits(path))
+    kind = of(path)
     for name in ("time_unit", "times", "units", "layout"):
         if getattr(told, name) is not None and name not in kind.USES:
             option = name.replace("_", "-")

@@ -31,6 +31,20 @@ def fits(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() in SUFFIXES
 
 
+def takes(path: Path) -> tuple[str, ...]:
+    """Return what of `USES` a text leaves open, by its header."""
+    try:
+        look = look_at(path)
+        if look.is_nest or path.suffix.lower() == ".gdf":
+            return ()
+        if not look.names:
+            return ("layout", "time_unit")
+        said = by_name.find(look.names, Told())[1]
+    except ValueError:
+        return USES
+    return ("times", "units") if said else ("times", "units", "time_unit")
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """What the first lines of a text say of it."""

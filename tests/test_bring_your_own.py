@@ -1,0 +1,65 @@
+"""docs/bring_your_own.md: its Python runs from top to bottom with the real libraries, and so do its
+commands.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import command_line
+import pytest
+
+PAGE = Path(__file__).parents[1] / "docs" / "bring_your_own.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """The folder in which the page's Python ran, and what each block printed."""
+    folder = tmp_path_factory.mktemp("page")
+    mark = "print('-- end of a block')\n"
+    code = "".join(block + mark for block in blocks("python"))
+    (folder / "page.py").write_text("import brian2\nbrian2.prefs.codegen.target = 'numpy'\n" + code)
+    command = [sys.executable, "-W", "ignore", "page.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder, done.stdout.split("-- end of a block\n")[:-1]
+
+
+def test_every_block_of_python_runs(ran: tuple[Path, list[str]]) -> None:
+    _, printed = ran
+    assert len(printed) == len(blocks("python"))
+    said = "\n".join(printed)
+    assert "100 500.0 {'all of them': (0, 100)}" in said
+    assert "[[   0. 2000.]\n [3000. 5000.]]" in said
+    assert "[1. 5. 7.]" in said  # ms and s together
+    assert "[2 0]" in said
+    assert said.rstrip().endswith("True")
+
+
+def test_the_three_tables_give_one_number(ran: tuple[Path, list[str]]) -> None:
+    _, printed = ran
+    of_tables = next(
+        text for block, text in zip(blocks("python"), printed, strict=True) if "polars" in block
+    )
+    # of windows from 0 to 10 ms on: those up to 5 hold a spike of unit 0, those up to 7.5 of unit 3
+    fractions = [float(word) for word in of_tables.split()[:3]]
+    assert fractions == pytest.approx([(5 + 7.5) / 40] * 3, abs=1e-6)
+
+
+def test_every_command_runs(
+    ran: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ran[0])
+    commands = [shlex.split(line) for block in blocks("bash") for line in block.splitlines()]
+    assert len(commands) == 3
+    for program, *words in commands:
+        assert program == "neurosparse"
+        assert command_line.run(*words) == 0, capsys.readouterr().err

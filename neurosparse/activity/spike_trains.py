@@ -135,7 +135,7 @@ class SpikeTrains:
             ticks = self._in_intervals(ticks, times)
         key = ticks * self.n_units + units
         if (np.diff(key) < 0).any():
-            order = np.argsort(key, kind="stable")
+            order = np.argsort(key)  # spikes of one key are alike: no need of a stable one
             times, units, ticks = times[order], units[order], ticks[order]
         else:
             times = times.copy()

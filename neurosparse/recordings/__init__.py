@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from neurosparse._internal.imports import MissingPackageError
-from neurosparse.activity import SpikeTrains
+from neurosparse.activity import SpikeTrains, plausibility
 from neurosparse.recordings import formats, nest_files, npz, pynapple_npz
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UPPER_BOUND, Recording, UnitTable
@@ -100,17 +100,20 @@ def read_wanted(path: Path, wanted: Wanted, told: Told) -> Recording:
             raise ValueError(f"{path} settles {name} itself: leave it out")
         return npz.read_npz(path, wanted)
     try:
-        if several:
-            tables: Sequence[UnitTable] = [nest_files.of_files(several, told)]
-        else:
-            tables = formats.tables(path, told)
-        return _chosen(
-            [replace(padded(table, told.n_units), path=path) for table in tables], wanted
-        )
+        recording = _read(path, several, wanted, told)
     except MissingPackageError:
         raise
     except (ValueError, TypeError) as error:  # of values in a file that are of another type
         raise ValueError(f"cannot read spikes from {path}: {error}") from None
+    return replace(recording, said=(*recording.said, *plausibility(recording.spikes).notes))
+
+
+def _read(path: Path, several: Sequence[Path], wanted: Wanted, told: Told) -> Recording:
+    if several:
+        tables: Sequence[UnitTable] = [nest_files.of_files(several, told)]
+    else:
+        tables = formats.tables(path, told)
+    return _chosen([replace(padded(table, told.n_units), path=path) for table in tables], wanted)
 
 
 def takes(path: str | Path) -> frozenset[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
-from neurosparse.activity import SpikeTrains, plausibility
+from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.recording import Recording, UnitTable
 from neurosparse.recordings.stretches import (
     Observed,
@@ -123,7 +123,7 @@ def select(table: UnitTable, wanted: Wanted) -> Recording:
         where=wanted.where,
         population_column=column,
         all_units=table.all_units,
-        said=(*table.said, *_merges(observed), *plausibility(spikes).notes),
+        said=(*table.said, *_merges(observed)),
     )
 
 

@@ -11,10 +11,12 @@ import traceback
 
 import h5py  # noqa: F401
 import numpy as np  # noqa: F401
+import pyarrow.parquet  # noqa: F401
+import scipy.io  # noqa: F401
 
 from neurosparse._internal import limited_process
 from neurosparse.convert.nir import contents as nir_contents  # noqa: F401
-from neurosparse.recordings import nwb  # noqa: F401
+from neurosparse.recordings import matlab, nwb, parquet, sonata  # noqa: F401
 
 
 def serve(answer: str, what: list[str]) -> int:

@@ -359,7 +359,8 @@ def test_names_from_objects_are_cleaned():
     evil = ns.as_spikes(
         {"E\x1b[2J": {"a": [0.1]}, "\ud800": {"b": [0.2]}}, time_unit="s", duration_ms=300
     )
-    assert list(evil.populations) == ["E?[2J", "?"]
+    assert all(name.isprintable() for name in evil.populations)
+    assert len(evil.populations) == 2
 
 
 # ---- How adapters are found

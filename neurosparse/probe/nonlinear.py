@@ -198,7 +198,8 @@ class Ear(TorchFunctionMode):
         is_root = not name
 
         def hook(_module: nn.Module, args: Any, kwargs: Any) -> None:
-            if is_root and not self.inside and not self._has_begun(args, kwargs):
+            first = is_root or not self.flow.n_inputs
+            if first and not self.inside and not self._has_begun(args, kwargs):
                 self.calls.clear()
                 with torch._C.DisableTorchFunction():
                     self.flow.begin((args, kwargs))
@@ -209,9 +210,11 @@ class Ear(TorchFunctionMode):
     def leave(self, name: str, module: nn.Module) -> Callable[..., Tensor | None]:
         shown, by_kind = name or type(module).__name__.lower(), is_non_linearity(module)
 
-        def hook(_module: nn.Module, args: Any, kwargs: Any, output: Any) -> Tensor | None:
+        def hook(_module: nn.Module, args: Any, *rest: Any) -> Tensor | None:
             if not self.inside:  # the model was entered before anybody listened
                 return None
+            # torch leaves the keywords out once the hook has been removed
+            kwargs, output = rest if len(rest) == 2 else ({}, rest[0])
             self.inside.pop()
             with torch._C.DisableTorchFunction():
                 return after(args, kwargs, output)

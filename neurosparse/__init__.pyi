@@ -12,5 +12,6 @@ from neurosparse.lif import LIF as LIF
 from neurosparse.measurement import measure as measure
 from neurosparse.probe.watch import watch as watch
 from neurosparse.spiking.simulate import simulate as simulate
+from neurosparse.sparsify import sparsify as sparsify
 
 __version__: str

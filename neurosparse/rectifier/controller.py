@@ -54,8 +54,21 @@ def targets_at(spec: TrainSpec, done: float) -> tuple[float, ...]:
     >>> targets_at(spec, 0.25)
     (0.2, 0.126..., 0.063...)
     """
-    way = min(done / spec.target_reached, 1.0)
-    return tuple(spec.target_start ** (1 - way) * target**way for target in spec.targets)
+    return tuple(
+        on_the_way(spec.target_start, target, done / spec.target_reached) for target in spec.targets
+    )
+
+
+def on_the_way(start: float, target: float, way: float) -> float:
+    """Return the share that is wanted after the part `way` of the way from a start to a target.
+
+    Examples
+    --------
+    >>> on_the_way(0.4, 0.1, 0.5), on_the_way(0.4, 0.1, 2.0)
+    (0.2, 0.1)
+    """
+    way = min(way, 1.0)
+    return start ** (1 - way) * target**way
 
 
 def adjusted(

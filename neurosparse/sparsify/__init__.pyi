@@ -6,3 +6,5 @@ from neurosparse.sparsify.ffn import Ran as Ran
 from neurosparse.sparsify.ffn import SparseFFN as SparseFFN
 from neurosparse.sparsify.replacing import Replaced as Replaced
 from neurosparse.sparsify.replacing import replace_ffn as replace_ffn
+from neurosparse.sparsify.steering import Sparsifier as Sparsifier
+from neurosparse.sparsify.steering import sparsify as sparsify

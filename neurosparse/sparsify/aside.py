@@ -1,0 +1,41 @@
+"""A pass that leaves no trace: what a model computes, without its training noticing."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+import torch
+from torch import distributed, nn
+
+Run = Callable[[], object]
+
+
+@contextmanager
+def aside(model: nn.Module) -> Iterator[None]:
+    """Run passes in this block without gradients; random numbers and buffers are as before.
+
+    Compiled code runs eagerly, so that the functions it calls can be heard.
+    """
+    tensors = [*model.parameters(), *model.buffers()]
+    accelerators = sorted({t.device.index or 0 for t in tensors if t.device.type == "cuda"})
+    buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+    with ExitStack() as stack:
+        if "torch._dynamo" in sys.modules:
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(torch.random.fork_rng(devices=accelerators))
+        stack.enter_context(torch.no_grad())
+        try:
+            yield
+        finally:
+            for name, buffer in model.named_buffers():
+                if name in buffers:
+                    buffer.copy_(buffers[name])
+
+
+def same_everywhere(tensors: Sequence[torch.Tensor]) -> None:
+    """Give every process of `torch.distributed` the values of the first one."""
+    if distributed.is_available() and distributed.is_initialized():
+        for tensor in tensors:
+            distributed.broadcast(tensor, src=0)

@@ -1,0 +1,94 @@
+"""Biases set from data, so that units are active for a wanted share of it: at the start, and again
+for those that died.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from neurosparse.probe.nonlinear import listening
+from neurosparse.sparsify.aside import Run, aside, same_everywhere
+from neurosparse.sparsify.sites import Site, Trace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """The share of samples for which units of a layer are to be active, and which units."""
+
+    share: float
+    units: Tensor | None = None  # (n_units,) of bool; None: all
+
+
+def shift_for(before: Tensor, share: float) -> Tensor:
+    """Return what to add to the input of a rectifier so that each unit is active for a share.
+
+    The inputs of a unit are put at mean 0 and deviation 1; the quantile is that of all units
+    together, so that few samples do.
+
+    Parameters
+    ----------
+    before : tensor, shape (n_samples, n_units)
+        The inputs as they are.
+    share
+        In (0, 1).
+
+    Returns
+    -------
+    tensor, shape (n_units,)
+
+    Examples
+    --------
+    >>> before = torch.linspace(0, 1, 101)[:, None]
+    >>> round(float(((before + shift_for(before, 0.1)) > 0).double().mean()), 2)
+    0.1
+    """
+    before = before.float()
+    mean, deviation = before.mean(0), before.std(0, correction=0)
+    standard = ((before - mean) / deviation.clamp_min(1e-12)).flatten()
+    place = min(max(round((1 - share) * standard.numel()), 1), standard.numel())
+    # a unit that is the same for all samples is put just above 0
+    return -(mean + standard.kthvalue(place).values * deviation) + 1e-6 * (deviation == 0)
+
+
+def set_biases(model: nn.Module, run: Run, wanted: Mapping[Site, Wanted]) -> None:
+    """Shift the biases before layers, first to last, each as the layers before it are by then.
+
+    Raises
+    ------
+    ValueError
+        Where nothing that can be shifted goes into a layer.
+    """
+    for site in wanted:
+        if site.bias is None:
+            raise ValueError(
+                f"layer {site.name!r} has no bias of {site.n_units} units before it to be set:"
+                " leave it out of layers=..., or leave start_active and revive out"
+            )
+    done: set[int] = set()
+    for site, want in wanted.items():
+        if site.bias is None or id(site.bias) in done:
+            continue
+        done.add(id(site.bias))
+        shift = shift_for(_inputs_of(model, run, site), want.share).to(site.bias)
+        if want.units is not None:
+            shift = torch.where(want.units.to(shift.device), shift, torch.zeros_like(shift))
+        site.bias.data.add_(shift)
+    same_everywhere([site.bias.data for site in wanted if site.bias is not None])
+
+
+def _inputs_of(model: nn.Module, run: Run, site: Site) -> Tensor:
+    """Return what goes into a layer in a pass, shape (n_samples, n_units)."""
+    trace, found = Trace(), list[Tensor]()
+
+    def keep(name: str, output: Tensor, _axis: int) -> None:
+        if name == site.name:
+            found.append(trace.inputs[id(output)])
+
+    names: Sequence[str] = [site.name.partition("#")[0]]
+    with aside(model), trace, listening(model, keep, names, live=True):
+        run()
+    return found[0].movedim(site.axis, -1).reshape(-1, site.n_units)

@@ -1,0 +1,167 @@
+"""The places of a network where units can be steered: found once, by running it on a batch."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from neurosparse.probe.nonlinear import listening
+from neurosparse.sparsify.aside import Run, aside
+
+Function = tuple[str, int]  # a function of torch, and the how-manyth call of it in a pass
+# through these the bias of a linear map reaches the rectifier
+_PASS_ON = frozenset(
+    {"add", "iadd", "radd", "add_", "dropout", "view", "reshape", "flatten", "contiguous", "to"}
+    | {"float", "transpose", "permute", "movedim", "unflatten", "unsqueeze", "squeeze", "clone"}
+)
+_TRAINED = frozenset(
+    {*(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)), "linear", "addmm"}
+    | {"batch_norm", "layer_norm", "group_norm", "instance_norm"}
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """A layer that can be steered.
+
+    Attributes
+    ----------
+    name
+        As `measure` and `watch` name it.
+    module, call
+        The module that puts it out, and the how-manyth call of it in a pass; None for a function.
+    function
+        The function of torch that puts it out.
+    axis, n_units
+        The axis of its units, counted from the end or 1, and how many there are.
+    rectifies
+        Nothing that it puts out is negative, and some is exactly 0.
+    bias
+        What shifts its inputs, shape (n_units,), if anything does.
+    """
+
+    name: str
+    module: str | None
+    call: int
+    function: Function | None
+    axis: int
+    n_units: int
+    rectifies: bool
+    bias: nn.Parameter | None
+
+
+class Trace(TorchFunctionMode):
+    """What a pass computes: which call of which function made a tensor, from what, and which bias
+    went in.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_calls: Counter[str] = Counter()
+        self.made_by: dict[int, Function] = {}
+        self.inputs: dict[int, Tensor] = {}
+        self.biases: dict[int, nn.Parameter] = {}
+        self._alive: list[Any] = []  # so that no id is given twice
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        kind = name_of(function)
+        self.n_calls[kind] += 1
+        call = (kind, self.n_calls[kind])
+        tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
+        first = tensors[0] if tensors else None
+        bias = self._bias(kind, tensors)
+        if first is not None and first.is_floating_point() and _may_rectify(kind):
+            first = first.detach().clone()  # what follows may work in place
+        output = function(*args, **kwargs)
+        if isinstance(output, Tensor):
+            self._alive.append(output)
+            self.made_by[id(output)] = call
+            if first is not None and _may_rectify(kind):
+                self.inputs[id(output)] = first
+            self.biases.pop(id(output), None)
+            if bias is not None:
+                self.biases[id(output)] = bias
+        return output
+
+    def _bias(self, kind: str, tensors: Sequence[Tensor]) -> nn.Parameter | None:
+        if kind in _TRAINED:
+            vectors = [t for t in tensors if isinstance(t, nn.Parameter) and t.ndim == 1]
+            # of the scale and the shift of a normalisation the shift comes last
+            alone = len(vectors) == 1 and kind.endswith("norm")
+            return None if alone or not vectors else vectors[-1]
+        if kind in _PASS_ON or _may_rectify(kind):
+            return next((self.biases[id(t)] for t in tensors if id(t) in self.biases), None)
+        return None
+
+
+def name_of(function: Any) -> str:
+    """Return the name of a function of torch, in place or not."""
+    return str(getattr(function, "__name__", "")).strip("_")
+
+
+def _may_rectify(kind: str) -> bool:
+    return any(
+        word in kind for word in ("relu", "clamp", "clip", "threshold", "maximum", "gelu")
+    ) or (kind in ("silu", "mish", "elu", "where", "softplus"))
+
+
+def find_sites(model: nn.Module, run: Run, layers: Sequence[str] | None) -> list[Site]:
+    """Find the layers to steer: those named, or else every rectifier.
+
+    Raises
+    ------
+    ValueError
+        Where a layer named does not exist, or there is no rectifier.
+    """
+    trace, sites = Trace(), list[Site]()
+    modules = dict(model.named_modules())
+    asked = None if layers is None else [name.partition("#")[0] for name in layers]
+
+    def found(name: str, output: Tensor, axis: int) -> None:
+        place, _, call = name.partition("#")
+        is_module = place in modules
+        axis = -1 if axis in (-1, output.ndim - 1) else axis
+        units, bias = output.shape[axis], trace.biases.get(id(output))
+        with torch._C.DisableTorchFunction():
+            rectifies = bool((output >= 0).all()) and bool((output == 0).any())
+        sites.append(
+            Site(
+                name=name,
+                module=place if is_module else None,
+                call=int(call or 1),
+                function=None if is_module else trace.made_by.get(id(output)),
+                axis=axis,
+                n_units=units,
+                rectifies=rectifies or isinstance(modules.get(place), nn.ReLU | nn.ReLU6),
+                bias=bias if bias is not None and bias.numel() == units else None,
+            )
+        )
+
+    with aside(model), trace, listening(model, found, asked, live=True):
+        run()
+    if layers is None:
+        chosen = [site for site in sites if site.rectifies]
+        if not chosen:
+            heard = ", ".join(site.name for site in sites) or "none"
+            raise ValueError(
+                f"{type(model).__name__} has no rectifier to steer; layers heard: {heard}. Name"
+                " those to steer with layers=[...] and say with active_when=... what is active"
+            )
+        return chosen
+    by_name = {site.name: site for site in sites}
+    for name in layers:
+        if name not in by_name:
+            near = difflib.get_close_matches(name, [*by_name, *filter(None, modules)], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"no layer {name!r} put anything out in the forward pass{hint}")
+    return [by_name[name] for name in layers]

@@ -1,0 +1,405 @@
+"""A training under way whose sparsity is steered: what is hooked, taken, looked at, and kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, distributed, nn
+from torch.overrides import TorchFunctionMode
+
+from neurosparse.probe.history import History, Row
+from neurosparse.probe.hooks import OwnHook
+from neurosparse.sparsify.aside import Run
+from neurosparse.sparsify.controller import Plan, Steering
+from neurosparse.sparsify.penalty import Tap
+from neurosparse.sparsify.revive import Wanted, set_biases
+from neurosparse.sparsify.sites import Function, Site, find_sites, name_of
+from neurosparse.sparsify.topk import top_k
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a training is steered; see `sparsify`."""
+
+    way: str  # "target", "l1" or "top_k"
+    value: float | Mapping[str, float]
+    layers: Sequence[str] | None
+    threshold: float
+    start_active: float | None
+    revive: bool
+    dead_after: int
+
+    def of(self, names: Sequence[str]) -> dict[str, float]:
+        """Return the value of each layer."""
+        value = self.value
+        return {name: value[name] if isinstance(value, Mapping) else value for name in names}
+
+
+class Sparsifier:
+    """A training whose sparsity is steered; made by `sparsify`.
+
+    Attributes
+    ----------
+    history : History
+        A row a look, for loggers and `plots.training`.
+    n_steps : int
+        Calls of `step()` so far.
+    """
+
+    def __init__(self, model: nn.Module, plan: Plan, settings: Settings) -> None:
+        self.history, self.n_steps = History(), 0
+        self._model, self._plan, self._settings = model, plan, settings
+        self._taps: dict[str, Tap] = {}
+        self._steering = Steering({}, {})
+        self._idle: dict[str, Tensor] = {}  # looks since each unit was active
+        self._hooked: list[_Calls] = []  # modules
+        self._functions: dict[Function, Tap] = {}
+        self._mode = ExitStack()
+        self._ready = self._taking = self._busy = self._penalised = False
+        self._kept: Mapping[str, Any] | None = None
+        self._run: Run | None = None
+        self._handles = [
+            model.register_forward_pre_hook(OwnHook(self._begin), with_kwargs=True),
+            model.register_forward_hook(OwnHook(self._end), always_call=True),
+        ]
+
+    # ---- What a loop calls
+
+    def penalty(self) -> Tensor:
+        """Return the penalty of the passes since the last call, to be added to the loss.
+
+        Raises
+        ------
+        RuntimeError
+            Where no pass in training mode with gradients has put anything out.
+        """
+        taps = self._taps.values()
+        self._penalised = True
+        if self._settings.way == "top_k":
+            return torch.zeros((), device=next((t.counts.device for t in taps), None))
+        taken = [(self._steering.l1[tap.site.name], tap.mean) for tap in taps]
+        terms = [weight * mean for weight, mean in taken if mean is not None]
+        for tap in taps:
+            tap.mean = None
+        if not terms:
+            raise RuntimeError(
+                "no steered layer has put anything out since the last penalty(): call the model"
+                " that was given to sparsify, in training mode, before each penalty()"
+            )
+        total = torch.stack([term.to(terms[0].device) for term in terms]).sum()
+        if torch.is_grad_enabled() and not total.requires_grad:
+            raise RuntimeError(
+                "the steered layers were computed without gradients, as gradient checkpointing with"
+                " use_reentrant=True does: pass use_reentrant=False"
+            )
+        return total
+
+    def step(self) -> None:
+        """Note that the optimizer has made a step; at every look the weights are set anew.
+
+        Raises
+        ------
+        RuntimeError
+            Where `penalty()` was not called since the last step.
+        """
+        if not self._penalised:
+            raise RuntimeError(
+                "step() without penalty(): add penalty() to the loss before backward()"
+            )
+        self._penalised = False
+        for tap in self._taps.values():
+            tap.mean = None
+        self.n_steps += 1
+        if self.n_steps % self._plan.every == 0:
+            self._look()
+
+    @property
+    def active(self) -> dict[str, float]:
+        """The share of units of each layer that was active between the last two looks."""
+        return self._latest("active")
+
+    @property
+    def dead(self) -> dict[str, float]:
+        """The share of units of each layer that has been active for no sample of the last looks."""
+        return self._latest("dead")
+
+    @property
+    def l1(self) -> dict[str, float]:
+        """The weight of each layer's penalty."""
+        return dict(self._steering.l1) if self._settings.way != "top_k" else {}
+
+    @property
+    def latest(self) -> Row:
+        """The newest row, a flat dict for a logger; empty before the first look."""
+        return dict(self.history[-1]) if self.history else {}
+
+    @property
+    def note(self) -> str:
+        """What steering costs a compiled model, or "" where it costs nothing."""
+        if not self._functions:
+            return ""
+        names = ", ".join(tap.site.name for tap in self._functions.values())
+        return (
+            f"calls of functions are steered ({names}): under torch.compile each pass has a graph"
+            " break at its beginning; modules (nn.ReLU) have none"
+        )
+
+    def remove(self) -> None:
+        """Leave the model as any other; what is off under `top_k` is on again."""
+        for handle in self._handles:
+            handle.remove()
+        self._mode.close()
+        self._functions, self._hooked = {}, []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a checkpoint needs so that the training goes on bit for bit."""
+        return {
+            "n_steps": self.n_steps,
+            "l1": dict(self._steering.l1),
+            "start": dict(self._steering.start),
+            "counts": {name: tap.counts.cpu().clone() for name, tap in self._taps.items()},
+            "samples": {name: int(tap.samples) for name, tap in self._taps.items()},
+            "idle": {name: idle.clone() for name, idle in self._idle.items()},
+            "history": [dict(row) for row in self.history],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a checkpoint; biases are then left as they are in the model.
+
+        Raises
+        ------
+        ValueError
+            Where it is of other layers.
+        """
+        if not self._ready:
+            self._kept = state
+            return
+        if set(state["counts"]) != set(self._taps):
+            raise ValueError(
+                f"this state is of the layers {list(state['counts'])}, and those steered are"
+                f" {list(self._taps)}"
+            )
+        self.n_steps, self.history = state["n_steps"], History(map(dict, state["history"]))
+        self._steering = Steering(dict(state["l1"]), dict(state["start"]))
+        for name, tap in self._taps.items():
+            tap.counts.copy_(state["counts"][name])
+            tap.samples.fill_(state["samples"][name])
+            self._idle[name].copy_(state["idle"][name])
+
+    @contextmanager
+    def one_pass(self, run: Run) -> Iterator[None]:
+        """Take this block for one pass, in a loop that calls parts of the model one by one.
+
+        Parameters
+        ----------
+        run
+            Does the same; called once before the first pass, to find the layers.
+        """
+        if not self._ready:
+            self._prepare(run)
+        self._run = run
+        self._open()
+        self._busy = True  # the model's own hooks are not to end it
+        try:
+            yield
+        finally:
+            self._busy = False
+            self._end()
+
+    def prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Find the layers by a pass on a batch, and set the biases before them if asked to."""
+        self._prepare(lambda: self._model(*args, **kwargs))
+
+    # ---- Before the first pass
+
+    def _prepare(self, run: Run) -> None:
+        settings = self._settings
+        self._busy = True
+        try:
+            sites = find_sites(self._model, run, settings.layers)
+            if settings.start_active is not None and self._kept is None:
+                share = settings.start_active
+                set_biases(self._model, run, {site: Wanted(share) for site in sites})
+        finally:
+            self._busy = False
+        device = next(self._model.parameters()).device
+        self._taps = {site.name: Tap(site, settings.threshold, device) for site in sites}
+        self._idle = {s.name: torch.zeros(s.n_units, dtype=torch.int64) for s in sites}
+        names, values = list(self._taps), settings.of(list(self._taps))
+        if settings.way == "target":
+            self._plan = Plan(values, self._plan.steps, self._plan.reached, self._plan.start)
+        self._steering = Steering.first(names, values if settings.way == "l1" else None)
+        self._hook(sites)
+        self._ready = True
+        if self._kept is not None:
+            kept, self._kept = self._kept, None
+            self.load_state_dict(kept)
+
+    def _hook(self, sites: Sequence[Site]) -> None:
+        modules = dict(self._model.named_modules())
+        by_module: dict[str, dict[int, Tap]] = {}
+        for site in sites:
+            tap = self._taps[site.name]
+            if site.module is not None:
+                by_module.setdefault(site.module, {})[site.call] = tap
+            elif site.function is not None:
+                self._functions[site.function] = tap
+            else:
+                raise ValueError(
+                    f"layer {site.name!r} is the output of no single function and cannot be"
+                    " steered: put it into a module of its own, and name that in layers=[...]"
+                )
+        for place, taps in by_module.items():
+            calls = _Calls(taps, self._take)
+            self._hooked.append(calls)
+            self._handles.append(modules[place].register_forward_hook(OwnHook(calls)))
+
+    # ---- In a pass
+
+    def _begin(self, _module: nn.Module, args: Any, kwargs: Any) -> None:
+        if self._busy:
+            return
+        if not self._ready:
+            torch.compiler.disable(self.prepare)(args, kwargs)
+        if self._settings.revive:
+            self._run = partial(self._model, *args, **kwargs)
+        self._open()
+
+    def _open(self) -> None:
+        self._taking = self._model.training and torch.is_grad_enabled()
+        for calls in self._hooked:
+            calls.n = 0
+        if self._functions and (self._taking or self._settings.way == "top_k"):
+            torch.compiler.disable(self._listen)()  # a graph break, of which `note` tells
+
+    def _listen(self) -> None:
+        self._mode.close()
+        self._mode.enter_context(_Functions(self._functions, self._take))
+
+    def _end(self, *_: Any) -> None:
+        if not self._busy:
+            self._taking = False
+            if self._functions:
+                self._mode.close()
+
+    def _take(self, tap: Tap, output: Tensor) -> Tensor | None:
+        if self._settings.way == "top_k":
+            output = top_k(output, self._settings.of([tap.site.name])[tap.site.name], tap.site.axis)
+            if self._taking:
+                tap.take(output, penalise=False)
+            return output
+        if self._taking:
+            tap.take(output, penalise=True)
+        return None
+
+    # ---- At a look
+
+    def _look(self) -> None:
+        active: dict[str, float] = {}
+        for name, tap in self._taps.items():
+            counts = torch.cat([tap.counts, tap.samples[None]])
+            if distributed.is_available() and distributed.is_initialized():
+                distributed.all_reduce(counts)
+            found = counts.cpu()
+            tap.reset()
+            if (n_samples := int(found[-1])) == 0:
+                continue
+            on = found[:-1]
+            active[name] = int(on.sum()) / (n_samples * len(on))
+            self._idle[name] = torch.where(on > 0, 0, self._idle[name] + 1)
+        if self._settings.way == "target":
+            self._steering = self._steering.after(self._plan, self.n_steps, active)
+        self._note(active)
+        if self._settings.revive and any(self._dead(name).any() for name in self._taps):
+            self._revive()
+
+    def _note(self, active: Mapping[str, float]) -> None:
+        wanted = self._plan.at(self.n_steps, self._steering.start)
+        units = {name: tap.site.n_units for name, tap in self._taps.items() if name in active}
+        row: Row = {"step": self.n_steps}
+        if units:
+            row["active"] = sum(active[n] * k for n, k in units.items()) / sum(units.values())
+        for name, share in active.items():
+            row[f"active/{name}"] = share
+            row[f"dead/{name}"] = float(self._dead(name).double().mean())
+            if self._settings.way != "top_k":
+                row[f"l1/{name}"] = self._steering.l1[name]
+            if name in wanted:
+                row[f"target/{name}"] = wanted[name]
+        self.history.append(row)
+
+    def _dead(self, name: str) -> Tensor:
+        return self._idle[name] >= self._settings.dead_after
+
+    def _revive(self) -> None:
+        """Set the biases of dead units so that they are active for the share that is wanted."""
+        if self._run is None:
+            return
+        wanted = self._plan.at(self.n_steps, self._steering.start)
+        last = self.active
+        dead = {
+            tap.site: Wanted(wanted.get(name) or max(last.get(name, 0.0), 0.01), self._dead(name))
+            for name, tap in self._taps.items()
+            if self._dead(name).any()
+        }
+        self._busy = True
+        try:
+            set_biases(self._model, self._run, dead)
+        finally:
+            self._busy = False
+        for site in dead:
+            self._idle[site.name][self._dead(site.name)] = 0
+
+    def _latest(self, quantity: str) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for name in self._taps:
+            key = f"{quantity}/{name}"
+            value = next((row[key] for row in reversed(self.history) if key in row), np.nan)
+            found[name] = float(value)
+        return found
+
+
+class _Calls:
+    """The calls of one module in a pass, and what each puts out."""
+
+    def __init__(
+        self, taps: Mapping[int, Tap], take: Callable[[Tap, Tensor], Tensor | None]
+    ) -> None:
+        self.taps, self.take, self.n = taps, take, 0
+
+    def __call__(self, _module: nn.Module, _args: Any, output: Tensor) -> Tensor | None:
+        self.n += 1
+        tap = self.taps.get(self.n)
+        return None if tap is None else self.take(tap, output)
+
+
+class _Functions(TorchFunctionMode):
+    """The calls of functions in a pass, by their place in it."""
+
+    def __init__(
+        self, taps: Mapping[Function, Tap], take: Callable[[Tap, Tensor], Tensor | None]
+    ) -> None:
+        super().__init__()
+        self.taps, self.take = taps, take
+        self.kinds = {kind for kind, _ in taps}
+        self.n_calls: Counter[str] = Counter()
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        output = function(*args, **(kwargs or {}))
+        kind = name_of(function)
+        if kind in self.kinds:
+            self.n_calls[kind] += 1
+            tap = self.taps.get((kind, self.n_calls[kind]))
+            if tap is not None:
+                instead = self.take(tap, output)
+                return output if instead is None else instead
+        return output

@@ -371,7 +371,7 @@ def one_thread():
 def test_digits_hold_their_shares_and_keep_their_units(optimizer, lr, target) -> None:
     """Within a tenth of the target in every layer, at most 5 % dead; about 3 seconds each."""
     images, labels = digits()
-    model, epochs, size = mlp(128, inputs=784), 15, 64
+    model, epochs, size = mlp(192, inputs=784), 15, 64
     n = len(labels) // size
     descent = optimizer(model.parameters(), lr=lr)
     s = ns.sparsify(

@@ -11,7 +11,7 @@ from neurosparse.interop import as_spikes as as_spikes
 from neurosparse.lif import LIF as LIF
 from neurosparse.measurement import measure as measure
 from neurosparse.probe.watch import watch as watch
-from neurosparse.spiking.simulate import simulate as simulate
 from neurosparse.sparsify import sparsify as sparsify
+from neurosparse.spiking.simulate import simulate as simulate
 
 __version__: str

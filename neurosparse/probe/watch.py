@@ -143,7 +143,8 @@ class Watch:
         # which units were active in each of the last looks
         self._alive: dict[str, deque[NDArray[np.bool_]]] = {}
         self._window, self._looking = window, True
-        self._n_passes = self._depth = 0
+        self._n_passes = 0
+        self._inside: list[bool] = []  # of each pass under way, whether it has gradients
         self._ear, self._eager = ExitStack(), ExitStack()
         self._clock: weakref.ref[Optimizer] | None = None
         self._closed = False
@@ -218,9 +219,9 @@ class Watch:
         if torch.compiler.is_compiling():
             self._compiled = True
             return
-        self._depth += 1
-        trains = self._model.training and torch.is_grad_enabled()
-        if self._depth > 1 or not self._looking or not trains or self._closed:
+        self._inside.append(torch.is_grad_enabled())
+        trains = self._model.training and self._inside[-1]
+        if len(self._inside) > 1 or not self._looking or not trains or self._closed:
             return
         self._n_passes += 1
         if self._n_passes == MANY_PASSES and self._clock is None and self.n_steps == 0:
@@ -229,11 +230,13 @@ class Watch:
 
     def _end_pass(self) -> None:
         if not torch.compiler.is_compiling():
-            self._depth = max(0, self._depth - 1)
-            if self._depth == 0:
+            del self._inside[-1:]
+            if not self._inside:
                 self._ear.close()
 
     def _count(self, name: str, output: Tensor, axis: int) -> None:
+        if self._inside[-1:] != [True]:  # a pass within, such as one that finds layers
+            return
         with torch._C.DisableTorchFunction():
             found = Running.of(output, self._active_when, axis)
         self._running[name] = self._running[name] + found if name in self._running else found

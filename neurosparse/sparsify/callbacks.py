@@ -1,0 +1,303 @@
+"""Trainings of other frameworks watched and steered: Lightning, Hugging Face, TensorBoard.
+
+Lightning and transformers are imported when their callback is made.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from neurosparse._internal.imports import need
+from neurosparse.probe.history import Row
+from neurosparse.probe.watch import Watch, watch
+from neurosparse.sparsify.sparsifier import Sparsifier
+from neurosparse.sparsify.steering import sparsify
+
+FILE = "neurosparse_sparsity.pt"
+
+
+def tensorboard(writer: Any, prefix: str = "sparsity") -> Callable[[Row], None]:
+    """Return what `ns.watch(model, log=...)` calls to write its rows to TensorBoard.
+
+    Parameters
+    ----------
+    writer
+        A `torch.utils.tensorboard.SummaryWriter`, or anything with its `add_scalar`.
+    prefix
+        What stands before the names of all scalars.
+
+    Examples
+    --------
+    >>> class Prints:
+    ...     def add_scalar(self, tag, value, step):
+    ...         print(tag, value, step)
+    >>> tensorboard(Prints())({"step": 3, "active/1": 0.25})
+    sparsity/active/1 0.25 3
+    """
+
+    def write(row: Row) -> None:
+        for key, value in row.items():
+            if key != "step":
+                writer.add_scalar(f"{prefix}/{key}", value, int(row["step"]))
+
+    return write
+
+
+class _Training:
+    """What both callbacks hold: a watch, and where something is to be reached a sparsifier."""
+
+    def __init__(self, every: int, settings: dict[str, Any]) -> None:
+        self.every, self.settings = every, settings
+        self.watch: Watch | None = None
+        self.sparsity: Sparsifier | None = None
+        self.kept: Any = None  # of a checkpoint that was read before the training began
+
+    def begin(self, model: nn.Module, steps: int, log: Callable[[Row], object]) -> None:
+        """Hook the model."""
+        self.watch = watch(model, self.every, log=log, layers=self.settings.get("layers"))
+        if self.settings.keys() & {"target", "l1", "top_k"}:
+            self.sparsity = sparsify(model, **{"steps": max(1, steps), **self.settings})
+            if self.kept is not None:
+                self.sparsity.load_state_dict(self.kept)
+
+    def end(self) -> None:
+        """Leave the model as it was; a network of the largest alone stays one."""
+        if self.watch is not None:
+            self.watch.close()
+        if self.sparsity is not None and "top_k" not in self.settings:
+            self.sparsity.remove()
+
+    def step(self) -> None:
+        """Note a step of the optimizer."""
+        if self.sparsity is not None:
+            self.sparsity.step()
+
+
+def LightningSparsity(every: int = 100, **settings: Any) -> Any:
+    """Return a Lightning callback that watches a training and, where asked to, steers it.
+
+    The penalty is added to what `training_step` returns; rows go to the trainer's loggers. The
+    state of the steering is in Lightning's checkpoints.
+
+    Parameters
+    ----------
+    every
+        Steps from look to look.
+    settings
+        `target`, `l1` or `top_k` and more, as for `ns.sparsify`; without them the training is only
+        watched. `steps` is the trainer's, unless given.
+
+    Raises
+    ------
+    MissingPackageError
+        Where Lightning is not installed.
+
+    Notes
+    -----
+    `training_step` runs once more before the first step, to find the layers, with its `log` silent.
+    """
+    return _lightning()(every, settings)
+
+
+def TransformersSparsity(
+    every: int = 100, *, log: Callable[[Row], object] | None = None, **settings: Any
+) -> Any:
+    """Return a callback of Hugging Face's Trainer that watches and, where asked to, steers.
+
+    The penalty is added to the loss that the model returns; rows go to the Trainer's log history.
+    The state of the steering stands beside the Trainer's checkpoints, and is read on resuming.
+
+    Parameters
+    ----------
+    every
+        Steps from look to look.
+    log
+        Called with each row as well: `log=wandb.log`.
+    settings
+        `target`, `l1` or `top_k` and more, as for `ns.sparsify`; without them the training is only
+        watched. `steps` is the Trainer's, unless given.
+
+    Raises
+    ------
+    MissingPackageError
+        Where transformers is not installed.
+    """
+    return _transformers()(every, settings, log)
+
+
+@functools.cache
+def _lightning() -> Any:
+    try:
+        import lightning.pytorch as lightning
+    except ImportError:
+        lightning = need("pytorch_lightning", "LightningSparsity", extra="lightning")
+    base: Any = lightning.Callback
+
+    class Lightning(base):  # type: ignore[misc]
+        def __init__(self, every: int, settings: dict[str, Any]) -> None:
+            self.training = _Training(every, settings)
+
+        watch = property(lambda self: self.training.watch)
+        sparsity = property(lambda self: self.training.sparsity)
+        state_key = "LightningSparsity"
+
+        def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+            if "training_step" in vars(pl_module):
+                raise ValueError("this LightningModule has a LightningSparsity already")
+            if self.training.settings and not pl_module.automatic_optimization:
+                raise ValueError(
+                    "LightningSparsity steers automatic optimization alone: with manual"
+                    " optimization use ns.sparsify(self, ...) in your training_step"
+                )
+
+            def log(row: Row) -> None:
+                for logger in trainer.loggers:
+                    logger.log_metrics(row, step=int(row["step"]))
+
+            steps = trainer.estimated_stepping_batches
+            self.training.begin(pl_module, int(steps) if steps > 0 else 1000, log)
+            self._plain = pl_module.training_step
+            pl_module.training_step = self._steered(pl_module)
+            self._n_steps = trainer.global_step
+
+        def _steered(self, module: Any) -> Callable[..., Any]:
+            plain, training = self._plain, self.training
+
+            @functools.wraps(plain)
+            def training_step(*args: Any, **kwargs: Any) -> Any:
+                def run() -> object:
+                    with _silent(module):
+                        return plain(*args, **kwargs)
+
+                assert training.watch is not None
+                if training.sparsity is None:
+                    with training.watch.one_pass():
+                        return plain(*args, **kwargs)
+                with training.sparsity.one_pass(run), training.watch.one_pass():
+                    output = plain(*args, **kwargs)
+                penalty = training.sparsity.penalty()
+                if isinstance(output, dict):
+                    return {**output, "loss": output["loss"] + penalty}
+                return None if output is None else output + penalty
+
+            return training_step
+
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            if trainer.global_step > self._n_steps:
+                self._n_steps = trainer.global_step
+                self.training.step()
+
+        def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+            self._leave(pl_module)
+
+        def on_exception(self, trainer: Any, pl_module: Any, exception: Any) -> None:
+            self._leave(pl_module)
+
+        def _leave(self, module: Any) -> None:
+            vars(module).pop("training_step", None)
+            self.training.end()
+
+        def state_dict(self) -> dict[str, Any]:
+            steered = self.training.sparsity
+            return {} if steered is None else steered.state_dict()
+
+        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+            if state_dict and self.training.sparsity is not None:
+                self.training.sparsity.load_state_dict(state_dict)
+            elif state_dict:
+                self.training.kept = state_dict
+
+    return Lightning
+
+
+@contextmanager
+def _silent(module: Any) -> Iterator[None]:
+    """A LightningModule that logs nothing in this block."""
+    module.log = module.log_dict = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        del module.log, module.log_dict
+
+
+@functools.cache
+def _transformers() -> Any:
+    base: Any = need("transformers", "TransformersSparsity", extra="transformers").TrainerCallback
+
+    class Transformers(base):  # type: ignore[misc]
+        def __init__(
+            self, every: int, settings: dict[str, Any], log: Callable[[Row], object] | None
+        ) -> None:
+            self.training, self.log = _Training(every, settings), log
+
+        watch = property(lambda self: self.training.watch)
+        sparsity = property(lambda self: self.training.sparsity)
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if self.training.settings and args.label_smoothing_factor:
+                raise ValueError(
+                    "TransformersSparsity adds its penalty to the loss that the model returns, and"
+                    " label_smoothing_factor computes another: leave it at 0"
+                )
+            model = kwargs["model"]
+            kept = _checkpoint(args, state) / FILE
+            if state.global_step and kept.exists():
+                self.training.kept = torch.load(kept, weights_only=True)
+
+            def log(row: Row) -> None:
+                state.log_history.append({**row, "step": int(row["step"])})
+                if self.log is not None:
+                    self.log(row)
+
+            self.training.begin(model, state.max_steps, log)
+            if self.training.sparsity is not None:
+                parts = args.gradient_accumulation_steps
+                add = functools.partial(_add_penalty, self.training.sparsity, parts)
+                self._handle = model.register_forward_hook(add, with_kwargs=True)
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            self.training.step()
+
+        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            folder = _checkpoint(args, state)
+            if (
+                self.training.sparsity is not None
+                and folder.exists()
+                and state.is_world_process_zero
+            ):
+                torch.save(self.training.sparsity.state_dict(), folder / FILE)
+
+        def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if self.training.sparsity is not None:
+                self._handle.remove()
+            self.training.end()
+
+    return Transformers
+
+
+def _checkpoint(args: Any, state: Any) -> Path:
+    return Path(args.output_dir) / f"checkpoint-{state.global_step}"
+
+
+def _add_penalty(
+    steered: Sparsifier, parts: int, model: nn.Module, _args: Any, kwargs: Any, output: Any
+) -> Any:
+    """Add the penalty to the loss of an output; where the loss is a part of a step's, its part."""
+    if not (model.training and torch.is_grad_enabled()):
+        return output
+    loss = output.get("loss") if isinstance(output, dict) else None
+    if loss is None:
+        raise ValueError(
+            "the model returned no loss to which the penalty could be added: pass labels to it, and"
+            " no compute_loss_func"
+        )
+    share = parts if kwargs.get("num_items_in_batch") is not None else 1
+    output["loss"] = loss + steered.penalty() / share
+    return output

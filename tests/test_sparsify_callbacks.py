@@ -1,0 +1,149 @@
+"""Lightning's and Hugging Face's trainers watched and steered, against the plain loop."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import neurosparse as ns
+from neurosparse.sparsify import callbacks
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # what the frameworks warn of among themselves
+
+
+def mlp() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+
+
+def examples(n: int = 64) -> torch.Tensor:
+    return torch.randn(n, 6, generator=torch.Generator().manual_seed(1))
+
+
+def plain_loop(n_steps: int, accumulate: int = 1, size: int = 8):
+    model, x = mlp(), examples()
+    s = ns.sparsify(model, target=0.05, steps=n_steps)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    parts = x.split(size)
+    with ns.watch(model, every=2) as w:
+        for k in range(n_steps * accumulate):
+            loss = model(parts[k % len(parts)]).square().mean() + s.penalty()
+            (loss / accumulate).backward()
+            if (k + 1) % accumulate == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+                s.step()
+    return model, s, w
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_lightning_is_the_plain_loop(tmp_path, accumulate: int) -> None:
+    lightning = pytest.importorskip("lightning.pytorch")
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp()
+            self.n_logged = 0
+
+        def training_step(self, batch, _index):
+            loss = self.net(batch[0]).square().mean()
+            self.log("loss", loss)
+            return loss
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(examples()), batch_size=8)
+    callback = callbacks.LightningSparsity(every=2, target=0.05)
+    trainer = lightning.Trainer(
+        max_steps=12, accumulate_grad_batches=accumulate, callbacks=[callback], accelerator="cpu",
+        default_root_dir=tmp_path, enable_progress_bar=False, enable_model_summary=False, logger=False,
+    )  # fmt: skip
+    module = Module()
+    trainer.fit(module, data)
+    model, s, w = plain_loop(12, accumulate)
+    assert callback.sparsity.n_steps == 12
+    assert [row["active/net.1"] for row in callback.sparsity.history] == [
+        row["active/1"] for row in s.history
+    ]
+    assert [row["active/net.1"] for row in callback.watch.history] == [
+        row["active/1"] for row in w.history
+    ]
+    for a, b in zip(model.parameters(), module.net.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+    assert "training_step" not in vars(module)
+    assert not module.net[1]._forward_hooks
+    path = trainer.checkpoint_callback.best_model_path
+    state = torch.load(path, weights_only=False)["callbacks"]["LightningSparsity"]
+    assert state["n_steps"] == 12
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_hugging_face_is_the_plain_loop(tmp_path, accumulate: int) -> None:
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp()
+
+        def forward(self, x, labels=None):
+            return {"loss": self.net(x).square().mean()}
+
+    def trainer(folder, callback, steps: int = 12):
+        arguments = transformers.TrainingArguments(
+            output_dir=str(folder), max_steps=steps, per_device_train_batch_size=8, use_cpu=True,
+            gradient_accumulation_steps=accumulate, report_to=[], save_steps=6, learning_rate=0.1,
+            lr_scheduler_type="constant", disable_tqdm=True, max_grad_norm=0.0, logging_steps=100,
+            remove_unused_columns=False,
+        )  # fmt: skip
+        model = Model()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        data = [{"x": x, "labels": 0} for x in examples()]
+
+        class InOrder(transformers.Trainer):
+            def _get_train_sampler(self, *_):
+                return torch.utils.data.SequentialSampler(data)
+
+        return InOrder(
+            model=model,
+            args=arguments,
+            train_dataset=data,
+            callbacks=[callback],
+            optimizers=(optimizer, None),
+        )
+
+    rows: list[dict[str, float]] = []
+    callback = callbacks.TransformersSparsity(every=2, target=0.05, log=rows.append)
+    found = trainer(tmp_path, callback)
+    found.train()
+    model, s, w = plain_loop(12, accumulate)
+    assert [row["active/net.1"] for row in callback.sparsity.history] == [
+        row["active/1"] for row in s.history
+    ]
+    assert [row["active/net.1"] for row in rows] == [row["active/1"] for row in w.history]
+    for a, b in zip(model.parameters(), found.model.net.parameters(), strict=True):
+        torch.testing.assert_close(a, b)
+    again = callbacks.TransformersSparsity(every=2, target=0.05)
+    resumed = trainer(tmp_path, again)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
+    assert again.sparsity.history == callback.sparsity.history
+
+
+def test_tensorboard_gets_every_number(tmp_path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
+
+    model = mlp()
+    writer = SummaryWriter(str(tmp_path))
+    with ns.watch(model, every=1, log=callbacks.tensorboard(writer)) as w:
+        model(examples())
+        w.step()
+    writer.close()
+    events = EventAccumulator(str(tmp_path)).Reload()
+    (event,) = events.Scalars("sparsity/active/1")
+    assert (event.step, event.value) == (0, pytest.approx(w.latest["active/1"]))

@@ -20,17 +20,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import numba
 
 from neurosparse._internal import places
+from neurosparse._internal.types import Foreign
 
-_config: Any = numba.config  # made at run time, so unknown to a type checker
+Kernel = TypeVar("Kernel", bound=Callable[..., object])
+
+_config: Foreign = numba.config  # made at run time, so unknown to a type checker
 _lock = threading.Lock()  # numba takes the folder from a variable of the process
 
 
-def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+def njit(**options: object) -> Callable[[Kernel], Kernel]:
     """Return numba's `njit` with the given options, and with a cache where one can be kept.
 
     NUMBA_CACHE_DIR is honoured.
@@ -44,23 +47,29 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     6
     """
 
-    def compiled(function: Callable[..., Any]) -> Any:
-        decorate: Any = numba.njit
+    def compiled(function: Kernel) -> Kernel:
+        decorator: Foreign = numba.njit
         folder = _folder(str(Path(inspect.getfile(function)).parent))
-        if folder is None:
-            return decorate(**options)(function)
-        with _lock:
-            before, _config.CACHE_DIR = _config.CACHE_DIR, str(folder)
-            try:
-                dispatcher = decorate(cache=True, **options)(function)
-            except RuntimeError:  # "no locator available": a folder that went away
-                return decorate(**options)(function)
-            finally:
-                _config.CACHE_DIR = before
-        _forgiving(dispatcher._cache)
-        return dispatcher
+        kept = None if folder is None else _kept(decorator(cache=True, **options), function, folder)
+        plain: Kernel = decorator(**options)(function) if kept is None else kept
+        return plain
 
     return compiled
+
+
+def _kept(decorate: Foreign, function: Kernel, folder: Path) -> Kernel | None:
+    """Return the kernel, which keeps its code in `folder`; None where the folder went away."""
+    with _lock:
+        before, _config.CACHE_DIR = _config.CACHE_DIR, str(folder)
+        try:
+            dispatcher: Foreign = decorate(function)
+        except RuntimeError:  # "no locator available"
+            return None
+        finally:
+            _config.CACHE_DIR = before
+    _forgiving(dispatcher._cache)
+    kernel: Kernel = dispatcher
+    return kernel
 
 
 @lru_cache
@@ -81,14 +90,14 @@ def _folder(sources: str) -> Path | None:
     return root and places.writable(root / name)
 
 
-def _forgiving(cache: Any) -> None:
+def _forgiving(cache: Foreign) -> None:
     """Make a cache that cannot be read count as empty.
 
     One that cannot be written counts as absent.
     """
     load, save = cache.load_overload, cache.save_overload
 
-    def loaded(*arguments: Any) -> Any:
+    def loaded(*arguments: object) -> object:
         try:
             return load(*arguments)
         except Exception:  # damaged files raise whatever their bytes happen to mean
@@ -96,7 +105,7 @@ def _forgiving(cache: Any) -> None:
                 cache.flush()  # or what is compiled anew could not be kept
             return None
 
-    def saved(*arguments: Any) -> None:
+    def saved(*arguments: object) -> None:
         try:
             save(*arguments)
         except Exception as error:

@@ -10,15 +10,26 @@ from __future__ import annotations
 
 import os
 import platform
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-# a type checker would hold the callers to the signature of the generator, not of the call
-_intrinsic: Any = intrinsic
+if TYPE_CHECKING:
+    from numba.core.base import BaseContext
+    from numba.core.typing.context import Context
+    from numba.core.typing.templates import Signature
+
+Generator: TypeAlias = Callable[
+    ["BaseContext", ir.IRBuilder, "Signature", list[ir.Value]], ir.Value
+]
+Typed: TypeAlias = "tuple[Signature, Generator]"  # what numba wants of an intrinsic
+
+# kernels call an intrinsic by other arguments than its definition has
+_intrinsic: Callable[[Callable[..., Typed]], Callable[..., Any]] = intrinsic
 
 ROW = 64  # float32 of a row that `sum_rows` adds: eight vectors of AVX, half of its registers
 
@@ -27,23 +38,37 @@ _ROW = ir.VectorType(ir.FloatType(), ROW)
 _X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def _address(
+    context: BaseContext,
+    builder: ir.IRBuilder,
+    array_type: types.Type,
+    array: ir.Value,
+    index: ir.Value,
+) -> ir.Value:
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(data, [index])
 
 
-def _row(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+def _row(
+    context: BaseContext,
+    builder: ir.IRBuilder,
+    array_type: types.Type,
+    array: ir.Value,
+    index: ir.Value,
+) -> ir.Value:
     return builder.bitcast(_address(context, builder, array_type, array, index), _ROW.as_pointer())
 
 
 @_intrinsic
-def prefetch(typing: Any, array: Any, index: Any) -> Any:
+def prefetch(typing: Context, array: types.Type, index: types.Type) -> Typed:
     """Ask for the cache line of array[index], a 1-D array: prefetch(array, index).
 
     Never faults, also past the end.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]
+    ) -> ir.Value:
         byte_pointer, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
         function_type = ir.FunctionType(ir.VoidType(), [byte_pointer, i32, i32, i32])
         function = builder.module.declare_intrinsic("llvm.prefetch", [byte_pointer], function_type)
@@ -58,13 +83,15 @@ def prefetch(typing: Any, array: Any, index: Any) -> Any:
 
 
 @_intrinsic
-def load_acquire(typing: Any, array: Any, index: Any) -> Any:
+def load_acquire(typing: Context, array: types.Type, index: types.Type) -> Typed:
     """Return array[index] of a 1-D int64 array: load_acquire(array, index).
 
     Later reads see what was written before its store_release.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]
+    ) -> ir.Value:
         return builder.load_atomic(
             _address(context, builder, signature.args[0], *args), "acquire", 8
         )
@@ -73,13 +100,17 @@ def load_acquire(typing: Any, array: Any, index: Any) -> Any:
 
 
 @_intrinsic
-def store_release(typing: Any, array: Any, index: Any, value: Any) -> Any:
+def store_release(
+    typing: Context, array: types.Type, index: types.Type, value: types.Type
+) -> Typed:
     """Write array[index] of a 1-D int64 array after all earlier writes.
 
     store_release(array, index, value)
     """
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]
+    ) -> ir.Value:
         builder.store_atomic(
             args[2], _address(context, builder, signature.args[0], *args[:2]), "release", 8
         )
@@ -89,14 +120,16 @@ def store_release(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
 
 @_intrinsic
-def pause(typing: Any) -> Any:
+def pause(typing: Context) -> Typed:
     """pause(): tell an x86 core that it spins; nothing elsewhere."""
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]
+    ) -> ir.Value:
         if _X86:
             function_type = ir.FunctionType(ir.VoidType(), [])
             builder.call(
-                cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
+                cgutils.get_or_insert_function(
                     builder.module, function_type, "llvm.x86.sse2.pause"
                 ),
                 [],
@@ -108,8 +141,16 @@ def pause(typing: Any) -> Any:
 
 @_intrinsic
 def sum_rows(
-    typing: Any, z: Any, start: Any, at: Any, rows: Any, first: Any, units: Any, begin: Any, n: Any
-) -> Any:
+    typing: Context,
+    z: types.Type,
+    start: types.Type,
+    at: types.Type,
+    rows: types.Type,
+    first: types.Type,
+    units: types.Type,
+    begin: types.Type,
+    n: types.Type,
+) -> Typed:
     """Sum rows into z: sum_rows(z, start, at, rows, first, units, begin, n).
 
     z = start[at : at + ROW] + the rows first + units[begin : begin + n].
@@ -118,11 +159,13 @@ def sum_rows(
     in a loop over z they would be loaded and stored for each row.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]
+    ) -> ir.Value:
         i64 = ir.IntType(64)
         before, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
 
-        def row(k: int, index: Any) -> Any:
+        def row(k: int, index: ir.Value) -> ir.Value:
             return _row(context, builder, signature.args[k], args[k], index)
 
         started = builder.load(row(1, args[2]), align=4)
@@ -149,7 +192,7 @@ def sum_rows(
 
 
 @_intrinsic
-def step_row(typing: Any, v: Any, z: Any, cell: Any) -> Any:
+def step_row(typing: Context, v: types.Type, z: types.Type, cell: types.Type) -> Typed:
     """Carry ROW neurons over a step: step_row(v, z, cell).
 
     v are their potentials and z their currents, both 1-D float32 arrays.
@@ -160,13 +203,15 @@ def step_row(typing: Any, v: Any, z: Any, cell: Any) -> Any:
     scalar instruction after another.
     """
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]
+    ) -> ir.Value:
         i32 = ir.IntType(32)
         at_v, at_z = (
             _row(context, builder, signature.args[k], args[k], ir.IntType(64)(0)) for k in (0, 1)
         )
 
-        def everywhere(k: int) -> Any:
+        def everywhere(k: int) -> ir.Value:
             first = builder.insert_element(
                 ir.Constant(_ROW, ir.Undefined), builder.extract_value(args[2], k), i32(0)
             )
@@ -185,10 +230,12 @@ def step_row(typing: Any, v: Any, z: Any, cell: Any) -> Any:
 
 
 @_intrinsic
-def popcount(typing: Any, bits: Any) -> Any:
+def popcount(typing: Context, bits: types.Type) -> Typed:
     """popcount(bits): how many bits of an uint64 are set."""
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def generate(
+        context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]
+    ) -> ir.Value:
         return builder.ctpop(args[0])
 
     return types.int64(types.uint64), generate

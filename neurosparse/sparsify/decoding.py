@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurosparse.kernels.network import active_pairs, screening
@@ -71,7 +71,7 @@ class ScreenedFFN(nn.Module):
         self._rows = rows_by_unit(self.block.down.weight)
         up = self.block.up if self.block.gate is not None else None
         self._up = None if up is None else up.weight.detach().contiguous().numpy()
-        self._up_bias = None if up is None else _bias_of(up)
+        self._up_bias = np.zeros(0, np.float32) if up is None else _bias_of(up)
         n_units, n_inputs = self._weights.shape
         self._whole = np.empty(n_inputs, np.int16)
         self._units = np.empty(n_units + 1, np.int32)
@@ -101,7 +101,7 @@ class ScreenedFFN(nn.Module):
             self._one(inputs[k], outputs[k : k + 1])
         return y.view(x.shape)
 
-    def _one(self, x: Any, y: Any) -> None:
+    def _one(self, x: NDArray[np.float32], y: NDArray[np.float32]) -> None:
         units, values = self._units, self._values
         found = screening.candidates(self._screen, self._bias, x, self._whole, units)
         count = screening.active_of(self._weights, self._bias, x, found, units, values)
@@ -153,7 +153,8 @@ def screenings(model: nn.Module) -> dict[str, Screening]:
     return {n: m.screening for n, m in model.named_modules() if isinstance(m, ScreenedFFN)}
 
 
-def _bias_of(linear: nn.Linear) -> Any:
+def _bias_of(linear: nn.Linear) -> NDArray[np.float32]:
     if linear.bias is None:
         return np.zeros(linear.out_features, np.float32)
-    return linear.bias.detach().numpy()
+    bias: NDArray[np.float32] = linear.bias.detach().numpy()
+    return bias

@@ -14,12 +14,16 @@ byte i % (8 * WORDS) of these.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal.types import Array
 from neurosparse.kernels.compiled import njit
+
+Index = int | np.integer  # numba knows numbers of NumPy where Python has its own
+Words = NDArray[np.uint64]
 
 # 64-bit words of a block: a number known to the compiler, so that the loop over them becomes
 # vectors
@@ -36,7 +40,7 @@ class BitRows(NamedTuple):
     A group has the synapses of one source population, one delay and one weight.
     """
 
-    rows: NDArray[np.uint64]  # (n_partitions, (n_rows + 1) * n_words); the last row is empty
+    rows: Words  # (n_partitions, (n_rows + 1) * n_words); the last row is empty
     n_words: int  # of a row
     first_unit: NDArray[np.int64]  # (n_groups,) the first source
     n_units: NDArray[np.int64]  # (n_groups,) sources
@@ -47,7 +51,7 @@ class BitRows(NamedTuple):
 
 
 @njit(nogil=True)
-def place(cell: Any) -> Any:
+def place(cell: Index) -> tuple[int, int]:
     """Return the word of a row in which a cell has its bit, and the bit."""
     block, i = cell // CELLS, cell % CELLS
     byte = i % (8 * WORDS)
@@ -55,7 +59,7 @@ def place(cell: Any) -> Any:
 
 
 @njit(nogil=True)
-def claim(bits: Any, p: Any, group: Any, source: Any, cell: Any) -> Any:
+def claim(bits: BitRows, p: Index, group: Index, source: Index, cell: Index) -> np.bool:
     """Set the bit of a synapse onto local cell `cell` of partition p.
 
     False where another synapse of the pair has set it.
@@ -69,7 +73,15 @@ def claim(bits: Any, p: Any, group: Any, source: Any, cell: Any) -> Any:
 
 
 @njit(nogil=True)
-def add_rows(rows: Any, n_words: Any, due: Any, n: Any, planes: Any, weight: Any, row: Any) -> None:
+def add_rows(
+    rows: Words,
+    n_words: int,
+    due: NDArray[np.int64],
+    n: int,
+    planes: Words,
+    weight: Index,
+    row: Array,
+) -> None:
     """Add `weight` to the cells of `row` for each bit in the rows of number due[:n].
 
     Parameters
@@ -105,7 +117,7 @@ def add_rows(rows: Any, n_words: Any, due: Any, n: Any, planes: Any, weight: Any
 
 
 @njit(nogil=True)
-def _add_eight(rows: Any, n_words: Any, due: Any, planes: Any) -> None:
+def _add_eight(rows: Words, n_words: int, due: NDArray[np.int64], planes: Words) -> None:
     """Add eight rows to the counts in the planes."""
     a, b, c, d = due[0] * n_words, due[1] * n_words, due[2] * n_words, due[3] * n_words
     e, f, g, h = due[4] * n_words, due[5] * n_words, due[6] * n_words, due[7] * n_words
@@ -141,14 +153,14 @@ def _add_eight(rows: Any, n_words: Any, due: Any, planes: Any) -> None:
 
 
 @njit(nogil=True)
-def _full_adder(a: Any, b: Any, c: Any) -> Any:
+def _full_adder(a: np.uint64, b: np.uint64, c: np.uint64) -> tuple[np.uint64, np.uint64]:
     """Return the sum of three bits, and the carry."""
     half = a ^ b
     return half ^ c, (a & b) | (half & c)
 
 
 @njit(nogil=True)
-def _transpose(planes: Any) -> None:
+def _transpose(planes: Words) -> None:
     """Turn the eight planes of each block into one byte for each cell.
 
     The planes are binary digits of the counts.
@@ -196,7 +208,9 @@ def _transpose(planes: Any) -> None:
 
 
 @njit(nogil=True)
-def _exchange(a: Any, b: Any, shift: Any, mask: Any) -> Any:
+def _exchange(
+    a: np.uint64, b: np.uint64, shift: np.uint64, mask: np.uint64
+) -> tuple[np.uint64, np.uint64]:
     """Exchange the bits of a at `mask << shift` with those of b at `mask`; return both."""
     differ = ((a >> shift) ^ b) & mask
     return a ^ (differ << shift), b ^ differ

@@ -28,11 +28,12 @@ overrun (see `kernel_engine`).
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal.types import Array
 from neurosparse.kernels.circuit.bit_rows import BitRows, add_rows
 from neurosparse.kernels.circuit.poisson import LANES, poisson
 from neurosparse.kernels.circuit.synapses import LINE_WORDS
@@ -96,7 +97,7 @@ class State(NamedTuple):
     v: NDArray[np.float32]  # (p, i) mV above the leak potential
     current: NDArray[np.float32]  # (p, i) pA
     # (p, i) what arrives in this step, in quanta; int16 where no sum can leave it, else int32
-    row: NDArray[Any]
+    row: Array
     noise: NDArray[np.uint64]  # (p, i / 4)
     fired_at: NDArray[np.int64]  # (p, i) the step of the last spike
     # the spikes since `history` steps before this chunk; times in steps of the chunk, the history
@@ -118,7 +119,7 @@ class State(NamedTuple):
 
 
 @njit(nogil=True)
-def deliver(p: Any, step: Any, history: Any, wires: Any, state: Any) -> None:
+def deliver(p: int, step: int, history: int, wires: Wires, state: State) -> None:
     """Add to the row of partition p all that arrives in `step`."""
     n_delays, ahead, own_weights = np.uint64(wires.n_delays), wires.ahead, wires.own_weights
     start, row = wires.start[p], state.row[p]
@@ -159,7 +160,7 @@ def deliver(p: Any, step: Any, history: Any, wires: Any, state: Any) -> None:
 
 
 @njit(nogil=True)
-def deliver_bits(p: Any, step: Any, history: Any, bits: Any, state: Any) -> None:
+def deliver_bits(p: int, step: int, history: int, bits: BitRows, state: State) -> None:
     """Add to the row of partition p the bit rows that arrive in `step`."""
     due = state.due_row[p]
     for g in range(bits.weight.size):
@@ -176,7 +177,13 @@ def deliver_bits(p: Any, step: Any, history: Any, bits: Any, state: Any) -> None
 
 @njit(nogil=True)
 def update(
-    p: Any, step: Any, history: Any, first_step: Any, cells: Any, state: Any, above: Any
+    p: int,
+    step: int,
+    history: int,
+    first_step: int,
+    cells: Cells,
+    state: State,
+    above: NDArray[np.bool],
 ) -> None:
     """Carry partition p over one step: noise, membranes, spikes.
 
@@ -254,14 +261,14 @@ def update(
 
 @njit(nogil=True)
 def run(
-    low: Any,
-    high: Any,
-    n_steps: Any,
-    first_step: Any,
-    history: Any,
-    cells: Any,
-    wires: Any,
-    state: Any,
+    low: int,
+    high: int,
+    n_steps: int,
+    first_step: int,
+    history: int,
+    cells: Cells,
+    wires: Wires,
+    state: State,
 ) -> None:
     """Carry the partitions low to high - 1 over a chunk of steps.
 

@@ -15,13 +15,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, xlogy
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Array
+from neurosparse.kernels.circuit.bit_rows import Index
 from neurosparse.kernels.circuit.synapse_draws import advance
 from neurosparse.kernels.compiled import njit
 
@@ -30,6 +32,10 @@ LANES = 4  # cells that share a state of the noise: 16 bits for each
 AT_ONCE = 12  # thresholds that a pass compares with
 NEVER = np.int16(32767)  # a threshold that no random lane exceeds
 N_LANES = 65536
+Number = TypeVar("Number", bound=np.integer)
+# least count, thresholds, lanes drawn again, and their distribution
+Tables = tuple[np.int16, NDArray[np.int16], np.int16, NDArray[np.uint64]]
+
 _LOWEST = -32768  # lanes are signed: processors compare signed numbers
 
 
@@ -61,7 +67,7 @@ class PoissonTable:
         return max(self.least + self.thresholds.size, self.rest.size)
 
     @property
-    def arrays(self) -> tuple[np.int16, NDArray[np.int16], np.int16, NDArray[np.uint64]]:
+    def arrays(self) -> Tables:
         """The table as `poisson` takes it."""
         return np.int16(self.least), self.padded, np.int16(self.again), self.rest
 
@@ -118,7 +124,7 @@ def poisson_table(mean: float) -> PoissonTable:
     )
 
 
-def side_by_side(rows: Sequence[NDArray[Any]], fill: Any) -> NDArray[Any]:
+def side_by_side(rows: Sequence[NDArray[Number]], fill: Number) -> NDArray[Number]:
     """Return arrays of any lengths as the rows of one, filled up with `fill`."""
     joined = np.full((len(rows), max(row.size for row in rows)), fill)
     for into, row in zip(joined, rows, strict=True):
@@ -137,12 +143,12 @@ def _cumulative(rest: NDArray[np.float64], total: int) -> NDArray[np.uint64]:
 
 
 @njit(nogil=True)
-def poisson(states: Any, lanes: Any, table: Any, weight: Any, row: Any) -> None:
+def poisson(
+    states: NDArray[np.uint64], lanes: NDArray[np.int16], table: Tables, weight: Index, row: Array
+) -> None:
     """Draw a Poisson count for each cell and add it, times the weight, to the row.
 
     It is drawn from the cell's lane of the noise. `table` is what `PoissonTable.arrays` gives.
-
-    `table`: what `PoissonTable.arrays` gives.
     """
     least, thresholds, again, rest = table
     for g in range(states.size):
@@ -194,7 +200,7 @@ def poisson(states: Any, lanes: Any, table: Any, weight: Any, row: Any) -> None:
 
 
 @njit(nogil=True)
-def _hashed(state: Any, which: Any) -> Any:
+def _hashed(state: np.uint64, which: int) -> np.uint64:
     """Return 64 bits for one of the cells of a state.
 
     The finaliser of splitmix64 (Steele, Lea & Flood 2014).

@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.kernels.circuit.bit_rows import claim
+from neurosparse._internal.types import Array
+from neurosparse.kernels.circuit.bit_rows import BitRows, Index, claim
 from neurosparse.kernels.circuit.partitions import Layout
 from neurosparse.kernels.compiled import njit
 
 N_QUANTILES = 1 << 16  # entries of a table of delays or weights
 
 TOTAL, PAIRWISE, IN_DEGREE = 0, 1, 2
+
+# partition, population and local index of each unit
+Places = tuple[NDArray[np.integer], NDArray[np.integer], NDArray[np.integer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Bundle:
     post: int
     rule: int  # TOTAL, PAIRWISE or IN_DEGREE
     number: float  # synapses; probability; sources of each target
-    delays: NDArray[Any]
+    delays: Array
     weights: NDArray[np.int16]
 
     def n_synapses(self, cells: Layout) -> float:
@@ -57,10 +61,10 @@ class Plan(NamedTuple):
     # (n_bundles, 2): the units among which partners are drawn, first and one past the last
     first: NDArray[np.int64]
     log_miss: NDArray[np.float64]  # (n_bundles,): log(1 - probability) for PAIRWISE, else 0
-    delays: NDArray[Any]  # tables side by side, in steps beyond the least delay
+    delays: Array  # tables side by side, in steps beyond the least delay
     # (n_bundles, 2): where a bundle's table begins, and the mask of its index
     delay_at: NDArray[np.int64]
-    weights: NDArray[Any]
+    weights: Array
     weight_at: NDArray[np.int64]
     most: int  # synapses that one cell can draw
 
@@ -112,7 +116,7 @@ def plan(
         )
 
 
-def _side_by_side(tables: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _side_by_side(tables: list[Array]) -> tuple[Array, NDArray[np.int64]]:
     """Put tables into one array, equal ones once, with the place of each.
 
     A place is its first entry, and 0 or N_QUANTILES - 1 as a mask.
@@ -138,7 +142,7 @@ def _side_by_side(tables: list[NDArray[Any]]) -> tuple[NDArray[Any], NDArray[np.
 # --------------------------------------------------------------------------------------------------
 # random streams
 @njit(nogil=True)
-def stream(seed: Any, which: Any) -> Any:
+def stream(seed: Index, which: Index) -> np.uint64:
     """Return the start of stream `which`, never 0.
 
     Two rounds of splitmix64 (Steele, Lea & Flood 2014).
@@ -155,7 +159,7 @@ def stream(seed: Any, which: Any) -> Any:
 
 
 @njit(nogil=True)
-def advance(state: Any) -> Any:
+def advance(state: np.uint64) -> np.uint64:
     """Return the next state of a stream: xorshift64 (Marsaglia 2003)."""
     state ^= state << np.uint64(13)
     state ^= state >> np.uint64(7)
@@ -163,14 +167,21 @@ def advance(state: Any) -> Any:
 
 
 @njit(nogil=True)
-def _gap(state: Any, log_miss: Any) -> Any:
+def _gap(state: np.uint64, log_miss: float) -> np.int64:
     """Cells to skip until the next that is connected: geometric, by inversion."""
     uniform = (np.float64(state >> np.uint64(11)) + 0.5) / 9007199254740992.0
     return np.int64(math.log(uniform) / log_miss)
 
 
 @njit(nogil=True)
-def _draw(cell: Any, population: Any, plan: Any, partner: Any, delay: Any, weight: Any) -> Any:
+def _draw(
+    cell: int,
+    population: int,
+    plan: Plan,
+    partner: NDArray[np.uint32],
+    delay: NDArray[np.uint16],
+    weight: NDArray[np.int16],
+) -> int:
     """All synapses of a cell, always the same ones, into the last three arrays; their number.
 
     A draw is 64 bits: the upper 32 choose the partner, the lowest 16 the delay, the next 16 the
@@ -212,7 +223,15 @@ def _draw(cell: Any, population: Any, plan: Any, partner: Any, delay: Any, weigh
 
 
 @njit(nogil=True)
-def count(low: Any, high: Any, order: Any, plan: Any, places: Any, bits: Any, counts: Any) -> None:
+def count(
+    low: int,
+    high: int,
+    order: NDArray[np.int64],
+    plan: Plan,
+    places: Places,
+    bits: BitRows,
+    counts: NDArray[np.uint32],
+) -> None:
     """Count the synapses of each (partition, source, delay) that cells order[low:high] draw.
 
     Those of `bits` are left out.
@@ -251,18 +270,18 @@ def count(low: Any, high: Any, order: Any, plan: Any, places: Any, bits: Any, co
 
 @njit(nogil=True)
 def fill(
-    low: Any,
-    high: Any,
-    order: Any,
-    plan: Any,
-    places: Any,
-    bits: Any,
-    own_weights: Any,
-    start: Any,
-    base: Any,
-    words: Any,
-    word_weights: Any,
-    filled: Any,
+    low: int,
+    high: int,
+    order: NDArray[np.int64],
+    plan: Plan,
+    places: Places,
+    bits: BitRows,
+    own_weights: bool,
+    start: NDArray[np.uint32],
+    base: NDArray[np.int64],
+    words: NDArray[np.uint16],
+    word_weights: NDArray[np.int8],
+    filled: NDArray[np.uint32],
 ) -> None:
     """Draw the same synapses again, each into its slice or its bit.
 
@@ -321,7 +340,9 @@ def fill(
 
 
 @njit(nogil=True)
-def _slice(start: Any, base: Any, source: Any, delay: Any, n_delays: Any) -> Any:
+def _slice(
+    start: NDArray[np.uint32], base: Index, source: Index, delay: Index, n_delays: Index
+) -> tuple[np.uint64, np.uint64]:
     """Return the first word of a slice, and one past its last."""
     at = np.uint64(source) * np.uint64(n_delays) + np.uint64(delay)
     return np.uint64(base) + np.uint64(start[at]), np.uint64(base) + np.uint64(
@@ -330,7 +351,7 @@ def _slice(start: Any, base: Any, source: Any, delay: Any, n_delays: Any) -> Any
 
 
 @njit(nogil=True)
-def _first_weight(begin: Any, end: Any) -> Any:
+def _first_weight(begin: np.uint64, end: np.uint64) -> np.uint64:
     """Return the byte at which the weights of a slice begin.
 
     Behind its n targets, where the slice has (3 n + 1) // 2 words.

@@ -15,15 +15,18 @@ import itertools
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVarTuple, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal.types import Array
 from neurosparse.kernels.circuit import bit_rows, synapse_draws
 from neurosparse.kernels.circuit.bit_rows import BitRows
 from neurosparse.kernels.circuit.partitions import MOST_LOCAL, Layout
 from neurosparse.kernels.circuit.synapse_draws import IN_DEGREE, PAIRWISE, TOTAL, Bundle
+
+Rest = TypeVarTuple("Rest")
 
 MOST_WORDS = 1 << 32  # 2-byte words of a partition
 MOST_INPUT = 1 << 30  # quanta that a cell can receive in a step
@@ -120,13 +123,14 @@ def build(
     # Threads must not share a row of counts: by source they take units, by target whole partitions.
     dealt = np.argsort(cells.partition_of, kind="stable")
     edges = np.searchsorted(cells.partition_of[dealt], np.arange(n_partitions + 1))
-    work = [
-        (by_source, np.arange(n_units), [n_units * i // n_threads for i in range(n_threads + 1)]),
-        (by_target, dealt, [int(edge) for edge in edges]),
-    ]
-    work = [(drawn, order, cuts) for drawn, order, cuts in work if drawn is not None]
+    work: list[tuple[synapse_draws.Plan, NDArray[np.int64], list[int]]] = []
+    if by_source is not None:
+        cuts = [n_units * i // n_threads for i in range(n_threads + 1)]
+        work.append((by_source, np.arange(n_units), cuts))
+    if by_target is not None:
+        work.append((by_target, dealt, [int(edge) for edge in edges]))
 
-    places = (cells.partition_of, cells.population_of, cells.local_of)
+    places: synapse_draws.Places = (cells.partition_of, cells.population_of, cells.local_of)
     counts = np.zeros((n_partitions, n_units, n_delays), np.uint32)
     for drawn, order, cuts in work:
         in_threads(synapse_draws.count, cuts, order, drawn, places, bits, counts)
@@ -192,7 +196,9 @@ def _in_bits(
     return bits, coded
 
 
-def in_threads(function: Callable[..., Any], cuts: Sequence[int], *args: Any) -> None:
+def in_threads(
+    function: Callable[[int, int, Unpack[Rest]], None], cuts: Sequence[int], *args: *Rest
+) -> None:
     """Call function(low, high, *args) for each stretch between cuts, at once.
 
     Functions that release the GIL run side by side.
@@ -254,7 +260,7 @@ def listed(cells: Layout, synapses: Synapses) -> tuple[NDArray[np.int64], ...]:
     unit_of = np.zeros((cells.n_partitions, MOST_LOCAL), np.int64)
     unit_of[cells.partition_of, cells.local_of] = np.arange(cells.n_units)
     sizes = synapses.slice_sizes()
-    columns: list[list[NDArray[Any]]] = [[], [], [], []]
+    columns: list[list[Array]] = [[], [], [], []]
     for p in range(cells.n_partitions):
         n = sizes[p].ravel()
         begin = synapses.base[p] + synapses.start[p, :-1].astype(np.int64)

@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neurosparse._internal.types import Array
 
 Floats = NDArray[np.float32]
 
@@ -70,9 +72,7 @@ def aligned_zeros(*shape: int, boundary: int = LINE) -> Floats:
     return block[first : first + size].reshape(shape)
 
 
-def net(
-    weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]], *, dense_input: bool = False
-) -> Net:
+def net(weights: Sequence[Array], biases: Sequence[Array], *, dense_input: bool = False) -> Net:
     """Lay out a network.
 
     Parameters
@@ -130,7 +130,7 @@ def widest(sizes: NDArray[np.int64]) -> int:
     return stride(max(padded(int(n)) for n in sizes))
 
 
-def write(net: Net, weights: Sequence[NDArray[Any]], biases: Sequence[NDArray[Any]]) -> None:
+def write(net: Net, weights: Sequence[Array], biases: Sequence[Array]) -> None:
     """Copy matrices (outputs, inputs) and biases into the layout."""
     for k, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
         view(net, k)[:] = weight

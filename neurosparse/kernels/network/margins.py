@@ -5,18 +5,14 @@ Per unit and per sample.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from neurosparse._internal.types import Array
 from neurosparse.kernels.network.sparse_rows import inner, jit
 
 
 @jit
-def add_margins(
-    x: NDArray[Any], threshold: float, rows: NDArray[Any], columns: NDArray[Any]
-) -> int:
+def add_margins(x: Array, threshold: float, rows: Array, columns: Array) -> int:
     """Add counts, magnitudes and squares to the sums of the rows and of the columns.
 
     Counted is what is above the threshold.
@@ -46,9 +42,7 @@ def add_margins(
 
 
 @inner
-def _add_row(
-    x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], columns: NDArray[Any]
-) -> float:
+def _add_row(x: Array, i: int, threshold: float, rows: Array, columns: Array) -> float:
     """Add row i alone, as `add_margins` does."""
     n_zero = count = total = square = 0.0
     for j in range(x.shape[1]):
@@ -68,9 +62,7 @@ def _add_row(
 
 
 @inner
-def _add_4_rows(
-    x: NDArray[Any], i: int, threshold: float, rows: NDArray[Any], columns: NDArray[Any]
-) -> float:
+def _add_4_rows(x: Array, i: int, threshold: float, rows: Array, columns: Array) -> float:
     """Add rows i to i + 3 at once.
 
     The sums of the columns, longer than the rows, are then loaded and stored once.
@@ -113,5 +105,5 @@ def _add_4_rows(
 
 
 @inner
-def _one_if(condition: bool) -> float:
+def _one_if(condition: bool | np.bool) -> float:
     return 1.0 if condition else 0.0

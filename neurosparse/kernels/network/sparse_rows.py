@@ -10,8 +10,6 @@ Nothing here checks an index: whoever calls makes sure that rows exist and hold 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,10 +21,10 @@ Ints = NDArray[np.int32]
 # not "nnan" and "ninf": a NaN must not be optimised away
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 
-_options: dict[str, Any] = {"fastmath": FAST, "nogil": True, "error_model": "numpy"}
-jit: Any = njit(**_options)  # called from Python
+_options = {"fastmath": FAST, "nogil": True, "error_model": "numpy"}
+jit = njit(**_options)  # called from Python
 # called from other kernels alone
-inner: Any = njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+inner = njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
 @inner

@@ -233,7 +233,7 @@ def _keep_largest(
 
 
 @inner
-def _kth_largest(a: Floats, n: int, k: int) -> float:
+def _kth_largest(a: Floats, n: int, k: int) -> np.float32:
     """Return the k-th largest of a[:n], reordered so that the k largest come first.
 
     Hoare's selection.
@@ -341,7 +341,7 @@ def _by_row(
 
 @inner
 def _learn_rows(
-    W: Floats, n: int, delta: Floats, work: Work, n_rows: int, push: float, below: Floats
+    W: Floats, n: int, delta: Floats, work: Work, n_rows: int, push: np.float32, below: Floats
 ) -> None:
     """Send the deltas down through each row, then update the row.
 
@@ -376,7 +376,7 @@ def _dot_row(
     delta: Floats,
     samples: NDArray[np.int32],
     count: int,
-    push: float,
+    push: np.float32,
     below: Floats,
 ) -> None:
     """Set below[b, i] = W[i] . delta[b] + push for four or more samples.

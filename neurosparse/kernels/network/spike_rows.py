@@ -12,12 +12,13 @@ Spikes are lists of units. Nothing here checks an index: `convert.events` makes 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numba.cpython.unsafe import numbers
 from numpy.typing import NDArray
 
+from neurosparse._internal.types import Array, Foreign
 from neurosparse.kernels.compiled import njit
 from neurosparse.kernels.intrinsics import ROW as WIDTH
 from neurosparse.kernels.intrinsics import popcount, prefetch, step_row, sum_rows
@@ -25,11 +26,11 @@ from neurosparse.kernels.network.layout import LINE, Floats, aligned_zeros, mult
 from neurosparse.kernels.network.sparse_rows import Ints
 
 # without liberties in the order of operations: a spike more or less hangs on a rounding
-_options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-jit: Any = njit(**_options)
-inner: Any = njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_options = {"nogil": True, "error_model": "numpy"}
+jit = njit(**_options)
+inner = njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
-trailing_zeros: Any = numbers.trailing_zeros
+trailing_zeros: Foreign = numbers.trailing_zeros
 ONE = np.uint64(1)
 
 
@@ -82,7 +83,7 @@ def n_blocks(n: int) -> int:
     return multiple(n, WIDTH) // WIDTH
 
 
-def laid_out(weight: NDArray[Any]) -> Floats:
+def laid_out(weight: Array) -> Floats:
     """Lay weights (outputs, inputs), as torch has them, out in blocks of outputs.
 
     Shape (blocks, inputs, WIDTH), filled up with zeros.
@@ -163,8 +164,14 @@ def count(spikes: Spikes, steps: int, counts: Floats) -> None:
 
 @inner
 def hold(
-    v: Floats, fires: Any, waiting: Any, held: Floats, until: Any, t: int, t_ref_steps: int
-) -> Any:
+    v: Floats,
+    fires: np.uint64,
+    waiting: np.uint64,
+    held: Floats,
+    until: NDArray[np.int64],
+    t: int,
+    t_ref_steps: int,
+) -> tuple[np.uint64, np.uint64]:
     """Undo step t where neurons wait and hold their potential.
 
     Returns bits: which fire, and which wait in the next step.
@@ -184,13 +191,13 @@ def hold(
 
 
 @inner
-def lowest(bits: Any) -> Any:
+def lowest(bits: np.uint64) -> tuple[int, np.uint64]:
     """Return the place of the lowest bit of an uint64 that is not 0, and the other bits."""
     return trailing_zeros(bits), bits & (bits - ONE)
 
 
 @inner
-def list_spikes(fired: Any, n_spikes: int, n_out: int) -> Spikes:
+def list_spikes(fired: NDArray[np.uint64], n_spikes: int, n_out: int) -> Spikes:
     """List the spikes of n_out neurons that are bits of `fired`, (blocks, images, steps).
 
     `n_spikes` bits are set.

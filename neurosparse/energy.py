@@ -21,12 +21,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import cards, checks
+from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.activity import SpikeTrains
 
 _DATA = Path(__file__).with_name("reference") / "energy.toml"
@@ -181,7 +182,7 @@ class Allowance:
 
 
 @cache
-def figures() -> dict[str, dict[str, Any]]:
+def figures() -> dict[str, Fields]:
     """Return the figures of the budgets as the sources have them.
 
     Budget -> figure -> value, trust and note.
@@ -197,7 +198,7 @@ def budgets() -> dict[str, Budget]:
     return {key: _budget(entry) for key, entry in figures().items()}
 
 
-def _budget(entry: Mapping[str, Any]) -> Budget:
+def _budget(entry: FieldsView) -> Budget:
     named = {name: figure for name, figure in entry.items() if isinstance(figure, dict)}
     resting = [
         named[name]["value"]

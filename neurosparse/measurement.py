@@ -25,14 +25,14 @@ def measure(
     *,
     active_when: ActiveWhen,
     name: str = ...,
-    provenance: Mapping[str, Any] | None = ...,
+    provenance: Mapping[str, object] | None = ...,
 ) -> ActivityStats: ...
 @overload
 def measure(
     what: Activations,
     *,
     active_when: ActiveWhen | None = ...,
-    provenance: Mapping[str, Any] | None = ...,
+    provenance: Mapping[str, object] | None = ...,
 ) -> ActivityStats: ...
 @overload
 def measure(
@@ -40,7 +40,7 @@ def measure(
     *,
     active_when: ActiveWhen,
     name: str = ...,
-    provenance: Mapping[str, Any] | None = ...,
+    provenance: Mapping[str, object] | None = ...,
     **options: Unpack[interop.Options],
 ) -> ActivityStats: ...
 @overload
@@ -50,7 +50,7 @@ def measure(
     *,
     active_when: ActiveWhen,
     name: str = ...,
-    provenance: Mapping[str, Any] | None = ...,
+    provenance: Mapping[str, object] | None = ...,
     layers: Sequence[str] | None = ...,
     batch_size: int | None = ...,
     forward: Callable[[Any, Any], Any] | None = ...,
@@ -63,7 +63,7 @@ def measure(
     *,
     active_when: ActiveWhen | None = None,
     name: str = "",
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, object] | None = None,
     layers: Sequence[str] | None = None,
     batch_size: int | None = None,
     forward: Callable[[Any, Any], Any] | None = None,

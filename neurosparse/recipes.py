@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 
 from neurosparse._internal import cards, share
 from neurosparse._internal.names import meant, nearest
+from neurosparse._internal.types import Fields
 from neurosparse._internal.units import plain
 
 MOST_BYTES = 1_000_000
@@ -83,7 +84,7 @@ class Recipe:
     name: str
     kind: str
     title: str
-    values: dict[str, Any]
+    values: Fields
     sources: dict[str, str] = field(repr=False)
     path: Path = field(repr=False)
     run_time: str = field(default="", repr=False)  # in words; empty where nobody has said
@@ -108,7 +109,7 @@ class Recipe:
         return build(spec_type, values, what=f"recipe {self.name!r}")
 
 
-def build(spec_type: type[S], values: dict[str, Any], *, what: str) -> S:
+def build(spec_type: type[S], values: Fields, *, what: str) -> S:
     """`values` as a `spec_type`; a ValueError of one sentence where they do not fit."""
     try:
         return spec_type.model_validate(values)
@@ -283,7 +284,7 @@ def _copy(node: Any) -> Any:
     return {key: _copy(child) for key, child in node.items()} if isinstance(node, dict) else node
 
 
-def _put(values: dict[str, Any], dotted: str, value: Any) -> None:
+def _put(values: Fields, dotted: str, value: Any) -> None:
     *parents, last = dotted.split(".")
     for parent in parents:
         values = values.setdefault(parent, {})

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import units
+from neurosparse._internal.types import Array
 
 
 def number(name: str, value: Any) -> float:
@@ -64,7 +65,7 @@ def seed(value: Any, *, name: str = "seed") -> int:
 
 def finite_array(
     name: str, values: ArrayLike, *, dtype: Any = np.float64, unit: str | None = None
-) -> NDArray[Any]:
+) -> Array:
     """`values` as an array of real numbers without NaN or infinity; TypeError or ValueError
     otherwise.
 

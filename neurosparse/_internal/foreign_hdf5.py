@@ -8,15 +8,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from neurosparse._internal import limited_process
 from neurosparse._internal.limited_process import MOST_BYTES
+from neurosparse._internal.types import Array
 
 __all__ = ["MOST_BYTES", "Reader", "promised_bytes", "read"]
 
 # an open h5py.File and options -> arrays by name, none of them of objects
-Reader = Callable[..., Mapping[str, NDArray[Any]]]
+Reader = Callable[..., Mapping[str, Array]]
 
 _MOST_RATIO = 1040  # a little over what HDF5's deflate can reach
 _SMALL_BYTES = 2**20
@@ -42,8 +41,8 @@ def promised_bytes(dataset: Any) -> int:
 
 
 def read(
-    path: Path, reader: Reader, *, options: Mapping[str, Any] | None = None
-) -> dict[str, NDArray[Any]]:
+    path: Path, reader: Reader, *, options: Mapping[str, object] | None = None
+) -> dict[str, Array]:
     """Return what `reader` makes of an HDF5 file; errors as `limited_process.read`."""
     return limited_process.read(
         path,
@@ -59,8 +58,8 @@ def read(
 
 
 def opened(
-    path: Path, *, module: str, name: str, options: Mapping[str, Any]
-) -> Mapping[str, NDArray[Any]]:
+    path: Path, *, module: str, name: str, options: Mapping[str, object]
+) -> Mapping[str, Array]:
     """Open a file in the process that reads, and give it to the reader of that name."""
     import h5py
 

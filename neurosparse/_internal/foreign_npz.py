@@ -8,11 +8,11 @@ import math
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
+
+from neurosparse._internal.types import Array
 
 MOST_BYTES = 16 * 2**30  # unpacked
 # a little over what deflate can reach: what promises more than this is no honest archive
@@ -21,7 +21,7 @@ _HEADER_BYTES = 2**16
 _READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 
-def load(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, NDArray[Any]]:
+def load(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, Array]:
     """The arrays of an archive whose names are wanted, by name; that of a .npy file is called "".
 
     Raises

@@ -18,13 +18,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from neurosparse._internal.types import Array
 
 # a path and options -> arrays by name, none of them of objects
-Reader = Callable[..., Mapping[str, NDArray[Any]]]
+Reader = Callable[..., Mapping[str, Array]]
 
 MOST_BYTES = 16 * 2**30
 _LEAST_MEMORY_BYTES, _MEMORY_RATIO = 512 * 2**20, 64  # for any file, and for each byte of it
@@ -42,10 +42,10 @@ def read(
     path: Path,
     reader: Reader,
     *,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, object] | None = None,
     library: str = "its parser",
     imports: tuple[str, ...] = (),
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """Return what `reader`, a function of a module that imports fast, makes of a file or folder.
 
     It may take 0.5 GB of memory, 5 s of CPU time and 100 s by the clock, and more where the file is
@@ -142,7 +142,7 @@ def serve() -> None:
         sys.exit(errno.ENOMEM)
 
 
-def read_here(path: Path, reader: Reader, options: Mapping[str, Any]) -> Mapping[str, NDArray[Any]]:
+def read_here(path: Path, reader: Reader, options: Mapping[str, object]) -> Mapping[str, Array]:
     """Read as `read` does, in this process, without limits; MemoryError where it takes too much."""
     try:
         return reader(path, **options)

@@ -8,10 +8,10 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from neurosparse._internal.types import Array
 
 # line and paragraph separators, unassigned and private code points, halves of pairs, controls
 # (among them ESC and NUL), and marks that turn the direction of the text around
@@ -41,7 +41,7 @@ def clean(name: object) -> str:
     return printable(name.decode(errors="replace") if isinstance(name, bytes) else str(name))
 
 
-def clean_array(values: NDArray[Any]) -> NDArray[Any]:
+def clean_array(values: Array) -> Array:
     """Return an array of texts with each of them clean; numbers and truth values as they are."""
     if values.dtype.kind in "biuf":
         return values

@@ -26,6 +26,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, Generic, TypeVar, cast
 
 from neurosparse._internal import scratch
+from neurosparse._internal.types import Fields
 from neurosparse.progress import Progress
 
 Job = Callable[[Progress], Any]  # a picklable callable; what it returns must be picklable too
@@ -42,7 +43,7 @@ class WorkerError(RuntimeError):
     """
 
 
-def run_side_by_side(jobs: Mapping[str, Job], show: Show) -> dict[str, Any]:
+def run_side_by_side(jobs: Mapping[str, Job], show: Show) -> Fields:
     """Run every job at once, each in a process of its own, and return what they returned.
 
     Raises
@@ -57,7 +58,7 @@ def run_side_by_side(jobs: Mapping[str, Job], show: Show) -> dict[str, Any]:
     context = multiprocessing.get_context("spawn")
     processes: dict[str, SpawnProcess] = {}
     links: dict[Connection, str] = {}
-    results: dict[str, Any] = {}
+    results: Fields = {}
     try:
         for name, job in jobs.items():
             ours, theirs = context.Pipe(duplex=False)
@@ -84,7 +85,7 @@ def _hear(
     link: Connection,
     name: str,
     processes: Mapping[str, SpawnProcess],
-    results: dict[str, Any],
+    results: Fields,
     show: Show,
 ) -> None:
     """Take one message of a worker: progress is shown, a result is kept, an error is raised."""

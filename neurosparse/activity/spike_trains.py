@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurosparse._internal import cards, checks
 from neurosparse._internal.grid import GRID_TOLERANCE, off_grid
 from neurosparse._internal.names import clean, meant
+from neurosparse._internal.types import Array
 from neurosparse._internal.units import plain
 from neurosparse.activity import frozen
 from neurosparse.activity import intervals as observation
@@ -76,8 +77,8 @@ class SpikeTrains:
     8.0
     """  # noqa: E501
 
-    times_ms: NDArray[Any]
-    units: NDArray[Any]
+    times_ms: Array
+    units: Array
     n_units: int = field(kw_only=True)
     duration_ms: float = field(kw_only=True)
     dt_ms: float | None = field(default=None, kw_only=True)

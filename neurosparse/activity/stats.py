@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import cards
 from neurosparse._internal.imports import need
+from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.activity import frozen
 from neurosparse.activity.active_when import ActiveWhen
 from neurosparse.activity.curve import ActivityCurve
@@ -87,7 +87,7 @@ class ActivityStats:
     magnitude_95_fraction: float | None = None
     # share of all samples that the network sent to this layer, such as an expert; None: all
     routed_fraction: float | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: FieldsView = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "provenance", dict(self.provenance))
@@ -194,9 +194,9 @@ class ActivityStats:
         known = {name: np.array(values) for name, values in columns.items() if values is not None}
         return frames.DataFrame({"name": self.name, "unit": np.arange(self.n_units), **known})
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> Fields:
         """Return `to_dict` without nesting, parts joined by an underscore, without provenance."""
-        row: dict[str, Any] = {}
+        row: Fields = {}
         for key, value in self.to_dict().items():
             if isinstance(value, dict) and key != "provenance":
                 row |= {f"{key}_{part}": number for part, number in value.items()}
@@ -204,7 +204,7 @@ class ActivityStats:
                 row[key] = value
         return row
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Fields:
         """The statistics as plain JSON types, without the per-unit arrays and the curve."""
         skip = {"unit_active_fraction", "unit_rates_hz", "unit_mean_magnitude", "curve"}
         result = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}

@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from neurosparse._internal.threads import run_in_threads
+from neurosparse._internal.types import Fields
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Spec
@@ -40,7 +41,7 @@ from neurosparse.rectifier.evaluation import error, evaluate, tensors
 # the arms with few labels have those of one training image in so many, and so many times the epochs
 FEW = 10
 
-ARMS: dict[str, dict[str, Any]] = {  # what sets each arm apart
+ARMS: dict[str, Fields] = {  # what sets each arm apart
     "rectifier": {},
     "rectifier_l1": {"l1": 0.001},
     "tanh": {"activation": "tanh"},

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict
 
@@ -17,6 +17,7 @@ from neurosparse import data, plots, recipes
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.names import for_figure
 from neurosparse._internal.tables import markdown
+from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine
 from neurosparse.claims.lab import QUICK, Lab, LabSpec
 from neurosparse.claims.registry import load, names
@@ -155,7 +156,7 @@ def overview(directory: str | Path) -> Panel:
     """
     path = Path(directory) / RESULT
     if not path.is_file():
-        untested: list[Mapping[str, object]] = [
+        untested: list[FieldsView] = [
             {"claim": number, "says": load(number).CLAIM.text, "verdict": "not tested yet"}
             for number in names()
         ]
@@ -173,7 +174,7 @@ def overview(directory: str | Path) -> Panel:
     return replace(head, caption=f"{head.caption} {on}")
 
 
-def _found_before(path: Path, spec: LabSpec, images: str) -> list[dict[str, Any]]:
+def _found_before(path: Path, spec: LabSpec, images: str) -> list[Fields]:
     """The findings of a file as it has them; refused where they could not stand beside those of
     this spec and these images.
     """
@@ -188,11 +189,11 @@ def _found_before(path: Path, spec: LabSpec, images: str) -> list[dict[str, Any]
         raise ValueError(
             f"{path} holds findings of {'; '.join(other)}: give these a folder of their own (-o)"
         )
-    findings: list[dict[str, Any]] = content["findings"]
+    findings: list[Fields] = content["findings"]
     return findings
 
 
-def _read(path: Path) -> tuple[dict[str, Any], list[Finding]]:
+def _read(path: Path) -> tuple[Fields, list[Finding]]:
     if not path.is_file():
         raise FileNotFoundError(f"no findings in {path}: run `neurosparse claims` first")
     try:
@@ -311,7 +312,7 @@ def draw_effect(effect: Effect, ax: Axes) -> None:
     ax.set_title("\n".join(textwrap.wrap(title, 44)), fontsize=9)
 
 
-def _entry(finding: Finding, rows: Mapping[int, Mapping[str, float]]) -> dict[str, Any]:
+def _entry(finding: Finding, rows: Mapping[int, Mapping[str, float]]) -> Fields:
     """A finding as the file has it, with what was measured by seed."""
     return {
         "number": finding.number,
@@ -323,15 +324,13 @@ def _entry(finding: Finding, rows: Mapping[int, Mapping[str, float]]) -> dict[st
     }
 
 
-def _finding(entry: Mapping[str, Any]) -> Finding:
+def _finding(entry: FieldsView) -> Finding:
     return examine(
         entry["number"], _claim(entry["claim"]), list(entry["seeds"].values()), entry["left_out"]
     )
 
 
-def _write(
-    directory: Path, spec: LabSpec, images: str, entries: Sequence[Mapping[str, Any]]
-) -> None:
+def _write(directory: Path, spec: LabSpec, images: str, entries: Sequence[FieldsView]) -> None:
     content = {
         "format": _FORMAT,
         "lab": spec.model_dump(mode="json"),
@@ -366,7 +365,7 @@ def _figure(panel: Panel, path: Path) -> None:
             plt.close(fig)
 
 
-def _plain(claim: Claim) -> dict[str, Any]:
+def _plain(claim: Claim) -> Fields:
     """A claim as JSON can hold it: an open end of a range is null."""
     plain = asdict(claim)
     for criterion in plain["criteria"]:
@@ -377,7 +376,7 @@ def _plain(claim: Claim) -> dict[str, Any]:
     return plain
 
 
-def _claim(plain: Mapping[str, Any]) -> Claim:
+def _claim(plain: FieldsView) -> Claim:
     open_ends = {"low": -math.inf, "high": math.inf}
     criteria = [
         Criterion(

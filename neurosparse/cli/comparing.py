@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from neurosparse._internal.types import Fields
 from neurosparse.cli.display import bars, finish, say, show_activity, show_beyond, show_json
 from neurosparse.cli.options import (
     READING,
@@ -151,7 +152,7 @@ def compare(
     from neurosparse import recipes, sidebyside
     from neurosparse.report import PAGE
 
-    values: dict[str, Any] = {
+    values: Fields = {
         "circuit": circuit,
         "column": column,
         "seconds": seconds,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from neurosparse._internal.names import meant
+from neurosparse._internal.types import Fields
 from neurosparse.cli.display import bars, finish, say, show, show_json
 from neurosparse.cli.options import DataDir, Json, Open, Seed, Settings, overrides
 from neurosparse.cli.program import app
@@ -154,15 +155,13 @@ def convert(
     )
 
 
-def _of_weights(
-    weights: Path, settings: dict[str, Any], data: str | None, data_dir: Path | None
-) -> Source:
+def _of_weights(weights: Path, settings: Fields, data: str | None, data_dir: Path | None) -> Source:
     from neurosparse import convert as converters
     from neurosparse import data as image_sets
     from neurosparse import recipes, rectifier
     from neurosparse.rectifier.weights import load_training_spec
 
-    chosen: dict[str, dict[str, Any]] = {"neuron": {}, "normalisation": {}}
+    chosen: dict[str, Fields] = {"neuron": {}, "normalisation": {}}
     for name, value in settings.items():
         table, _, key = name.partition(".")
         if table not in chosen or not key:
@@ -192,9 +191,7 @@ def _of_weights(
     )
 
 
-def _of_recipe(
-    recipe: Path, settings: dict[str, Any], data: str | None, data_dir: Path | None
-) -> Source:
+def _of_recipe(recipe: Path, settings: Fields, data: str | None, data_dir: Path | None) -> Source:
     from neurosparse import convert as converters
     from neurosparse import data as image_sets
     from neurosparse import recipes

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurosparse._internal import names
+from neurosparse._internal.types import Fields
 from neurosparse.cli import boundary
 
 if TYPE_CHECKING:
@@ -263,7 +264,7 @@ def finish(
 
 
 def measure_parts(
-    spikes: Any, active_when: Any, measure: Any, provenance: dict[str, Any] | None = None
+    spikes: Any, active_when: Any, measure: Any, provenance: Fields | None = None
 ) -> tuple[ActivityStats, ...]:
     """Measure all spikes together and each population."""
     from neurosparse.activity import WHOLE

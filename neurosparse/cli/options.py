@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from neurosparse._internal.types import Fields
+
 MOST_SEED = 2**63 - 1  # results are kept as 64-bit integers
 MOST_SEEDS = 10_000
 MOST_THREADS = 1024
@@ -133,11 +135,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of table
 Open = Annotated[bool, typer.Option("--open", help="Show the page in the browser at the end.")]
 
 
-def overrides(settings: list[str] | None) -> dict[str, Any]:
+def overrides(settings: list[str] | None) -> Fields:
     """Return `--set key=value` as values: TOML where it parses as such, text otherwise."""
     import tomllib
 
-    values: dict[str, Any] = {}
+    values: Fields = {}
     for setting in settings or []:
         key, sign, text = setting.partition("=")
         if not sign or not key:

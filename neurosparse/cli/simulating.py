@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neurosparse._internal.types import Fields
 from neurosparse.cli.display import bars, finish, say, show, show_json
 from neurosparse.cli.options import (
     MOST_SEED,
@@ -99,7 +100,7 @@ def simulate(
         raise ValueError(f"the last of --seeds must be at most {MOST_SEED}, got {seed + seeds - 1}")
     loaded = recipes.load(recipe)
     recipes.expect(loaded, "circuit", "population")
-    values: dict[str, Any] = {
+    values: Fields = {
         "recipe": recipe, "seconds": seconds, "seeds": range(seed, seed + seeds), "engine": engine,
         "scale": scale, "n_threads": threads, "exact_weights": exact_weights, "window_ms": window_ms,  # noqa: E501
         "settings": overrides(settings),

@@ -12,13 +12,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import cards, checks
 from neurosparse._internal.imports import need
+from neurosparse._internal.types import Fields, FieldsView
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import files as saved
@@ -58,7 +59,7 @@ class Comparison:
     bands: tuple[Band, ...]
     equivalent_window_ms: dict[str, dict[str, float | None]]
     windows_at_ms: dict[str, dict[float, float | None]]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    provenance: FieldsView = field(default_factory=dict)
 
     @property
     def circuits(self) -> tuple[ActivityStats, ...]:
@@ -200,7 +201,7 @@ class Comparison:
         frames = need("pandas", "a frame of statistics", extra="")
         return frames.DataFrame([stats.row() for stats in self.stats])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Fields:
         """Everything but the per-unit arrays, as plain JSON types."""
         return {
             "format": saved.FORMAT,
@@ -293,7 +294,7 @@ def compare(
     *stats: ActivityStats | Mapping[str, ActivityStats],
     reference: str | Band | Sequence[Band] = "brain",
     mixed_definitions: bool = False,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: FieldsView | None = None,
 ) -> Comparison:
     """Relate circuits and networks to each other and to what is said of the brain.
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from neurosparse._internal import foreign_npz as archives
 from neurosparse._internal.imports import MissingPackageError
+from neurosparse._internal.types import Fields
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import ActiveWhen, ActivityCurve, ActivityStats, Interval, Sparseness
 from neurosparse.comparison import unit_tables
@@ -23,7 +24,7 @@ from neurosparse.comparison import unit_tables
 NUMBERS, CURVES = "comparison.json", "curves.npz"
 FORMAT = "neurosparse comparison"
 VERSION = 1
-_PARTS: dict[str, Any] = {
+_PARTS: Fields = {
     "active_when": ActiveWhen,
     "interval": Interval,
     "effective_dimension_interval": Interval,
@@ -38,7 +39,7 @@ def write_arrays(stats: Sequence[ActivityStats], directory: Path) -> None:
     A row a unit, and the gaps that each circuit's curve is made of.
     """
     unit_tables.write(stats, directory)
-    curves: dict[str, Any] = {}
+    curves: Fields = {}
     for k, s in enumerate(stats):
         if s.curve is not None:
             gaps, counts = np.unique(s.curve.gaps_ticks, return_counts=True)
@@ -53,7 +54,7 @@ def write_arrays(stats: Sequence[ActivityStats], directory: Path) -> None:
             np.savez_compressed(stream, **curves)
 
 
-def read(directory: str | Path) -> tuple[dict[str, Any], tuple[ActivityStats, ...]]:
+def read(directory: str | Path) -> tuple[Fields, tuple[ActivityStats, ...]]:
     """Return the numbers of a saved comparison, as JSON holds them, and its statistics.
 
     Raises
@@ -103,7 +104,7 @@ def read(directory: str | Path) -> tuple[dict[str, Any], tuple[ActivityStats, ..
     return numbers, stats
 
 
-def _check_kinds(numbers: dict[str, Any]) -> None:
+def _check_kinds(numbers: Fields) -> None:
     """Refuse values of the wrong kind; the message names the first."""
     for place, kind, name in (
         ("stats", list, "a list"),
@@ -133,9 +134,7 @@ def _wanted(key: str, value: Any) -> str | None:
     return None if number and abs(value) < 2**63 else "a number"
 
 
-def _stats(
-    k: int, entry: dict[str, Any], units: unit_tables.Units, curves: dict[str, Any]
-) -> ActivityStats:
+def _stats(k: int, entry: Fields, units: unit_tables.Units, curves: Fields) -> ActivityStats:
     known = {f.name for f in fields(ActivityStats)}
     values = {
         key: _PARTS[key](**value) if key in _PARTS and value is not None else value

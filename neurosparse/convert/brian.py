@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Fields
 from neurosparse.convert import running
 from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, MaxPool, Spike
 from neurosparse.convert.network import SpikingNetwork
@@ -80,7 +81,7 @@ def objects(
     clock = b2.Clock(neuron.dt_ms * b2.ms, name="step_clock")
     period = checks.whole("steps", steps) * clock.dt
     shown = graph.input(as_inputs(inputs, graph))
-    cells: dict[str, Any] = {}
+    cells: Fields = {}
     others: list[Any] = []
     if coding == "poisson":
         cells[graph.input.name] = _poisson(shown, period, clock)
@@ -270,7 +271,7 @@ def _neurons(
     neuron: NeuronSpec,
     equations: str,
     current: str,
-    space: dict[str, Any],
+    space: Fields,
     clock: Any,
     name: str,
     turn: int = 0,
@@ -302,7 +303,7 @@ def _counting(
     neuron: NeuronSpec,
     equations: str,
     current: str,
-    space: dict[str, Any],
+    space: Fields,
     clock: Any,
     name: str,
 ) -> Any:
@@ -326,9 +327,7 @@ def _counting(
     return cells
 
 
-def _dynamics(
-    neuron: NeuronSpec, current: str, space: dict[str, Any]
-) -> tuple[str, dict[str, Any]]:
+def _dynamics(neuron: NeuronSpec, current: str, space: Fields) -> tuple[str, Fields]:
     """The potential after a step under a current, before any spike; and `space` with what equations
     refer to.
     """

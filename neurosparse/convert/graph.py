@@ -12,13 +12,14 @@ height, width).
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from neurosparse._internal.types import Fields, FieldsView
 
 Shape = tuple[int, ...]
 
@@ -101,7 +102,7 @@ class AveragePool(Layer):
     stride, ...).
     """
 
-    options: Mapping[str, Any]
+    options: FieldsView
 
     def __call__(self, *values: Tensor) -> Tensor:
         pool: Any = (functional.avg_pool1d, functional.avg_pool2d)[len(self.shape) - 2]
@@ -114,7 +115,7 @@ class MaxPool(Layer):
     stride, ...).
     """
 
-    options: Mapping[str, Any]
+    options: FieldsView
 
     def __call__(self, *values: Tensor) -> Tensor:
         pool: Any = (functional.max_pool1d, functional.max_pool2d)[len(self.shape) - 2]
@@ -224,7 +225,7 @@ class Graph:
 
 
 def _moved(layer: Layer, where: tuple[Any, ...]) -> Layer:
-    changed: dict[str, Any] = {}
+    changed: Fields = {}
     for f in fields(layer):
         value = getattr(layer, f.name)
         if isinstance(value, Tensor):

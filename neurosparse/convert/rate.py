@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Fields
 from neurosparse.convert.graph import Graph, Spike
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.lif import LIF, rate, siegert_rate, soft_rate
@@ -272,7 +273,7 @@ class RateNetwork(nn.Module):
         return replace(self._spiking, source=source, graph=Graph(tuple(layers)))
 
     def _with_weights(self, graph: Graph, weights: Any = None) -> Graph:
-        changed: dict[int, dict[str, Any]] = {}
+        changed: dict[int, Fields] = {}
         for (k, name), weight in zip(
             self._places, self.weights if weights is None else weights, strict=True
         ):

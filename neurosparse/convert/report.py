@@ -7,11 +7,11 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from neurosparse import reference
 from neurosparse._internal import cards
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.types import Fields
 from neurosparse.activity import ActivityStats
 from neurosparse.convert.costs import Energy, Operations
 
@@ -85,8 +85,8 @@ class ConversionReport:
     """
 
     name: str
-    neuron: dict[str, Any]
-    normalisation: dict[str, Any]
+    neuron: Fields
+    normalisation: Fields
     coding: str
     n_inputs: int
     steps: int
@@ -252,7 +252,7 @@ class ConversionReport:
         ]
         return cards.grid(f"{self.name}, converted", rows, self.sentences())
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Fields:
         """Everything but the per-unit arrays, as plain JSON types."""
         plain = (
             "name",

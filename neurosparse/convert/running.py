@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
+from neurosparse._internal.types import Fields
 from neurosparse.convert import neurons
 from neurosparse.convert.graph import Graph, Layer, MaxPool, Spike
 from neurosparse.convert.neurons import NeuronSpec
@@ -116,7 +117,7 @@ def in_steps(
     steps.
     """
     values: dict[str, Tensor] = {}
-    state: dict[str, Any] = {}
+    state: Fields = {}
     totals: dict[str, Tensor] = {}
     sums: Sums = {}
     spikes: dict[str, list[Tensor]] = (
@@ -139,7 +140,7 @@ def in_steps(
     return sums, {name: torch.stack(found) for name, found in spikes.items()}
 
 
-def _step(layer: Layer, inputs: list[Tensor], state: dict[str, Any], neuron: NeuronSpec) -> Tensor:
+def _step(layer: Layer, inputs: list[Tensor], state: Fields, neuron: NeuronSpec) -> Tensor:
     if isinstance(layer, Spike):
         v, waiting = state.get(layer.name) or neurons.start(inputs[0], neuron)
         spikes, *state[layer.name] = neurons.step(inputs[0], v, waiting, neuron)

@@ -10,13 +10,14 @@ features or channels; Dropout and Identity, which do nothing; and any module wit
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.convert.graph import (
     Add,
     AveragePool,
@@ -49,7 +50,7 @@ def layers(
     name: str,
     target: nn.Module | str,
     args: Sequence[Any],
-    options: Mapping[str, Any],
+    options: FieldsView,
     shape: Shape,
 ) -> list[Layer]:
     """The layers that compute a call, the last of them its output; none where it gives what it
@@ -77,7 +78,7 @@ def layers(
 
 
 def _of_module(name: str, module: nn.Module, before: Layer, shape: Shape) -> list[Layer]:
-    here: dict[str, Any] = {"name": name, "inputs": (before.name,), "shape": shape}
+    here: Fields = {"name": name, "inputs": (before.name,), "shape": shape}
     for parameter in (*module.parameters(), *module.buffers()):
         if parameter.is_floating_point() and not bool(parameter.isfinite().all()):
             raise RefusalError("its weights are NaN or infinite", "train or load the model again")
@@ -119,7 +120,7 @@ def _of_module(name: str, module: nn.Module, before: Layer, shape: Shape) -> lis
 
 
 def _of_function(
-    name: str, function: str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape
+    name: str, function: str, args: Sequence[Any], options: FieldsView, shape: Shape
 ) -> list[Layer]:
     tensors = [arg for arg in (*args, *options.values()) if isinstance(arg, Layer)]
     before = tensors[0] if tensors else None
@@ -129,7 +130,7 @@ def _of_function(
         return [_concatenation(name, args, options, shape)]
     if before is None:
         raise RefusalError(f"it makes a tensor with {function}", REPLACE)
-    here: dict[str, Any] = {"name": name, "inputs": (before.name,), "shape": shape}
+    here: Fields = {"name": name, "inputs": (before.name,), "shape": shape}
     match function:
         case "relu":
             return [Spike(**here)]
@@ -178,7 +179,7 @@ def _bias(module: nn.Linear | nn.Conv1d | nn.Conv2d) -> Tensor:
     return module.weight.new_zeros(len(module.weight)) if module.bias is None else _own(module.bias)
 
 
-def _known(options: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def _known(options: FieldsView, names: Sequence[str]) -> Fields:
     return {key: value for key, value in options.items() if key in names}
 
 
@@ -225,7 +226,7 @@ def _batch_norm(
     return _one_to_one(name, (before,), shape, (weight.reshape(each),), bias.reshape(each))
 
 
-def _maximum(here: dict[str, Any], options: dict[str, Any]) -> MaxPool:
+def _maximum(here: Fields, options: Fields) -> MaxPool:
     if options.pop("return_indices", False):
         raise RefusalError("it returns the indices of the maxima", "use return_indices=False")
     return MaxPool(**here, options=options)
@@ -245,7 +246,7 @@ def _adaptive(name: str, before: Layer, shape: Shape) -> AveragePool:
 
 
 def _concatenation(
-    name: str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape
+    name: str, args: Sequence[Any], options: FieldsView, shape: Shape
 ) -> Concatenate:
     parts = args[0] if args else options["tensors"]
     axis = args[1] if len(args) > 1 else options.get("dim", options.get("axis", 0))
@@ -257,7 +258,7 @@ def _concatenation(
 
 
 def _arithmetic(
-    name: str, function: str, args: Sequence[Any], options: Mapping[str, Any], shape: Shape
+    name: str, function: str, args: Sequence[Any], options: FieldsView, shape: Shape
 ) -> Add:
     left, right = (*args, options.get("other"))[:2]
     factor = float(options.get("alpha", 1.0))

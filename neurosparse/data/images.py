@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import cards, checks
+from neurosparse._internal.types import Array
 from neurosparse._internal.units import plain
 
 
@@ -125,8 +126,8 @@ class Splits:
 
 
 def from_bytes(
-    images: NDArray[Any],
-    labels: NDArray[Any],
+    images: Array,
+    labels: Array,
     *,
     n_classes: int,
     shape: tuple[int, ...],
@@ -142,14 +143,14 @@ def from_bytes(
         raise ValueError(f"cannot read {where}: {error}") from None
 
 
-def scaled(images: NDArray[Any]) -> NDArray[np.float32]:
+def scaled(images: Array) -> NDArray[np.float32]:
     """Bytes of shape (n, ...) as float32 in [0, 1], shape (n, features)."""
     flat = images.reshape(len(images), -1).astype(np.float32)
     flat /= 255
     return flat
 
 
-def _frozen_copy(array: NDArray[Any], dtype: Any) -> NDArray[Any]:
+def _frozen_copy(array: Array, dtype: Any) -> Array:
     """Return a contiguous copy that cannot be written to."""
     copy = np.array(array, dtype=dtype, order="C")
     copy.flags.writeable = False

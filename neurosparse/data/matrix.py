@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal.types import Array
 from neurosparse.data.raw import Take, read_array
 
 SIDE = 32
@@ -26,7 +27,7 @@ TYPES: dict[int, np.dtype[Any]] = {
 }
 
 
-def read_matrix(path: Path) -> NDArray[Any]:
+def read_matrix(path: Path) -> Array:
     """Read the array of a file in NORB's binary matrix format, compressed by gzip or not.
 
     Raises
@@ -85,7 +86,7 @@ def _averaging(n: int, side: int) -> NDArray[np.float32]:
     return (overlap * side / n).astype(np.float32)
 
 
-def read_pairs(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+def read_pairs(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8], Array]:
     """Read pairs of images, averaged down to (n, 2, 32, 32), and their labels, shape (n,)."""
     images, labels = read_matrix(images_path), read_matrix(labels_path)
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] != 2:

@@ -17,12 +17,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import foreign_npz as archives
+from neurosparse._internal.types import Array
 from neurosparse.data.idx import split_off_last
 from neurosparse.data.images import ImageSet, Splits, scaled
 
@@ -35,7 +35,7 @@ _PARTS = {
     "val": "validation",
 }
 
-Pairs = dict[str, dict[str, NDArray[Any]]]  # part ("" for the whole) -> "images" and "labels"
+Pairs = dict[str, dict[str, Array]]  # part ("" for the whole) -> "images" and "labels"
 
 
 def load(path: Path) -> Splits:
@@ -70,7 +70,7 @@ def _key(name: str) -> tuple[str, str] | None:
     return None
 
 
-def _pairs(arrays: dict[str, NDArray[Any]]) -> Pairs:
+def _pairs(arrays: dict[str, Array]) -> Pairs:
     pairs: Pairs = {}
     for name, array in arrays.items():
         part, kind = _key(name) or ("", "")
@@ -88,7 +88,7 @@ def _pairs(arrays: dict[str, NDArray[Any]]) -> Pairs:
     return pairs
 
 
-def _image_set(pair: dict[str, NDArray[Any]], n_classes: int) -> ImageSet:
+def _image_set(pair: dict[str, Array], n_classes: int) -> ImageSet:
     images, labels = pair["images"], pair["labels"]
     if images.ndim < 2 or images.size == 0:
         raise ValueError(f"images must have shape (n, ...), n >= 1, got {images.shape}")

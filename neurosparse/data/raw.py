@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
+
+from neurosparse._internal.types import Array
 
 MOST_BYTES = 2**31  # of one file, unpacked; the largest part of NORB has 680 million
 _DEFLATE_RATIO = 1040  # a little over what deflate can reach
@@ -30,7 +31,7 @@ Take = Callable[[int], bytes]  # the next so many bytes of a header
 ReadHeader = Callable[[Take], tuple[tuple[int, ...], np.dtype[Any]]]
 
 
-def read_array(path: Path, read_header: ReadHeader) -> tuple[NDArray[Any], str]:
+def read_array(path: Path, read_header: ReadHeader) -> tuple[Array, str]:
     """Read the array that a file's header describes, and the SHA-256 of its unpacked content.
 
     Parameters

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse._internal import units
+from neurosparse._internal.types import Array
 from neurosparse.interop import adapters, nest, quantities
 from neurosparse.recordings import columns as by_name
 from neurosparse.recordings import tabular
@@ -63,9 +63,9 @@ def _of_dict(what: Mapping[Any, Any], told: Told) -> Sequence[UnitTable]:
     return [adapters.merged(parts, "dict of populations")]
 
 
-def _plain_columns(what: Mapping[Any, Any], told: Told) -> tuple[dict[str, NDArray[Any]], Told]:
+def _plain_columns(what: Mapping[Any, Any], told: Told) -> tuple[dict[str, Array], Told]:
     """Return columns as arrays; times that carry a unit in that of their name, or in seconds."""
-    columns: dict[str, NDArray[Any]] = {}
+    columns: dict[str, Array] = {}
     for name, values in what.items():
         if adapters.find(values) is quantities:  # type: ignore[comparison-overlap]
             said = by_name.unit_in(str(name))

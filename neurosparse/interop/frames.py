@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse._internal.imports import need
+from neurosparse._internal.types import Array, FieldsView
 from neurosparse.recordings import tabular
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UnitTable, names_of_units
@@ -27,7 +27,7 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     package = type(what).__module__.partition(".")[0]
     names = what.column_names if package == "pyarrow" else what.columns
 
-    def column(name: str) -> NDArray[Any]:
+    def column(name: str) -> Array:
         return np.asarray(what[name].to_numpy())
 
     ours = dict(getattr(what, "attrs", {})).get(_ATTRS)
@@ -37,7 +37,7 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     return [table if ours is None else _observed(table, ours)]
 
 
-def _observed(table: UnitTable, ours: Mapping[str, Any]) -> UnitTable:
+def _observed(table: UnitTable, ours: FieldsView) -> UnitTable:
     """Return a table with what `to_pandas` left beside the rows."""
     bounds = np.asarray(ours["intervals_ms"], dtype=np.float64) * 1e-3
     columns = dict(table.columns)

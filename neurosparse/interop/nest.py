@@ -8,12 +8,13 @@ from 1 over all nodes; units are counted from 0 in the order of their ids.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import FieldsView
 from neurosparse.interop.adapters import merged
 from neurosparse.recordings.columns import Told, indexed
 from neurosparse.recordings.recording import UnitTable
@@ -63,7 +64,7 @@ def _table(recorder: Any) -> UnitTable:
     )
 
 
-def of_events(events: Mapping[str, Any], told: Told) -> UnitTable:
+def of_events(events: FieldsView, told: Told) -> UnitTable:
     """Return the units of the `events` of a recorder: times in ms, senders.
 
     Only senders that fired are known, unless `n_units` is told.

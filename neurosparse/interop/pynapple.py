@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse._internal.imports import need
+from neurosparse._internal.types import Array
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UnitTable, names_of_units
 
@@ -23,7 +23,7 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     if type(what).__name__ == "Ts":
         return [_table([np.asarray(what.t)], what.time_support, {}, "pynapple Ts")]
     ids = np.asarray(what.index)
-    columns: dict[str, NDArray[Any]] = {"id": ids}
+    columns: dict[str, Array] = {"id": ids}
     for name in getattr(what, "metadata_columns", ()):
         values = np.asarray(what.get_info(name))
         if name != "rate" and values.ndim == 1:
@@ -34,7 +34,7 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
 
 
 def _table(
-    trains: Sequence[NDArray[Any]], support: Any, columns: dict[str, NDArray[Any]], kind: str
+    trains: Sequence[Array], support: Any, columns: dict[str, Array], kind: str
 ) -> UnitTable:
     n_units, bounds = len(trains), np.asarray(support.values, dtype=np.float64)
     if n_units == 0:

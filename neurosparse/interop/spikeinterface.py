@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal.types import Array, Fields
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UnitTable
 
@@ -22,7 +23,7 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     n_units = len(what.unit_ids)
     if n_units == 0:
         raise ValueError("this sorting holds no units")
-    columns: dict[str, NDArray[Any]] = {"id": np.asarray(what.unit_ids)}
+    columns: dict[str, Array] = {"id": np.asarray(what.unit_ids)}
     for name in what.get_property_keys():
         values = np.asarray(what.get_property(name))
         if values.shape == (n_units,):
@@ -44,11 +45,11 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     return found
 
 
-def _seconds(sorting: Any, samples: NDArray[Any], segment: int) -> NDArray[np.float64]:
+def _seconds(sorting: Any, samples: Array, segment: int) -> NDArray[np.float64]:
     return np.asarray(sorting.sample_index_to_time(samples, segment_index=segment), np.float64)
 
 
-def _observed(sorting: Any, segment: int, n_units: int) -> dict[str, Any]:
+def _observed(sorting: Any, segment: int, n_units: int) -> Fields:
     if not sorting.has_recording():
         return {}
     n_samples = sorting.get_num_samples(segment_index=segment)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from neurosparse._internal.names import for_figure
+from neurosparse._internal.types import Fields
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison, milliseconds, percent
 from neurosparse.plots.look import (
@@ -36,7 +37,7 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
     _band(ax, comparison.band, f"brain: {for_figure(comparison.band.label)}*")
     for k, circuit in enumerate(comparison.circuits):
         windows, fractions = comparison.curve(circuit)
-        look: dict[str, Any] = {
+        look: Fields = {
             "color": colour_of[circuit.name],
             "ls": DASHES[k // len(COLOURS)],
             "zorder": 3,
@@ -67,7 +68,7 @@ def activity_curves(comparison: Comparison, ax: Axes | None = None) -> Axes:
     ax.yaxis.set_major_formatter(plain)
     ax.xaxis.set_major_formatter(plain)
     legend_below(ax, ncols=1 if comparison.networks else 3)
-    note: dict[str, Any] = {
+    note: Fields = {
         "xycoords": "axes fraction",
         "textcoords": "offset points",
         "fontsize": 7.5,
@@ -194,7 +195,7 @@ def windows_by_population(
             for v, mine in zip(values, by_name, strict=True)
         ]
         at = np.arange(len(names)) + 0.18 * (k - (len(fractions) - 1) / 2)
-        look: dict[str, Any] = {
+        look: Fields = {
             "fmt": "os^Dv"[k % 5],
             "color": PARTS[k % len(PARTS)],
             "ms": 5,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neurosparse._internal.names import for_figure
+from neurosparse._internal.types import Fields
 from neurosparse.plots.look import COLOURS, DASHES, PARTS, axes, coloured, legend_below, plain
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def by_epoch(
     ax = axes(ax)
     found = coloured(courses, colours)
     for k, (name, course) in enumerate(courses.items()):
-        look: dict[str, Any] = {
+        look: Fields = {
             "color": found[k],
             "ls": DASHES[k % 4],
             "marker": "os^D"[k % 4],

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from neurosparse._internal.types import Fields
 from neurosparse._internal.units import plain
 from neurosparse.data import ImageSet
 
@@ -24,7 +25,7 @@ class Inputs(NamedTuple):
     """A call of a model."""
 
     args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    kwargs: Fields
     mask: Tensor | None = None  # (inputs, tokens): those that count
     starts: Mapping[int, int] | None = None  # of each tensor with tokens, by id: its first in mask
 
@@ -86,7 +87,7 @@ def _fitting(shapes: Iterable[tuple[int, ...]], whole: bool) -> int:
     return max(1, min(MOST_SAMPLES, most // max(1, largest)))
 
 
-def _all_whole(data: Mapping[str, Any]) -> bool:
+def _all_whole(data: Mapping[str, object]) -> bool:
     """Return whether all inputs are whole numbers, as words are; bytes are those of images."""
     kinds = {str(getattr(value, "dtype", "float")).rpartition(".")[2] for value in data.values()}
     return all(kind.startswith(("int", "bool")) for kind in kinds)
@@ -119,7 +120,7 @@ def inputs_of(
         For a batch that is empty, or not understood.
     """
     args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    kwargs: Fields
     if forward is not None:
         args, kwargs = (_moved(batch, like, strict=False),), {}
     elif isinstance(batch, Mapping):
@@ -135,7 +136,7 @@ def inputs_of(
 
 
 def _masks(
-    args: tuple[Any, ...], named: dict[str, Any], kwargs: dict[str, Any], mask: Any
+    args: tuple[Any, ...], named: Fields, kwargs: Fields, mask: Any
 ) -> tuple[Tensor | None, dict[int, int] | None]:
     """Return the mask of all tokens, the decoder's after the encoder's, and where each begins."""
     if mask is False:
@@ -213,7 +214,7 @@ def _parameters(model: nn.Module) -> tuple[list[str], int, int | None]:
     return [p.name for p in positional], needed, most
 
 
-def _accepted(model: nn.Module, batch: Mapping[str, Any]) -> dict[str, Any]:
+def _accepted(model: nn.Module, batch: Mapping[str, object]) -> Fields:
     """Return the inputs by name, without the labels that a model does not take."""
     try:
         found = inspect.signature(model.forward).parameters

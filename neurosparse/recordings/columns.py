@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Array
 
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
 _SPELLINGS = {
@@ -55,7 +55,7 @@ def unit_of_time(said: str) -> str:
     return name
 
 
-def seconds(times: NDArray[Any], said: str | None, told: Told, what: str) -> NDArray[np.float64]:
+def seconds(times: Array, said: str | None, told: Told, what: str) -> NDArray[np.float64]:
     """Return times in seconds, by the unit that stands with them or the one that the user states.
 
     Raises
@@ -126,7 +126,7 @@ def _one(
     raise ValueError(f"name the column of {what} with {what}=COLUMN (--{what}); {found}")
 
 
-def indexed(ids: NDArray[Any], n_units: int | None) -> tuple[NDArray[np.int64], NDArray[Any], int]:
+def indexed(ids: Array, n_units: int | None) -> tuple[NDArray[np.int64], Array, int]:
     """Return the unit of each spike as an index, the id of each unit, and how many there are.
 
     Where `n_units` is given and all ids lie in [0, n_units), they are the indices. Otherwise the
@@ -169,9 +169,7 @@ def indexed(ids: NDArray[Any], n_units: int | None) -> tuple[NDArray[np.int64], 
     return index.astype(np.int64, copy=False), np.concatenate([known, silent]), n
 
 
-def of_units(
-    values: NDArray[Any], index: NDArray[np.int64], n_units: int, name: str
-) -> NDArray[Any]:
+def of_units(values: Array, index: NDArray[np.int64], n_units: int, name: str) -> Array:
     """Return a column with a value a spike as one with a value a unit; silent units have "".
 
     Raises

@@ -6,12 +6,11 @@ import ast
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse._internal import foreign_npz
+from neurosparse._internal.types import Array
 from neurosparse.recordings.columns import Told, indexed
 from neurosparse.recordings.recording import UnitTable
 
@@ -54,7 +53,7 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     ]
 
 
-def _vector(path: Path) -> NDArray[Any]:
+def _vector(path: Path) -> Array:
     """Return an array of shape (n,) or (n, 1) as (n,)."""
     try:
         array = foreign_npz.load(path)[""]
@@ -98,10 +97,10 @@ def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _labels(path: Path, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def _labels(path: Path, ids: Array) -> dict[str, Array]:
     """Return the columns of cluster_*.tsv and .csv for these clusters, "" where there is none."""
     row = {int(cluster): k for k, cluster in enumerate(ids)}
-    columns: dict[str, NDArray[Any]] = {}
+    columns: dict[str, Array] = {}
     for file in sorted([*path.glob("cluster_*.tsv"), *path.glob("cluster_*.csv")]):
         delimiter = "\t" if file.suffix == ".tsv" else ","
         try:
@@ -128,7 +127,7 @@ def _labels(path: Path, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return columns
 
 
-def _typed(values: NDArray[Any]) -> NDArray[Any]:
+def _typed(values: Array) -> Array:
     """Return texts as numbers where all of them are, a missing one as NaN."""
     try:
         numbers = np.array([float(v) if v else np.nan for v in values])

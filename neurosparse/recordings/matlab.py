@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal import limited_process
 from neurosparse._internal.imports import need
+from neurosparse._internal.types import Array
 from neurosparse.recordings import columns as by_name
 from neurosparse.recordings import neo_files, nwb, tabular
 from neurosparse.recordings.columns import Told
@@ -65,7 +65,7 @@ def _is_hdf5(path: Path) -> bool:
 # --------------------------------------------------------------------------------------------------
 
 
-def contents(path: Path, *, times: str | None, units: str | None) -> dict[str, NDArray[Any]]:
+def contents(path: Path, *, times: str | None, units: str | None) -> dict[str, Array]:
     """Return the wanted variables of a file before version 7.3."""
     import scipy.io
 
@@ -78,7 +78,7 @@ def contents(path: Path, *, times: str | None, units: str | None) -> dict[str, N
         if root not in listed:
             raise ValueError(f"it has no variable {root!r}; there are: {_shown(listed)}")
     found = scipy.io.loadmat(path, variable_names=roots, struct_as_record=True, squeeze_me=True)
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, Array] = {}
     for name in names:
         value = found[name.partition(".")[0]]
         for field in name.split(".")[1:]:
@@ -101,7 +101,7 @@ def _wanted(there: Sequence[str], times: str | None, units: str | None) -> list[
     return [first, second]
 
 
-def _shown(names: Sequence[str] | Mapping[str, Any]) -> str:
+def _shown(names: Sequence[str] | Mapping[str, object]) -> str:
     shown = [str(name) for name in names][:_MOST_SHOWN]
     return ", ".join([*shown, *(["..."] if len(names) > _MOST_SHOWN else [])]) or "none"
 
@@ -114,7 +114,7 @@ def _field(value: Any, field: str, name: str) -> Any:
     return found.item() if found.ndim == 0 else found
 
 
-def _as_arrays(name: str, value: NDArray[Any]) -> dict[str, NDArray[Any]]:
+def _as_arrays(name: str, value: Array) -> dict[str, Array]:
     """Return a variable as an array, or a cell array as one array and the length of each cell."""
     if value.dtype != object:
         if value.dtype.kind not in "iufbU":
@@ -124,7 +124,7 @@ def _as_arrays(name: str, value: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return _flat_cells(name, cells)
 
 
-def _flat_cells(name: str, cells: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _flat_cells(name: str, cells: Sequence[Array]) -> dict[str, Array]:
     wrong = [k for k, cell in enumerate(cells) if cell.dtype.kind not in "iuf"]
     if wrong or not cells:
         raise ValueError(f"its {name!r} is a cell array that does not hold numbers in each cell")
@@ -132,12 +132,12 @@ def _flat_cells(name: str, cells: Sequence[NDArray[Any]]) -> dict[str, NDArray[A
     return {name: np.concatenate(cells).astype(np.float64), f"{name}/counts": counts}
 
 
-def contents_73(file: Any, *, times: str | None, units: str | None) -> dict[str, NDArray[Any]]:
+def contents_73(file: Any, *, times: str | None, units: str | None) -> dict[str, Array]:
     """Return the wanted variables of an open file of version 7.3, which is HDF5."""
     import h5py
 
     there = [str(name) for name in file if not name.startswith("#")]
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, Array] = {}
     for name in _wanted(there, times, units):
         node: Any = file
         for part in name.split("."):

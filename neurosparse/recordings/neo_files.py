@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse._internal import limited_process
 from neurosparse._internal.imports import need
+from neurosparse._internal.types import Array
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UnitTable
 
@@ -77,7 +77,7 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
 # --------------------------------------------------------------------------------------------------
 
 
-def contents(path: Path) -> dict[str, NDArray[Any]]:
+def contents(path: Path) -> dict[str, Array]:
     """Return the spike trains of each segment that has any, by the first of Neo's readers of this
     suffix that finds some.
     """
@@ -117,7 +117,7 @@ def _readers(neo_io: Any, path: Path) -> list[Any]:
     return readers
 
 
-def _flat(reader: str, segments: Sequence[Sequence[Any]]) -> dict[str, NDArray[Any]]:
+def _flat(reader: str, segments: Sequence[Sequence[Any]]) -> dict[str, Array]:
     """Return the tables of segments as arrays by name, as they leave the process."""
     arrays = {"reader": np.array(f"Neo {reader}"), "n_segments": np.array(len(segments))}
     for k, trains in enumerate(segments):
@@ -177,10 +177,10 @@ def of_trains(kind: str, trains: Sequence[Any], *, guessed: bool = False) -> Uni
     )
 
 
-def _columns(trains: Sequence[Any]) -> dict[str, NDArray[Any]]:
+def _columns(trains: Sequence[Any]) -> dict[str, Array]:
     """Annotations that all trains share and that are all numbers, or else text."""
     shared = set.intersection(*({str(key) for key in train.annotations} for train in trains))
-    columns: dict[str, NDArray[Any]] = {}
+    columns: dict[str, Array] = {}
     for key in sorted(shared):
         values = [train.annotations.get(key) for train in trains]
         if all(isinstance(v, bool | np.bool_) for v in values):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal.imports import need
 from neurosparse._internal.names import clean, clean_array
+from neurosparse._internal.types import Array
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.columns import Told
@@ -49,7 +50,7 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     return [of_arrays(hdf5.read(path, contents))]
 
 
-def of_arrays(arrays: dict[str, NDArray[Any]]) -> UnitTable:
+def of_arrays(arrays: dict[str, Array]) -> UnitTable:
     """Return the units that `contents` found."""
 
     def owners(stops: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -77,7 +78,7 @@ def of_arrays(arrays: dict[str, NDArray[Any]]) -> UnitTable:
 # --------------------------------------------------------------------------------------------------
 
 
-def contents(file: Any) -> dict[str, NDArray[Any]]:
+def contents(file: Any) -> dict[str, Array]:
     """What an open NWB file says of its units, checked; ValueError where it does not hold
     together.
     """
@@ -141,7 +142,7 @@ def array_in(h5py: Any, group: Any, name: str) -> Any:
     return dataset
 
 
-def whole(dataset: Any) -> NDArray[Any]:
+def whole(dataset: Any) -> Array:
     """Return a whole dataset, refused where it promises more than its bytes can hold."""
     if (promised := hdf5.promised_bytes(dataset)) > hdf5.MOST_BYTES:
         raise ValueError(
@@ -150,9 +151,7 @@ def whole(dataset: Any) -> NDArray[Any]:
     return np.asarray(dataset[()])
 
 
-def _ragged(
-    h5py: Any, table: Any, name: str, n_units: int
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _ragged(h5py: Any, table: Any, name: str, n_units: int) -> tuple[Array, NDArray[np.int64]]:
     """A ragged column: its values, and for each unit one past its last value."""
     values = whole(array_in(h5py, table, name))
     stops = whole(array_in(h5py, table, f"{name}_index"))
@@ -164,7 +163,7 @@ def _ragged(
     return values, stops
 
 
-def _numbers(values: NDArray[Any], name: str, ndim: int) -> NDArray[np.float64]:
+def _numbers(values: Array, name: str, ndim: int) -> NDArray[np.float64]:
     if (
         values.dtype.kind not in "iuf"
         or values.ndim != ndim
@@ -174,7 +173,7 @@ def _numbers(values: NDArray[Any], name: str, ndim: int) -> NDArray[np.float64]:
     return values.astype(np.float64, copy=False)
 
 
-def _columns(h5py: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
+def _columns(h5py: Any, units: Any, n_units: int) -> dict[str, Array]:
     """The columns with one number, truth value or text a unit: quality metrics, labels, regions."""
     columns = {}
     for name in units:
@@ -189,7 +188,7 @@ def _columns(h5py: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
     return columns
 
 
-def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDArray[Any]]:
+def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, Array]:
     """Where each unit lies by its electrodes, or by its electrode group; "several" where its
     electrodes differ.
     """
@@ -226,9 +225,7 @@ def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, NDAr
     return {}
 
 
-def _of_peak_channels(
-    h5py: Any, units: Any, electrodes: Any, n_units: int
-) -> dict[str, NDArray[Any]]:
+def _of_peak_channels(h5py: Any, units: Any, electrodes: Any, n_units: int) -> dict[str, Array]:
     """Return where each unit lies by its peak channel, as the Allen Institute's files have it."""
     peaks = whole(array_in(h5py, units, "peak_channel_id"))
     ids = whole(array_in(h5py, electrodes, "id"))

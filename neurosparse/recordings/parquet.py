@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse._internal import limited_process
+from neurosparse._internal.types import Array
 from neurosparse.recordings import columns as by_name
 from neurosparse.recordings import tabular
 from neurosparse.recordings.columns import Told
@@ -38,7 +38,7 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
 
 def contents(
     path: Path, *, times: str | None, units: str | None, others: list[str]
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     """Return the columns that are needed, in the process that reads."""
     import pyarrow as arrow
     import pyarrow.parquet as parquet
@@ -57,6 +57,6 @@ def contents(
     return {name: _array(table.column(name)) for name in named}
 
 
-def _array(column: Any) -> NDArray[Any]:
+def _array(column: Any) -> Array:
     values = np.asarray(column.to_numpy())
     return values.astype(str) if values.dtype == object else values

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import cards, names
+from neurosparse._internal.types import Array, Fields
 from neurosparse.activity import SpikeTrains
 
 UPPER_BOUND = (
@@ -54,7 +55,7 @@ class UnitTable:
     n_units: int
     times_s: NDArray[np.float64]
     units: NDArray[np.int64]
-    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    columns: Mapping[str, Array] = field(default_factory=dict)
     observed_s: NDArray[np.float64] | None = None
     observed_units: NDArray[np.int64] | None = None
     resolution_s: float | None = None
@@ -138,7 +139,7 @@ class Recording:
         return "" if self.all_units else UPPER_BOUND
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> Fields:
         """Where the spikes come from, as plain JSON types."""
         return {
             "file": self.name,

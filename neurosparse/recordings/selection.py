@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Array
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.recording import Recording, UnitTable
 from neurosparse.recordings.stretches import (
@@ -219,7 +219,7 @@ def _merges(observed: Observed | None) -> tuple[str, ...]:
     return (f"{observed.n_merged:,} observation intervals overlapped another and were merged.",)
 
 
-def _meets(columns: Mapping[str, NDArray[Any]], condition: str) -> NDArray[np.bool_]:
+def _meets(columns: Mapping[str, Array], condition: str) -> NDArray[np.bool_]:
     match = _CONDITION.fullmatch(condition)
     if match is None:
         raise ValueError(
@@ -246,7 +246,7 @@ def _meets(columns: Mapping[str, NDArray[Any]], condition: str) -> NDArray[np.bo
     return np.asarray(_COMPARE[sign](values, text))
 
 
-def _column(columns: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
+def _column(columns: Mapping[str, Array], name: str) -> Array:
     if name not in columns:
         raise ValueError(
             f"its units have no column {name!r}; there are: {', '.join(columns) or 'none'}"
@@ -278,7 +278,7 @@ def _ranges(names: NDArray[np.str_]) -> dict[str, tuple[int, int]]:
     return {str(names[a]): (int(a), int(b)) for a, b in zip(starts, stops, strict=True) if names[a]}
 
 
-def _in_words(values: NDArray[Any]) -> str:
+def _in_words(values: Array) -> str:
     if values.dtype.kind in "iuf":
         finite = values[np.isfinite(values)]
         return f"{finite.min():.4g} to {finite.max():.4g}" if finite.size else "nan"

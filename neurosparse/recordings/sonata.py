@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal.imports import need
 from neurosparse._internal.names import clean
+from neurosparse._internal.types import Array
 from neurosparse.recordings import nwb
 from neurosparse.recordings.columns import Told, indexed, unit_of_time
 from neurosparse.recordings.recording import UnitTable
@@ -54,7 +55,7 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     ]
 
 
-def contents(file: Any) -> dict[str, NDArray[Any]]:
+def contents(file: Any) -> dict[str, Array]:
     """Return the populations of an open SONATA file, checked; or the units of an NWB file."""
     import h5py
 
@@ -74,14 +75,14 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
         ]
     if not groups:
         raise ValueError("its group /spikes holds no population with timestamps")
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, Array] = {}
     for k, (name, group) in enumerate(groups):
         arrays[f"{k}/name"] = np.array(clean(name))
         arrays[f"{k}/times_s"], arrays[f"{k}/ids"] = _population(h5py, group)
     return arrays
 
 
-def _population(h5py: Any, group: Any) -> tuple[NDArray[np.float64], NDArray[Any]]:
+def _population(h5py: Any, group: Any) -> tuple[NDArray[np.float64], Array]:
     key = next((name for name in _IDS if name in group), None)
     if key is None:
         raise ValueError(f"its {group.name!r} has timestamps but no node_ids")

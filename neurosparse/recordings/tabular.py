@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Array
 from neurosparse.recordings import columns as by_name
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import Ends, UnitTable
@@ -17,7 +17,7 @@ from neurosparse.recordings.selection import REGION_COLUMNS
 
 def of_columns(
     names: Sequence[str],
-    column: Callable[[str], NDArray[Any]],
+    column: Callable[[str], Array],
     told: Told,
     kind: str,
     ends: Ends = "[)",

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal.types import Array, Fields
 from neurosparse.recordings import columns as by_name
 from neurosparse.recordings import tabular
 from neurosparse.recordings.columns import Told
@@ -178,15 +178,15 @@ def _layout(look: Look, told: Told) -> str:
 
 
 def _by_name(path: Path, look: Look, told: Told, kind: str) -> UnitTable:
-    def column(name: str) -> NDArray[Any]:
+    def column(name: str) -> Array:
         return _column(path, look, look.names.index(name), name)
 
     return tabular.of_columns(look.names, column, told, kind)
 
 
-def _column(path: Path, look: Look, at: int, name: str) -> NDArray[Any]:
+def _column(path: Path, look: Look, at: int, name: str) -> Array:
     """Return a column as numbers, or as texts where some are none."""
-    how: dict[str, Any] = {
+    how: Fields = {
         "delimiter": look.delimiter, "skiprows": look.skip, "usecols": at, "ndmin": 1,
         "quotechar": '"', "encoding": "utf-8", "comments": "#",
     }  # fmt: skip

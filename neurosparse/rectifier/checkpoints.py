@@ -14,7 +14,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -23,6 +22,7 @@ from torch import Tensor
 
 from neurosparse import recipes
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.types import Fields
 from neurosparse.data import Splits
 from neurosparse.rectifier.history import Epoch, LayerActivity
 from neurosparse.rectifier.network import RectifierNetwork
@@ -130,7 +130,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             groups[group][name] = value
         history = tuple(_epoch(values) for values in numbers.pop("history"))
         numbers["l1"] = tuple(numbers["l1"])
-        values: dict[str, Any] = {**numbers, **groups}
+        values: Fields = {**numbers, **groups}
         checkpoint = Checkpoint(spec=spec, history=history, generator=generator, **values)
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is a damaged checkpoint: {error}") from None
@@ -197,7 +197,7 @@ def _sum(tensors: Weights, metadata: Mapping[str, str]) -> str:
     return digest.hexdigest()
 
 
-def _epoch(values: dict[str, Any]) -> Epoch:
+def _epoch(values: Fields) -> Epoch:
     layers = {name: LayerActivity(**layer) for name, layer in values.pop("layers").items()}
     return Epoch(**{**values, "l1": tuple(values["l1"])}, layers=layers)
 

@@ -9,10 +9,10 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from torch import Tensor
 
+from neurosparse._internal.types import Fields
 from neurosparse.data import Splits
 from neurosparse.data.augmentation import check_shape
 from neurosparse.rectifier import controller
@@ -172,7 +172,7 @@ class Course:
         self.network.load_state_dict(self.best_weights)
         return self.network
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> Fields:
         """Return what a checkpoint holds of it."""
         return {
             "history": tuple(self.history),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Self
 
 from neurosparse._internal import cards
+from neurosparse._internal.types import Fields
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
 
@@ -171,7 +172,7 @@ class TrainResult:
         return cards.card("Trained network", shown, [self.engine_note] if self.engine_note else [])
 
 
-def rows(history: Iterable[Epoch]) -> list[dict[str, Any]]:
+def rows(history: Iterable[Epoch]) -> list[Fields]:
     """Return a row an epoch and hidden layer, for a table.
 
     What is of the epoch as a whole stands in each of its rows.

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.types import Fields
 from neurosparse.rectifier.history import Epoch, TrainResult, rows
 from neurosparse.rectifier.weights import save
 
@@ -32,7 +32,7 @@ def line(epoch: Epoch) -> str:
     )
 
 
-def summary(result: TrainResult) -> dict[str, Any]:
+def summary(result: TrainResult) -> Fields:
     """Return a training in numbers that JSON can hold.
 
     Its spec, what trained it, and how the network does on validation images.

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Array
 from neurosparse._internal.units import plain
 from neurosparse.kernels.network import layout
 from neurosparse.rectifier.steps import Descent
@@ -187,7 +187,7 @@ class SparseEngine:
         checks.finite_array("images", images, dtype=np.float32)
 
 
-def _contiguous(name: str, values: Any, dtype: Any) -> NDArray[Any]:
+def _contiguous(name: str, values: Any, dtype: Any) -> Array:
     """Return `values` as the one kind of array that the kernels are compiled for.
 
     Copied only where it is another kind.
@@ -199,7 +199,7 @@ def _contiguous(name: str, values: Any, dtype: Any) -> NDArray[Any]:
     return np.require(array, dtype, ["C", "W", "A"])
 
 
-def _per_layer(name: str, values: Sequence[float], n_layers: int, dtype: Any) -> NDArray[Any]:
+def _per_layer(name: str, values: Sequence[float], n_layers: int, dtype: Any) -> Array:
     array = checks.finite_array(name, values, dtype=dtype)
     if array.shape != (n_layers,) or (array < 0).any():
         raise ValueError(

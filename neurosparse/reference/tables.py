@@ -10,9 +10,9 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Fields
 
 _FOLDER = Path(__file__).parent
 
@@ -61,7 +61,7 @@ def bands() -> dict[str, Band]:
 
 
 @cache
-def paper() -> dict[str, Any]:
+def paper() -> Fields:
     """Return the figures of Glorot, Bordes & Bengio 2011, each with its trust.
 
     zeros_percent, table1, figure3.
@@ -69,5 +69,5 @@ def paper() -> dict[str, Any]:
     return _table("glorot2011")
 
 
-def _table(name: str) -> dict[str, Any]:
+def _table(name: str) -> Fields:
     return tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))

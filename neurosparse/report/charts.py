@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neurosparse._internal.names import from_figure
+from neurosparse._internal.types import Fields
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -33,7 +34,7 @@ _MOST_POINTS = 20_000  # beyond which a chart is slow to draw; spikes have a ras
 _ALONG_A_LEVEL = 60  # points of a line across the axes, each of which can be hovered over
 
 
-def chart(ax: Axes) -> dict[str, Any] | None:
+def chart(ax: Axes) -> Fields | None:
     """The axes as plain JSON types: title, x and y axis, traces as Plotly names them, bands behind
     them, notes.
 
@@ -47,8 +48,8 @@ def chart(ax: Axes) -> dict[str, Any] | None:
         return None
     if ax.images or ax.tables or not {ax.get_xscale(), ax.get_yscale()} <= {"linear", "log"}:
         return None
-    traces: list[dict[str, Any]] = []
-    bands: list[dict[str, Any]] = []
+    traces: list[Fields] = []
+    bands: list[Fields] = []
     seen: set[Artist] = set()
     for container in ax.containers:
         if isinstance(container, BarContainer):
@@ -81,7 +82,7 @@ def chart(ax: Axes) -> dict[str, Any] | None:
     }
 
 
-def _line(ax: Axes, line: Line2D, name: str) -> dict[str, Any]:
+def _line(ax: Axes, line: Line2D, name: str) -> Fields:
     x, y = (np.asarray(values, dtype=float) for values in line.get_data(orig=False))
     if line.get_transform() == ax.get_yaxis_transform("grid"):  # from edge to edge: axhline
         x = _along(ax.get_xscale(), ax.get_xlim())
@@ -91,7 +92,7 @@ def _line(ax: Axes, line: Line2D, name: str) -> dict[str, Any]:
         x = np.full(y.size, x[0])
     drawn, marker = line.get_linestyle() not in ("None", "none", "", " "), str(line.get_marker())
     marked = marker not in ("None", "none", "", " ")
-    trace: dict[str, Any] = {
+    trace: Fields = {
         "type": "scatter",
         "name": _name(name),
         "x": _numbers(x),
@@ -117,7 +118,7 @@ def _line(ax: Axes, line: Line2D, name: str) -> dict[str, Any]:
     return trace
 
 
-def _bars(bars: BarContainer) -> dict[str, Any]:
+def _bars(bars: BarContainer) -> Fields:
     flat = bars.orientation == "horizontal"
     boxes = [bar.get_bbox() for bar in bars.patches]
     at = [(b.y0 + b.y1) / 2 if flat else (b.x0 + b.x1) / 2 for b in boxes]
@@ -134,7 +135,7 @@ def _bars(bars: BarContainer) -> dict[str, Any]:
     }
 
 
-def _errors(container: ErrorbarContainer, values: ArrayLike | None = None) -> dict[str, Any]:
+def _errors(container: ErrorbarContainer, values: ArrayLike | None = None) -> Fields:
     """The error bars of bars or points; one direction, the first that there is."""
     data, _, (bars, *_) = container.lines
     k, axis = (0, "x") if container.has_xerr else (1, "y")
@@ -159,7 +160,7 @@ def _parts(container: ErrorbarContainer) -> set[Artist]:
     return {*caps, *bars} | ({data} if data is not None else set())
 
 
-def _patch(ax: Axes, patch: Patch) -> dict[str, Any] | None:
+def _patch(ax: Axes, patch: Patch) -> Fields | None:
     """A horizontal band, a stepped line, or None."""
     from matplotlib.colors import to_rgba
     from matplotlib.patches import Polygon, Rectangle, StepPatch
@@ -203,12 +204,12 @@ def _patch(ax: Axes, patch: Patch) -> dict[str, Any] | None:
     }
 
 
-def _axis(axis: Axis, scale: str, limits: tuple[float, float]) -> dict[str, Any]:
+def _axis(axis: Axis, scale: str, limits: tuple[float, float]) -> Fields:
     from matplotlib.ticker import FixedLocator, LogLocator
 
     log = scale == "log"
     ends = np.log10(limits) if log else np.asarray(limits)
-    found: dict[str, Any] = {"label": axis.get_label_text(), "type": scale, "range": _numbers(ends)}
+    found: Fields = {"label": axis.get_label_text(), "type": scale, "range": _numbers(ends)}
     locator = axis.get_major_locator()
     base_2 = isinstance(locator, LogLocator) and getattr(axis.get_transform(), "base", 10) == 2
     if isinstance(locator, FixedLocator) or base_2:
@@ -218,7 +219,7 @@ def _axis(axis: Axis, scale: str, limits: tuple[float, float]) -> dict[str, Any]
     return found
 
 
-def _notes(ax: Axes) -> list[dict[str, Any]]:
+def _notes(ax: Axes) -> list[Fields]:
     """Annotations that belong to a point of the data."""
     from matplotlib.text import Annotation
 

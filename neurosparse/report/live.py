@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurosparse._internal.types import Fields
 from neurosparse.activity import ActivityCurve, ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison
 from neurosparse.plots import PARTS, coloured
@@ -20,7 +21,7 @@ _MOST_ROWS = 65_535
 _FEWEST_ROWS = 1000
 
 
-def windows(comparison: Comparison) -> dict[str, Any] | None:
+def windows(comparison: Comparison) -> Fields | None:
     """The curves of the circuits and the levels of the networks; None where there is no circuit,
     hence no window.
 
@@ -52,9 +53,7 @@ def windows(comparison: Comparison) -> dict[str, Any] | None:
     }
 
 
-def _circuit(
-    comparison: Comparison, circuit: ActivityStats, grid: NDArray[np.float64]
-) -> dict[str, Any]:
+def _circuit(comparison: Comparison, circuit: ActivityStats, grid: NDArray[np.float64]) -> Fields:
     curve = cast(ActivityCurve, circuit.curve)
     first, last = comparison.curve(circuit)[0][[0, -1]]
     ticks = np.unique(np.rint(np.geomspace(first, last, _FINE_POINTS) / curve.tick_ms))
@@ -69,7 +68,7 @@ def _circuit(
 
 def raster(
     spikes: SpikeTrains, most: int = MOST_SPIKES, colours: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+) -> Fields:
     """At most `most` spikes: of all units where they are that few, or else of a sample, each
     population in proportion.
 

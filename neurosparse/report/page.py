@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from neurosparse import plots
+from neurosparse._internal.types import Fields
 from neurosparse._internal.whole_files import new_file
 from neurosparse.comparison import Comparison, band_in_words, milliseconds
 from neurosparse.report.charts import chart
@@ -27,7 +27,7 @@ class _Figure:
     """A panel as drawn: for paper, and for the screen where it can be had."""
 
     svg: bytes
-    charts: list[dict[str, Any]]
+    charts: list[Fields]
 
 
 def write(comparison: Comparison, directory: str | Path, panels: Sequence[Panel] = ()) -> Path:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from neurosparse import plots
+from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison, band_in_words, milliseconds, percent, percents
 
@@ -59,7 +60,7 @@ class Panel:
     draw: Callable[..., object] | None = None
     n_axes: int = 1
     spikes: SpikeTrains | None = None
-    table: Sequence[Mapping[str, object]] = ()
+    table: Sequence[FieldsView] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.key):
@@ -152,7 +153,7 @@ def row(
     }
 
 
-def cells(rows: Sequence[Mapping[str, object]]) -> list[dict[str, str]]:
+def cells(rows: Sequence[FieldsView]) -> list[dict[str, str]]:
     """Rows of a table as text, of one set of columns; those in which nothing stands are left
     out.
     """

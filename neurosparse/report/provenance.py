@@ -9,11 +9,12 @@ from importlib import metadata
 from typing import Any
 
 from neurosparse import __version__
+from neurosparse._internal.types import Fields
 
 _PACKAGES = ("brian2", "torch", "numpy", "scipy")
 
 
-def environment() -> dict[str, Any]:
+def environment() -> Fields:
     """Versions and machine, for the provenance of results."""
     return {
         "versions": {

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from neurosparse._internal.types import Fields
 from neurosparse.activity import ActivityStats, SpikeTrains
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class NetworkRun:
     # all hidden units as one layer: trained, and as initialised where that matters
     wholes: tuple[ActivityStats, ...]
     layers: dict[str, ActivityStats]
-    history: list[dict[str, Any]] = field(repr=False)  # a row an epoch and layer
+    history: list[Fields] = field(repr=False)  # a row an epoch and layer
     device: str
     seconds: float
     twin: SpikeTrains | None = None  # of the network as a spiking one

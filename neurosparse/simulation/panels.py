@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from neurosparse import plots
+from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.activity import SpikeTrains
 from neurosparse.comparison import BRAIN_FRACTIONS
 from neurosparse.recipes import Recipe
@@ -16,7 +16,7 @@ from neurosparse.simulation.rows import window_column
 
 def published_rates(recipe: Recipe) -> dict[str, float]:
     """The rates that a recipe states for its populations, to draw beside those found."""
-    populations: Mapping[str, Any] = recipe.values.get("populations", {})
+    populations: FieldsView = recipe.values.get("populations", {})
     return {
         name: p["mean_rate_hz"]
         for name, p in populations.items()
@@ -67,7 +67,7 @@ def panels(
     ]
 
 
-def _table_row(simulation: Simulation, name: str, published: Mapping[str, float]) -> dict[str, Any]:
+def _table_row(simulation: Simulation, name: str, published: Mapping[str, float]) -> Fields:
     """A population's means over the seeds; where there is one seed, without their spread."""
 
     def mean(quantity: str) -> float:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from neurosparse._internal import cards
+from neurosparse._internal.types import Fields
 from neurosparse.activity import WHOLE, ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.comparison import BRAIN_FRACTIONS
 from neurosparse.measurement import measure
@@ -49,7 +50,7 @@ class PopulationRow:
     n_silent: int
     windows: tuple[BrainWindow, ...]  # those of 1, 2 and 4 %
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Fields:
         """Return the columns of the table: the fields, then those of each window."""
         own = {each.name: getattr(self, each.name) for each in fields(self)}
         del own["windows"]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from neurosparse import recipes
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.types import Fields
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress
 from neurosparse.recipes import Spec
@@ -54,7 +55,7 @@ class SimulationSpec(Spec):
     n_threads: Annotated[int, Field(ge=1)] | None = None
     exact_weights: bool = False
     window_ms: Annotated[float, Field(gt=0)] = 10.0
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: Fields = Field(default_factory=dict)
 
     @field_validator("engine")
     @classmethod

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Fields
 from neurosparse.sparsify.pairs import BREAK_EVEN, ActivePairs
 
 CALLS_AT_REST = 15  # calls that run densely unseen after one in which too many were active
@@ -157,7 +157,7 @@ class SparseFFN(nn.Module):
         _store_by_unit(down)
         return block.train(up.training)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> Fields:
         """Leave out what belongs to the last call: its graph can be neither copied nor kept."""
         return {**self.__dict__, "l1": None, "counts": None}
 

@@ -153,7 +153,7 @@ def describe_activations(
     activations: Activations,
     *,
     name: str | None = None,
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, object] | None = None,
 ) -> ActivityStats:
     """All statistics of a record of activations. Lifetime Gini needs every value at once, so a
     stream has none.
@@ -210,7 +210,7 @@ def describe_activations(
 
 
 def _never_reached(
-    activations: Activations, name: str | None, provenance: Mapping[str, Any] | None
+    activations: Activations, name: str | None, provenance: Mapping[str, object] | None
 ) -> ActivityStats:
     """Return the statistics of a layer that no sample reached: it has none."""
     nothing = np.full(activations.n_units, np.nan)

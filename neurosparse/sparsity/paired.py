@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from neurosparse._internal.types import Fields
 from neurosparse._internal.units import plain
 
 LEVEL = 0.95
@@ -50,7 +50,7 @@ def mean(values: Sequence[float]) -> Mean:
     return Mean(middle, middle - half, middle + half, n)
 
 
-def difference(rows: Sequence[dict[str, Any]], arm: str, against: str, quantity: str) -> Mean:
+def difference(rows: Sequence[Fields], arm: str, against: str, quantity: str) -> Mean:
     """How much larger `quantity` is in `arm` than in `against`, over the seeds that both have.
 
     Raises
@@ -83,7 +83,7 @@ def unpaired(first: Sequence[float], second: Sequence[float]) -> Mean:
     )
 
 
-def _by_seed(rows: Sequence[dict[str, Any]], arm: str, quantity: str) -> dict[int, float]:
+def _by_seed(rows: Sequence[Fields], arm: str, quantity: str) -> dict[int, float]:
     mine = [row for row in rows if row["arm"] == arm]
     found = {row["seed"]: row[quantity] for row in mine}
     if len(found) < len(mine):

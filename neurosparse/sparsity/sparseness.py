@@ -11,12 +11,12 @@ JMLR 5:1457; for Gini, Hurley & Rickard 2009, IEEE Trans Inf Theory 55:4723 (arX
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Array
 from neurosparse.activity import Sparseness
 
 Floats = NDArray[np.float64]
@@ -111,7 +111,7 @@ def of_moments(total: Floats, square_total: Floats, n: int) -> Floats:
     return np.stack([a, (1 - a) / (1 - least), (1 - np.sqrt(a)) / (1 - np.sqrt(least))])
 
 
-def gini_of_ascending(vectors: NDArray[Any]) -> Floats:
+def gini_of_ascending(vectors: Array) -> Floats:
     """Gini of each vector along the last axis, its entries in ascending order, the last one
     positive.
     """

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +35,7 @@ def describe_spikes(
     active_when: ActiveWhen,
     *,
     name: str = "spikes",
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, object] | None = None,
 ) -> ActivityStats:
     """All statistics of spikes.
 
@@ -59,7 +58,7 @@ def describe_windows(
     windows_ms: Iterable[float],
     *,
     name: str = "spikes",
-    provenance: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, object] | None = None,
 ) -> list[ActivityStats]:
     """`describe_spikes` for each of several windows; faster than one by one, since they share the
     curve, rates and intervals.
@@ -73,7 +72,7 @@ def _describe_windows(
     spikes: SpikeTrains,
     definitions: list[ActiveWhen],
     name: str,
-    provenance: Mapping[str, Any] | None,
+    provenance: Mapping[str, object] | None,
 ) -> list[ActivityStats]:
     # all refused before any is counted
     windows = [spikes.window_ticks(definition.window_ms) for definition in definitions]

@@ -8,6 +8,7 @@ from typing import Any
 
 from neurosparse import recipes
 from neurosparse._internal import checks
+from neurosparse._internal.types import Fields
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import circuit as circuits
@@ -23,7 +24,7 @@ def simulate(
     seconds: float,
     seed: int = 1,
     engine: str = "auto",
-    settings: Mapping[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
     progress: Progress = quiet,
     **options: Any,
 ) -> SpikeTrains:
@@ -67,7 +68,7 @@ def simulate(
 
     if isinstance(what, str | Path):
         recipe = recipes.load(what)
-        kinds: dict[str, Any] = {"circuit": CircuitSpec, "population": PopulationSpec}
+        kinds: Fields = {"circuit": CircuitSpec, "population": PopulationSpec}
         if recipe.kind not in kinds:
             raise ValueError(
                 f"recipe {recipe.name!r} is of kind {recipe.kind!r}; simulate takes circuits and"
@@ -167,7 +168,7 @@ def run_circuit(
     if steps < 1:
         raise ValueError(f"seconds must be at least one step of dt_ms={dt_ms:g}, got {seconds:g}")
     seed = checks.seed(seed)
-    options: dict[str, Any] = {}
+    options: Fields = {}
     if exact_weights and engines.takes(engine, "exact_weights"):
         options["exact_weights"] = True
     if n_threads is not None:

@@ -11,13 +11,14 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from neurosparse._internal.types import Fields
 from neurosparse.recipes import Spec
 
 MOST_BYTES = 16_000_000  # of a record
 
 _SEAL = b',"sha256":"'
 
-Row = dict[str, Any]  # column -> true, false, a number, text or None
+Row = Fields  # column -> true, false, a number, text or None
 
 
 class DamageError(ValueError):
@@ -53,8 +54,8 @@ class Run(Spec):
     format: Literal["neurosparse.run/1"] = "neurosparse.run/1"
     key: str
     kind: str
-    label: dict[str, Any]
-    spec: dict[str, Any] = Field(repr=False)
+    label: Fields
+    spec: Fields = Field(repr=False)
     code: str
     rows: tuple[dict[str, bool | int | float | str | None], ...] = Field(repr=False)
     seconds: float
@@ -65,7 +66,7 @@ class Run(Spec):
         """The size of its files."""
         return sum(file.bytes for file in self.files.values())
 
-    def table(self, label: Mapping[str, Any] | None = None) -> list[Row]:
+    def table(self, label: Mapping[str, object] | None = None) -> list[Row]:
         """Its rows with its key and its label, or another, before them."""
         before = {
             name: value if isinstance(value, int | float | str) else json.dumps(value)
@@ -82,7 +83,7 @@ class Failure(Spec):
     format: Literal["neurosparse.failure/1"] = "neurosparse.failure/1"
     key: str
     kind: str
-    label: dict[str, Any]
+    label: Fields
     error: str
     details: str = Field(default="", repr=False)
 
@@ -90,7 +91,7 @@ class Failure(Spec):
 Record = TypeVar("Record", Run, Failure)
 
 
-def key(kind: str, spec: Mapping[str, Any], code: str) -> str:
+def key(kind: str, spec: Mapping[str, object], code: str) -> str:
     """The name of a run: the start of a SHA-256 of its kind, its spec in canonical JSON, and the
     fingerprint of the code.
 

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from neurosparse import data
 from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.threads import run_in_threads
+from neurosparse._internal.types import Fields
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.recipes import Spec
 from neurosparse.rectifier import RectifierNetwork, TrainSpec, devices, joined, train
@@ -30,7 +30,7 @@ from neurosparse.rectifier.evaluation import evaluate
 from neurosparse.rectifier.pretraining import pretrain
 from neurosparse.rectifier.specs import PretrainSpec
 
-Row = dict[str, Any]
+Row = Fields
 
 NEXT_MODULE = 1000  # from the seed of a module to that of the next
 

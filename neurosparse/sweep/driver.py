@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from neurosparse import recipes, store
 from neurosparse._internal import cards, checks
 from neurosparse._internal.threads import cores
+from neurosparse._internal.types import Fields
 from neurosparse._internal.workers import Ended
 from neurosparse.progress import Progress, quiet
 from neurosparse.store import DamageError, Failure, Run
@@ -27,7 +27,7 @@ TABLE = "table.parquet"
 class Sweep:
     """What a sweep left behind."""
 
-    rows: tuple[dict[str, Any], ...] = field(
+    rows: tuple[Fields, ...] = field(
         repr=False
     )  # of every complete run, in the sweep's order: `run`, what varies, results
     n_runs: int  # that were asked for

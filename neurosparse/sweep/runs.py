@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from neurosparse import store
+from neurosparse._internal.types import Fields
 from neurosparse.progress import Progress
 from neurosparse.recipes import Recipe
 from neurosparse.store import DamageError
@@ -34,15 +35,13 @@ class Task:
     directory: str  # of the store
     key: str
     kind: str
-    label: dict[str, Any]
-    spec: dict[str, Any] = field(repr=False)
+    label: Fields
+    spec: Fields = field(repr=False)
     code: str
     device: str
 
     @classmethod
-    def of(
-        cls, directory: str, kind: str, label: dict[str, Any], spec: dict[str, Any], device: str
-    ) -> Self:
+    def of(cls, directory: str, kind: str, label: Fields, spec: Fields, device: str) -> Self:
         """The run of a resolved spec with the code as it is."""
         code = code_of(kind, spec)
         # elsewhere the last bits may differ
@@ -50,7 +49,7 @@ class Task:
         return cls(directory, store.key(kind, spec, code), kind, label, spec, code, device)
 
 
-def code_of(kind: str, spec: dict[str, Any]) -> str:
+def code_of(kind: str, spec: Fields) -> str:
     """Return the fingerprint of the code that does a run of a kind with a spec."""
     home, named = kinds.registry.home(kind), kinds.registry.get(kind).modules(spec)
     return fingerprint(home, __name__, *sorted(named))
@@ -60,8 +59,8 @@ def task(
     directory: str,
     kind: str,
     recipe: Recipe,
-    settings: dict[str, Any],
-    label: dict[str, Any],
+    settings: Fields,
+    label: Fields,
     device: str,
 ) -> Task:
     """The run of a recipe with settings and a seed. ValueError where they do not fit together."""

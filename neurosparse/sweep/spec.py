@@ -30,6 +30,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from neurosparse import recipes
+from neurosparse._internal.types import Fields
 from neurosparse.recipes import Spec
 from neurosparse.sweep import kinds
 
@@ -107,7 +108,7 @@ class SweepSpec(Spec):
     kind: str
     recipe: str
     title: str = ""
-    settings: dict[str, Any] = Field(default_factory=dict)
+    settings: Fields = Field(default_factory=dict)
     grid: dict[str, Values] = Field(default_factory=dict)
     random: Draws | None = None
     seeds: (
@@ -154,7 +155,7 @@ class SweepSpec(Spec):
             n *= values.n or 0 if isinstance(values, Range) else len(values)
         return n
 
-    def points(self) -> Iterator[tuple[dict[str, Any], int]]:
+    def points(self) -> Iterator[tuple[Fields, int]]:
         """What varies, and the seed, of every run, in order."""
         axes = [[*_grid(values)] for values in self.grid.values()]
         for k, (drawn, combination) in enumerate(product(self._draws(), product(*axes))):
@@ -162,7 +163,7 @@ class SweepSpec(Spec):
             for seed in (k,) if self.seeds == "each" else self.seeds:
                 yield point, seed
 
-    def _draws(self) -> list[dict[str, Any]]:
+    def _draws(self) -> list[Fields]:
         if self.random is None:
             return [{}]
         generator = np.random.default_rng(self.random.seed)
@@ -208,7 +209,7 @@ def _flat(values: Any, place: str = "") -> Any:
     """Nested tables as dotted names; a table with `low` is a range."""
     if not isinstance(values, dict):
         return values
-    flat: dict[str, Any] = {}
+    flat: Fields = {}
     for name, value in values.items():
         nested = isinstance(value, dict) and "low" not in value
         flat |= _flat(value, f"{place}{name}.") if nested else {f"{place}{name}": value}

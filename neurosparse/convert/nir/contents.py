@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse._internal.foreign_hdf5 import promised_bytes
+from neurosparse._internal.types import Array, Fields
 
 MOST_BYTES = 2**31  # of all arrays of a file together
 MOST_NODES = 10_000
 MOST_LEVELS = 8  # of groups within groups
 
 
-def contents(file: Any) -> dict[str, NDArray[Any]]:
+def contents(file: Any) -> dict[str, Array]:
     """The arrays of an open NIR file, by the names of groups and array with "/" between them; text
     as bytes.
 
@@ -29,7 +29,7 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
     """
     import h5py
 
-    arrays: dict[str, NDArray[Any]] = {}
+    arrays: dict[str, Array] = {}
     n_bytes, n_groups = 0, 0
 
     def visit(group: Any, path: str, levels: int) -> None:
@@ -58,7 +58,7 @@ def contents(file: Any) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _plain(dataset: Any) -> NDArray[Any]:
+def _plain(dataset: Any) -> Array:
     import h5py
 
     if h5py.check_string_dtype(dataset.dtype) is not None:
@@ -69,11 +69,11 @@ def _plain(dataset: Any) -> NDArray[Any]:
     return values
 
 
-def tree(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+def tree(arrays: Mapping[str, Array]) -> Fields:
     """The node of a file as `nir` takes it: groups as dictionaries, a single value as a scalar, a
     single text as `str`.
     """
-    root: dict[str, Any] = {}
+    root: Fields = {}
     for path, array in arrays.items():
         *groups, name = path.split("/")
         group = root

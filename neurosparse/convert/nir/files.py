@@ -26,6 +26,7 @@ from neurosparse import recipes
 from neurosparse._internal import checks
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.types import Fields
 from neurosparse.convert.graph import (
     Add,
     AveragePool,
@@ -148,11 +149,11 @@ def _without_input_scale(graph: Graph) -> Graph:
 
 def _nodes(
     graph: Graph, neuron: NeuronSpec
-) -> tuple[dict[str, Any], list[tuple[str, str]], dict[str, str]]:
+) -> tuple[Fields, list[tuple[str, str]], dict[str, str]]:
     """The nodes by name, the edges, and the layers that nodes stand for by the nodes' names."""
     import nir
 
-    nodes: dict[str, Any] = {"input": nir.Input({"input": np.array(graph.input.shape)})}
+    nodes: Fields = {"input": nir.Input({"input": np.array(graph.input.shape)})}
     edges: list[tuple[str, str]] = []
     names = {"input": graph.input.name}
     ends = {graph.input.name: ["input"]}  # the nodes whose sum a layer's output is

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from neurosparse import recipes
+from neurosparse._internal.types import Array, Fields
 from neurosparse.convert.graph import Add, AveragePool, Conv, Layer, Linear, Reshape, Shape, Spike
 from neurosparse.convert.neurons import NeuronSpec
 
@@ -97,8 +97,8 @@ def terms_of(layer: Add) -> list[Any]:
 
 def _convolution(
     before: Shape,
-    weight: NDArray[Any],
-    bias: NDArray[Any],
+    weight: Array,
+    bias: Array,
     stride: Shape,
     padding: Shape,
     dilation: Shape,
@@ -141,7 +141,7 @@ def _ungrouped(layer: Conv) -> torch.Tensor:
     return torch.cat(rows)
 
 
-def _each_channel(weight: NDArray[Any]) -> NDArray[Any]:
+def _each_channel(weight: Array) -> Array:
     """The weights (channels, channels, *kernel) of a convolution that leaves channels apart, from
     (channels, *kernel).
     """
@@ -150,7 +150,7 @@ def _each_channel(weight: NDArray[Any]) -> NDArray[Any]:
     return full
 
 
-def _by_channel(values: torch.Tensor, layer: Add) -> NDArray[Any]:
+def _by_channel(values: torch.Tensor, layer: Add) -> Array:
     full = values.expand(layer.shape).reshape(layer.shape[0], -1)
     if not bool((full == full[:, :1]).all()):
         raise ValueError(
@@ -213,7 +213,7 @@ def layers_of(node: Any, name: str, before: Layer, spec: NeuronSpec, dt_s: float
     """
     import nir
 
-    here: dict[str, Any] = {"name": name, "inputs": (before.name,), "shape": before.shape}
+    here: Fields = {"name": name, "inputs": (before.name,), "shape": before.shape}
     match node:
         case nir.Affine() | nir.Linear():
             weight = _finite(node.weight)
@@ -244,7 +244,7 @@ def layers_of(node: Any, name: str, before: Layer, spec: NeuronSpec, dt_s: float
     )
 
 
-def _convolved(node: Any, here: dict[str, Any]) -> Layer:
+def _convolved(node: Any, here: Fields) -> Layer:
     """A convolution; where it leaves channels apart, the factors or the means that it computes."""
     weight, bias, n = _finite(node.weight), _finite(node.bias), len(here["shape"]) - 1
     stride, dilation = _dims(node.stride, n), _dims(node.dilation, n)
@@ -260,7 +260,7 @@ def _convolved(node: Any, here: dict[str, Any]) -> Layer:
                     **here, options={"kernel_size": kernel, "stride": stride, "padding": padding}
                 )
             )
-    options: dict[str, Any] = {
+    options: Fields = {
         "stride": stride,
         "padding": padding,
         "dilation": dilation,

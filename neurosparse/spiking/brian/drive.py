@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from neurosparse._internal.types import Fields
 from neurosparse.spiking.brian.running import brian2
 
 _CELLS = 65536
@@ -155,7 +156,7 @@ def white_noise() -> Any:
     return _implemented(function, draw, _NOISE, "noise", {})
 
 
-def _implemented(function: Any, draw: Any, code: str, name: str, arrays: dict[str, Any]) -> Any:
+def _implemented(function: Any, draw: Any, code: str, name: str, arrays: Fields) -> Any:
     function.implementations.add_implementation("numpy", draw)
     function.implementations.add_implementation(
         "cpp",

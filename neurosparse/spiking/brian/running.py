@@ -33,11 +33,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse._internal import checks, scratch
 from neurosparse._internal.grid import on_grid
 from neurosparse._internal.imports import need
+from neurosparse._internal.types import Array, Fields
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.brian import builds, process
@@ -46,7 +46,7 @@ Model = Callable[[], Any]  # () -> a Brian2 object, or a sequence of them
 Target = Literal["cpp", "numpy"]
 
 _NETWORK = "neurosparse_network"
-_PREFERENCES: dict[str, Any] = {  # set while the engine works, then put back
+_PREFERENCES: Fields = {  # set while the engine works, then put back
     "core.default_float_dtype": np.float64,
     # an executable that gets Ctrl-C ends, rather than writing what it has
     "core.stop_on_keyboard_interrupt": False,
@@ -68,13 +68,13 @@ class Result:
     for spike monitors, (times, cells) for the variables of state monitors.
     """
 
-    monitors: Mapping[str, Mapping[str, NDArray[Any]]] = field(repr=False)
+    monitors: Mapping[str, Mapping[str, Array]] = field(repr=False)
     duration_ms: float
     dt_ms: float
     seed: int
     target: Target
 
-    def __getitem__(self, monitor: str) -> Mapping[str, NDArray[Any]]:
+    def __getitem__(self, monitor: str) -> Mapping[str, Array]:
         if monitor not in self.monitors:
             raise KeyError(
                 f"no monitor {monitor!r}; there are: {', '.join(self.monitors) or 'none'}"
@@ -187,7 +187,7 @@ def _brian_seed(seed: int) -> int:
 
 @contextmanager
 def _working_on(
-    make_device: Callable[[Any], Any], preferences: Mapping[str, Any], dt_ms: float
+    make_device: Callable[[Any], Any], preferences: Mapping[str, object], dt_ms: float
 ) -> Iterator[Any]:
     """Give Brian2 a device of its own, and preferences, while the block lasts.
 
@@ -290,7 +290,7 @@ _WRITE_2D = """
 
 def _run_cpp(
     model: Model, steps: int, seed: int, dt_ms: float, progress: Progress
-) -> dict[str, dict[str, NDArray[Any]]]:
+) -> dict[str, dict[str, Array]]:
     progress(0.0, "writing C++")
     # static arrays come from, and results go to, this folder: the executable runs in it, wherever
     # the executable itself lies
@@ -301,7 +301,7 @@ def _run_cpp(
         )
         progress(0.0, "simulating")
         process.execute(executable, project, steps, seed, progress)
-        monitors: dict[str, dict[str, NDArray[Any]]] = {}
+        monitors: dict[str, dict[str, Array]] = {}
         for file, (monitor, variable, dtype, columns) in recorded.items():
             values = np.fromfile(project / "results" / file, dtype=dtype)
             monitors.setdefault(monitor, {})[variable] = (
@@ -393,7 +393,7 @@ def _fix_order(queue: list[tuple[str, Any]]) -> None:
 
 def _run_numpy(
     model: Model, steps: int, seed: int, dt_ms: float, progress: Progress
-) -> dict[str, dict[str, NDArray[Any]]]:
+) -> dict[str, dict[str, Array]]:
     def make_device(b2: Any) -> Any:
         from brian2.devices.device import RuntimeDevice
 

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Fields
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import sizes
@@ -122,9 +123,7 @@ def simulate(
 # --------------------------------------------------------------------------------------------------
 
 
-def _cells(
-    circuit: Circuit, dt_ms: float, dc_mV: Floats | None, noise_mV: Floats | None
-) -> dict[str, Any]:
+def _cells(circuit: Circuit, dt_ms: float, dc_mV: Floats | None, noise_mV: Floats | None) -> Fields:
     """Return the constants of each cell, in mV (and pA), by the name of the variable.
 
     Each has the shape (n_units,).
@@ -175,7 +174,7 @@ def _charge(population: Any, tau_s: float, dt_ms: float) -> float:
     return resistance_mV_per_pA(population.cell) * share
 
 
-def _code(circuit: Circuit, constants: dict[str, Any], driven: bool) -> tuple[str, str]:
+def _code(circuit: Circuit, constants: Fields, driven: bool) -> tuple[str, str]:
     """Write Brian2's equations and the code of a step.
 
     Constants that all cells share are scalars to the compiler.

@@ -20,6 +20,7 @@ from scipy.special import ndtr, ndtri
 
 from neurosparse._internal import checks
 from neurosparse._internal.threads import cores
+from neurosparse._internal.types import Array
 from neurosparse.activity import SpikeTrains
 from neurosparse.kernels.circuit import bit_rows, partitions, poisson, synapse_draws
 from neurosparse.kernels.circuit import lif_network as network
@@ -174,8 +175,8 @@ def run(built: Built, *, n_steps: int, seed: int, progress: Progress = quiet) ->
     state = _state(built, history, seed)
     n_threads = min(built.n_threads, layout.n_partitions)
     cuts = [layout.n_partitions * i // n_threads for i in range(n_threads + 1)]
-    steps: list[NDArray[Any]] = []
-    units: list[NDArray[Any]] = []
+    steps: list[Array] = []
+    units: list[Array] = []
     for first_step in range(0, n_steps, CHUNK_STEPS):
         chunk = min(CHUNK_STEPS, n_steps - first_step)
         state.progress[:] = 0
@@ -428,7 +429,7 @@ def _state(built: Built, history: int, seed: int) -> State:
     )
 
 
-def _collect(state: State, history: int, chunk: int) -> tuple[NDArray[Any], NDArray[Any]]:
+def _collect(state: State, history: int, chunk: int) -> tuple[Array, Array]:
     """Collect the spikes of a chunk, in order.
 
     Those that delays and refractory periods still need move to the front.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from neurosparse._internal.registry import Registry, modules_in
+from neurosparse._internal.types import Fields
 
 if TYPE_CHECKING:
     from neurosparse.progress import Progress
@@ -19,7 +20,7 @@ class Kind(Protocol):
     A run is kept under a hash of its spec and of the code of this module and all that it imports.
     """
 
-    def resolve(self, recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+    def resolve(self, recipe: Recipe, settings: Fields, seed: int) -> Fields:
         """Return all that is asked for, as plain values: the run's spec.
 
         Raises
@@ -29,13 +30,11 @@ class Kind(Protocol):
         """
         ...
 
-    def modules(self, spec: dict[str, Any]) -> Sequence[str]:
+    def modules(self, spec: Fields) -> Sequence[str]:
         """Return the full names of modules that a spec names, such as the one of its engine."""
         ...
 
-    def run(
-        self, spec: dict[str, Any], lock: RunLock, device: str, progress: Progress
-    ) -> list[Row]:
+    def run(self, spec: Fields, lock: RunLock, device: str, progress: Progress) -> list[Row]:
         """Do the run, put its files into `lock.folder`, and return its rows of the table."""
         ...
 

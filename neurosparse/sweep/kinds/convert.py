@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field
 
 from neurosparse import recipes, store
+from neurosparse._internal.types import Fields
 from neurosparse.convert import NeuronSpec, Normalisation
 from neurosparse.progress import Progress, part_of
 from neurosparse.recipes import Recipe
@@ -30,11 +31,11 @@ class ConversionSpec(recipes.Spec):
     normalisation: Normalisation = Normalisation()
 
 
-def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+def resolve(recipe: Recipe, settings: Fields, seed: int) -> Fields:
     """All that is asked for, as plain values. ValueError where recipe and settings do not fit
     together.
     """
-    ours: dict[str, Any] = {"neuron": {}, "normalisation": {}}
+    ours: Fields = {"neuron": {}, "normalisation": {}}
     theirs = {}
     for name, value in settings.items():
         table, _, key = name.partition(".")
@@ -51,12 +52,12 @@ def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, An
     }
 
 
-def modules(spec: dict[str, Any]) -> list[str]:
+def modules(spec: Fields) -> list[str]:
     """Return the modules that a spec names: the one of its image set."""
     return train.modules(spec["network"])
 
 
-def run(spec: dict[str, Any], lock: RunLock, device: str, progress: Progress) -> list[Row]:
+def run(spec: Fields, lock: RunLock, device: str, progress: Progress) -> list[Row]:
     """Train or find the network, convert it, and compare the two. A row for each number of steps
     that was looked at.
     """
@@ -86,7 +87,7 @@ def run(spec: dict[str, Any], lock: RunLock, device: str, progress: Progress) ->
     ]
 
 
-def _trained(spec: dict[str, Any], lock: RunLock, device: str, progress: Progress) -> Any:
+def _trained(spec: Fields, lock: RunLock, device: str, progress: Progress) -> Any:
     """The weights of a network: of the run that trained it, which is done now where nobody has."""
     from neurosparse.sweep import runs
 

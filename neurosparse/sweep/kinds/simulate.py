@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neurosparse import recipes
+from neurosparse._internal.types import Fields
 from neurosparse.activity import ActiveWhen
 from neurosparse.progress import Progress
 from neurosparse.recipes import Recipe
@@ -17,7 +18,7 @@ SPIKES = "spikes.npz"
 _OURS = ("seconds", "engine", "scale", "window_ms")
 
 
-def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+def resolve(recipe: Recipe, settings: Fields, seed: int) -> Fields:
     """All that is asked for, as plain values. ValueError where recipe and settings do not fit
     together.
     """
@@ -54,14 +55,14 @@ def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, An
     }
 
 
-def modules(spec: dict[str, Any]) -> list[str]:
+def modules(spec: Fields) -> list[str]:
     """Return the modules that a spec names: the one of its engine."""
     from neurosparse.spiking import engines
 
     return [engines.registry.home(spec["engine"])] if "engine" in spec else []
 
 
-def run(spec: dict[str, Any], lock: RunLock, device: str, progress: Progress) -> list[Row]:
+def run(spec: Fields, lock: RunLock, device: str, progress: Progress) -> list[Row]:
     """Simulate and keep the spikes. A row for all cells and one for each population."""
     from neurosparse.recordings.npz import write_npz
     from neurosparse.simulation.rows import population_rows

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from neurosparse._internal.types import Fields
 from neurosparse.progress import Progress
 from neurosparse.recipes import Recipe
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 WEIGHTS = "weights.safetensors"
 
 
-def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, Any]:
+def resolve(recipe: Recipe, settings: Fields, seed: int) -> Fields:
     """All that is asked for, as plain values. ValueError where recipe and settings do not fit
     together.
     """
@@ -35,7 +36,7 @@ def resolve(recipe: Recipe, settings: dict[str, Any], seed: int) -> dict[str, An
     return {"training": spec}
 
 
-def modules(spec: dict[str, Any]) -> list[str]:
+def modules(spec: Fields) -> list[str]:
     """Return the modules that a spec names: the one of its image set."""
     from neurosparse.data.sets import registry
 
@@ -43,7 +44,7 @@ def modules(spec: dict[str, Any]) -> list[str]:
     return [] if name.endswith(".npz") else [registry.home(name)]
 
 
-def run(spec: dict[str, Any], lock: RunLock, device: str, progress: Progress) -> list[Row]:
+def run(spec: Fields, lock: RunLock, device: str, progress: Progress) -> list[Row]:
     """Train, going on from the checkpoint of an earlier try, and keep the weights. One row."""
     from neurosparse import rectifier
     from neurosparse.activity import ActiveWhen

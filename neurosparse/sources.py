@@ -5,12 +5,12 @@ Results of runs, spike files, recordings, trained networks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActiveWhen, ActivityStats
 from neurosparse.comparison import Comparison
 from neurosparse.comparison import files as saved
@@ -23,7 +23,7 @@ def read(
     *,
     window_ms: float = 10.0,
     threshold: float = 0.0,
-    how: Mapping[str, Any] | None = None,
+    how: FieldsView | None = None,
 ) -> tuple[ActivityStats, ...]:
     """Return the statistics of one source.
 
@@ -73,7 +73,7 @@ def read_all(
     window_ms: float = 10.0,
     threshold: float = 0.0,
     only: Collection[str] = (),
-    how: Mapping[str, Any] | None = None,
+    how: FieldsView | None = None,
 ) -> list[ActivityStats]:
     """Return the statistics of several sources.
 

@@ -202,7 +202,7 @@ def _compare_sources(
     bands: list[str],
     only: list[str],
     mixed: bool,
-    how: dict[str, Any],
+    how: Fields,
 ) -> Any:
     """The comparison of what was measured, or is now; written where `out` is given."""
     from neurosparse import reference, report

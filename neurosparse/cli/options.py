@@ -116,7 +116,7 @@ READING = (
 )  # fmt: skip
 
 
-def reading(context: typer.Context) -> dict[str, Any]:
+def reading(context: typer.Context) -> Fields:
     """Return what a command was told of how spike files are read, without what was left out."""
     return {name: context.params[name] for name in READING if context.params[name] is not None}
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.overrides import TorchFunctionMode
 
+from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook
 from neurosparse.sparsify.aside import Run
@@ -63,7 +64,7 @@ class Sparsifier:
         self._functions: dict[Function, Tap] = {}
         self._mode = ExitStack()
         self._ready = self._taking = self._busy = self._penalised = False
-        self._kept: Mapping[str, Any] | None = None
+        self._kept: FieldsView | None = None
         self._run: Run | None = None
         self._handles = [
             model.register_forward_pre_hook(OwnHook(self._begin), with_kwargs=True),
@@ -158,7 +159,7 @@ class Sparsifier:
         self._mode.close()
         self._functions, self._hooked = {}, []
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> Fields:
         """Return all that a checkpoint needs so that the training goes on bit for bit."""
         return {
             "n_steps": self.n_steps,
@@ -170,7 +171,7 @@ class Sparsifier:
             "history": [dict(row) for row in self.history],
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+    def load_state_dict(self, state: FieldsView) -> None:
         """Go on from a checkpoint; biases are then left as they are in the model.
 
         Raises
@@ -213,7 +214,7 @@ class Sparsifier:
             self._busy = False
             self._end()
 
-    def prepare(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def prepare(self, args: tuple[Any, ...], kwargs: Fields) -> None:
         """Find the layers by a pass on a batch, and set the biases before them if asked to."""
         self._prepare(lambda: self._model(*args, **kwargs))
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Fields
 from neurosparse.activity import ActiveWhen
 from neurosparse.probe.watch import unwrapped
 from neurosparse.sparsify.controller import Plan
@@ -162,7 +163,7 @@ def _share(name: str, value: Any) -> float:
     return float(value)
 
 
-def _inputs(data: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _inputs(data: Any) -> tuple[tuple[Any, ...], Fields]:
     """A batch as the arguments of a call."""
     if isinstance(data, Mapping):
         return (), dict(data)

@@ -188,6 +188,8 @@ def test_starting_from_a_network(few: Splits, tmp_path: Path) -> None:
         match=r"start must be a network of spec.network, NetworkSpec\(.*got NetworkSpec\(",
     ):
         train(SPEC, few, device="cpu", start=RectifierNetwork(NetworkSpec(sizes=(784, 5, 10))))
+    with pytest.raises(TypeError, match="start must be a RectifierNetwork, got a Linear: steer"):
+        train(SPEC, few, device="cpu", start=torch.nn.Linear(784, 10))
 
 
 # ---- The file

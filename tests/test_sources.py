@@ -160,7 +160,7 @@ def test_inputs_from_files(folder: Path) -> None:
         ("two.npz", (3, 4), r"^a shape is for one array of inputs, and two.npz holds several"),
         ("objects.npy", None, r"^cannot read arrays from objects.npy: "),
         ("empty.npy", None, r"^cannot read arrays from empty.npy: "),
-        ("x.txt", None, r"^data are an image set \(mnist5k, .* got 'x.txt'$"),
+        ("x.txt", None, r"^data are an image set \(.*mnist5k.* got 'x.txt'$"),
     ):
         with pytest.raises(ValueError, match=message):
             loading.inputs(source, shape)
@@ -190,7 +190,7 @@ def test_anyones_network_is_measured(folder: Path) -> None:
         "out",
     )
     assert done.exit_code == 0, done.output
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert max(len(line) for line in done.stdout.splitlines() if "report.html" not in line) <= 80
     saved = json.loads(Path("out/comparison.json").read_text())
     assert (saved["provenance"]["network"], saved["provenance"]["device"]) == (
         "own_network:make",
@@ -248,7 +248,7 @@ def test_unlike_definitions_are_refused_with_the_remedy(folder: Path) -> None:
     [
         (["compare", "circuit.npz", "--epochs", 3], "--epochs does nothing here: leave A B C out"),
         (["compare", "--threshold", 0.5], "--threshold does nothing here: name what to compare"),
-        (["compare", "none.npz"], "no spike file none.npz"),
+        (["compare", "none.npz"], "no file or folder none.npz"),
         (["measure", "own_network:make"], "a network needs inputs to be measured on: give --data"),
         (
             ["measure", "own_network:make", "--energy", "--data", "mnist5k"],

@@ -264,6 +264,11 @@ def _first_network(
 ) -> RectifierNetwork:
     if start is None:
         return RectifierNetwork(spec.network, seed=generator)
+    if not isinstance(start, RectifierNetwork):
+        raise TypeError(
+            f"start must be a RectifierNetwork, got a {type(start).__name__}: steer the training of"
+            " a network of your own by neurosparse.sparsify"
+        )
     if start.spec != spec.network:
         raise ValueError(
             f"start must be a network of spec.network, {spec.network!r}, got {start.spec!r}"

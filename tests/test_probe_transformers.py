@@ -38,7 +38,7 @@ MODELS: dict[str, tuple[Any, Any]] = {
                 num_attention_heads=2,
                 max_position_embeddings=32,
                 word_embed_proj_dim=16,
-            )  # fmt: skip
+            )
         ),
         IDS,
     ),
@@ -63,7 +63,7 @@ MODELS: dict[str, tuple[Any, Any]] = {
                 n_positions=8,
                 bos_token_id=0,
                 eos_token_id=0,
-            )  # fmt: skip
+            )
         ),
         IDS,
     ),
@@ -91,7 +91,7 @@ MODELS: dict[str, tuple[Any, Any]] = {
                 forced_eos_token_id=2,
                 activation_function="relu",
                 **SEQ2SEQ,
-            )  # fmt: skip
+            )
         ),
         IDS,
     ),
@@ -119,7 +119,7 @@ MODELS: dict[str, tuple[Any, Any]] = {
                 patch_sizes=[3, 3],
                 strides=[2, 2],
                 mlp_ratios=[2, 2],
-            )  # fmt: skip
+            )
         ),
         IMAGES,
     ),

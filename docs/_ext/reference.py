@@ -1,0 +1,149 @@
+"""Pages of the reference that are written from the code: commands, recipes, Python's names."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+# What the package offers, in the order in which one meets it.
+MODULES = (
+    "neurosparse",
+    "neurosparse.recordings",
+    "neurosparse.sparsity",
+    "neurosparse.spiking",
+    "neurosparse.rectifier",
+    "neurosparse.sparsify",
+    "neurosparse.convert",
+    "neurosparse.lif",
+    "neurosparse.comparison",
+    "neurosparse.plots",
+    "neurosparse.report",
+    "neurosparse.data",
+    "neurosparse.reference",
+    "neurosparse.energy",
+    "neurosparse.meanfield",
+    "neurosparse.simulation",
+    "neurosparse.sweep",
+    "neurosparse.claims",
+    "neurosparse.transformer",
+)
+
+
+def public(module: ModuleType) -> list[str]:
+    """Return the functions and classes that a module offers."""
+    listed = getattr(module, "__all__", None)
+    names = [n for n in dir(module) if not n.startswith("_")] if listed is None else listed
+    found = []
+    for name in names:
+        what = getattr(module, name)
+        here = listed is not None or getattr(what, "__module__", None) == module.__name__
+        if here and (inspect.isclass(what) or inspect.isfunction(what)):
+            found.append(name)
+    return sorted(found, key=lambda name: (name[0].isupper(), name.lower()))
+
+
+def python_page() -> str:
+    """Return the page of Python's public names, by module."""
+    parts = ["# Python\n\nEvery public name, by the module that one imports it from.\n"]
+    shown: list[object] = []  # a name that stands at the top of the package is not shown twice
+    for name in MODULES:
+        module = import_module(name)
+        names = [n for n in public(module) if not any(getattr(module, n) is s for s in shown)]
+        shown += [getattr(module, n) for n in names]
+        first = (inspect.getdoc(module) or "").split("\n\n")[0].replace("\n", " ")
+        rows = "\n".join(f"   {each}" for each in names)
+        parts.append(
+            f"## {name}\n\n{first}\n\n```{{eval-rst}}\n.. currentmodule:: {name}\n\n"
+            f".. autosummary::\n   :toctree: api\n   :nosignatures:\n\n{rows}\n```\n"
+        )
+    return "\n".join(parts)
+
+
+def _help(command: Any, name: str) -> str:
+    import click
+
+    context = click.Context(command, info_name=f"neurosparse {name}".strip(), terminal_width=80)
+    return str(command.get_help(context))
+
+
+def command_page() -> str:
+    """Return the page of the commands: the help of each, as the terminal shows it."""
+    from typer.main import get_command
+
+    from neurosparse.cli import app
+
+    top: Any = get_command(app)
+    parts = [
+        "# Command line\n\nThis is what `--help` shows. `neurosparse COMMAND --help` shows a part."
+        f"\n\n## neurosparse\n\n```text\n{_help(top, '')}\n```\n"
+    ]
+    for name, command in top.commands.items():
+        if command.hidden:
+            continue
+        parts.append(f"## {name}\n\n```text\n{_help(command, name)}\n```\n")
+        for under, each in getattr(command, "commands", {}).items():
+            parts.append(f"### {name} {under}\n\n```text\n{_help(each, f'{name} {under}')}\n```\n")
+    return "\n".join(parts)
+
+
+def recipe_page() -> str:
+    """Return the page of the recipes, with every value and its source."""
+    from neurosparse import recipes
+
+    parts = [
+        "# Recipes\n\nA recipe is a TOML file: a neuron, a circuit, a network or a sweep. Each value"
+        " stands with where it comes from. `neurosparse recipes` lists them in the terminal.\n"
+    ]
+    for kind, command in recipes.COMMANDS.items():
+        found = [recipes.load(name) for name in recipes.available(kind)]
+        if not found:
+            continue
+        parts.append(f"## {kind}\n\nUsed by `{command}`.\n")
+        for recipe in found:
+            takes = f" Takes {recipe.run_time}." if recipe.run_time else ""
+            text = Path(recipe.path).read_text(encoding="utf-8")
+            parts.append(
+                f"### {recipe.name}\n\n{recipe.title}.{takes}\n\n```toml\n{text}```\n"
+            )
+    return "\n".join(parts)
+
+
+PAGES = {"python": python_page, "command_line": command_page, "recipes": recipe_page}
+
+
+def _on_start(app: Sphinx, config: object) -> None:
+    for name, page in PAGES.items():
+        path = Path(app.srcdir, "reference", f"{name}.md")
+        text = page()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
+
+
+# A star that opens emphasis and none that closes it; a bar, which would open a substitution.
+MARKS = re.compile(r"(?<![\w*`])\*(?=[\w(])(?![^*`]*\w\*(?![\w*]))|(?<!\\)\|")
+
+
+def plain(line: str) -> str:
+    """Return a line of a docstring with what is meant as a star or a bar escaped."""
+    parts = re.split(r"(`[^`]*`)", line)  # code stays as it is
+    return "".join(p if k % 2 else MARKS.sub(lambda m: f"\\{m[0]}", p) for k, p in enumerate(parts))
+
+
+def _on_docstring(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    lines[:] = [x if x.lstrip().startswith((">>>", "...")) else plain(x) for x in lines]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Let Sphinx call what is above, before it looks for pages."""
+    app.connect("config-inited", _on_start)
+    app.connect("autodoc-process-docstring", _on_docstring, priority=900)  # after napoleon
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

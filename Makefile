@@ -13,7 +13,7 @@ OLDEST := $(VENV)-oldest
 NEWEST := $(VENV)-newest
 LIGHT_MB := 400
 
-.PHONY: demo test test-slow test-light test-oldest test-newest smoke smoke-circuits lint build bench fuzz clean help
+.PHONY: demo test test-slow test-light test-oldest test-newest smoke smoke-circuits lint build docs docs-links bench fuzz clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,13 @@ lint: $(VENV)/.installed-test  ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+docs: $(VENV)/.installed-docs  ## the site, into docs/_build/html
+	$(BIN)/python -m sphinx -b html -W --keep-going -q docs docs/_build/html
+	@echo "Site: docs/_build/html/index.html"
+
+docs-links: $(VENV)/.installed-docs  ## whether the site's links to other sites lead somewhere
+	$(BIN)/python -m sphinx -b linkcheck -q docs docs/_build/links
+
 bench: $(VENV)/.installed $(PEERS)/.installed  ## every benchmark beside its peers
 	NEUROSPARSE_PEERS_PYTHON=$(CURDIR)/$(PEERS)/bin/python $(BIN)/python benchmarks/run.py
 
@@ -68,7 +75,7 @@ fuzz: $(VENV)/.installed-test $(FUZZ)/.installed  ## coverage-guided fuzzing of 
 	PYTHONPATH=$(FUZZ) $(BIN)/python tests/fuzz/run.py
 
 clean:  ## remove the environment, results and caches
-	rm -rf .venv .venv-* results dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* results dist docs/_build docs/gallery docs/reference/api .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -83,6 +90,11 @@ $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/.installed-test: $(VENV)/.installed
 	@echo "Installing the test tools into $(VENV) ..."
 	$(PIP_INSTALL) -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@echo "Installing the tools of the docs into $(VENV) ..."
+	$(PIP_INSTALL) -e '.[docs]'
 	@touch $@
 
 # The peers have pins of their own; nothing of ours goes into their environment.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from importlib.metadata import version as installed
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -13,7 +13,8 @@ sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
 project = "neurosparse"
 author = "The neurosparse developers"
 copyright = "2026, the neurosparse developers"  # noqa: A001 - Sphinx's own name
-version = release = installed("neurosparse")
+PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+version = release = PROJECT["version"]
 html_title = f"neurosparse {version}"
 
 extensions = [
@@ -27,7 +28,7 @@ extensions = [
     "sphinx_design",
     "reference",
     "repository",
-    "simulations",
+    "gallery_scripts",
     "terms",
     "sphinx_gallery.gen_gallery",  # after what prepares its scripts
 ]
@@ -44,7 +45,6 @@ nb_execution_excludepatterns = ["tutorial.ipynb"]  # stored with its results
 nb_merge_streams = True
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
-myst_fence_as_directive = ["mermaid"]
 
 # Pages of other projects are looked up with `make docs-links` alone: a build needs no network.
 intersphinx_mapping: dict[str, tuple[str, None]] = {}

@@ -49,21 +49,36 @@ def public(module: ModuleType) -> list[str]:
     return sorted(found, key=lambda name: (name[0].isupper(), name.lower()))
 
 
+def offered() -> dict[str, list[str]]:
+    """Return the public names of each module; one that several offer stands with the first."""
+    names: dict[str, list[str]] = {}
+    shown: list[object] = []
+    for module in map(import_module, MODULES):
+        new = [n for n in public(module) if not any(getattr(module, n) is s for s in shown)]
+        shown += [getattr(module, n) for n in new]
+        names[module.__name__] = new
+    return names
+
+
 def python_page() -> str:
     """Return the page of Python's public names, by module."""
     parts = ["# Python\n\nEvery public name, by the module that one imports it from.\n"]
-    shown: list[object] = []  # a name that stands at the top of the package is not shown twice
-    for name in MODULES:
-        module = import_module(name)
-        names = [n for n in public(module) if not any(getattr(module, n) is s for s in shown)]
-        shown += [getattr(module, n) for n in names]
-        first = (inspect.getdoc(module) or "").split("\n\n")[0].replace("\n", " ")
+    for name, names in offered().items():
+        first = (inspect.getdoc(import_module(name)) or "").split("\n\n")[0].replace("\n", " ")
         rows = "\n".join(f"   {each}" for each in names)
         parts.append(
             f"## {name}\n\n{first}\n\n```{{eval-rst}}\n.. currentmodule:: {name}\n\n"
             f".. autosummary::\n   :toctree: api\n   :nosignatures:\n\n{rows}\n```\n"
         )
     return "\n".join(parts)
+
+
+def remove_old(api: Path, names: dict[str, list[str]]) -> None:
+    """Remove the pages of names that are no longer public."""
+    wanted = {f"{module}.{name}" for module, found in names.items() for name in found}
+    for path in api.glob("*.rst"):
+        if path.stem not in wanted:
+            path.unlink()
 
 
 def _help(command: Any, name: str) -> str:
@@ -98,8 +113,8 @@ def recipe_page() -> str:
     from neurosparse import recipes
 
     parts = [
-        "# Recipes\n\nA recipe is a TOML file: a neuron, a circuit, a network or a sweep. Each value"
-        " stands with where it comes from. `neurosparse recipes` lists them in the terminal.\n"
+        "# Recipes\n\nA recipe is a TOML file: a neuron, a circuit, a network or a sweep. Each"
+        " value stands with its source. `neurosparse recipes` lists them in the terminal.\n"
     ]
     for kind, command in recipes.COMMANDS.items():
         found = [recipes.load(name) for name in recipes.available(kind)]
@@ -109,9 +124,7 @@ def recipe_page() -> str:
         for recipe in found:
             takes = f" Takes {recipe.run_time}." if recipe.run_time else ""
             text = Path(recipe.path).read_text(encoding="utf-8")
-            parts.append(
-                f"### {recipe.name}\n\n{recipe.title}.{takes}\n\n```toml\n{text}```\n"
-            )
+            parts.append(f"### {recipe.name}\n\n{recipe.title}.{takes}\n\n```toml\n{text}```\n")
     return "\n".join(parts)
 
 
@@ -124,10 +137,11 @@ def _on_start(app: Sphinx, config: object) -> None:
         text = page()
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
+    remove_old(Path(app.srcdir, "reference", "api"), offered())
 
 
 # A star that opens emphasis and none that closes it; a bar, which would open a substitution.
-MARKS = re.compile(r"(?<![\w*`])\*(?=[\w(])(?![^*`]*\w\*(?![\w*]))|(?<!\\)\|")
+MARKS = re.compile(r"(?<![\w*`])\*(?=\S)(?![^*`]*\w\*(?![\w*]))|(?<!\\)\|")
 
 
 def plain(line: str) -> str:

@@ -43,11 +43,10 @@ def _is_prose(node: nodes.Node) -> bool:
 
 
 def _link(term: str, text: str) -> addnodes.pending_xref:
-    link = addnodes.pending_xref(
+    return addnodes.pending_xref(
         "", nodes.inline("", text, classes=["xref", "std", "std-term"]),
         refdomain="std", reftype="term", reftarget=term, refexplicit=True, refwarn=True,
     )  # fmt: skip
-    return link
 
 
 def _on_doctree(app: Sphinx, tree: nodes.document) -> None:

@@ -6,21 +6,26 @@ Lightning and transformers are imported when their callback is made.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
+from neurosparse._internal import whole_files
+from neurosparse._internal.foreign_safetensors import opened
 from neurosparse._internal.imports import need
 from neurosparse.probe.history import Row
 from neurosparse.probe.watch import Watch, watch
 from neurosparse.sparsify.sparsifier import Sparsifier
 from neurosparse.sparsify.steering import sparsify
 
-FILE = "neurosparse_sparsity.pt"
+_TENSORS = ("counts", "idle")  # of a steering's state
+FILE = "neurosparse_sparsity.safetensors"
 
 
 def tensorboard(writer: Any, prefix: str = "sparsity") -> Callable[[Row], None]:
@@ -249,7 +254,7 @@ def _transformers() -> Any:
             model = kwargs["model"]
             kept = _checkpoint(args, state) / FILE
             if state.global_step and kept.exists():
-                self.training.kept = torch.load(kept, weights_only=True)
+                self.training.kept = _read(kept)
 
             def log(row: Row) -> None:
                 state.log_history.append({**row, "step": int(row["step"])})
@@ -272,7 +277,7 @@ def _transformers() -> Any:
                 and folder.exists()
                 and state.is_world_process_zero
             ):
-                torch.save(self.training.sparsity.state_dict(), folder / FILE)
+                _write(self.training.sparsity.state_dict(), folder / FILE)
 
         def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if self.training.sparsity is not None:
@@ -284,6 +289,24 @@ def _transformers() -> Any:
 
 def _checkpoint(args: Any, state: Any) -> Path:
     return Path(args.output_dir) / f"checkpoint-{state.global_step}"
+
+
+def _write(state: Mapping[str, Any], path: Path) -> None:
+    """Write the state of a steering: tensors as such, all else as JSON in the metadata."""
+    tensors = {f"{part}/{name}": v for part in _TENSORS for name, v in state[part].items()}
+    rest = json.dumps({name: value for name, value in state.items() if name not in _TENSORS})
+    with whole_files.new_file(path) as temporary:
+        save_file(tensors, temporary, metadata={"state": rest})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read what `_write` wrote; no code in it is run."""
+    with opened(path) as file:
+        state: dict[str, Any] = json.loads((file.metadata() or {}).get("state", "{}"))
+        for part in _TENSORS:
+            names = [name for name in file.keys() if name.startswith(f"{part}/")]  # noqa: SIM118
+            state[part] = {n.removeprefix(f"{part}/"): file.get_tensor(n) for n in names}
+    return state
 
 
 def _add_penalty(

@@ -23,9 +23,6 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         module: graph.find_modules_directly_imported_by(module) - packages
         for module in graph.modules - packages
     }
-    # the exception that pyproject.toml makes: spikes go back to other tools by methods of theirs
-    spikes = "neurosparse.activity.spike_trains"
-    imports[spikes] = {m for m in imports[spikes] if not m.startswith("neurosparse.interop.")}
     try:
         order = tuple(TopologicalSorter(imports).static_order())
     except CycleError as error:

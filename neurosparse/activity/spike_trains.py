@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -397,9 +398,7 @@ class SpikeTrains:
         MissingPackageError
             Where Neo is not installed.
         """
-        from neurosparse.interop.neo import to_neo
-
-        return to_neo(self)
+        return _back("neo", "to_neo")(self)
 
     def to_pynapple(self) -> Any:
         """Return a pynapple `TsGroup`, whose `time_support` is when the units were observed.
@@ -411,9 +410,7 @@ class SpikeTrains:
         MissingPackageError
             Where pynapple is not installed.
         """
-        from neurosparse.interop.pynapple import to_pynapple
-
-        return to_pynapple(self)
+        return _back("pynapple", "to_pynapple")(self)
 
     def to_pandas(self) -> Any:
         """Return a pandas frame with a row a spike: time_ms, unit, and population if there are any.
@@ -426,6 +423,9 @@ class SpikeTrains:
         MissingPackageError
             Where pandas is not installed.
         """
-        from neurosparse.interop.frames import to_pandas
+        return _back("frames", "to_pandas")(self)
 
-        return to_pandas(self)
+
+def _back(tool: str, name: str) -> Any:
+    """Return a converter of the room above, which is met by its name alone and when called."""
+    return getattr(import_module(f"neurosparse.interop.{tool}"), name)

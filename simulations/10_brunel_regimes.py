@@ -25,7 +25,7 @@ if __name__ == "__main__":
         )
         row = result.rows[0]
         numbers = (
-            f"{row['rate_hz']:6.2f}  {row['isi_cv']:7.2f}  {row['synchrony']:9.1f} "
+            f"{row['rate_hz']:6.2f}  {row['isi_cv'] or float('nan'):7.2f}  {row['synchrony']:9.1f} "
             f" {100 * row['active_fraction']:13.1f} %"
         )
         print(f"{state}      {recipe:<16} {numbers}")

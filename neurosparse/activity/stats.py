@@ -76,7 +76,12 @@ class ActivityStats:
     duration_ms: float | None = None  # the time observed, without gaps
     mean_rate_hz: float | None = None
     median_rate_hz: float | None = None
+    # of inter-spike intervals, right for records of any length; None where not precise to 0.03
     isi_cv: float | None = None
+    isi_cv_interval: Interval | None = None
+    isi_cv2: float | None = None  # of neighbouring intervals (Holt et al. 1996)
+    isi_lv: float | None = None  # local variation (Shinomoto et al. 2003)
+    n_isi_cells: int | None = None  # cells with two intervals, on which these rest
     unit_rates_hz: NDArray[np.float64] | None = None  # (n_units,)
     curve: ActivityCurve | None = None
     # (sample, unit) pairs that are exactly 0, whatever the threshold
@@ -139,10 +144,18 @@ class ActivityStats:
             "Treves-Rolls, population": self.population.treves_rolls,
             "Treves-Rolls, lifetime": self.lifetime.treves_rolls,
             "mean rate (Hz)": self.mean_rate_hz,
-            "CV of intervals": self.isi_cv,
+            "CV of intervals": self._regularity(),
             "mean magnitude": self.mean_magnitude,
         }
         return {name: value for name, value in shown.items() if value is not None}
+
+    def _regularity(self) -> str | None:
+        """What a card says of inter-spike intervals: the CV, or its interval, and its cells."""
+        if self.isi_cv_interval is None:
+            return None if self.isi_cv is None else f"{self.isi_cv:.4g}"
+        low, high = self.isi_cv_interval.low, self.isi_cv_interval.high
+        cv = f"{low:.2f} to {high:.2f}" if self.isi_cv is None else f"{self.isi_cv:.2f}"
+        return f"{cv}, of {self.n_isi_cells:,} cells"
 
     def _repr_html_(self) -> str:
         return cards.card(self.name, self._shown(), [self.interval.method])
@@ -200,7 +213,7 @@ class ActivityStats:
         for key, value in self.to_dict().items():
             if isinstance(value, dict) and key != "provenance":
                 row |= {f"{key}_{part}": number for part, number in value.items()}
-            elif key not in ("provenance", "effective_dimension_interval"):
+            elif key != "provenance" and not key.endswith("_interval"):
                 row[key] = value
         return row
 

@@ -280,7 +280,7 @@ def show_spikes(stats: Sequence[ActivityStats]) -> None:
     """Print how sparse spikes are, a line a population, and then a sentence for each."""
     show_activity(stats)
     for s in stats:
-        cv = "-" if s.isi_cv is None else f"{s.isi_cv:.2f}"
+        cv = regularity_in_words(s)
         windows = ", ".join(
             f"{100 * f:g} % in "
             + ("no window" if (w := s.curve and s.curve.window_ms(f)) is None else f"{w:.3g} ms")
@@ -290,6 +290,17 @@ def show_spikes(stats: Sequence[ActivityStats]) -> None:
             f"{s.name}: {s.mean_rate_hz:.2f} Hz (median {s.median_rate_hz:.2f}), ISI CV {cv};"
             f" active {windows}"
         )
+
+
+def regularity_in_words(s: ActivityStats) -> str:
+    """Return the CV of the inter-spike intervals, CV2 beside it and the cells they rest on."""
+    if s.isi_cv_interval is None or not s.n_isi_cells:
+        return "-, no cell has two intervals"
+    low, high = s.isi_cv_interval.low, s.isi_cv_interval.high
+    cv = f"{low:.2f} to {high:.2f}" if s.isi_cv is None else f"{s.isi_cv:.2f}"
+    local = "" if s.isi_cv2 is None else f"CV2 {s.isi_cv2:.2f}, "
+    share = f"{100 * s.n_isi_cells / s.n_units:.3g} %"
+    return f"{cv} ({local}of {s.n_isi_cells:,} cells, {share})"
 
 
 def say(what: Any, *, indent: int = 0) -> None:

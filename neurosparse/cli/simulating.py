@@ -146,8 +146,8 @@ def _show_populations(result: Simulation, window_ms: float) -> None:
     for name in result.populations:
         row = next(row for row in result.rows if row["population"] == name)
         cells = {"population": name, "Hz": f"{result.over_seeds(name, 'rate_hz')[0]:.2f}"}
-        for heading, key in (("CV", "isi_cv"), ("sync.", "synchrony")):
-            cells[heading] = "-" if row[key] is None else f"{row[key]:.2f}"
+        cells["CV"] = "-" if row["isi_cv"] is None else f"{row['isi_cv']:.2f}"
+        cells["sync."] = _synchrony(row)
         active = percent(result.over_seeds(name, "active_fraction")[0])
         cells[f"in {window_ms:g} ms"] = active
         for fraction in BRAIN_FRACTIONS:
@@ -159,10 +159,24 @@ def _show_populations(result: Simulation, window_ms: float) -> None:
         rows.append(cells)
     show(rows)
     say(
-        "CV: of the intervals between spikes, 1 for a Poisson process; sync.: synchrony, 0 for"
-        f" independent neurons; in {window_ms:g} ms: share of the neurons that fire; 1 % (ms): the"
-        " window in which 1 % do."
+        "CV: of the intervals between spikes, 1 for a Poisson process, - where not known to 0.03;"
+        " sync.: synchrony of 1,000 neurons, or of all of fewer, 1 for independent ones;"
+        f" in {window_ms:g} ms: share of the neurons that fire; 1 % (ms): the window in which 1 %"
+        " do."
     )
+    for row in result.rows[: len(result.populations)]:
+        if row["synchrony_bin_ms"] == 2.0:
+            say(
+                f"{row['population']}: synchrony in bins of 2 ms, since a rhythm fits into 3 ms and"
+                " hides there."
+            )
+
+
+def _synchrony(row: Any) -> str:
+    """Return the synchrony of 1,000 cells where there are so many, else of all."""
+    of_1000 = row["synchrony_of_1000"]
+    found = row["synchrony"] if of_1000 is None else of_1000
+    return "-" if found is None else f"{found:.2f}"
 
 
 def _plus_minus(mean: float, spread: float) -> str:

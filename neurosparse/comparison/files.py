@@ -28,6 +28,7 @@ _PARTS: Fields = {
     "active_when": ActiveWhen,
     "interval": Interval,
     "effective_dimension_interval": Interval,
+    "isi_cv_interval": Interval,
     "population": Sparseness,
     "lifetime": Sparseness,
 }

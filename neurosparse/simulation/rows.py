@@ -13,6 +13,8 @@ from neurosparse.comparison import BRAIN_FRACTIONS
 from neurosparse.measurement import measure
 from neurosparse.sparsity import count_correlation, synchrony, windows_over_time
 
+FIELD_CELLS = 1000  # cells of which Potjans & Diesmann 2014 give the synchrony
+
 
 @dataclass(frozen=True, slots=True)
 class BrainWindow:
@@ -41,7 +43,11 @@ class PopulationRow:
     rate_hz: float | None
     median_rate_hz: float | None
     isi_cv: float | None
-    synchrony: float | None
+    isi_cv2: float | None
+    isi_cv_share: float | None  # of the cells, on which the CVs rest
+    synchrony: float | None  # in bins of synchrony_bin_ms: 3 ms, or 2 where a rhythm hides in 3
+    synchrony_of_1000: float | None  # that of 1,000 cells; None where there are fewer
+    synchrony_bin_ms: float | None
     correlation_in_2_ms: float | None
     correlation_in_10_ms: float | None
     active_fraction: float
@@ -111,7 +117,9 @@ def row_of(seed: int, name: str, spikes: SpikeTrains, stats: ActivityStats) -> P
         rate_hz=stats.mean_rate_hz,
         median_rate_hz=stats.median_rate_hz,
         isi_cv=stats.isi_cv,
-        synchrony=_if_defined(synchrony, spikes, 3.0),
+        isi_cv2=stats.isi_cv2,
+        isi_cv_share=(None if stats.n_isi_cells is None else stats.n_isi_cells / stats.n_units),
+        **_synchrony(spikes),
         correlation_in_2_ms=_if_defined(count_correlation, spikes, 2.0),
         correlation_in_10_ms=_if_defined(count_correlation, spikes, 10.0),
         active_fraction=stats.active_fraction,
@@ -127,6 +135,19 @@ def row_of(seed: int, name: str, spikes: SpikeTrains, stats: ActivityStats) -> P
             for k, fraction in enumerate(BRAIN_FRACTIONS)
         ),
     )
+
+
+def _synchrony(spikes: SpikeTrains) -> dict[str, float | None]:
+    """Return the synchrony in the field's bins of 3 ms, or in 2 ms where a rhythm hides in them."""
+    for bin_ms in (3.0, 2.0):
+        found = _if_defined(synchrony, spikes, bin_ms)
+        if found is not None:
+            few = spikes.n_units < FIELD_CELLS
+            of_1000 = None if few else synchrony(spikes, bin_ms, n_cells=FIELD_CELLS)
+            break
+    else:
+        return dict.fromkeys(("synchrony", "synchrony_of_1000", "synchrony_bin_ms"))
+    return {"synchrony": found, "synchrony_of_1000": of_1000, "synchrony_bin_ms": bin_ms}
 
 
 def _if_defined(

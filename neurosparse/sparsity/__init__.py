@@ -15,6 +15,7 @@ from neurosparse.sparsity.confidence import CONFIDENCE
 from neurosparse.sparsity.correlation import count_correlation, synchrony
 from neurosparse.sparsity.dimension import effective_dimension
 from neurosparse.sparsity.firing import MIN_INTERVALS, firing_rates_hz, isi_cv, spike_counts
+from neurosparse.sparsity.regularity import Regularity, regularity
 from neurosparse.sparsity.sparseness import Floats, gini, hoyer, treves_rolls, vinje_gallant
 from neurosparse.sparsity.spikes import describe_spikes, describe_windows
 from neurosparse.sparsity.windows import (
@@ -30,6 +31,7 @@ __all__ = [
     "MOST_MAGNITUDE",
     "N_BATCHES",
     "Floats",
+    "Regularity",
     "active_fraction",
     "activity_curve",
     "count_correlation",
@@ -44,6 +46,7 @@ __all__ = [
     "hoyer",
     "isi_cv",
     "observe",
+    "regularity",
     "spike_counts",
     "synchrony",
     "treves_rolls",

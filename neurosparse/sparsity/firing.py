@@ -21,19 +21,15 @@ def firing_rates_hz(spikes: SpikeTrains) -> Floats:
 
 
 def isi_cv(spikes: SpikeTrains, min_intervals: int = MIN_INTERVALS) -> Floats:
-    """Coefficient of variation of the inter-spike intervals of each unit, shape (n_units,).
+    """Return the coefficient of variation of the inter-spike intervals of each unit, as it is.
 
-    NaN for units with fewer than `min_intervals` intervals: 1 for Poisson firing, 0 for a clock.
-    Time between spikes in different intervals of observation does not count.
+    Shape (n_units,): in long records 1 for Poisson firing, 0 for a clock; NaN for units with fewer
+    than `min_intervals` intervals. It comes out too low where a record holds few intervals of a
+    unit; `regularity` is the estimate over units that does not. Time between spikes in different
+    intervals of observation does not count.
     """
-    least = checks.whole("min_intervals", min_intervals, least=2)
-    return cv_of_intervals(spikes, *by_unit(spikes), least)
-
-
-def cv_of_intervals(
-    spikes: SpikeTrains, units: NDArray[np.int64], ticks: NDArray[np.int64], min_intervals: int
-) -> Floats:
-    """`isi_cv` of spikes sorted by unit and then by time."""
+    min_intervals = checks.whole("min_intervals", min_intervals, least=2)
+    units, ticks = by_unit(spikes)
     n_units, pieces = spikes.n_units, pieces_of(spikes, units, ticks)
     within = pieces[1:] == pieces[:-1]
     intervals = np.diff(ticks)[within].astype(np.float64)

@@ -12,13 +12,12 @@ from neurosparse.activity import ActiveWhen, ActivityStats, Sparseness, SpikeTra
 from neurosparse.sparsity.confidence import interval
 from neurosparse.sparsity.dimension import dimension_of_counts
 from neurosparse.sparsity.firing import (
-    MIN_INTERVALS,
     by_unit,
-    cv_of_intervals,
     filled_windows,
     firing_rates_hz,
     windows_of,
 )
+from neurosparse.sparsity.regularity import of_sorted
 from neurosparse.sparsity.sparseness import (
     gini_of_ranked,
     mean_sparseness,
@@ -80,7 +79,7 @@ def _describe_windows(
     gaps, gap_units, closing, is_spike = gaps_between(spikes, units, ticks)
     curve = curve_of_gaps(spikes, gaps)
     rates = firing_rates_hz(spikes)
-    cv = cv_of_intervals(spikes, units, ticks, MIN_INTERVALS)
+    of_intervals = of_sorted(spikes, units, ticks)
 
     def in_window(active_when: ActiveWhen, window: int) -> ActivityStats:
         positions = int(np.maximum(spikes.interval_lengths_ticks - window + 1, 0).sum())
@@ -115,7 +114,11 @@ def _describe_windows(
             duration_ms=spikes.observed_ms,
             mean_rate_hz=float(rates.mean()),
             median_rate_hz=float(np.median(rates)),
-            isi_cv=float(np.nanmean(cv)) if np.isfinite(cv).any() else None,
+            isi_cv=of_intervals.cv,
+            isi_cv_interval=of_intervals.cv_interval,
+            isi_cv2=of_intervals.cv2,
+            isi_lv=of_intervals.lv,
+            n_isi_cells=of_intervals.n_cells,
             unit_rates_hz=rates,
             curve=curve,
             provenance=provenance or {},

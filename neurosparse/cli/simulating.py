@@ -27,6 +27,7 @@ from neurosparse.spiking import engines
 
 if TYPE_CHECKING:
     from neurosparse.simulation import Simulation
+    from neurosparse.simulation.rows import PopulationRow
 
 
 @app.command(
@@ -172,7 +173,7 @@ def _show_populations(result: Simulation, window_ms: float) -> None:
             )
 
 
-def _synchrony(row: Any) -> str:
+def _synchrony(row: PopulationRow) -> str:
     """Return the synchrony of 1,000 cells where there are so many, else of all."""
     of_1000 = row["synchrony_of_1000"]
     found = row["synchrony"] if of_1000 is None else of_1000

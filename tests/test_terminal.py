@@ -65,7 +65,18 @@ def test_alone_it_says_what_it_is_and_what_to_try(capsys: pytest.CaptureFixture[
     assert said(capsys, "--version").startswith("neurosparse ")
 
 
-COMMANDS = ["", "compare", "simulate", "train", "measure", "convert", "sweep", "claims", "recipes"]
+COMMANDS = [
+    "",
+    "compare",
+    "simulate",
+    "train",
+    "measure",
+    "convert",
+    "sweep",
+    "claims",
+    "recipes",
+    "brains",
+]
 RUNS = ["runs", "runs list", "runs show", "runs verify", "runs export"]
 
 

@@ -1,4 +1,4 @@
-"""`neurosparse recipes`."""
+"""`neurosparse recipes` and `neurosparse brains`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from neurosparse.cli.display import say, show_json
+from neurosparse.cli.display import say, show, show_json
 from neurosparse.cli.options import Json
 from neurosparse.cli.program import app
 
@@ -67,3 +67,58 @@ def recipes(
             say(recipe.title, indent=6)
             say(f"source: {recipe.source}", indent=6)
         say("")
+
+
+def _sources(incomplete: str) -> list[str]:
+    from neurosparse.reference import recordings
+
+    return [key for key in recordings() if key.startswith(incomplete)]
+
+
+@app.command(
+    short_help="List measured brains: how sparse they are.",
+    epilog="Examples:\n\nneurosparse brains\n\nneurosparse brains tang2018\n\n"
+    "neurosparse brains --json",
+)
+def brains(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="Such as tang2018: all that is known of it.  [default: a table of all]",
+            autocompletion=_sources,
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List measured brains: shares of active cells, rates, and how far each source was read."""
+    from neurosparse._internal.names import meant
+    from neurosparse.reference import recordings, rows
+    from neurosparse.reference.brains import SHARES, window_words
+
+    known = recordings()
+    if source is not None and source not in known:
+        raise ValueError(
+            f"no measured brain {source!r}{meant(source, known)}; there are: {', '.join(known)}"
+        )
+    if as_json:
+        show_json([known[key].to_dict() for key in ([source] if source else known)])
+        return
+    if source is None:
+        columns = ("source", "species", "measured", "1 % in", "4 % in", "trust")
+        show([{name: row[name] for name in columns} for row in rows()])
+        say(
+            "measured: the share of cells that are active, a rate, Treves-Rolls sparseness A, or"
+            " the shape of the rates' distribution; what is counted differs: `neurosparse brains"
+            " SOURCE`. 1 % in: the window in which 1 % of cells that fire so fast have a spike, if"
+            " Poisson; - where no rate is stated. trust: A read in the source, B read in another's"
+            " account, C not read."
+        )
+        return
+    brain = known[source]
+    for name, value in brain.to_dict().items():
+        if name not in ("windows_ms", "low", "high", "share") and value not in (None, ""):
+            say(f"{name + ':':<14}{value}")
+    say(f"{'measured:':<14}{brain.measured()}")
+    for share in SHARES:
+        say(f"{f'{100 * share:g} % in:':<14}{window_words(brain.windows_ms(share))}")

@@ -6,6 +6,7 @@ and Tol's "muted" for what has a figure of its own, such as the populations of a
 compared also differs in dash or marker.
 """
 
+from neurosparse.plots.brains import brains
 from neurosparse.plots.firing import fi_curve, raster, rate_histogram, rates_by_population
 from neurosparse.plots.fractions import (
     activation_histogram,
@@ -39,6 +40,7 @@ __all__ = [
     "activation_functions",
     "activation_histogram",
     "activity_curves",
+    "brains",
     "by_epoch",
     "coloured",
     "colours",

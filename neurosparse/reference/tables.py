@@ -57,7 +57,7 @@ def bands() -> dict[str, Band]:
 
     glorot2011 (1-4 %), lennie2003 (< 1 %), attwell2001 (<= 15 %).
     """
-    return {entry["key"]: Band(**entry) for entry in _table("brain")["band"]}
+    return {entry["key"]: Band(**entry) for entry in table("brain")["band"]}
 
 
 @cache
@@ -66,8 +66,9 @@ def paper() -> Fields:
 
     zeros_percent, table1, figure3.
     """
-    return _table("glorot2011")
+    return table("glorot2011")
 
 
-def _table(name: str) -> Fields:
+def table(name: str) -> Fields:
+    """Return what a TOML file of this folder holds, by its name without suffix."""
     return tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))

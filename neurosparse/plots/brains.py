@@ -1,0 +1,108 @@
+"""Measured brains on the axis of active fractions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurosparse._internal.names import for_figure
+from neurosparse.plots.look import BAND_COLOUR, COLOURS, axes, legend_below, plain
+from neurosparse.reference import MeasuredBrain, bands, recordings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_LEAST, _MOST = 0.002, 130.0  # per cent: the ends of the axis, where open ranges end
+_LOOKS = {
+    "fraction": ("share of cells, as counted by the source", "o", COLOURS[0]),
+    "rate": ("share with a spike in {window:g} ms, from rates by 1 - exp(-r w)", "s", COLOURS[1]),
+    "sparseness": ("Treves-Rolls sparseness A", "D", COLOURS[2]),
+}
+
+
+def brains(
+    ax: Axes | None = None,
+    *,
+    measured: Sequence[MeasuredBrain] | None = None,
+    window_ms: float = 10.0,
+    beside: Mapping[str, float] = {},
+) -> Axes:
+    """Draw how sparse measured brains are, a row a source, over the band of 1 to 4 %.
+
+    What is counted differs from row to row. Rates are turned into the share of cells with a spike
+    in one window. An arrow ends a range that its source leaves open. Faint rows were not read.
+
+    Parameters
+    ----------
+    ax
+        To draw on; new ones if None.
+    measured
+        Those to draw; all that come with the package if None. Rows without a number are left out.
+    window_ms
+        For rates.
+    beside
+        Other active fractions by name, such as those of circuits and networks, drawn on top.
+
+    Examples
+    --------
+    >>> brains().get_xlabel()
+    'active at once (%)'
+    """
+    ax = axes(ax)
+    rows = [
+        brain
+        for brain in (recordings().values() if measured is None else measured)
+        if brain.kind != "shape"
+    ]
+    band = bands()["glorot2011"]
+    label = f"brain: {for_figure(band.label)}"
+    ax.axvspan(100 * band.low, 100 * band.high, color=BAND_COLOUR, alpha=0.45, lw=0, label=label)
+    named: set[str] = set()
+    for y, brain in enumerate(rows):
+        words, marker, colour = _LOOKS[brain.kind]
+        look: dict[str, Any] = {"color": colour, "alpha": 0.4 if brain.trust == "C" else 1.0}
+        low, high = _shares(brain, window_ms)
+        ends = [_LEAST if low is None else 100 * low, _MOST if high is None else 100 * high]
+        ax.plot(ends, [y, y], "-", lw=1.6, **look)
+        stated = [end for end, share in zip(ends, (low, high), strict=True) if share is not None]
+        new = brain.kind not in named
+        named.add(brain.kind)
+        ax.plot(
+            stated,
+            [y] * len(stated),
+            marker,
+            ms=4.5,
+            label=words.format(window=window_ms) if new else None,
+            **look,
+        )
+        for end, share, arrow in zip(ends, (low, high), "<>", strict=True):
+            if share is None:
+                ax.plot([end], [y], arrow, ms=4.5, clip_on=False, **look)
+    names = [f"{brain.species}, {brain.area} ({brain.key})" for brain in rows]
+    for k, (name, fraction) in enumerate(beside.items()):
+        ax.plot([100 * fraction], [len(rows) + k], "*", color=COLOURS[6], ms=8)
+        names.append(name)
+    ax.set_yticks(np.arange(len(names)), [for_figure(name, most=70) for name in names])
+    ax.tick_params(axis="y", labelsize=7)
+    ax.invert_yaxis()
+    ax.set(
+        xscale="log",
+        xlim=(_LEAST, _MOST),
+        xlabel="active at once (%)",
+        title="Measured brains: what counts as active differs",
+    )
+    ax.xaxis.set_major_formatter(plain)
+    legend_below(ax)
+    return ax
+
+
+def _shares(brain: MeasuredBrain, window_ms: float) -> tuple[float | None, float | None]:
+    """Return the share of active cells, from rates by the law of Poisson firing."""
+    if brain.kind != "rate":
+        return brain.low, brain.high
+    return tuple(  # type: ignore[return-value]
+        None if rate is None else -brain.share * float(np.expm1(-rate * window_ms * 1e-3))
+        for rate in (brain.low, brain.high)
+    )

@@ -1,10 +1,10 @@
 """Measured brains: how many neurons are active, or how fast they fire.
 
-The data stand in `recordings.toml`, each with its source and how far it was read. A rate is turned
-into a share by one law, that of Poisson firing: a cell of rate r has a spike in a window w with
-probability 1 - exp(-r w). Where cells differ in rate, as they do, their mean rate gives an upper
-bound of the share, so that the true window is longer than the one given. Where a source states a share
-and no rate, there is no window to give.
+The data stand in `recordings.toml`, each with its source and how far it was read. A rate is
+turned into a share by one law, that of Poisson firing: a cell of rate r has a spike in a window w
+with probability 1 - exp(-r w). Where cells differ in rate, as they do, their mean rate gives an
+upper bound of the share, so that the true window is longer than the one given. Where a source
+states a share and no rate, there is no window to give.
 """
 
 from __future__ import annotations

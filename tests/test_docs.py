@@ -156,3 +156,33 @@ def test_the_tools_of_the_docs_are_pinned() -> None:
     wanted = {re.split(r"[>=<]", n)[0] for n in extras["optional-dependencies"]["docs"]}
     pins = (ROOT / "constraints.txt").read_text().lower().replace("_", "-")
     assert [name for name in wanted if f"\n{name}==" not in pins] == []
+
+
+RUN = [
+    page
+    for page in sorted([*(DOCS / "howto").glob("*.md"), DOCS / "explanation" / "brain.md"])
+    if "```python" in page.read_text(encoding="utf-8")
+]
+
+
+def test_there_are_twenty_short_answers() -> None:
+    pages = [page for page in (DOCS / "howto").glob("*.md") if page.stem != "index"]
+    assert len(pages) >= 20
+    assert [p.name for p in pages if len(p.read_text().splitlines()) > 60] == []
+
+
+@pytest.mark.parametrize("page", RUN, ids=name_of)
+def test_the_python_of_an_answer_runs_as_it_stands(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # small networks; other tests run at once
+    namespace: dict[str, object] = {}
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL):
+        exec(compile(block, page.name, "exec"), namespace)
+    torch.set_num_threads(threads)
+    assert capsys.readouterr().out.strip() or list(tmp_path.iterdir())

@@ -1,9 +1,10 @@
 """What spikes cost, and how many a budget allows: firing rates <-> molecules of ATP.
 
-Two budgets come with the package. Each is a line over the firing rate of a neuron: what rest costs,
-and what each spike adds. Attwell & Laughlin 2001 count a rodent's neuron from the bottom up; Lennie
-2003 counts human cortex from its supply down. They differ by a factor of three in what a spike
-costs and are never averaged. Figures and trust: `reference/energy.toml`.
+Three budgets come with the package. Each is a line over the firing rate of a neuron: what rest
+costs, and what each spike adds. Attwell & Laughlin 2001 count a rodent's neuron from the bottom up,
+Howarth et al. 2012 do so with cheaper action potentials; Lennie 2003 counts human cortex from its
+supply down. They differ by a factor of five in what a spike costs and are never averaged. Figures
+and trust: `reference/energy.toml`.
 
 **What follows for the share of active neurons, and what does not.** A budget affords a mean rate. A
 share of active neurons takes one more number, which neither budget states, and it has two readings:
@@ -194,8 +195,11 @@ def figures() -> dict[str, Fields]:
 
 @cache
 def budgets() -> dict[str, Budget]:
-    """Return the budgets that come with the package by key: attwell2001, lennie2003."""
-    return {key: _budget(entry) for key, entry in figures().items()}
+    """Return the budgets that come with the package by key: attwell2001, lennie2003, howarth2012.
+
+    Levy & Calvert 2021 is among the `figures` alone: what was read of it states no cost of a spike.
+    """
+    return {key: _budget(entry) for key, entry in figures().items() if "spike_ATP" in entry}
 
 
 def _budget(entry: FieldsView) -> Budget:
@@ -221,6 +225,10 @@ def _named(budget: str | Budget) -> Budget:
     if isinstance(budget, Budget):
         return budget
     if budget not in budgets():
+        if budget in figures():
+            raise ValueError(
+                f"budget {budget!r} states no cost of a spike; those that do: {', '.join(budgets())}"
+            )
         raise ValueError(f"unknown budget {budget!r}; there are: {', '.join(budgets())}")
     return budgets()[budget]
 
@@ -236,7 +244,7 @@ def ATP_per_s(rates_hz: ArrayLike, budget: str | Budget, *, covers: Covers = "al
     ----------
     rates_hz : array of float >= 0, any shape
     budget
-        "attwell2001", "lennie2003", or a `Budget` of your own.
+        "attwell2001", "lennie2003", "howarth2012", or a `Budget` of your own.
     covers
         "all" for rest and spikes, "spikes" for the spikes alone.
     rates_hz
@@ -312,7 +320,7 @@ def affordable_rate_hz(
     supply_ATP_per_s
         Molecules of ATP per second and neuron.
     budget
-        "attwell2001", "lennie2003", or a `Budget` of your own.
+        "attwell2001", "lennie2003", "howarth2012", or a `Budget` of your own.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import neurosparse as ns
 from neurosparse import energy
 
 AVOGADRO = 6.02214076e23
-BUDGETS = ["attwell2001", "lennie2003"]
+BUDGETS = ["attwell2001", "lennie2003", "howarth2012"]
 positive = st.floats(1e-3, 1e3)
 
 
@@ -39,6 +39,27 @@ def test_its_parts_are_those_of_the_source():
     )
     assert set(budget.trust.values()) == {"A"}
     assert set(energy.budgets()["lennie2003"].trust.values()) == {"B"}
+
+
+def test_howarths_shares_give_the_budget_in_two_ways():
+    figures = energy.figures()["howarth2012"]
+    shares = {name: entry["value"] for name, entry in figures.items() if name.endswith("_share")}
+    assert sum(shares.values()) == pytest.approx(1.0)
+    budget, before = energy.budgets()["howarth2012"], energy.figures()["attwell2001"]
+    total = float(energy.ATP_per_s(budget.mean_rate_hz, "howarth2012"))
+    assert budget.resting_ATP_per_s / total == pytest.approx(shares["resting_share"])
+    # the other way: synapses cost what they did in 2001, and only action potentials became cheaper
+    synapses = sum(shares[f"{part}_share"] for part in ("postsynaptic", "release", "recycling"))
+    of_2001 = before["spike_ATP"]["value"] - before["action_potential_ATP"]["value"]
+    assert synapses * total / budget.mean_rate_hz == pytest.approx(of_2001, rel=0.01)
+    action_potential = shares["action_potential_share"] * total / budget.mean_rate_hz
+    assert action_potential < before["action_potential_ATP"]["value"] / 3
+
+
+def test_communication_is_35_times_computation():
+    levy = energy.figures()["levy2021"]
+    ratio = levy["communication_W"]["value"] / levy["computation_W"]["value"]
+    assert ratio == pytest.approx(levy["communication_over_computation"]["value"])
 
 
 def test_lennies_rate_and_spike_cost_give_each_other():
@@ -151,8 +172,9 @@ def test_bad_arguments_are_refused():
     refused = [
         (
             lambda: energy.ATP_per_s(1.0, "mouse"),
-            "unknown budget 'mouse'; there are: attwell2001, lennie2003",
+            "unknown budget 'mouse'; there are: attwell2001, lennie2003, howarth2012",
         ),
+        (lambda: energy.ATP_per_s(1.0, "levy2021"), "'levy2021' states no cost of a spike"),
         (lambda: energy.ATP_per_s([1.0, -1.0], "attwell2001"), "rates_hz must be >= 0, got -1"),
         (lambda: energy.ATP_per_s([np.nan], "attwell2001"), "rates_hz must be finite"),
         (

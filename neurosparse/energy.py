@@ -226,9 +226,8 @@ def _named(budget: str | Budget) -> Budget:
         return budget
     if budget not in budgets():
         if budget in figures():
-            raise ValueError(
-                f"budget {budget!r} states no cost of a spike; those that do: {', '.join(budgets())}"
-            )
+            with_cost = ", ".join(budgets())
+            raise ValueError(f"budget {budget!r} states no cost of a spike; these do: {with_cost}")
         raise ValueError(f"unknown budget {budget!r}; there are: {', '.join(budgets())}")
     return budgets()[budget]
 

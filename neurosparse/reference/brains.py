@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any, Literal
 
-from neurosparse._internal import checks
+from neurosparse._internal import cards, checks
 from neurosparse.reference.tables import table
 
 Kind = Literal["fraction", "rate", "sparseness", "shape"]
@@ -145,6 +145,10 @@ class MeasuredBrain:
             return f"A = {_range(self.low, self.high)}"
         some = f"{100 * self.share:g} % " if self.share < 1 else ""
         return f"{some}{_range(self.low, self.high)} Hz"
+
+    def _repr_html_(self) -> str:
+        shown = {"measured": self.measured(), "counted": self.counted, "window": self.window}
+        return cards.card(f"{self.species}, {self.area}", shown, [f"{self.source} ({self.trust})"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields, and the windows in ms for 1, 2 and 4 %."""

@@ -166,7 +166,6 @@ class SparseFFN(nn.Module):
         """The Linear in front of the rectifier: the gate where there is one."""
         return self.up if self.gate is None else self.gate
 
-    @torch.no_grad()
     def start_at(self, active: float) -> None:
         """Set the bias in front of the rectifier so that this share of units starts active.
 
@@ -178,13 +177,7 @@ class SparseFFN(nn.Module):
         ValueError
             For a share outside (0, 1), or without a bias to set.
         """
-        if not 0 < checks.number("start_active", active) < 1:
-            raise ValueError(f"start_active must lie between 0 and 1, got {active}")
-        linear = self.rectified
-        if linear.bias is None:
-            raise ValueError("start_active sets a bias, and this block has none: pass bias=True")
-        at = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(float(active)))
-        linear.bias.copy_(at.to(linear.bias) * linear.weight.norm(dim=1))
+        start_at(self.rectified, active)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, of the shape of `x`: (..., d_model)."""
@@ -243,6 +236,17 @@ class SparseFFN(nn.Module):
     def extra_repr(self) -> str:
         """Return what is not seen from the Linears."""
         return f"dropout={self.dropout:g}" if self.dropout else ""
+
+
+@torch.no_grad()
+def start_at(linear: nn.Linear, active: float) -> None:
+    """Set the bias in front of a rectifier; see `SparseFFN.start_at`."""
+    if not 0 < checks.number("start_active", active) < 1:
+        raise ValueError(f"start_active must lie between 0 and 1, got {active}")
+    if linear.bias is None:
+        raise ValueError("start_active sets a bias, and this block has none: pass bias=True")
+    at = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(float(active)))
+    linear.bias.copy_(at.to(linear.bias) * linear.weight.norm(dim=1))
 
 
 def _is_hooked(block: SparseFFN) -> bool:

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neurosparse.sparsify import SparseFFN
-from neurosparse.transformer.specs import TransformerSpec
-
-BEFORE = 2  # characters, and tokens, before the present one that are mixed in
+from neurosparse.sparsify.ffn import SparseFFN, start_at
+from neurosparse.sparsify.topk import top_k
+from neurosparse.transformer.specs import BEFORE, TransformerSpec
 
 
 class CharacterTransformer(nn.Module):
@@ -29,6 +28,13 @@ class CharacterTransformer(nn.Module):
     seed
         Of the initial weights.
 
+    Attributes
+    ----------
+    spec : TransformerSpec
+        Its sizes and activation.
+    alphabet : str
+        The characters by their numbers; empty where they are not known.
+
     Examples
     --------
     >>> network = CharacterTransformer(TransformerSpec(d_model=16, d_ff=32, layers=1))
@@ -38,7 +44,7 @@ class CharacterTransformer(nn.Module):
 
     def __init__(self, spec: TransformerSpec, *, seed: int = 0) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.alphabet = spec, ""
         self.embeddings = nn.ModuleList(
             nn.Embedding(spec.alphabet + 1, spec.d_model) for _ in range(BEFORE + 1)
         )
@@ -121,6 +127,18 @@ class State:
         self.values: Tensor | None = None
 
 
+class TopK(nn.Module):
+    """A rectifier that passes the largest activations of each token and no others."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the largest of `x`, the others 0."""
+        return top_k(functional.relu(x), self.share, -1)
+
+
 class Layer(nn.Module):
     """Attention and a feed-forward block, each added to the stream after a layer norm."""
 
@@ -132,11 +150,17 @@ class Layer(nn.Module):
         self.mix = nn.Parameter(torch.zeros(BEFORE, d))
         self.attend_in = nn.Linear(d, 3 * d, bias=False)
         self.attend_out = nn.Linear(d, d, bias=False)
-        self.ffn: nn.Module = (
-            SparseFFN(d, spec.d_ff, start_active=None)
-            if spec.activation == "relu"
-            else nn.Sequential(nn.Linear(d, spec.d_ff), nn.GELU(), nn.Linear(spec.d_ff, d))
-        )
+        self.ffn: nn.Module = SparseFFN(d, spec.d_ff, start_active=None)
+        if spec.activation != "relu" or spec.top_k is not None:
+            hidden = nn.GELU() if spec.top_k is None else TopK(spec.top_k)
+            self.ffn = nn.Sequential(nn.Linear(d, spec.d_ff), hidden, nn.Linear(spec.d_ff, d))
+
+    @property
+    def hidden(self) -> nn.Module:
+        """The module that puts out the hidden activations."""
+        module = self.ffn.activation if isinstance(self.ffn, SparseFFN) else self.ffn[1]  # type: ignore[index]
+        assert isinstance(module, nn.Module)
+        return module
 
     @property
     def write_out(self) -> Tensor:
@@ -147,8 +171,12 @@ class Layer(nn.Module):
 
     def start_at(self, active: float) -> None:
         """Let the block start with this share of its units active; one of GELU starts as usual."""
-        if isinstance(self.ffn, SparseFFN) and active != 0.5:
+        if active == 0.5:
+            return
+        if isinstance(self.ffn, SparseFFN):
             self.ffn.start_at(active)
+        elif isinstance(self.hidden, TopK):
+            start_at(self.ffn[0], active)  # type: ignore[index]
 
     def forward(self, x: Tensor, state: State | None = None) -> Tensor:
         """Return the stream, (batch, n, d_model), after this layer."""

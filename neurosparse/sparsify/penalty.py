@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from neurosparse.sparsify.sites import Site
+from neurosparse.sparsify.telling import Tells
 
 
 class Tap:
@@ -42,6 +43,14 @@ class Tap:
         on = values > self.threshold if site.rectifies else values.abs() > self.threshold
         axis = site.axis % output.ndim
         self.counts.add_(on.sum(dim=[k for k in range(output.ndim) if k != axis]))
+        self.samples.add_(n_samples)
+
+    def take_told(self, block: Tells, n_samples: int) -> None:
+        """Take what a block says of its rectifier after a pass."""
+        if n_samples == 0 or block.l1 is None or block.counts is None:
+            return
+        self.mean = block.l1 if self.mean is None else self.mean + block.l1
+        self.counts.add_(block.counts)
         self.samples.add_(n_samples)
 
     def reset(self) -> None:

@@ -22,6 +22,7 @@ from neurosparse.sparsify.controller import Plan, Steering
 from neurosparse.sparsify.penalty import Tap
 from neurosparse.sparsify.revive import Wanted, set_biases
 from neurosparse.sparsify.sites import Function, Site, find_sites, name_of
+from neurosparse.sparsify.telling import Tells, teller
 from neurosparse.sparsify.topk import top_k
 
 
@@ -157,6 +158,9 @@ class Sparsifier:
         for handle in self._handles:
             handle.remove()
         self._mode.close()
+        for block in self._model.modules():
+            if isinstance(block, Tells):
+                block.tells = False
         self._functions, self._hooked = {}, []
 
     def state_dict(self) -> Fields:
@@ -249,7 +253,9 @@ class Sparsifier:
         for site in sites:
             tap = self._taps[site.name]
             if site.module is not None:
-                by_module.setdefault(site.module, {})[site.call] = tap
+                told = teller(modules, site.module) if self._may_be_told(site) else None
+                place = site.module if told is None else told
+                by_module.setdefault(place, {})[site.call] = tap
             elif site.function is not None:
                 self._functions[site.function] = tap
             else:
@@ -258,9 +264,16 @@ class Sparsifier:
                     " steered: put it into a module of its own, and name that in layers=[...]"
                 )
         for place, taps in by_module.items():
-            calls = _Calls(taps, self._take)
+            block, take = modules[place], self._take
+            if isinstance(block, Tells):
+                block.tells, take = True, partial(self._take_told, block)
+            calls = _Calls(taps, take)
             self._hooked.append(calls)
             self._handles.append(modules[place].register_forward_hook(OwnHook(calls)))
+
+    def _may_be_told(self, site: Site) -> bool:
+        settings = self._settings
+        return settings.way != "top_k" and settings.threshold == 0 and site.rectifies
 
     # ---- In a pass
 
@@ -299,6 +312,10 @@ class Sparsifier:
         if self._taking:
             tap.take(output, penalise=True)
         return None
+
+    def _take_told(self, block: Tells, tap: Tap, output: Tensor) -> None:
+        if self._taking:
+            tap.take_told(block, output.numel() // output.shape[-1])
 
     # ---- At a look
 

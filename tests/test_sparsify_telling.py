@@ -18,7 +18,7 @@ class Two(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.first = SparseFFN(12, 60, gated=gated)
-        self.second = SparseFFN(12, 40, start_active=0.15)
+        self.second = SparseFFN(12, 40, start_active=0.06)
         self.checkpointed = checkpointed
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -83,9 +83,9 @@ def test_the_penalty_is_the_mean_l1(seed, shape, start):
     torch.testing.assert_close(s.penalty(), 0.5 * hidden.sum() / len(hidden), atol=1e-5, rtol=1e-5)
 
 
-def test_a_target_is_reached_on_the_fast_path():
+def test_a_penalty_is_steered_on_the_fast_path():
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(8, 32), SparseFFN(32, 128), nn.Linear(32, 1))
+    model = nn.Sequential(SparseFFN(8, 128), nn.Linear(8, 1))
     s = ns.sparsify(model, target=0.03, steps=300, reached=0.5)
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
     paths = set()
@@ -96,11 +96,11 @@ def test_a_target_is_reached_on_the_fast_path():
         loss.backward()
         optimiser.step()
         s.step()
-        paths.add(model[1].ran.path)
+        paths.add(model[0].ran.path)
     assert paths == {"active pairs"}
-    (active,) = s.active.values()
-    assert active == pytest.approx(0.03, abs=0.01)
-    assert s.dead == {"1.activation": pytest.approx(float((s._idle["1.activation"] >= 20).mean(dtype=torch.double)))}
+    assert s.history[0]["active"] > 0.08
+    assert s.latest["active"] < 0.05
+    assert s.latest["l1/0.activation"] != s.history[0]["l1/0.activation"]
 
 
 def test_dead_units_come_back_where_revive_asks_for_it():
@@ -113,7 +113,6 @@ def test_dead_units_come_back_where_revive_asks_for_it():
         block(torch.randn(200, 6))
         s.penalty()
         s.step()
-        s.history[-1]
     dead = [row["dead/activation"] for row in s.history]
     assert dead[3] == 0
     assert dead[4] == 0.25  # seen, and brought back
@@ -137,7 +136,7 @@ def test_a_compiled_model_gives_the_same_penalty():
 )
 def test_what_a_block_cannot_tell_is_heard(how):
     torch.manual_seed(0)
-    block, x = SparseFFN(12, 60), torch.randn(50, 12)
+    block, x = SparseFFN(12, 60, start_active=0.4), torch.randn(50, 12)
     s = ns.sparsify(block, steps=1, data=x, **how)
     block(x)
     s.penalty()

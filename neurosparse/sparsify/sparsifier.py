@@ -67,10 +67,8 @@ class Sparsifier:
         self._ready = self._taking = self._busy = self._penalised = False
         self._kept: FieldsView | None = None
         self._run: Run | None = None
-        self._handles = [
-            model.register_forward_pre_hook(OwnHook(self._begin), with_kwargs=True),
-            model.register_forward_hook(OwnHook(self._end), always_call=True),
-        ]
+        self._handles = [model.register_forward_pre_hook(OwnHook(self._begin), with_kwargs=True)]
+        self._hook_end()
 
     # ---- What a loop calls
 
@@ -155,7 +153,7 @@ class Sparsifier:
 
     def remove(self) -> None:
         """Leave the model as any other; what is off under `top_k` is on again."""
-        for handle in self._handles:
+        for handle in (*self._handles, self._end_handle):
             handle.remove()
         self._mode.close()
         for block in self._model.modules():
@@ -270,6 +268,11 @@ class Sparsifier:
             calls = _Calls(taps, take)
             self._hooked.append(calls)
             self._handles.append(modules[place].register_forward_hook(OwnHook(calls)))
+        self._end_handle.remove()  # it comes last, also where the model itself is hooked
+        self._hook_end()
+
+    def _hook_end(self) -> None:
+        self._end_handle = self._model.register_forward_hook(OwnHook(self._end), always_call=True)
 
     def _may_be_told(self, site: Site) -> bool:
         settings = self._settings

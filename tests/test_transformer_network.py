@@ -54,6 +54,22 @@ def test_a_text_read_in_pieces_gives_what_it_gives_at_once(cuts):
         torch.testing.assert_close(torch.cat(pieces, 1), network(x), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("changes", [{}, {"activation": "gelu"}, {"top_k": 0.1}])
+def test_the_spec_knows_the_shapes(changes):
+    network = small(**changes)
+    shapes = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    assert shapes == network.spec.shapes
+
+
+def test_top_k_passes_so_many_units_and_no_more():
+    network = small(top_k=0.125)
+    seen = []
+    network.layers[1].hidden.register_forward_hook(lambda m, a, y: seen.append((y > 0).sum(-1)))
+    network(torch.randint(0, 20, (4, 16)))
+    assert seen[0].max() == 8
+    assert seen[0].min() > 0
+
+
 def test_more_than_the_context_is_refused():
     with pytest.raises(ValueError, match="17 characters are more than the context of 16"):
         small()(torch.zeros(1, 17, dtype=torch.long))
@@ -101,7 +117,9 @@ def test_bad_prompts(prompt, settings, message):
     ("values", "message"),
     [
         ({"network": {"d_model": 10}}, "d_model must be a multiple of heads = 4, got 10"),
-        ({"l1": 0.1, "top_k": 0.1}, "l1 and top_k exclude each other"),
+        ({"l1": 0.1, "network": {"top_k": 0.1}}, "l1 and network.top_k exclude each other"),
+        ({"network": {"top_k": 0.1, "activation": "gelu"}}, "top_k needs activation = 'relu'"),
+        ({"revive": True}, "revive needs target_active"),
         (
             {"l1": 0.1, "network": {"activation": "gelu"}},
             "l1 needs activation = 'relu', got 'gelu'",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -35,10 +35,10 @@ class Site:
     ----------
     name
         As `measure` and `watch` name it.
-    module, call
-        The module that puts it out, and the how-manyth call of it in a pass; None for a function.
-    function
-        The function of torch that puts it out.
+    module, calls
+        The module that puts it out, and the how-manyth calls of it in a pass; None for a function.
+    functions
+        The calls of functions of torch that put it out.
     axis, n_units
         The axis of its units, counted from the end or 1, and how many there are.
     rectifies
@@ -49,12 +49,21 @@ class Site:
 
     name: str
     module: str | None
-    call: int
-    function: Function | None
+    calls: tuple[int, ...]
+    functions: tuple[Function, ...]
     axis: int
     n_units: int
     rectifies: bool
     bias: nn.Parameter | None
+
+    def joined(self, other: Site) -> Site:
+        """Return the layer with a further call: the same weights are used again in a pass."""
+        return replace(
+            self,
+            calls=self.calls + other.calls,
+            functions=self.functions + other.functions,
+            rectifies=self.rectifies or other.rectifies,
+        )
 
 
 class Trace(TorchFunctionMode):
@@ -123,42 +132,42 @@ def find_sites(model: nn.Module, run: Run, layers: Sequence[str] | None) -> list
     ValueError
         Where a layer named does not exist, or there is no rectifier.
     """
-    trace, sites = Trace(), list[Site]()
+    trace, by_name, n_calls = Trace(), dict[str, Site](), Counter[str]()
     modules = dict(model.named_modules())
     asked = None if layers is None else [name.partition("#")[0] for name in layers]
 
     def found(name: str, output: Tensor, axis: int) -> None:
-        place, _, call = name.partition("#")
+        place = name.partition("#")[0]
+        n_calls[place] += 1
         is_module = place in modules
         axis = -1 if axis in (-1, output.ndim - 1) else axis
         units, bias = output.shape[axis], trace.biases.get(id(output))
+        function = None if is_module else trace.made_by.get(id(output))
         with torch._C.DisableTorchFunction():
             rectifies = bool((output >= 0).all()) and bool((output == 0).any())
-        sites.append(
-            Site(
-                name=name,
-                module=place if is_module else None,
-                call=int(call or 1),
-                function=None if is_module else trace.made_by.get(id(output)),
-                axis=axis,
-                n_units=units,
-                rectifies=rectifies or isinstance(modules.get(place), nn.ReLU | nn.ReLU6),
-                bias=bias if bias is not None and bias.numel() == units else None,
-            )
+        site = Site(
+            name=name,
+            module=place if is_module else None,
+            calls=(n_calls[place],) if is_module else (),
+            functions=() if function is None else (function,),
+            axis=axis,
+            n_units=units,
+            rectifies=rectifies or isinstance(modules.get(place), nn.ReLU | nn.ReLU6),
+            bias=bias if bias is not None and bias.numel() == units else None,
         )
+        by_name[name] = by_name[name].joined(site) if name in by_name else site
 
     with aside(model), trace, listening(model, found, asked, live=True):
         run()
     if layers is None:
-        chosen = [site for site in sites if site.rectifies]
+        chosen = [site for site in by_name.values() if site.rectifies]
         if not chosen:
-            heard = ", ".join(site.name for site in sites) or "none"
+            heard = ", ".join(by_name) or "none"
             raise ValueError(
                 f"{type(model).__name__} has no rectifier to steer; layers heard: {heard}. Name"
                 " those to steer with layers=[...] and say with active_when=... what is active"
             )
         return chosen
-    by_name = {site.name: site for site in sites}
     for name in layers:
         if name not in by_name:
             near = difflib.get_close_matches(name, [*by_name, *filter(None, modules)], n=1)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,16 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, distributed, nn
-from torch.overrides import TorchFunctionMode
 
 from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook
 from neurosparse.sparsify.aside import Run
+from neurosparse.sparsify.calls import Calls, Functions
 from neurosparse.sparsify.controller import Plan, Steering
 from neurosparse.sparsify.penalty import Tap
 from neurosparse.sparsify.revive import Wanted, set_biases
-from neurosparse.sparsify.sites import Function, Site, find_sites, name_of
+from neurosparse.sparsify.sites import Function, Site, find_sites
 from neurosparse.sparsify.telling import Tells, teller
 from neurosparse.sparsify.topk import top_k
 
@@ -61,7 +60,7 @@ class Sparsifier:
         self._taps: dict[str, Tap] = {}
         self._steering = Steering({}, {})
         self._idle: dict[str, Tensor] = {}  # looks since each unit was active
-        self._hooked: list[_Calls] = []  # modules
+        self._hooked: list[Calls] = []  # modules
         self._functions: dict[Function, Tap] = {}
         self._mode = ExitStack()
         self._ready = self._taking = self._busy = self._penalised = False
@@ -253,9 +252,9 @@ class Sparsifier:
             if site.module is not None:
                 told = teller(modules, site.module) if self._may_be_told(site) else None
                 place = site.module if told is None else told
-                by_module.setdefault(place, {})[site.call] = tap
-            elif site.function is not None:
-                self._functions[site.function] = tap
+                by_module.setdefault(place, {}).update(dict.fromkeys(site.calls, tap))
+            elif site.functions:
+                self._functions.update(dict.fromkeys(site.functions, tap))
             else:
                 raise ValueError(
                     f"layer {site.name!r} is the output of no single function and cannot be"
@@ -265,7 +264,7 @@ class Sparsifier:
             block, take = modules[place], self._take
             if isinstance(block, Tells):
                 block.tells, take = True, partial(self._take_told, block)
-            calls = _Calls(taps, take)
+            calls = Calls(taps, take)
             self._hooked.append(calls)
             self._handles.append(modules[place].register_forward_hook(OwnHook(calls)))
         self._end_handle.remove()  # it comes last, also where the model itself is hooked
@@ -298,7 +297,7 @@ class Sparsifier:
 
     def _listen(self) -> None:
         self._mode.close()
-        self._mode.enter_context(_Functions(self._functions, self._take))
+        self._mode.enter_context(Functions(self._functions, self._take))
 
     def _end(self, *_: Any) -> None:
         if not self._busy:
@@ -385,42 +384,3 @@ class Sparsifier:
             value = next((row[key] for row in reversed(self.history) if key in row), np.nan)
             found[name] = float(value)
         return found
-
-
-class _Calls:
-    """The calls of one module in a pass, and what each puts out."""
-
-    def __init__(
-        self, taps: Mapping[int, Tap], take: Callable[[Tap, Tensor], Tensor | None]
-    ) -> None:
-        self.taps, self.take, self.n = taps, take, 0
-
-    def __call__(self, _module: nn.Module, _args: Any, output: Tensor) -> Tensor | None:
-        self.n += 1
-        tap = self.taps.get(self.n)
-        return None if tap is None else self.take(tap, output)
-
-
-class _Functions(TorchFunctionMode):
-    """The calls of functions in a pass, by their place in it."""
-
-    def __init__(
-        self, taps: Mapping[Function, Tap], take: Callable[[Tap, Tensor], Tensor | None]
-    ) -> None:
-        super().__init__()
-        self.taps, self.take = taps, take
-        self.kinds = {kind for kind, _ in taps}
-        self.n_calls: Counter[str] = Counter()
-
-    def __torch_function__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        output = function(*args, **(kwargs or {}))
-        kind = name_of(function)
-        if kind in self.kinds:
-            self.n_calls[kind] += 1
-            tap = self.taps.get((kind, self.n_calls[kind]))
-            if tap is not None:
-                instead = self.take(tap, output)
-                return output if instead is None else instead
-        return output

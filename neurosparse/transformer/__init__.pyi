@@ -1,4 +1,13 @@
+from neurosparse.rectifier.history import DivergenceError as DivergenceError
+from neurosparse.transformer.evaluation import evaluate as evaluate
 from neurosparse.transformer.generation import generate as generate
+from neurosparse.transformer.history import Look as Look
+from neurosparse.transformer.history import TransformerResult as TransformerResult
+from neurosparse.transformer.history import TransformerScores as TransformerScores
 from neurosparse.transformer.network import CharacterTransformer as CharacterTransformer
 from neurosparse.transformer.specs import TransformerSpec as TransformerSpec
 from neurosparse.transformer.specs import TransformerTrainSpec as TransformerTrainSpec
+from neurosparse.transformer.training import train as train
+from neurosparse.transformer.weights import load as load
+from neurosparse.transformer.weights import load_training_spec as load_training_spec
+from neurosparse.transformer.weights import save as save

@@ -187,15 +187,17 @@ def _checkpoint(
     counts, idle = groups.pop("counts"), groups.pop("idle")
     if numbers["steering"] is not None:
         numbers["steering"] |= {"counts": counts, "idle": idle}
-    for group in groups.values():
-        check_weights(group, spec.network, path)
+    for of_group in groups.values():
+        check_weights(of_group, spec.network, path)
     numbers["history"] = tuple(_look(values) for values in numbers["history"])
-    checkpoint = Checkpoint(spec=spec, **numbers, **groups)
+    numbers |= groups
+    checkpoint = Checkpoint(spec=spec, **numbers)
     if not 0 <= checkpoint.step <= spec.steps:
         raise ValueError(f"{path} is a damaged checkpoint: it is of step {checkpoint.step}")
     return checkpoint
 
 
 def _look(values: dict[str, Any]) -> Look:
-    scores = {k: tuple(v) if isinstance(v, list) else v for k, v in values.pop("scores").items()}
+    scores: dict[str, Any] = values.pop("scores")
+    scores |= {key: tuple(scores[key]) for key in ("active", "alive")}
     return Look(**{**values, "l1": tuple(values["l1"])}, scores=TransformerScores(**scores))

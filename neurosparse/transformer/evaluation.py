@@ -85,9 +85,7 @@ def surprise(logits: Tensor, characters: Tensor) -> Tensor:
     return nats / math.log(2)
 
 
-def pieces(
-    text: Sequence[int] | NDArray[np.integer], spec: Any, most: int | None = None
-) -> Tensor:
+def pieces(text: Sequence[int] | NDArray[np.integer], spec: Any, most: int | None = None) -> Tensor:
     """Return a text as pieces, shape (n_pieces, context + 1): each ends where the next begins."""
     numbers, context = np.asarray(text), spec.context
     if numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer):
@@ -126,8 +124,9 @@ def _counted(network: CharacterTransformer, counts: Sequence[Tensor]) -> Iterato
 def _layer_counted(layer: Layer, counts: Tensor) -> Iterator[None]:
     block = layer.ffn
 
-    def told(module: nn.Module, _args: Any, _output: Tensor) -> None:
-        counts.add_(module.counts.cpu())  # type: ignore[operator, union-attr]
+    def told(module: SparseFFN, _args: Any, _output: Tensor) -> None:
+        assert module.counts is not None
+        counts.add_(module.counts.cpu())
 
     def heard(_module: nn.Module, _args: Any, output: Tensor) -> None:
         counts.add_((output != 0).flatten(0, -2).sum(0).cpu())

@@ -127,7 +127,5 @@ def rows(history: Iterable[Look]) -> list[dict[str, Any]]:
             "alive": alive,
         }
         for look in history
-        for k, (active, alive) in enumerate(
-            zip(look.scores.active, look.scores.alive, strict=True)
-        )
+        for k, (active, alive) in enumerate(zip(look.scores.active, look.scores.alive, strict=True))
     ]

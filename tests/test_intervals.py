@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -231,8 +232,133 @@ def test_windows_that_overlap_are_no_trials_of_their_own() -> None:
         np.append(times, 105.0), np.append(units, 0), n_units=20, duration_ms=1000.0, dt_ms=1.0
     )
     stats = describe_spikes(spikes, ActiveWhen(window_ms=5.0))  # stretches differ by that one spike
-    p, z, t = stats.active_fraction, distributions.norm.ppf(0.975), distributions.t.ppf(0.975, 9)
+    p, z = stats.active_fraction, distributions.norm.ppf(0.975)
     for end in (stats.interval.low, stats.interval.high):
-        assert (p - end) ** 2 == pytest.approx(
-            z**2 * end * (1 - end) / (20 * 996 / 5 * (z / t) ** 2)
+        assert (p - end) ** 2 == pytest.approx(z**2 * end * (1 - end) / (20 * 996 / 5))
+
+
+# ---- What an interval generalises over
+
+
+def test_slow_rates_are_refused_with_the_remedy_or_covered(poisson: Draw) -> None:
+    """Correlation times of 0.2 s: 2 s are refused, 60 s are not, nothing is printed narrow."""
+    options = {"modulation": 0.7, "tau_ms": 200.0}
+    found = [
+        describe_spikes(
+            poisson(seed, n_units=N_UNITS, duration_ms=2000, rate_hz=RATE_HZ, **options), WINDOW
+        ).interval
+        for seed in range(30)
+    ]
+    refused = [i for i in found if not i.is_known]
+    assert len(refused) >= 15
+    assert all(i.method.startswith("record at least ") for i in refused)
+    assert all(i.over == "these cells, over time" for i in found)
+    long = poisson(1, n_units=N_UNITS, duration_ms=60_000, rate_hz=RATE_HZ, **options)
+    assert describe_spikes(long, WINDOW).interval.is_known
+
+
+def test_the_mean_of_a_slow_process_is_covered() -> None:
+    from scipy.signal import lfilter
+
+    from neurosparse.sparsity.over_time import mean_over_time
+
+    hits, refused = 0, 0
+    for seed in range(300):
+        fall = np.exp(-1 / 2)  # 2 of 100 stretches
+        noise = np.random.default_rng(seed).normal(size=400) * np.sqrt(1 - fall**2)
+        found = mean_over_time(lfilter([1], [1, -fall], noise)[300:], 0.95)
+        refused += bool(np.isnan(found.low))
+        hits += found.low <= 0 <= found.high
+    assert refused < 60
+    assert 0.91 <= hits / (300 - refused) <= 0.99  # 1.3 % of sampling error
+
+
+def test_independent_stretches_have_students_interval_or_a_little_more() -> None:
+    from neurosparse.sparsity.over_time import mean_over_time
+
+    values = np.random.default_rng(4).normal(size=(300, 40))
+    found = [mean_over_time(row, 0.95) for row in values]
+    half = distributions.t.ppf(0.975, 39) * values.std(axis=1, ddof=1) / np.sqrt(40)
+    ratio = [(f.high - f.low) / 2 / h for f, h in zip(found, half, strict=True) if f.needed == 1]
+    assert len(ratio) > 290
+    assert min(ratio) > 0.95
+    assert np.mean(ratio) == pytest.approx(1.07, abs=0.07)
+
+
+def test_cells_of_an_area_are_covered_where_these_cells_are_not(poisson: Draw) -> None:
+    def draw(seed: int) -> ActivityStats:
+        rng = np.random.default_rng(seed)
+        rates = np.exp(rng.normal(np.log(3e-3), 0.7, 80))
+        ticks, units = np.nonzero(rng.random((2000, 80)) < rates)
+        spikes = SpikeTrains(ticks * 1.0, units, n_units=80, duration_ms=2000.0, dt_ms=1.0)
+        return describe_spikes(spikes, WINDOW)
+
+    rates = np.exp(np.random.default_rng(10**6).normal(np.log(3e-3), 0.7, 10**6))
+    truth = float(np.mean(1 - (1 - rates) ** 10))
+    stats = [draw(seed) for seed in range(150)]
+    over_cells = [s.interval_over_cells for s in stats if s.interval_over_cells is not None]
+    assert 0.89 <= np.mean([holds(i, truth) for i in over_cells if i.is_known]) <= 0.99
+    assert np.mean([holds(s.interval, truth) for s in stats if s.interval.is_known]) < 0.85
+    assert {i.over for i in over_cells} == {"cells and time"}
+
+
+def test_few_cells_tell_nothing_of_others(poisson: Draw) -> None:
+    spikes = poisson(0, n_units=12, duration_ms=2000, rate_hz=RATE_HZ)
+    found = describe_spikes(spikes, WINDOW).interval_over_cells
+    assert found is not None
+    assert not found.is_known
+    assert found.method == "measure at least 30 cells: 12 tell too little of others"
+
+
+def test_windows_have_intervals_that_rise_with_the_fraction(poisson: Draw) -> None:
+    from neurosparse.comparison import window_interval
+
+    stats = describe_spikes(poisson(3, n_units=50, duration_ms=5000, rate_hz=RATE_HZ), WINDOW)
+    found = [window_interval(stats, f) for f in (0.01, 0.02, 0.04, stats.active_fraction)]
+    ends = np.array([(i.low, i.high) for i in found if i is not None])
+    assert (np.diff(ends[:3], axis=0) > 0).all()
+    truth = -1e3 * np.log1p(-0.02) / RATE_HZ
+    assert ends[1][0] < truth < ends[1][1]
+    # the window of the measured fraction: where the curve meets the ends of its interval
+    low, high = stats.interval.low, stats.interval.high
+    p = stats.active_fraction
+    assert activity_curve(poisson(3, n_units=50, duration_ms=5000, rate_hz=RATE_HZ))(
+        ends[3]
+    ) == pytest.approx([p * p / high, p * p / low], rel=1e-9)
+
+
+def test_intervals_without_ends_are_saved_and_read(tmp_path: Path, poisson: Draw) -> None:
+    import json
+
+    import neurosparse as ns
+    from neurosparse.comparison import load
+
+    stats = [
+        describe_spikes(
+            poisson(seed, n_units=20, duration_ms=2000, rate_hz=9, modulation=0.9, tau_ms=900),
+            WINDOW, name=f"s{seed}",
         )
+        for seed in range(4)
+    ]  # fmt: skip
+    assert not all(s.interval.is_known for s in stats)
+    comparison = ns.compare(*stats)
+    again = load(comparison.save(tmp_path))
+    assert [s.interval.is_known for s in again.stats] == [s.interval.is_known for s in stats]
+    assert [s.interval.over for s in again.stats] == ["these cells, over time"] * 4
+    # files of version 0.1 do not say
+    numbers = json.loads((tmp_path / "comparison.json").read_text())
+    for entry in numbers["stats"]:
+        entry["interval"] = {"low": 0.1, "high": 0.2, "level": 0.95, "method": "Wilson"}
+        del entry["interval_over_cells"]
+    (tmp_path / "comparison.json").write_text(json.dumps(numbers))
+    assert load(tmp_path).stats[0].interval == Interval(0.1, 0.2, 0.95, "Wilson", "")
+
+
+def test_dead_units_are_not_sparsity() -> None:
+    values = np.zeros((10, 4))
+    values[:5, 0] = 1.0
+    stats = describe_activations(observe(values, ActiveWhen(threshold=0)))
+    assert (stats.active_fraction, stats.active_fraction_alive) == (0.125, 0.5)
+    assert stats.to_dict()["active_fraction_alive"] == 0.5
+    dead = describe_activations(observe(np.zeros((10, 4)), ActiveWhen(threshold=0)))
+    assert dead.active_fraction_alive is None

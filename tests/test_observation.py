@@ -197,7 +197,7 @@ def test_ten_trials_average_to_the_mean_of_each() -> None:
     assert stats.active_fraction == pytest.approx(np.mean([s.active_fraction for s in each]))
     np.testing.assert_allclose(firing_rates_hz(whole), np.mean([s.unit_rates_hz for s in each], 0))
     # trials are what is independent here, none of which is cut
-    assert stats.interval.method == "Wilson, effective sample size from 10 stretches of the record"
+    assert stats.interval.method == "Wilson, effective sample size from 40 stretches of the record"
     assert energy.energy_use(whole, "attwell2001").mean_rate_hz == pytest.approx(stats.mean_rate_hz)
 
 

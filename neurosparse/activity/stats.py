@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,27 @@ class Sparseness:
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A confidence interval, with what it took as independent."""
+    """A confidence interval, with what it generalises over and what it took as independent.
+
+    Attributes
+    ----------
+    low, high
+        Its ends; NaN where the data are too few for an interval: `method` says what is needed.
+    over
+        What it generalises over: "these cells, over time", "cells and time", "these units, over
+        inputs" or "over training seeds". Empty where an older file does not say.
+    """
 
     low: float
     high: float
     level: float
     method: str
+    over: str = ""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is an interval."""
+        return not (math.isnan(self.low) or math.isnan(self.high))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +85,8 @@ class ActivityStats:
     population: Sparseness  # over units, within a window or a sample
     lifetime: Sparseness  # over windows or samples, within a unit
     unit_active_fraction: NDArray[np.float64]  # (n_units,)
+    # of spikes: for other cells of the same kind as well; `interval` is for these cells
+    interval_over_cells: Interval | None = None
     # of the covariance between units; see sparsity.effective_dimension
     effective_dimension: float | None = None
     effective_dimension_interval: Interval | None = None
@@ -106,6 +124,14 @@ class ActivityStats:
         return self.n_units - self.n_silent
 
     @property
+    def active_fraction_alive(self) -> float | None:
+        """The active fraction among the units that were active at least once; None if none was.
+
+        Dead units are not sparsity: a network may look sparse because many units never fire.
+        """
+        return self.active_fraction * self.n_units / self.n_alive if self.n_alive else None
+
+    @property
     def effective_units(self) -> float | None:
         """Effective number of active units: the participation ratio (sum |a|)^2 / sum a^2 of a
         sample, averaged over samples.
@@ -135,9 +161,17 @@ class ActivityStats:
             "active (%)": 100 * self.active_fraction,
             f"{100 * interval.level:g} % interval": (
                 f"{100 * interval.low:.4g} to {100 * interval.high:.4g}"
+                + (f" ({interval.over})" if interval.over else "")
+                if interval.is_known
+                else "none"
             ),
             "units": self.n_units,
             "never active": self.n_silent,
+            "active of those alive (%)": (
+                None
+                if not self.n_silent or self.active_fraction_alive is None
+                else 100 * self.active_fraction_alive
+            ),
             "exactly 0 (%)": None if self.zero_fraction is None else 100 * self.zero_fraction,
             "effective units": self.effective_units,
             "effective dimension": self.effective_dimension,
@@ -213,7 +247,7 @@ class ActivityStats:
         for key, value in self.to_dict().items():
             if isinstance(value, dict) and key != "provenance":
                 row |= {f"{key}_{part}": number for part, number in value.items()}
-            elif key != "provenance" and not key.endswith("_interval"):
+            elif key != "provenance" and not key.endswith(("_interval", "_over_cells")):
                 row[key] = value
         return row
 
@@ -224,8 +258,11 @@ class ActivityStats:
         for name, value in result.items():
             if isinstance(value, ActiveWhen | Interval | Sparseness):
                 result[name] = asdict(value)
+            if isinstance(value, Interval) and not value.is_known:
+                result[name] |= {"low": None, "high": None}  # JSON has no NaN
         return {
             **result,
+            "active_fraction_alive": self.active_fraction_alive,
             "effective_units": self.effective_units,
             "provenance": dict(self.provenance),
             "definition": self.active_when.describe(),

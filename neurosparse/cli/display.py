@@ -108,6 +108,24 @@ def show_activity(
     if circuits:
         said.append("as ..., in: the window in which that circuit is as active")
     say(f"{'; '.join(said)}.")
+    _say_of_intervals(stats)
+    for s in stats:
+        alive = s.active_fraction_alive
+        if s.kind == "activations" and s.n_silent and alive is not None:
+            say(
+                f"{s.name}: {100 * alive:.3g} % of the {s.n_alive:,} units that are ever active;"
+                f" {s.n_silent:,} never are."
+            )
+
+
+def _say_of_intervals(stats: Sequence[ActivityStats]) -> None:
+    """Print what the intervals generalise over, and why there is none where there is none."""
+    over = list(dict.fromkeys(s.interval.over for s in stats if s.interval.is_known))
+    if any(over):
+        say(f"95 % interval: for {'; for '.join(filter(None, over))}.")
+    for s in stats:
+        if not s.interval.is_known:
+            say(f"{s.name}: no interval; {s.interval.method}.")
 
 
 def _window(
@@ -139,6 +157,7 @@ def show_layers(stats: Sequence[ActivityStats]) -> None:
                 ),
                 "effective": "-" if s.effective_units is None else f"{s.effective_units:.3g}",
                 "dead": f"{s.n_silent:,}",
+                "of alive": "-" if (a := s.active_fraction_alive) is None else percent(a),
             }
             for s in stats
         ]
@@ -146,7 +165,7 @@ def show_layers(stats: Sequence[ActivityStats]) -> None:
     say(
         f"active: {stats[0].active_when.describe()}; axis: that of the units, every other holds"
         " samples; effective: units that share the activity of a sample; dead: units that are"
-        " never active."
+        " never active; of alive: active among the others."
     )
 
 
@@ -282,14 +301,30 @@ def show_spikes(stats: Sequence[ActivityStats]) -> None:
     for s in stats:
         cv = regularity_in_words(s)
         windows = ", ".join(
-            f"{100 * f:g} % in "
-            + ("no window" if (w := s.curve and s.curve.window_ms(f)) is None else f"{w:.3g} ms")
-            for f in (0.01, 0.02, 0.04)
+            f"{100 * f:g} % in " + _window_with_interval(s, f) for f in (0.01, 0.02, 0.04)
         )
         say(
             f"{s.name}: {s.mean_rate_hz:.2f} Hz (median {s.median_rate_hz:.2f}), ISI CV {cv};"
             f" active {windows}"
         )
+        cells = s.interval_over_cells
+        if cells is not None and s.interval.is_known:
+            ends = f"{100 * cells.low:.3g} to {100 * cells.high:.3g} %"
+            say(
+                f"{s.name}: 95 % interval for other cells of the same kind, over cells and time:"
+                f" {ends if cells.is_known else cells.method}."
+            )
+
+
+def _window_with_interval(s: ActivityStats, fraction: float) -> str:
+    """Return the window that holds a fraction, with the interval of it where there is one."""
+    from neurosparse.comparison.window_intervals import window_interval
+
+    if s.curve is None or (window := s.curve.window_ms(fraction)) is None:
+        return "no window"
+    found = window_interval(s, fraction)
+    ends = f" ({found.low:.3g} to {found.high:.3g})" if found and found.is_known else ""
+    return f"{window:.3g} ms{ends}"
 
 
 def regularity_in_words(s: ActivityStats) -> str:

@@ -3,6 +3,7 @@
 comparison.py  the comparison, bands of one's own
 differences.py the difference of two fractions
 words.py       how fractions, windows and bands are said
+window_intervals.py  how sure windows are
 files.py       statistics on disk and back, exactly
 """
 
@@ -15,6 +16,7 @@ from neurosparse.comparison.comparison import (
     own_band,
 )
 from neurosparse.comparison.differences import Difference, difference
+from neurosparse.comparison.window_intervals import window_interval
 from neurosparse.comparison.words import band_in_words, milliseconds, percent, percents
 
 said = band_in_words  # its name in version 0.1
@@ -33,4 +35,5 @@ __all__ = [
     "percent",
     "percents",
     "said",
+    "window_interval",
 ]

@@ -24,6 +24,7 @@ from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import files as saved
 from neurosparse.comparison.differences import Difference, difference, refuse_mixed
+from neurosparse.comparison.window_intervals import window_intervals, without_nan
 from neurosparse.comparison.words import band_in_words, milliseconds, percent, percents
 from neurosparse.reference import Band, bands
 from neurosparse.sparsity import log_normal as distributions
@@ -219,7 +220,8 @@ class Comparison:
                 for name, at in self.windows_at_ms.items()
             },
             "equivalent_window_ms": self.equivalent_window_ms,
-            "differences": [asdict(d) for d in self.differences()],
+            "window_intervals_ms": window_intervals(self.circuits, self.networks, BRAIN_FRACTIONS),
+            "differences": [without_nan(asdict(d)) for d in self.differences()],
             "log_normal": {
                 s.name: fit and asdict(fit)
                 for s in self.stats

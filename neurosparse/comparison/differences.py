@@ -25,7 +25,12 @@ class Difference:
     level: float
 
     def sentence(self) -> str:
-        """In plain words, in percentage points."""
+        """Return the difference in plain words, in percentage points."""
+        if math.isnan(self.low):
+            return (
+                f"{self.name} less {self.other}: {100 * self.difference:+.2f} points, without an"
+                " interval, since one of them has none."
+            )
         found, low, high = (
             f"{100 * value:+.2f}" for value in (self.difference, self.low, self.high)
         )

@@ -28,6 +28,7 @@ _PARTS: Fields = {
     "active_when": ActiveWhen,
     "interval": Interval,
     "effective_dimension_interval": Interval,
+    "interval_over_cells": Interval,
     "isi_cv_interval": Interval,
     "population": Sparseness,
     "lifetime": Sparseness,
@@ -135,10 +136,18 @@ def _wanted(key: str, value: Any) -> str | None:
     return None if number and abs(value) < 2**63 else "a number"
 
 
+def _part(key: str, value: dict[str, Any]) -> Any:
+    """Return a part of the statistics; an interval without ends has NaN for them."""
+    if _PARTS[key] is Interval:
+        ends = {end: np.nan if value[end] is None else value[end] for end in ("low", "high")}
+        return Interval(**{**value, **ends})
+    return _PARTS[key](**value)
+
+
 def _stats(k: int, entry: Fields, units: unit_tables.Units, curves: Fields) -> ActivityStats:
     known = {f.name for f in fields(ActivityStats)}
     values = {
-        key: _PARTS[key](**value) if key in _PARTS and value is not None else value
+        key: _part(key, value) if key in _PARTS and value is not None else value
         for key, value in entry.items()
         if key in known
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from neurosparse._internal import checks
 from neurosparse.reference import Band, bands
 
@@ -28,7 +30,9 @@ def percent(fraction: float) -> str:
 
 
 def percents(low: float, high: float) -> str:
-    """Return a range in percent: '2.7-2.8 %'."""
+    """Return a range in percent: '2.7-2.8 %'; 'none' where its ends are NaN."""
+    if math.isnan(low) or math.isnan(high):
+        return "none"
     return f"{percent(low).removesuffix(' %')}-{percent(high)}"
 
 

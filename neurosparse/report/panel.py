@@ -143,6 +143,9 @@ def row(
         ),
         "test error": NOTHING if error is None else f"{100 * error:.1f} %",
         "never active": f"{stats.n_silent:,} of {stats.n_units:,}",
+        "active of those alive": (
+            "-" if (alive := stats.active_fraction_alive) is None else percent(alive)
+        ),
         "rate": NOTHING if stats.mean_rate_hz is None else f"{stats.mean_rate_hz:.2f} Hz",
         "Treves-Rolls": (
             NOTHING

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import checks
 from neurosparse.activity import KEPT, Activations, ActiveWhen, ActivityStats, Interval
-from neurosparse.sparsity.confidence import CONFIDENCE, interval_from_variance
+from neurosparse.sparsity.confidence import CONFIDENCE, INPUTS, interval_from_variance
 from neurosparse.sparsity.dimension import effective_dimension
 from neurosparse.sparsity.sparseness import Floats, gini_of_ascending, mean_sparseness, of_moments
 
@@ -219,7 +219,9 @@ def _never_reached(
         kind="activations",
         active_when=activations.active_when,
         active_fraction=float("nan"),
-        interval=Interval(float("nan"), float("nan"), CONFIDENCE, "no sample reached this layer"),
+        interval=Interval(
+            float("nan"), float("nan"), CONFIDENCE, "no sample reached this layer", INPUTS
+        ),
         n_units=activations.n_units,
         n_samples=0,
         n_silent=activations.n_units,

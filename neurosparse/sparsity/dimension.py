@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from neurosparse._internal import checks
 from neurosparse.activity import Interval
-from neurosparse.sparsity.confidence import CONFIDENCE
+from neurosparse.sparsity.confidence import CONFIDENCE, TIME
 from neurosparse.sparsity.sparseness import Floats
 
 MOST_SIDE = 2048  # units of which all products are taken; of more, those of windows
@@ -155,4 +155,4 @@ def _interval(
         for inverse in (whole + half, whole - half)
     )
     method = f"jackknife over {N_GROUPS} groups of consecutive windows"
-    return Interval(low, high, CONFIDENCE, method)
+    return Interval(low, high, CONFIDENCE, method, TIME)

@@ -15,7 +15,7 @@ from scipy.special import ndtri
 
 from neurosparse._internal import cards
 from neurosparse.activity import Interval, SpikeTrains
-from neurosparse.sparsity.confidence import CONFIDENCE
+from neurosparse.sparsity.confidence import CONFIDENCE, TIME
 from neurosparse.sparsity.firing import by_unit, pieces_of
 from neurosparse.sparsity.sparseness import Floats
 
@@ -124,7 +124,7 @@ def _precise(square: float, k: Floats, weights: Floats) -> tuple[float | None, I
         error = float(np.sqrt(weights**2 @ _variance(square, k))) / slope / (2 * cv)
     half = float(ndtri(0.5 + CONFIDENCE / 2)) * error
     interval = Interval(
-        max(0.0, cv - half), cv + half, CONFIDENCE, "intervals taken as gamma-distributed"
+        max(0.0, cv - half), cv + half, CONFIDENCE, "intervals taken as gamma-distributed", TIME
     )
     return (cv if half <= PRECISION else None), interval
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse.activity import ActiveWhen, ActivityStats, Sparseness, SpikeTrains
-from neurosparse.sparsity.confidence import interval
+from neurosparse.sparsity.confidence import over_cells, over_time
 from neurosparse.sparsity.dimension import dimension_of_counts
 from neurosparse.sparsity.firing import (
     by_unit,
@@ -36,7 +36,7 @@ def describe_spikes(
     name: str = "spikes",
     provenance: Mapping[str, object] | None = None,
 ) -> ActivityStats:
-    """All statistics of spikes.
+    """Return all statistics of spikes.
 
     `active_fraction` and the curve use every position of the window; population and lifetime
     sparseness use spike counts in consecutive windows. No window spans two intervals of
@@ -59,8 +59,9 @@ def describe_windows(
     name: str = "spikes",
     provenance: Mapping[str, object] | None = None,
 ) -> list[ActivityStats]:
-    """`describe_spikes` for each of several windows; faster than one by one, since they share the
-    curve, rates and intervals.
+    """Return `describe_spikes` for each of several windows, faster than one by one.
+
+    They share the curve, rates and intervals.
     """
     return _describe_windows(
         spikes, [ActiveWhen(window_ms=w) for w in windows_ms], name, provenance
@@ -90,24 +91,27 @@ def _describe_windows(
             cell_window, cell_unit, counts, n_windows, spikes.n_units
         )
         fraction = float(curve(window * spikes.tick_ms))
+        of_units = (positions - missed) / positions
+        in_time = over_time(
+            fraction,
+            batch_fractions(spikes, window, gaps, closing, is_spike),
+            n_units=spikes.n_units,
+            n_most=spikes.n_units * positions / window,
+            duration_s=spikes.observed_ms * 1e-3,
+        )
         return ActivityStats(
             name=name,
             kind="spikes",
             active_when=_used(active_when, window * spikes.tick_ms),
             active_fraction=fraction,
-            interval=interval(
-                fraction,
-                batch_fractions(spikes, window, gaps, closing, is_spike),
-                n_units=spikes.n_units,
-                n_most=spikes.n_units * positions / window,
-                repeats="stretches of the record",
-            ),
+            interval=in_time,
+            interval_over_cells=over_cells(of_units, in_time, n_windows=positions / window),
             n_units=spikes.n_units,
             n_samples=positions,
             n_silent=int((rates == 0).sum()),
             population=_grouped_sparseness(cell_window, counts, spikes.n_units),
             lifetime=_grouped_sparseness(cell_unit, counts, n_windows),
-            unit_active_fraction=(positions - missed) / positions,
+            unit_active_fraction=of_units,
             effective_dimension=dimension,
             effective_dimension_interval=dimension_interval,
             n_spikes=len(spikes),

@@ -16,8 +16,8 @@ from neurosparse.activity import intervals as observation
 from neurosparse.sparsity.firing import by_unit, pieces_of
 from neurosparse.sparsity.sparseness import Floats
 
-# stretches of the record taken as independent repeats: few, so that each outlasts slow fluctuations
-N_BATCHES = 10
+N_STRETCHES = 10  # of the record, in which windows are compared
+N_BATCHES = 40  # stretches of the record from which an interval is estimated; see `over_time`
 
 
 def active_fraction(spikes: SpikeTrains, window_ms: float) -> float:
@@ -48,7 +48,7 @@ def curve_of_gaps(spikes: SpikeTrains, gaps: NDArray[np.int64]) -> ActivityCurve
 
 
 def windows_over_time(
-    spikes: SpikeTrains, fractions: Sequence[float], n_stretches: int = N_BATCHES
+    spikes: SpikeTrains, fractions: Sequence[float], n_stretches: int = N_STRETCHES
 ) -> Floats:
     """The windows in ms that hold the given active fractions, in each of `n_stretches` disjoint
     stretches of the record, each observed for as long as the others.

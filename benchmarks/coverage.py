@@ -1,0 +1,165 @@
+"""How often the 95 % intervals hold the truth: the table of docs/intervals.md.
+
+    python benchmarks/coverage.py --records 1000
+
+Records come from generators whose truth is known; each is measured as a user would. A record counts
+as refused where there is no interval, but the advice what to record instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+from scipy.stats import norm
+
+from neurosparse.activity import ActiveWhen, ActivityStats, Interval, SpikeTrains
+from neurosparse.sparsity import describe_activations, describe_spikes, observe
+
+Floats = NDArray[np.float64]
+WINDOW_MS = 10
+RATE = 0.003  # spikes a ms
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A generator of records, its truth and the interval that should hold it."""
+
+    name: str
+    draw: Callable[[np.random.Generator], ActivityStats]
+    truth: Callable[[], float]
+    of: Callable[[ActivityStats], Interval | None] = lambda stats: stats.interval
+
+
+def spikes_of(rng: np.random.Generator, rates: Floats) -> ActivityStats:
+    """Measure Poisson cells with these rates, shape (n_ms, n_cells), on a grid of 1 ms."""
+    ticks, units = np.nonzero(rng.random(rates.shape) < 1 - np.exp(-rates))
+    n_ms, n_units = rates.shape
+    spikes = SpikeTrains(ticks * 1.0, units, n_units=n_units, duration_ms=float(n_ms), dt_ms=1.0)
+    return describe_spikes(spikes, ActiveWhen(window_ms=WINDOW_MS))
+
+
+def slow(rng: np.random.Generator, n: int, tau: float) -> Floats:
+    """Return an Ornstein-Uhlenbeck process of variance 1 in steps of 1 ms."""
+    fall = np.exp(-1 / tau)
+    noise = rng.normal(size=n) * np.sqrt(1 - fall**2)
+    noise[0] = rng.normal()
+    return np.asarray(lfilter([1], [1, -fall], noise))
+
+
+def common_rate(rng: np.random.Generator, n: int, tau: float, spread: float = 0.7) -> Floats:
+    return RATE * np.exp(spread * slow(rng, n, tau) - spread**2 / 2)
+
+
+def truth_of_common(tau: float) -> float:
+    rates = common_rate(np.random.default_rng(11), 6_000_000, tau)
+    sums = np.cumsum(np.append(0, rates))
+    return float(np.mean(1 - np.exp(-(sums[WINDOW_MS:] - sums[:-WINDOW_MS]))))
+
+
+def log_normal_rates(rng: np.random.Generator, n: int) -> Floats:
+    return np.exp(rng.normal(np.log(1.5e-3), 1.0, n))
+
+
+def scenarios() -> Iterator[Scenario]:
+    """All scenarios of the table."""
+    steady = 1 - np.exp(-RATE * WINDOW_MS)
+    for n, ms in ((20, 1000), (100, 2000), (1000, 2000), (1000, 10_000)):
+        yield Scenario(
+            f"Poisson 3 Hz, {n} cells, {ms / 1000:g} s",
+            lambda rng, n=n, ms=ms: spikes_of(rng, np.full((ms, n), RATE)),
+            lambda: steady,
+        )
+    fixed = log_normal_rates(np.random.default_rng(7), 200)
+    yield Scenario(
+        "log-normal rates, 200 cells, 2 s; these cells",
+        lambda rng: spikes_of(rng, np.tile(fixed, (2000, 1))),
+        lambda: float(np.mean(1 - np.exp(-fixed * WINDOW_MS))),
+    )
+    area = log_normal_rates(np.random.default_rng(8), 2_000_000)
+    for n in (50, 200):
+        yield Scenario(
+            f"log-normal rates, {n} cells, 2 s; cells of the area",
+            lambda rng, n=n: spikes_of(rng, np.tile(log_normal_rates(rng, n), (2000, 1))),
+            lambda: float(np.mean(1 - np.exp(-area * WINDOW_MS))),
+            lambda stats: stats.interval_over_cells,
+        )
+    for tau, ms in ((20, 2000), (200, 2000), (1000, 2000), (200, 10_000), (1000, 10_000),
+                    (1000, 60_000)):  # fmt: skip
+        yield Scenario(
+            f"common rate, {tau} ms in {ms / 1000:g} s, 100 cells",
+            lambda rng, tau=tau, ms=ms: spikes_of(
+                rng, np.repeat(common_rate(rng, ms, tau)[:, None], 100, axis=1)
+            ),
+            lambda tau=tau: truth_of_common(tau),
+        )
+    yield from of_networks()
+
+
+def of_networks() -> Iterator[Scenario]:
+    """Scenarios of activations: the truth is the mean over inputs."""
+    base = np.random.default_rng(1).normal(-1.9, 0.4, 100)
+
+    def layer(drive: Floats) -> ActivityStats:
+        return describe_activations(observe(np.maximum(drive, 0), ActiveWhen(threshold=0)))
+
+    for n in (3, 10, 100, 1000):
+        for rho in (0.0, 0.5):
+            yield Scenario(
+                f"{n} inputs, correlation between units {rho:g}",
+                lambda rng, n=n, rho=rho: layer(
+                    np.sqrt(rho) * rng.normal(size=(n, 1))
+                    + np.sqrt(1 - rho) * rng.normal(size=(n, 100))
+                    + base
+                ),
+                lambda: float(norm.cdf(base).mean()),
+            )
+    for n in (100, 1000):
+        yield Scenario(
+            f"{n} inputs, one in 100 drives all units",
+            lambda rng, n=n: layer(
+                rng.normal(size=(n, 100)) + base + 6 * (rng.random((n, 1)) < 0.01)
+            ),
+            lambda: float(0.99 * norm.cdf(base).mean() + 0.01 * norm.cdf(base + 6).mean()),
+        )
+    for n in (300, 5000):
+        yield Scenario(
+            f"{n} video frames, autocorrelation .95",
+            lambda rng, n=n: layer(
+                0.7 * slow(rng, n, -1 / np.log(0.95))[:, None]
+                + np.sqrt(0.51) * rng.normal(size=(n, 100))
+                + base
+            ),
+            lambda: float(norm.cdf(base).mean()),
+        )
+
+
+def row(scenario: Scenario, n: int) -> str:
+    """Return a row of the table, from n records."""
+    truth = scenario.truth()
+    found = [scenario.of(scenario.draw(np.random.default_rng([123, k]))) for k in range(n)]
+    known = [i for i in found if i is not None and i.is_known]
+    hits = sum(i.low <= truth <= i.high for i in known)
+    refused = n - len(known)
+    of_known = f"{100 * hits / len(known):.1f}" if known else "-"
+    width = f"{100 * np.mean([i.high - i.low for i in known]):.2f}" if known else "-"
+    return (
+        f"| {scenario.name} | {100 * truth:.2f} | {width} | {100 * refused / n:.1f} | {of_known} |"
+        f" {100 * (hits + refused) / n:.1f} |"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--records", type=int, default=300, help="records of each scenario")
+    parser.add_argument("--only", default="", help="a part of the names of scenarios")
+    arguments = parser.parse_args()
+    print("| scenario | truth % | width | refused % | held of the others % | held or refused % |")
+    print("|---|---|---|---|---|---|")
+    for scenario in scenarios():
+        if arguments.only in scenario.name:
+            print(row(scenario, arguments.records), flush=True)

@@ -15,13 +15,14 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from neurosparse._internal import cards, share
 from neurosparse._internal.names import meant, nearest
+from neurosparse._internal.sizes import MOST_SEED
 from neurosparse._internal.types import Fields
 from neurosparse._internal.units import plain
 
@@ -40,6 +41,9 @@ COMMANDS = {
     "convert": "neurosparse sweep RECIPE",
 }
 _NUMBERS: tuple[Any, ...] = (int, float, int | None, float | None)
+
+
+Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 
 
 class Spec(BaseModel):

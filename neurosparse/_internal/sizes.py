@@ -9,6 +9,8 @@ import math
 import os
 from pathlib import Path
 
+MOST_SEED = 2**63 - 1  # what every generator here takes; results keep it as a 64-bit integer
+MOST_SEEDS = 10_000  # of one job
 LONGEST_S = 30 * 86_400.0  # of a job that is not meant for another machine
 _MEMINFO = Path("/proc/meminfo")
 _LIMITS = Path("/sys/fs/cgroup")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from neurosparse._internal import scratch
 
 # what ends a write half-way, whoever was writing
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+# how safetensors (or anything in Rust) and NumPy, which loses the number, tell of such an error
+_IN_WORDS = {r"\(os error (\d+)\)": 0, r"^\d+ requested and \d+ written$": errno.ENOSPC}
 
 
 @contextmanager
@@ -180,16 +183,27 @@ def _working_folder() -> Path | None:
 
 @contextmanager
 def _naming(path: Path, only: set[int] | None = None) -> Iterator[None]:
-    """OSErrors (those with a number in `only`, if given) say which path cannot be written, in one
-    sentence.
+    """Errors of the system (those with a number in `only`, if given) say which path cannot be
+    written, in one sentence.
     """
     try:
         yield
-    except OSError as error:
-        if only is not None and error.errno not in only:
+    except Exception as error:
+        number = _number(error)
+        if number is None or (only is not None and number not in only):
             raise
-        sentence = f"cannot write {path}: {error.strerror or error}"
-        raise type(error)(sentence) from None
+        kind = type(error) if isinstance(error, OSError) else OSError
+        raise kind(f"cannot write {path}: {os.strerror(number)}") from None
+
+
+def _number(error: Exception) -> int | None:
+    """The system's number of an error, also of one that a library raises in its own words."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno
+    for pattern, number in _IN_WORDS.items():
+        if match := re.search(pattern, str(error)):
+            return number or int(match[1])
+    return None
 
 
 def _sync(path: Path) -> None:

@@ -19,6 +19,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from neurosparse._internal.sizes import MOST_SEEDS
 from neurosparse._internal.threads import run_in_threads
 from neurosparse._internal.types import Fields
 from neurosparse.data import Splits
@@ -74,7 +75,7 @@ class LabSpec(Spec):
     width: Annotated[int, Field(ge=8)] = 300
     epochs: Annotated[int, Field(ge=1)] = 10
     pretraining_epochs: Annotated[int, Field(ge=1)] = 5
-    n_seeds: Annotated[int, Field(ge=2)] = 8
+    n_seeds: Annotated[int, Field(ge=2, le=MOST_SEEDS)] = 8
 
     @property
     def seeds(self) -> range:

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from neurosparse._internal.sizes import MOST_SEED
 from neurosparse._internal.types import Fields
 
-MOST_SEED = 2**63 - 1  # results are kept as 64-bit integers
-MOST_SEEDS = 10_000
 MOST_THREADS = 1024
 
 

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from neurosparse._internal.sizes import MOST_SEED, MOST_SEEDS
 from neurosparse._internal.types import Fields
 from neurosparse.cli.display import bars, finish, say, show, show_json
 from neurosparse.cli.options import (
-    MOST_SEED,
-    MOST_SEEDS,
     MOST_THREADS,
     Json,
     Open,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -60,7 +61,7 @@ def seconds(times: Array, said: str | None, told: Told, what: str) -> NDArray[np
 
     Raises
     ------
-    ValueError, TypeError
+    ValueError
         Where neither is there, the two differ, or they are not numbers.
     """
     if times.dtype.kind == "m":
@@ -77,8 +78,23 @@ def seconds(times: Array, said: str | None, told: Told, what: str) -> NDArray[np
             f"nothing says in which unit {what} are: give time_unit (--time-unit), one of"
             f" {', '.join(TIME_UNITS)}"
         )
+    if times.size and times.dtype.kind not in "iuf":
+        raise ValueError(f"{what} must be numbers, got {_no_number(times)}")
     numbers = checks.finite_array(what, times)
     return numbers if said == "s" else numbers * TIME_UNITS[said]
+
+
+def _no_number(values: NDArray[Any]) -> str:
+    """Return the first entry that is no number, and where it stands."""
+    for k, value in enumerate(values.reshape(-1).tolist()):
+        try:
+            if isinstance(value, str):
+                float(value)
+                continue
+        except ValueError:
+            pass
+        return f"{reprlib.repr(value)} at index {k}"
+    return f"values of dtype {values.dtype}"
 
 
 def find(names: Iterable[str], told: Told) -> tuple[str, str | None, str]:

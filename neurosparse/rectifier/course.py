@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from torch import Tensor
 
+from neurosparse._internal import sizes
 from neurosparse._internal.types import Fields
 from neurosparse.data import Splits
 from neurosparse.data.augmentation import check_shape
@@ -24,6 +25,8 @@ from neurosparse.rectifier.specs import TrainSpec
 from neurosparse.rectifier.steps import Descent
 
 Weights = dict[str, Tensor]
+
+_LEAST_STEP_S = 1e-6  # no step of any engine takes less
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +210,15 @@ def check_fit(spec: TrainSpec, splits: Splits) -> None:
                 f"the {what} of the network's sizes must be {wanted} for {splits.name!r}, got"
                 f" {size}"
             )
+    check_length(spec.epochs, len(splits.train), spec.batch_size)
     if spec.augmentation is not None:
         check_shape(splits.train.shape, spec.augmentation.shifted, spec.augmentation.shift_px)
+
+
+def check_length(epochs: int, n_images: int, batch_size: int) -> None:
+    """Refuse a training of more than a month."""
+    seconds = epochs * math.ceil(n_images / batch_size) * _LEAST_STEP_S
+    sizes.check_time(f"a training of {epochs:,} epochs", seconds, "take fewer epochs")
 
 
 def _copy(weights: Weights) -> Weights:

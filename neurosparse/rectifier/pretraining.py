@@ -38,6 +38,7 @@ from neurosparse._internal import cards
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier import devices
+from neurosparse.rectifier.course import check_length
 from neurosparse.rectifier.history import DivergenceError
 from neurosparse.rectifier.network import RectifierNetwork, linear_map, mirror
 from neurosparse.rectifier.specs import PretrainSpec
@@ -135,6 +136,7 @@ def pretrain(
             f"the first of the network's sizes must be {splits.n_features} for {splits.name!r}, got"
             f" {spec.network.sizes[0]}"
         )
+    check_length(spec.epochs, len(splits.train), spec.batch_size)
     started = time.perf_counter()
     generator = torch.Generator().manual_seed(spec.seed)
     network = RectifierNetwork(spec.network, seed=generator).to(where).eval()

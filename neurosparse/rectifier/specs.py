@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from neurosparse.recipes import Spec
+from neurosparse.recipes import Seed, Spec
 
 Width = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -159,7 +159,7 @@ class TrainSpec(Spec):
     learning_rate: Annotated[float, Field(gt=0)] = 0.05
     l1: Annotated[float, Field(ge=0)] = 0.0
     active_threshold: Annotated[float, Field(ge=0)] = 0.0
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Seed = 0
     learning_rate_end: Annotated[float, Field(gt=0)] | None = None
     target_active: Share | tuple[Share, ...] | None = None
     target_falloff: Share = 0.38
@@ -253,7 +253,7 @@ class PretrainSpec(Spec):
     batch_size: Annotated[int, Field(ge=1)] = 10
     learning_rate: Annotated[float, Field(gt=0)] = 0.01
     l1: Annotated[float, Field(ge=0)] = 0.0
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _reconstruction_suits_the_activation(self) -> Self:

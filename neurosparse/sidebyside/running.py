@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -21,10 +21,13 @@ from neurosparse.activity import ActiveWhen, SpikeTrains
 from neurosparse.comparison import Comparison, compare
 from neurosparse.measurement import measure
 from neurosparse.progress import Progress, part_of
-from neurosparse.recipes import Recipe, Spec
+from neurosparse.recipes import Recipe, Seed, Spec
 from neurosparse.report import Panel, environment
 from neurosparse.sidebyside.panels import panels
 from neurosparse.sidebyside.results import TWIN_STEPS, CircuitRun, NetworkRun
+
+if TYPE_CHECKING:
+    from neurosparse.rectifier import TrainSpec
 
 MARKER = "comparison.json"
 # 0 to 2 nA: the onset and the bend of the cell's curve
@@ -77,7 +80,7 @@ class SideBySideSpec(Spec):
     device: str = "auto"
     data_dir: Path | None = None
     claims: Path = Path("results/claims")
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Seed = 1
 
 
 def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
@@ -135,7 +138,8 @@ def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
 def check(spec: SideBySideSpec, directory: str | Path) -> None:
     """Refuse what cannot run, or cannot be written, before anything is started. Errors as `run`."""
     from neurosparse import data
-    from neurosparse.rectifier import TrainSpec, resolve
+    from neurosparse.rectifier import resolve
+    from neurosparse.rectifier.training import check_fit
     from neurosparse.spiking import CircuitSpec, PopulationSpec, load_lif
 
     files.check_writable(Path(directory), marker=MARKER)
@@ -145,7 +149,8 @@ def check(spec: SideBySideSpec, directory: str | Path) -> None:
     if spec.column != NO_COLUMN:
         recipes.load(spec.column).spec(CircuitSpec)
     for name in spec.networks:
-        data.load(recipes.load(name).spec(TrainSpec).data, data_dir=spec.data_dir)
+        training = _training(spec, recipes.load(name))
+        check_fit(training, data.load(training.data, data_dir=spec.data_dir))
     resolve(spec.device)
 
 
@@ -197,8 +202,7 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
     runs = {}
     for k, name in enumerate(spec.networks):
         recipe = recipes.load(name)
-        overrides = {"seed": spec.seed} | ({} if spec.epochs is None else {"epochs": spec.epochs})
-        train_spec = recipe.spec(rectifier.TrainSpec, **overrides)
+        train_spec = _training(spec, recipe)
         splits = data.load(train_spec.data, data_dir=spec.data_dir)
         of_one = part_of(progress, k / len(spec.networks), (k + 1) / len(spec.networks), name)
         trained = rectifier.train(train_spec, splits, device=spec.device, progress=of_one)
@@ -229,6 +233,14 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
             twin=_twin(network, splits, spec) if name == spec.twin else None,
         )
     return runs
+
+
+def _training(spec: SideBySideSpec, recipe: Recipe) -> TrainSpec:
+    """Return what a network of the comparison is trained by."""
+    from neurosparse.rectifier import TrainSpec
+
+    overrides = {"seed": spec.seed} | ({} if spec.epochs is None else {"epochs": spec.epochs})
+    return recipe.spec(TrainSpec, **overrides)
 
 
 def _twin(network: Any, splits: Any, spec: SideBySideSpec) -> SpikeTrains:

@@ -10,10 +10,11 @@ from pydantic import Field, field_validator
 
 from neurosparse import recipes
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.sizes import MOST_SEEDS
 from neurosparse._internal.types import Fields
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress
-from neurosparse.recipes import Spec
+from neurosparse.recipes import Seed, Spec
 from neurosparse.spiking import engines
 
 MARKER = "comparison.json"
@@ -49,7 +50,7 @@ class SimulationSpec(Spec):
 
     recipe: str
     seconds: Annotated[float, Field(gt=0)] = 2.0
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (1,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1, max_length=MOST_SEEDS)] = (1,)
     engine: str = "auto"
     scale: Annotated[float, Field(gt=0, le=1)] = 1.0
     n_threads: Annotated[int, Field(ge=1)] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,7 +115,12 @@ def run(
     n_before = len(complete)
     if todo:
         engine = _engine(spec, n_workers, scheduler)
-        _run_all(todo, engine, spec, (n_before, len(tasks)), progress)
+        try:
+            _run_all(todo, engine, spec, (n_before, len(tasks)), progress)
+        except BaseException:
+            with suppress(OSError):  # such as the one that stopped it
+                store.tidy(place)
+            raise
         complete |= _complete(place, todo, quiet, thorough=False)
         failed = store.failures(place)
     rows = [

@@ -31,7 +31,7 @@ from pydantic import Field, field_validator, model_validator
 
 from neurosparse import recipes
 from neurosparse._internal.types import Fields
-from neurosparse.recipes import Spec
+from neurosparse.recipes import Seed, Spec
 from neurosparse.sweep import kinds
 
 MOST_RUNS = 1_000_000
@@ -70,7 +70,7 @@ class Draws(Spec):
 
     n: Annotated[int, Field(ge=1, le=MOST_RUNS)]
     values: Annotated[dict[str, Values], Field(min_length=1)]
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
     @field_validator("values", mode="before")
     @classmethod
@@ -111,9 +111,7 @@ class SweepSpec(Spec):
     settings: Fields = Field(default_factory=dict)
     grid: dict[str, Values] = Field(default_factory=dict)
     random: Draws | None = None
-    seeds: (
-        Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] | Literal["each"]
-    ) = (1,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] | Literal["each"] = (1,)
     device: str = "cpu"
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     memory_mb: Annotated[float, Field(gt=0)] | None = None

@@ -1,0 +1,130 @@
+"""Runs command lines in forks of one process that has imported all they need: 50 ms each, rather
+than seconds. A line of JSON in, what came of it as a line of JSON out.
+
+In:  words, folder (where it runs; temporary files go there too), and, where wanted, `fail`: the
+     call that fails, its kind of error, and whether it is to be counted only;
+     `stop_s`: when it gets a SIGTERM.
+Out: code, out, err, seconds, most_mb, calls.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+MOST_S = 20.0  # for a command; then it is stopped, as Slurm would
+GRACE_S = 20.0  # for a command that is stopped
+
+
+def prepare() -> None:
+    """Import what commands import."""
+    import brian2  # noqa: F401
+    import matplotlib.pyplot  # noqa: F401, ICN001
+    import pyarrow.parquet  # noqa: F401
+    import safetensors.torch  # noqa: F401
+    import torch
+
+    import neurosparse.cli
+    from neurosparse import (  # noqa: F401
+        claims,
+        convert,
+        recordings,
+        rectifier,
+        sidebyside,
+        simulation,
+        sources,
+        sweep,
+    )
+    from neurosparse.spiking.engines import brian2 as brian2_engine  # noqa: F401
+    from neurosparse.spiking.engines import kernel  # noqa: F401
+
+    torch.set_num_threads(1)
+
+
+def in_fork(job: dict[str, Any], out: Path, err: Path) -> None:
+    """Run one command and end this process with its exit code."""
+    import failing
+
+    from neurosparse import cli
+
+    os.setsid()
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    os.chdir(job["folder"])
+    os.environ["TMPDIR"] = job["tmp"]
+    tempfile.tempdir = None
+    sys.argv = ["neurosparse", *job["words"]]
+    code = 1
+    try:
+        with failing.calls(job.get("fail"), Path(job["tmp"]).parent):
+            cli.main()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:
+        os._exit(code)
+
+
+def ended_within(pid: int, seconds: float) -> Any:
+    """What `wait4` gives, or None where the process still runs then."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        found = os.wait4(pid, os.WNOHANG)
+        if found[0]:
+            return found
+        time.sleep(0.005)
+    return None
+
+
+def run(job: dict[str, Any]) -> dict[str, Any]:
+    """Run one command in a fork."""
+    tmp = Path(job["tmp"])
+    out, err = (tmp.parent / name for name in ("out.txt", "err.txt"))
+    started = time.monotonic()
+    if (pid := os.fork()) == 0:
+        in_fork(job, out, err)
+    found, stopped = ended_within(pid, job.get("stop_s", MOST_S)), False
+    if found is None:
+        os.kill(pid, signal.SIGTERM)
+        stopped, found = True, ended_within(pid, GRACE_S)
+    hangs = found is None
+    if found is None:
+        os.kill(pid, signal.SIGKILL)
+        found = os.wait4(pid, 0)
+    seconds = time.monotonic() - started
+    calls = tmp.parent / "calls.json"
+    return {
+        "code": os.waitstatus_to_exitcode(found[1]),
+        "out": out.read_text(errors="replace"),
+        "err": err.read_text(errors="replace"),
+        "seconds": seconds,
+        "most_mb": found[2].ru_maxrss / 1024,
+        "stopped": stopped,
+        "hangs": hangs,
+        "calls": json.loads(calls.read_text()) if calls.exists() else None,
+    }
+
+
+def main() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    prepare()
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        print(json.dumps(run(json.loads(line))), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

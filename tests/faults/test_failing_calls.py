@@ -1,0 +1,87 @@
+"""Each write, rename, sync and request for memory of each command made to fail once: one sentence,
+nothing half-made, and what stood there before stands there still.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import world
+
+# a run in the suite takes so many calls of each job, spread over all; the slow test all of them
+N_FAST, N_SLOW = 4, 400
+
+JOBS = {
+    "measure": "measure spikes.npz -o out",
+    "measure a network": "measure models_of_mine:fits --data inputs.npy -o out",
+    "compare": "compare spikes.npz comparison -o out",
+    "train": "train small.toml -o out/a.safetensors",
+    "train with events": "train small.toml -o out/a.safetensors --tensorboard out/events",
+    "simulate": "simulate circuit.toml --seconds 0.02 -o out",
+    "simulate to NWB": "simulate circuit.toml --seconds 0.02 --spikes nwb -o out",
+    "convert": "convert net.safetensors --images 10 --steps 8 -o out",
+    "convert to NIR": "convert net.safetensors --images 10 --steps 8 --nir out/a.nir --lossy -o out/a",
+    "sweep": "sweep sweep.toml -o out --workers 0",
+}
+ERRORS = ("ENOSPC", "EIO", "memory")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.Server]:
+    server = world.Server(tmp_path_factory.mktemp("failing"))
+    yield server
+    server.end()
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder, by their paths in it."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def check(server: world.Server, job: str, error: str, n: int) -> int:
+    """Let calls of a job fail, one at a time; how many did."""
+    words = JOBS[job].split()
+    whole = server.ask(*words, fail={"at": 0, "error": error})
+    assert whole["code"] == 0, whole["err"]
+    assert world.faults(whole) == []
+    calls = int(whole["calls"])
+    assert calls > 0
+    before, wrong = contents(server.model), []
+    tried = range(1, calls + 1) if calls <= n else [1 + k * calls // n for k in range(n)]
+    for at in tried:
+        place = server.fresh()
+        outcome = server.ask(*words, place=place, fail={"at": at, "error": error})
+        found = world.faults(outcome, codes=world.CODES_OF_RUNS if job == "sweep" else world.CODES)
+        after = contents(place / "here")
+        if changed := [name for name, content in before.items() if after.get(name) != content]:
+            found.append(f"it changed {changed}")
+        # half a result is none: a job that is refused leaves a checkpoint or complete runs at most
+        if outcome["code"] and job not in ("sweep",):
+            new = [name for name in after if name not in before and "checkpoint" not in name]
+            found += (
+                [f"it left {new}"] if new and not job.startswith(("train", "convert to")) else []
+            )
+        if found:
+            wrong.append({"at": at, "faults": found, "said": outcome["err"][-600:]})
+    assert not wrong, json.dumps(wrong, indent=1)
+    return len(tried)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_calls_that_fail(server: world.Server, job: str) -> None:
+    for error in ERRORS[:: 2 if job in ("measure", "train") else 3]:
+        assert check(server, job, error, N_FAST)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", ERRORS)
+@pytest.mark.parametrize("job", JOBS)
+def test_every_call_fails(server: world.Server, job: str, error: str) -> None:
+    assert check(server, job, error, N_SLOW)

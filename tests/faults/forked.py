@@ -26,14 +26,14 @@ GRACE_S = 20.0  # for a command that is stopped
 def prepare() -> None:
     """Import what commands import."""
     import brian2  # noqa: F401
-    import matplotlib.pyplot  # noqa: F401, ICN001
+    import matplotlib.pyplot  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import safetensors.torch  # noqa: F401
     import torch
 
-    import neurosparse.cli
     from neurosparse import (  # noqa: F401
         claims,
+        cli,
         convert,
         recordings,
         rectifier,

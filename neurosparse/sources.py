@@ -100,7 +100,7 @@ def read_all(
         As `read`, where nothing has a name that is asked for, and where no source takes what is
         told.
     """
-    told = dict(how or {})
+    told = {name: value for name, value in (how or {}).items() if value not in (None, (), [])}
     for name in told:
         if not any(name in _takes(source) for source in sources):
             option = name.replace("_", "-")

@@ -187,9 +187,14 @@ NO_RESULTS = {
     "LIF",
     "Linear",
     "Panel",
+    "Plausibility",
     "Recipe",
+    "Replaced",
     "RunLock",
+    "Screening",
+    "State",
     "Task",
+    "Watch",
 }
 
 

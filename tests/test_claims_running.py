@@ -319,7 +319,8 @@ def test_on_the_command_line(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(claims, "QUICK", SPEC, raising=False)
     done = CliRunner().invoke(app, ["claims", "--only", "2", "--only", "1", "-o", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    # a path is not broken, whatever its length
+    assert max(map(len, done.stdout.replace(str(tmp_path), "out").splitlines())) <= 80
     assert "holds" in done.stdout
     assert [
         each["number"] for each in json.loads((tmp_path / "claims.json").read_text())["findings"]

@@ -60,6 +60,18 @@ def one_line(text: str) -> str:
     return printable(" ".join(_SEQUENCE.sub("", text).split()))
 
 
+def in_words(error: BaseException, *, most: int = 500) -> str:
+    """Return the kind of an error of anyone's and what it says, on one line.
+
+    Examples
+    --------
+    >>> in_words(RuntimeError("shapes\\ndiffer"))
+    'RuntimeError: shapes differ'
+    """
+    kind, said = type(error).__name__, one_line(str(error))
+    return f"{kind}: {said[:most]}{'…' if len(said) > most else ''}" if said else kind
+
+
 def printable(line: str) -> str:
     """Return a line with its spaces as they are, and nothing in it that commands a terminal.
 

@@ -8,6 +8,7 @@ import codecs
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from neurosparse._internal.imports import explained
 
 BAD_INPUT, INTERRUPTED, BUG_HINT = 2, 130, " (--debug shows where)"
 _LONGEST = 1500
+_AGAIN_S = 0.05
 _ERRORS = "neurosparse.plain"  # how a character is written that the terminal does not have
 _PLAIN = {"±": "+-", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "µ": "u", "μ": "u", "…": "...",
           "×": "x", "→": "->", "²": "2", "°": "deg"}  # fmt: skip
@@ -226,13 +228,28 @@ def _show_warning(
 
 @contextmanager
 def _signals() -> Iterator[None]:
-    """Let SIGTERM, and a terminal that is closed, end the work as Ctrl-C does."""
+    """Let SIGTERM, and a terminal that is closed, end the work as Ctrl-C does.
+
+    Python drops an exception in a callback from C, such as a compiler's. A signal that is lost so
+    is sent again.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         ending.signal = number
         raise KeyboardInterrupt
 
+    def lost(what: sys.UnraisableHookArgs) -> None:
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            hook(what)
+            return
+        again = threading.Timer(
+            _AGAIN_S, os.kill, (os.getpid(), ending.signal or signal.Signals.SIGINT)
+        )
+        again.daemon = True
+        again.start()
+
     before = {}
+    hook, sys.unraisablehook = sys.unraisablehook, lost
     for number in _stopping():
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             with suppress(ValueError):  # not in the main thread
@@ -240,6 +257,7 @@ def _signals() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

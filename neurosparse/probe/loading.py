@@ -18,6 +18,7 @@ from neurosparse import data
 from neurosparse._internal import foreign_npz as archives
 from neurosparse._internal.foreign_safetensors import opened
 from neurosparse._internal.imports import working_folder
+from neurosparse._internal.names import in_words
 
 
 def build(factory: str, weights: str | Path | None = None) -> nn.Module:
@@ -78,7 +79,7 @@ def _found(place: str) -> Any:
             raise ValueError(f"module {module_name!r} cannot be imported: {error}") from error
         except (Exception, SystemExit) as error:
             raise ValueError(
-                f"module {module_name!r} cannot be imported: {_words(error)}"
+                f"module {module_name!r} cannot be imported: {in_words(error)}"
             ) from error
     for part in name.split("."):
         if not hasattr(made, part):
@@ -92,12 +93,7 @@ def _said(what: str, call: Callable[[], Any]) -> Any:
     try:
         return call()
     except (Exception, SystemExit) as error:
-        raise ValueError(f"{what}: {_words(error)}") from error
-
-
-def _words(error: BaseException) -> str:
-    first = " ".join(str(error).split("\n", maxsplit=1)[0].split())
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+        raise ValueError(f"{what}: {in_words(error)}") from error
 
 
 def _load_weights(network: nn.Module, path: Path) -> None:

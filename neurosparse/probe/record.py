@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from neurosparse._internal import checks
+from neurosparse._internal.names import in_words
 from neurosparse.activity import Activations, ActiveWhen
 from neurosparse.probe.inputs import Inputs, batches, inputs_of
 from neurosparse.probe.layers import LayerRecords, none_of
@@ -268,6 +269,8 @@ def _call(
             forward(model, *inputs.args)
         else:
             model(*inputs.args, **inputs.kwargs)
+    except MemoryError:
+        raise
     except Exception as error:
         if error in own or error in ear.errors:
             raise
@@ -276,10 +279,9 @@ def _call(
             for name, value in _named(inputs)
             if isinstance(value, Tensor)
         )
-        said = " ".join(str(error).split("\n", maxsplit=1)[0].split()) or type(error).__name__
         raise ForwardError(
             f"{type(model).__name__} failed on a batch of {shapes or 'its inputs'}:"
-            f" {type(error).__name__}: {said}"
+            f" {in_words(error)}"
         ) from error
 
 

@@ -9,6 +9,7 @@ Out: code, out, err, seconds, most_mb, calls.
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import resource
@@ -51,8 +52,11 @@ def prepare() -> None:
 def in_fork(job: dict[str, Any], out: Path, err: Path) -> None:
     """Run one command and end this process with its exit code."""
     import failing
+    from brian2.utils.logger import std_silent
 
     from neurosparse import cli
+
+    atexit._clear()  # what the process that forks is to do at its own end
 
     os.setsid()
     for number, path in ((1, out), (2, err)):
@@ -72,6 +76,8 @@ def in_fork(job: dict[str, Any], out: Path, err: Path) -> None:
 
         traceback.print_exc()
     try:
+        atexit._run_exitfuncs()
+        std_silent.close()  # as Brian2 does at exit
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

@@ -235,3 +235,31 @@ def test_a_warning_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     with warnings.catch_warnings():
         assert boundary.run(program, debug=False) == 0
     assert capfd.readouterr().err in ("neurosparse: note: the build is not kept\n",)
+
+
+@pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_that_a_callback_from_c_drops_comes_again(
+    how: signal.Signals, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import ctypes
+
+    def inside(_: int) -> None:
+        os.kill(os.getpid(), how)
+        time.sleep(0.01)
+
+    callback = ctypes.CFUNCTYPE(None, ctypes.c_int)(inside)
+
+    def program() -> int:
+        callback(1)
+        time.sleep(20)
+        return 0
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert boundary.run(program, debug=False) == code
+    finally:
+        signal.signal(signal.SIGINT, before)
+    said = capfd.readouterr().err
+    assert "Traceback" not in said
+    assert "stopped" in said
+    boundary.scratch._stopped = False  # it goes on in this process

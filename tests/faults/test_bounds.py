@@ -78,7 +78,7 @@ def test_trainings_without_end_are_refused_with_their_time(splits: Splits, tmp_p
 
 def test_a_network_of_another_kind_is_no_start(splits: Splits) -> None:
     start: Any = torch.nn.Sequential(torch.nn.Linear(4, 3))
-    with pytest.raises(TypeError, match="start must be a RectifierNetwork, got Sequential"):
+    with pytest.raises(TypeError, match="start must be a RectifierNetwork, got a Sequential"):
         rectifier.train(TrainSpec(network={"sizes": (4, 3, 2)}), splits, start=start)
 
 

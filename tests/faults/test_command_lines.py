@@ -161,6 +161,6 @@ def test_the_files_are_right(server: world.Server, tmp_path: Path) -> None:
         "compare spikes.npz comparison", "train small.toml -o a.safetensors",
         "simulate circuit.toml --seconds 0.02", "measure spikes.csv --duration-s 1",
     ):  # fmt: skip
-        outcome = server.ask(*words.split())
+        outcome = server.ask(*words.split(), stop_s=world.PATIENCE_S)
         assert outcome["code"] == 0, outcome
         assert world.faults(outcome) == []

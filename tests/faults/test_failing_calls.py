@@ -48,7 +48,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def check(server: world.Server, job: str, error: str, n: int) -> int:
     """Let calls of a job fail, one at a time; how many did."""
     words = JOBS[job].split()
-    whole = server.ask(*words, fail={"at": 0, "error": error})
+    whole = server.ask(*words, fail={"at": 0, "error": error}, stop_s=world.PATIENCE_S)
     assert whole["code"] == 0, whole["err"]
     assert world.faults(whole) == []
     calls = int(whole["calls"])

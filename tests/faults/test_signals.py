@@ -56,7 +56,7 @@ def check(server: world.Server, job: str, n: int, seed: int) -> int:
     """Stop a job `n` times, and let it go on each time; how often it was stopped under way."""
     words, draw, stopped = JOBS[job].split(), random.Random(seed), 0
     place = server.fresh()
-    whole = server.ask(*words, place=place)
+    whole = server.ask(*words, place=place, stop_s=world.PATIENCE_S)
     assert (whole["code"], world.faults(whole)) == (0, []), whole["err"]
     right = results(place / "here" / "out")
     assert right
@@ -66,7 +66,7 @@ def check(server: world.Server, job: str, n: int, seed: int) -> int:
         outcome = server.ask(*words, place=place, stop_s=draw.uniform(0, whole["seconds"]))
         assert world.faults(outcome) == [], json.dumps(outcome, indent=1)
         stopped += outcome["code"] == 143
-        again = server.ask(*words, place=place)
+        again = server.ask(*words, place=place, stop_s=world.PATIENCE_S)
         assert (again["code"], world.faults(again)) == (0, []), json.dumps(again, indent=1)
         assert results(place / "here" / "out") == right
         shutil.rmtree(place)

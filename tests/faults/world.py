@@ -20,6 +20,7 @@ CODES = {0, 2, 130, 143}
 # a sweep says with 1 that runs failed, and `runs verify` that some are damaged
 CODES_OF_RUNS = CODES | {1}
 MOST_MB = 2048
+PATIENCE_S = 300.0  # for a command that compiles, on a busy machine
 
 NETWORK = """
 kind = "network"

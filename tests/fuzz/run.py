@@ -19,7 +19,7 @@ from pathlib import Path
 from targets import TARGETS
 
 # HDF5 and Parquet, whose code shows no coverage: see test_fuzz.py
-IN_C = ("recording", "nir", "units", "sonata", "mat", "cells", "parquet")
+IN_C = ("recording", "nir", "units", "sonata", "mat", "cells", "mat 7.3", "parquet")
 MOST_MB = 2048
 MOST_S = 60  # for one input
 

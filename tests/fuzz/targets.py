@@ -327,6 +327,16 @@ def valid_mat(folder: Path) -> bytes:
     return content.getvalue()
 
 
+def valid_mat_73(folder: Path) -> bytes:
+    """A cell array as MATLAB keeps it since version 7.3: references into an HDF5 file."""
+    import h5py
+
+    with h5py.File(folder / "valid.mat", "w", userblock_size=512) as file:
+        cells = [file.create_dataset(f"#refs#/{k}", data=TIMES_S[:k]) for k in (3, 2)]
+        file["t"] = np.array([[cell.ref for cell in cells]], dtype=h5py.ref_dtype)
+    return (folder / "valid.mat").read_bytes()
+
+
 def valid_parquet(folder: Path) -> bytes:
     import pyarrow
     import pyarrow.parquet
@@ -342,6 +352,12 @@ def valid_pynapple(folder: Path) -> bytes:
     arrays = {"t": TIMES_S, "index": UNITS, "keys": np.arange(2)}
     np.savez(content, **arrays, start=np.array([0.0]), end=np.array([1.0]))
     return content.getvalue()
+
+
+def read_text(path: Path) -> Any:
+    from neurosparse.data import texts
+
+    return texts.load(path)
 
 
 TARGETS = {
@@ -381,6 +397,13 @@ TARGETS = {
     "sonata": Target("spikes.h5", read_spikes(), valid_sonata),
     "mat": Target("spikes.mat", read_spikes(times="t", units="id", time_unit="s"), valid_mat),
     "cells": Target("spikes.mat", read_spikes(times="S.spikes", time_unit="s"), valid_mat),
+    "mat 7.3": Target("spikes.mat", read_spikes(times="t", time_unit="s"), valid_mat_73),
+    "tsv": Target("spikes.tsv", read_spikes(), text("unit\ttime_s\n|{u}\t{t}\n")),
+    "nest 2": Target("s-3-0.gdf", read_spikes(), text("|{u}\t{t}\t\n")),
+    "units of phy": Target("spike_clusters.npy", read_folder, valid_kilosort("spike_clusters.npy")),
+    "characters": Target(
+        "text.txt", read_text, lambda folder: ("The café was closed.\n" * 60).encode()
+    ),
     "parquet": Target("spikes.parquet", read_spikes(), valid_parquet),
     "pynapple": Target("spikes.npz", read_spikes(), valid_pynapple),
 }

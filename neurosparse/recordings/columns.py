@@ -84,7 +84,7 @@ def seconds(times: Array, said: str | None, told: Told, what: str) -> NDArray[np
     return numbers if said == "s" else numbers * TIME_UNITS[said]
 
 
-def _no_number(values: NDArray[Any]) -> str:
+def _no_number(values: Array) -> str:
     """Return the first entry that is no number, and where it stands."""
     for k, value in enumerate(values.reshape(-1).tolist()):
         try:

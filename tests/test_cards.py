@@ -186,6 +186,7 @@ NO_RESULTS = {
     "ClaimModule",
     "LIF",
     "Linear",
+    "MeasuredBrain",
     "Panel",
     "Plausibility",
     "Recipe",

@@ -476,3 +476,19 @@ def test_options_of_networks_on_the_command_line(
     said = capsys.readouterr()
     assert code == 0, said.err
     assert words.format(n=int(texts()[1].sum())) in " ".join(said.out.split())
+
+
+@pytest.mark.filterwarnings("ignore:.*(Sparse|nested|beta|prototype).*")
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda x: x.to_sparse(), r"got a sparse_coo one: pass x\.to_dense"),
+        (lambda x: x.to_sparse_csr(), r"got a sparse_csr one: pass x\.to_dense"),
+        (lambda x: torch.nested.nested_tensor([x, x[:2]]), r"got a nested one: pass .*and a mask"),
+    ],
+)
+def test_tensors_that_are_not_dense_are_refused(make, said) -> None:
+    model, x = nn.Sequential(nn.Linear(8, 4), nn.ReLU()), torch.randn(4, 8)
+    for data in (make(x), [make(x)], [(make(x), torch.zeros(4))]):
+        with pytest.raises(ValueError, match=said):
+            ns.measure(model, data, active_when=ns.ActiveWhen(threshold=0))

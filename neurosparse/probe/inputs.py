@@ -48,6 +48,7 @@ def batches(data: Any, batch_size: int | None, mask: Any = None) -> Iterator[tup
             yield {k: v[part] for k, v in data.items()}, None if mask is None else mask[part]
         return
     if isinstance(data, Tensor | np.ndarray):
+        _check_dense(data)
         if data.ndim < 2:
             raise ValueError(
                 "data must have samples along axis 0 and at least 2 axes, got shape"
@@ -121,6 +122,8 @@ def inputs_of(
     """
     args: tuple[Any, ...]
     kwargs: Fields
+    if forward is None:
+        _check_dense(batch)
     if forward is not None:
         args, kwargs = (_moved(batch, like, strict=False),), {}
     elif isinstance(batch, Mapping):
@@ -133,6 +136,23 @@ def inputs_of(
     return Inputs(
         args, kwargs, *_masks(args, _moved(dict(given), like, strict=False), kwargs, mask)
     )
+
+
+def _check_dense(batch: Any) -> None:
+    """Refuse tensors whose samples cannot be told apart by their strides."""
+    if isinstance(batch, Mapping):
+        batch = list(batch.values())
+    for each in batch if isinstance(batch, tuple | list) else (batch,):
+        if isinstance(each, Tensor) and each.is_nested:
+            raise ValueError(
+                "a batch must be a dense tensor, got a nested one: pass"
+                " torch.nested.to_padded_tensor(x, 0.0) and a mask"
+            )
+        if isinstance(each, Tensor) and each.layout != torch.strided:
+            layout = str(each.layout).removeprefix("torch.")
+            raise ValueError(
+                f"a batch must be a dense tensor, got a {layout} one: pass x.to_dense()"
+            )
 
 
 def _masks(

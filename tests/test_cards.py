@@ -186,7 +186,6 @@ NO_RESULTS = {
     "ClaimModule",
     "LIF",
     "Linear",
-    "MeasuredBrain",
     "Panel",
     "Plausibility",
     "Recipe",

@@ -20,7 +20,10 @@ CLAIM = Claim(
         ),
     ),
     arms=("rectifier_l1", "tanh"),
-    limits="Activations in float32; what weights need is the same.",
+    limits=(
+        "Nearly an identity: with 32-bit values and a bit each for their places, half of the bytes"
+        " is 47 % active. Activations in float32; what weights need is the same."
+    ),
 )
 
 

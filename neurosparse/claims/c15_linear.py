@@ -24,7 +24,8 @@ CLAIM = Claim(
     ),
     arms=("rectifier_l1", "tanh"),
     limits=(
-        "In float64, near images with the same active set; those of another set are counted and"
+        "Nearly an identity: it follows from max(0, x), and only a faulty implementation fails it."
+        " In float64, near images with the same active set; those of another set are counted and"
         " left out."
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -11,7 +12,8 @@ from neurosparse.claims.frame import Claim, Criterion
 from neurosparse.claims.lab import Lab, hidden
 from neurosparse.rectifier import DivergenceError, TrainSpec, train
 
-FIRST, MOST = 0.1, 7  # the learning rates tried are 0.1 times 1, 2, 4 ... 64
+FIRST, MOST = 0.1, 7  # learning rates of 0.1 / 128 to 0.1 * 128 are searched
+HALVINGS = 3  # of a doubling: the search ends within an eighth, the criterion asks for a half
 N_IMAGES = 3500
 
 CLAIM = Claim(
@@ -27,7 +29,7 @@ CLAIM = Claim(
     ),
     arms=("rectifier", "rectifier_l1"),
     limits=(
-        "One epoch at each learning rate. Finite is not trained: a network that falls silent is"
+        "One epoch at each learning rate; the search ends within an eighth of a doubling. Finite is not trained: a network that falls silent is"
         " finite too."
     ),
 )
@@ -49,26 +51,54 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     }
 
 
-def doublings(lab: Lab, seed: int, l1: float) -> int:
-    """How often the learning rate can be doubled before an epoch of training is no longer finite,
-    at most `MOST` times.
-    """
+def doublings(lab: Lab, seed: int, l1: float) -> float:
+    """Return how often the learning rate can be doubled while an epoch of training stays finite."""
     splits = replace(lab.splits, train=lab.splits.train.take(slice(0, N_IMAGES)))
     network = lab.training("rectifier", seed).network
-    for k in range(MOST):
+
+    def finite(exponent: float) -> bool:
         spec = TrainSpec(
             network=network,
             data=lab.spec.data,
             epochs=1,
-            learning_rate=FIRST * 2**k,
+            learning_rate=FIRST * 2**exponent,
             l1=l1,
             seed=seed,
         )
         try:
             train(spec, splits, device="cpu", test=False)
         except DivergenceError:
-            return k
-    return MOST
+            return False
+        return True
+
+    return last_finite(finite)
+
+
+def last_finite(finite: Callable[[float], bool], *, most: int = MOST) -> float:
+    """Return the last exponent, from -`most` to `most`, up to which `finite` is true.
+
+    It is found by whole steps from 0 and then by bisection, within 2^-`HALVINGS`. What is finite at
+    an exponent is taken to be so at smaller ones.
+
+    Examples
+    --------
+    >>> last_finite(lambda exponent: exponent <= 2.3)
+    2.25
+    """
+    low = 0.0
+    if finite(low):
+        while low < most and finite(low + 1):
+            low += 1
+        if low == most:
+            return low
+    else:
+        while low > -most and not finite(low):
+            low -= 1
+    high = low + 1
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if finite(middle) else (low, middle)
+    return low
 
 
 def _largest(lab: Lab, arm: str, seed: int) -> float:

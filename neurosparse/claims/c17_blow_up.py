@@ -29,8 +29,8 @@ CLAIM = Claim(
     ),
     arms=("rectifier", "rectifier_l1"),
     limits=(
-        "One epoch at each learning rate; the search ends within an eighth of a doubling. Finite is not trained: a network that falls silent is"
-        " finite too."
+        "One epoch at each learning rate; the search ends within an eighth of a doubling. Finite is"
+        " not trained: a network that falls silent is finite too."
     ),
 )
 

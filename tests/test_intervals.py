@@ -264,12 +264,12 @@ def test_the_mean_of_a_slow_process_is_covered() -> None:
 
     hits, refused = 0, 0
     for seed in range(300):
-        fall = np.exp(-1 / 2)  # 2 of 100 stretches
+        fall = np.exp(-1)  # 1 of 100 stretches
         noise = np.random.default_rng(seed).normal(size=400) * np.sqrt(1 - fall**2)
         found = mean_over_time(lfilter([1], [1, -fall], noise)[300:], 0.95)
         refused += bool(np.isnan(found.low))
         hits += found.low <= 0 <= found.high
-    assert refused < 60
+    assert refused < 90
     assert 0.91 <= hits / (300 - refused) <= 0.99  # 1.3 % of sampling error
 
 
@@ -280,7 +280,7 @@ def test_independent_stretches_have_students_interval_or_a_little_more() -> None
     found = [mean_over_time(row, 0.95) for row in values]
     half = distributions.t.ppf(0.975, 39) * values.std(axis=1, ddof=1) / np.sqrt(40)
     ratio = [(f.high - f.low) / 2 / h for f, h in zip(found, half, strict=True) if f.needed == 1]
-    assert len(ratio) > 290
+    assert len(ratio) > 285
     assert min(ratio) > 0.95
     assert np.mean(ratio) == pytest.approx(1.07, abs=0.07)
 

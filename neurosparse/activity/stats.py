@@ -24,8 +24,10 @@ _COLUMNS = 80  # of a terminal
 
 @dataclass(frozen=True, slots=True)
 class Sparseness:
-    """The four measures of one kind, population or lifetime; None where one is undefined or cannot
-    be had from a stream.
+    """Four measures of one kind, population or lifetime.
+
+    Treves-Rolls falls as activity gets sparser; the other three rise. None where a measure is
+    undefined or cannot be had from a stream.
 
     Treves-Rolls falls as activity gets sparser; the other three rise.
     """
@@ -154,7 +156,7 @@ class ActivityStats:
         return 0.0 if share == 0 else self.active_fraction * share
 
     def _shown(self) -> dict[str, object]:
-        """What a card and a table say, by its label."""
+        """Return what a card and a table say, by its label."""
         interval = self.interval
         shown: dict[str, object] = {
             "active means": self.active_when.describe(),
@@ -184,7 +186,10 @@ class ActivityStats:
         return {name: value for name, value in shown.items() if value is not None}
 
     def _regularity(self) -> str | None:
-        """What a card says of inter-spike intervals: the CV, or its interval, and its cells."""
+        """Return what a card says of inter-spike intervals.
+
+        The CV, or its interval, and its cells.
+        """
         if self.isi_cv_interval is None:
             return None if self.isi_cv is None else f"{self.isi_cv:.4g}"
         low, high = self.isi_cv_interval.low, self.isi_cv_interval.high
@@ -195,7 +200,7 @@ class ActivityStats:
         return cards.card(self.name, self._shown(), [self.interval.method])
 
     def __str__(self) -> str:
-        """A table of at most 15 lines of 80 columns."""
+        """Return a table of at most 15 lines of 80 columns."""
         shown = {
             label: f"{value:,}"
             if isinstance(value, int)
@@ -252,7 +257,7 @@ class ActivityStats:
         return row
 
     def to_dict(self) -> Fields:
-        """The statistics as plain JSON types, without the per-unit arrays and the curve."""
+        """Return the statistics as plain JSON types, without the arrays per unit and the curve."""
         skip = {"unit_active_fraction", "unit_rates_hz", "unit_mean_magnitude", "curve"}
         result = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
         for name, value in result.items():

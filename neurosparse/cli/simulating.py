@@ -56,8 +56,14 @@ def simulate(
         ),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(help="Biological time to record, after the warm-up.")
-    ] = 2.0,
+        float | None,
+        typer.Option(
+            help=(
+                "Biological time to record, after the warm-up.  [default: 10 for populations, 2 for"
+                " circuits]"
+            )
+        ),
+    ] = None,
     engine: Annotated[str, typer.Option(help=f"{', '.join(engines.names())}, or auto.")] = "auto",
     scale: Annotated[
         float, typer.Option(help="Below 1: a smaller circuit, which is another one.")
@@ -100,6 +106,8 @@ def simulate(
         raise ValueError(f"the last of --seeds must be at most {MOST_SEED}, got {seed + seeds - 1}")
     loaded = recipes.load(recipe)
     recipes.expect(loaded, "circuit", "population")
+    if seconds is None:  # a population costs little, and slow changes need time
+        seconds = 10.0 if loaded.kind == "population" else 2.0
     values: Fields = {
         "recipe": recipe, "seconds": seconds, "seeds": range(seed, seed + seeds), "engine": engine,
         "scale": scale, "n_threads": threads, "exact_weights": exact_weights, "window_ms": window_ms,  # noqa: E501
@@ -158,7 +166,9 @@ def _show_populations(result: Simulation, window_ms: float) -> None:
             )
         rows.append(cells)
     show(rows)
+    spread = f"{result.n_seeds} seeds" if result.n_seeds > 1 else "ten stretches of the record"
     say(
+        f"±: standard deviation over {spread}. "
         "CV: of the intervals between spikes, 1 for a Poisson process, - where not known to 0.03;"
         " sync.: synchrony of 1,000 neurons, or of all of fewer, 1 for independent ones;"
         f" in {window_ms:g} ms: share of the neurons that fire; 1 % (ms): the window in which 1 %"

@@ -235,8 +235,9 @@ def _never_reached(
 
 
 def units_axis(active_when: ActiveWhen, n_axes: int, shape: Sequence[int]) -> int:
-    """The axis of the units of activations of that shape, counted from 0; a ValueError where there
-    is none.
+    """Return the axis of the units of activations of that shape, counted from 0.
+
+    A ValueError where there is none.
     """
     axis = -1 if active_when.axis is None else active_when.axis
     if not -n_axes <= axis < n_axes:

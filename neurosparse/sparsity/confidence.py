@@ -32,6 +32,8 @@ def over_time(
         In the whole record.
     stretches : array of float, shape (n_stretches,)
         In equally long stretches of it, in their order.
+    n_units
+        Cells.
     n_most
         Trials that the record is worth at most.
     duration_s

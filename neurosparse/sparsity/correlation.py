@@ -122,7 +122,7 @@ def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
 
 
 def _bins(spikes: SpikeTrains, bin_ms: float) -> tuple[int, int]:
-    """The width of bins in ticks, and how many whole ones the intervals hold."""
+    """Return the width of bins in ticks, and how many whole ones the intervals hold."""
     bin_ms = checks.positive("bin_ms", bin_ms)
     width = spikes.window_ticks(bin_ms)
     n_bins = int((spikes.interval_lengths_ticks // width).sum())

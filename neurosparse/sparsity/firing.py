@@ -14,8 +14,9 @@ MIN_INTERVALS = 5  # inter-spike intervals a unit needs before its CV counts
 
 
 def firing_rates_hz(spikes: SpikeTrains) -> Floats:
-    """Mean firing rate of each unit in Hz, shape (n_units,): spikes over the time observed, 0 for
-    the silent ones.
+    """Return the mean firing rate of each unit in Hz, shape (n_units,).
+
+    Spikes over the time observed; 0 for the silent ones.
     """
     return spikes.counts / (spikes.observed_ms * 1e-3)
 
@@ -57,7 +58,7 @@ def spike_counts(spikes: SpikeTrains, window_ms: float) -> NDArray[np.int64]:
 
 
 def by_unit(spikes: SpikeTrains) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The unit and the tick of each spike, sorted by unit and then by time."""
+    """Return the unit and the tick of each spike, sorted by unit and then by time."""
     # one sort of plain integers takes a tenth of an argsort's time
     duration = spikes.duration_ticks
     keys = np.sort(spikes.units * duration + spikes.ticks)
@@ -91,7 +92,10 @@ def windows_of(
 def filled_windows(
     units: NDArray[np.int64], windows: NDArray[np.int64], n_windows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The unit, the window and the count of each window with a spike, by unit and then by window.
+    """Return the unit, the window and the count of each window with a spike.
+
+    By unit and then by window. The spikes are sorted by unit and then by time, their windows those
+    of `windows_of`.
 
     The spikes are sorted by unit and then by time, their windows those of `windows_of`.
     """

@@ -19,7 +19,7 @@ from neurosparse.sparsity.sparseness import Floats
 LEAST_STRETCHES = 3
 _LONGEST = 0.25  # correlation time, of the record
 _SLOW = 0.05  # correlation time of the record beyond which so few stretches tell too little
-_TOO_SLOW = 0.3  # probability of such a time, beyond which there is no interval
+_TOO_SLOW = 0.1  # probability of such a time, beyond which there is no interval
 _NEEDED = 50  # correlation times that a record should hold
 _UNCORRELATED = 0.9  # prior probability that there is no slow part
 _RATIOS = np.geomspace(0.05, 100.0, 16)  # variance of the slow part over that of the other

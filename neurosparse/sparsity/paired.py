@@ -24,12 +24,12 @@ class Mean:
     n: int
 
     def describe(self, scale: float = 1.0, digits: int = 2) -> str:
-        """The mean and half of the interval, `scale` times: "+0.08 +- 0.12"."""
+        """Return the mean and half of the interval, `scale` times: "+0.08 +- 0.12"."""
         return f"{scale * self.mean:+.{digits}f} ± {scale * (self.high - self.mean):.{digits}f}"
 
 
 def mean(values: Sequence[float]) -> Mean:
-    """The mean of `values`, shape (n,), with its 95 % interval (Student's t).
+    """Return the mean of `values`, shape (n,), with its 95 % interval (Student's t).
 
     Examples
     --------

@@ -135,7 +135,7 @@ def _describe_windows(
 
 
 def _used(active_when: ActiveWhen, window_ms: float) -> ActiveWhen:
-    """The definition with the window that was used, where the grid holds only another near it."""
+    """Return the definition with the window that was used, where the grid holds only another."""
     asked = active_when.window_ms or 0.0
     return (
         active_when

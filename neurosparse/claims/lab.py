@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
@@ -193,6 +194,12 @@ class Lab:
     def test_error(self, arm: str, seed: int) -> float:
         """The share of test images that a trained network misclassifies, in per cent."""
         return 100 * error(self.network(arm, seed), self.splits.test)
+
+    def misclassified(self, arm: str, seed: int) -> NDArray[np.bool_]:
+        """Return which test images a trained network misclassifies, shape (n,)."""
+        with torch.no_grad():
+            said = self.network(arm, seed)(self.test_images()).argmax(dim=1).numpy()
+        return np.asarray(said != self.splits.test.labels)
 
     def validation_error(self, arm: str, seed: int) -> float:
         """The same of the validation images."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from neurosparse._internal.types import Fields
 from neurosparse._internal.units import plain
@@ -48,6 +49,50 @@ def mean(values: Sequence[float]) -> Mean:
         else float(t.ppf((1 + LEVEL) / 2, n - 1) * array.std(ddof=1) / math.sqrt(n))
     )
     return Mean(middle, middle - half, middle + half, n)
+
+
+def crossed(values: ArrayLike) -> Mean:
+    """Return the mean of a table of seeds by images, with a 95 % interval over both.
+
+    Both the seeds and the images are taken as drawn from more of their kind, so that the interval
+    generalises over training seeds *and* over test images. The variance of the mean is that of the
+    seeds' means plus that of the images' means, less what both have of the single cells (Owen 2007,
+    Annals of Applied Statistics 1:386); the degrees of freedom are the smaller of the two.
+
+    Parameters
+    ----------
+    values
+        Shape (n_seeds, n_images), such as whether an image was misclassified, or the difference of
+        two networks of a seed.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than two seeds or two images, or a value is not finite.
+
+    Examples
+    --------
+    >>> found = crossed([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]])
+    >>> round(found.mean, 2), found.n
+    (0.5, 2)
+    """
+    from scipy.stats import t
+
+    table = np.asarray(values, dtype=float)
+    if table.ndim != 2 or min(table.shape) < 2 or not np.isfinite(table).all():
+        raise ValueError(
+            f"values must be finite, at least 2 seeds by 2 images, got shape {table.shape}"
+        )
+    n_seeds, n_images = table.shape
+    middle, of_seeds, of_images = table.mean(), table.mean(axis=1), table.mean(axis=0)
+    rest = table - of_seeds[:, None] - of_images[None, :] + middle
+    cells = (rest**2).sum() / ((n_seeds - 1) * (n_images - 1)) / (n_seeds * n_images)
+    by_seeds, by_images = of_seeds.var(ddof=1) / n_seeds, of_images.var(ddof=1) / n_images
+    # never less than either alone
+    variance = max(by_seeds + by_images - cells, by_seeds, by_images)
+    freedom = min(n_seeds, n_images) - 1
+    half = float(t.ppf((1 + LEVEL) / 2, freedom) * math.sqrt(variance))
+    return Mean(float(middle), float(middle) - half, float(middle) + half, n_seeds)
 
 
 def difference(rows: Sequence[Fields], arm: str, against: str, quantity: str) -> Mean:

@@ -4,16 +4,15 @@ remedy.
 
 import math
 import reprlib
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from neurosparse._internal import units
 from neurosparse._internal.types import Array
 
 
-def number(name: str, value: Any) -> float:
+def number(name: str, value: object) -> float:
     """`value` as a finite float, in the unit of the name if it carries one; TypeError or ValueError
     otherwise.
     """
@@ -30,7 +29,7 @@ def number(name: str, value: Any) -> float:
     return result
 
 
-def positive(name: str, value: Any) -> float:
+def positive(name: str, value: object) -> float:
     """`value` as a finite float > 0."""
     result = number(name, value)
     if result <= 0:
@@ -38,7 +37,7 @@ def positive(name: str, value: Any) -> float:
     return result
 
 
-def not_negative(name: str, value: Any) -> float:
+def not_negative(name: str, value: object) -> float:
     """`value` as a finite float >= 0."""
     result = number(name, value)
     if result < 0:
@@ -46,7 +45,7 @@ def not_negative(name: str, value: Any) -> float:
     return result
 
 
-def whole(name: str, value: Any, *, least: int = 1) -> int:
+def whole(name: str, value: object, *, least: int = 1) -> int:
     """`value` as an int >= `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
@@ -55,7 +54,7 @@ def whole(name: str, value: Any, *, least: int = 1) -> int:
     return int(value)
 
 
-def seed(value: Any, *, name: str = "seed") -> int:
+def seed(value: object, *, name: str = "seed") -> int:
     """`value` as a seed: an int from 0 to 2^63 - 1, which every generator here can take."""
     result = whole(name, value, least=0)
     if result >= 2**63:
@@ -64,7 +63,7 @@ def seed(value: Any, *, name: str = "seed") -> int:
 
 
 def finite_array(
-    name: str, values: ArrayLike, *, dtype: Any = np.float64, unit: str | None = None
+    name: str, values: object, *, dtype: DTypeLike = np.float64, unit: str | None = None
 ) -> Array:
     """`values` as an array of real numbers without NaN or infinity; TypeError or ValueError
     otherwise.

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+
+from neurosparse._internal.types import Foreign
+
+Converter: TypeAlias = Callable[[Foreign, str | None], Foreign]
 
 # suffix of a name -> (the unit without its prefix, the factor to it)
 _UNITS = {
@@ -47,7 +51,7 @@ _DIMENSIONS = {
 _SUFFIX = re.compile(rf"(?<!_per)(?:^|_)({'|'.join(_UNITS)})$")
 
 
-def plain(name: str, value: Any, unit: str | None = None) -> Any:
+def plain(name: str, value: object, unit: str | None = None) -> Foreign:
     """Return a value without units as it is, and one with units as numbers in the unit of the name.
 
     Parameters
@@ -93,7 +97,9 @@ def plain(name: str, value: Any, unit: str | None = None) -> Any:
     return np.array(float(f"{scaled:.15g}")) if scaled.ndim == 0 else scaled
 
 
-def _of_entries(name: str, values: Any, unit: str | None) -> Any:
+def _of_entries(
+    name: str, values: list[object] | tuple[object, ...], unit: str | None
+) -> Sequence[object]:
     """Return a list as it is, or with its entries converted where any of them carries a unit."""
     kinds = set(map(type, values))
     if any(kind in (list, tuple) or _converter(kind) is not None for kind in kinds):
@@ -102,7 +108,7 @@ def _of_entries(name: str, values: Any, unit: str | None) -> Any:
 
 
 @lru_cache
-def _converter(kind: type) -> Callable[[Any, str | None], Any] | None:
+def _converter(kind: type) -> Converter | None:
     """Return how values of a type become numbers in a unit without prefix; None: it has none."""
     for ancestor in kind.__mro__:
         convert = _CONVERTERS.get(ancestor.__module__.partition(".")[0])
@@ -111,7 +117,7 @@ def _converter(kind: type) -> Callable[[Any, str | None], Any] | None:
     return None
 
 
-def _brian2(value: Any, base: str | None) -> Any:
+def _brian2(value: Foreign, base: str | None) -> Foreign:
     names = ("metre", "kilogram", "second", "ampere", "kelvin", "mole", "candle")
     dimensions = tuple(value.dim.get_dimension(name) for name in names)
     if dimensions != (*_DIMENSIONS[base], 0, 0, 0):
@@ -120,19 +126,19 @@ def _brian2(value: Any, base: str | None) -> Any:
     return np.array(value[:] if value.ndim else value)
 
 
-def _quantities(value: Any, base: str | None) -> Any:
+def _quantities(value: Foreign, base: str | None) -> Foreign:
     return value.rescale(base or "dimensionless").magnitude
 
 
-def _pint(value: Any, base: str | None) -> Any:
+def _pint(value: Foreign, base: str | None) -> Foreign:
     return value.to(base or "dimensionless").magnitude
 
 
-def _astropy(value: Any, base: str | None) -> Any:
+def _astropy(value: Foreign, base: str | None) -> Foreign:
     return value.to_value(base or "")
 
 
-_CONVERTERS: dict[str, Callable[[Any, str | None], Any]] = {
+_CONVERTERS: dict[str, Converter] = {
     "brian2": _brian2,
     "quantities": _quantities,
     "pint": _pint,

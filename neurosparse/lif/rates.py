@@ -9,15 +9,29 @@ the refractory period.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import Array, Foreign
 from neurosparse._internal.units import plain
 from neurosparse.lif import siegert
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats: TypeAlias = NDArray[np.float64]
+Number: TypeAlias = float | np.integer | np.floating
+Row: TypeAlias = "Array | Sequence[float]"  # no deeper: text is a sequence of text, endlessly
+Values: TypeAlias = "Row | Sequence[Row] | Sequence[Sequence[Row]]"
+Given: TypeAlias = "Number | Values | Tensor"
+Rates: TypeAlias = "np.float64 | Floats | Tensor"
 
 _BLOCK = 32768  # points of an array at a time: what stays in the cache
 
@@ -80,7 +94,13 @@ class LIF:
         return (self.v_threshold_mV - self.e_leak_mV) / self.resistance_MOhm
 
 
-def rate(current_nA: Any, lif: LIF) -> Any:
+@overload
+def rate(current_nA: Number, lif: LIF) -> np.float64: ...
+@overload
+def rate(current_nA: Values, lif: LIF) -> Floats: ...
+@overload
+def rate(current_nA: Tensor, lif: LIF) -> Tensor: ...
+def rate(current_nA: Given, lif: LIF) -> Rates:
     """Return the firing rate in Hz of a LIF cell under a constant current.
 
     f(I) = 1 / (t_ref + tau ln((E + R I - V_reset) / (E + R I - V_th))) where E + R I > V_th, else
@@ -114,10 +134,17 @@ def rate(current_nA: Any, lif: LIF) -> Any:
         (lif.v_threshold_mV - lif.v_reset_mV) / xp.where(fires, drive, 1.0)
     )
     interval_ms = lif.t_ref_ms + climb_ms
-    return xp.where(fires, 1e3 / interval_ms, 0.0 * climb_ms)[()]
+    rates: Rates = xp.where(fires, 1e3 / interval_ms, 0.0 * climb_ms)[()]
+    return rates
 
 
-def current(rate_hz: Any, lif: LIF) -> Any:
+@overload
+def current(rate_hz: Number, lif: LIF) -> np.float64: ...
+@overload
+def current(rate_hz: Values, lif: LIF) -> Floats: ...
+@overload
+def current(rate_hz: Tensor, lif: LIF) -> Tensor: ...
+def current(rate_hz: Given, lif: LIF) -> Rates:
     """Return the constant current in nA that makes a LIF cell fire at `rate_hz`.
 
     The inverse of `rate`.
@@ -144,10 +171,17 @@ def current(rate_hz: Any, lif: LIF) -> Any:
     above_threshold_mV = xp.where(
         fires, (lif.v_threshold_mV - lif.v_reset_mV) / xp.expm1(climb), 0.0 * climb
     )
-    return (above_threshold_mV / lif.resistance_MOhm + lif.rheobase_nA)[()]
+    currents: Rates = (above_threshold_mV / lif.resistance_MOhm + lif.rheobase_nA)[()]
+    return currents
 
 
-def soft_rate(current_nA: Any, lif: LIF, smoothing: float = 0.1) -> Any:
+@overload
+def soft_rate(current_nA: Number, lif: LIF, smoothing: float = ...) -> np.float64: ...
+@overload
+def soft_rate(current_nA: Values, lif: LIF, smoothing: float = ...) -> Floats: ...
+@overload
+def soft_rate(current_nA: Tensor, lif: LIF, smoothing: float = ...) -> Tensor: ...
+def soft_rate(current_nA: Given, lif: LIF, smoothing: float = 0.1) -> Rates:
     """Return the soft LIF rate in Hz: `rate` with a rounded threshold, differentiable everywhere.
 
     With x = (E + R I - V_th) / (V_th - V_reset), rho = s ln(1 + exp(x/s)) and f = 1 / (t_ref + tau
@@ -172,10 +206,21 @@ def soft_rate(current_nA: Any, lif: LIF, smoothing: float = 0.1) -> Any:
     softplus = xp.logaddexp(y, xp.zeros_like(y))
     deep = y < -15.0
     log_rho = np.log(s) + xp.where(deep, y, xp.log(xp.where(deep, 1.0, softplus)))
-    return (1e3 / (lif.t_ref_ms + lif.tau_m_ms * (xp.log1p(s * softplus) - log_rho)))[()]
+    rates: Rates = (1e3 / (lif.t_ref_ms + lif.tau_m_ms * (xp.log1p(s * softplus) - log_rho)))[()]
+    return rates
 
 
-def siegert_rate(mean_mV: Any, sigma_mV: Any, lif: LIF) -> Any:
+@overload
+def siegert_rate(mean_mV: Number, sigma_mV: Number, lif: LIF) -> np.float64: ...
+@overload
+def siegert_rate(mean_mV: Values, sigma_mV: Values | Number, lif: LIF) -> Floats: ...
+@overload
+def siegert_rate(mean_mV: Number, sigma_mV: Values, lif: LIF) -> Floats: ...
+@overload
+def siegert_rate(mean_mV: Tensor, sigma_mV: Given, lif: LIF) -> Tensor: ...
+@overload
+def siegert_rate(mean_mV: Values | Number, sigma_mV: Tensor, lif: LIF) -> Tensor: ...
+def siegert_rate(mean_mV: Given, sigma_mV: Given, lif: LIF) -> Rates:
     """Return the firing rate in Hz of a LIF cell under white noise: Siegert's formula.
 
     1/f = t_ref + tau sqrt(pi) S(a, b), S(a, b) = integral from a to b of exp(u^2) (1 + erf u), a =
@@ -217,10 +262,11 @@ def siegert_rate(mean_mV: Any, sigma_mV: Any, lif: LIF) -> Any:
     for start in range(0, flat.size, _BLOCK):
         block = slice(start, start + _BLOCK)
         flat[block] = _siegert(mean[block], sigma[block], lif)
-    return result[()]
+    rates: Rates = result[()]
+    return rates
 
 
-def _siegert(mean: Any, sigma: Any, lif: LIF) -> Any:
+def _siegert(mean: Floats, sigma: Floats, lif: LIF) -> Floats:
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         inverse = 1 / sigma
         lower, upper = lif.v_reset_mV - mean, lif.v_threshold_mV - mean
@@ -236,43 +282,46 @@ def _siegert(mean: Any, sigma: Any, lif: LIF) -> Any:
     interval_ms *= lif.tau_m_ms * np.sqrt(np.pi)
     interval_ms += lif.t_ref_ms
     with np.errstate(divide="ignore"):
-        result = np.divide(1e3, interval_ms, out=interval_ms)
+        result: Floats = np.divide(1e3, interval_ms, out=interval_ms)
     if not all_noisy:
         result[certain] = rate((mean[certain] - lif.e_leak_mV) / lif.resistance_MOhm, lif)
     return result
 
 
-def _siegert_of_tensors(mean_mV: Any, sigma_mV: Any, lif: LIF) -> Any:
-    torch: Any = sys.modules["torch"]
-    like = mean_mV if _is_tensor(mean_mV) else sigma_mV
+def _siegert_of_tensors(mean_mV: Given, sigma_mV: Given, lif: LIF) -> Tensor:
+    torch = sys.modules["torch"]
+    like: Foreign = mean_mV if _is_tensor(mean_mV) else sigma_mV
     mean, sigma = (
         torch.as_tensor(plain(name, x), dtype=like.dtype, device=like.device)
         for name, x in (("mean_mV", mean_mV), ("sigma_mV", sigma_mV))
     )
-    return _siegert_function().apply(*torch.broadcast_tensors(mean, sigma), lif)
+    rates: Tensor = _siegert_function().apply(*torch.broadcast_tensors(mean, sigma), lif)
+    return rates
 
 
 @lru_cache
-def _siegert_function() -> Any:
+def _siegert_function() -> Foreign:
     """Make Siegert's rate a differentiable function of torch.
 
     Made when first asked for, so that torch is not imported here.
     """
-    torch: Any = sys.modules["torch"]
+    torch = sys.modules["torch"]
 
-    class Siegert(torch.autograd.Function):  # type: ignore[misc]
+    function: Foreign = torch.autograd.Function
+
+    class Siegert(function):  # type: ignore[misc]
         @staticmethod
-        def forward(ctx: Any, mean: Any, sigma: Any, lif: LIF) -> Any:
+        def forward(ctx: Foreign, mean: Tensor, sigma: Tensor, lif: LIF) -> Tensor:
             values = siegert_rate(
                 mean.detach().cpu().double().numpy(), sigma.detach().cpu().double().numpy(), lif
             )
-            result = torch.as_tensor(values).to(mean)
+            result: Tensor = torch.as_tensor(values).to(mean)
             ctx.save_for_backward(mean, sigma, result)
             ctx.lif = lif
             return result
 
         @staticmethod
-        def backward(ctx: Any, grad: Any) -> Any:
+        def backward(ctx: Foreign, grad: Tensor) -> tuple[Tensor, Tensor, None]:
             mean, sigma, f = ctx.saved_tensors
             lif = ctx.lif
             # d/dx of S is exp(x^2) (1 + erf x) at the limits; f falls faster than it grows, so
@@ -289,17 +338,17 @@ def _siegert_function() -> Any:
     return Siegert
 
 
-def _is_tensor(values: Any) -> bool:
+def _is_tensor(values: object) -> bool:
     return type(values).__module__.split(".")[0] == "torch" or hasattr(values, "requires_grad")
 
 
-def _namespace(values: Any, name: str) -> tuple[Any, Any]:
+def _namespace(values: Given, name: str) -> tuple[ModuleType, Foreign]:
     """Return the library that `values` belong to, and `values` as its float array.
 
     torch is never imported here.
     """
     if _is_tensor(values):
-        torch: Any = sys.modules["torch"]
+        torch = sys.modules["torch"]
         if bool(torch.isnan(values).any()):
             raise ValueError(f"{name} must not be NaN")
         return torch, values

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import pi, sqrt
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +97,7 @@ def _tail(x: Floats) -> Floats:
 
 
 @lru_cache
-def _table() -> Any:
+def _table() -> Floats:
     """Return F as cubics in the part of a cell that lies below x.
 
     Shape (4, cells), the lowest power first.

@@ -36,7 +36,7 @@ def measure(
 ) -> ActivityStats: ...
 @overload
 def measure(
-    what: Any,
+    what: object,
     *,
     active_when: ActiveWhen,
     name: str = ...,
@@ -45,8 +45,8 @@ def measure(
 ) -> ActivityStats: ...
 @overload
 def measure(
-    what: Any,
-    data: Any,
+    what: object,
+    data: object,
     *,
     active_when: ActiveWhen,
     name: str = ...,
@@ -54,7 +54,7 @@ def measure(
     layers: Sequence[str] | None = ...,
     batch_size: int | None = ...,
     forward: Callable[[Any, Any], Any] | None = ...,
-    mask: Any = ...,
+    mask: object = ...,
     units_axis: int | Mapping[str, int] | None = ...,
 ) -> dict[str, ActivityStats]: ...
 def measure(

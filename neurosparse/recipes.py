@@ -56,7 +56,7 @@ class Spec(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _units_are_converted(cls, value: Any, info: ValidationInfo) -> Any:
+    def _units_are_converted(cls, value: object, info: ValidationInfo) -> Any:
         try:
             converted = plain(info.field_name or "", value)
         except TypeError as error:  # which pydantic would let through as it is
@@ -66,7 +66,7 @@ class Spec(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _no_number_is_true_or_false(cls, value: Any, info: ValidationInfo) -> Any:
+    def _no_number_is_true_or_false(cls, value: object, info: ValidationInfo) -> Any:
         if (
             isinstance(value, bool)
             and cls.model_fields[info.field_name or ""].annotation in _NUMBERS
@@ -99,7 +99,7 @@ class Recipe:
         listed = list(self.sources.values())
         return max(dict.fromkeys(listed), key=listed.count).partition("; ")[0] if listed else ""
 
-    def spec(self, spec_type: type[S], **overrides: Any) -> S:
+    def spec(self, spec_type: type[S], **overrides: object) -> S:
         """Return the recipe as a typed spec, `overrides` replacing values by their dotted names.
 
         Raises
@@ -151,7 +151,8 @@ def _sentence(error: Any, spec_type: type[BaseModel]) -> str:
     message = error["msg"].removeprefix("Value error, ")
     # our own sentence, whole
     if error["type"] == "value_error" and (not key or key.split(".")[-1] in message):
-        return message
+        result: str = message
+        return result
     return f"{key or 'the recipe'}: {message}, got {reprlib.repr(error['input'])}"
 
 
@@ -165,7 +166,7 @@ def _models_at(model: type[BaseModel], place: Sequence[Any]) -> list[type[BaseMo
     return found
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def _models_in(annotation: object) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for each in get_args(annotation) for model in _models_in(each)]
@@ -242,7 +243,7 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def _plain(
-    node: Any, place: tuple[str, ...], sources: dict[str, str], found: dict[str, str], path: Path
+    node: object, place: tuple[str, ...], sources: dict[str, str], found: dict[str, str], path: Path
 ) -> Any:
     """Return `node` with each { value, source, note } replaced by its value.
 
@@ -284,11 +285,11 @@ def _plain(
     return node["value"]
 
 
-def _copy(node: Any) -> Any:
+def _copy(node: object) -> Any:
     return {key: _copy(child) for key, child in node.items()} if isinstance(node, dict) else node
 
 
-def _put(values: Fields, dotted: str, value: Any) -> None:
+def _put(values: Fields, dotted: str, value: object) -> None:
     *parents, last = dotted.split(".")
     for parent in parents:
         values = values.setdefault(parent, {})

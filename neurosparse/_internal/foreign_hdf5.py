@@ -37,7 +37,8 @@ def promised_bytes(dataset: Any) -> int:
     )  # the first is what the file says of itself
     if promised > _MOST_RATIO * stored + _SMALL_BYTES:
         raise ValueError(f"its {dataset.name!r} promises {promised:,} bytes and holds {stored:,}")
-    return promised
+    result: int = promised
+    return result
 
 
 def read(

@@ -111,7 +111,7 @@ class Registry(Generic[Name, Entry]):
         found: str = getattr(entry, "__name__", "") if hasattr(entry, "__spec__") else ""
         return found or type(entry).__module__
 
-    def _check(self, name: Name, entry: Any) -> None:
+    def _check(self, name: Name, entry: object) -> None:
         if missing := [need for need in self._needs if not hasattr(entry, need)]:
             raise TypeError(f"{self.what} {name!r} needs {' and '.join(missing)}, got {entry!r}")
 

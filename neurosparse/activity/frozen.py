@@ -22,7 +22,8 @@ def equal(a: Any, b: Any) -> bool:
     dataclass cannot do.
     """
     if type(a) is not type(b):
-        return NotImplemented
+        result: bool = NotImplemented
+        return result
     pairs = [(getattr(a, f.name), getattr(b, f.name)) for f in fields(a) if f.compare]
     return all(
         np.array_equal(x, y, equal_nan=True) if isinstance(x, np.ndarray) else x == y

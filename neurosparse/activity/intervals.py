@@ -69,4 +69,5 @@ def at_observed(intervals: Ticks, observed: Ticks) -> Ticks:
     lengths = intervals[:, 1] - intervals[:, 0]
     before = np.cumsum(lengths) - lengths
     k = np.searchsorted(before, observed, side="right") - 1
-    return intervals[k, 0] + observed - before[k]
+    result: Ticks = intervals[k, 0] + observed - before[k]
+    return result

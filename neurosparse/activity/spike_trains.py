@@ -308,7 +308,7 @@ class SpikeTrains:
                 raise ValueError(f"{said}; for times off the grid leave dt_ms out")
         return ticks.astype(np.int64)
 
-    def window_ticks(self, window_ms: Any) -> int:
+    def window_ticks(self, window_ms: object) -> int:
         """A window in ticks, refused where it is longer than any interval or far from the grid.
 
         A grid of a recording, such as 1/24414.0625 s, holds no window of 10 ms: the nearest tick is

@@ -38,11 +38,12 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     n_bytes = sum(row.nbytes for row in rows)
 
     def deflated(layers: list[Tensor]) -> float:
-        return (
+        result: float = (
             100
             * sum(len(zlib.compress(row.tobytes())) for layer in layers for row in layer.numpy())
             / n_bytes
         )
+        return result
 
     return {
         "share": 100 * sum(len(packed(row)) for row in rows) / n_bytes,
@@ -54,7 +55,8 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 def packed(values: NDArray[np.float32]) -> bytes:
     """The values that are not 0, shape (n,), and a bit each for where they are."""
     active = values != 0
-    return np.packbits(active).tobytes() + values[active].tobytes()
+    result: bytes = np.packbits(active).tobytes() + values[active].tobytes()
+    return result
 
 
 def unpacked(content: bytes, n: int) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -110,7 +110,7 @@ class Lab:
         """The sizes of a network with so many hidden layers."""
         return (self.splits.n_features, *[self.spec.width] * depth, self.splits.n_classes)
 
-    def untrained(self, seed: int, *, depth: int = 3, **settings: Any) -> RectifierNetwork:
+    def untrained(self, seed: int, *, depth: int = 3, **settings: object) -> RectifierNetwork:
         """A network as it starts; `settings` are those of `NetworkSpec`."""
         return RectifierNetwork(NetworkSpec(sizes=self.sizes(depth), **settings), seed=seed).eval()
 

@@ -142,7 +142,7 @@ def _usage(error: Any) -> int:
     return _fail(f"{said}{'' if said.endswith('?') else ';'} see `{path} --help`")
 
 
-def _given(error: Any) -> str:
+def _given(error: object) -> str:
     """The value of the option that an error is about, which Typer leaves out."""
     options = getattr(getattr(error, "param", None), "opts", [])
     words = sys.argv[1:]

@@ -228,12 +228,12 @@ def _table(rows: Sequence[Mapping[str, str]]) -> Table:
     return table
 
 
-def show_json(what: Any) -> None:
+def show_json(what: object) -> None:
     """Print data as JSON; a number that is not finite is null."""
     print(json.dumps(_finite(what), indent=1, allow_nan=False, default=str))
 
 
-def _finite(what: Any) -> Any:
+def _finite(what: object) -> Any:
     if isinstance(what, float):
         return what if math.isfinite(what) else None
     if isinstance(what, Mapping):

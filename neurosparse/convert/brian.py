@@ -11,14 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from neurosparse._internal import checks
-from neurosparse._internal.types import Fields
+from neurosparse._internal.types import Fields, Foreign
 from neurosparse.convert import running
 from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, MaxPool, Spike
 from neurosparse.convert.network import SpikingNetwork
@@ -34,8 +33,8 @@ TURNS = 8  # what a layer does in a step comes in this range of `order`
 
 
 def to_brian2(
-    network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Coding = "constant"
-) -> Any:
+    network: SpikingNetwork, inputs: object, steps: int = 64, *, coding: Coding = "constant"
+) -> Foreign:
     """A Brian2 `Network` that is shown inputs one after another, for a number of steps each.
 
     SpikingRun it for `n * steps * network.neuron.dt_ms` milliseconds. Each layer of neurons is a
@@ -73,8 +72,8 @@ def to_brian2(
 
 
 def objects(
-    network: SpikingNetwork, inputs: Any, steps: int = 64, *, coding: Coding = "constant"
-) -> list[Any]:
+    network: SpikingNetwork, inputs: object, steps: int = 64, *, coding: Coding = "constant"
+) -> list[Foreign]:
     """The objects of `to_brian2`: with its arguments bound, a model for `spiking.engine.run`."""
     b2 = engine.brian2()
     graph, neuron = network.graph.to("cpu"), network.neuron
@@ -82,7 +81,7 @@ def objects(
     period = checks.whole("steps", steps) * clock.dt
     shown = graph.input(as_inputs(inputs, graph))
     cells: Fields = {}
-    others: list[Any] = []
+    others: list[Foreign] = []
     if coding == "poisson":
         cells[graph.input.name] = _poisson(shown, period, clock)
         shown = torch.zeros_like(shown[:1])
@@ -133,7 +132,7 @@ def objects(
     return [*cells.values(), *others]
 
 
-def _poisson(shown: Tensor, period: Any, clock: Any) -> Any:
+def _poisson(shown: Tensor, period: object, clock: object) -> Foreign:
     """A group that spikes at random, in each step with the probability that is shown."""
     if shown.min() < 0 or shown.max() > 1:
         raise ValueError(
@@ -153,7 +152,7 @@ def _poisson(shown: Tensor, period: Any, clock: Any) -> Any:
     return group
 
 
-def _synapses(source: Any, target: Any, weights: Tensor, order: int) -> Any:
+def _synapses(source: Foreign, target: Foreign, weights: Tensor, order: int) -> Foreign:
     """Synapses of the weights that are not 0, (source units, target units), in the order of the
     sources, which is the fast one.
     """
@@ -171,7 +170,7 @@ def _synapses(source: Any, target: Any, weights: Tensor, order: int) -> Any:
 
 def run_in_brian2(
     network: SpikingNetwork,
-    inputs: Any,
+    inputs: object,
     steps: int = 64,
     *,
     coding: Coding = "constant",
@@ -272,10 +271,10 @@ def _neurons(
     equations: str,
     current: str,
     space: Fields,
-    clock: Any,
+    clock: object,
     name: str,
     turn: int = 0,
-) -> Any:
+) -> Foreign:
     """A group of neurons at the start, under a current in the terms of `equations` and `space`."""
     waits = neuron.t_ref_steps > 0
     after, space = _dynamics(neuron, current, space)
@@ -304,9 +303,9 @@ def _counting(
     equations: str,
     current: str,
     space: Fields,
-    clock: Any,
+    clock: object,
     name: str,
-) -> Any:
+) -> Foreign:
     """The same neurons, of which only the number of spikes is kept, in `total`: one pass over them,
     and no list of spikes.
     """
@@ -343,11 +342,11 @@ def _dynamics(neuron: NeuronSpec, current: str, space: Fields) -> tuple[str, Fie
     }
 
 
-def _each_step(group: Any, code: str, order: int) -> None:
+def _each_step(group: Foreign, code: str, order: int) -> None:
     group.run_regularly(code, clock=group.clock, when="groups", order=order)
 
 
-def _take_turn(what: Any, order: int) -> None:
+def _take_turn(what: Foreign, order: int) -> None:
     what.when, what.order = "groups", order
 
 
@@ -363,7 +362,7 @@ def _simulated(
     (1 or steps, n, *shape).
     """
 
-    def model() -> list[Any]:
+    def model() -> list[Foreign]:
         b2 = engine.brian2()
         values, clock = (
             currents.flatten(1).double().numpy(),
@@ -396,7 +395,8 @@ def _simulated(
         found[
             np.rint(result["spikes"]["t"] * 1e3 / neuron.dt_ms).astype(int), result["spikes"]["i"]
         ] = 1
-    return torch.from_numpy(found).unflatten(1, currents.shape[1:]).to(currents.dtype)
+    value: Tensor = torch.from_numpy(found).unflatten(1, currents.shape[1:]).to(currents.dtype)
+    return value
 
 
 # ---- The linear stretches between neurons
@@ -437,7 +437,8 @@ def _currents(graph: Graph, spike: Spike, values: Mapping[str, Tensor]) -> Tenso
     flat = {
         each: value.expand(steps, *value.shape[1:]).flatten(0, 1) for each, value in given.items()
     }
-    return _value(graph, name, flat).unflatten(0, (steps, n))
+    result: Tensor = _value(graph, name, flat).unflatten(0, (steps, n))
+    return result
 
 
 def _matrix(graph: Graph, name: str, source: Layer, like: Tensor) -> Tensor:

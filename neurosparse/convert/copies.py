@@ -62,7 +62,7 @@ def copied(model: M) -> M:
     return result
 
 
-def in_single_precision(values: Any) -> Any:
+def in_single_precision(values: object) -> Any:
     """Return a tensor or a module in float32 where it is in half precision; a module is changed in
     place.
     """
@@ -75,7 +75,7 @@ def in_single_precision(values: Any) -> Any:
     return values
 
 
-def _unwrapped(model: Any) -> Any:
+def _unwrapped(model: object) -> Any:
     """The module inside of what `torch.compile` and parallel training put around it."""
     while True:
         if isinstance(model, _WRAPPERS):
@@ -86,7 +86,7 @@ def _unwrapped(model: Any) -> Any:
             return model
 
 
-def _check(model: Any) -> None:
+def _check(model: object) -> None:
     kind = type(model).__name__
     if isinstance(model, torch.jit.ScriptModule):
         raise TypeError(f"{kind} is scripted: give the module that it was made from")
@@ -101,7 +101,7 @@ def _check(model: Any) -> None:
             raise ValueError(f"{kind} has weights without values ({name} is meta): load them first")
 
 
-def _computed(root: Any) -> Iterator[Tensor]:
+def _computed(root: object) -> Iterator[Tensor]:
     """The tensors that a computation gave, wherever a module holds them: in its attributes, and in
     containers and objects there.
     """

@@ -192,4 +192,5 @@ def traffic(graph: Graph, events: Mapping[str, Tensor]) -> Tensor:
             flow[layer.name] = torch.stack(before).sum(0)
         else:
             flow[layer.name] = layer(*before)
-    return total
+    result: Tensor = total
+    return result

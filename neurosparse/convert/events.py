@@ -195,4 +195,5 @@ def _run_part(
 def _counts(spikes: Spikes, steps: int, shape: tuple[int, ...]) -> Tensor:
     counts = np.zeros((len(spikes.first), prod(shape)), np.float32)
     spike_rows.count(spikes, steps, counts)
-    return torch.from_numpy(counts).unflatten(1, shape)
+    result: Tensor = torch.from_numpy(counts).unflatten(1, shape)
+    return result

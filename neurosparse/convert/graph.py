@@ -75,9 +75,10 @@ class Conv(Layer):
 
     def __call__(self, *values: Tensor) -> Tensor:
         convolve: Any = (functional.conv1d, functional.conv2d)[len(self.shape) - 2]
-        return convolve(
+        result: Tensor = convolve(
             values[0], self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups
         )
+        return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,8 @@ class AveragePool(Layer):
 
     def __call__(self, *values: Tensor) -> Tensor:
         pool: Any = (functional.avg_pool1d, functional.avg_pool2d)[len(self.shape) - 2]
-        return pool(values[0], **self.options)
+        result: Tensor = pool(values[0], **self.options)
+        return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +121,8 @@ class MaxPool(Layer):
 
     def __call__(self, *values: Tensor) -> Tensor:
         pool: Any = (functional.max_pool1d, functional.max_pool2d)[len(self.shape) - 2]
-        return pool(values[0], **self.options)
+        result: Tensor = pool(values[0], **self.options)
+        return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,7 +220,7 @@ class Graph:
         """The layers that take the output of layer `name`."""
         return tuple(layer for layer in self.layers if name in layer.inputs)
 
-    def to(self, *where: Any) -> Self:
+    def to(self, *where: object) -> Self:
         """A graph whose tensors are on another device or of another kind of number, as `Tensor.to`
         takes it.
         """

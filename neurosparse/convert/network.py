@@ -72,7 +72,7 @@ class SpikingNetwork:
             rows,
         )
 
-    def to(self, *where: Any) -> Self:
+    def to(self, *where: object) -> Self:
         """Return the network on another device or in another kind of number, as `Tensor.to` takes
         it.
 
@@ -93,7 +93,7 @@ class SpikingNetwork:
     @torch.no_grad()
     def run(
         self,
-        inputs: Any,
+        inputs: object,
         steps: int = 64,
         *,
         coding: Coding = "constant",
@@ -206,14 +206,14 @@ class SpikingNetwork:
         return self._prepared[coding]
 
 
-def _one_of(name: str, value: str, options: Any) -> None:
+def _one_of(name: str, value: str, options: object) -> None:
     if value not in get_args(options):
         raise ValueError(f"{name} must be one of {', '.join(get_args(options))}, got {value!r}")
 
 
 def to_spiking(
     model: nn.Module,
-    calibration: Any,
+    calibration: object,
     neuron: NeuronSpec | str = "if",
     *,
     normalisation: Normalisation | str = "percentile",

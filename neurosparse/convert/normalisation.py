@@ -168,7 +168,7 @@ def bend(neuron: NeuronSpec) -> float:
     return float(np.sqrt(((rate(gain * a + offset, neuron) / neuron.max_rate - a) ** 2).mean()))
 
 
-def rate(current: Any, neuron: NeuronSpec) -> Any:
+def rate(current: object, neuron: NeuronSpec) -> Any:
     """Spikes a step under a constant current, at most 1 / (1 + t_ref): the f-I curve as if time had
     no steps.
 
@@ -183,7 +183,7 @@ def rate(current: Any, neuron: NeuronSpec) -> Any:
     return np.minimum(free, 1 / (1 + neuron.t_ref_steps))
 
 
-def current(rate: Any, neuron: NeuronSpec) -> Any:
+def current(rate: object, neuron: NeuronSpec) -> Any:
     """The constant current for a rate in (0, 1 / (1 + t_ref)] spikes a step: the inverse of
     `rate`.
     """

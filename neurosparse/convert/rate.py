@@ -104,7 +104,8 @@ class LIFRate(nn.Module):
             return siegert_rate(drive, sigma, self._unit) / self.scale_hz
         if self.variant == "soft":
             return soft_rate(drive, self._unit, self.smoothing) / self.scale_hz
-        return _ExactRate.apply(drive, self._unit, self.onset) / self.scale_hz  # type: ignore[no-untyped-call]
+        result: Tensor = _ExactRate.apply(drive, self._unit, self.onset) / self.scale_hz  # type: ignore[no-untyped-call]
+        return result
 
     def neuron(
         self, dt_ms: float = 1.0, *, reset: Literal["subtract", "value"] = "subtract"

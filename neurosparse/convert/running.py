@@ -151,7 +151,8 @@ def _step(layer: Layer, inputs: list[Tensor], state: Fields, neuron: NeuronSpec)
         total, largest = state.get(layer.name, (0.0, 0.0))
         total = total + inputs[0]
         state[layer.name] = total, layer(total)
-        return state[layer.name][1] - largest
+        result: Tensor = state[layer.name][1] - largest
+        return result
     return layer(*inputs)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,7 +57,7 @@ class SpikingRun:
 Run = SpikingRun  # its former name
 
 
-def as_inputs(inputs: Any, graph: Graph, *, name: str = "inputs") -> Tensor:
+def as_inputs(inputs: object, graph: Graph, *, name: str = "inputs") -> Tensor:
     """Inputs as a tensor of the kind and on the device of a graph's weights; TypeError or
     ValueError where they do not fit.
     """
@@ -70,7 +69,7 @@ def as_inputs(inputs: Any, graph: Graph, *, name: str = "inputs") -> Tensor:
     return x.to(like.device, like.dtype)
 
 
-def as_tensor(inputs: Any, name: str) -> Tensor:
+def as_tensor(inputs: object, name: str) -> Tensor:
     """A tensor, an array or the images of an ImageSet, at least one sample, all of them finite."""
     if isinstance(inputs, ImageSet):
         inputs = inputs.images

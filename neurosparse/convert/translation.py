@@ -184,7 +184,7 @@ def _known(options: FieldsView, names: Sequence[str]) -> Fields:
 
 
 def _one_to_one(
-    name: str, before: Sequence[Layer], shape: Shape, weights: Sequence[Any], bias: Any = 0.0
+    name: str, before: Sequence[Layer], shape: Shape, weights: Sequence[Any], bias: object = 0.0
 ) -> Add:
     if any(layer.shape != shape for layer in before):
         shapes = " and ".join(str(layer.shape) for layer in before)
@@ -202,7 +202,7 @@ def _one_to_one(
     )
 
 
-def _exact(value: Any) -> Tensor:
+def _exact(value: object) -> Tensor:
     """A tensor; a number in float64, for nobody knows yet what the model computes in."""
     return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
 

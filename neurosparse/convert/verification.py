@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -33,8 +33,8 @@ N_RECORDED = 25  # inputs whose every spike is kept, for the curve over the wind
 
 def verify(
     spiking: SpikingNetwork,
-    inputs: Any,
-    labels: Any = None,
+    inputs: object,
+    labels: object = None,
     *,
     steps: int = 64,
     coding: Coding = "constant",

@@ -117,7 +117,8 @@ class Splits:
     @property
     def n_features(self) -> int:
         """The number of pixels of an image."""
-        return self.train.images.shape[1]
+        result: int = self.train.images.shape[1]
+        return result
 
     @property
     def n_classes(self) -> int:

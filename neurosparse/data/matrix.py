@@ -83,7 +83,8 @@ def _averaging(n: int, side: int) -> NDArray[np.float32]:
     start, stop = edges[:-1, None], edges[1:, None]
     pixel = np.arange(n)
     overlap = np.clip(np.minimum(stop, pixel + 1) - np.maximum(start, pixel), 0, None)
-    return (overlap * side / n).astype(np.float32)
+    result: NDArray[np.float32] = (overlap * side / n).astype(np.float32)
+    return result
 
 
 def read_pairs(images_path: Path, labels_path: Path) -> tuple[NDArray[np.uint8], Array]:

@@ -28,7 +28,7 @@ class Adapter(Protocol):
 
     TYPES: tuple[str, ...]
 
-    def tables(self, what: Any, told: Told) -> Sequence[UnitTable]:
+    def tables(self, what: object, told: Told) -> Sequence[UnitTable]:
         """Return what an object says of its units: a table for each segment, trial or sweep."""
 
 
@@ -48,13 +48,13 @@ def name_of(kind: type) -> str:
     return f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
 
 
-def find(what: Any) -> Adapter | None:
+def find(what: object) -> Adapter | None:
     """Return the adapter for an object, or None."""
     known = registry()
     return next((known[name] for k in type(what).__mro__ if (name := name_of(k)) in known), None)
 
 
-def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+def tables(what: object, told: Told) -> Sequence[UnitTable]:
     """Return the tables of an object; TypeError where nothing here reads it."""
     adapter = find(what)
     if adapter is None:
@@ -116,7 +116,7 @@ def _joined(arrays: Sequence[Any]) -> Any:
     return np.concatenate([array for array in arrays if array is not None])
 
 
-def one_table(what: Any, told: Told) -> UnitTable:
+def one_table(what: object, told: Told) -> UnitTable:
     """Return the only table of an object that is a part of another."""
     found = tables(what, told)
     if len(found) != 1:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from neurosparse._internal.types import Foreign
 from neurosparse.interop.adapters import merged
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UnitTable
@@ -15,7 +15,7 @@ from neurosparse.recordings.recording import UnitTable
 TYPES = ("brian2.SpikeMonitor", "brian2.EventMonitor", "brian2.Network", "brian2.MagicNetwork")
 
 
-def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+def tables(what: object, told: Told) -> Sequence[UnitTable]:
     """Return the units that a monitor watches, or those of all spike monitors of a network, each
     of them a population.
 
@@ -32,7 +32,7 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     return [_table(what)]
 
 
-def _names(monitors: Sequence[Any]) -> list[str]:
+def _names(monitors: Sequence[Foreign]) -> list[str]:
     """Return the names of what the monitors watch, or their own where those repeat."""
     sources = Counter(str(monitor.source.name) for monitor in monitors)
     if max(sources.values()) > 1:
@@ -40,7 +40,7 @@ def _names(monitors: Sequence[Any]) -> list[str]:
     return [str(monitor.source.name) for monitor in monitors]
 
 
-def _table(monitor: Any) -> UnitTable:
+def _table(monitor: Foreign) -> UnitTable:
     if getattr(monitor, "record", True) is False:
         raise ValueError(
             f"the Brian2 monitor {monitor.name!r} kept no spike times: make it with record=True"
@@ -58,5 +58,5 @@ def _table(monitor: Any) -> UnitTable:
     )
 
 
-def _clock(monitor: Any, name: str) -> float:
+def _clock(monitor: Foreign, name: str) -> float:
     return float(np.asarray(monitor.clock.variables[name].get_value()).reshape(-1)[0])

@@ -104,12 +104,12 @@ def _of_list(what: Sequence[Any], told: Told) -> Sequence[UnitTable]:
     return [adapters.merged([(n if named else "", t) for n, t in parts], "list")]
 
 
-def _name(item: Any) -> str:
+def _name(item: object) -> str:
     """Return the name of what a monitor watches, "" for other objects."""
     return str(getattr(getattr(item, "source", None), "name", ""))
 
 
-def _is_numbers(value: Any) -> bool:
+def _is_numbers(value: object) -> bool:
     """Whether a value is plain numbers in one dimension: the times of a unit."""
     if type(value) is np.ndarray:
         return value.dtype.kind in "iuf" and value.ndim == 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neurosparse._internal.imports import need
+from neurosparse._internal.types import Foreign
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.neo_files import of_trains
 from neurosparse.recordings.recording import UnitTable, names_of_units
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 TYPES = ("neo.SpikeTrain", "neo.SpikeTrainList", "neo.Segment", "neo.Block", "neo.SpikeTrainProxy")
 
 
-def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
     """Return the trains of an object: a segment is a trial, and of a block each segment is one."""
     kind = type(what).__name__
     if kind == "SpikeTrainList":
@@ -26,7 +27,7 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     return many([what], told)
 
 
-def many(what: Sequence[Any], told: Told) -> Sequence[UnitTable]:
+def many(what: Sequence[Foreign], told: Told) -> Sequence[UnitTable]:
     """Return the trains of a list: spike trains are units, segments and blocks are trials."""
     kinds = {type(item).__name__ for item in what}
     if kinds <= {"SpikeTrain", "SpikeTrainProxy"}:
@@ -44,7 +45,7 @@ def many(what: Sequence[Any], told: Told) -> Sequence[UnitTable]:
     return found
 
 
-def to_neo(spikes: SpikeTrains) -> Any:
+def to_neo(spikes: SpikeTrains) -> Foreign:
     """Return a Neo block: a segment for each interval of observation, a train for each unit.
 
     Units and populations stand in the trains' annotations.

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from neurosparse._internal import checks
-from neurosparse._internal.types import FieldsView
+from neurosparse._internal.types import FieldsView, Foreign
 from neurosparse.interop.adapters import merged
 from neurosparse.recordings.columns import Told, indexed
 from neurosparse.recordings.recording import UnitTable
@@ -22,7 +21,7 @@ from neurosparse.recordings.recording import UnitTable
 TYPES = ("nest.NodeCollection",)
 
 
-def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
     """Return the nodes that are connected to spike recorders, the silent ones included; of several
     recorders each has a population.
     """
@@ -30,7 +29,7 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     return [merged(parts, "NEST spike_recorder")]
 
 
-def _table(recorder: Any) -> UnitTable:
+def _table(recorder: Foreign) -> UnitTable:
     nest = sys.modules["nest"]
     status = recorder.get()
     if status.get("model") != "spike_recorder":

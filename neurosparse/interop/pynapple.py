@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neurosparse._internal.imports import need
-from neurosparse._internal.types import Array
+from neurosparse._internal.types import Array, Foreign
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UnitTable, names_of_units
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TYPES = ("pynapple.TsGroup", "pynapple.Ts")
 
 
-def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
     """Return the members of a group, or one series, observed where its `time_support` says."""
     if type(what).__name__ == "Ts":
         return [_table([np.asarray(what.t)], what.time_support, {}, "pynapple Ts")]
@@ -34,7 +34,7 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
 
 
 def _table(
-    trains: Sequence[Array], support: Any, columns: dict[str, Array], kind: str
+    trains: Sequence[Array], support: Foreign, columns: dict[str, Array], kind: str
 ) -> UnitTable:
     n_units, bounds = len(trains), np.asarray(support.values, dtype=np.float64)
     if n_units == 0:
@@ -51,7 +51,7 @@ def _table(
     )
 
 
-def to_pynapple(spikes: SpikeTrains) -> Any:
+def to_pynapple(spikes: SpikeTrains) -> Foreign:
     """Return a pynapple TsGroup, in seconds, whose `time_support` is when the units were observed.
 
     Populations stand in its metadata. pynapple joins intervals that touch.

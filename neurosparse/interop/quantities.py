@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ TYPES = (
 )  # fmt: skip
 
 
-def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+def tables(what: object, told: Told) -> Sequence[UnitTable]:
     """Return one unit with the times of the array; a list of such arrays is one unit each."""
     times = checks.finite_array("times", units.plain("times_s", what))
     if times.ndim != 1:

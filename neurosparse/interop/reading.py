@@ -30,14 +30,14 @@ class Options(TypedDict, total=False):
     layout: str | None
 
 
-def can_read(what: Any) -> bool:
+def can_read(what: object) -> bool:
     """Return whether `as_spikes` knows objects of this type."""
     known = isinstance(what, SpikeTrains | Recording | str | Path)
     return known or adapters.find(what) is not None
 
 
 def as_spikes(
-    obj: Any,
+    obj: object,
     *,
     n_units: int | None = None,
     duration_ms: float | None = None,
@@ -135,7 +135,7 @@ def _said(told: Told, wanted: Wanted) -> list[tuple[str, Any]]:
     ]
 
 
-def _read(obj: Any, told: Told, wanted: Wanted) -> Recording:
+def _read(obj: object, told: Told, wanted: Wanted) -> Recording:
     kind = adapters.name_of(type(obj))
     tables = adapters.tables(obj, told)
     if not getattr(adapters.find(obj), "PLAIN", False):

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse._internal.types import Array, Fields
+from neurosparse._internal.types import Array, Fields, Foreign
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UnitTable
 
 TYPES = ("spikeinterface.BaseSorting",)
 
 
-def tables(what: Any, told: Told) -> Sequence[UnitTable]:
+def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
     """Return the units of a sorting; each of its segments is a trial.
 
     How long they were observed is known where a recording is registered.
@@ -45,11 +44,11 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     return found
 
 
-def _seconds(sorting: Any, samples: Array, segment: int) -> NDArray[np.float64]:
+def _seconds(sorting: Foreign, samples: Array, segment: int) -> NDArray[np.float64]:
     return np.asarray(sorting.sample_index_to_time(samples, segment_index=segment), np.float64)
 
 
-def _observed(sorting: Any, segment: int, n_units: int) -> Fields:
+def _observed(sorting: Foreign, segment: int, n_units: int) -> Fields:
     if not sorting.has_recording():
         return {}
     n_samples = sorting.get_num_samples(segment_index=segment)

@@ -74,7 +74,8 @@ def _cubics(x: Floats) -> Floats:
         for power in (2, 1, 0):
             value *= part
             value += table[power].take(cell, out=whole, mode="clip")
-    return value
+    result: Floats = value
+    return result
 
 
 def _beyond(x: Floats, value: Floats) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def fi_curve(lif: LIF, currents_nA: Any, rates_hz: Any, ax: Axes | None = None) -> Axes:
+def fi_curve(lif: LIF, currents_nA: object, rates_hz: object, ax: Axes | None = None) -> Axes:
     """Firing rate over current: simulated cells on the closed form of a LIF cell."""
     ax = axes(ax)
     currents = checks.finite_array("currents_nA", currents_nA)

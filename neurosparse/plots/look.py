@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.types import Foreign
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,9 +17,17 @@ if TYPE_CHECKING:
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 PARTS = ("#332288", "#CC6677", "#44AA99", "#882255", "#999933", "#AA4499", "#117733", "#88CCEE")
-DASHES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (8, 2, 1, 2, 1, 2)), (0, (1, 3)), (0, (10, 4)))
+DASHES: tuple[Foreign, ...] = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (8, 2, 1, 2, 1, 2)),
+    (0, (1, 3)),
+    (0, (10, 4)),
+)
 BAND_COLOUR = "#F0E442"
-_STYLE: dict[Any, Any] = {
+_STYLE: dict[Foreign, Foreign] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11,

@@ -135,7 +135,7 @@ class Flow:
     def __contains__(self, tensor: Tensor) -> bool:
         return self[tensor] is not UNKNOWN
 
-    def begin(self, batch: Any, starts: Mapping[int, int] | None = None) -> None:
+    def begin(self, batch: object, starts: Mapping[int, int] | None = None) -> None:
         """Mark the tensors of a batch as the inputs: samples along axis 0.
 
         Parameters
@@ -255,7 +255,7 @@ class Flow:
         return False
 
 
-def tensors_in(values: Any) -> Iterator[Tensor]:
+def tensors_in(values: object) -> Iterator[Tensor]:
     """Yield the tensors in arguments, lists and dicts, in their order."""
     if isinstance(values, Tensor):
         yield values
@@ -266,7 +266,7 @@ def tensors_in(values: Any) -> Iterator[Tensor]:
             yield from tensors_in(value)
 
 
-def _flat(output: Any) -> Iterable[Tensor]:
+def _flat(output: object) -> Iterable[Tensor]:
     return tensors_in(output) if isinstance(output, list | tuple) else ()
 
 
@@ -306,7 +306,7 @@ def _cut(
     return _part(source, call.args[1] if call.kind == "getitem" else k, order)
 
 
-def _part(source: frozenset[str], index: Any, order: dict[str, float]) -> frozenset[str]:
+def _part(source: frozenset[str], index: object, order: dict[str, float]) -> frozenset[str]:
     """Return the source of what an index takes of a tensor: parts in the order of its numbers."""
     parts = frozenset(f"{name}[{_shown(index)}]" for name in source)
     number = next((float(n) for n in _numbers(index)), 0.0)
@@ -315,7 +315,7 @@ def _part(source: frozenset[str], index: Any, order: dict[str, float]) -> frozen
     return parts
 
 
-def _shown(index: Any) -> str:
+def _shown(index: object) -> str:
     if isinstance(index, tuple):
         return ", ".join(_shown(each) for each in index)
     if isinstance(index, slice):
@@ -323,7 +323,7 @@ def _shown(index: Any) -> str:
     return str(next(iter(_numbers(index)), "..."))
 
 
-def _numbers(index: Any) -> Iterator[int]:
+def _numbers(index: object) -> Iterator[int]:
     """Yield the whole numbers in an index."""
     if isinstance(index, tuple):
         for each in index:

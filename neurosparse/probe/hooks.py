@@ -16,7 +16,7 @@ class OwnHook:
     def __init__(self, act: Callable[..., Any]) -> None:
         self.act = act
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         return self.act(*args, **kwargs)
 
     def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
@@ -28,5 +28,5 @@ def idle() -> Callable[..., None]:
     return _nothing
 
 
-def _nothing(*_: Any, **__: Any) -> None:
+def _nothing(*_: object, **__: object) -> None:
     return None

@@ -94,7 +94,7 @@ def _all_whole(data: Mapping[str, object]) -> bool:
     return all(kind.startswith(("int", "bool")) for kind in kinds)
 
 
-def _checked(mask: Any, n: int) -> Any:
+def _checked(mask: object, n: int) -> Any:
     if mask is None:
         return None
     if not isinstance(mask, Tensor | np.ndarray):
@@ -107,7 +107,7 @@ def _checked(mask: Any, n: int) -> Any:
 
 
 def inputs_of(
-    model: nn.Module, batch: Any, mask: Any, like: Tensor, forward: Callable[..., Any] | None
+    model: nn.Module, batch: object, mask: object, like: Tensor, forward: Callable[..., Any] | None
 ) -> Inputs:
     """Return how a batch is given to a model, on the device and in the precision of `like`.
 
@@ -254,7 +254,7 @@ def _accepted(model: nn.Module, batch: Mapping[str, object]) -> Fields:
     return {key: value for key, value in batch.items() if key in found}
 
 
-def _same_kind(a: Any, b: Any) -> bool:
+def _same_kind(a: object, b: object) -> bool:
     return (
         isinstance(a, Tensor | np.ndarray)
         and isinstance(b, Tensor | np.ndarray)
@@ -270,14 +270,14 @@ def _is_mask(value: Any, first: Any) -> bool:
     return bool(((value == 0) | (value == 1)).all())
 
 
-def _are_targets(value: Any, first: Any, names: list[str]) -> bool:
+def _are_targets(value: object, first: object, names: list[str]) -> bool:
     """Return whether a second entry can be the targets: one a sample, or the model names them."""
     if any(name.startswith((*_TARGETS, "y")) for name in names[1:2]):
         return True
     return isinstance(value, Tensor | np.ndarray) and value.ndim <= 1
 
 
-def _moved(batch: Any, like: Tensor, strict: bool = True) -> Any:
+def _moved(batch: object, like: Tensor, strict: bool = True) -> Any:
     """Return inputs on the model's device, floats in the model's precision."""
     if isinstance(batch, Mapping):
         return {key: _moved(value, like, strict) for key, value in batch.items()}

@@ -7,14 +7,18 @@ output with as many axes as its input keeps what they hold, as pooling and paddi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
 
+from neurosparse._internal.types import Fields, Foreign
 from neurosparse.probe import axes as ax
 
 WEIGHTS = "weights"  # the role of axes of weights that the data looked up, a set for each row
+
+
+Answer: TypeAlias = "ax.Axes | list[ax.Axes | None] | None"  # None: unknown
 
 
 class Tags(Protocol):
@@ -30,7 +34,9 @@ class Tags(Protocol):
 class Call:
     """A call of a function of torch."""
 
-    def __init__(self, kind: str, function: Any, args: Any, kwargs: Any, tags: Tags) -> None:
+    def __init__(
+        self, kind: str, function: Foreign, args: Sequence[Foreign], kwargs: Fields, tags: Tags
+    ) -> None:
         self.kind, self.function, self.args, self.kwargs = kind, function, args, kwargs
         self.tags = tags
 
@@ -44,12 +50,15 @@ class Call:
         head = self.args[0] if self.args else next(iter(self.kwargs.values()))
         return head if isinstance(head, Tensor) else next(t for t in _tensors(self) if True)
 
-    def axes(self, tensor: Any) -> ax.Axes | None:
+    def axes(self, tensor: object) -> ax.Axes | None:
         """Return what the axes of a tensor hold, if it depends on the inputs."""
         if not isinstance(tensor, Tensor):
             return None
         tag = self.tags[tensor]
         return tag.axes if tag.live or tag.axes else None
+
+
+Rule: TypeAlias = Callable[[Call, Sequence[Tensor]], Answer]
 
 
 def axes_of_output(call: Call, outputs: Sequence[Tensor]) -> list[ax.Axes | None]:
@@ -62,7 +71,9 @@ def axes_of_output(call: Call, outputs: Sequence[Tensor]) -> list[ax.Axes | None
         except (IndexError, StopIteration, TypeError, KeyError):
             found = None
         if found is not None:
-            many = found if isinstance(found, list) else [found] * len(outputs)
+            many: list[ax.Axes | None] = (
+                found if isinstance(found, list) else [found for _ in outputs]
+            )
             if [None if a is None else len(a) for a in many] == [
                 None if a is None else len(s) for a, s in zip(many, shapes, strict=True)
             ]:
@@ -100,7 +111,7 @@ def _tensors(call: Call) -> list[Tensor]:
 # ---- Layers with weights
 
 
-def _linear(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _linear(call: Call, outputs: Sequence[Tensor]) -> Answer:
     axes = call.axes(call.args[0] if call.args else call.kwargs.get("input"))
     if axes is None:
         return None
@@ -108,7 +119,7 @@ def _linear(call: Call, outputs: Sequence[Tensor]) -> Any:
     return (*kept, ax.axis(ax.UNITS, outputs[0].shape[-1]))
 
 
-def _conv(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _conv(call: Call, outputs: Sequence[Tensor]) -> Answer:
     output, weight = outputs[0], call.argument(1, "weight")
     axes = call.axes(call.argument(0, "input"))
     units = 0 if isinstance(weight, Tensor) and output.ndim < weight.ndim else 1
@@ -119,7 +130,7 @@ def _conv(call: Call, outputs: Sequence[Tensor]) -> Any:
     return tuple(result)
 
 
-def _normalised(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _normalised(call: Call, outputs: Sequence[Tensor]) -> Answer:
     axes = by_shape(call, outputs[0])
     if axes is None or ax.of_units(axes) or call.kind not in ("batchnorm", "groupnorm"):
         return axes
@@ -128,19 +139,19 @@ def _normalised(call: Call, outputs: Sequence[Tensor]) -> Any:
     )
 
 
-def _embedding(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _embedding(call: Call, outputs: Sequence[Tensor]) -> Answer:
     axes = call.axes(call.argument(0, "input"))
     if call.kind == "embeddingbag" and axes is not None:
         axes = axes[:1]
     return None if axes is None else (*axes, ax.axis(ax.UNITS, outputs[0].shape[-1]))
 
 
-def _one_hot(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _one_hot(call: Call, outputs: Sequence[Tensor]) -> Answer:
     axes = call.axes(call.first)
     return None if axes is None else (*axes, ax.axis(ax.UNITS, outputs[0].shape[-1]))
 
 
-def _recurrent(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _recurrent(call: Call, outputs: Sequence[Tensor]) -> Answer:
     first = call.axes(call.args[0])
     if first is None:
         return None
@@ -162,14 +173,14 @@ def _recurrent(call: Call, outputs: Sequence[Tensor]) -> Any:
     return result
 
 
-def _cell(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _cell(call: Call, outputs: Sequence[Tensor]) -> Answer:
     axes = call.axes(call.args[0])
     if axes is None:
         return None
     return [(*axes[:-1], ax.axis(ax.UNITS, each.shape[-1])) for each in outputs]
 
 
-def _attention(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _attention(call: Call, outputs: Sequence[Tensor]) -> Answer:
     query, value = call.argument(0, "query"), call.argument(2, "value")
     q, v = call.axes(query), call.axes(value)
     if q is None:
@@ -198,7 +209,7 @@ def _demoted(an_axis: ax.Axis) -> ax.Axis:
 # ---- Products of matrices
 
 
-def _matmul(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _matmul(call: Call, outputs: Sequence[Tensor]) -> Answer:
     a, b = [t for t in _tensors(call) if t.ndim][-2:]
     if call.kind == "rmatmul":
         a, b = b, a
@@ -210,7 +221,7 @@ def _matmul(call: Call, outputs: Sequence[Tensor]) -> Any:
     return _contracted(call, [(left, a), (right, b)], out, outputs[0])
 
 
-def _einsum(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _einsum(call: Call, outputs: Sequence[Tensor]) -> Answer:
     equation = call.args[0]
     operands = call.args[1] if isinstance(call.args[1], list | tuple) else call.args[1:]
     if not isinstance(equation, str):
@@ -294,12 +305,12 @@ def _is_trained(call: Call, tensor: Tensor) -> bool:
 # ---- Shapes
 
 
-def _viewed(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _viewed(call: Call, outputs: Sequence[Tensor]) -> Answer:
     axes = call.axes(call.first)
     return None if axes is None else ax.viewed(axes, outputs[0].shape)
 
 
-def _permuted(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _permuted(call: Call, outputs: Sequence[Tensor]) -> Answer:
     """Return the axes in their new order, found by permuting a shape of distinct lengths."""
     axes = call.axes(call.first)
     if axes is None:
@@ -308,7 +319,7 @@ def _permuted(call: Call, outputs: Sequence[Tensor]) -> Any:
     return tuple(axes[n - 2] for n in call.function(shape, *call.args[1:], **call.kwargs).shape)
 
 
-def _reduced(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _reduced(call: Call, outputs: Sequence[Tensor]) -> Answer:
     x = call.first
     axes, n = call.axes(x), outputs[0].ndim
     others = [t for t in _tensors(call) if t is not x]
@@ -327,7 +338,7 @@ def _reduced(call: Call, outputs: Sequence[Tensor]) -> Any:
     return tuple(each for k, each in enumerate(axes) if k not in gone)
 
 
-def _is_dims(value: Any) -> bool:
+def _is_dims(value: object) -> bool:
     if isinstance(value, bool):
         return False
     return isinstance(value, int) or (
@@ -335,7 +346,7 @@ def _is_dims(value: Any) -> bool:
     )
 
 
-def _indexed(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _indexed(call: Call, outputs: Sequence[Tensor]) -> Answer:
     """Return the axes after x[index]."""
     x, index = call.args[:2]
     tag = call.tags[x]
@@ -383,7 +394,7 @@ def _indexed(call: Call, outputs: Sequence[Tensor]) -> Any:
     return tuple(result)
 
 
-def _is_mask(item: Any) -> bool:
+def _is_mask(item: object) -> bool:
     return isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8)
 
 
@@ -414,7 +425,7 @@ def _gathered(call: Call, parts: Sequence[tuple[ax.Axis, Tensor]]) -> list[ax.Ax
     return [index_axes[0][0] if index_axes else ax.axis(ax.POSITIONS, shape[0])]
 
 
-def _selected(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _selected(call: Call, outputs: Sequence[Tensor]) -> Answer:
     x, dim, index = call.args[0], call.argument(1, "dim"), call.argument(2, "index")
     axes = call.axes(x)
     if axes is None:
@@ -425,7 +436,7 @@ def _selected(call: Call, outputs: Sequence[Tensor]) -> Any:
     return (*axes[:dim], *_gathered(call, [(axes[dim], index)]), *axes[dim + 1 :])
 
 
-def _unbound(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _unbound(call: Call, outputs: Sequence[Tensor]) -> Answer:
     axes, dim = call.axes(call.first), call.argument(1, "dim", 0)
     if axes is None:
         return None
@@ -435,7 +446,7 @@ def _unbound(call: Call, outputs: Sequence[Tensor]) -> Any:
     return axes[:dim] + axes[dim + 1 :]
 
 
-def _split(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _split(call: Call, outputs: Sequence[Tensor]) -> Answer:
     x = call.first
     axes = call.axes(x)
     if axes is None:
@@ -452,7 +463,7 @@ def _split(call: Call, outputs: Sequence[Tensor]) -> Any:
     return result
 
 
-def _joined(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _joined(call: Call, outputs: Sequence[Tensor]) -> Answer:
     parts = call.argument(0, "tensors")
     dim = call.argument(1, "dim", call.kwargs.get("axis", 0))
     known = [a for t in parts if (a := call.axes(t)) is not None]
@@ -468,7 +479,7 @@ def _joined(call: Call, outputs: Sequence[Tensor]) -> Any:
     return (*first[:dim], along, *first[dim + 1 :])
 
 
-def _repeated(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _repeated(call: Call, outputs: Sequence[Tensor]) -> Answer:
     x, output = call.first, outputs[0]
     axes = call.axes(x)
     if axes is None:
@@ -487,7 +498,7 @@ def _repeated(call: Call, outputs: Sequence[Tensor]) -> Any:
     return tuple(result)
 
 
-def _windows(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _windows(call: Call, outputs: Sequence[Tensor]) -> Answer:
     """Return the axes after windows were cut: x.unfold(dim, size, step), or torch's im2col."""
     axes, output = call.axes(call.first), outputs[0]
     if axes is None:
@@ -501,20 +512,20 @@ def _windows(call: Call, outputs: Sequence[Tensor]) -> Any:
     return (axes[0], ax.axis(ax.UNITS, output.shape[1]), *middle)
 
 
-def _where(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _where(call: Call, outputs: Sequence[Tensor]) -> Answer:
     if isinstance(outputs[0], Tensor) and len(call.args) + len(call.kwargs) > 1:
         return None
     return [tuple(ax.axis(ax.POSITIONS, n) for n in each.shape) for each in outputs]
 
 
-def _gather(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _gather(call: Call, outputs: Sequence[Tensor]) -> Answer:
     axes = call.axes(call.first)
     if axes is None:
         return None
     return tuple(ax.resized(old, n) for old, n in zip(axes, outputs[0].shape, strict=True))
 
 
-def _written(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _written(call: Call, outputs: Sequence[Tensor]) -> Answer:
     """Return the axes of a tensor after others were written into it."""
     target, output = call.args[0], outputs[0]
     if (axes := call.axes(target)) is not None:
@@ -546,7 +557,7 @@ def _guessed(call: Call, k: int, size: int) -> ax.Axis:
     return (ax.Factor(ax.INPUTS, n), *([ax.Factor(role, rest)] if rest > 1 else []))
 
 
-def _packed(call: Call, outputs: Sequence[Tensor]) -> Any:
+def _packed(call: Call, outputs: Sequence[Tensor]) -> Answer:
     """Return the axes of packed sequences: a row for each token that is none of padding."""
     x, batch_first = call.args[0], bool(call.argument(2, "batch_first", False))
     axes, sizes = call.axes(x), outputs[1]
@@ -560,8 +571,8 @@ def _packed(call: Call, outputs: Sequence[Tensor]) -> Any:
     return [(rows, *axes[2:]), (ax.axis(ax.POSITIONS, len(sizes)),)]
 
 
-def _table() -> dict[str, Callable[[Call, Sequence[Tensor]], Any]]:
-    rules: dict[str, Callable[[Call, Sequence[Tensor]], Any]] = {
+def _table() -> dict[str, Rule]:
+    rules: dict[str, Rule] = {
         f"conv{t}{n}d{r}": _conv for t in ("", "transpose") for n in (1, 2, 3) for r in ("", "relu")
     }
     for rule, names in (

@@ -61,7 +61,8 @@ def function(place: str) -> Callable[..., Any]:
     found = _found(place)
     if not callable(found):
         raise ValueError(f"{place} must be a function, got {type(found).__name__}")
-    return found
+    result: Callable[..., Any] = found
+    return result
 
 
 def _found(place: str) -> Any:

@@ -185,19 +185,19 @@ class Ear(TorchFunctionMode):
         }
         self.called: set[str] = set()  # those of them that have called a non-linearity
 
-    def begin(self, batch: Any, starts: Mapping[int, int] | None = None) -> None:
+    def begin(self, batch: object, starts: Mapping[int, int] | None = None) -> None:
         """Start a pass: the tensors of a batch are its inputs."""
         self.fired.clear()
         self.calls.clear()
         self.flow.begin(batch, starts)
 
-    def _has_begun(self, args: Any, kwargs: Any) -> bool:
+    def _has_begun(self, args: object, kwargs: object) -> bool:
         return any(t in self.flow and self.flow[t].live for t in _all(args, kwargs))
 
     def enter(self, name: str, module: nn.Module) -> Callable[..., None]:
         is_root = not name
 
-        def hook(_module: nn.Module, args: Any, kwargs: Any) -> None:
+        def hook(_module: nn.Module, args: object, kwargs: object) -> None:
             first = is_root or not self.flow.n_inputs
             if first and not self.inside and not self._has_begun(args, kwargs):
                 self.calls.clear()
@@ -210,7 +210,7 @@ class Ear(TorchFunctionMode):
     def leave(self, name: str, module: nn.Module) -> Callable[..., Tensor | None]:
         shown, by_kind = name or type(module).__name__.lower(), is_non_linearity(module)
 
-        def hook(_module: nn.Module, args: Any, *rest: Any) -> Tensor | None:
+        def hook(_module: nn.Module, args: object, *rest: object) -> Tensor | None:
             if not self.inside:  # the model was entered before anybody listened
                 return None
             # torch leaves the keywords out once the hook has been removed
@@ -219,7 +219,7 @@ class Ear(TorchFunctionMode):
             with torch._C.DisableTorchFunction():
                 return after(args, kwargs, output)
 
-        def after(args: Any, kwargs: Any, output: Any) -> Tensor | None:
+        def after(args: object, kwargs: object, output: object) -> Tensor | None:
             inputs = list(_all(args, kwargs))
             if isinstance(output, Tensor) and output not in self.flow:
                 self._tag_unseen(inputs, output)
@@ -290,7 +290,7 @@ class Ear(TorchFunctionMode):
             self._note_zeros(kind, shown, result, before)
         return output
 
-    def _zeros_before(self, kind: str, args: Any, output: Any) -> bool | None:
+    def _zeros_before(self, kind: str, args: object, output: object) -> bool | None:
         """Return whether the inputs of a function had zeros, None where nobody looks."""
         if not self.looks_for_zeros or not isinstance(output, Tensor):
             return None
@@ -349,7 +349,7 @@ class Ear(TorchFunctionMode):
         return ordered
 
     def hear(
-        self, name: str, output: Any, before: Tag | None = None, gate: Key | None = None
+        self, name: str, output: object, before: Tag | None = None, gate: Key | None = None
     ) -> Tensor | None:
         """Hand a layer's output over; return the tensor that takes its place, if any."""
         if self.layers is not None and name not in self.layers:
@@ -447,7 +447,7 @@ def _all(args: Any, kwargs: Any) -> Iterator[Tensor]:
     return tensors_in((args, tuple(kwargs.values())))
 
 
-def _rows_of(output: Any) -> Any:
+def _rows_of(output: object) -> Any:
     """Return the activity in what a module puts out: of a recurrent one its outputs, no states."""
     if isinstance(output, tuple) and len(output) == 2 and isinstance(output[1], Tensor):
         first = output[0]

@@ -43,7 +43,8 @@ def original(model: Any) -> nn.Module:
             f"{type(model).__name__} has parameters on the meta device, which hold no numbers: load"
             " its weights first"
         )
-    return model
+    result: nn.Module = model
+    return result
 
 
 @contextmanager

@@ -32,13 +32,13 @@ class ForwardError(ValueError, RuntimeError):
 
 def record(
     model: nn.Module,
-    data: Any,
+    data: object,
     active_when: ActiveWhen,
     *,
     layers: Sequence[str] | None = None,
     batch_size: int | None = None,
     forward: Callable[[nn.Module, Any], Any] | None = None,
-    mask: Any = None,
+    mask: object = None,
     units_axis: int | Mapping[str, int] | None = None,
 ) -> dict[str, Activations]:
     """Record the activity of a model's layers on data; memory does not grow with the data.
@@ -128,7 +128,7 @@ def record(
 
 def record_whole(
     model: nn.Module,
-    data: Any,
+    data: object,
     active_when: ActiveWhen,
     *,
     name: str = "network",
@@ -195,7 +195,7 @@ def _run(
     *,
     layers: Sequence[str] | None,
     forward: Callable[[nn.Module, Any], Any] | None = None,
-    mask: Any = None,
+    mask: object = None,
     units_axis: int | Mapping[str, int] | None = None,
     before_batch: Callable[[Inputs, Ear], None] = lambda _inputs, _ear: None,
     after_batch: Callable[[], None] = lambda: None,

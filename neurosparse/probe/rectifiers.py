@@ -108,7 +108,7 @@ def _of_first(args: Any, kwargs: Any, flow: Flow) -> Rectifier:
     return Rectifier()
 
 
-def _product(a: Any, b: Any, flow: Flow) -> Rectifier | None:
+def _product(a: object, b: object, flow: Flow) -> Rectifier | None:
     """A gated unit, or what a comparison leaves of x: x * (x > 0)."""
     if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape):
         return None
@@ -131,14 +131,14 @@ def _masked(x: Any, mask: Any, flow: Flow) -> Rectifier | None:
     return Rectifier(before=tag)
 
 
-def _where(test: Any, a: Any, b: Any, flow: Flow) -> Rectifier | None:
+def _where(test: object, a: object, b: object, flow: Flow) -> Rectifier | None:
     for x, other in ((a, b), (b, a)):
         if isinstance(x, Tensor) and flow[x].live and _is_zero(other):
             return _masked(x, test, flow)
     return None
 
 
-def _written(x: Tensor, index: Any, value: Any, flow: Flow) -> Rectifier | None:
+def _written(x: Tensor, index: object, value: object, flow: Flow) -> Rectifier | None:
     """x[x < 0] = 0, or the largest written into zeros."""
     if isinstance(index, Tensor) and flow[x].live and _is_zero(value):
         return _masked(x, index, flow)
@@ -164,7 +164,7 @@ def _selection(picked: Key | bool) -> Rectifier:
     return Rectifier()
 
 
-def _is_zero(value: Any) -> bool:
+def _is_zero(value: object) -> bool:
     if isinstance(value, Tensor):
         return value.numel() < 1e6 and holds_numbers(value) and not bool(value.any())
     return value is not None and not isinstance(value, bool) and value == 0

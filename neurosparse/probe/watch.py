@@ -281,7 +281,7 @@ class Watch:
 def _ticking(watched: weakref.ref[Watch]) -> Callable[[Optimizer, Any, Any], None]:
     """The hook on every optimizer's steps; it keeps no watch and no model alive."""
 
-    def hook(optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+    def hook(optimizer: Optimizer, _args: object, _kwargs: object) -> None:
         if (watch_ := watched()) is not None:
             watch_._tick(optimizer)
 

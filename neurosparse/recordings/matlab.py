@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal import limited_process
 from neurosparse._internal.imports import need
-from neurosparse._internal.types import Array
+from neurosparse._internal.types import Array, Foreign
 from neurosparse.recordings import columns as by_name
 from neurosparse.recordings import neo_files, nwb, tabular
 from neurosparse.recordings.columns import Told
@@ -106,7 +105,7 @@ def _shown(names: Sequence[str] | Mapping[str, object]) -> str:
     return ", ".join([*shown, *(["..."] if len(names) > _MOST_SHOWN else [])]) or "none"
 
 
-def _field(value: Any, field: str, name: str) -> Any:
+def _field(value: Foreign, field: str, name: str) -> Foreign:
     fields = getattr(getattr(value, "dtype", None), "names", None) or ()
     if field not in fields:
         raise ValueError(f"its {name!r} has no field {field!r}; there are: {_shown(fields)}")
@@ -132,14 +131,14 @@ def _flat_cells(name: str, cells: Sequence[Array]) -> dict[str, Array]:
     return {name: np.concatenate(cells).astype(np.float64), f"{name}/counts": counts}
 
 
-def contents_73(file: Any, *, times: str | None, units: str | None) -> dict[str, Array]:
+def contents_73(file: Foreign, *, times: str | None, units: str | None) -> dict[str, Array]:
     """Return the wanted variables of an open file of version 7.3, which is HDF5."""
     import h5py
 
     there = [str(name) for name in file if not name.startswith("#")]
     arrays: dict[str, Array] = {}
     for name in _wanted(there, times, units):
-        node: Any = file
+        node: Foreign = file
         for part in name.split("."):
             node = nwb.member(node, part) if isinstance(node, h5py.Group) else None
         if not isinstance(node, h5py.Dataset):

@@ -5,13 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from neurosparse._internal import limited_process
 from neurosparse._internal.imports import need
-from neurosparse._internal.types import Array
+from neurosparse._internal.types import Array, Foreign
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UnitTable
 
@@ -102,7 +101,7 @@ def contents(path: Path) -> dict[str, Array]:
     raise ValueError("; ".join(dict.fromkeys(failures)))
 
 
-def _readers(neo_io: Any, path: Path) -> list[Any]:
+def _readers(neo_io: Foreign, path: Path) -> list[Foreign]:
     try:
         candidates = neo_io.list_candidate_ios(path)
     except ValueError:
@@ -117,7 +116,7 @@ def _readers(neo_io: Any, path: Path) -> list[Any]:
     return readers
 
 
-def _flat(reader: str, segments: Sequence[Sequence[Any]]) -> dict[str, Array]:
+def _flat(reader: str, segments: Sequence[Sequence[Foreign]]) -> dict[str, Array]:
     """Return the tables of segments as arrays by name, as they leave the process."""
     arrays = {"reader": np.array(f"Neo {reader}"), "n_segments": np.array(len(segments))}
     for k, trains in enumerate(segments):
@@ -134,13 +133,13 @@ def _flat(reader: str, segments: Sequence[Sequence[Any]]) -> dict[str, Array]:
     return arrays
 
 
-def _knows_spikes(reader: Any) -> bool:
+def _knows_spikes(reader: Foreign) -> bool:
     return "SpikeTrain" in {
         kind.__name__ for kind in (*reader.supported_objects, *reader.readable_objects)
     }
 
 
-def _read(reader: Any, path: Path) -> Iterator[list[Any]]:
+def _read(reader: Foreign, path: Path) -> Iterator[list[Foreign]]:
     io = reader(str(path))
     lazy = {"lazy": True} if io.support_lazy else {}  # signals can be huge and are not wanted
     blocks = io.read(**lazy)
@@ -150,7 +149,7 @@ def _read(reader: Any, path: Path) -> Iterator[list[Any]]:
                 yield list(segment.spiketrains)
 
 
-def of_trains(kind: str, trains: Sequence[Any], *, guessed: bool = False) -> UnitTable:
+def of_trains(kind: str, trains: Sequence[Foreign], *, guessed: bool = False) -> UnitTable:
     """Return the units of a list of Neo spike trains.
 
     Parameters
@@ -177,7 +176,7 @@ def of_trains(kind: str, trains: Sequence[Any], *, guessed: bool = False) -> Uni
     )
 
 
-def _columns(trains: Sequence[Any]) -> dict[str, Array]:
+def _columns(trains: Sequence[Foreign]) -> dict[str, Array]:
     """Annotations that all trains share and that are all numbers, or else text."""
     shared = set.intersection(*({str(key) for key in train.annotations} for train in trains))
     columns: dict[str, Array] = {}

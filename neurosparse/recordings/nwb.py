@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal.imports import need
 from neurosparse._internal.names import clean, clean_array
-from neurosparse._internal.types import Array
+from neurosparse._internal.types import Array, Foreign
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.columns import Told
@@ -78,7 +77,7 @@ def of_arrays(arrays: dict[str, Array]) -> UnitTable:
 # --------------------------------------------------------------------------------------------------
 
 
-def contents(file: Any) -> dict[str, Array]:
+def contents(file: Foreign) -> dict[str, Array]:
     """What an open NWB file says of its units, checked; ValueError where it does not hold
     together.
     """
@@ -126,7 +125,7 @@ def contents(file: Any) -> dict[str, Array]:
     return {**arrays, **{f"{_COLUMN}{name}": column for name, column in columns.items()}}
 
 
-def member(group: Any, name: str) -> Any:
+def member(group: Foreign, name: str) -> Foreign:
     """Return a member of a group, or None; ValueError where a link leads to another file."""
     item = group.get(name)
     if item is not None and item.file.filename != group.file.filename:
@@ -134,7 +133,7 @@ def member(group: Any, name: str) -> Any:
     return item
 
 
-def array_in(h5py: Any, group: Any, name: str) -> Any:
+def array_in(h5py: Foreign, group: Foreign, name: str) -> Foreign:
     """Return a dataset of a group; ValueError where there is none."""
     dataset = member(group, name)
     if not isinstance(dataset, h5py.Dataset) or dataset.ndim == 0:
@@ -142,7 +141,7 @@ def array_in(h5py: Any, group: Any, name: str) -> Any:
     return dataset
 
 
-def whole(dataset: Any) -> Array:
+def whole(dataset: Foreign) -> Array:
     """Return a whole dataset, refused where it promises more than its bytes can hold."""
     if (promised := hdf5.promised_bytes(dataset)) > hdf5.MOST_BYTES:
         raise ValueError(
@@ -151,7 +150,9 @@ def whole(dataset: Any) -> Array:
     return np.asarray(dataset[()])
 
 
-def _ragged(h5py: Any, table: Any, name: str, n_units: int) -> tuple[Array, NDArray[np.int64]]:
+def _ragged(
+    h5py: object, table: object, name: str, n_units: int
+) -> tuple[Array, NDArray[np.int64]]:
     """A ragged column: its values, and for each unit one past its last value."""
     values = whole(array_in(h5py, table, name))
     stops = whole(array_in(h5py, table, f"{name}_index"))
@@ -173,7 +174,7 @@ def _numbers(values: Array, name: str, ndim: int) -> NDArray[np.float64]:
     return values.astype(np.float64, copy=False)
 
 
-def _columns(h5py: Any, units: Any, n_units: int) -> dict[str, Array]:
+def _columns(h5py: Foreign, units: Foreign, n_units: int) -> dict[str, Array]:
     """The columns with one number, truth value or text a unit: quality metrics, labels, regions."""
     columns = {}
     for name in units:
@@ -188,7 +189,7 @@ def _columns(h5py: Any, units: Any, n_units: int) -> dict[str, Array]:
     return columns
 
 
-def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, Array]:
+def _locations(h5py: Foreign, file: Foreign, units: Foreign, n_units: int) -> dict[str, Array]:
     """Where each unit lies by its electrodes, or by its electrode group; "several" where its
     electrodes differ.
     """
@@ -225,7 +226,9 @@ def _locations(h5py: Any, file: Any, units: Any, n_units: int) -> dict[str, Arra
     return {}
 
 
-def _of_peak_channels(h5py: Any, units: Any, electrodes: Any, n_units: int) -> dict[str, Array]:
+def _of_peak_channels(
+    h5py: object, units: object, electrodes: object, n_units: int
+) -> dict[str, Array]:
     """Return where each unit lies by its peak channel, as the Allen Institute's files have it."""
     peaks = whole(array_in(h5py, units, "peak_channel_id"))
     ids = whole(array_in(h5py, electrodes, "id"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal.imports import need
 from neurosparse._internal.names import clean
-from neurosparse._internal.types import Array
+from neurosparse._internal.types import Array, Foreign
 from neurosparse.recordings import nwb
 from neurosparse.recordings.columns import Told, indexed, unit_of_time
 from neurosparse.recordings.recording import UnitTable
@@ -55,7 +54,7 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     ]
 
 
-def contents(file: Any) -> dict[str, Array]:
+def contents(file: Foreign) -> dict[str, Array]:
     """Return the populations of an open SONATA file, checked; or the units of an NWB file."""
     import h5py
 
@@ -82,7 +81,7 @@ def contents(file: Any) -> dict[str, Array]:
     return arrays
 
 
-def _population(h5py: Any, group: Any) -> tuple[NDArray[np.float64], Array]:
+def _population(h5py: Foreign, group: Foreign) -> tuple[NDArray[np.float64], Array]:
     key = next((name for name in _IDS if name in group), None)
     if key is None:
         raise ValueError(f"its {group.name!r} has timestamps but no node_ids")

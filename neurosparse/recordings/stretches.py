@@ -134,7 +134,8 @@ def asked_for(
     part = np.clip(stretches, low, high)
     part = part[part[:, 1] - part[:, 0] > NANOSECOND_MS * 1e-3]
     if len(part) and first - rounding <= low and high <= last + rounding:
-        return part
+        result: NDArray[np.float64] = part
+        return result
     asked = f"from {low:g} s on" if duration is None else f"{low:g} to {high:g} s"
     known = ", ".join(f"{a:g} to {b:g}" for a, b in observed.stretches[:_MOST_SHOWN])
     more = ", ..." if len(observed.stretches) > _MOST_SHOWN else ""

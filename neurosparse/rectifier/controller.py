@@ -68,7 +68,8 @@ def on_the_way(start: float, target: float, way: float) -> float:
     (0.2, 0.1)
     """
     way = min(way, 1.0)
-    return start ** (1 - way) * target**way
+    result: float = start ** (1 - way) * target**way
+    return result
 
 
 def adjusted(

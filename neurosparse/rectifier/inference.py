@@ -5,8 +5,6 @@ Each layer takes whichever of two ways is the faster one.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -98,7 +96,7 @@ class SparseNetwork:
             n / (self._n * layer[2]) for n, layer in zip(self._active, self._layers, strict=True)
         )
 
-    def __call__(self, images: Any) -> NDArray[np.float32]:
+    def __call__(self, images: object) -> NDArray[np.float32]:
         """Return the scores of images.
 
         Array or tensor, shape (n, features), in; array of float32, shape (n, classes), out.
@@ -132,7 +130,7 @@ class SparseNetwork:
         inputs, weight, bias = (torch.from_numpy(array) for array in arrays)
         z[:, :n_out] = functional.linear(inputs.relu() if k else inputs, weight, bias).numpy()
 
-    def _checked(self, images: Any) -> NDArray[np.float32]:
+    def _checked(self, images: object) -> NDArray[np.float32]:
         given = images.detach().cpu() if isinstance(images, Tensor) else plain("images", images)
         x = np.asarray(given)
         if x.ndim != 2 or x.shape[1] != self._layers[0][2] or not len(x):
@@ -155,7 +153,7 @@ def _limit(n: int, dense_above: float | None) -> float:
     )
 
 
-def infer(network: nn.Module, images: Any) -> NDArray[np.float32]:
+def infer(network: nn.Module, images: object) -> NDArray[np.float32]:
     """Return the scores of images, once: `SparseNetwork(network)(images)`.
 
     Keep a `SparseNetwork` where there are more to come.

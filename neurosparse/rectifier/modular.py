@@ -84,4 +84,5 @@ def _kind(spec: NetworkSpec) -> tuple[object, ...]:
 
 
 def _blocks(weights: list[Tensor]) -> Tensor:
-    return torch.block_diag(*weights)
+    result: Tensor = torch.block_diag(*weights)
+    return result

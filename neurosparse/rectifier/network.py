@@ -28,7 +28,8 @@ class _Mirrored(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the activation of `inputs`, shape (n, units), times 1 or -1."""
-        return super().forward(inputs) * self.sign
+        result: Tensor = super().forward(inputs) * self.sign
+        return result
 
 
 class MirroredReLU(_Mirrored, nn.ReLU):
@@ -238,7 +239,8 @@ def linear_map(
         bound = _bound(spec, fan_in, fan_out)
         linear.weight.uniform_(-bound, bound, generator=generator)  # (fan_out, fan_in)
         linear.bias.zero_()
-    return linear
+    result: nn.Linear = linear
+    return result
 
 
 def _bound(spec: NetworkSpec, fan_in: int, fan_out: int) -> float:

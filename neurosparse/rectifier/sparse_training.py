@@ -99,8 +99,8 @@ class SparseEngine:
     def __init__(
         self,
         network: nn.Module,
-        images: Any,
-        labels: Any,
+        images: object,
+        labels: object,
         batch_size: int,
         *,
         top_k: Sequence[int] | None = None,
@@ -134,7 +134,7 @@ class SparseEngine:
         self._work = sparse_sgd.work_for(self._net, batch_size)
         self._run_steps = sparse_sgd.run_steps
 
-    def descend(self, rows: Any, *, learning_rate: float, l1: Sequence[float]) -> Descent:
+    def descend(self, rows: object, *, learning_rate: float, l1: Sequence[float]) -> Descent:
         """Descend along the images of `rows`, a minibatch at a time.
 
         `l1` has a weight for each hidden layer.

@@ -256,7 +256,7 @@ def _colour(colour: Any) -> str:
     return to_hex(colour)
 
 
-def _numbers(values: Any) -> list[float | None]:
+def _numbers(values: object) -> list[float | None]:
     """Six digits are more than a screen shows; NaN is a gap."""
     array = np.asarray(values, dtype=float)
     return [float(f"{v:.{_DIGITS}g}") if np.isfinite(v) else None for v in array]

@@ -6,7 +6,6 @@ import json
 import platform
 from collections.abc import Mapping
 from importlib import metadata
-from typing import Any
 
 from neurosparse import __version__
 from neurosparse._internal.types import Fields
@@ -26,7 +25,7 @@ def environment() -> Fields:
     }
 
 
-def flat(node: Any, name: str = "") -> list[tuple[str, str]]:
+def flat(node: object, name: str = "") -> list[tuple[str, str]]:
     """Nested provenance as (dotted name, text) pairs."""
     if isinstance(node, Mapping):
         return [

@@ -16,7 +16,7 @@ __getattr__, __dir__, __all__ = imports.lazy(__name__, __file__)
 class _CallablePackage(ModuleType):
     """A package of this name that can be called, since `ns.sparsify` is a function to its users."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         """Steer a training; see `neurosparse.sparsify.steering.sparsify`."""
         from neurosparse.sparsify.steering import sparsify
 

@@ -10,7 +10,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -19,6 +18,7 @@ from torch import nn
 from neurosparse._internal import whole_files
 from neurosparse._internal.foreign_safetensors import opened
 from neurosparse._internal.imports import need
+from neurosparse._internal.types import Fields, Foreign
 from neurosparse.probe.history import Row
 from neurosparse.probe.watch import Watch, watch
 from neurosparse.sparsify.sparsifier import Sparsifier
@@ -28,7 +28,7 @@ _TENSORS = ("counts", "idle")  # of a steering's state
 FILE = "neurosparse_sparsity.safetensors"
 
 
-def tensorboard(writer: Any, prefix: str = "sparsity") -> Callable[[Row], None]:
+def tensorboard(writer: Foreign, prefix: str = "sparsity") -> Callable[[Row], None]:
     """Return what `ns.watch(model, log=...)` calls to write its rows to TensorBoard.
 
     Parameters
@@ -58,11 +58,11 @@ def tensorboard(writer: Any, prefix: str = "sparsity") -> Callable[[Row], None]:
 class _Training:
     """What both callbacks hold: a watch, and where something is to be reached a sparsifier."""
 
-    def __init__(self, every: int, settings: dict[str, Any]) -> None:
+    def __init__(self, every: int, settings: Fields) -> None:
         self.every, self.settings = every, settings
         self.watch: Watch | None = None
         self.sparsity: Sparsifier | None = None
-        self.kept: Any = None  # of a checkpoint that was read before the training began
+        self.kept: Foreign = None  # of a checkpoint that was read before the training began
 
     def begin(self, model: nn.Module, steps: int, log: Callable[[Row], object]) -> None:
         """Hook the model."""
@@ -85,7 +85,7 @@ class _Training:
             self.sparsity.step()
 
 
-def LightningSparsity(every: int = 100, **settings: Any) -> Any:
+def LightningSparsity(every: int = 100, **settings: Foreign) -> Foreign:
     """Return a Lightning callback that watches a training and, where asked to, steers it.
 
     The penalty is added to what `training_step` returns; rows go to the trainer's loggers. The
@@ -112,8 +112,8 @@ def LightningSparsity(every: int = 100, **settings: Any) -> Any:
 
 
 def TransformersSparsity(
-    every: int = 100, *, log: Callable[[Row], object] | None = None, **settings: Any
-) -> Any:
+    every: int = 100, *, log: Callable[[Row], object] | None = None, **settings: Foreign
+) -> Foreign:
     """Return a callback of Hugging Face's Trainer that watches and, where asked to, steers.
 
     The penalty is added to the loss that the model returns; rows go to the Trainer's log history.
@@ -138,22 +138,22 @@ def TransformersSparsity(
 
 
 @functools.cache
-def _lightning() -> Any:
+def _lightning() -> Foreign:
     try:
         import lightning.pytorch as lightning
     except ImportError:
         lightning = need("pytorch_lightning", "LightningSparsity", extra="lightning")
-    base: Any = lightning.Callback
+    base: Foreign = lightning.Callback
 
     class Lightning(base):  # type: ignore[misc]
-        def __init__(self, every: int, settings: dict[str, Any]) -> None:
+        def __init__(self, every: int, settings: Fields) -> None:
             self.training = _Training(every, settings)
 
         watch = property(lambda self: self.training.watch)
         sparsity = property(lambda self: self.training.sparsity)
         state_key = "LightningSparsity"
 
-        def on_fit_start(self, trainer: Any, pl_module: Any) -> None:
+        def on_fit_start(self, trainer: Foreign, pl_module: Foreign) -> None:
             if "training_step" in vars(pl_module):
                 raise ValueError("this LightningModule has a LightningSparsity already")
             if self.training.settings and not pl_module.automatic_optimization:
@@ -172,11 +172,11 @@ def _lightning() -> Any:
             pl_module.training_step = self._steered(pl_module)
             self._n_steps = trainer.global_step
 
-        def _steered(self, module: Any) -> Callable[..., Any]:
+        def _steered(self, module: Foreign) -> Callable[..., Foreign]:
             plain, training = self._plain, self.training
 
             @functools.wraps(plain)
-            def training_step(*args: Any, **kwargs: Any) -> Any:
+            def training_step(*args: Foreign, **kwargs: Foreign) -> Foreign:
                 def run() -> object:
                     with _silent(module):
                         return plain(*args, **kwargs)
@@ -194,26 +194,26 @@ def _lightning() -> Any:
 
             return training_step
 
-        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+        def on_train_batch_end(self, trainer: Foreign, *_: Foreign) -> None:
             if trainer.global_step > self._n_steps:
                 self._n_steps = trainer.global_step
                 self.training.step()
 
-        def on_fit_end(self, trainer: Any, pl_module: Any) -> None:
+        def on_fit_end(self, trainer: Foreign, pl_module: Foreign) -> None:
             self._leave(pl_module)
 
-        def on_exception(self, trainer: Any, pl_module: Any, exception: Any) -> None:
+        def on_exception(self, trainer: Foreign, pl_module: Foreign, exception: Foreign) -> None:
             self._leave(pl_module)
 
-        def _leave(self, module: Any) -> None:
-            vars(module).pop("training_step", None)
+        def _leave(self, module: Foreign) -> None:
+            module.__dict__.pop("training_step", None)
             self.training.end()
 
-        def state_dict(self) -> dict[str, Any]:
+        def state_dict(self) -> Fields:
             steered = self.training.sparsity
             return {} if steered is None else steered.state_dict()
 
-        def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        def load_state_dict(self, state_dict: Fields) -> None:
             if state_dict and self.training.sparsity is not None:
                 self.training.sparsity.load_state_dict(state_dict)
             elif state_dict:
@@ -223,7 +223,7 @@ def _lightning() -> Any:
 
 
 @contextmanager
-def _silent(module: Any) -> Iterator[None]:
+def _silent(module: Foreign) -> Iterator[None]:
     """A LightningModule that logs nothing in this block."""
     module.log = module.log_dict = lambda *_, **__: None
     try:
@@ -233,19 +233,23 @@ def _silent(module: Any) -> Iterator[None]:
 
 
 @functools.cache
-def _transformers() -> Any:
-    base: Any = need("transformers", "TransformersSparsity", extra="transformers").TrainerCallback
+def _transformers() -> Foreign:
+    base: Foreign = need(
+        "transformers", "TransformersSparsity", extra="transformers"
+    ).TrainerCallback
 
     class Transformers(base):  # type: ignore[misc]
         def __init__(
-            self, every: int, settings: dict[str, Any], log: Callable[[Row], object] | None
+            self, every: int, settings: Fields, log: Callable[[Row], object] | None
         ) -> None:
             self.training, self.log = _Training(every, settings), log
 
         watch = property(lambda self: self.training.watch)
         sparsity = property(lambda self: self.training.sparsity)
 
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        def on_train_begin(
+            self, args: Foreign, state: Foreign, control: Foreign, **kwargs: Foreign
+        ) -> None:
             if self.training.settings and args.label_smoothing_factor:
                 raise ValueError(
                     "TransformersSparsity adds its penalty to the loss that the model returns, and"
@@ -267,10 +271,14 @@ def _transformers() -> Any:
                 add = functools.partial(_add_penalty, self.training.sparsity, parts)
                 self._handle = model.register_forward_hook(add, with_kwargs=True)
 
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        def on_step_end(
+            self, args: Foreign, state: Foreign, control: Foreign, **kwargs: Foreign
+        ) -> None:
             self.training.step()
 
-        def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        def on_save(
+            self, args: Foreign, state: Foreign, control: Foreign, **kwargs: Foreign
+        ) -> None:
             folder = _checkpoint(args, state)
             if (
                 self.training.sparsity is not None
@@ -279,7 +287,9 @@ def _transformers() -> Any:
             ):
                 _write(self.training.sparsity.state_dict(), folder / FILE)
 
-        def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        def on_train_end(
+            self, args: Foreign, state: Foreign, control: Foreign, **kwargs: Foreign
+        ) -> None:
             if self.training.sparsity is not None:
                 self._handle.remove()
             self.training.end()
@@ -287,7 +297,7 @@ def _transformers() -> Any:
     return Transformers
 
 
-def _checkpoint(args: Any, state: Any) -> Path:
+def _checkpoint(args: Foreign, state: Foreign) -> Path:
     return Path(args.output_dir) / f"checkpoint-{state.global_step}"
 
 
@@ -310,8 +320,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _add_penalty(
-    steered: Sparsifier, parts: int, model: nn.Module, _args: Any, kwargs: Any, output: Any
-) -> Any:
+    steered: Sparsifier,
+    parts: int,
+    model: nn.Module,
+    _args: Foreign,
+    kwargs: Foreign,
+    output: Foreign,
+) -> Foreign:
     """Add the penalty to the loss of an output; where the loss is a part of a step's, its part."""
     if not (model.training and torch.is_grad_enabled()):
         return output

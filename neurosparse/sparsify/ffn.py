@@ -201,7 +201,8 @@ class SparseFFN(nn.Module):
                 "dense", f"more than {100 * BREAK_EVEN:g} % of its pairs are active", active
             )
             self._at_rest = CALLS_AT_REST
-        return y.view(x.shape)
+        result: Tensor = y.view(x.shape)
+        return result
 
     def _dense(self, x: Tensor) -> Tensor:
         """Run the block as torch would, its rectifier heard by whoever listens."""
@@ -211,7 +212,8 @@ class SparseFFN(nn.Module):
             self.counts = (hidden.detach() > 0).flatten(0, -2).sum(0)
         if self.gate is not None:
             hidden = hidden * self.up(x)
-        return self.down(functional.dropout(hidden, self.dropout, self.training))
+        result: Tensor = self.down(functional.dropout(hidden, self.dropout, self.training))
+        return result
 
     def _why_dense(self, x: Tensor) -> str:
         if torch.compiler.is_compiling():

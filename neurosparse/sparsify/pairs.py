@@ -5,13 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+
+from neurosparse._internal.types import Foreign
 
 BREAK_EVEN = 0.25  # share of active pairs from which torch's dense products are as fast
 LOOKED_AT = 64  # tokens that tell whether far too many pairs are active
@@ -26,7 +27,7 @@ class ActivePairs(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: Foreign,
         x: Tensor,
         gate_weight: Tensor,
         gate_bias: Tensor | None,
@@ -65,7 +66,7 @@ class ActivePairs(torch.autograd.Function):
         return y, _scalar(pairs.values.sum() / ctx.n_tokens), pairs.active, False, counts
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
+    def backward(ctx: Foreign, *gradients: Foreign) -> tuple[Foreign, ...]:
         """Go back over the same pairs."""
         if torch.is_grad_enabled():
             raise RuntimeError(
@@ -77,7 +78,7 @@ class ActivePairs(torch.autograd.Function):
         return (*back(ctx, dy, d_l1), None, None)
 
 
-def _backward_dense(ctx: Any, dy: Tensor, d_l1: float) -> list[Tensor | None]:
+def _backward_dense(ctx: Foreign, dy: Tensor, d_l1: float) -> list[Tensor | None]:
     x, gate_weight, up_weight, down_weight = ctx.saved_tensors
     hidden, linear, kept = ctx.hidden, ctx.linear, ctx.kept
     written = _times(hidden, linear, kept)
@@ -96,7 +97,7 @@ def _backward_dense(ctx: Any, dy: Tensor, d_l1: float) -> list[Tensor | None]:
     return _in_order(ctx, dx, [d_gate, d_up, d_down], biases)
 
 
-def _backward_pairs(ctx: Any, dy: Tensor, d_l1: float) -> list[Tensor | None]:
+def _backward_pairs(ctx: Foreign, dy: Tensor, d_l1: float) -> list[Tensor | None]:
     x, gate_weight, up_weight, down_weight = ctx.saved_tensors
     pairs: Pairs = ctx.pairs
     by_unit = pairs.by_unit(len(gate_weight))
@@ -119,14 +120,14 @@ def _backward_pairs(ctx: Any, dy: Tensor, d_l1: float) -> list[Tensor | None]:
 
 
 def _in_order(
-    ctx: Any, dx: Tensor, weights: list[Tensor | None], biases: list[Tensor | None]
+    ctx: Foreign, dx: Tensor, weights: list[Tensor | None], biases: list[Tensor | None]
 ) -> list[Tensor | None]:
     """Order the gradients as `forward` takes its arguments; None for a bias that is not there."""
     found = [b if has else None for b, has in zip(biases, ctx.has_bias, strict=True)]
     return [dx, *(g for pair in zip(weights, found, strict=True) for g in pair)]
 
 
-def _times(first: Any, *others: Any) -> Any:
+def _times(first: Foreign, *others: Foreign) -> Foreign:
     """Multiply tensors or arrays; those that are None count as 1."""
     for other in others:
         if other is not None:
@@ -140,7 +141,7 @@ def rows_by_unit(down_weight: Tensor) -> NDArray[np.float32]:
     return rows
 
 
-def _scalar(value: Any) -> Tensor:
+def _scalar(value: Foreign) -> Tensor:
     return torch.tensor(float(value), dtype=torch.float32)
 
 
@@ -248,7 +249,7 @@ class _ByUnit:
         return weight, bias
 
 
-def _in_threads(kernel: Any, size: int, n_pairs: int, *arrays: Any) -> None:
+def _in_threads(kernel: Foreign, size: int, n_pairs: int, *arrays: Foreign) -> None:
     """Run kernel(first, last, *arrays) over [0, size), in as many parts as torch has threads."""
     parts = torch.get_num_threads() if n_pairs >= LEAST_PAIRS else 1
     if parts <= 1:
@@ -266,7 +267,7 @@ def _pool(parts: int) -> ThreadPoolExecutor:
 
 
 @cache
-def _kernels() -> Any:
+def _kernels() -> Foreign:
     from neurosparse.kernels.network import active_pairs
 
     return active_pairs

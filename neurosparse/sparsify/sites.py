@@ -113,7 +113,7 @@ class Trace(TorchFunctionMode):
         return None
 
 
-def name_of(function: Any) -> str:
+def name_of(function: object) -> str:
     """Return the name of a function of torch, in place or not."""
     return str(getattr(function, "__name__", "")).strip("_")
 

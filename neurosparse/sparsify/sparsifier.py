@@ -299,7 +299,7 @@ class Sparsifier:
         self._mode.close()
         self._mode.enter_context(Functions(self._functions, self._take))
 
-    def _end(self, *_: Any) -> None:
+    def _end(self, *_: object) -> None:
         if not self._busy:
             self._taking = False
             if self._functions:

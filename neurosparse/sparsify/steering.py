@@ -32,7 +32,7 @@ def sparsify(
     revive: bool = False,
     dead_after: int = 20,
     active_when: ActiveWhen | None = None,
-    data: Any = None,
+    data: object = None,
 ) -> Sparsifier:
     """Steer the share of a network's units that is active, in anybody's training loop.
 
@@ -140,7 +140,7 @@ def sparsify(
     return sparsifier
 
 
-def _names(layers: Sequence[str] | None, value: Any) -> Sequence[str] | None:
+def _names(layers: Sequence[str] | None, value: object) -> Sequence[str] | None:
     """The layers that are named, by themselves or with their values."""
     if layers is not None and (isinstance(layers, str) or not layers):
         raise ValueError(f"layers must be a sequence of at least one name, got {layers!r}")
@@ -153,7 +153,7 @@ def _names(layers: Sequence[str] | None, value: Any) -> Sequence[str] | None:
     return list(value)
 
 
-def _values(value: Any) -> list[Any]:
+def _values(value: object) -> list[Any]:
     return list(value.values()) if isinstance(value, Mapping) else [value]
 
 
@@ -163,7 +163,7 @@ def _share(name: str, value: Any) -> float:
     return float(value)
 
 
-def _inputs(data: Any) -> tuple[tuple[Any, ...], Fields]:
+def _inputs(data: object) -> tuple[tuple[Any, ...], Fields]:
     """A batch as the arguments of a call."""
     if isinstance(data, Mapping):
         return (), dict(data)

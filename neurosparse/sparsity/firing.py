@@ -41,7 +41,10 @@ def isi_cv(spikes: SpikeTrains, min_intervals: int = MIN_INTERVALS) -> Floats:
         np.bincount(owner, intervals, n_units), n, where=n >= min_intervals, out=undefined.copy()
     )
     spread = np.bincount(owner, (intervals - mean[owner]) ** 2, n_units)  # NaN where the mean is
-    return np.divide(np.sqrt(spread / np.maximum(n, 1)), mean, where=mean > 0, out=undefined)
+    result: Floats = np.divide(
+        np.sqrt(spread / np.maximum(n, 1)), mean, where=mean > 0, out=undefined
+    )
+    return result
 
 
 def spike_counts(spikes: SpikeTrains, window_ms: float) -> NDArray[np.int64]:

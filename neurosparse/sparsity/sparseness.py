@@ -50,21 +50,24 @@ def treves_rolls(rates: ArrayLike, axis: int = -1) -> Floats:
     >>> treves_rolls([[3.0, 0.0], [0.0, 0.0]]).tolist()
     [0.5, nan]
     """
-    return _of_vectors(rates, axis)[0]
+    result: Floats = _of_vectors(rates, axis)[0]
+    return result
 
 
 def vinje_gallant(rates: ArrayLike, axis: int = -1) -> Floats:
     """Vinje-Gallant sparseness S = (1 - A) / (1 - 1/n), in [0, 1]; high is sparse. Arguments and
     errors as `treves_rolls`.
     """
-    return _of_vectors(rates, axis, least=2)[1]
+    result: Floats = _of_vectors(rates, axis, least=2)[1]
+    return result
 
 
 def hoyer(rates: ArrayLike, axis: int = -1) -> Floats:
     """Hoyer sparseness (sqrt n - L1/L2) / (sqrt n - 1), in [0, 1]; high is sparse. Arguments and
     errors as `treves_rolls`.
     """
-    return _of_vectors(rates, axis, least=2)[2]
+    result: Floats = _of_vectors(rates, axis, least=2)[2]
+    return result
 
 
 def gini(rates: ArrayLike, axis: int = -1) -> Floats:
@@ -94,7 +97,10 @@ def _scaled(rates: ArrayLike, axis: int, least: int = 1) -> Floats:
     largest = vectors.max(axis=-1, keepdims=True)
     if vectors.ndim == 1 and largest[0] == 0:
         raise ValueError("rates are all zero along the axis: silence has no sparseness")
-    return np.divide(vectors, largest, where=largest > 0, out=np.full(vectors.shape, np.nan))
+    result: Floats = np.divide(
+        vectors, largest, where=largest > 0, out=np.full(vectors.shape, np.nan)
+    )
+    return result
 
 
 # ---- From sums

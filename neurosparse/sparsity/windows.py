@@ -154,4 +154,5 @@ def _summed_past(points: NDArray[np.int64], at: NDArray[np.int64]) -> Floats:
     number, total = (
         np.bincount(slot, weights, at.size + 1)[:-1].cumsum() for weights in (None, points)
     )
-    return at.astype(np.float64) * number - total
+    result: Floats = at.astype(np.float64) * number - total
+    return result

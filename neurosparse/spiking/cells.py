@@ -41,7 +41,7 @@ class LIFSpec(recipes.Spec):
         return LIF(**self.model_dump())
 
 
-def load_lif(name_or_path: str | Path, **overrides: Any) -> LIF:
+def load_lif(name_or_path: str | Path, **overrides: object) -> LIF:
     """Load the LIF cell of a recipe, by its name or path, `overrides` replacing values.
 
     Examples

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -313,7 +313,7 @@ def resolve(spec: CircuitSpec) -> Circuit:
     )
 
 
-def load(name_or_path: str, **overrides: Any) -> CircuitSpec:
+def load(name_or_path: str, **overrides: object) -> CircuitSpec:
     """Load the spec of a circuit recipe, `overrides` replacing values by their dotted names."""
     return recipes.load(name_or_path, kind="circuit").spec(CircuitSpec, **overrides)
 

@@ -37,7 +37,7 @@ class CellSpec(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _not_adaptive(cls, values: Any) -> Any:
+    def _not_adaptive(cls, values: object) -> Any:
         if isinstance(values, dict) and (others := sorted(_OTHER_CELLS & set(values))):
             raise ValueError(f"{others[0]} belongs to another kind of cell: {ELSEWHERE}")
         return values
@@ -64,7 +64,7 @@ class SynapseSpec(Spec):
 
     @model_validator(mode="before")
     @classmethod
-    def _a_current(cls, values: Any) -> Any:
+    def _a_current(cls, values: object) -> Any:
         model = values.get("model") if isinstance(values, dict) else None
         if isinstance(model, str) and model not in ("delta", "exponential"):
             raise ValueError(f"model must be 'delta' or 'exponential', got {model!r}: {ELSEWHERE}")

@@ -13,7 +13,6 @@ in cortex (Buzsaki & Mizuseki 2014, Nat Rev Neurosci 15:264).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -138,7 +137,7 @@ def mean_field(spec: PopulationSpec) -> MeanField:
 
 
 def load_population(
-    name_or_path: str | Path = "cortical_population", **overrides: Any
+    name_or_path: str | Path = "cortical_population", **overrides: object
 ) -> PopulationSpec:
     """Load the population of a recipe, `overrides` replacing values by their dotted names."""
     return recipes.load(name_or_path, kind="population").spec(PopulationSpec, **overrides)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from neurosparse._internal.locks import lock_file
 from neurosparse.store import disk
@@ -53,7 +52,7 @@ class RunLock:
         for folder in (self.folder, self.temporary):
             folder.mkdir(parents=True)
 
-    def complete(self, *, rows: Sequence[Row], **what: Any) -> None:
+    def complete(self, *, rows: Sequence[Row], **what: object) -> None:
         """Make what lies in `folder` the complete run of these rows; `what` as in `Run`.
 
         What stands in its place goes into quarantine.
@@ -72,7 +71,7 @@ class RunLock:
         disk.put(self.folder, place)
         disk.remove(self._partial)
 
-    def fail(self, **what: Any) -> None:
+    def fail(self, **what: object) -> None:
         """Note why the run failed, `what` as in `Failure`; its checkpoint stays."""
         self._partial.mkdir(exist_ok=True)
         note = self._partial / "failure.json"

@@ -242,7 +242,10 @@ def _papers(activation: str, pretrained: bool) -> str:
         if (entry["net"], entry["pretrained"]) == (activation, pretrained) and "MNIST" in entry[
             "test_error_percent"
         ]:
-            return f"{entry['test_error_percent']['MNIST']:.2f}" + "*" * (entry["trust"] == "C")
+            result: str = f"{entry['test_error_percent']['MNIST']:.2f}" + "*" * (
+                entry["trust"] == "C"
+            )
+            return result
     return ""
 
 

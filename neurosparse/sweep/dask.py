@@ -13,8 +13,8 @@ import time
 from collections import deque
 from collections.abc import Generator
 from queue import Empty, SimpleQueue
-from typing import Any
 
+from neurosparse._internal.types import Foreign
 from neurosparse._internal.workers import Ended, WorkerError
 from neurosparse.sweep.engines import Engine, Tell
 from neurosparse.sweep.runs import Task, perform
@@ -40,8 +40,8 @@ def engine(address: str, *, timeout_s: float | None) -> Engine:
 
     def run(tasks: deque[Task], tell: Tell) -> Generator[Ended[Task], None, None]:
         client = _connect(address)
-        news: SimpleQueue[Any] = SimpleQueue()  # futures that are done, and what workers report
-        under_way: dict[Any, Task] = {}  # by future
+        news: SimpleQueue[Foreign] = SimpleQueue()  # futures that are done, and what workers report
+        under_way: dict[Foreign, Task] = {}  # by future
         topic = f"neurosparse-{secrets.token_hex(8)}"
         try:
             client.subscribe_topic(topic, lambda event: news.put(event[1]))
@@ -69,7 +69,7 @@ def engine(address: str, *, timeout_s: float | None) -> Engine:
     return run
 
 
-def _connect(address: str) -> Any:
+def _connect(address: str) -> Foreign:
     from distributed import Client, Security
 
     try:
@@ -92,7 +92,7 @@ def _connect(address: str) -> Any:
     return client
 
 
-def _check_workers(client: Any, address: str) -> None:
+def _check_workers(client: Foreign, address: str) -> None:
     try:
         client.wait_for_workers(1, timeout=_WAIT_S)
     except TimeoutError:
@@ -105,7 +105,7 @@ def _check_workers(client: Any, address: str) -> None:
             raise ValueError(f"Dask workers need one thread each, {threads}")
 
 
-def _n_workers(client: Any, address: str) -> int:
+def _n_workers(client: Foreign, address: str) -> int:
     try:
         if client.status == "running":
             return len(client.nthreads())
@@ -114,7 +114,7 @@ def _n_workers(client: Any, address: str) -> int:
     raise _gone(address)
 
 
-def _end(future: Any, task: Task, address: str) -> Ended[Task]:
+def _end(future: Foreign, task: Task, address: str) -> Ended[Task]:
     from distributed.scheduler import KilledWorker
 
     if future.status == "finished":

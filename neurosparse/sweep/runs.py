@@ -137,7 +137,7 @@ def _alone(folder: Path) -> Iterator[None]:
         tempfile.tempdir = place
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """A value as JSON has it: NumPy's numbers as Python's, NaN as None."""
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -74,7 +74,7 @@ class Draws(Spec):
 
     @field_validator("values", mode="before")
     @classmethod
-    def _dotted(cls, values: Any) -> Any:
+    def _dotted(cls, values: object) -> Any:
         return _flat(values)
 
 
@@ -124,7 +124,7 @@ class SweepSpec(Spec):
 
     @field_validator("settings", "grid", mode="before")
     @classmethod
-    def _dotted(cls, values: Any) -> Any:
+    def _dotted(cls, values: object) -> Any:
         return _flat(values)
 
     @model_validator(mode="after")
@@ -203,7 +203,7 @@ def _pick(values: Values, share: float) -> Any:
     return values.at(share) if isinstance(values, Range) else values[int(share * len(values))]
 
 
-def _flat(values: Any, place: str = "") -> Any:
+def _flat(values: object, place: str = "") -> Any:
     """Nested tables as dotted names; a table with `low` is a range."""
     if not isinstance(values, dict):
         return values

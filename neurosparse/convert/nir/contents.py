@@ -5,19 +5,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from neurosparse._internal.foreign_hdf5 import promised_bytes
-from neurosparse._internal.types import Array, Fields
+from neurosparse._internal.types import Array, Fields, Foreign
 
 MOST_BYTES = 2**31  # of all arrays of a file together
 MOST_NODES = 10_000
 MOST_LEVELS = 8  # of groups within groups
 
 
-def contents(file: Any) -> dict[str, Array]:
+def contents(file: Foreign) -> dict[str, Array]:
     """The arrays of an open NIR file, by the names of groups and array with "/" between them; text
     as bytes.
 
@@ -32,7 +31,7 @@ def contents(file: Any) -> dict[str, Array]:
     arrays: dict[str, Array] = {}
     n_bytes, n_groups = 0, 0
 
-    def visit(group: Any, path: str, levels: int) -> None:
+    def visit(group: Foreign, path: str, levels: int) -> None:
         nonlocal n_bytes, n_groups
         n_groups += 1
         if levels == 0:
@@ -58,7 +57,7 @@ def contents(file: Any) -> dict[str, Array]:
     return arrays
 
 
-def _plain(dataset: Any) -> Array:
+def _plain(dataset: Foreign) -> Array:
     import h5py
 
     if h5py.check_string_dtype(dataset.dtype) is not None:
@@ -82,4 +81,5 @@ def tree(arrays: Mapping[str, Array]) -> Fields:
         group[name] = (
             array.item().decode() if array.shape == () and array.dtype.kind == "S" else array[()]
         )
-    return root["node"]
+    result: Fields = root["node"]
+    return result

@@ -17,7 +17,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from neurosparse import recipes
 from neurosparse._internal import checks
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal import whole_files as files
-from neurosparse._internal.types import Fields
+from neurosparse._internal.types import Fields, Foreign
 from neurosparse.convert.graph import (
     Add,
     AveragePool,
@@ -158,7 +158,7 @@ def _nodes(
     names = {"input": graph.input.name}
     ends = {graph.input.name: ["input"]}  # the nodes whose sum a layer's output is
 
-    def add(name: str, node: Any, before: list[str]) -> list[str]:
+    def add(name: str, node: object, before: list[str]) -> list[str]:
         nodes[name] = node
         edges.extend((end, name) for end in before)
         return [name]
@@ -307,7 +307,7 @@ def _network(graph: nir.NIRGraph, before: dict[str, list[str]], dt_s: float) -> 
     return SpikingNetwork(of_rates(spikes, spec), spikes, spec, Normalisation(method="none"))
 
 
-def _text(value: Any) -> Any:
+def _text(value: object) -> Foreign:
     return value.decode() if isinstance(value, bytes) else value
 
 

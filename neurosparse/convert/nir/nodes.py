@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
 from neurosparse import recipes
-from neurosparse._internal.types import Array, Fields
+from neurosparse._internal.types import Array, Fields, Foreign
 from neurosparse.convert.graph import Add, AveragePool, Conv, Layer, Linear, Reshape, Shape, Spike
 from neurosparse.convert.neurons import NeuronSpec
 
@@ -22,7 +21,7 @@ FILE_DT_S = 1e-4
 # --------------------------------------------------------------------------------------------------
 
 
-def node_of(layer: Layer, before: Shape, neuron: NeuronSpec) -> Any:
+def node_of(layer: Layer, before: Shape, neuron: NeuronSpec) -> Foreign:
     """The node of a layer, whose inputs have the shape `before`; ValueError where NIR has none."""
     import nir
 
@@ -64,7 +63,7 @@ def node_of(layer: Layer, before: Shape, neuron: NeuronSpec) -> Any:
     raise ValueError(f"layer {layer.name!r} ({type(layer).__name__}) has no node in NIR")
 
 
-def terms_of(layer: Add) -> list[Any]:
+def terms_of(layer: Add) -> list[Foreign]:
     """A node for each input of a sum, w x, the first with the bias; whatever node they lead to adds
     them up.
 
@@ -102,10 +101,10 @@ def _convolution(
     stride: Shape,
     padding: Shape,
     dilation: Shape,
-) -> Any:
+) -> Foreign:
     import nir
 
-    options: Any = (weight.astype(np.float32), stride, padding, dilation)
+    options: Foreign = (weight.astype(np.float32), stride, padding, dilation)
     if len(before) == 2:
         return nir.Conv1d(
             before[1],
@@ -164,7 +163,7 @@ def _by_channel(values: torch.Tensor, layer: Add) -> Array:
 # --------------------------------------------------------------------------------------------------
 
 
-def neuron_of(neurons: list[Any], dt_s: float) -> NeuronSpec:
+def neuron_of(neurons: list[Foreign], dt_s: float) -> NeuronSpec:
     """The one kind of neuron that all of a file's neurons are, thresholds and resistances aside."""
     import nir
 
@@ -182,7 +181,7 @@ def neuron_of(neurons: list[Any], dt_s: float) -> NeuronSpec:
     return recipes.build(NeuronSpec, values, what="its neurons")
 
 
-def _one(arrays: list[Any], name: str) -> float:
+def _one(arrays: list[Foreign], name: str) -> float:
     values = np.concatenate([np.ravel(array) for array in arrays]).astype(np.float64)
     if not np.allclose(values, values[:1], rtol=1e-5, atol=1e-8):
         raise ValueError(
@@ -191,7 +190,7 @@ def _one(arrays: list[Any], name: str) -> float:
     return float(values[0])
 
 
-def gain_of(node: Any, spec: NeuronSpec, dt_s: float) -> tuple[Any, Any]:
+def gain_of(node: Foreign, spec: NeuronSpec, dt_s: float) -> tuple[Foreign, Foreign]:
     """What the currents of neurons are to be multiplied by and added for the threshold of `spec`
     and a resistance of 1.
     """
@@ -207,7 +206,7 @@ def gain_of(node: Any, spec: NeuronSpec, dt_s: float) -> tuple[Any, Any]:
     return np.asarray(node.r) * per_threshold, np.asarray(node.v_leak) * per_threshold
 
 
-def layers_of(node: Any, name: str, before: Layer, spec: NeuronSpec, dt_s: float) -> list[Layer]:
+def layers_of(node: object, name: str, before: Layer, spec: NeuronSpec, dt_s: float) -> list[Layer]:
     """The layers of a node that takes what `before` gives: neurons come with the map from the
     file's currents to theirs.
     """
@@ -244,7 +243,7 @@ def layers_of(node: Any, name: str, before: Layer, spec: NeuronSpec, dt_s: float
     )
 
 
-def _convolved(node: Any, here: Fields) -> Layer:
+def _convolved(node: Foreign, here: Fields) -> Layer:
     """A convolution; where it leaves channels apart, the factors or the means that it computes."""
     weight, bias, n = _finite(node.weight), _finite(node.bias), len(here["shape"]) - 1
     stride, dilation = _dims(node.stride, n), _dims(node.dilation, n)
@@ -277,14 +276,14 @@ def _shaped(layer: Layer) -> Layer:
         )
 
 
-def _finite(values: Any) -> torch.Tensor:
+def _finite(values: object) -> torch.Tensor:
     found = torch.tensor(np.asarray(values, dtype=np.float64))
     if not bool(found.isfinite().all()):
         raise ValueError("its weights or parameters are NaN or infinite")
     return found
 
 
-def _per_channel(values: Any, shape: Shape) -> torch.Tensor:
+def _per_channel(values: object, shape: Shape) -> torch.Tensor:
     """Values for each unit or channel of a layer, from those of its neurons, which must not differ
     within a channel.
     """
@@ -296,10 +295,10 @@ def _per_channel(values: Any, shape: Shape) -> torch.Tensor:
     return full[:, 0].reshape(-1, *[1] * (len(shape) - 1))
 
 
-def _dims(value: Any, n: int) -> Shape:
+def _dims(value: object, n: int) -> Shape:
     return tuple(int(v) for v in np.broadcast_to(np.asarray(value), n))
 
 
-def shape_of(value: Any) -> tuple[int, ...]:
+def shape_of(value: Foreign) -> tuple[int, ...]:
     """The shape that a node's type says."""
     return tuple(int(v) for v in np.ravel(value))

@@ -69,7 +69,8 @@ def claim(bits: BitRows, p: Index, group: Index, source: Index, cell: Index) -> 
     mask = np.uint64(1) << np.uint64(bit)
     free = bits.rows[p, at] & mask == 0
     bits.rows[p, at] |= mask
-    return free
+    result: np.bool = free
+    return result
 
 
 @njit(nogil=True)

@@ -80,7 +80,8 @@ def candidates(
     if not np.isfinite(square):  # NaN or infinity: nothing is proven
         for u in range(n_units):
             units[u] = u
-        return n_units
+        result: int = n_units
+        return result
     step = largest / np.float32(screen.input_levels)
     per_step = np.float32(1) / step if step > 0 else np.float32(0)
     if not np.isfinite(per_step):  # steps too small for a float32

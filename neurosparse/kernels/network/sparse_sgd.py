@@ -256,7 +256,8 @@ def _kth_largest(a: Floats, n: int, k: int) -> np.float32:
             low = i
         else:
             break
-    return a[k - 1]
+    result: np.float32 = a[k - 1]
+    return result
 
 
 @inner

@@ -13,13 +13,12 @@ membrane sums hundreds of steps, so what it sees is Gaussian (its excess kurtosi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from neurosparse._internal.types import Fields
+from neurosparse._internal.types import Fields, Foreign
 from neurosparse.spiking.brian.running import brian2
 
 _CELLS = 65536
@@ -101,7 +100,7 @@ def poisson_tables(means: Sequence[float]) -> tuple[NDArray[np.int8], NDArray[np
     return table, steps
 
 
-def table_poisson(means: Sequence[float]) -> Any:
+def table_poisson(means: Sequence[float]) -> Foreign:
     """Make a Brian2 function `f(table)` that draws a Poisson count with the mean `means[table]`.
 
     Each call draws independently.
@@ -112,7 +111,7 @@ def table_poisson(means: Sequence[float]) -> Any:
     b2 = brian2()
     table, steps = poisson_tables(means)
 
-    def draw(table: Any, vectorisation_idx: Any) -> Any:
+    def draw(table: Foreign, vectorisation_idx: Foreign) -> Foreign:
         return np.random.poisson(np.asarray(means)[np.asarray(table)], np.shape(vectorisation_idx))  # noqa: NPY002
 
     function = b2.Function(
@@ -133,7 +132,7 @@ def table_poisson(means: Sequence[float]) -> Any:
     )
 
 
-def white_noise() -> Any:
+def white_noise() -> Foreign:
     """Make a Brian2 function `f()` that draws a number of mean 0 and variance 1.
 
     Each call draws independently.
@@ -141,7 +140,7 @@ def white_noise() -> Any:
     Give it the name `white_noise` in a group's namespace.
     """
 
-    def draw(vectorisation_idx: Any) -> Any:
+    def draw(vectorisation_idx: Foreign) -> Foreign:
         return np.random.standard_normal(np.shape(vectorisation_idx))  # noqa: NPY002
 
     function = brian2().Function(
@@ -156,7 +155,7 @@ def white_noise() -> Any:
     return _implemented(function, draw, _NOISE, "noise", {})
 
 
-def _implemented(function: Any, draw: Any, code: str, name: str, arrays: Fields) -> Any:
+def _implemented(function: Foreign, draw: Foreign, code: str, name: str, arrays: Fields) -> Foreign:
     function.implementations.add_implementation("numpy", draw)
     function.implementations.add_implementation(
         "cpp",

@@ -30,19 +30,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from neurosparse._internal import checks, scratch
 from neurosparse._internal.grid import on_grid
 from neurosparse._internal.imports import need
-from neurosparse._internal.types import Array, Fields
+from neurosparse._internal.types import Array, Fields, Foreign
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.brian import builds, process
 
-Model = Callable[[], Any]  # () -> a Brian2 object, or a sequence of them
+Model = Callable[[], Foreign]  # () -> a Brian2 object, or a sequence of them
 Target = Literal["cpp", "numpy"]
 
 _NETWORK = "neurosparse_network"
@@ -156,7 +156,7 @@ def run(
     return Result(monitors, steps * dt_ms, dt_ms, seed, target)
 
 
-def brian2() -> Any:
+def brian2() -> Foreign:
     """Brian2, without the exception hook that its import installs for the whole process."""
     if "brian2" in sys.modules:
         return sys.modules["brian2"]
@@ -187,8 +187,8 @@ def _brian_seed(seed: int) -> int:
 
 @contextmanager
 def _working_on(
-    make_device: Callable[[Any], Any], preferences: Mapping[str, object], dt_ms: float
-) -> Iterator[Any]:
+    make_device: Callable[[Foreign], Foreign], preferences: Mapping[str, object], dt_ms: float
+) -> Iterator[Foreign]:
     """Give Brian2 a device of its own, and preferences, while the block lasts.
 
     A user's script finds its own as they were.
@@ -224,15 +224,15 @@ def _working_on(
         np.random.set_state(numpy_random)  # noqa: NPY002
 
 
-def _objects(model: Model) -> list[Any]:
+def _objects(model: Model) -> list[Foreign]:
     made = model()
     return list(made) if isinstance(made, list | tuple) else [made]
 
 
-def _recorded(objects: list[Any]) -> dict[str, tuple[Any, list[str]]]:
+def _recorded(objects: list[Foreign]) -> dict[str, tuple[Foreign, list[str]]]:
     """Each monitor by name, with the names of what it records."""
     b2 = brian2()
-    found: dict[str, tuple[Any, list[str]]] = {}
+    found: dict[str, tuple[Foreign, list[str]]] = {}
     for each in objects:
         if isinstance(each, b2.EventMonitor):
             found[each.name] = (each, sorted(each.record_variables))
@@ -310,7 +310,9 @@ def _run_cpp(
         return monitors
 
 
-def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str, str, Any, int]]:
+def _generate(
+    model: Model, dt_ms: float, project: Path
+) -> dict[str, tuple[str, str, Foreign, int]]:
     """Write the C++ project and describe its results files.
 
     For each file its monitor, variable, dtype and columns (0: one-dimensional).
@@ -329,7 +331,7 @@ def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str,
         device.insert_code("before_network_run", _RUN_LOOP % {"network": _NETWORK, "dt": dt})
         network.run(0 * b2.ms, namespace={})
 
-        results: dict[str, tuple[str, str, Any, int]] = {}
+        results: dict[str, tuple[str, str, Foreign, int]] = {}
         for name, (monitor, variables) in _recorded(objects).items():
             for variable in variables:
                 array = monitor.variables[variable]
@@ -349,7 +351,7 @@ def _generate(model: Model, dt_ms: float, project: Path) -> dict[str, tuple[str,
     return results
 
 
-def _device_with_numbers_as_data(b2: Any) -> Any:
+def _device_with_numbers_as_data(b2: Foreign) -> Foreign:
     """Make a C++ device that also reads single numbers from files.
 
     Brian2 would write them into the code.
@@ -358,7 +360,7 @@ def _device_with_numbers_as_data(b2: Any) -> Any:
     from brian2.devices.cpp_standalone.device import CPPStandaloneDevice
 
     class Device(CPPStandaloneDevice):  # type: ignore[misc]
-        def fill_with_array(self, var: Any, arr: Any) -> None:
+        def fill_with_array(self, var: Foreign, arr: Foreign) -> None:
             before = len(self.main_queue)
             super().fill_with_array(var, arr)
             literal = {kind for kind, _ in self.main_queue[before:]} & {
@@ -375,12 +377,12 @@ def _device_with_numbers_as_data(b2: Any) -> Any:
     return Device()
 
 
-def _fix_order(queue: list[tuple[str, Any]]) -> None:
+def _fix_order(queue: list[tuple[str, Foreign]]) -> None:
     """Sort neighbouring assignments by variable.
 
     Brian2 resets its clocks in the order of a set, each time another one.
     """
-    ordered: list[tuple[str, Any]] = []
+    ordered: list[tuple[str, Foreign]] = []
     for kind, lines in groupby(queue, key=lambda line: line[0]):
         run = list(lines)
         ordered += sorted(run, key=lambda line: line[1][0]) if kind.startswith("set_by_") else run
@@ -394,7 +396,7 @@ def _fix_order(queue: list[tuple[str, Any]]) -> None:
 def _run_numpy(
     model: Model, steps: int, seed: int, dt_ms: float, progress: Progress
 ) -> dict[str, dict[str, Array]]:
-    def make_device(b2: Any) -> Any:
+    def make_device(b2: object) -> Foreign:
         from brian2.devices.device import RuntimeDevice
 
         return RuntimeDevice()
@@ -405,7 +407,7 @@ def _run_numpy(
         objects = _objects(model)
         network = b2.Network(*objects, name=_NETWORK)
 
-        def report(elapsed: Any, completed: float, start: Any, duration: Any) -> None:
+        def report(elapsed: object, completed: float, start: object, duration: object) -> None:
             progress(float(completed), "simulating (NumPy)")
 
         network.run(

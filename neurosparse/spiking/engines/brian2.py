@@ -13,13 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
-from neurosparse._internal.types import Fields
+from neurosparse._internal.types import Fields, Foreign
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import sizes
@@ -88,7 +87,7 @@ def simulate(
         circuit, [means.index(p.drive_mean(dt_ms)) for p in circuit.populations]
     ).astype(int)
 
-    def model() -> Any:
+    def model() -> Foreign:
         b2 = engine.brian2()
         equations, step = _code(circuit, constants, driven)
         cells = b2.NeuronGroup(
@@ -130,7 +129,7 @@ def _cells(circuit: Circuit, dt_ms: float, dc_mV: Floats | None, noise_mV: Float
     """
     populations = circuit.populations
 
-    def each(value: Any) -> Any:
+    def each(value: Foreign) -> Foreign:
         return _per_cell(circuit, [value(p) for p in populations])
 
     constants = {
@@ -162,16 +161,16 @@ def _of_each_cell(name: str, values: Floats, circuit: Circuit) -> Floats:
     return array
 
 
-def _charge(population: Any, tau_s: float, dt_ms: float) -> float:
+def _charge(population: Foreign, tau_s: float, dt_ms: float) -> float:
     """Return what a current of 1 pA that decays with tau_s adds to the potential in a step, in mV.
 
     Rotter & Diesmann 1999, eq. 12.
     """
     tau_m = population.cell.tau_m_ms
     if np.isclose(tau_m, tau_s, rtol=1e-6):
-        return resistance_mV_per_pA(population.cell) * dt_ms / tau_m * np.exp(-dt_ms / tau_m)
+        return float(resistance_mV_per_pA(population.cell) * dt_ms / tau_m * np.exp(-dt_ms / tau_m))
     share = tau_s / (tau_s - tau_m) * (np.exp(-dt_ms / tau_s) - np.exp(-dt_ms / tau_m))
-    return resistance_mV_per_pA(population.cell) * share
+    return float(resistance_mV_per_pA(population.cell) * share)
 
 
 def _code(circuit: Circuit, constants: Fields, driven: bool) -> tuple[str, str]:
@@ -204,11 +203,11 @@ def _code(circuit: Circuit, constants: Fields, driven: bool) -> tuple[str, str]:
     return "\n".join(lines), step
 
 
-def _per_cell(circuit: Circuit, values: list[Any]) -> Any:
+def _per_cell(circuit: Circuit, values: list[Foreign]) -> Foreign:
     return np.repeat(np.array(values, dtype=float), [p.size for p in circuit.populations])
 
 
-def _is_shared(name: str, values: Any) -> bool:
+def _is_shared(name: str, values: Foreign) -> bool:
     """Whether a constant is one number for all cells; weights stay with their sources."""
     return not name.startswith("weight_") and bool((values == values[0]).all())
 
@@ -230,7 +229,7 @@ class _Bundle:
     def weight_of_source(self) -> bool:
         return self.weight.size != self.pre.size
 
-    def in_brian(self, cells: Any, arrives: str, number: int, dt_ms: float) -> Any:
+    def in_brian(self, cells: object, arrives: str, number: int, dt_ms: float) -> Foreign:
         b2 = engine.brian2()
         weight = f"weight_{number}_pre" if self.weight_of_source else "w"
         # the synapses of a step see the spikes of the step before: one step of the delay has passed
@@ -288,9 +287,10 @@ def _source_weights(circuit: Circuit, projections: list[Projection]) -> Floats |
             or found.setdefault(projection.pre, projection.weight) != projection.weight
         ):
             return None
-    return _per_cell(
+    result: Floats | None = _per_cell(
         circuit, [found.get(number, 0.0) for number in range(len(circuit.populations))]
     )
+    return result
 
 
 def _draw(

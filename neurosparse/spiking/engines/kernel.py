@@ -274,7 +274,8 @@ def delay_table(delay_ms: float, rel_sd: float, dt_ms: float) -> NDArray[np.uint
         steps = np.rint(_normal_quantiles(delay_ms, delay_ms * rel_sd, dt_ms / 2) / dt_ms)
     if steps.max() >= 1 << 16:
         raise ValueError(f"delay_ms must be less than {(1 << 16) * dt_ms:g} ms, got {delay_ms:g}")
-    return np.maximum(steps, 1).astype(np.uint16)
+    result: NDArray[np.uint16] = np.maximum(steps, 1).astype(np.uint16)
+    return result
 
 
 def _normal_quantiles(mean: float, sd: float, least: float) -> NDArray[np.float64]:
@@ -284,7 +285,8 @@ def _normal_quantiles(mean: float, sd: float, least: float) -> NDArray[np.float6
     """
     middles = (np.arange(synapse_draws.N_QUANTILES) + 0.5) / synapse_draws.N_QUANTILES
     below = ndtr((least - mean) / sd)
-    return mean + sd * ndtri(below + middles * (1 - below))
+    result: NDArray[np.float64] = mean + sd * ndtri(below + middles * (1 - below))
+    return result
 
 
 def poisson_thresholds(mean: float) -> tuple[int, NDArray[np.int16]]:

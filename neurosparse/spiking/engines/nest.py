@@ -15,7 +15,6 @@ same from each, and appears whole.
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from neurosparse._internal import checks
 from neurosparse._internal.imports import need
 from neurosparse._internal.threads import cores
+from neurosparse._internal.types import Foreign
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import sizes
@@ -123,7 +123,7 @@ def simulate(
     )
 
 
-def load() -> Any:
+def load() -> Foreign:
     """NEST, or one sentence that says how to install it."""
     nest = need("nest", "the engine 'nest'", extra="nest")
     if hasattr(nest, "VerbosityLevel"):  # from 3.10 on
@@ -133,7 +133,7 @@ def load() -> Any:
     return nest
 
 
-def _of_all_processes(nest: Any, events: NDArray[np.int64]) -> NDArray[np.int64]:
+def _of_all_processes(nest: Foreign, events: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the events of all processes of an MPI run, in each of them.
 
     A recorder of NEST has those of its own process's cells.
@@ -147,7 +147,7 @@ def _of_all_processes(nest: Any, events: NDArray[np.int64]) -> NDArray[np.int64]
     return gathered
 
 
-def _create(nest: Any, circuit: Circuit, population: Population) -> Any:
+def _create(nest: Foreign, circuit: Circuit, population: Population) -> Foreign:
     """Create a population with its initial potentials."""
     cell = population.cell
     capacitance_pF = cell.capacitance_pF or ANY_CAPACITANCE_pF
@@ -172,14 +172,16 @@ def _create(nest: Any, circuit: Circuit, population: Population) -> Any:
     return group
 
 
-def _connect(nest: Any, pre: Any, post: Any, projection: Projection, dt_ms: float) -> None:
+def _connect(
+    nest: Foreign, pre: Foreign, post: Foreign, projection: Projection, dt_ms: float
+) -> None:
     rules = {
         "in_degree": {"rule": "fixed_indegree", "indegree": int(projection.number)},
         "total": {"rule": "fixed_total_number", "N": int(projection.number)},
         "pairwise": {"rule": "pairwise_bernoulli", "p": projection.number},
     }
-    weight: Any = projection.weight
-    delay: Any = projection.delay_ms
+    weight: Foreign = projection.weight
+    delay: Foreign = projection.delay_ms
     if projection.weight_rel_sd:
         low, high = (0.0, LONGEST) if weight > 0 else (-LONGEST, 0.0)
         normal = nest.random.normal(mean=weight, std=abs(weight) * projection.weight_rel_sd)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from torch import nn
 from neurosparse._internal import whole_files
 from neurosparse._internal.foreign_safetensors import opened
 from neurosparse._internal.imports import need
-from neurosparse._internal.types import Fields, Foreign
+from neurosparse._internal.types import Fields, FieldsView, Foreign
 from neurosparse.probe.history import Row
 from neurosparse.probe.watch import Watch, watch
 from neurosparse.sparsify.sparsifier import Sparsifier
@@ -301,7 +301,7 @@ def _checkpoint(args: Foreign, state: Foreign) -> Path:
     return Path(args.output_dir) / f"checkpoint-{state.global_step}"
 
 
-def _write(state: Mapping[str, Any], path: Path) -> None:
+def _write(state: FieldsView, path: Path) -> None:
     """Write the state of a steering: tensors as such, all else as JSON in the metadata."""
     tensors = {f"{part}/{name}": v for part in _TENSORS for name, v in state[part].items()}
     rest = json.dumps({name: value for name, value in state.items() if name not in _TENSORS})
@@ -309,10 +309,10 @@ def _write(state: Mapping[str, Any], path: Path) -> None:
         save_file(tensors, temporary, metadata={"state": rest})
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path) -> Fields:
     """Read what `_write` wrote; no code in it is run."""
     with opened(path) as file:
-        state: dict[str, Any] = json.loads((file.metadata() or {}).get("state", "{}"))
+        state: Fields = json.loads((file.metadata() or {}).get("state", "{}"))
         for part in _TENSORS:
             names = [name for name in file.keys() if name.startswith(f"{part}/")]  # noqa: SIM118
             state[part] = {n.removeprefix(f"{part}/"): file.get_tensor(n) for n in names}

@@ -74,7 +74,8 @@ def cumulative(counts: Floats, log_mean: float, log_sd: float) -> Floats:
 
 
 def _log_gammas(counts: Floats) -> Floats:
-    return np.log(gammaincinv(np.asarray(counts)[:, None] + 1.0, _NODES))
+    result: Floats = np.log(gammaincinv(np.asarray(counts)[:, None] + 1.0, _NODES))
+    return result
 
 
 def _cumulative(log_gammas: Floats, log_mean: float, log_sd: float) -> Floats:

@@ -16,7 +16,7 @@ import world
 
 from neurosparse.cli.program import app
 
-N_FAST, N_SLOW = 60, 5000
+N_FAST, N_SLOW = 30, 5000
 SHARE_RIGHT = 0.8  # of the values that are drawn
 
 FILES = (
@@ -147,6 +147,8 @@ def test_command_lines(server: world.Server) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 52))
 def test_many_more_command_lines(server: world.Server, seed: int) -> None:
+    # compiled once, for all lines
+    server.ask("simulate", "population.toml", "--seconds", "0.02", stop_s=world.PATIENCE_S)
     check(server, N_SLOW // 50, seed=seed)
 
 

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from neurosparse import store, sweep
+from neurosparse.sweep import driver
 
 
 @contextmanager
@@ -116,3 +117,16 @@ def test_a_worker_without_memory_is_a_failure_that_can_be_tried_again(field, tmp
     result = sweep.run(starved, tmp_path, workers=1)
     assert len(result.failures) == len(field.rows)
     field.check(tmp_path, retry_failed=True)
+
+
+def test_a_sweep_that_is_stopped_leaves_no_lock(field, tmp_path, monkeypatch):
+    def stopped(*_):
+        (tmp_path / "locks" / ("0" * 32)).touch()  # as a worker does that is killed with the driver
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(driver, "_run_all", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(field.spec, tmp_path, workers=0)
+    assert list((tmp_path / "locks").iterdir()) == []
+    monkeypatch.undo()
+    field.check(tmp_path)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import world
 
-N_FAST, N_SLOW = 3, 100  # of each job
+N_FAST, N_SLOW = 1, 100  # of each job
 
 JOBS = {
     "train": "train long.toml -o out/a.safetensors",

@@ -47,8 +47,10 @@ rate_hz = 20
 weight_mV = 1.0
 [populations.E]
 size = 80
+v_init_mV = 5.0
 [populations.I]
 size = 20
+v_init_mV = 5.0
 [projections.all]
 pre = "E"
 post = ["E", "I"]

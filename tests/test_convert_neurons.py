@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from neurosparse.convert import NeuronSpec
 from neurosparse.convert.neurons import start, step
-from neurosparse.convert.normalisation import balance, current, rate
+from neurosparse.convert.normalisation import balance, current_for, rate_per_step
 from neurosparse.recipes import build
 
 
@@ -82,7 +82,9 @@ def test_a_lif_neuron_follows_the_f_i_curve(t_ref_ms: float, reset: str) -> None
     currents = torch.tensor([0.9, 1.1, 1.5, 2.0, 4.0, 8.0], dtype=torch.float64)
     steps = 40_000
     counts = run(neuron, currents.expand(steps, -1)).sum(0).numpy()
-    np.testing.assert_allclose(counts / steps, rate(currents, neuron), rtol=0.02, atol=1 / steps)
+    np.testing.assert_allclose(
+        counts / steps, rate_per_step(currents, neuron), rtol=0.02, atol=1 / steps
+    )
     assert counts[0] == 0
 
 
@@ -100,17 +102,19 @@ def test_the_refractory_period_bounds_the_rate() -> None:
 @given(specs)
 def test_current_is_the_inverse_of_rate(neuron: NeuronSpec) -> None:
     f = np.linspace(0.3, 1, 9) * neuron.max_rate
-    np.testing.assert_allclose(rate(current(f, neuron), neuron), f, rtol=1e-9)
+    np.testing.assert_allclose(rate_per_step(current_for(f, neuron), neuron), f, rtol=1e-9)
 
 
 @given(specs)
 def test_the_balance_meets_the_curve_and_leaves_0_silent(neuron: NeuronSpec) -> None:
     gain, offset = balance(neuron)
-    assert rate(gain + offset, neuron) == pytest.approx(neuron.max_rate, rel=1e-9)
-    assert rate(offset, neuron) == pytest.approx(0, abs=1e-6)
+    assert rate_per_step(gain + offset, neuron) == pytest.approx(neuron.max_rate, rel=1e-9)
+    assert rate_per_step(offset, neuron) == pytest.approx(0, abs=1e-6)
     if neuron.kind == "if" and not neuron.t_ref_steps:
         a = np.linspace(0, 1, 11)
-        np.testing.assert_allclose(rate(gain * a + offset, neuron), neuron.max_rate * a, atol=1e-12)
+        np.testing.assert_allclose(
+            rate_per_step(gain * a + offset, neuron), neuron.max_rate * a, atol=1e-12
+        )
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosparse.convert import NeuronSpec, Normalisation, to_spiking
-from neurosparse.convert.normalisation import balance, bend, ceilings, normalised, rate
+from neurosparse.convert.normalisation import balance, bend, ceilings, normalised, rate_per_step
 from neurosparse.convert.tracing import trace
 
 
@@ -192,7 +192,7 @@ def test_the_rate_of_a_leaky_layer_follows_the_rectifier(neuron: NeuronSpec, wor
     # by so much a leak loses more in steps than in continuous time
     in_steps = neuron.dt_ms / (2 * neuron.tau_m_ms)
     np.testing.assert_allclose(
-        found, rate(gain * a + offset, neuron), atol=(in_steps + 0.015) * neuron.max_rate
+        found, rate_per_step(gain * a + offset, neuron), atol=(in_steps + 0.015) * neuron.max_rate
     )
     error = np.abs(found - neuron.max_rate * a.clamp(min=0).numpy()).max() / neuron.max_rate
     assert worst / 2 < error < worst

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -55,7 +57,17 @@ def test_the_plan_names_each_room_and_each_registry() -> None:
     plan = (HOME.parent / "docs" / "architecture.md").read_text()
     layers = plan[plan.index("## The layers") : plan.index("## What is found by name")]
     rooms = {path.stem for path in HOME.iterdir() if path.is_dir() or path.suffix == ".py"}
-    rooms -= {"__init__", "__pycache__", "_share"}
+    rooms -= {"__init__", "__main__", "__pycache__", "_share"}
     assert {room for room in rooms if f"`{room}" not in layers} == set()
     for folder in ("spiking/engines/", "data/sets/", "claims/cNN_NAME.py", "sweep/kinds/"):
         assert plan.count(f"`{folder}") >= 2
+
+
+def test_the_package_runs_as_a_module() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "neurosparse", "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.startswith("neurosparse ")

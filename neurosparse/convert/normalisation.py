@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import minimize_scalar
 from torch import Tensor
@@ -127,7 +128,7 @@ def balance(neuron: NeuronSpec) -> tuple[float, float]:
     For a neuron without a leak or refractory period that is exact, with c = 0. Other f-I curves are
     bent, and a sum of spikes can be scaled and shifted but not bent: a line takes the place of the
     inverse f-I curve. It meets the curve at a = 1; its offset is at most the rheobase, so that a
-    unit at 0 is silent, and minimises the mean over a of (rate(g a + c) - r_max a)^2.
+    unit at 0 is silent, and minimises the mean over a of (rate_per_step(g a + c) - r_max a)^2.
 
     Examples
     --------
@@ -137,12 +138,12 @@ def balance(neuron: NeuronSpec) -> tuple[float, float]:
     if neuron.kind == "if" and not neuron.t_ref_steps:
         return neuron.span * neuron.max_rate, 0.0
     rheobase = neuron.threshold if neuron.kind == "lif" else 0.0
-    top = float(current(neuron.max_rate, neuron))
+    top = float(current_for(neuron.max_rate, neuron))
     a = np.arange(1, N_LEVELS + 1) / N_LEVELS
 
     def error(offset: float) -> float:
         return float(
-            ((rate((top - offset) * a + offset, neuron) - neuron.max_rate * a) ** 2).mean()
+            ((rate_per_step((top - offset) * a + offset, neuron) - neuron.max_rate * a) ** 2).mean()
         )
 
     bounds, precision = (rheobase - top / 2, rheobase), {"xatol": 1e-6 * top}
@@ -165,31 +166,35 @@ def bend(neuron: NeuronSpec) -> float:
     """
     gain, offset = balance(neuron)
     a = np.arange(1, N_LEVELS + 1) / N_LEVELS
-    return float(np.sqrt(((rate(gain * a + offset, neuron) / neuron.max_rate - a) ** 2).mean()))
+    return float(
+        np.sqrt(((rate_per_step(gain * a + offset, neuron) / neuron.max_rate - a) ** 2).mean())
+    )
 
 
-def rate(current: object, neuron: NeuronSpec) -> Any:
-    """Spikes a step under a constant current, at most 1 / (1 + t_ref): the f-I curve as if time had
-    no steps.
+def rate_per_step(current: object, neuron: NeuronSpec) -> NDArray[np.float64]:
+    """Return the spikes a step under a constant current: the f-I curve as if time had no steps.
 
-    A LIF neuron in steps is slower by up to a share dt / (2 tau) of its rate: 2.5 % with the values
-    by default.
+    At most 1 / (1 + t_ref). A LIF neuron in steps is slower by up to a share dt / (2 tau) of its
+    rate: 2.5 % with the values by default.
     """
     drive = np.asarray(plain("current", current), dtype=np.float64)
     if neuron.kind == "lif":
         free = lif.rate(drive, neuron.lif) * 1e-3 * neuron.dt_ms
     else:
         free = 1 / (neuron.t_ref_steps + neuron.span / np.maximum(drive, 1e-300))
-    return np.minimum(free, 1 / (1 + neuron.t_ref_steps))
+    spikes: NDArray[np.float64] = np.minimum(free, 1 / (1 + neuron.t_ref_steps))
+    return spikes
 
 
-def current(rate: object, neuron: NeuronSpec) -> Any:
-    """The constant current for a rate in (0, 1 / (1 + t_ref)] spikes a step: the inverse of
-    `rate`.
+def current_for(rate: object, neuron: NeuronSpec) -> NDArray[np.float64]:
+    """Return the constant current for a rate of spikes a step, in (0, 1 / (1 + t_ref)].
+
+    The inverse of `rate_per_step`.
     """
     f = np.asarray(plain("rate", rate), dtype=np.float64)
     if neuron.kind == "lif":
-        return lif.current(f * 1e3 / neuron.dt_ms, neuron.lif)
+        drive: NDArray[np.float64] = lif.current(f * 1e3 / neuron.dt_ms, neuron.lif)
+        return drive
     return neuron.span / (1 / f - neuron.t_ref_steps)
 
 

@@ -1,27 +1,28 @@
 """Data -> matplotlib axes. Every function takes `ax=None`, draws one thing and returns the axes.
 
+Figures take what `measure`, `compare` and `watch` return. `style(width="single")` draws them for a
+column of a journal, `save("figure.pdf", ...)` writes them as PDF, SVG or PNG.
+
 Colours are of two palettes that the colour-blind can tell apart: Okabe and Ito's for what is
 compared, so that a circuit or network has one colour in all figures (`colours` gives it by name),
-and Tol's "muted" for what has a figure of its own, such as the populations of a raster. What is
-compared also differs in dash or marker.
+and Tol's "muted" for what has a figure of its own, such as the populations of a raster. Each colour
+has a dash and a marker of its own, for those who see no colour.
 """
 
 from neurosparse.plots.brains import brains
-from neurosparse.plots.firing import fi_curve, raster, rate_histogram, rates_by_population
-from neurosparse.plots.fractions import (
-    activation_histogram,
-    activity_curves,
-    layers,
-    windows_by_population,
-)
+from neurosparse.plots.firing import fi_curve, raster, rate_histogram
+from neurosparse.plots.fractions import activation_histogram, activity_curves, layers
+from neurosparse.plots.labels import End, label_ends, legend_below, say
 from neurosparse.plots.look import (
     BAND_COLOUR,
     COLOURS,
     DASHES,
+    MARKERS,
     PARTS,
     coloured,
     colours,
-    save,
+    dashed,
+    marked,
     style,
 )
 from neurosparse.plots.networks import (
@@ -31,12 +32,16 @@ from neurosparse.plots.networks import (
     l1_to_spikes,
     training,
 )
+from neurosparse.plots.populations import rates_by_population, windows_by_population
+from neurosparse.plots.writing import save
 
 __all__ = [
     "BAND_COLOUR",
     "COLOURS",
     "DASHES",
+    "MARKERS",
     "PARTS",
+    "End",
     "activation_functions",
     "activation_histogram",
     "activity_curves",
@@ -45,13 +50,18 @@ __all__ = [
     "coloured",
     "colours",
     "conversion",
+    "dashed",
     "fi_curve",
     "l1_to_spikes",
+    "label_ends",
     "layers",
+    "legend_below",
+    "marked",
     "raster",
     "rate_histogram",
     "rates_by_population",
     "save",
+    "say",
     "style",
     "training",
     "windows_by_population",

@@ -1,33 +1,47 @@
-"""How every figure looks, and how it is written."""
+"""How every figure looks: sizes, colours, dashes and markers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import functools
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
-from neurosparse._internal import whole_files as files
-from neurosparse._internal.types import Foreign
+from neurosparse._internal.names import meant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from neurosparse.comparison import Comparison
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
+P = ParamSpec("P")
+Width = Literal["single", "double"]
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#6E6E6E")
 PARTS = ("#332288", "#CC6677", "#44AA99", "#882255", "#999933", "#AA4499", "#117733", "#88CCEE")
-DASHES: tuple[Foreign, ...] = (
+# one for each colour, so that whoever sees no colour reads the dash or the marker
+DASHES: tuple[Any, ...] = (
     "-",
     "--",
     "-.",
     ":",
     (0, (8, 2, 1, 2, 1, 2)),
+    (0, (10, 3)),
     (0, (1, 3)),
-    (0, (10, 4)),
+    (0, (6, 2, 2, 2)),
 )
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 BAND_COLOUR = "#F0E442"
-_STYLE: dict[Foreign, Foreign] = {
+WIDTHS_MM: dict[str, float] = {"single": 89.0, "double": 183.0}  # of a column, and of a page
+LEAST_POINTS = 6.0  # of a letter in print
+MM_PER_INCH = 25.4
+_SALT = "neurosparse"  # the same data give the same file; and the mark by which our look is known
+_HEIGHTS_MM = {"single": 70.0, "double": 105.0}
+_CONTRAST = 4.5  # of a text with its ground, as WCAG 2 asks for
+
+_STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11,
@@ -39,40 +53,124 @@ _STYLE: dict[Foreign, Foreign] = {
     "font.size": 10,
     "legend.fontsize": 8.5,
     "legend.frameon": False,
+    "legend.handlelength": 3.6,  # long enough for a dash to be seen as one
     "lines.linewidth": 1.8,
+    "pdf.fonttype": 42,  # letters stay letters, as journals ask
     "savefig.dpi": 160,
     "svg.fonttype": "none",
-    "svg.hashsalt": "neurosparse",  # the same data give the same file
+    "svg.hashsalt": _SALT,
+    "text.usetex": False,  # names are anyone's, and no TeX
+}
+_PRINT: dict[Any, Any] = {
+    "axes.linewidth": 0.6,
+    "axes.titlesize": 8,
+    "axes.labelsize": 7,
+    "axes.labelpad": 2.5,
+    "font.size": 7,
+    "legend.fontsize": 6.5,
+    "lines.linewidth": 1.25,
+    "lines.markersize": 4,
+    "savefig.dpi": 600,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
 }
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """The package's look, for `with style(): fig, ax = plt.subplots(); ...`."""
+def style(width: Width | None = None) -> Iterator[None]:
+    """Draw in the package's look.
+
+    Parameters
+    ----------
+    width
+        "single" for figures of 89 mm, one column of a journal; "double" for 183 mm, its page. All
+        letters are then at least 6 points high, without scaling. None is for screens.
+
+    Raises
+    ------
+    ValueError
+        Where the width is another.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> with style(width="single"):
+    ...     figure = plt.figure()
+    >>> round(25.4 * figure.get_figwidth(), 1)
+    89.0
+    >>> plt.close(figure)
+    """
     import matplotlib as mpl
 
-    with mpl.rc_context(_STYLE):
+    with mpl.rc_context(_STYLE | _sized(width)):
         yield
 
 
-def save(
-    path: str | Path, *draw: Callable[[Axes], object], inches: tuple[float, float] = (6.4, 4.4)
-) -> None:
-    """Write a figure as PNG, which appears whole or not at all; each of `draw` is given axes of its
-    own, side by side.
-    """
+def _sized(width: str | None) -> dict[Any, Any]:
+    if width is None:
+        return {}
+    if width not in WIDTHS_MM:
+        raise ValueError(
+            f"width must be 'single' (89 mm) or 'double' (183 mm), got {width!r}"
+            + meant(str(width), WIDTHS_MM)
+        )
+    size = (WIDTHS_MM[width] / MM_PER_INCH, _HEIGHTS_MM[width] / MM_PER_INCH)
+    return _PRINT | {"figure.figsize": size}
+
+
+def is_on() -> bool:
+    """Return whether figures have the package's look just now."""
+    import matplotlib as mpl
+
+    return bool(mpl.rcParams["svg.hashsalt"] == _SALT)
+
+
+def drawn(plot: Callable[P, Axes]) -> Callable[P, Axes]:
+    """Decorate a plot: without axes it makes its own, in the package's look as it stands."""
+    signature = inspect.signature(plot)
+
+    @functools.wraps(plot)
+    def draw(*args: P.args, **kwargs: P.kwargs) -> Axes:
+        given = signature.bind(*args, **kwargs).arguments.get("ax")
+        if given is not None or is_on():
+            return plot(*args, **kwargs)
+        with style():
+            return plot(*args, **kwargs)
+
+    return draw
+
+
+def axes(ax: Axes | None) -> Axes:
+    """Return the given axes, or new ones."""
+    if ax is not None:
+        return ax
     import matplotlib.pyplot as plt
 
-    with style(), files.new_file(Path(path)) as file:
-        fig, axes = plt.subplots(1, len(draw), figsize=inches, squeeze=False)
-        for draw_on, ax in zip(draw, axes[0], strict=True):
-            draw_on(ax)
-        fig.savefig(file, format="png")
-        plt.close(fig)
+    return plt.subplots()[1]
+
+
+def scaled(points: float) -> float:
+    """Return a size, made for letters of 10 points, for those of the figure."""
+    import matplotlib as mpl
+
+    return points * float(mpl.rcParams["font.size"]) / 10
+
+
+def small() -> float:
+    """Return the size of notes and labels in points, which can be read in print."""
+    import matplotlib as mpl
+    from matplotlib.font_manager import FontProperties
+
+    size = FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points()
+    return max(LEAST_POINTS, float(size))
 
 
 def colours(comparison: Comparison) -> dict[str, str]:
-    """The colour that each circuit and network has in all figures of a comparison, by name."""
+    """Return the colour that each circuit and network has in all figures of a comparison."""
     names = (s.name for s in (*comparison.circuits, *comparison.networks))
     return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
 
@@ -80,36 +178,56 @@ def colours(comparison: Comparison) -> dict[str, str]:
 def coloured(
     names: Iterable[str], known: Mapping[str, str] | None, palette: tuple[str, ...] = COLOURS
 ) -> list[str]:
-    """A colour for each name: the known one, or else that of its place in the palette."""
+    """Return a colour for each name: the known one, or that of its place in the palette."""
     return [(known or {}).get(name, palette[k % len(palette)]) for k, name in enumerate(names)]
 
 
-def axes(ax: Axes | None) -> Axes:
-    """The given axes, or new ones of the package's look."""
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
+def dashed(found: Sequence[str]) -> list[Any]:
+    """Return the dash that goes with each colour; a colour that comes again gets another."""
+    return [DASHES[k] for k in _places(found)]
 
-    with style():
-        return plt.subplots()[1]
+
+def marked(found: Sequence[str]) -> list[str]:
+    """Return the marker that goes with each colour; a colour that comes again gets another."""
+    return [MARKERS[k] for k in _places(found)]
+
+
+def _places(found: Sequence[str]) -> list[int]:
+    seen: Counter[str] = Counter()
+    places = []
+    for k, colour in enumerate(found):
+        palette = COLOURS if colour in COLOURS else PARTS
+        first = palette.index(colour) if colour in palette else k
+        places.append((first + seen[colour]) % len(DASHES))
+        seen[colour] += 1
+    return places
+
+
+def ink(colour: str) -> str:
+    """Return a colour darkened until a text in it can be read on white.
+
+    Examples
+    --------
+    >>> ink("#0072B2"), ink("#F0E442") == "#f0e442"
+    ('#0072b2', False)
+    """
+    from matplotlib.colors import to_hex, to_rgb
+
+    rgb = to_rgb(colour)
+    share = 1.0
+    while _contrast([share * channel for channel in rgb]) < _CONTRAST:
+        share -= 0.01
+    red, green, blue = (share * channel for channel in rgb)
+    return to_hex((red, green, blue))
+
+
+def _contrast(rgb: Sequence[float]) -> float:
+    """Return the contrast with white by WCAG 2.2."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in rgb]
+    luminance = sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return 1.05 / (luminance + 0.05)
 
 
 def plain(value: float, _: float) -> str:
-    """Tick labels without powers of ten."""
+    """Return the label of a tick without powers of ten."""
     return f"{value:g}"
-
-
-def legend_below(
-    ax: Axes, *, points: float = 40, ncols: int = 1, marker_size: float | None = None
-) -> None:
-    """A legend under the axes, so many points below their lower edge: as a rule ticks and a label
-    come between.
-    """
-    from matplotlib.transforms import ScaledTranslation
-
-    below = ax.transAxes + ScaledTranslation(0, -points / 72, ax.figure.dpi_scale_trans)
-    legend = ax.legend(
-        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=below, ncols=ncols, borderaxespad=0
-    )
-    for line in legend.get_lines() if marker_size else ():
-        line.set(markersize=marker_size, markeredgewidth=2)

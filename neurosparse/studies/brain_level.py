@@ -240,6 +240,7 @@ def figure(rows: Sequence[Row], path: Path) -> None:
             ylabel="test NLL - dense", title="Negative log-likelihood"
         ),
         inches=(8, 3.4),
+        also=[".svg"],
     )
 
 

@@ -61,6 +61,7 @@ def write(rows: Sequence[Row], directory: str | Path) -> str:
         partial(error_over_zeros, rows),
         partial(relative_error, rows),
         inches=(9, 3.8),
+        also=[".svg"],
     )
     return text
 

@@ -80,7 +80,9 @@ def table1(
     )
     text = _table1(rows)
     finish(rows, text, Path(directory))
-    plots.save(Path(directory) / "table1.png", partial(errors_by_arm, rows), inches=(6, 3.4))
+    plots.save(
+        Path(directory) / "table1.png", partial(errors_by_arm, rows), inches=(6, 3.4), also=[".svg"]
+    )
     return text
 
 
@@ -115,7 +117,12 @@ def few_labels(
     )
     text = _few_labels(rows)
     finish(rows, text, Path(directory))
-    plots.save(Path(directory) / "figure4.png", partial(errors_over_labels, rows), inches=(6, 3.6))
+    plots.save(
+        Path(directory) / "figure4.png",
+        partial(errors_over_labels, rows),
+        inches=(6, 3.6),
+        also=[".svg"],
+    )
     return text
 
 
@@ -273,6 +280,7 @@ def errors_by_arm(rows: Sequence[Row], ax: Axes) -> Axes:
 
 def errors_over_labels(rows: Sequence[Row], ax: Axes) -> Axes:
     """Test error over the number of labels, with and without pre-training, with intervals."""
+    ends = []
     for k, activation in enumerate(ACTIVATIONS[:2]):
         for pretrained in (False, True):
             wholes = [_error(rows, _name(activation, pretrained, n))[0] for n in LABELS]
@@ -289,16 +297,29 @@ def errors_over_labels(rows: Sequence[Row], ax: Axes) -> Axes:
                 "marker": "os"[k],
                 "capsize": 3,
             }
-            ax.errorbar(at, middle, half, label=activation + PRETRAINED * pretrained, **look)
-    ax.set(
-        xscale="log",
-        yscale="log",
-        xlabel="digits with a label",
-        ylabel="test error (%)",
-        title="Pre-training and few labels",
-    )
+            label = activation + PRETRAINED * pretrained
+            ax.errorbar(at, middle, half, label=label, **look)
+            ends.append(plots.End(label, at[-1], middle[-1], plots.COLOURS[k]))
+    ax.set(xscale="log", yscale="log")
+    plots.say(ax, title=_gains(rows), xlabel="digits with a label", ylabel="test error (%)")
     ax.set_xticks(LABELS, [f"{n:,}" for n in LABELS])
     ax.set_yticks([5, 10, 20, 30], ["5", "10", "20", "30"])
     ax.minorticks_off()
-    ax.legend()
+    plots.label_ends(ax, ends)
     return ax
+
+
+def _gains(rows: Sequence[Row]) -> str:
+    """Return what pre-training changes with the fewest labels and with the most, in points."""
+    found = []
+    for activation in ACTIVATIONS[:2]:
+        gains = [
+            100
+            * difference(
+                rows, _name(activation, True, n), _name(activation, False, n), "test_error"
+            ).mean
+            for n in (LABELS[0], LABELS[-1])
+        ]
+        found.append(f"{activation} {gains[0]:+.1f} and {gains[1]:+.1f}")
+    at = f"{LABELS[0]:,} and {LABELS[-1]:,} labels"
+    return f"Pre-training changes the error by points, with {at}: {', '.join(found)}"

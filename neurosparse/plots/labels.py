@@ -1,0 +1,185 @@
+"""Words on figures: labels at the ends of lines, titles and legends that fit their place."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurosparse.plots.look import is_on, scaled, small
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_EM = 0.56  # mean width of a letter, as a part of its height
+_OF_THE_WIDTH = 0.27  # that labels at the ends of lines may take
+_HANDLE = 5.2  # width of a legend's sample with what is about it, as a part of the letters' height
+_POINTS_PER_INCH = 72
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The label of a line, and where the line ends in the units of the data.
+
+    `x` is None where it ends at the edge of the axes.
+    """
+
+    text: str
+    x: float | None
+    y: float
+    colour: str
+
+
+def spread(wanted: ArrayLike, heights: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
+    """Return the middles of labels that do not overlap, as near to the wanted ones as can be.
+
+    They stay between `low` and `high` where they fit, and are centred there where they do not.
+    Least squares under an order is isotonic regression.
+
+    Parameters
+    ----------
+    wanted, heights
+        Of each label, of shape (n,), in one unit of length.
+    low, high
+        The ends of the room.
+
+    Examples
+    --------
+    >>> spread([5.0, 5.0], [2.0, 2.0], 0.0, 10.0).tolist()
+    [4.0, 6.0]
+    """
+    from scipy.optimize import isotonic_regression
+
+    middles, sizes = np.asarray(wanted, dtype=float), np.asarray(heights, dtype=float)
+    if not middles.size:
+        return middles
+    order = np.argsort(middles, kind="stable")
+    before = np.cumsum(sizes[order]) - sizes[order] / 2  # of each middle, in a tight stack
+    bottoms = isotonic_regression(middles[order] - before).x
+    last = high - sizes.sum()
+    bottoms = (
+        np.clip(bottoms, low, last) if low <= last else np.full_like(bottoms, (low + last) / 2)
+    )
+    found = np.empty_like(middles)
+    found[order] = bottoms + before
+    return found
+
+
+def wrapped(text: str, points: float, size: float) -> str:
+    """Return a text in lines that fit so many points, in letters of a size.
+
+    Dollars that were made harmless stay so: no line ends between them and their backslash.
+    """
+    letters = max(8, int(points / (_EM * size)))
+    lines = textwrap.wrap(text.replace(" %", "\xa0%"), letters)  # a number keeps its unit
+    return "\n".join(lines).replace("\xa0%", " %").replace("\\\n$", "\n\\$") or text
+
+
+def label_ends(ax: Axes, ends: Sequence[End]) -> None:
+    """Name lines at their ends, to the right of the axes, so that no label overlaps another."""
+    from neurosparse.plots.end_labels import Column
+
+    if not ends:
+        return
+    make_room(ax)
+    points, size = _OF_THE_WIDTH * _width(ax), small()
+    n_lines = sum(wrapped(end.text, points, size).count("\n") + 1 for end in ends)
+    _grow(ax, 1.1 * size * n_lines + 2 * len(ends))
+    Column(ax, list(ends), points)
+
+
+def say(ax: Axes, *, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
+    """Set title and labels of axes, in as many lines as they need."""
+    make_room(ax)
+    width, height = _width(ax), _height(ax)
+    texts: dict[str, Any] = {}
+    if title:
+        texts["title"] = wrapped(title, 0.92 * width, float(ax.title.get_fontsize()))
+    if xlabel:
+        texts["xlabel"] = wrapped(xlabel, 0.66 * width, float(ax.xaxis.label.get_fontsize()))
+    if ylabel:
+        texts["ylabel"] = wrapped(ylabel, 0.7 * height, float(ax.yaxis.label.get_fontsize()))
+    ax.set(**texts)
+
+
+def make_room(ax: Axes) -> None:
+    """See to it that a figure of the user's own keeps room for labels outside the axes."""
+    figure = _figure(ax)
+    if figure.get_layout_engine() is None and not is_on():
+        figure.set_layout_engine("constrained")
+
+
+def legend_below(
+    ax: Axes, *, points: float | None = None, ncols: int = 1, marker_size: float | None = None
+) -> None:
+    """Put a legend under the axes, in as many columns and lines as fit the figure.
+
+    Parameters
+    ----------
+    ax
+        The axes.
+    points
+        From the axes' lower edge to the legend; by default what ticks and a label take.
+    ncols
+        The most columns.
+    marker_size
+        Of markers in the legend, where those of the figure are too small.
+    """
+    from matplotlib.transforms import ScaledTranslation
+
+    make_room(ax)
+    size, width = small(), 0.95 * _width(ax)
+    lines = 1 + ax.get_xlabel().count("\n")
+    away = points or scaled(26 + 14 * lines)
+    below = ax.transAxes + ScaledTranslation(
+        0, -away / _POINTS_PER_INCH, _figure(ax).dpi_scale_trans
+    )
+    longest = max((len(text) for text in ax.get_legend_handles_labels()[1]), default=0)
+    fit = int(width // ((_EM * longest + _HANDLE) * size))
+    legend = ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(0, 0),
+        bbox_transform=below,
+        ncols=max(1, min(ncols, fit)),
+        borderaxespad=0,
+        fontsize=size,
+    )
+    for text in legend.get_texts():
+        text.set_text(wrapped(text.get_text(), width - _HANDLE * size, size))
+    n_lines = sum(text.get_text().count("\n") + 1 for text in legend.get_texts())
+    _grow(ax, 1.5 * size * -(-n_lines // max(1, min(ncols, fit))) + away + scaled(90))
+    for line in legend.get_lines() if marker_size else ():
+        line.set(markersize=marker_size, markeredgewidth=2)
+
+
+def _grow(ax: Axes, points: float) -> None:
+    """Make a figure higher whose axes would have less height than its words need."""
+    figure, missing = _figure(ax), points + scaled(70) - _height(ax)
+    if missing > 0:
+        rows = figure.get_figheight() * _POINTS_PER_INCH / _height(ax)
+        figure.set_figheight(figure.get_figheight() + rows * missing / _POINTS_PER_INCH)
+
+
+def _figure(ax: Axes) -> Figure:
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("these axes belong to no figure any more: make new ones")
+    return figure
+
+
+def _width(ax: Axes) -> float:
+    """Return the width of the axes' share of the figure in points."""
+    figure, place = _figure(ax), ax.get_subplotspec()
+    columns = 1 if place is None else place.get_gridspec().ncols
+    return float(figure.get_figwidth()) * _POINTS_PER_INCH / columns
+
+
+def _height(ax: Axes) -> float:
+    figure, place = _figure(ax), ax.get_subplotspec()
+    rows = 1 if place is None else place.get_gridspec().nrows
+    return float(figure.get_figheight()) * _POINTS_PER_INCH / rows

@@ -31,7 +31,7 @@ class Column:
 
     def place(self, renderer: RendererBase) -> None:
         """Put each label as near to the end of its line as the others let it be."""
-        box, pixels = self._ax.bbox, float(renderer.points_to_pixels(1.0))
+        box, pixels = self._ax.bbox, float(np.asarray(renderer.points_to_pixels(1.0)))
         ends = [label.line_ends.transform(label.xy) for label in self._labels]
         heights = [
             Text.get_window_extent(label, renderer).height + pixels * _BETWEEN

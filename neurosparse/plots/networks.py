@@ -262,7 +262,7 @@ def training(
     from neurosparse.probe.history import History
 
     ax = axes(ax)
-    rows: Sequence[Mapping[str, float]] = getattr(history, "history", history)
+    rows = history if isinstance(history, Sequence) else history.history
     label, scale = WATCHED.get(quantity, (quantity, 1.0))
     course = {
         layer: {step: scale * value for step, value in values.items()}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurosparse._internal.names import for_figure
-from neurosparse.plots.look import BAND_COLOUR, COLOURS, axes, legend_below, plain
+from neurosparse.plots.labels import legend_below
+from neurosparse.plots.look import BAND_COLOUR, COLOURS, axes, drawn, plain
 from neurosparse.reference import MeasuredBrain, bands, recordings
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _LOOKS = {
 }
 
 
+@drawn
 def brains(
     ax: Axes | None = None,
     *,

@@ -25,7 +25,7 @@ from neurosparse.sparsity import observe
 
 mpl.use("Agg")
 POINTS_PER_MM = 72 / 25.4
-HOSTILE = ["$\\frac{1}{0}$", "a $ b $ c", "\x1b[31mred\x00", "_hidden", "äß Ω й", "x" * 90]
+HOSTILE = ["$\\frac{1}{0}$", "a $ b $ c", "\x1b[31mred\x00", "_hidden", "äß Ω й"]
 
 
 def trains(seed: int = 0, **populations: int) -> ns.SpikeTrains:

@@ -5,14 +5,13 @@ Imported where a figure is drawn, as it needs matplotlib at once.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backend_bases import RendererBase
 from matplotlib.text import Annotation, Text
 from matplotlib.transforms import IdentityTransform
 
+from neurosparse._internal.types import Fields
 from neurosparse.plots.labels import End, spread, wrapped
 from neurosparse.plots.look import ink, scaled, small
 
@@ -51,7 +50,7 @@ class EndLabel(Annotation):
     def __init__(self, column: Column, ax: Axes, end: End, points: float) -> None:
         self._column = column
         self.line_ends = ax.get_yaxis_transform() if end.x is None else ax.transData
-        leader: dict[str, Any] = {
+        leader: Fields = {
             "arrowstyle": "-",
             "color": end.colour,
             "lw": 0.7,

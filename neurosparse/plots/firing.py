@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neurosparse import interop
 from neurosparse._internal import checks
 from neurosparse._internal.names import for_figure
-from neurosparse._internal.types import Fields
+from neurosparse._internal.types import Fields, Foreign
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.lif import LIF, rate
 from neurosparse.plots import findings
@@ -26,7 +26,7 @@ _BINS = 28
 
 
 @drawn
-def fi_curve(lif: LIF, currents_nA: Any, rates_hz: Any, ax: Axes | None = None) -> Axes:
+def fi_curve(lif: LIF, currents_nA: object, rates_hz: object, ax: Axes | None = None) -> Axes:
     """Draw firing rate over current: simulated cells on the closed form of a LIF cell.
 
     Parameters
@@ -124,7 +124,7 @@ def raster(
     return ax
 
 
-def _spikes(what: Any) -> SpikeTrains:
+def _spikes(what: object) -> SpikeTrains:
     if isinstance(what, ActivityStats):
         raise TypeError(
             f"raster draws spikes, and the statistics of {what.name!r} hold none: pass the"
@@ -174,7 +174,7 @@ def rate_histogram(
     return ax
 
 
-def _steps(ax: Axes, s: ActivityStats, colour: str, dash: Any) -> None:
+def _steps(ax: Axes, s: ActivityStats, colour: str, dash: Foreign) -> None:
     rates = np.asarray(s.unit_rates_hz)
     seconds = float(s.duration_ms or 0) * 1e-3
     counts = np.unique(np.rint(np.geomspace(1, rates.max() * seconds + 1, _BINS)))

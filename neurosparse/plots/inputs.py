@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison, compare
 
-Stats = ActivityStats | Comparison | Iterable[ActivityStats] | Mapping[str, Any]
+Stats = ActivityStats | Comparison | Iterable[ActivityStats] | FieldsView
 
 
 def statistics(what: Stats) -> list[ActivityStats]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neurosparse._internal.types import Fields
 from neurosparse.plots.look import is_on, scaled, small
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def say(ax: Axes, *, title: str = "", xlabel: str = "", ylabel: str = "") -> Non
     """Set title and labels of axes, in as many lines as they need."""
     make_room(ax)
     width, height = _width(ax), _height(ax)
-    texts: dict[str, Any] = {}
+    texts: Fields = {}
     if title:
         texts["title"] = wrapped(title, 0.92 * width, float(ax.title.get_fontsize()))
     if xlabel:

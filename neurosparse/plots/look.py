@@ -7,9 +7,10 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+from typing import TYPE_CHECKING, Literal, ParamSpec
 
 from neurosparse._internal.names import meant
+from neurosparse._internal.types import Foreign
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +23,7 @@ Width = Literal["single", "double"]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#6E6E6E")
 PARTS = ("#332288", "#CC6677", "#44AA99", "#882255", "#999933", "#AA4499", "#117733", "#88CCEE")
 # one for each colour, so that whoever sees no colour reads the dash or the marker
-DASHES: tuple[Any, ...] = (
+DASHES: tuple[Foreign, ...] = (
     "-",
     "--",
     "-.",
@@ -41,7 +42,7 @@ _SALT = "neurosparse"  # the same data give the same file; and the mark by which
 _HEIGHTS_MM = {"single": 70.0, "double": 105.0}
 _CONTRAST = 4.5  # of a text with its ground, as WCAG 2 asks for
 
-_STYLE: dict[Any, Any] = {
+_STYLE: dict[Foreign, Foreign] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlesize": 11,
@@ -61,7 +62,7 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": _SALT,
     "text.usetex": False,  # names are anyone's, and no TeX
 }
-_PRINT: dict[Any, Any] = {
+_PRINT: dict[Foreign, Foreign] = {
     "axes.linewidth": 0.6,
     "axes.titlesize": 8,
     "axes.labelsize": 7,
@@ -110,7 +111,7 @@ def style(width: Width | None = None) -> Iterator[None]:
         yield
 
 
-def _sized(width: str | None) -> dict[Any, Any]:
+def _sized(width: str | None) -> dict[Foreign, Foreign]:
     if width is None:
         return {}
     if width not in WIDTHS_MM:
@@ -182,7 +183,7 @@ def coloured(
     return [(known or {}).get(name, palette[k % len(palette)]) for k, name in enumerate(names)]
 
 
-def dashed(found: Sequence[str]) -> list[Any]:
+def dashed(found: Sequence[str]) -> list[Foreign]:
     """Return the dash that goes with each colour; a colour that comes again gets another."""
     return [DASHES[k] for k in _places(found)]
 

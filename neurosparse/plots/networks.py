@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -129,7 +129,7 @@ def by_epoch(
 
 @drawn
 def conversion(
-    reports: ConversionReport | Sequence[ConversionReport] | Mapping[Any, ConversionReport],
+    reports: ConversionReport | Sequence[ConversionReport] | Mapping[object, ConversionReport],
     ax: Axes | None = None,
 ) -> Axes:
     """Draw what spiking networks lose against their sources over time steps.

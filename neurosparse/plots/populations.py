@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from neurosparse._internal.names import for_figure
-from neurosparse._internal.types import Fields
+from neurosparse._internal.types import Fields, Foreign
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import BRAIN_FRACTIONS, milliseconds
 from neurosparse.plots import findings
@@ -125,11 +125,11 @@ def windows_by_population(
 Windows = dict[str, list[tuple[float, float]]]  # population -> mean and spread by fraction
 
 
-def _are_rows(what: Any) -> bool:
+def _are_rows(what: object) -> bool:
     return isinstance(what, list | tuple) and bool(what) and not isinstance(what[0], ActivityStats)
 
 
-def _of_rows(rows: Any, fractions: Sequence[float]) -> Windows:
+def _of_rows(rows: Foreign, fractions: Sequence[float]) -> Windows:
     found: Windows = {}
     for name in dict.fromkeys(row.population for row in rows):
         mine = [row for row in rows if row.population == name]
@@ -141,7 +141,7 @@ def _of_rows(rows: Any, fractions: Sequence[float]) -> Windows:
     return found
 
 
-def _of_stats(stats: Any, fractions: Sequence[float]) -> Windows:
+def _of_stats(stats: Foreign, fractions: Sequence[float]) -> Windows:
     found = circuits(stats, "windows_by_population")
     windows = {
         s.name: [s.curve.window_ms(f) if s.curve is not None else None for f in fractions]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from neurosparse._internal.types import Fields
 from neurosparse._internal.whole_files import new_file
 from neurosparse.plots.look import Width, is_on, style
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # by suffix, what is said to the writer so that the same data give the same file
-_KINDS: dict[str, dict[str, Any]] = {
+_KINDS: dict[str, Fields] = {
     ".pdf": {"metadata": {"CreationDate": None}},
     ".svg": {"metadata": {"Date": None}},
     ".png": {},

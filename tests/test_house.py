@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -71,3 +72,8 @@ def test_the_package_runs_as_a_module() -> None:
         check=True,
     )
     assert run.stdout.startswith("neurosparse ")
+
+
+def test_any_is_rare() -> None:
+    text = "\n".join(path.read_text() for path in MODULES)
+    assert 1000 * len(re.findall(r"\bAny\b", text)) / text.count("\n") < 12

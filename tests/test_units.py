@@ -273,7 +273,7 @@ def public() -> dict[str, Any]:
             thing = getattr(module, name)
             home = getattr(thing, "__module__", "") or ""
             if callable(thing) and home.startswith("neurosparse") and home.count("_internal") == 0:
-                found[f"{home}.{thing.__qualname__}"] = thing
+                found[f"{home}.{getattr(thing, '__qualname__', name)}"] = thing
     return found
 
 

@@ -119,9 +119,9 @@ def test_the_wheel_has_one_top_level_name_and_the_recipes(tmp_path):
     assert tops == {"neurosparse"}
     assert "neurosparse/py.typed" in names
     assert {str(stub.relative_to(ROOT)) for stub in STUBS} <= set(names)
-    assert {f"neurosparse/report/page.{suffix}" for suffix in ("html.j2", "css", "js")} <= set(
-        names
-    )
+    scripts = (ROOT / "neurosparse/report/script").glob("*.js")
+    assert {f"neurosparse/report/page.{suffix}" for suffix in ("html.j2", "css")} <= set(names)
+    assert {f"neurosparse/report/script/{script.name}" for script in scripts} <= set(names)
     shared = {
         name.removeprefix("neurosparse/_share/")
         for name in names

@@ -16,7 +16,7 @@ import pytest
 import neurosparse as ns
 from neurosparse import plots, report
 from neurosparse.comparison import milliseconds, percent
-from neurosparse.report import panel
+from neurosparse.report import answer, brains, methods, panel, provenance, verdict
 from neurosparse.sparsity import observe
 
 MAIN = "active_fraction_over_window"
@@ -76,7 +76,8 @@ class Page(HTMLParser):
         self.tags.append(tag)
         values = dict(attributes)
         if tag == "script":
-            self.scripts[values.get("type")] = ""
+            self.kind = values.get("type")
+            self.scripts.setdefault(self.kind, "")
         self.references += [
             values[name] for name in ("src", "href", "action", "data") if name in values
         ]
@@ -86,7 +87,7 @@ class Page(HTMLParser):
     def handle_data(self, data):
         tag = self.tags[-1] if self.tags else None
         if tag == "script":
-            self.scripts[[*self.scripts][-1]] += data
+            self.scripts[self.kind] += data
         elif tag in ("td", "th"):
             self.cells.append(data)
         self.text += data
@@ -111,8 +112,8 @@ def test_the_page_stands_alone(folder):
 
 def test_names_stay_text(folder):
     page = Page((folder / "report.html").read_text())
-    assert list(page.scripts) == ["application/json", None, "text/plain"]  # ours, and no other
-    assert page.tags.count("script") == 3
+    assert list(page.scripts) == [None, "application/json", "text/plain"]  # ours, and no other
+    assert page.tags.count("script") == 4
     assert page.text.count(HOSTILE) >= 4  # answer, table, caption, provenance
     assert "<" not in page.scripts["application/json"]
     assert HOSTILE in {
@@ -217,6 +218,7 @@ def test_tables_write_numbers_and_leave_out_what_is_empty(folder):
         ({"key": "a b", "draw": plots.activation_functions}, "key must be letters"),
         ({"key": "../a", "draw": plots.activation_functions}, "key must be letters"),
         ({"key": "empty"}, "shows nothing: pass draw, table or both"),
+        ({"key": "a", "table": [{"a": 1}], "section": "answer"}, "section of panel 'a' must be"),
         (
             {
                 "key": "raster",
@@ -251,25 +253,176 @@ def test_windows_are_written_as_people_read_them():
     assert [milliseconds(value) for value in written] == list(written.values())
 
 
-def test_the_answer_in_one_sentence(comparison):
+def stats_of(kind, name, fraction, **provenance):
+    """Statistics of a network or circuit that is exactly so active."""
+    rng = np.random.default_rng(2)
+    if kind == "network":
+        values = np.zeros((10, 1000))
+        values[:, : round(1000 * fraction)] = 1.0
+        when = ns.ActiveWhen(threshold=0)
+        return ns.measure(observe(values, when, name), provenance=provenance)
+    n = round(1000 * fraction)  # cells that fire in every tick; the others never
+    ticks, units = np.divmod(np.arange(50 * n), n)
+    trains = ns.SpikeTrains(
+        ticks * 1.0, rng.permutation(1000)[units], n_units=1000, duration_ms=50.0, dt_ms=1.0
+    )
+    stats = ns.measure(trains, active_when=ns.ActiveWhen(window_ms=10), name=name)
+    return replace(stats, provenance=provenance)
+
+
+def test_the_answer_says_what_was_found_before_what_was_steered():
+    parts = [
+        stats_of("network", "sparse", 0.04, **{"steered to": 0.04, "test error": 0.05}),
+        stats_of("network", "penalised", 0.2, **{"penalty": 0.01, "test error": 0.03}),
+        stats_of("network", "plain", 0.44, **{"penalty": 0.0, "test error": 0.049}),
+        stats_of("network", "worse", 0.3, **{"penalty": 0.0, "test error": 0.2}),
+        stats_of("circuit", "a", 0.03),
+        stats_of("circuit", "b", 0.03),
+        stats_of("circuit", "twin", 0.9, **{"steered to": 0.04}),
+    ]
+    found = answer.sentences(ns.compare(*parts))
+    assert found[:2] == [
+        "In any 10 ms about 3 of 100 neurons fire in both circuits.",
+        "“plain” uses 44 of 100 units for an input. Steered to be sparse, “sparse” uses 4 of 100,"
+        " with an error of 5.0 % against 4.9 %.",
+    ]
+    assert "twin" not in " ".join(found)
+    marked = [(s.name, s.steered) for s in answer.overview(ns.compare(*parts)).systems]
+    assert [name for name, steered in marked if steered] == ["twin", "sparse"]
+    assert [steered for _, steered in marked] == sorted(steered for _, steered in marked)
+
+
+@pytest.mark.parametrize(
+    ("parts", "first"),
+    [
+        ([("circuit", 0.03)], "In any 10 ms about 3 of 100 neurons fire in “0”."),
+        (
+            [("circuit", 0.03), ("circuit", 0.5)],
+            "In any 10 ms about 3 of 100 neurons fire in “0” and 50 of 100 in “1”.",
+        ),
+        (
+            [("circuit", 0.03), ("circuit", 0.2), ("circuit", 0.5), ("circuit", 0.1)],
+            "In any 10 ms about 3 of 100 neurons fire in the sparsest of 4 circuits, “0”, and"
+            " 50 of 100 in the most active, “2”.",
+        ),
+        ([("network", 0.2)], "“0” uses 20 of 100 units for an input."),
+        (
+            [("network", 0.2), ("network", 0.5)],
+            "Of 2 networks “0” uses the fewest units for an input, 20 of 100, and “1” the most,"
+            " 50 of 100.",
+        ),
+    ],
+)
+def test_the_first_sentence_of_every_kind_of_comparison(parts, first):
+    stats = [stats_of(kind, str(k), fraction) for k, (kind, fraction) in enumerate(parts)]
+    assert answer.sentences(ns.compare(*stats))[0] == first
+
+
+def test_the_brains_figure_is_always_said_with_its_windows(comparison):
     circuit, net = comparison.stats
-    sentence = panel.headline(comparison)
-    window = comparison.equivalent_window_ms[HOSTILE]["circuit"]
-    assert sentence.startswith(
-        f"The network “{HOSTILE}” has {percent(net.active_fraction)} of its units active"
+    low, high = (circuit.curve.window_ms(f) for f in (0.01, 0.04))
+    windows = f"{low:.3g} to {high:.3g} ms"
+    assert answer.sentences(comparison)[-1] == (
+        f"The 1-4 % said of the brain come without a window: in “circuit” they take {windows}."
     )
-    assert sentence.endswith(
-        f"as many as fire in “circuit” in {window:.3g} ms: above the 1-4 % said of the brain."
-    )
-    alone = panel.headline(ns.compare(circuit))
-    assert (
-        alone
-        == f"In “circuit” {percent(circuit.active_fraction)} of the neurons fire in 10 ms: within"
-        " the 1-4 % said of the brain."
-    )
-    assert panel.headline(ns.compare(net)).endswith(
-        "active for one input: above the 1-4 % said of the brain."
-    )
+    assert answer.band_windows(comparison, circuit) == windows
+    assert not any("1-4 %" in sentence for sentence in answer.sentences(ns.compare(net)))
+
+
+def test_each_system_has_its_place_on_the_log_axis():
+    parts = [stats_of("network", "n", 0.1), stats_of("circuit", "c", 0.01)]
+    found = answer.overview(ns.compare(*parts))
+    circuit, network = found.systems
+    assert (circuit.at, circuit.low, circuit.high, circuit.lit) == (0.0, 0.0, 0.0, 1)
+    assert (network.at, network.lit, network.share) == (50.0, 10, "10.0 %")
+    assert found.ticks[0] == (0.0, "1")
+    assert found.ticks[-1] == (100.0, "100")
+    assert found.band == (0.0, pytest.approx(100 * np.log10(4) / 2, abs=0.01))
+
+
+def test_methods_name_what_was_measured_and_references_have_their_doi(comparison):
+    text = methods.paragraph(comparison)
+    circuit = comparison.circuits[0]
+    assert f"300 neurons over 5 s, mean rate {circuit.mean_rate_hz:.3g} Hz, window 10 ms" in text
+    assert circuit.interval.method in text
+    cited = methods.bibtex(comparison)
+    assert re.findall(r"@\w+{(\w+),", cited)[:4] == [
+        "neurosparse",
+        "glorot2011",
+        "attwell2001",
+        "lennie2003",
+    ]
+    assert "10.1097/00004647-200110000-00001" in cited
+    assert "10.1016/S0960-9822(03)00135-0" in cited
+    assert "potjans2014" not in cited
+    assert cited.count("{") == cited.count("}")
+    column = replace(circuit, name="potjans2014")
+    assert "10.1093/cercor/bhs358" in methods.bibtex(ns.compare(column))
+
+
+def test_the_files_in_the_page_hold_the_numbers(comparison):
+    import io
+
+    import pandas as pd
+
+    found = {
+        file.name: io.BytesIO(base64.b64decode(file.uri.split(",")[1]))
+        for file in methods.files(comparison)
+    }
+    as_csv, as_parquet = pd.read_csv(found["numbers.csv"]), pd.read_parquet(found["numbers.parquet"])
+    for table in (as_csv, as_parquet):
+        assert table["name"].tolist() == [s.name for s in comparison.stats]
+        np.testing.assert_allclose(
+            table["active_fraction"], [s.active_fraction for s in comparison.stats]
+        )
+    curves = pd.read_csv(found["curves.csv"])
+    windows, fractions = comparison.curve(comparison.circuits[0])
+    np.testing.assert_allclose(curves["window_ms"], windows)
+    np.testing.assert_allclose(curves["active_fraction"], fractions)
+
+
+def test_every_measured_brain_is_a_row_with_its_source(folder):
+    from neurosparse.reference import recordings
+
+    rows = brains.measured_rows()
+    text = Page((folder / "report.html").read_text()).text
+    assert len(rows) == len(recordings()) >= 20
+    for row, brain in zip(rows, recordings().values(), strict=True):
+        assert brain.source in text
+        assert f"doi:{brain.doi}" in row["source"]
+        assert brain.doi in text
+        assert row["trust"] == ("C (unverified)" if brain.trust == "C" else brain.trust)
+    rest = recordings()["waters2002"]  # cells of 1 Hz
+    (row,) = brains.measured_rows([rest])
+    assert (row["measured"], row["1 % in"]) == (rest.measured(), "10 ms")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["/x/bin/neurosparse", "compare", "a b"], "neurosparse compare 'a b'"),
+        (["/x/neurosparse/__main__.py", "claims"], "neurosparse claims"),
+        (["simulations/03_x.py", "--quick"], "python 03_x.py --quick"),
+        (["/x/ipykernel_launcher.py", "-f", "kernel.json"], None),
+        (["-c"], None),
+        ([""], None),
+    ],
+)
+def test_the_command_that_repeats_it(arguments, said):
+    assert provenance.command(arguments) == said
+
+
+def test_an_interval_lies_against_its_criterion():
+    inf, nan = float("inf"), float("nan")
+    found = verdict.strip(verdict.Measured("t", "e", "h", 1.0, 0.0, 2.0, -2.0, 2.0))
+    assert found.least < found.low < found.mean < found.high == found.most
+    open_end = verdict.strip(verdict.Measured("t", "e", "h", 1.0, 0.5, 1.5, 0.0, inf))
+    assert (open_end.most, open_end.mean) == (100.0, pytest.approx(62.8, abs=0.1))
+    alone = verdict.strip(verdict.Measured("t", "e", "h", 1.0, nan, nan, -inf, 2.0))
+    assert alone.least == 0.0
+    assert alone.low == alone.mean == alone.high
+    with pytest.raises(ValueError, match="must be one of holds, undecided"):
+        verdict.Verdict(1, "c", "true")
 
 
 def test_every_plot_takes_axes_or_makes_them(comparison, spikes):

@@ -25,7 +25,7 @@ from neurosparse.data import Splits
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.recipes import Spec
 from neurosparse.rectifier.checkpoints import fingerprint
-from neurosparse.report import Panel, environment
+from neurosparse.report import Measured, Panel, Verdict, environment
 from neurosparse.studies.runs import write
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def overview(directory: str | Path) -> Panel:
             "None was tested here yet: run `neurosparse claims`, which takes minutes, and then this"
             " again."
         )
-        return Panel("claims", _HEADING, remedy, table=untested)
+        return Panel("claims", _HEADING, remedy, table=untested, section="claims")
     content, findings = _read(path)
     spec, head = LabSpec(**content["lab"]), panels(findings)[0]
     on = (
@@ -252,8 +252,30 @@ def panels(findings: Sequence[Finding]) -> list[Panel]:
             }
             for finding in findings
         ],
+        section="claims",
+        verdicts=[_verdict(finding) for finding in findings],
     )
     return [head, *(_panel(finding) for finding in findings)]
+
+
+def _verdict(finding: Finding) -> Verdict:
+    """A finding as a chip of the page."""
+    return Verdict(
+        finding.number,
+        finding.claim.text,
+        finding.verdict,
+        tuple(
+            Measured(
+                e.criterion.text,
+                e.describe(),
+                e.criterion.range(),
+                *(e.mean.mean, e.mean.low, e.mean.high),
+                *(e.criterion.low, e.criterion.high),
+            )
+            for e in finding.effects
+        ),
+        limits=finding.claim.limits,
+    )
 
 
 def _panel(finding: Finding) -> Panel:

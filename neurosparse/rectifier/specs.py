@@ -205,6 +205,19 @@ class TrainSpec(Spec):
         return self
 
     @property
+    def sparsity(self) -> dict[str, float | None]:
+        """What made its networks sparse, for a provenance.
+
+        "steered to": the share of active units, None where it was left free; "penalty": the L1.
+        """
+        widths = self.network.sizes[1:-1]
+        reached = sum(t * w for t, w in zip(self.targets, widths, strict=True)) if self.targets else 0
+        return {
+            "steered to": round(reached / sum(widths), 12) if self.targets else None,
+            "penalty": self.l1,
+        }
+
+    @property
     def targets(self) -> tuple[float, ...]:
         """The share of active units that each hidden layer is to reach; empty without a target."""
         if self.target_active is None or isinstance(self.target_active, tuple):

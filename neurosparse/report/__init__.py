@@ -3,5 +3,6 @@
 from neurosparse.report.page import PAGE, write
 from neurosparse.report.panel import Panel, row
 from neurosparse.report.provenance import environment
+from neurosparse.report.verdict import Measured, Verdict
 
-__all__ = ["PAGE", "Panel", "environment", "row", "write"]
+__all__ = ["PAGE", "Measured", "Panel", "Verdict", "environment", "row", "write"]

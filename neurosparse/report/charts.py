@@ -114,6 +114,7 @@ def _line(ax: Axes, line: Line2D, name: str) -> Fields:
             "color": _colour(line.get_color()),
             "symbol": symbol,
             "size": 1.3 * line.get_markersize(),
+            **({"line": {"width": line.get_markeredgewidth()}} if hollow else {}),
         }
     return trace
 

@@ -39,6 +39,7 @@ def windows(comparison: Comparison) -> Fields | None:
     band = comparison.band
     return {
         "grid_ms": grid.tolist(),
+        "ends_log": [float(np.log10(grid[0])), float(np.log10(grid[-1]))],
         "start_ms": own[0],
         "band": {"low": band.low, "high": band.high},
         "circuits": [_circuit(comparison, c, grid) for c in circuits],

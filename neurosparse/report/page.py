@@ -5,21 +5,40 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from neurosparse import plots
 from neurosparse._internal.types import Fields
 from neurosparse._internal.whole_files import new_file
 from neurosparse.comparison import Comparison, band_in_words, milliseconds
+from neurosparse.report import answer, brains, methods
 from neurosparse.report.charts import chart
 from neurosparse.report.live import MOST_SPIKES, MOST_SPIKES_OF_A_PAGE, raster, windows
-from neurosparse.report.panel import Panel, cells, headline, main_panel, row
+from neurosparse.report.panel import Panel, cells, row
 from neurosparse.report.provenance import flat
+from neurosparse.report.verdict import by_verdict, strip
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from matplotlib.axes import Axes
 
 PAGE = "report.html"
+_SCRIPT = ("base", "tables", "window", "axes", "charts", "strip", "raster", "files", "start")
+# colours that are too dark on a dark page, by the name of the style that replaces them
+_AT_NIGHT = {
+    "#000000": "var(--text)",
+    "#0072b2": "var(--blue)",
+    "#332288": "var(--indigo)",
+    "#882255": "var(--wine)",
+    "#117733": "var(--green)",
+}
+_NUMBER_WITH_UNIT = re.compile(r"(?<![\w.])([\d.,-]*\d) (%|ms|Hz|of [\d,]+)(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +58,7 @@ def write(comparison: Comparison, directory: str | Path, panels: Sequence[Panel]
     Parameters
     ----------
     panels
-        Figures and tables beside the main figure, in order.
+        Figures and tables besides the main figure; each stands in its section, in order.
 
     Raises
     ------
@@ -48,7 +67,7 @@ def write(comparison: Comparison, directory: str | Path, panels: Sequence[Panel]
     OSError
         Where the directory cannot be written.
     """
-    parts = (main_panel(comparison), *panels)
+    parts = (_main_panel(comparison), *panels)
     keys = [panel.key for panel in parts]
     if repeated := sorted({key for key in keys if keys.count(key) > 1}):
         raise ValueError(f"keys of panels must differ, got {repeated[0]!r} twice")
@@ -59,6 +78,25 @@ def write(comparison: Comparison, directory: str | Path, panels: Sequence[Panel]
     with new_file(directory / PAGE) as file:
         file.write_text(_html(comparison, parts, figures), encoding="utf-8")
     return directory / PAGE
+
+
+def _main_panel(comparison: Comparison) -> Panel:
+    """The figure with the window."""
+
+    def draw(ax: Axes) -> None:
+        plots.activity_curves(comparison, ax)
+
+    return Panel(
+        "active_fraction_over_window",
+        "Active fraction over the window",
+        "Curves: the share of a circuit's neurons that fire at least once in a window, over the"
+        " length of the window. Horizontal lines: the share of a network's units that are active"
+        " for one input, which has no window. Where a line meets a curve, the circuit is as active"
+        " as the network: the equivalent window. Yellow: what is said of the brain. "
+        + comparison.band.caption,
+        draw,
+        section="window",
+    )
 
 
 def _draw(panel: Panel, folder: Path) -> _Figure:
@@ -99,48 +137,99 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["whole"] = _whole
+    environment.filters["strip"] = strip
+    environment.filters["themed"] = lambda colour: _AT_NIGHT.get(colour.lower(), colour)
     template = environment.from_string(_text("page.html.j2"))
-    live = windows(comparison)
-    rasters = {panel.key: panel.spikes for panel in panels if panel.spikes is not None}
-    most = min(MOST_SPIKES, MOST_SPIKES_OF_A_PAGE // max(1, len(rasters)))
-    data = {
-        "windows": live,
-        "charts": {key: figure.charts for key, figure in figures.items() if figure.charts},
-        "rasters": {
-            key: raster(spikes, most, plots.colours(comparison)) for key, spikes in rasters.items()
-        },
-    }
+    data = _data(comparison, panels, figures)
+    spikes = [panel for panel in panels if panel.spikes is not None]
     return template.render(
         style=Markup(_text("page.css")),
-        script=Markup(_text("page.js")),
+        script=Markup(_script()),
         data=Markup(
             json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
         ),
         plotly=_plotly(),
-        headline=headline(comparison),
+        subject=answer.subject(comparison),
+        when=comparison.provenance.get("started") or time.strftime("%Y-%m-%d %H:%M %z"),
+        command=comparison.provenance.get("command"),
+        commit=comparison.provenance.get("commit"),
         said=band_in_words(comparison.band),
-        answer=comparison.answer(),
-        bands=comparison.bands,
-        live=live,
+        sentences=answer.sentences(comparison),
+        details=comparison.answer(),
+        overview=answer.overview(comparison),
+        live=data["windows"],
+        strip_of=spikes[0] if spikes else None,
+        band_windows={c.name: answer.band_windows(comparison, c) for c in comparison.circuits},
         main=panels[0],
-        panels=panels[1:],
+        panels={
+            section: [p for p in panels[1:] if p.section == section]
+            for section in ("window", "cost", "inside", "claims")
+        },
+        verdicts=by_verdict(v for panel in panels for v in panel.verdicts),
         images={
             key: "data:image/svg+xml;base64," + base64.b64encode(f.svg).decode()
             for key, f in figures.items()
         },
+        drawn=set(data["charts"]),
         tables={panel.key: cells(panel.table) for panel in panels},
-        rows=cells([row(s, comparison.equivalent_window_ms) for s in comparison.stats]),
+        rows=cells([_row(comparison, k) for k in range(len(comparison.stats))]),
         windows_at=cells(
             [{"circuit": c} | _windows_at(at) for c, at in comparison.windows_at_ms.items()]
         ),
+        brains_said=cells(brains.said_rows(comparison.bands)),
+        brains_measured=cells(brains.measured_rows()),
+        methods=methods.paragraph(comparison),
+        bibtex=methods.bibtex(comparison),
+        files=methods.files(comparison),
         provenance=flat(comparison.provenance),
     )
+
+
+def _data(
+    comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _Figure]
+) -> Fields:
+    """What the script computes with."""
+    rasters = {panel.key: panel.spikes for panel in panels if panel.spikes is not None}
+    most = min(MOST_SPIKES, MOST_SPIKES_OF_A_PAGE // max(1, len(rasters)))
+    colours = plots.colours(comparison)
+    return {
+        "windows": windows(comparison),
+        "charts": {key: figure.charts for key, figure in figures.items() if figure.charts},
+        "rasters": {key: raster(spikes, most, colours) for key, spikes in rasters.items()},
+    }
+
+
+def _row(comparison: Comparison, k: int) -> dict[str, str]:
+    """A row of the numbers: how the share came about stands beside it."""
+    stats = comparison.stats[k]
+    found = row(stats, comparison.equivalent_window_ms)
+    return {
+        column: text
+        for name, cell in found.items()
+        for column, text in (
+            [(name, cell), ("share", answer.how(stats))] if name == "active" else [(name, cell)]
+        )
+    }
 
 
 def _windows_at(windows_ms: dict[float, float | None]) -> dict[str, str]:
     return {
         f"{100 * f:g} %": "none" if w is None else milliseconds(w) for f, w in windows_ms.items()
     }
+
+
+def _whole(text: str) -> Markup:
+    """Text in which no line breaks between a number and its unit."""
+    from markupsafe import Markup, escape
+
+    return Markup(_NUMBER_WITH_UNIT.sub(r'<span class="n">\1 \2</span>', str(escape(text))))
+
+
+def _script() -> str:
+    """The modules of the script, in one scope of their own."""
+    parts = [_text(f"script/{name}.js") for name in _SCRIPT]
+    return "\n".join(['"use strict";', "(() => {", *parts, "})();"])
 
 
 def _text(name: str) -> str:

@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from neurosparse import plots
 from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActivityStats, SpikeTrains
-from neurosparse.comparison import Comparison, band_in_words, milliseconds, percent, percents
+from neurosparse.comparison import milliseconds, percent, percents
+from neurosparse.report.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 NOTHING = "-"
+SECTIONS = ("window", "cost", "inside", "claims")  # of the page, that take panels
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,16 @@ class Panel:
     table
         Rows of a table that can be sorted, as column -> cell. Numbers are written with three
         digits, None and NaN as "-".
+    section
+        Where it stands: "window", "cost", "inside" (folded) or "claims".
+    verdicts
+        Of claims: each becomes a chip that opens its interval against its criterion.
 
     Raises
     ------
     ValueError
-        Where there is neither a figure nor a table, or the key is no name of a file.
+        Where there is neither a figure nor a table, the key is no name of a file, or the section is
+        unknown.
 
     Examples
     --------
@@ -61,11 +67,18 @@ class Panel:
     n_axes: int = 1
     spikes: SpikeTrains | None = None
     table: Sequence[FieldsView] = ()
+    section: str = "inside"
+    verdicts: Sequence[Verdict] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.key):
             raise ValueError(
                 f"key must be letters, digits, _ and -, got {self.key!r}: it names files"
+            )
+        if self.section not in SECTIONS:
+            raise ValueError(
+                f"section of panel {self.key!r} must be one of {', '.join(SECTIONS)}, got"
+                f" {self.section!r}"
             )
         if self.draw is None and not self.table:
             raise ValueError(f"panel {self.key!r} shows nothing: pass draw, table or both")
@@ -75,61 +88,10 @@ class Panel:
             )
 
 
-def main_panel(comparison: Comparison) -> Panel:
-    """The figure that answers the question."""
-
-    def draw(ax: Axes) -> None:
-        plots.activity_curves(comparison, ax)
-
-    return Panel(
-        "active_fraction_over_window",
-        "How many are active at once?",
-        "Curves: the share of a circuit's neurons that fire at least once in a window, over the"
-        " length of the window. Horizontal lines: the share of a network's units that are active"
-        " for one input, which has no window. Where a line meets a curve, the circuit is as active"
-        " as the network: the equivalent window, in the legend that of one circuit. Yellow: what is"
-        " said of the brain. " + comparison.band.caption,
-        draw,
-    )
-
-
-def headline(comparison: Comparison) -> str:
-    """The answer in one sentence: the sparsest network beside the first circuit, or the first
-    circuit, beside the brain.
-    """
-    band, circuits, networks = comparison.band, comparison.circuits, comparison.networks
-
-    def place(fraction: float) -> str:
-        shown = round(100 * fraction, 1)
-        return (
-            f"{'below' if shown < 100 * band.low else 'above' if shown > 100 * band.high else 'within'}"  # noqa: E501
-            f" the {band_in_words(band)}"
-        )
-
-    if not networks:
-        first = circuits[0]
-        fires = (
-            f"{percent(first.active_fraction)} of the neurons fire in"
-            f" {first.active_when.window_ms:g} ms"
-        )
-        return f"In “{first.name}” {fires}: {place(first.active_fraction)}."
-    sparsest = min(networks, key=lambda s: s.active_fraction)
-    which = "The network" if len(networks) == 1 else f"The sparsest of {len(networks)} networks,"
-    active = (
-        f"{which} “{sparsest.name}”{',' * (len(networks) > 1)} has"
-        f" {percent(sparsest.active_fraction)} of its units active"
-    )
-    window = circuits and comparison.equivalent_window_ms[sparsest.name][circuits[0].name]
-    as_many = (
-        f", as many as fire in “{circuits[0].name}” in {milliseconds(window)}" if window else ""
-    )
-    return f"{active} for one input{as_many}: {place(sparsest.active_fraction)}."
-
-
 def row(
     stats: ActivityStats, equivalent_window_ms: Mapping[str, Mapping[str, float | None]]
 ) -> dict[str, str]:
-    """One line of the table of results, for the page and the terminal."""
+    """Return one line of the table of results, for the page and the terminal."""
     equivalents = equivalent_window_ms.get(stats.name, {})
     error = stats.provenance.get("test error")
     return {
@@ -157,8 +119,9 @@ def row(
 
 
 def cells(rows: Sequence[FieldsView]) -> list[dict[str, str]]:
-    """Rows of a table as text, of one set of columns; those in which nothing stands are left
-    out.
+    """Return the rows of a table as text, of one set of columns.
+
+    Columns in which nothing stands are left out.
     """
     columns = dict.fromkeys(column for each in rows for column in each)
     written = [{column: _cell(each.get(column)) for column in columns} for each in rows]

@@ -1,21 +1,29 @@
-"""Where results come from: versions and machine, and nested records as lines of a table."""
+"""Where results come from: command, commit, versions and machine."""
 
 from __future__ import annotations
 
 import json
 import platform
+import shlex
+import subprocess
+import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
+from pathlib import Path
 
 from neurosparse import __version__
 from neurosparse._internal.types import Fields
 
 _PACKAGES = ("brian2", "torch", "numpy", "scipy")
+_SOURCES = Path(__file__).parents[2]
 
 
 def environment() -> Fields:
-    """Versions and machine, for the provenance of results."""
+    """Return command, commit, versions and machine, for the provenance of results."""
     return {
+        "command": command(sys.argv),
+        "commit": commit(),
         "versions": {
             "neurosparse": __version__,
             "python": platform.python_version(),
@@ -25,8 +33,45 @@ def environment() -> Fields:
     }
 
 
+def command(arguments: list[str]) -> str | None:
+    """Return the command that repeats a run; None in a notebook, which has none.
+
+    Examples
+    --------
+    >>> command(["/usr/bin/neurosparse", "compare", "--band", "my own=0.1-0.2"])
+    "neurosparse compare --band 'my own=0.1-0.2'"
+    """
+    if not arguments or not arguments[0] or arguments[0] == "-c":
+        return None
+    program = Path(arguments[0])
+    if program.name.startswith("ipykernel") or program.parent.name == "ipykernel":
+        return None
+    own = program.stem == "neurosparse" or program.parent.name == "neurosparse"
+    name = ["neurosparse"] if own else ["python", program.name]
+    return shlex.join([*name, *arguments[1:]])
+
+
+@cache
+def commit() -> str | None:
+    """Return the commit of the sources, marked where they were changed; None without git."""
+    if not (_SOURCES / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty=, changed since", "--abbrev=12", "--exclude=*"],
+            cwd=_SOURCES,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
 def flat(node: object, name: str = "") -> list[tuple[str, str]]:
-    """Nested provenance as (dotted name, text) pairs."""
+    """Return nested provenance as (dotted name, text) pairs."""
     if isinstance(node, Mapping):
         return [
             pair

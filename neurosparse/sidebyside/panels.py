@@ -10,6 +10,7 @@ from neurosparse.activity import SpikeTrains
 from neurosparse.comparison import Comparison
 from neurosparse.measurement import measure
 from neurosparse.report import Panel, row
+from neurosparse.sidebyside import cost
 from neurosparse.sidebyside.results import TWIN_STEPS, CircuitRun, NetworkRun
 from neurosparse.spiking import load_lif
 
@@ -50,9 +51,10 @@ def panels(
             ax.set(title=title, ylim=(0, 60))
 
     return [
+        cost.panel(networks, colours),
         Panel(
             "neurons_and_units",
-            "A neuron beside the units of networks",
+            "A neuron and the units of networks",
             "Left: the firing rate of leaky integrate-and-fire cells over their input, simulated"
             " and in closed form, with parameters read off figure 1 of Glorot, Bordes & Bengio"
             " 2011. Right: activation functions. The rectifier, like the neuron, is silent on one"

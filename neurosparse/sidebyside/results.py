@@ -33,4 +33,6 @@ class NetworkRun:
     history: list[Fields] = field(repr=False)  # a row an epoch and layer
     device: str
     seconds: float
+    best_epoch: int  # the one whose weights were kept
+    steered_to: float | None  # the share of active units, None where it was left free
     twin: SpikeTrains | None = None  # of the network as a spiking one

@@ -115,7 +115,12 @@ def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
                 for name, spikes in circuit.spikes.items()
             ),
             *(
-                measure(n.twin, active_when=active_when, name=f"{n.title}, spiking")
+                measure(
+                    n.twin,
+                    active_when=active_when,
+                    name=f"{n.title}, spiking",
+                    provenance={"steered to": n.steered_to},
+                )
                 for n in networks.values()
                 if n.twin
             ),
@@ -222,7 +227,11 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
             wholes=tuple(
                 measure(
                     rectifier.record_whole(net, images, active_when, name=title),
-                    provenance={"recipe": recipe.name, "test error": errors.get(title)},
+                    provenance={
+                        "recipe": recipe.name,
+                        "test error": errors.get(title),
+                        **train_spec.sparsity,
+                    },
                 )
                 for title, net in wholes.items()
             ),
@@ -230,6 +239,8 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
             history=[{"network": recipe.title, **row} for row in rectifier.rows(trained.history)],
             device=trained.device,
             seconds=trained.seconds,
+            best_epoch=trained.best_epoch,
+            steered_to=train_spec.sparsity["steered to"],
             twin=_twin(network, splits, spec) if name == spec.twin else None,
         )
     return runs

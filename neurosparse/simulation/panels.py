@@ -38,6 +38,7 @@ def panels(
             " once. Bars: one standard deviation, "
             + ("over seeds." if n_seeds > 1 else "over ten stretches of the record."),
             lambda ax: plots.windows_by_population(simulation.rows, BRAIN_FRACTIONS, ax),
+            section="window",
         )
     ]
     return [

@@ -157,7 +157,9 @@ def _network(path: Path, active_when: ActiveWhen) -> ActivityStats:
     record = rectifier.record_whole(
         network, data.load(training.data).test, active_when, name=path.stem
     )
-    return measure(record, provenance={"weights": str(path), "data": training.data, **training.sparsity})
+    return measure(
+        record, provenance={"weights": str(path), "data": training.data, **training.sparsity}
+    )
 
 
 def write(comparison: Comparison, directory: str | Path) -> Path:

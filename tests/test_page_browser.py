@@ -78,7 +78,13 @@ def comparison_and_panels():
         provenance={"seed": 1},
     )
     table = [
-        {"layer": "layer 10", "active (%)": 4.5, "units": 1200, "note": None, "silent": "12 of 1,200"},
+        {
+            "layer": "layer 10",
+            "active (%)": 4.5,
+            "units": 1200,
+            "note": None,
+            "silent": "12 of 1,200",
+        },
         {"layer": "layer 2", "active (%)": 12.0, "units": 30, "note": "b", "silent": "15 of 30"},
         {"layer": HOSTILE, "active (%)": None, "units": 400, "note": "a", "silent": "9 of 10"},
     ]
@@ -165,7 +171,9 @@ def values(page, kind, k):
 
 def open_all(page):
     """Unfold what is folded."""
-    page.evaluate("document.querySelectorAll('details:not(.data)').forEach(d => { d.open = true; })")
+    page.evaluate(
+        "document.querySelectorAll('details:not(.data)').forEach(d => { d.open = true; })"
+    )
 
 
 def test_the_window_moves_the_numbers_to_those_of_the_comparison(opened, folder):
@@ -415,7 +423,10 @@ def test_tables_sort_by_keyboard(opened):
 def test_names_stay_text_wherever_they_are_shown(charts):
     page = charts
     assert page.locator("script").count() == 5  # ours, and Plotly
-    assert page.locator("figcaption b, .legend b, main script, table b, h1 b, .overview b").count() == 0
+    assert (
+        page.locator("figcaption b, .legend b, main script, table b, h1 b, .overview b").count()
+        == 0
+    )
     legend = page.locator("figure[data-key=units] .legend").nth(1)
     assert legend.locator("button", has_text=HOSTILE).count() == 1
     ticks = page.locator("figure[data-key=units] .xtick text").all_text_contents()

@@ -15,7 +15,7 @@ import pytest
 
 import neurosparse as ns
 from neurosparse import plots, report
-from neurosparse.comparison import milliseconds, percent
+from neurosparse.comparison import milliseconds
 from neurosparse.report import answer, brains, methods, panel, provenance, verdict
 from neurosparse.sparsity import observe
 
@@ -369,7 +369,10 @@ def test_the_files_in_the_page_hold_the_numbers(comparison):
         file.name: io.BytesIO(base64.b64decode(file.uri.split(",")[1]))
         for file in methods.files(comparison)
     }
-    as_csv, as_parquet = pd.read_csv(found["numbers.csv"]), pd.read_parquet(found["numbers.parquet"])
+    as_csv, as_parquet = (
+        pd.read_csv(found["numbers.csv"]),
+        pd.read_parquet(found["numbers.parquet"]),
+    )
     for table in (as_csv, as_parquet):
         assert table["name"].tolist() == [s.name for s in comparison.stats]
         np.testing.assert_allclose(
@@ -389,7 +392,7 @@ def test_every_measured_brain_is_a_row_with_its_source(folder):
     assert len(rows) == len(recordings()) >= 20
     for row, brain in zip(rows, recordings().values(), strict=True):
         assert brain.source in text
-        assert f"doi:{brain.doi}" in row["source"]
+        assert row["source"].endswith(f"(doi:{brain.doi})" if brain.doi else brain.source)
         assert brain.doi in text
         assert row["trust"] == ("C (unverified)" if brain.trust == "C" else brain.trust)
     rest = recordings()["waters2002"]  # cells of 1 Hz

@@ -211,7 +211,9 @@ class TrainSpec(Spec):
         "steered to": the share of active units, None where it was left free; "penalty": the L1.
         """
         widths = self.network.sizes[1:-1]
-        reached = sum(t * w for t, w in zip(self.targets, widths, strict=True)) if self.targets else 0
+        reached = (
+            sum(t * w for t, w in zip(self.targets, widths, strict=True)) if self.targets else 0
+        )
         return {
             "steered to": round(reached / sum(widths), 12) if self.targets else None,
             "penalty": self.l1,

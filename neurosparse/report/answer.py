@@ -116,14 +116,15 @@ def overview(comparison: Comparison) -> Overview:
 
     systems = tuple(
         System(
-            s.name,
-            _about(s),
-            percent(s.active_fraction),
-            place(s.active_fraction),
-            *map(place, ends[s.name]),
-            round(100 * s.active_fraction),
-            colours[s.name],
-            steered_to(s) is not None,
+            name=s.name,
+            about=_about(s),
+            share=percent(s.active_fraction),
+            at=place(s.active_fraction),
+            low=place(ends[s.name][0]),
+            high=place(ends[s.name][1]),
+            lit=round(100 * s.active_fraction),
+            colour=colours[s.name],
+            steered=steered_to(s) is not None,
         )
         for s in ordered
     )
@@ -182,7 +183,7 @@ def _firing(window_ms: float | None, circuits: Sequence[ActivityStats]) -> str:
 
 
 def _networks(networks: Sequence[ActivityStats]) -> list[str]:
-    """The plain network compared with the sparsest of those that were trained to be sparse."""
+    """Compare the plain network with the sparsest of those that were trained to be sparse."""
     steered = [n for n in networks if steered_to(n) is not None]
     found = [n for n in networks if steered_to(n) is None]
     plain = [n for n in found if not n.provenance.get(PENALTY)]
@@ -195,11 +196,10 @@ def _networks(networks: Sequence[ActivityStats]) -> list[str]:
         error = sparse.provenance.get(ERROR)
         suffix = "" if error is None else f", with an error of {100 * error:.1f} %"
         return [f"Steered to be sparse, “{sparse.name}” uses {share} units for an input{suffix}."]
-    errors = [n.provenance.get(ERROR) for n in (sparse, base)]
+    first, second = _error_or_inf(sparse), _error_or_inf(base)
     against = ""
-    if None not in errors:
-        first, second = (f"{100 * error:.1f} %" for error in errors)
-        against = f", with an error of {first} against {second}"
+    if math.isfinite(first + second):
+        against = f", with an error of {100 * first:.1f} % against {100 * second:.1f} %"
     return [
         f"“{base.name}” uses {of_hundred(base.active_fraction)} units for an input. Steered to be"
         f" sparse, “{sparse.name}” uses {share}{against}."
@@ -226,7 +226,7 @@ def _error_or_inf(stats: ActivityStats) -> float:
 
 
 def _windows(comparison: Comparison, circuits: Iterable[ActivityStats]) -> list[str]:
-    """What is said of the brain has no window: which windows it takes in each circuit."""
+    """Say which windows the brain's figure, which has none, takes in each circuit."""
     band = comparison.band
     places = [f"in “{c.name}” {_taken(band_windows(comparison, c))}" for c in circuits]
     if not places:
@@ -258,7 +258,7 @@ def _and(parts: Sequence[str]) -> str:
 
 
 def _ends(stats: ActivityStats) -> tuple[float, float]:
-    """The ends of a bar: of a circuit its shares in 5 and 20 ms, of a network its interval."""
+    """Return the ends of a bar: a circuit's shares in 5 and 20 ms, a network's interval."""
     if stats.curve is None:
         ends = (stats.interval.low, stats.interval.high)
         return (stats.active_fraction,) * 2 if any(map(math.isnan, ends)) else ends
@@ -267,7 +267,7 @@ def _ends(stats: ActivityStats) -> tuple[float, float]:
 
 
 def _bar_ms(stats: ActivityStats) -> list[float]:
-    """5 and 20 ms, or what the record has of them."""
+    """Return 5 and 20 ms, or what the record has of them."""
     if stats.curve is None:
         return []
     shortest, longest = stats.curve.tick_ms, stats.curve.tick_ms * stats.curve.longest_ticks

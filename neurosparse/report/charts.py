@@ -1,5 +1,6 @@
-"""matplotlib axes -> interactive charts: what is drawn once for paper is not described again for
-the screen.
+"""matplotlib axes -> interactive charts.
+
+What is drawn once for paper is not described again for the screen.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ _ALONG_A_LEVEL = 60  # points of a line across the axes, each of which can be ho
 
 
 def chart(ax: Axes) -> Fields | None:
-    """The axes as plain JSON types: title, x and y axis, traces as Plotly names them, bands behind
-    them, notes.
+    """Return the axes as plain JSON types.
+
+    Title, x and y axis, traces as Plotly names them, bands behind them, notes.
 
     Returns None where something on the axes has no counterpart here - images, scatter and filled
     areas, symmetric-log axes - since a chart that lacks a part of the figure would be wrong, or
@@ -137,7 +139,7 @@ def _bars(bars: BarContainer) -> Fields:
 
 
 def _errors(container: ErrorbarContainer, values: ArrayLike | None = None) -> Fields:
-    """The error bars of bars or points; one direction, the first that there is."""
+    """Return the error bars of bars or points; one direction, the first that there is."""
     data, _, (bars, *_) = container.lines
     k, axis = (0, "x") if container.has_xerr else (1, "y")
     # without vertices where a value is NaN
@@ -162,7 +164,7 @@ def _parts(container: ErrorbarContainer) -> set[Artist]:
 
 
 def _patch(ax: Axes, patch: Patch) -> Fields | None:
-    """A horizontal band, a stepped line, or None."""
+    """Return a horizontal band, a stepped line, or None."""
     from matplotlib.colors import to_rgba
     from matplotlib.patches import Polygon, Rectangle, StepPatch
 

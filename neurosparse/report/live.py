@@ -22,8 +22,9 @@ _FEWEST_ROWS = 1000
 
 
 def windows(comparison: Comparison) -> Fields | None:
-    """The curves of the circuits and the levels of the networks; None where there is no circuit,
-    hence no window.
+    """Return the curves of the circuits and the levels of the networks.
+
+    None where there is no circuit, hence no window.
 
     `grid_ms` holds the windows of comparison.json, those of all circuits, and the one by which each
     was measured. A circuit's curve is given exactly there and at a thousand windows besides, evenly
@@ -70,8 +71,9 @@ def _circuit(comparison: Comparison, circuit: ActivityStats, grid: NDArray[np.fl
 def raster(
     spikes: SpikeTrains, most: int = MOST_SPIKES, colours: Mapping[str, str] | None = None
 ) -> Fields:
-    """At most `most` spikes: of all units where they are that few, or else of a sample, each
-    population in proportion.
+    """Return at most `most` spikes, for a raster.
+
+    Of all units where they are that few, or else of a sample, each population in proportion.
 
     Where the spikes of a thousand units are still too many, the stretch that is shown ends earlier.
     Row k of the n rows of a population of N units is its unit floor(k N / n).
@@ -108,5 +110,5 @@ def raster(
 
 
 def _packed(values: ArrayLike, dtype: str) -> str:
-    """The bytes of an array, little-endian, as the page's typed arrays read them."""
+    """Return the bytes of an array, little-endian, as the page's typed arrays read them."""
     return base64.b64encode(np.ascontiguousarray(values, dtype=dtype).tobytes()).decode("ascii")

@@ -45,8 +45,10 @@ def paragraph(comparison: Comparison) -> str:
     True
     """
     circuits, networks, band = comparison.circuits, comparison.networks, comparison.band
-    said = [f"Active fractions of {subject(comparison)} were measured with neurosparse"
-            f" {_version(comparison)}."]
+    said = [
+        f"Active fractions of {subject(comparison)} were measured with neurosparse"
+        f" {_version(comparison)}."
+    ]
     if circuits:
         said += [
             "A neuron counts as active in a window where it fires in it at least once. The active"
@@ -87,7 +89,7 @@ def files(comparison: Comparison) -> list[File]:
     """Return the numbers of a comparison as files that the page carries."""
     rows = [_plain(stats) for stats in comparison.stats]
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    table = [columns, *([row.get(column) for column in columns] for row in rows)]
+    table: list[list[Any]] = [columns, *([row.get(column) for column in columns] for row in rows)]
     curves = [
         [circuit.name, float(window), float(fraction)]
         for circuit in comparison.circuits
@@ -126,7 +128,7 @@ def _network(stats: ActivityStats) -> str:
 
 
 def _plain(stats: ActivityStats) -> dict[str, Any]:
-    """A row of single values; what is nested is left to comparison.json."""
+    """Return a row of single values; what is nested is left to comparison.json."""
     row = {k: v for k, v in stats.row().items() if isinstance(v, str | int | float | None)}
     return row | {"steered_to": steered_to(stats)}
 

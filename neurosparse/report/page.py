@@ -57,6 +57,10 @@ def write(comparison: Comparison, directory: str | Path, panels: Sequence[Panel]
 
     Parameters
     ----------
+    comparison
+        What was measured.
+    directory
+        Where the page and its files go.
     panels
         Figures and tables besides the main figure; each stands in its section, in order.
 
@@ -81,7 +85,7 @@ def write(comparison: Comparison, directory: str | Path, panels: Sequence[Panel]
 
 
 def _main_panel(comparison: Comparison) -> Panel:
-    """The figure with the window."""
+    """Return the figure with the window."""
 
     def draw(ax: Axes) -> None:
         plots.activity_curves(comparison, ax)
@@ -186,10 +190,8 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
     )
 
 
-def _data(
-    comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _Figure]
-) -> Fields:
-    """What the script computes with."""
+def _data(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _Figure]) -> Fields:
+    """Return what the script computes with."""
     rasters = {panel.key: panel.spikes for panel in panels if panel.spikes is not None}
     most = min(MOST_SPIKES, MOST_SPIKES_OF_A_PAGE // max(1, len(rasters)))
     colours = plots.colours(comparison)
@@ -201,7 +203,7 @@ def _data(
 
 
 def _row(comparison: Comparison, k: int) -> dict[str, str]:
-    """A row of the numbers: how the share came about stands beside it."""
+    """Return a row of the numbers: how the share came about stands beside it."""
     stats = comparison.stats[k]
     found = row(stats, comparison.equivalent_window_ms)
     return {
@@ -220,14 +222,14 @@ def _windows_at(windows_ms: dict[float, float | None]) -> dict[str, str]:
 
 
 def _whole(text: str) -> Markup:
-    """Text in which no line breaks between a number and its unit."""
+    """Return text in which no line breaks between a number and its unit."""
     from markupsafe import Markup, escape
 
     return Markup(_NUMBER_WITH_UNIT.sub(r'<span class="n">\1 \2</span>', str(escape(text))))
 
 
 def _script() -> str:
-    """The modules of the script, in one scope of their own."""
+    """Return the modules of the script, in one scope of their own."""
     parts = [_text(f"script/{name}.js") for name in _SCRIPT]
     return "\n".join(['"use strict";', "(() => {", *parts, "})();"])
 
@@ -237,7 +239,7 @@ def _text(name: str) -> str:
 
 
 def _plotly() -> str:
-    """Plotly, compressed to a third: all else is at work before it is unpacked."""
+    """Return Plotly, compressed to a third: all else is at work before it is unpacked."""
     return base64.b64encode(
         gzip.compress(_text("vendored/plotly-basic.min.js").encode(), 6, mtime=0)
     ).decode("ascii")

@@ -6,15 +6,11 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.comparison import milliseconds, percent, percents
 from neurosparse.report.verdict import Verdict
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 NOTHING = "-"
 SECTIONS = ("window", "cost", "inside", "claims")  # of the page, that take panels

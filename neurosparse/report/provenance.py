@@ -58,7 +58,14 @@ def commit() -> str | None:
         return None
     try:
         found = subprocess.run(
-            ["git", "describe", "--always", "--dirty=, changed since", "--abbrev=12", "--exclude=*"],
+            [
+                "git",
+                "describe",
+                "--always",
+                "--dirty=, changed since",
+                "--abbrev=12",
+                "--exclude=*",
+            ],
             cwd=_SOURCES,
             capture_output=True,
             text=True,

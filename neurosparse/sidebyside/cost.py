@@ -99,4 +99,3 @@ def _row(network: NetworkRun) -> dict[str, object]:
         "epoch kept": network.best_epoch,
         "epochs": max(row["epoch"] for row in network.history),
     }
-

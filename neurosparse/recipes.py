@@ -33,6 +33,7 @@ COMMANDS = {
     "circuit": "neurosparse simulate RECIPE",
     "population": "neurosparse simulate RECIPE",
     "network": "neurosparse train RECIPE",
+    "transformer": "neurosparse train RECIPE",
     "pretraining": "neurosparse claims --only 6",
     "lif_network": "neurosparse convert RECIPE",
     "lif": "neurosparse.spiking.load_lif(RECIPE), in Python",

@@ -6,6 +6,7 @@ from neurosparse.cli import (  # noqa: I001
     comparing,
     simulating,
     training,
+    transformers,
     measuring,
     converting,
     sweeping,
@@ -27,4 +28,5 @@ __all__ = [
     "simulating",
     "sweeping",
     "training",
+    "transformers",
 ]

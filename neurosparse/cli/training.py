@@ -35,7 +35,7 @@ def train(
         typer.Argument(
             metavar="RECIPE",
             help="Name or path of the recipe of a network.",
-            autocompletion=kinds_of("network"),
+            autocompletion=kinds_of("network", "transformer"),
         ),
     ],
     out: Annotated[
@@ -76,7 +76,20 @@ def train(
     from neurosparse.rectifier.tensorboard import events
 
     loaded = recipes.load(recipe)
-    recipes.expect(loaded, "network")
+    recipes.expect(loaded, "network", "transformer")
+    if loaded.kind == "transformer":
+        if download or tensorboard is not None:
+            option = "--download" if download else "--tensorboard"
+            raise ValueError(f"{option} is for networks of images; {recipe!r} is a transformer")
+        from neurosparse.cli.transformers import train_transformer
+        from neurosparse.transformer import TransformerTrainSpec
+
+        train_transformer(
+            loaded.name,
+            loaded.spec(TransformerTrainSpec, **{"seed": seed, **overrides(settings)}),
+            out=out, device=device, data_dir=data_dir, checkpoint=checkpoint, as_json=as_json,
+        )  # fmt: skip
+        return
     spec = loaded.spec(TrainSpec, **{"seed": seed, **overrides(settings)})
     if download:
         with bars({spec.data: spec.data}) as show:

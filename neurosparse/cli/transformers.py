@@ -116,8 +116,8 @@ def generate(
     of their speeds is printed.
     """
     from neurosparse.sparsify import SparseFFN, screened, screenings
-    from neurosparse.transformer import load
     from neurosparse.transformer import generate as write
+    from neurosparse.transformer import load
     from neurosparse.transformer.results import numbers_of
     from neurosparse.transformer.speed import as_dense, compared
 

@@ -19,8 +19,22 @@ Each script asks one question and says what to expect. A clone has them in ``sim
 """
 
 
-def titled(script: str) -> str:
-    """Return a script whose docstring opens with a title: its question, on one line."""
+# The pictures of scripts that are not run for the page.
+PICTURES = {
+    "04_side_by_side": "active_fraction_over_window",
+    "12_brain_level_sparsity": "brain_level_moved",
+    "13_figure3": "figure3",
+    "14_table1": "table1_quick",
+    "15_few_labels": "figure4_quick",
+    "16_l1_to_spikes": "l1_to_spikes",
+}
+
+
+def titled(script: str, picture: str | None = None) -> str:
+    """Return a script whose docstring opens with a title: its question, on one line.
+
+    A comment at its end, which the page leaves out, names its picture in docs/images.
+    """
     tree = ast.parse(script)
     first = tree.body[0]
     question, _, rest = (ast.get_docstring(tree) or "").partition("\n\n")
@@ -28,6 +42,8 @@ def titled(script: str) -> str:
     # a star or a bar in the text is no markup
     rest = textwrap.dedent(rest).replace("*", "\\*").replace("`", "``")
     body = script.splitlines()[first.end_lineno :]
+    if picture:
+        body += ["", f"# sphinx_gallery_thumbnail_path = 'images/{picture}.png'"]
     return "\n".join([f'r"""\n{title}\n{"=" * len(title)}\n\n{rest}\n"""', *body, ""])
 
 
@@ -37,7 +53,8 @@ def _on_start(app: Sphinx, config: object) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "GALLERY_HEADER.rst").write_text(HEADER, encoding="utf-8")
     for path in source.glob("[0-9]*.py"):
-        text, copy = titled(path.read_text(encoding="utf-8")), folder / path.name
+        copy = folder / path.name
+        text = titled(path.read_text(encoding="utf-8"), PICTURES.get(path.stem))
         if not copy.exists() or copy.read_text(encoding="utf-8") != text:
             copy.write_text(text, encoding="utf-8")
 

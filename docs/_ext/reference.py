@@ -153,11 +153,12 @@ def plain(line: str) -> str:
 def _on_docstring(
     app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
 ) -> None:
-    lines[:] = [x if x.lstrip().startswith((">>>", "...")) else plain(x) for x in lines]
+    # code, and parameters such as **options, stay as they are
+    lines[:] = [x if x.lstrip().startswith((">>>", "...", "*")) else plain(x) for x in lines]
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Let Sphinx call what is above, before it looks for pages."""
     app.connect("config-inited", _on_start)
-    app.connect("autodoc-process-docstring", _on_docstring, priority=900)  # after napoleon
+    app.connect("autodoc-process-docstring", _on_docstring, priority=100)  # before napoleon
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -21,11 +21,11 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.intersphinx",
-    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "myst_nb",
     "sphinx_copybutton",
     "sphinx_design",
+    "formulas",
     "reference",
     "repository",
     "gallery_scripts",
@@ -78,6 +78,7 @@ python_use_unqualified_type_names = True
 add_module_names = False
 
 templates_path = ["_templates"]
+html_math_renderer = "mathml"
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

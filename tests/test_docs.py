@@ -141,6 +141,20 @@ def test_pages_of_names_that_are_gone_are_removed(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.kept.rst"]
 
 
+def test_every_formula_becomes_mathml() -> None:
+    from docutils.utils.math.latex2mathml import tex2mathml
+
+    found = [
+        formula
+        for page in PAGES
+        if "$" in (text := prose(page.read_text(encoding="utf-8")) + GLOSSARY)
+        for formula in re.findall(r"(?<![\w$\\`])\$([^$\n`]+)\$(?!\w)", text)
+    ]
+    assert len(found) >= 15
+    for formula in found:
+        assert "<math" in str(tex2mathml(formula)), formula
+
+
 @pytest.mark.parametrize(
     ("line", "right"),
     [

@@ -44,6 +44,7 @@ nb_execution_raise_on_error = True
 nb_execution_timeout = 120
 nb_execution_excludepatterns = ["tutorial.ipynb"]  # stored with its results
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # knows tables
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 

@@ -19,13 +19,13 @@ from matplotlib.text import Text
 
 import neurosparse as ns
 from neurosparse import plots
-from neurosparse.plots.labels import spread, wrapped
+from neurosparse.plots.fitting import spread, wrapped
 from neurosparse.plots.look import ink
 from neurosparse.sparsity import observe
 
 mpl.use("Agg")
 POINTS_PER_MM = 72 / 25.4
-HOSTILE = ["$\\frac{1}{0}$", "a $ b $ c", "\x1b[31mred\x00", "_hidden", "äß Ω й"]
+HOSTILE = ["$\\frac{1}{0}$", "a $ b $ c", "\x1b[31mred\x00", "_hidden", "äß Ω й", "x" * 90]
 
 
 def trains(seed: int = 0, **populations: int) -> ns.SpikeTrains:

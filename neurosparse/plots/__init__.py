@@ -11,8 +11,9 @@ has a dash and a marker of its own, for those who see no colour.
 
 from neurosparse.plots.brains import brains
 from neurosparse.plots.firing import fi_curve, raster, rate_histogram
+from neurosparse.plots.fitting import End
 from neurosparse.plots.fractions import activation_histogram, activity_curves, layers
-from neurosparse.plots.labels import End, label_ends, legend_below, say
+from neurosparse.plots.labels import label_ends, legend_below, say
 from neurosparse.plots.look import (
     BAND_COLOUR,
     COLOURS,

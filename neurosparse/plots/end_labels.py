@@ -12,7 +12,7 @@ from matplotlib.text import Annotation, Text
 from matplotlib.transforms import IdentityTransform
 
 from neurosparse._internal.types import Fields
-from neurosparse.plots.labels import End, spread, wrapped
+from neurosparse.plots.fitting import End, spread, wrapped
 from neurosparse.plots.look import ink, scaled, small
 
 _AWAY = 9.0  # points from the axes' edge to the labels, which the leaders take

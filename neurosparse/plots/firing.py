@@ -14,8 +14,9 @@ from neurosparse._internal.types import Fields, Foreign
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.lif import LIF, rate
 from neurosparse.plots import findings
+from neurosparse.plots.fitting import End
 from neurosparse.plots.inputs import Stats, circuits
-from neurosparse.plots.labels import End, label_ends, legend_below, say
+from neurosparse.plots.labels import label_ends, legend_below, say
 from neurosparse.plots.look import PARTS, axes, coloured, dashed, drawn, plain, scaled
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from neurosparse._internal.types import Fields
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison, milliseconds, percent
 from neurosparse.plots import findings
+from neurosparse.plots.fitting import End, wrapped
 from neurosparse.plots.inputs import Stats, networks, statistics
 from neurosparse.plots.inputs import comparison as compared
-from neurosparse.plots.labels import End, label_ends, legend_below, say, wrapped
+from neurosparse.plots.labels import label_ends, legend_below, say
 from neurosparse.plots.look import (
     BAND_COLOUR,
     axes,

@@ -2,83 +2,20 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-
 from neurosparse._internal.types import Fields
+from neurosparse.plots.fitting import EM, End, wrapped
 from neurosparse.plots.look import is_on, scaled, small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_EM = 0.56  # mean width of a letter, as a part of its height
 _OF_THE_WIDTH = 0.27  # that labels at the ends of lines may take
 _HANDLE = 5.2  # width of a legend's sample with what is about it, as a part of the letters' height
 _POINTS_PER_INCH = 72
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """The label of a line, and where the line ends in the units of the data.
-
-    `x` is None where it ends at the edge of the axes.
-    """
-
-    text: str
-    x: float | None
-    y: float
-    colour: str
-
-
-def spread(wanted: ArrayLike, heights: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
-    """Return the middles of labels that do not overlap, as near to the wanted ones as can be.
-
-    They stay between `low` and `high` where they fit, and are centred there where they do not.
-    Least squares under an order is isotonic regression.
-
-    Parameters
-    ----------
-    wanted, heights
-        Of each label, of shape (n,), in one unit of length.
-    low, high
-        The ends of the room.
-
-    Examples
-    --------
-    >>> spread([5.0, 5.0], [2.0, 2.0], 0.0, 10.0).tolist()
-    [4.0, 6.0]
-    """
-    from scipy.optimize import isotonic_regression
-
-    middles, sizes = np.asarray(wanted, dtype=float), np.asarray(heights, dtype=float)
-    if not middles.size:
-        return middles
-    order = np.argsort(middles, kind="stable")
-    before = np.cumsum(sizes[order]) - sizes[order] / 2  # of each middle, in a tight stack
-    bottoms = isotonic_regression(middles[order] - before).x
-    last = high - sizes.sum()
-    bottoms = (
-        np.clip(bottoms, low, last) if low <= last else np.full_like(bottoms, (low + last) / 2)
-    )
-    found = np.empty_like(middles)
-    found[order] = bottoms + before
-    return found
-
-
-def wrapped(text: str, points: float, size: float) -> str:
-    """Return a text in lines that fit so many points, in letters of a size.
-
-    Dollars that were made harmless stay so: no line ends between them and their backslash.
-    """
-    letters = max(8, int(points / (_EM * size)))
-    lines = textwrap.wrap(text.replace(" %", "\xa0%"), letters)  # a number keeps its unit
-    return "\n".join(lines).replace("\xa0%", " %").replace("\\\n$", "\n\\$") or text
 
 
 def label_ends(ax: Axes, ends: Sequence[End]) -> None:
@@ -134,14 +71,14 @@ def legend_below(
     from matplotlib.transforms import ScaledTranslation
 
     make_room(ax)
-    size, width = small(), 0.95 * _width(ax)
+    size, width = small(), 0.7 * _width(ax)
     lines = 1 + ax.get_xlabel().count("\n")
     away = points or scaled(26 + 14 * lines)
     below = ax.transAxes + ScaledTranslation(
         0, -away / _POINTS_PER_INCH, _figure(ax).dpi_scale_trans
     )
     longest = max((len(text) for text in ax.get_legend_handles_labels()[1]), default=0)
-    fit = int(width // ((_EM * longest + _HANDLE) * size))
+    fit = int(width // ((EM * longest + _HANDLE) * size))
     legend = ax.legend(
         loc="upper left",
         bbox_to_anchor=(0, 0),

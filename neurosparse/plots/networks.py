@@ -9,7 +9,8 @@ import numpy as np
 
 from neurosparse._internal.names import for_figure
 from neurosparse._internal.types import Fields
-from neurosparse.plots.labels import End, label_ends, say
+from neurosparse.plots.fitting import End
+from neurosparse.plots.labels import label_ends, say
 from neurosparse.plots.look import (
     COLOURS,
     PARTS,

@@ -266,11 +266,14 @@ def _verdict(finding: Finding) -> Verdict:
         finding.verdict,
         tuple(
             Measured(
-                e.criterion.text,
-                e.describe(),
-                e.criterion.range(),
-                *(e.mean.mean, e.mean.low, e.mean.high),
-                *(e.criterion.low, e.criterion.high),
+                text=e.criterion.text,
+                effect=e.describe(),
+                holds_if=e.criterion.range(),
+                mean=e.mean.mean,
+                low=e.mean.low,
+                high=e.mean.high,
+                least=e.criterion.low,
+                most=e.criterion.high,
             )
             for e in finding.effects
         ),

@@ -62,7 +62,8 @@ def draw(networks: Iterable[NetworkRun], colours: Mapping[str, str], ax: Axes) -
         name = f"{network.title} (steered)" if steered else network.title
         colour = colours[network.title]
         ax.plot(
-            *(shares, errors),
+            shares,
+            errors,
             ls="--" if steered else "-",
             lw=1.2,
             marker="o",

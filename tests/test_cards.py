@@ -184,6 +184,7 @@ NO_RESULTS = {
     "Checkpoint",
     "Circuit",
     "ClaimModule",
+    "Interval",
     "LIF",
     "Linear",
     "Panel",
@@ -194,6 +195,7 @@ NO_RESULTS = {
     "Screening",
     "State",
     "Task",
+    "Verdict",
     "Watch",
 }
 

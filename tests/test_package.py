@@ -53,7 +53,8 @@ def test_each_lazy_name_stands_once_in_a_stub_and_loads(stub):
     for name in names:
         assert getattr(package, name) is not None
         assert name in dir(package)
-        assert name not in stub.with_suffix(".py").read_text().split("lazy(")[1]
+        if name != package.__name__.rpartition(".")[2]:  # a package that is a function as well
+            assert name not in stub.with_suffix(".py").read_text().split("lazy(")[1]
 
 
 def test_a_stub_may_name_any_module_and_only_its_names_load(tmp_path):

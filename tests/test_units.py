@@ -217,7 +217,9 @@ def test_specs_convert_too(library: str) -> None:
 # --------------------------------------------------------------------------------------------------
 
 # Records that check their values and are still made by the package alone
-MADE_HERE = re.compile(r"ActivityStats|ActivityCurve|Comparison|examine|from_margins")
+MADE_HERE = re.compile(
+    r"ActivityStats|ActivityCurve|Comparison|examine|from_margins|MeasuredBrain|transformer\."
+)
 # Rooms in which every number is tried, beside all arrays and all arguments with a unit of the rest
 CORE = re.compile(
     r"neurosparse\.(activity|sparsity|lif|energy|meanfield|spiking|convert|reference|recordings)\b"

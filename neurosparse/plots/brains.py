@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from neurosparse._internal import checks
 from neurosparse._internal.names import for_figure
 from neurosparse.plots.labels import legend_below
 from neurosparse.plots.look import BAND_COLOUR, COLOURS, axes, drawn, plain
@@ -52,6 +53,7 @@ def brains(
     >>> brains().get_xlabel()
     'active at once (%)'
     """
+    window_ms = checks.positive("window_ms", window_ms)
     ax = axes(ax)
     rows = [
         brain

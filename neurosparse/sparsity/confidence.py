@@ -78,7 +78,7 @@ def over_cells(unit_fractions: Floats, time: Interval, *, n_windows: float) -> I
     between = float(unit_fractions.var(ddof=1)) / n
     noise = float((unit_fractions * (1 - unit_fractions)).mean()) / (n * n_windows)
     variance = max(between, between + ((time.high - time.low) / (2 * _Z)) ** 2 - noise)
-    if variance == 0:
+    if variance == 0 or not 0 < fraction < 1:  # all cells are alike
         return _wilson(fraction, n, f"{n} cells", CELLS)
     t = float(distributions.t.ppf(0.5 + CONFIDENCE / 2, n - 1))
     found = _wilson(

@@ -4,6 +4,7 @@ distribution where all is.
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from importlib.util import find_spec
@@ -206,8 +207,11 @@ def test_threads_and_exact_weights_reach_the_engine(monkeypatch: pytest.MonkeyPa
         asked.update(options)
         return SpikeTrains([], [], n_units=circuit.n_units, duration_ms=10.0, dt_ms=0.1)
 
-    for engine in (kernel_engine, nest_engine, brian_circuit):
-        monkeypatch.setattr(engine, "simulate", simulate)
+    for engine in (kernel_engine, nest_engine, brian_circuit):  # with the options of each
+        asking = functools.wraps(engine.simulate)(
+            lambda circuit, **given: simulate(circuit, **given)
+        )
+        monkeypatch.setattr(engine, "simulate", asking)
     for engine, expected in (
         ("kernel", {"n_threads": 2, "exact_weights": True}),
         ("nest", {"n_threads": 2}),

@@ -61,7 +61,7 @@ def test_monitors_come_back_as_arrays_in_si_units(target):
     np.testing.assert_allclose(trace["t"], np.arange(200) * 1e-3)
     assert rate["rate"].shape == (2000,)
     np.testing.assert_allclose(rate["rate"].sum() * 1e-4 * 20, spikes["t"].size)
-    trains = result.spike_trains("spikes", n_units=20, populations={"all": (0, 20)})
+    trains = result.spike_trains("spikes", n_units=20, populations={"E": (0, 20)})
     assert len(trains) == spikes["t"].size
     assert trains.dt_ms == 0.1
     with pytest.raises(KeyError, match="no monitor 'other'; there are: spikes, trace, rate"):

@@ -115,6 +115,6 @@ def test_durations_that_cannot_be_are_refused(spec, duration_ms, message):
 
 
 def test_another_kind_of_recipe_is_refused():
-    with pytest.raises(ValueError, match="is of kind 'lif', not \"population\""):
+    with pytest.raises(ValueError, match="is of kind 'lif', not 'population'"):
         load_population("lif_cortical")
     assert recipes.load("cortical_population").spec(PopulationSpec) == load_population()

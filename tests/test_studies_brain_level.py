@@ -76,6 +76,7 @@ def test_a_study_leaves_its_files_and_is_the_same_when_repeated(tmp_path, monkey
     assert sorted(p.name for p in tmp_path.iterdir()) == ["moved", "runs"]
     assert sorted(p.name for p in (tmp_path / "moved").iterdir()) == [
         "brain_level.png",
+        "brain_level.svg",
         "runs.parquet",
         "table.md",
     ]

@@ -488,7 +488,12 @@ def test_ctrl_c_keeps_what_is_complete_and_leaves_no_process(recipe, tmp_path):
         "--workers",
         "1",
     ]
-    driver = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 120
     while not list((tmp_path / "out").glob("partial/*/checkpoint.safetensors")) or not any(
         (tmp_path / "out" / "runs").iterdir()

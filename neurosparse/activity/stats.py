@@ -43,7 +43,7 @@ class Sparseness:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Interval:
     """A confidence interval, with what it generalises over and what it took as independent.
 
@@ -61,6 +61,19 @@ class Interval:
     level: float
     method: str
     over: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Interval):
+            return NotImplemented
+        return self._alike() == other._alike()
+
+    def __hash__(self) -> int:
+        return hash(self._alike())
+
+    def _alike(self) -> tuple[object, ...]:
+        """Return what is compared: an end that is NaN equals another one."""
+        ends = (None if math.isnan(end) else end for end in (self.low, self.high))
+        return (*ends, self.level, self.method, self.over)
 
     @property
     def is_known(self) -> bool:

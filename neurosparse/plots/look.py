@@ -101,7 +101,7 @@ def style(width: Width | None = None) -> Iterator[None]:
     >>> import matplotlib.pyplot as plt
     >>> with style(width="single"):
     ...     figure = plt.figure()
-    >>> round(25.4 * figure.get_figwidth(), 1)
+    >>> float(round(25.4 * figure.get_figwidth(), 1))
     89.0
     >>> plt.close(figure)
     """

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -95,10 +96,9 @@ def files(comparison: Comparison) -> list[File]:
         for circuit in comparison.circuits
         for window, fraction in zip(*comparison.curve(circuit), strict=True)
     ]
-    found = [
-        File("numbers.csv", "a row for each circuit and network", _csv(table)),
-        File("numbers.parquet", "the same, typed", _parquet(rows, columns)),
-    ]
+    found = [File("numbers.csv", "a row for each circuit and network", _csv(table))]
+    with suppress(ImportError):  # the light install leaves pyarrow out
+        found.append(File("numbers.parquet", "the same, typed", _parquet(rows, columns)))
     if curves:
         heads = ["circuit", "window_ms", "active_fraction"]
         found.append(File("curves.csv", "active fraction over the window", _csv([heads, *curves])))

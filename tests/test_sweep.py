@@ -504,6 +504,8 @@ def test_ctrl_c_keeps_what_is_complete_and_leaves_no_process(recipe, tmp_path):
     _, said = driver.communicate(timeout=60)
     assert driver.returncode == 130, said
     assert len(list((tmp_path / "out" / "runs").iterdir())) == 1
-    (lock,) = (tmp_path / "out" / "locks").iterdir()
-    with store.claim(tmp_path / "out", lock.name) as claim:
+    # nobody holds a lock, and the stopped run can be taken up
+    assert not list((tmp_path / "out" / "locks").iterdir())
+    (left,) = (tmp_path / "out" / "partial").iterdir()
+    with store.claim(tmp_path / "out", left.name) as claim:
         assert claim is not None

@@ -31,15 +31,18 @@ class Column:
     def place(self, renderer: RendererBase) -> None:
         """Put each label as near to the end of its line as the others let it be."""
         box, pixels = self._ax.bbox, float(np.asarray(renderer.points_to_pixels(1.0)))
-        ends = [label.line_ends.transform(label.xy) for label in self._labels]
+        ends = [label.line_ends.transform(label.end) for label in self._labels]
         heights = [
             Text.get_window_extent(label, renderer).height + pixels * _BETWEEN
             for label in self._labels
         ]
         wanted = np.clip([y for _, y in ends], box.y0, box.y1)
         middles = spread(wanted, np.array(heights), box.y0, box.y1)
-        for label, middle, (_, y) in zip(self._labels, middles, ends, strict=True):
+        for label, middle, (x, y) in zip(self._labels, middles, ends, strict=True):
             label.set_position((box.x1 + pixels * scaled(_AWAY), middle))
+            # a leader to far outside, such as to 0 on a log axis, would push the axes away
+            inside = (x, float(np.clip(y, box.y0, box.y1)))
+            label.xy = tuple(label.line_ends.inverted().transform(inside))
             if label.arrow_patch is not None:  # a line that ends outside has no end to be seen
                 label.arrow_patch.set_visible(bool(box.y0 - 1 <= y <= box.y1 + 1))
 
@@ -50,6 +53,7 @@ class EndLabel(Annotation):
     def __init__(self, column: Column, ax: Axes, end: End, points: float) -> None:
         self._column = column
         self.line_ends = ax.get_yaxis_transform() if end.x is None else ax.transData
+        self.end = (1.0 if end.x is None else end.x, end.y)
         leader: Fields = {
             "arrowstyle": "-",
             "color": end.colour,
@@ -60,7 +64,7 @@ class EndLabel(Annotation):
         }
         super().__init__(
             wrapped(end.text, points, small()),
-            (1.0 if end.x is None else end.x, end.y),
+            self.end,
             (0, 0),
             xycoords=self.line_ends,
             textcoords=IdentityTransform(),

@@ -7,7 +7,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
-from importlib import resources
+from importlib import metadata, resources
 
 import matplotlib.image
 import numpy as np
@@ -452,3 +452,17 @@ def test_every_plot_takes_axes_or_makes_them(comparison, spikes):
         assert ax.has_data()
         assert ax.get_xlabel() or ax.get_ylabel()
         plt.close("all")
+
+
+def test_versions_are_those_of_what_is_installed(monkeypatch):
+    known = metadata.version
+
+    def version(package):
+        if package == "torch":
+            raise metadata.PackageNotFoundError(package)
+        return known(package)
+
+    monkeypatch.setattr(metadata, "version", version)
+    versions = report.environment()["versions"]
+    assert "torch" not in versions
+    assert versions["numpy"] == np.__version__

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -27,10 +28,19 @@ def environment() -> Fields:
         "versions": {
             "neurosparse": __version__,
             "python": platform.python_version(),
-            **{package: metadata.version(package) for package in _PACKAGES},
+            **_versions(),
         },
         "machine": f"{platform.system()} {platform.machine()}",
     }
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what decides numbers, as far as it is installed."""
+    found = {}
+    for package in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):  # the light install leaves some out
+            found[package] = metadata.version(package)
+    return found
 
 
 def command(arguments: list[str]) -> str | None:

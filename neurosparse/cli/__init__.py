@@ -1,5 +1,6 @@
-"""The command line: parse, call one function, show progress, print where the results are. A module
-a command.
+"""The command line: parse, call one function, show progress, say where the results are.
+
+Each command is a module.
 """
 
 from neurosparse.cli import (  # noqa: I001

@@ -1,5 +1,6 @@
-"""Where the program meets the world: whatever happens inside ends in one sentence and an exit code,
-a signal removes what is half-made, and an output that nobody takes is no failure of the work.
+"""The boundary of the program: every error ends in one sentence and an exit code.
+
+A signal removes what is half-made. An output that nobody reads is no failure of the work.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _PLAIN = {"±": "+-", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "µ": "u
 
 @dataclass(slots=True)
 class Ending:
-    """What is known when the program ends."""
+    """State of the program that decides how it ends."""
 
     signal: int | None = None  # that stopped it
     written: bool = False  # whether results are in their place
@@ -66,8 +67,10 @@ ending = Ending()
 
 
 def run(program: Callable[[], int | None], *, debug: bool) -> int:
-    """Run a program; return its exit code, 2 after one sentence on the error stream where it
-    failed, 128 + N where signal N stopped it.
+    """Run a program and return its exit code.
+
+    The code is 2 after one sentence on the error stream where the program failed, and 128 + N where
+    signal N stopped it.
     """
     global ending
     ending = Ending()
@@ -132,7 +135,7 @@ def _told(error: BaseException) -> str:
 
 
 def _usage(error: Any) -> int:
-    """An error in the words on the command line, which Typer has found."""
+    """Report an error in the words on the command line, which Typer has found."""
     if type(error).__name__.startswith("NoArgs"):  # of a group of commands: it is the help
         print(error.format_message())
         return 0
@@ -143,7 +146,7 @@ def _usage(error: Any) -> int:
 
 
 def _given(error: object) -> str:
-    """The value of the option that an error is about, which Typer leaves out."""
+    """Return the value of the option that an error is about, which Typer leaves out."""
     options = getattr(getattr(error, "param", None), "opts", [])
     words = sys.argv[1:]
     for option, value in zip(words, [*words[1:], ""], strict=True):
@@ -159,7 +162,7 @@ def _fail(said: str) -> int:
 
 
 def _after_output(code: int) -> int:
-    """The exit code once the output is flushed; what could not be printed is said."""
+    """Flush the output and return the exit code; say what could not be printed."""
     for stream in ending.streams:
         stream.flush()
     out, errors = ending.streams
@@ -183,8 +186,9 @@ def _silence(stream: TextIO) -> None:
 
 @contextmanager
 def _streams() -> Iterator[None]:
-    """Make the output and the error stream patient and able to write every character; warnings
-    become one line.
+    """Make the output and the error stream patient, and able to write every character.
+
+    Warnings become one line each.
     """
     codecs.register_error(_ERRORS, _in_plain_letters)
     before = sys.stdout, sys.stderr, warnings.showwarning

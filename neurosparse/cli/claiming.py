@@ -40,8 +40,9 @@ def claims(
     ] = Path("results/claims"),
     as_json: Json = False,
 ) -> None:
-    """Put the claims of Glorot, Bordes & Bengio 2011 to the test, each against a criterion
-    written down beforehand.
+    """Put the claims of Glorot, Bordes & Bengio 2011 to the test.
+
+    Each is judged by a criterion that was written down beforehand.
 
     Quick takes minutes, full hours. Writes claims.json, claims.parquet, claims.md and a figure for
     each claim. With --only, what a folder holds of the other claims stays. A folder is of one kind,
@@ -77,8 +78,9 @@ def claims(
 
 
 def _show_claims(findings: Any) -> None:
-    """Print each claim with its verdict, and below it a line for each criterion: what was found,
-    and the range in which it holds.
+    """Print each claim with its verdict, and below it a line for each criterion.
+
+    The line says what was found, and the range in which the claim holds.
     """
     from rich import box
     from rich.table import Table

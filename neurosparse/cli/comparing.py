@@ -204,7 +204,7 @@ def _compare_sources(
     mixed: bool,
     how: Fields,
 ) -> Any:
-    """The comparison of what was measured, or is now; written where `out` is given."""
+    """Compare what was measured, or is measured now; write it where `out` is given."""
     from neurosparse import reference, report
     from neurosparse import sources as anything
     from neurosparse._internal import whole_files as files

@@ -81,8 +81,9 @@ def convert(
     as_json: Json = False,
     open_page: Open = False,
 ) -> None:
-    """Turn a rectifier network into a spiking one, and say how well they agree and what the spikes
-    cost.
+    """Turn a rectifier network into a spiking one, and compare the two.
+
+    The report says how well they agree and what the spikes cost.
 
     --set takes neuron.KEY and normalisation.KEY; for a recipe, its keys. Writes conversion.json and
     conversion.png.

@@ -1,5 +1,6 @@
-"""What is shown on the terminal: bars on the error stream, tables and sentences on the output, at
-most 80 columns wide, less where the terminal is narrower.
+"""Output on the terminal: bars on the error stream, tables and sentences on the output.
+
+Lines are at most 80 columns wide, less where the terminal is narrower.
 """
 
 from __future__ import annotations
@@ -31,11 +32,14 @@ _LONGEST_LABEL = 20
 
 @contextmanager
 def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
-    """Show a progress bar a job, with the time it took and the time left, on the error stream, so
-    that what is printed can be piped.
+    """Show a progress bar for each job, with the time it took and the time left.
+
+    The bars are on the error stream, so that what is printed can be piped.
 
     Parameters
     ----------
+    jobs
+        The label of each job, by the name under which the yielded function is told about it.
     own_estimate
         The job's words say how much time is left, so that the bar does not.
     """
@@ -83,8 +87,10 @@ def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
 def show_activity(
     stats: Sequence[ActivityStats], equivalents: Mapping[str, Mapping[str, float | None]] = {}
 ) -> None:
-    """Print what was measured, a row each; for a network, the window in which each circuit is as
-    active as it is, a column a circuit.
+    """Print what was measured, a row for each.
+
+    For a network there is a column for each circuit: the window in which the circuit is as active
+    as the network.
     """
     from neurosparse.report import row
 
@@ -189,8 +195,10 @@ def show_beyond(stats: Sequence[ActivityStats]) -> None:
 
 
 def show(rows: Sequence[Mapping[str, str]]) -> None:
-    """Print rows of text as a table, the first column to the left; where the terminal is too narrow
-    for it, as a list with a line a cell. No cell is ever cut.
+    """Print rows of text as a table, with the first column to the left.
+
+    Where the terminal is too narrow for it, print a list with a line for each cell. No cell is ever
+    cut.
     """
     from rich.measure import Measurement
 
@@ -248,8 +256,9 @@ def finish(
     open_page: bool = False,
     quiet: bool = False,
 ) -> None:
-    """End a command whose results are in their place: where they are, the page as a link, and what
-    to do next.
+    """End a command: print where the results are, the page as a link, and what to do next.
+
+    The results are in their place by then.
 
     Parameters
     ----------
@@ -259,6 +268,8 @@ def finish(
         The page; shown in the browser where `open_page`.
     then
         A command to go on with.
+    open_page
+        Whether to show the page in the browser.
     quiet
         Print nothing: the output is data.
     """
@@ -339,8 +350,9 @@ def regularity_in_words(s: ActivityStats) -> str:
 
 
 def say(what: Any, *, indent: int = 0) -> None:
-    """Print a text or a table, in at most 80 columns, with no colour where the output is not a
-    terminal; a text may stand after `indent` spaces.
+    """Print a text or a table, in at most 80 columns.
+
+    There is no colour where the output is not a terminal. A text may stand after `indent` spaces.
     """
     if isinstance(what, str):
         what = "\n".join(map(names.printable, what.split("\n")))

@@ -32,8 +32,9 @@ def recipes(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the recipes that come along: what each is, how long it runs, where its numbers are from,
-    and the command that takes it.
+    """List the recipes that come along.
+
+    Each is shown with how long it runs, where its numbers are from, and the command that takes it.
     """
     from neurosparse import recipes as kept
     from neurosparse._internal.names import meant

@@ -333,7 +333,10 @@ def _of_experts(stats: Iterable[ActivityStats]) -> Iterator[str]:
 
 
 def _spike_panels(spikes: Any, comparison: Any) -> list[Any]:
-    """The figures of a recording beside the main one; rates only of populations that fire."""
+    """Return the figures of a recording other than the main one.
+
+    Rates are drawn only of populations that fire.
+    """
     from neurosparse import plots
     from neurosparse.report import Panel
 

@@ -93,8 +93,9 @@ def simulate(
     as_json: Json = False,
     open_page: Open = False,
 ) -> None:
-    """Simulate a spiking circuit and say how many of its neurons are active at once, population by
-    population.
+    """Simulate a spiking circuit and say how many of its neurons are active at once.
+
+    The answer is given for each population.
 
     Writes comparison.json, populations.parquet, activity.parquet, the spikes, figures and
     report.html.
@@ -144,8 +145,9 @@ def simulate(
 
 
 def _show_populations(result: Simulation, window_ms: float) -> None:
-    """Print a line a population; the windows with their spread over seeds, or over time where there
-    is one seed.
+    """Print a line for each population, with the windows and their spread.
+
+    The spread is over seeds, or over time where there is one seed.
     """
     from neurosparse.comparison import BRAIN_FRACTIONS, percent
     from neurosparse.simulation import window_column
@@ -190,8 +192,10 @@ def _synchrony(row: PopulationRow) -> str:
 
 
 def _plus_minus(mean: float, spread: float) -> str:
-    """'3.7±0.1', '22±6': the spread to one digit, the mean as far as that; the mean alone where the
-    spread is not known.
+    """Format a mean and its spread, such as '3.7±0.1' or '22±6'.
+
+    The spread has one digit, and the mean as many decimals. The mean stands alone where the spread
+    is not known.
     """
     if math.isnan(mean):
         return "none"

@@ -108,8 +108,9 @@ Runs = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of a sw
     "list", short_help="List the runs.", epilog="Example:\n\nneurosparse runs list results/figure3"
 )
 def runs_list(folder: Runs, as_json: Json = False) -> None:
-    """A line a run: key, kind, time, size, and what sets it apart; then what failed and what is
-    damaged.
+    """List the runs: key, kind, time, size, and what sets each apart.
+
+    Then come the runs that failed and those that are damaged.
     """
     from neurosparse import store
 
@@ -148,8 +149,9 @@ def runs_list(folder: Runs, as_json: Json = False) -> None:
 def runs_show(
     folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]
 ) -> None:
-    """All that is known of a run: what was asked for, what came out, its files; or why it
-    failed.
+    """Show all that is known of a run.
+
+    That is what was asked for, what came out, and its files; or why it failed.
     """
     from neurosparse import store
 
@@ -169,8 +171,9 @@ def runs_show(
     epilog="Example:\n\nneurosparse runs verify results/figure3",
 )
 def runs_verify(folder: Runs) -> None:
-    """Read every byte of every run; what is damaged or foreign goes into quarantine, with the
-    reason. Exit code 1 then.
+    """Read every byte of every run and put damaged or foreign runs into quarantine.
+
+    Each is kept there with the reason. The exit code is 1 then.
     """
     from neurosparse import store
 

@@ -1,12 +1,13 @@
-"""Runs that survive: each in a folder of its own, which is there whole or not at all, and says what
-is in it.
+"""Runs that survive, each in a folder of its own that is there whole or not at all.
 
     DIRECTORY/runs/KEY/           a complete run: its files, and manifest.json with the checksum of
-    each and of itself DIRECTORY/partial/KEY/        a run under way, or what a killed one left: its
-    checkpoint DIRECTORY/failed/KEY.json     why a run failed
-    DIRECTORY/quarantine/         damaged and foreign runs, moved away with the reason beside them:
-    never counted, never deleted DIRECTORY/locks/KEY           who works on KEY holds a lock on this
-    file; it dies with the process
+                                  each and of itself
+    DIRECTORY/partial/KEY/        a run under way, or what a killed one left: its checkpoint
+    DIRECTORY/failed/KEY.json     why a run failed
+    DIRECTORY/quarantine/         damaged and foreign runs, each with the reason: never counted,
+                                  never deleted
+    DIRECTORY/locks/KEY           who works on KEY holds a lock on this file; it dies with the
+                                  process
 
 KEY is a hash of what was asked for and of the code that computes it (`key`, `sweep.code`), so a run
 is never mistaken for another. A run is written in `partial`, synced to the disk, and then renamed

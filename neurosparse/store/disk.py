@@ -1,5 +1,6 @@
-"""Files and folders of a store: listed without following links, summed, synced, put in place, put
-away.
+"""Files and folders of a store: listed, summed, synced, put in place, put away.
+
+Links are never followed.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ KEY = re.compile(r"[0-9a-f]{32}")
 
 
 def entries(folder: Path) -> list[str]:
-    """The names in a folder, sorted; none where there is no folder."""
+    """Return the names in a folder, sorted; none where there is no folder."""
     return sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
 
 
 def files_in(folder: Path) -> Iterator[str]:
-    """The files of a run, by their paths in it. DamageError for links, which may lead anywhere, and
-    devices.
+    """Yield the files of a run, by their paths in it.
+
+    DamageError for devices, and for links, which may lead anywhere.
     """
     for parent, folders, names in os.walk(folder):
         for name in folders:
@@ -38,7 +40,7 @@ def files_in(folder: Path) -> Iterator[str]:
 
 
 def summed(path: Path) -> File:
-    """The size and the checksum of a file."""
+    """Return the size of a file in bytes and its SHA-256 checksum."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return File(bytes=file.tell(), sha256=digest)
@@ -53,8 +55,9 @@ def remove(path: Path) -> None:
 
 
 def put(path: Path, place: Path) -> None:
-    """Rename a file, or a folder with all that is in it, into its place once it is on the disk;
-    then its new name is, too.
+    """Rename a file or a folder into its place once all of it is on the disk.
+
+    The new name is on the disk, too, when this returns.
     """
     for part in (*path.rglob("*"), path):
         _sync(part)

@@ -11,8 +11,9 @@ from neurosparse.store.records import DamageError
 
 
 def verify(directory: Path) -> dict[str, str]:
-    """Read every byte of every run; put into quarantine what is damaged or foreign, and say why, by
-    name.
+    """Read every byte of every run and put into quarantine what is damaged or foreign.
+
+    Returns the reasons, by name.
     """
     found = {
         name: str(run)
@@ -33,9 +34,7 @@ def verify(directory: Path) -> dict[str, str]:
 
 
 def tidy(directory: Path) -> None:
-    """Remove what killed processes left behind of runs that are complete, and locks that nobody
-    holds.
-    """
+    """Remove what killed processes left of complete runs, and locks that nobody holds."""
     names = {name for place in ("partial", "locks") for name in disk.entries(directory / place)}
     for name in sorted(filter(disk.KEY.fullmatch, names)):
         with claim(directory, name) as ours:  # which removes its lock, and all but a checkpoint

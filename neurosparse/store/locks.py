@@ -1,4 +1,4 @@
-"""Who works on a run: one process at a time, by a lock that ends with it."""
+"""The right to work on a run: one process at a time, by a lock that ends with it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunLock:
 
     @property
     def folder(self) -> Path:
-        """Where the files of the run go."""
+        """The folder for the files of the run."""
         return self._partial / "run"
 
     @property
@@ -93,7 +93,9 @@ class RunLock:
 
 @contextmanager
 def claim(directory: Path, key: str) -> Iterator[RunLock | None]:
-    """The right to work on a run while the block lasts; None where another process has it.
+    """Hold the right to work on a run while the block lasts.
+
+    Yields None where another process has it.
 
     The lock is the system's (flock): it ends with the process that holds it, however that ends.
 

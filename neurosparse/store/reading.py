@@ -1,4 +1,4 @@
-"""What is in a store."""
+"""Contents of a store: its runs, read and checked, and its failures."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ MANIFEST = "manifest.json"
 
 
 def read(directory: Path, key: str, *, thorough: bool = True) -> Run | None:
-    """A complete run, or None where there is none.
+    """Read a complete run; None where there is none.
 
     Parameters
     ----------
+    directory
+        The store.
+    key
+        The run's key, 32 hexadecimal digits.
     thorough
         Read every byte of its files against their checksums; otherwise the manifest alone, against
         its own.
@@ -66,7 +70,10 @@ def runs(directory: Path, *, thorough: bool = False) -> Iterator[tuple[str, Run 
 
 
 def failures(directory: Path) -> dict[str, Failure]:
-    """The failed runs by key; a note that is damaged is as good as none: the run is tried again."""
+    """Return the failed runs by key.
+
+    A note that is damaged is as good as none: the run is tried again.
+    """
     found = {}
     for name in disk.entries(directory / "failed"):
         with suppress(DamageError):
@@ -77,8 +84,9 @@ def failures(directory: Path) -> dict[str, Failure]:
 
 
 def find(directory: Path, start: str) -> str:
-    """The one key of a run or failure that starts with `start`. ValueError where there is none, or
-    more than one.
+    """Return the one key of a run or failure that starts with `start`.
+
+    ValueError where there is none, or more than one.
     """
     keys = {name for name, _ in runs(directory)} | set(failures(directory))
     matches = sorted(name for name in keys if name.startswith(start))

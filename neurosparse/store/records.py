@@ -1,4 +1,4 @@
-"""What is noted of a run, and how it is written and read: JSON that carries its own checksum."""
+"""Records of runs and how they are written: JSON that carries its own checksum."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Row = Fields  # column -> true, false, a number, text or None
 
 
 class DamageError(ValueError):
-    """What stands in the place of a run is not that run; the message says why."""
+    """A run's place holds something else; the message says what."""
 
 
 class File(Spec):
@@ -76,8 +76,9 @@ class Run(Spec):
 
 
 class Failure(Spec):
-    """A run that ended in an error of its own: the error in one line, and its traceback where there
-    is one.
+    """A run that ended in an error of its own.
+
+    It holds the error in one line, and its traceback where there is one.
     """
 
     format: Literal["neurosparse.failure/1"] = "neurosparse.failure/1"
@@ -92,8 +93,10 @@ Record = TypeVar("Record", Run, Failure)
 
 
 def key(kind: str, spec: Mapping[str, object], code: str) -> str:
-    """The name of a run: the start of a SHA-256 of its kind, its spec in canonical JSON, and the
-    fingerprint of the code.
+    """Return the name of a run, 32 hexadecimal digits.
+
+    It is the start of a SHA-256 of the run's kind, its spec in canonical JSON, and the fingerprint
+    of the code.
 
     Examples
     --------
@@ -130,7 +133,7 @@ def read_record(record_type: type[Record], path: Path) -> Record:
 
 
 def _unsealed(text: bytes) -> bytes:
-    """The content of a record without its checksum, which must be right."""
+    """Return the content of a record without its checksum, which must be right."""
     content = text[: text.rfind(_SEAL)] + b"}"
     if text.endswith(_seal(content)):
         return content

@@ -23,8 +23,9 @@ def write_table(directory: Path, rows: Sequence[Row], name: str) -> None:
 
 
 def export(rows: Sequence[Row], path: Path) -> None:
-    """Write rows as a table, Parquet or CSV by the suffix of `path`; a column that a row lacks is
-    empty there.
+    """Write rows as a table, Parquet or CSV by the suffix of `path`.
+
+    A column that a row lacks is empty there.
 
     Raises
     ------

@@ -1,5 +1,6 @@
-"""The claims of Glorot, Bordes & Bengio 2011, and of its reviewers, each as an experiment on real
-data with a verdict.
+"""The claims of Glorot, Bordes & Bengio 2011, and of its reviewers, put to the test.
+
+Each is an experiment on real data with a verdict.
 
 A claim is a module, such as c01: a `CLAIM` with its criteria, written down before anything was run,
 and `measure`, which returns the quantities of one seed. Everything else is the same for all of

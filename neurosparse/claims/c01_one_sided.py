@@ -36,8 +36,9 @@ _CELL = "lif_glorot2011"  # the one of the figure
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Drives: what layer 1 of an untrained network gets from test images; 0 is the threshold, -1 is
-    rest.
+    """Compare one-sidedness at the drives that layer 1 of an untrained network gets.
+
+    A drive of 0 is the threshold, -1 is rest.
     """
     network = lab.untrained(seed)
     z = network.linears()[0](lab.test_images()[:100]).detach().numpy().astype(float)
@@ -65,8 +66,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 
 def one_sidedness(function: Callable[[Any], Any], drive: Any) -> float:
-    """How far a function is from antisymmetry about 0: 0 for tanh, 1 where it moves on one side
-    only.
+    """Return how far a function is from antisymmetry about 0.
+
+    0 for tanh, 1 where it moves on one side only:
 
     mean |f(z) + f(-z) - 2 f(0)| / mean |f(z) - f(-z)|.
 

@@ -35,7 +35,7 @@ SMALL = 0.1  # the paper's "small weights", as a share of those by Glorot & Beng
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Of an untrained network, over all layers and test images."""
+    """Return the levels of an untrained network, over all layers and test images."""
     network = lab.untrained(seed, activation="sigmoid")
     as_it_starts = _in_the_middle(torch.cat(hidden(network, lab.test_images()), dim=1))
     with torch.no_grad():

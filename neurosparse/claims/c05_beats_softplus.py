@@ -17,8 +17,9 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Test errors of networks that start from the same weights and see the images in the same
-    order.
+    """Return test errors, in %, of networks that start from the same weights.
+
+    They see the images in the same order.
     """
     rectifier, softplus = lab.test_error("rectifier", seed), lab.test_error("softplus", seed)
     return {"difference": softplus - rectifier, "rectifier": rectifier, "softplus": softplus}

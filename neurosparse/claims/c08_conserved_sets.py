@@ -41,7 +41,7 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Over all layers and test images."""
+    """Return what a small change of the images conserves, over all layers, in %."""
     x = lab.test_images()
     generator = torch.Generator().manual_seed(seed)
     noise, others = (
@@ -64,16 +64,18 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 
 def overlap(first: list[Tensor], second: list[Tensor]) -> float:
-    """Units active in both, in % of those active in either, as a mean over images; layers of shape
-    (n, units).
+    """Return the units active in both, in % of those active in either.
+
+    A mean over images; layers of shape (n, units).
     """
     a, b = (torch.cat(layers, dim=1) != 0 for layers in (first, second))
     return 100 * float(((a & b).sum(dim=1) / (a | b).sum(dim=1).clamp(min=1)).mean())
 
 
 def share_changed(first: list[Tensor], second: list[Tensor]) -> float:
-    """Units whose activation moved by more than `MOVED` standard deviations of their layer, in
-    %.
+    """Return the units whose activation moved by more than `MOVED`, in %.
+
+    `MOVED` is in standard deviations of their layer.
     """
     moved = [(a - b).abs() > MOVED * a.std() for a, b in zip(first, second, strict=True)]
     return 100 * float(torch.cat(moved, dim=1).float().mean())

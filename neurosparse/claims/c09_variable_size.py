@@ -30,7 +30,10 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Active units of all hidden layers on each test image, of the network with L1."""
+    """Correlate the active units of the network with L1 with the content of test images.
+
+    Active units are counted over all hidden layers, for each image.
+    """
     layers = hidden(lab.network("rectifier_l1", seed), lab.test_images())
     by_layer = [(layer != 0).sum(dim=1).numpy() for layer in layers]  # (n,) each
     n_active = np.sum(by_layer, axis=0)
@@ -51,14 +54,20 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 
 def compressed_bytes(images: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The size of each image, shape (n, features) in [0, 1], as bytes under DEFLATE at its best."""
+    """Return the size of each image in bytes, under DEFLATE at its best.
+
+    Images have shape (n, features) and values in [0, 1].
+    """
     return np.array(
         [len(zlib.compress(row.tobytes(), 9)) for row in np.rint(255 * images).astype(np.uint8)]
     )
 
 
 def rank_correlation(first: NDArray[np.generic], second: NDArray[np.generic]) -> float:
-    """Spearman's correlation; 0 where one of them never varies, and so goes along with nothing."""
+    """Return Spearman's correlation; 0 where one of them never varies.
+
+    What never varies goes along with nothing.
+    """
     from scipy.stats import spearmanr
 
     return (
@@ -69,8 +78,9 @@ def rank_correlation(first: NDArray[np.generic], second: NDArray[np.generic]) ->
 
 
 def partial(xy: float, xz: float, yz: float) -> float:
-    """The correlation of x and y at equal z, from those of the three pairs; 0 where z says all
-    about one of them.
+    """Return the correlation of x and y at equal z, from those of the three pairs.
+
+    0 where z says all about one of them.
     """
     spread = math.sqrt((1 - xz**2) * (1 - yz**2))
     return (xy - xz * yz) / spread if spread > 0 else 0.0

@@ -40,8 +40,9 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Test errors of probes; beside the arms, of an untrained rectifier network's layer 1 and of
-    the pixels.
+    """Return test errors of probes, in %.
+
+    They are of the arms, of an untrained rectifier network's layer 1, and of the pixels.
     """
     networks: dict[str, RectifierNetwork | None] = {
         arm: lab.network(arm, seed) for arm in CLAIM.arms
@@ -56,8 +57,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 
 def probe_error(lab: Lab, network: RectifierNetwork | None) -> float:
-    """Test error in % of a ridge probe of a network's first layer, its penalty chosen on the
-    validation images.
+    """Return the test error, in %, of a ridge probe of a network's first layer.
+
+    Its penalty is chosen on the validation images.
     """
 
     def features(images: ImageSet) -> tuple[Tensor, Tensor]:

@@ -40,7 +40,10 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Rises in points; also those of the tanh network, and with five times as much of both."""
+    """Return rises of the test error, in points, where activations are disturbed.
+
+    Also those of the tanh network, and with five times as much of both.
+    """
     labels = torch.tensor(lab.splits.test.labels)
 
     def rise(
@@ -70,7 +73,10 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 def run_disturbed(
     network: RectifierNetwork, images: Tensor, disturb: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """The scores, shape (n, classes), where each hidden layer's output goes through `disturb`."""
+    """Return the scores, where each hidden layer's output goes through `disturb`.
+
+    They have shape (n, classes).
+    """
     values = images
     for name, module in network.named_children():
         values = disturb(module(values)) if name in network.layers else module(values)
@@ -78,13 +84,14 @@ def run_disturbed(
 
 
 def discard(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """`values` with a random share of them set to 0; the others are as they were."""
+    """Set a random share of values to 0; the others are as they were."""
     return values * (torch.rand(values.shape, generator=generator) >= share)
 
 
 def add_noise(values: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """`values` plus Gaussian noise of that share of their root mean square, also on those that are
-    0.
+    """Add Gaussian noise to values, also to those that are 0.
+
+    Its standard deviation is `share` of their root mean square.
     """
     return values + share * values.square().mean().sqrt() * torch.randn(
         values.shape, generator=generator

@@ -36,8 +36,9 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """The same images in turn: over active rows alone, in torch's dense products, and in the same
-    kernel with every unit active.
+    """Time the same images in turn over active rows alone, and over all rows.
+
+    All rows are computed in torch's dense products, and in the same kernel with every unit active.
     """
     network = lab.network("rectifier_l1", seed)
     images = lab.splits.test.images[:N_IMAGES]
@@ -68,8 +69,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 @torch.no_grad()
 def all_active(network: RectifierNetwork) -> RectifierNetwork:
-    """A copy of a network whose hidden units are active for every image, whatever it then says of
-    it.
+    """Copy a network so that its hidden units are active for every image.
+
+    Its scores mean nothing then.
     """
     copied = copy.deepcopy(network)
     for linear in copied.linears()[:-1]:

@@ -48,7 +48,7 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Norms of the loss's gradient by the hidden activations, for 3 to 20 layers."""
+    """Compare norms of the loss's gradient by the hidden activations, for 3 to 20 layers."""
     images = torch.tensor(lab.splits.test.images[:N_IMAGES])
     labels = torch.tensor(lab.splits.test.labels[:N_IMAGES])
     kept = {
@@ -66,8 +66,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 
 def kept_by_depth(network: RectifierNetwork, images: torch.Tensor, labels: torch.Tensor) -> float:
-    """log10 of the gradient's norm at the first hidden layer over that at the last; in float64,
-    which does not underflow.
+    """Return log10 of the gradient's norm at the first hidden layer over the last's.
+
+    It is computed in float64, which does not underflow.
     """
     network = network.double()
     values = network.activations(images.double())

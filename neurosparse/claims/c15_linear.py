@@ -32,8 +32,9 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Errors of the scores; a tanh network's, linearised at the image in the same way, is given
-    beside it.
+    """Return errors of the scores, linearised at the image.
+
+    A tanh network's, linearised in the same way, is for comparison.
     """
     x = lab.test_images()[:N_IMAGES].double()
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -55,8 +56,9 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
 @torch.no_grad()
 def linear_error(network: RectifierNetwork, images: Tensor, near: Tensor) -> float:
-    """Largest error of f(x) + J(x) (x' - x) as f(x'), over the largest change f(x') - f(x); shape
-    (n, features) each.
+    """Return the largest error of f(x) + J(x) (x' - x) as an estimate of f(x').
+
+    It is relative to the largest change f(x') - f(x). Images have shape (n, features) each.
 
     J is the product of the weights and, between them, of the slopes at x: of a rectifier 1 for the
     active units and 0 else.

@@ -27,7 +27,7 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Losses and dead units on the training images."""
+    """Return losses, and dead units in %, on the training images."""
     states = {arm: evaluate(lab.network(arm, seed), lab.splits.train) for arm in CLAIM.arms}
     rectifier, with_l1, softplus = states.values()
     n_units = rectifier.n_alive + rectifier.n_dead

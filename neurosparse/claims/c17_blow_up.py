@@ -36,8 +36,10 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Largest hidden activations on the test images after training, and learning rates from 0.1 up
-    to the first that diverges.
+    """Return the largest hidden activations, and learning rates until divergence.
+
+    Activations are those on the test images after training. Rates are counted in doublings from 0.1
+    up to the first that diverges.
     """
     with_l1, without = (_largest(lab, arm, seed) for arm in ("rectifier_l1", "rectifier"))
     survived = {l1: doublings(lab, seed, l1) for l1 in (0.001, 0.0)}

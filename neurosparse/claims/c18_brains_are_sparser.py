@@ -32,8 +32,9 @@ CLAIM = Claim(
 
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
-    """Networks are chosen by their validation errors, of equals the denser; errors are those on the
-    test images.
+    """Choose networks by their validation errors, and report their test errors.
+
+    Of equals the denser is chosen.
     """
     validation = {arm: lab.validation_error(arm, seed) for arm in CLAIM.arms}
     dense = ("rectifier", "rectifier_l1")

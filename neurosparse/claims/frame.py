@@ -1,4 +1,4 @@
-"""What a claim is, and one rule by which all of them are judged."""
+"""Claims and their criteria, and one rule by which all of them are judged."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ class Criterion:
             )
 
     def judge(self, effect: Mean) -> Verdict:
-        """The verdict on an effect by its interval: inside the range, apart from it, or across one
-        of its ends.
+        """Judge an effect by its interval.
+
+        The interval is inside the range, apart from it, or across one of its ends.
 
         Examples
         --------
@@ -66,7 +67,7 @@ class Criterion:
         )
 
     def range(self) -> str:
-        """The range in words: "at least 0 points"."""
+        """Return the range in words: "at least 0 points"."""
         unit = f" {self.unit}" if self.unit else ""
         if math.isinf(self.high):
             return f"at least {self.low:g}{unit}"
@@ -104,8 +105,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What came of one criterion: a value a seed, their mean with its 95 % interval (Student's t),
-    and the verdict.
+    """Outcome of one criterion.
+
+    It has a value for each seed, their mean with its 95 % interval (Student's t), and the verdict.
     """
 
     criterion: Criterion
@@ -114,7 +116,7 @@ class Effect:
     verdict: Verdict
 
     def describe(self) -> str:
-        """The mean and its interval: "0.52 [0.31, 0.73] points"."""
+        """Return the mean and its interval: "0.52 [0.31, 0.73] points"."""
         low, high = self.mean.low, self.mean.high
         interval = "[?]" if math.isnan(low) else f"[{low:.3g}, {high:.3g}]"
         return f"{self.mean.mean:.3g} {interval} {self.criterion.unit}".rstrip()
@@ -122,7 +124,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of a claim."""
+    """Outcome of a claim."""
 
     number: int
     claim: Claim
@@ -150,6 +152,8 @@ def examine(
     ----------
     number
         The claim's.
+    claim
+        The claim, with its criteria.
     rows
         The quantities of each seed, by name.
     left_out

@@ -58,7 +58,7 @@ ARMS: dict[str, Fields] = {  # what sets each arm apart
 
 
 class LabSpec(Spec):
-    """Which images and networks the claims are put to the test on.
+    """Images and networks on which the claims are put to the test.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ FULL = LabSpec(data="fashion_mnist", width=1000, epochs=10, pretraining_epochs=3
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """Where claims are measured: the images, and the folder that keeps the trained networks.
+    """Laboratory of the claims: the images, and the folder that keeps the trained networks.
 
     Parameters
     ----------
@@ -107,15 +107,15 @@ class Lab:
     folder: Path
 
     def sizes(self, depth: int = 3) -> tuple[int, ...]:
-        """The sizes of a network with so many hidden layers."""
+        """Return the layer sizes of a network with so many hidden layers."""
         return (self.splits.n_features, *[self.spec.width] * depth, self.splits.n_classes)
 
     def untrained(self, seed: int, *, depth: int = 3, **settings: object) -> RectifierNetwork:
-        """A network as it starts; `settings` are those of `NetworkSpec`."""
+        """Return a network as it starts; `settings` are those of `NetworkSpec`."""
         return RectifierNetwork(NetworkSpec(sizes=self.sizes(depth), **settings), seed=seed).eval()
 
     def training(self, arm: str, seed: int) -> TrainSpec:
-        """How a network of an arm is trained."""
+        """Return the settings with which a network of an arm is trained."""
         values = {k: v for k, v in ARMS[arm].items() if k in TrainSpec.model_fields}
         return TrainSpec(
             network=NetworkSpec(
@@ -133,18 +133,18 @@ class Lab:
         )
 
     def path(self, arm: str, seed: int) -> Path:
-        """The file of a network, named by all that decides its weights."""
+        """Return the file of a network, named by all that decides its weights."""
         specs = [self.training(arm, seed).model_dump_json()]
         if "pretrained" in ARMS[arm]:
             specs.append(self._pretraining(seed).model_dump_json())
         return self._file(arm, seed, *specs)
 
     def network(self, arm: str, seed: int) -> RectifierNetwork:
-        """A trained network; FileNotFoundError where `prepare` has not trained it."""
+        """Load a trained network; FileNotFoundError where `prepare` has not trained it."""
         return load(self.path(arm, seed))
 
     def missing(self, arms: Sequence[str]) -> list[tuple[str, int]]:
-        """Arm and seed of the networks that are still to be trained, one seed after the other."""
+        """List arm and seed of the networks that are still to be trained, by seed."""
         return [
             (arm, seed)
             for seed in self.spec.seeds
@@ -155,8 +155,9 @@ class Lab:
     def prepare(
         self, arms: Sequence[str], *, threads: int = 1, progress: Progress = quiet
     ) -> dict[tuple[str, int], DivergenceError]:
-        """Train the networks of some arms that are not there yet, `threads` of them at once, on the
-        CPU.
+        """Train the networks of some arms that are not there yet, on the CPU.
+
+        `threads` of them are trained at once.
 
         Each is kept as soon as it is trained, so that whatever stops this loses one network a
         thread. As every seed has the same arms, the share of the networks that are trained soon is
@@ -188,11 +189,11 @@ class Lab:
         return failures
 
     def test_images(self) -> Tensor:
-        """The test images, shape (n, features)."""
+        """Return the test images, shape (n, features)."""
         return tensors(self.splits.test, torch.device("cpu"))[0]
 
     def test_error(self, arm: str, seed: int) -> float:
-        """The share of test images that a trained network misclassifies, in per cent."""
+        """Return the share of test images that a trained network misclassifies, in %."""
         return 100 * error(self.network(arm, seed), self.splits.test)
 
     def misclassified(self, arm: str, seed: int) -> NDArray[np.bool_]:
@@ -202,11 +203,11 @@ class Lab:
         return np.asarray(said != self.splits.test.labels)
 
     def validation_error(self, arm: str, seed: int) -> float:
-        """The same of the validation images."""
+        """Return the error on the validation images, in %."""
         return 100 * error(self.network(arm, seed), self.splits.validation)
 
     def zeros(self, arm: str, seed: int) -> float:
-        """Hidden activations on the test images that are exactly 0, in per cent."""
+        """Return the hidden activations on the test images that are exactly 0, in %."""
         return 100 * (1 - evaluate(self.network(arm, seed), self.splits.test).active_fraction)
 
     def _train(self, arm: str, seed: int, starting: threading.Lock, progress: Progress) -> None:
@@ -230,7 +231,7 @@ class Lab:
         )
 
     def _start(self, seed: int, progress: Progress) -> RectifierNetwork:
-        """The pre-trained network that both arms start from."""
+        """Return the pre-trained network that both arms start from."""
         spec = self._pretraining(seed)
         path = self._file("start", seed, spec.model_dump_json())
         if not path.exists():
@@ -246,7 +247,7 @@ class Lab:
 
 
 def hidden(network: RectifierNetwork, images: Tensor) -> list[Tensor]:
-    """What each hidden layer puts out, shape (n, units) each, without gradients."""
+    """Return the output of each hidden layer, shape (n, units) each, without gradients."""
     with torch.no_grad():
         values = network.activations(images)
     return [values[name] for name in network.layers]

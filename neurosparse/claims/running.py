@@ -57,7 +57,7 @@ class _Entry(_Lenient):
 
 
 class _File(_Lenient):
-    """What claims.json must hold."""
+    """Content that claims.json must have."""
 
     lab: LabSpec
     findings: list[_Entry]
@@ -92,6 +92,8 @@ def run(
         The images, in place of those of `spec.data`.
     threads
         Networks trained at once.
+    progress
+        Told the share that is done, and what is done now.
 
     Raises
     ------
@@ -135,7 +137,7 @@ def run(
 
 
 def read(directory: str | Path) -> list[Finding]:
-    """The findings that `run` wrote into a folder, with the criteria of then.
+    """Read the findings that `run` wrote into a folder, with the criteria of then.
 
     Raises
     ------
@@ -146,8 +148,9 @@ def read(directory: str | Path) -> list[Finding]:
 
 
 def overview(directory: str | Path) -> Panel:
-    """What `run` wrote into a folder as one part of a page: every claim with its verdict, or how to
-    get there.
+    """Show what `run` wrote into a folder as one part of a page.
+
+    Every claim with its verdict, or how to get there.
 
     Raises
     ------
@@ -175,8 +178,9 @@ def overview(directory: str | Path) -> Panel:
 
 
 def _found_before(path: Path, spec: LabSpec, images: str) -> list[Fields]:
-    """The findings of a file as it has them; refused where they could not stand beside those of
-    this spec and these images.
+    """Return the findings of a file as it has them.
+
+    Refused where they could not stand next to those of this spec and these images.
     """
     if not path.is_file():
         return []
@@ -210,7 +214,7 @@ def _read(path: Path) -> tuple[Fields, list[Finding]]:
 
 
 def table(findings: Sequence[Finding]) -> str:
-    """Findings as a Markdown table, a line for each criterion."""
+    """Format findings as a Markdown table, a line for each criterion."""
     lines = [
         [
             str(finding.number),
@@ -226,7 +230,7 @@ def table(findings: Sequence[Finding]) -> str:
 
 
 def panels(findings: Sequence[Finding]) -> list[Panel]:
-    """Parts of the page: all findings as one table, then a figure for each."""
+    """Return the parts of the page: all findings as one table, then a figure for each."""
     if not findings:
         raise ValueError("findings is empty: nothing to show")
     n_seeds = findings[0].effects[0].mean.n
@@ -259,7 +263,7 @@ def panels(findings: Sequence[Finding]) -> list[Panel]:
 
 
 def _verdict(finding: Finding) -> Verdict:
-    """A finding as a chip of the page."""
+    """Return a finding as a chip of the page."""
     return Verdict(
         finding.number,
         finding.claim.text,
@@ -309,8 +313,9 @@ def _panel(finding: Finding) -> Panel:
 
 
 def draw_effect(effect: Effect, ax: Axes) -> None:
-    """The values of the seeds, their mean and its interval, and the range in which the claim
-    holds.
+    """Draw the values of the seeds, their mean and its interval.
+
+    The range in which the claim holds is shaded.
     """
     criterion, mean = effect.criterion, effect.mean
     seeds = range(1, len(effect.values) + 1)
@@ -338,7 +343,7 @@ def draw_effect(effect: Effect, ax: Axes) -> None:
 
 
 def _entry(finding: Finding, rows: Mapping[int, Mapping[str, float]]) -> Fields:
-    """A finding as the file has it, with what was measured by seed."""
+    """Return a finding as the file has it, with what was measured by seed."""
     return {
         "number": finding.number,
         "verdict": finding.verdict,
@@ -391,7 +396,7 @@ def _figure(panel: Panel, path: Path) -> None:
 
 
 def _plain(claim: Claim) -> Fields:
-    """A claim as JSON can hold it: an open end of a range is null."""
+    """Return a claim as JSON can hold it: an open end of a range is null."""
     plain = asdict(claim)
     for criterion in plain["criteria"]:
         criterion |= {

@@ -56,7 +56,7 @@ def read(directory: Path, key: str, *, thorough: bool = True) -> Run | None:
 
 
 def runs(directory: Path, *, thorough: bool = False) -> Iterator[tuple[str, Run | DamageError]]:
-    """Every entry of `runs`, by name: the run, or what is wrong with it."""
+    """Yield every entry of `runs`, by name: the run, or what is wrong with it."""
     for name in disk.entries(directory / "runs"):
         try:
             if not disk.KEY.fullmatch(name):
@@ -99,7 +99,7 @@ def find(directory: Path, start: str) -> str:
 
 
 def existing(directory: Path) -> Path:
-    """`directory`, where it is that of a sweep. FileNotFoundError otherwise."""
+    """Return `directory` if it is that of a sweep; FileNotFoundError otherwise."""
     if not (directory / "runs").is_dir():
         raise FileNotFoundError(f"no runs in {directory}: it is not the folder of a sweep")
     return directory

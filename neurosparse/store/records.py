@@ -67,7 +67,7 @@ class Run(Spec):
         return sum(file.bytes for file in self.files.values())
 
     def table(self, label: Mapping[str, object] | None = None) -> list[Row]:
-        """Its rows with its key and its label, or another, before them."""
+        """Return its rows with its key and its label, or another, before them."""
         before = {
             name: value if isinstance(value, int | float | str) else json.dumps(value)
             for name, value in (self.label if label is None else label).items()

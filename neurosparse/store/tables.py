@@ -43,7 +43,7 @@ def export(rows: Sequence[Row], path: Path) -> None:
 
 
 def _column(values: list[Any]) -> Any:
-    """Numbers where all are; text otherwise."""
+    """Return numbers where all values are numbers; text otherwise."""
     import pyarrow as pa
 
     kinds = {type(value) for value in values if value is not None}

@@ -21,7 +21,7 @@ OURS = "neurosparse"
 
 
 class Source(NamedTuple):
-    """What the source of a module says."""
+    """Facts that the source of a module states."""
 
     modules: tuple[str, ...]  # that it imports, of this package or of its own
     packages: tuple[str, ...]  # that it imports from: top-level names, without Python's own
@@ -80,7 +80,7 @@ def source(module: str) -> Source:
 
 
 def _stripped(tree: ast.Module) -> ast.Module:
-    """The tree without docstrings, and without what only type checkers see."""
+    """Remove from a tree the docstrings, and what only type checkers see."""
     tree.body = [node for node in tree.body if not _for_checkers(node)]
     for node in ast.walk(tree):
         if isinstance(
@@ -100,8 +100,9 @@ def _for_checkers(node: ast.stmt) -> bool:
 
 
 def _imported(tree: ast.Module, package: str, followed: set[str]) -> Iterator[str]:
-    """The full names that a tree imports: of packages that are followed each module, of others the
-    name that stands there.
+    """Yield the full names that a tree imports.
+
+    Of packages that are followed, these are modules; of others, the names that stand there.
     """
     lazy: dict[str, str] = {}  # packages with a stub, by the names under which the tree knows them
     for node in ast.walk(tree):
@@ -130,7 +131,10 @@ def _imported(tree: ast.Module, package: str, followed: set[str]) -> Iterator[st
 
 
 def _attributes(tree: ast.Module, name: str) -> set[str] | None:
-    """The attributes of a name that a tree uses; None, for all, where it uses the name alone."""
+    """Return the attributes of a name that a tree uses.
+
+    None, for all, where it uses the name alone.
+    """
     uses, attributes = 0, []
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == name:
@@ -145,7 +149,7 @@ def _attributes(tree: ast.Module, name: str) -> set[str] | None:
 
 
 def _homes(package: str, names: set[str] | None) -> list[str]:
-    """The modules from which a lazy package takes some names, or all of its names."""
+    """Return the modules from which a lazy package takes some names, or all of its names."""
     stub = _stub(package)
     if stub is None:
         return []

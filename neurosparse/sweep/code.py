@@ -1,5 +1,4 @@
-"""The code that computes a run, as a fingerprint: what decides its numbers, and nothing that does
-not.
+"""The code that computes a run, as a fingerprint of what decides its numbers.
 
 What counts is found, not listed: all that the run's kind imports. Comments, docstrings and layout
 do not count.
@@ -73,7 +72,7 @@ def fingerprint(*roots: str) -> str:
 
 
 def _data_files(modules: Iterable[str]) -> list[Path]:
-    """What lies beside the modules of packages and is no code: tables of figures, images."""
+    """Return the files next to the modules of packages that are no code: tables, images."""
     paths = (path_of(module) for module in modules if "." in module)
     folders = {path.parent for path in paths if path is not None}
     files = (path for folder in folders for path in folder.iterdir() if path.is_file())

@@ -27,8 +27,10 @@ _EACH = 2  # tasks that a worker has at hand, so that it never waits for the nex
 
 
 def engine(address: str, *, timeout_s: float | None) -> Engine:
-    """The workers of the scheduler at `address` ("tcp://host:8786", "tls://..."); TLS and all else
-    as Dask is configured.
+    """Return an engine for the workers of the scheduler at `address`.
+
+    An address is such as "tcp://host:8786" or "tls://...". TLS and all else are as Dask is
+    configured.
 
     Raises
     ------
@@ -132,8 +134,9 @@ def _gone(address: str) -> OSError:
 
 
 def perform_within(task: Task, timeout_s: float | None, topic: str) -> str:
-    """What `perform` returns, told on the way under `topic`; the process ends where it takes longer
-    than it may, and Dask's nanny starts another.
+    """Return what `perform` returns; tell of its progress under `topic`.
+
+    The process ends where it takes longer than it may, and Dask's nanny starts another.
     """
     from distributed import get_worker
 

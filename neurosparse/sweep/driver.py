@@ -25,7 +25,7 @@ TABLE = "table.parquet"
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """What a sweep left behind."""
+    """Result of a sweep."""
 
     rows: tuple[Fields, ...] = field(
         repr=False
@@ -35,7 +35,7 @@ class Sweep:
     failures: tuple[Failure, ...]
 
     def lines(self) -> list[str]:
-        """What to tell a person: how many runs are complete, and why the others are not."""
+        """Say how many runs are complete, and why the others are not."""
         n_complete = self.n_runs - len(self.failures)
         lines = [
             f"{n_complete} of {self.n_runs} runs are complete, {self.n_before} of them from before."
@@ -58,8 +58,9 @@ def run(
     retry_failed: bool = False,
     progress: Progress = quiet,
 ) -> Sweep:
-    """Run what is missing of a sweep, and write its table; call it again to go on after whatever
-    happened.
+    """Run what is missing of a sweep, and write its table.
+
+    Call it again to go on after whatever happened.
 
     Any number of processes, on any number of machines that share `directory`, may run the same
     sweep at the same time.
@@ -138,8 +139,9 @@ def run(
 
 
 def plan(spec: SweepSpec, directory: str | Path) -> list[Task]:
-    """The runs of a sweep, each once. ValueError, with what varies in it, for the first that is not
-    valid.
+    """Return the runs of a sweep, each once.
+
+    ValueError, with what varies in it, for the first that is not valid.
     """
     recipe = recipes.load(spec.recipe)
     tasks: dict[str, Task] = {}
@@ -159,7 +161,10 @@ def plan(spec: SweepSpec, directory: str | Path) -> list[Task]:
 def _complete(
     directory: Path, tasks: Sequence[Task], progress: Progress, *, thorough: bool = True
 ) -> dict[str, Run]:
-    """The runs that are complete and undamaged; damage is dealt with when the run is done anew."""
+    """Return the runs that are complete and undamaged, by key.
+
+    Damage is dealt with when the run is done anew.
+    """
     found = {}
     for k, task in enumerate(tasks):
         try:
@@ -238,7 +243,7 @@ def _after_death(end: Ended[Task], deaths: Counter[str], attempts: int) -> str:
 
 
 def _span(seconds: float) -> str:
-    """'45 s', '12 min', '3.5 h'."""
+    """Format a time: '45 s', '12 min', '3.5 h'."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,5 +1,6 @@
-"""What starts workers. The store is the truth: an engine only hands out tasks and says how each
-ended.
+"""Engines, which start workers.
+
+The store is the truth: an engine only hands out tasks and says how each ended.
 
 Each is called as engine(tasks, tell), takes tasks from the left of a deque that the caller may fill
 on, and yields `workers.Ended`.
@@ -25,7 +26,7 @@ _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS",
 
 
 def in_process(tasks: deque[Task], tell: Tell) -> Generator[Ended[Task], None, None]:
-    """One after another, in this process."""
+    """Perform one task after another, in this process."""
     while tasks:
         task = tasks.popleft()
         tell(task, 0.0, "")
@@ -33,8 +34,9 @@ def in_process(tasks: deque[Task], tell: Tell) -> Generator[Ended[Task], None, N
 
 
 def local(n: int, *, device: str, timeout_s: float | None, memory_mb: float | None) -> Engine:
-    """`n` processes of this machine, each with one thread and, where there are several and they are
-    asked for, a GPU of its own.
+    """Return an engine of `n` processes of this machine, each with one thread.
+
+    Each has a GPU of its own where there are several and they are asked for.
     """
     gpus = _gpus() if device != "cpu" else []
     free_mb = _available_mb()
@@ -69,8 +71,9 @@ def local(n: int, *, device: str, timeout_s: float | None, memory_mb: float | No
 
 
 def perform_and_weigh(task: Task, progress: Progress) -> tuple[str, float]:
-    """Return what `perform` does, and the most memory that this process has had so far, in MB (0
-    where the system does not say).
+    """Return what `perform` does, and the most memory of this process so far, in MB.
+
+    The memory is 0 where the system does not say.
     """
     outcome = perform(task, progress)
     try:
@@ -81,7 +84,10 @@ def perform_and_weigh(task: Task, progress: Progress) -> tuple[str, float]:
 
 
 def _available_mb() -> float:
-    """Memory that can be had without swapping; no limit where the system does not say."""
+    """Return the memory that can be had without swapping, in MB.
+
+    Infinite where the system does not say.
+    """
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(

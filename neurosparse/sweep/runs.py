@@ -42,7 +42,7 @@ class Task:
 
     @classmethod
     def of(cls, directory: str, kind: str, label: Fields, spec: Fields, device: str) -> Self:
-        """The run of a resolved spec with the code as it is."""
+        """Return the run of a resolved spec with the code as it is."""
         code = code_of(kind, spec)
         # elsewhere the last bits may differ
         spec = spec if device == "cpu" else {**spec, "device": device}
@@ -63,7 +63,10 @@ def task(
     label: Fields,
     device: str,
 ) -> Task:
-    """The run of a recipe with settings and a seed. ValueError where they do not fit together."""
+    """Return the run of a recipe with settings and a seed.
+
+    ValueError where they do not fit together.
+    """
     spec = kinds.registry.get(kind).resolve(recipe, settings, label["seed"])
     return Task.of(directory, kind, label, spec, device)
 
@@ -122,8 +125,9 @@ def perform(task: Task, progress: Progress) -> Outcome:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """One thread, whose number decides the last bits of sums; and temporary files that go where the
-    run goes.
+    """Allow one thread, whose number decides the last bits of sums.
+
+    Temporary files go where the run goes.
     """
     import torch
 
@@ -138,6 +142,6 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _plain(value: object) -> Any:
-    """A value as JSON has it: NumPy's numbers as Python's, NaN as None."""
+    """Return a value as JSON has it: NumPy's numbers as Python's, NaN as None."""
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,22 +1,24 @@
-"""What a sweep is: a recipe, what varies, and how; expanded into the points that are run.
+"""A sweep: a recipe, what varies, and how; expanded into the points that are run.
 
-kind = "train"                                # or "simulate", "convert"
-title = "Error over sparsity"
-recipe = "rectifier_l1"                       # a name, or a path beside this file
-seeds = [1, 2, 3]                             # each point with each seed; or "each": point k with
-seed k
+As a TOML file:
 
-[settings]                                    # values of the recipe to replace, in every run
-epochs = 30
+    kind = "train"                                # or "simulate", "convert"
+    title = "Error over sparsity"
+    recipe = "rectifier_l1"                       # a name, or a path next to this file
+    seeds = [1, 2, 3]                             # each point with each seed;
+                                                  # or "each": point k with seed k
 
-[grid]                                        # every combination
-l1 = { low = 0.0, high = 0.01, n = 200 }      # or a list: [0.0, 0.001]; or with scale = "log"
-"network.activation" = ["rectifier", "tanh"]
+    [settings]                                    # values of the recipe to replace, in every run
+    epochs = 30
 
-[random]                                      # n draws, each with every combination of the grid
-n = 50
-seed = 1
-values.learning_rate = { low = 0.01, high = 0.5, scale = "log" }
+    [grid]                                        # every combination
+    l1 = { low = 0.0, high = 0.01, n = 200 }      # or a list: [0.0, 0.001]; or with scale = "log"
+    "network.activation" = ["rectifier", "tanh"]
+
+    [random]                                      # n draws, each with every combination of the grid
+    n = 50
+    seed = 1
+    values.learning_rate = { low = 0.01, high = 0.5, scale = "log" }
 """
 
 from __future__ import annotations
@@ -38,8 +40,9 @@ MOST_RUNS = 1_000_000
 
 
 class Range(Spec):
-    """Numbers from `low` to `high`, evenly or evenly in their logarithm: `n` of them in a grid, any
-    of them in a draw.
+    """Numbers from `low` to `high`, evenly spaced or evenly in their logarithm.
+
+    A grid takes `n` of them, a draw any of them.
     """
 
     low: float
@@ -56,7 +59,7 @@ class Range(Spec):
         return self
 
     def at(self, share: float) -> float:
-        """The number at a share of the way, in [0, 1]."""
+        """Return the number at a share of the way, in [0, 1]."""
         if self.scale == "log":
             return float(self.low * (self.high / self.low) ** share)
         return float(self.low + (self.high - self.low) * share)
@@ -147,14 +150,14 @@ class SweepSpec(Spec):
 
     @property
     def n_runs(self) -> int:
-        """How many runs it asks for."""
+        """Number of runs that it asks for."""
         n = (self.random.n if self.random else 1) * (1 if self.seeds == "each" else len(self.seeds))
         for values in self.grid.values():
             n *= values.n or 0 if isinstance(values, Range) else len(values)
         return n
 
     def points(self) -> Iterator[tuple[Fields, int]]:
-        """What varies, and the seed, of every run, in order."""
+        """Yield what varies in every run, and its seed, in order."""
         axes = [[*_grid(values)] for values in self.grid.values()]
         for k, (drawn, combination) in enumerate(product(self._draws(), product(*axes))):
             point = {**dict(zip(self.grid, combination, strict=True)), **drawn}
@@ -176,8 +179,9 @@ class SweepSpec(Spec):
 
 
 def load(name_or_path: str | Path) -> SweepSpec:
-    """Read a sweep: the name of one that comes with the package, such as "figure3", or the path of
-    a TOML file.
+    """Read a sweep by its name or from a TOML file.
+
+    A name is of a sweep that comes with the package, such as "figure3".
 
     Its values may carry their sources, as in recipes.
 
@@ -204,7 +208,7 @@ def _pick(values: Values, share: float) -> Any:
 
 
 def _flat(values: object, place: str = "") -> Any:
-    """Nested tables as dotted names; a table with `low` is a range."""
+    """Name the values of nested tables with dots; a table with `low` is a range."""
     if not isinstance(values, dict):
         return values
     flat: Fields = {}

@@ -1,5 +1,6 @@
-"""Runs that train a network and convert it to a spiking one: how well the two agree on the test
-images, step by step.
+"""Runs that train a network and convert it to a spiking one.
+
+They tell how well the two agree on the test images, step by step.
 
 The training is a run of its own in the same store, shared by all conversions of the network.
 """
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 
 class ConversionSpec(recipes.Spec):
-    """What a sweep of conversions takes as `steps`, `neuron.*` and `normalisation.*`; all else is
-    of the network's recipe.
+    """Settings of a conversion in a sweep: `steps`, `neuron.*` and `normalisation.*`.
+
+    All other settings are of the network's recipe.
     """
 
     steps: Annotated[int, Field(ge=1)] = 64
@@ -32,8 +34,9 @@ class ConversionSpec(recipes.Spec):
 
 
 def resolve(recipe: Recipe, settings: Fields, seed: int) -> Fields:
-    """All that is asked for, as plain values. ValueError where recipe and settings do not fit
-    together.
+    """Return all that is asked for, as plain values.
+
+    ValueError where recipe and settings do not fit together.
     """
     ours: Fields = {"neuron": {}, "normalisation": {}}
     theirs = {}
@@ -58,8 +61,9 @@ def modules(spec: Fields) -> list[str]:
 
 
 def run(spec: Fields, lock: RunLock, device: str, progress: Progress) -> list[Row]:
-    """Train or find the network, convert it, and compare the two. A row for each number of steps
-    that was looked at.
+    """Train or find the network, convert it, and compare the two.
+
+    Returns a row for each number of steps that was looked at.
     """
     from neurosparse import rectifier
     from neurosparse.convert import to_spiking, verify
@@ -88,7 +92,10 @@ def run(spec: Fields, lock: RunLock, device: str, progress: Progress) -> list[Ro
 
 
 def _trained(spec: Fields, lock: RunLock, device: str, progress: Progress) -> Any:
-    """The weights of a network: of the run that trained it, which is done now where nobody has."""
+    """Return the path of a network's weights, in the run that trained it.
+
+    That run is done now where nobody has.
+    """
     from neurosparse.sweep import runs
 
     task = runs.Task.of(

@@ -19,8 +19,9 @@ _OURS = ("seconds", "engine", "scale", "window_ms")
 
 
 def resolve(recipe: Recipe, settings: Fields, seed: int) -> Fields:
-    """All that is asked for, as plain values. ValueError where recipe and settings do not fit
-    together.
+    """Return all that is asked for, as plain values.
+
+    ValueError where recipe and settings do not fit together.
     """
     from neurosparse.simulation.spec import SimulationSpec
     from neurosparse.spiking import CircuitSpec, PopulationSpec, engines

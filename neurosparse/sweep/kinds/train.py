@@ -1,5 +1,6 @@
-"""Runs that train a network: its weights, its errors, and how sparse its layers are on the test
-images.
+"""Runs that train a network: its weights, its errors, and the sparsity of its layers.
+
+Sparsity is measured on the test images.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ WEIGHTS = "weights.safetensors"
 
 
 def resolve(recipe: Recipe, settings: Fields, seed: int) -> Fields:
-    """All that is asked for, as plain values. ValueError where recipe and settings do not fit
-    together.
+    """Return all that is asked for, as plain values.
+
+    ValueError where recipe and settings do not fit together.
     """
     from neurosparse.rectifier import TrainSpec
 
@@ -77,7 +79,7 @@ def run(spec: Fields, lock: RunLock, device: str, progress: Progress) -> list[Ro
 
 
 def _check_checkpoint(lock: RunLock, training: Any, images: Any) -> None:
-    """A checkpoint that cannot be gone on from is set aside, and the training begins anew."""
+    """Set aside a checkpoint that cannot be gone on from; the training begins anew."""
     from neurosparse.rectifier import checkpoints
 
     try:
@@ -88,7 +90,7 @@ def _check_checkpoint(lock: RunLock, training: Any, images: Any) -> None:
 
 @lru_cache(maxsize=1)
 def splits(name: str) -> Any:
-    """The image set of a name, read once a process."""
+    """Return the image set of a name, read once a process."""
     from neurosparse import data
 
     return data.load(name)

@@ -1,3 +1,4 @@
-"""Tools without a subject: checks, files that appear whole, files of strangers, threads, processes.
+"""Tools without a subject: checks, whole files, files of strangers, threads, processes.
+
 No public names.
 """

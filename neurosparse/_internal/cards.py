@@ -7,7 +7,7 @@ from html import escape
 
 
 def card(title: str, rows: Mapping[str, object], notes: Sequence[str] = ()) -> str:
-    """One thing: its properties below each other, sentences below them."""
+    """Return HTML of one thing: its properties below each other, sentences below them."""
     cells = "".join(
         f"<tr><th style='text-align:left'>{escape(name)}</th><td>{_cell(v)}</td></tr>"
         for name, v in rows.items()
@@ -16,7 +16,7 @@ def card(title: str, rows: Mapping[str, object], notes: Sequence[str] = ()) -> s
 
 
 def grid(title: str, rows: Sequence[Mapping[str, object]], notes: Sequence[str] = ()) -> str:
-    """Several alike: a line each, their columns those of the first."""
+    """Return HTML of several alike: a line each, their columns those of the first."""
     head = "".join(f"<th>{escape(name)}</th>" for name in rows[0]) if rows else ""
     body = "".join(
         f"<tr>{''.join(f'<td>{_cell(v)}</td>' for v in row.values())}</tr>" for row in rows

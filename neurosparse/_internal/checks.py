@@ -1,5 +1,6 @@
-"""Checks of arguments. Each error names the thing, the value and, where it is not plain, the
-remedy.
+"""Checks of arguments.
+
+Each error names the thing, the value and, where it is not plain, the remedy.
 """
 
 import math
@@ -13,8 +14,9 @@ from neurosparse._internal.types import Array
 
 
 def number(name: str, value: object) -> float:
-    """`value` as a finite float, in the unit of the name if it carries one; TypeError or ValueError
-    otherwise.
+    """Return `value` as a finite float, in the unit of the name if it carries one.
+
+    TypeError or ValueError where it is none.
     """
     if (numbers := units.plain(name, value)) is not value and not np.ndim(numbers):
         value = float(numbers)
@@ -30,7 +32,7 @@ def number(name: str, value: object) -> float:
 
 
 def positive(name: str, value: object) -> float:
-    """`value` as a finite float > 0."""
+    """Return `value` as a finite float > 0."""
     result = number(name, value)
     if result <= 0:
         raise ValueError(f"{name} must be > 0, got {value}")
@@ -38,7 +40,7 @@ def positive(name: str, value: object) -> float:
 
 
 def not_negative(name: str, value: object) -> float:
-    """`value` as a finite float >= 0."""
+    """Return `value` as a finite float >= 0."""
     result = number(name, value)
     if result < 0:
         raise ValueError(f"{name} must be >= 0, got {value}")
@@ -46,7 +48,7 @@ def not_negative(name: str, value: object) -> float:
 
 
 def whole(name: str, value: object, *, least: int = 1) -> int:
-    """`value` as an int >= `least`."""
+    """Return `value` as an int >= `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if value < least:
@@ -55,7 +57,10 @@ def whole(name: str, value: object, *, least: int = 1) -> int:
 
 
 def seed(value: object, *, name: str = "seed") -> int:
-    """`value` as a seed: an int from 0 to 2^63 - 1, which every generator here can take."""
+    """Return `value` as a seed: an int from 0 to 2^63 - 1.
+
+    Every generator here can take it.
+    """
     result = whole(name, value, least=0)
     if result >= 2**63:
         raise ValueError(f"{name} must be < 2**63, got {value}")
@@ -65,8 +70,9 @@ def seed(value: object, *, name: str = "seed") -> int:
 def finite_array(
     name: str, values: object, *, dtype: DTypeLike = np.float64, unit: str | None = None
 ) -> Array:
-    """`values` as an array of real numbers without NaN or infinity; TypeError or ValueError
-    otherwise.
+    """Return `values` as an array of real numbers without NaN or infinity.
+
+    TypeError or ValueError where they are none.
 
     Values with units are converted to the unit of the name, or to `unit`.
     """
@@ -96,7 +102,7 @@ def finite_array(
 
 
 def rates_array(name: str, values: ArrayLike, axis: int) -> NDArray[np.float64]:
-    """`values` as finite, non-negative floats with at least one entry along `axis`."""
+    """Return `values` as finite floats >= 0 with at least one entry along `axis`."""
     array = finite_array(name, values)
     if not -array.ndim <= axis < array.ndim:
         raise ValueError(f"axis {axis} does not exist in {name} of shape {array.shape}")

@@ -1,5 +1,6 @@
-"""NumPy's files (.npz, .npy) of anyone's: read without pickle, in no more memory than their bytes
-can fill.
+"""NumPy's files (.npz, .npy) of anyone's, read without pickle.
+
+Reading takes no more memory than their bytes can fill.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ _READ_HEADER = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header
 
 
 def load(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[str, Array]:
-    """The arrays of an archive whose names are wanted, by name; that of a .npy file is called "".
+    """Read the arrays of an archive whose names are wanted, by name.
+
+    The array of a .npy file is called "".
 
     Raises
     ------

@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """A safetensors file, open; FileNotFoundError where there is none, ValueError where it is not
-    one.
+    """Open a safetensors file.
+
+    FileNotFoundError where there is none, ValueError where it is not one.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")

@@ -1,5 +1,6 @@
-"""Files of anyone's whose parser is native code: read by a process of their own that has little
-time and memory, and handed over as arrays.
+"""Files of anyone's whose parser is native code, read by a process of their own.
+
+That process has little time and memory, and hands them over as arrays.
 
 Such parsers believe what a file says of itself. One that lies keeps them busy for ever, deaf to
 Ctrl-C, or has them take gigabytes or break down; so none meets a file in the caller's process.
@@ -53,6 +54,10 @@ def read(
 
     Parameters
     ----------
+    path
+        The file or folder, handed to `reader`.
+    reader
+        Called as reader(path, **options) in the process; returns arrays by name.
     options
         Keyword arguments of `reader`, of plain JSON types.
     library
@@ -119,8 +124,9 @@ def _beyond(limit: str, stored: int) -> ValueError:
 
 
 def serve() -> None:
-    """Read as the command line says; write a line of JSON and the arrays, one after another, to
-    standard output.
+    """Read as the command line says, and write the arrays to standard output.
+
+    A line of JSON comes first, then the arrays, one after another.
     """
     path, told, most_bytes, most_s = sys.argv[1:]
     task = json.loads(told)

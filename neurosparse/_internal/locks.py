@@ -1,5 +1,6 @@
-"""Locks that tell a living owner from a dead one: they end with the process that holds them,
-however it ends.
+"""Locks that tell a living owner from a dead one.
+
+They end with the process that holds them, however it ends.
 
 Where the system has no `flock` (Windows), the package filelock stands in for it.
 """
@@ -65,6 +66,8 @@ def lock_folder(folder: Path, *, wait: bool = False) -> Release:
 
     Parameters
     ----------
+    folder
+        The folder, which must exist and belong to this user.
     wait
         Wait for another holder. A file system without locks is then taken as it is: nobody else
         gets one there either.

@@ -1,5 +1,6 @@
-"""Names and texts of anyone's, made safe for a terminal, a page and a figure; and the name that was
-meant by a misspelt one.
+"""Names and texts of anyone's, made safe for a terminal, a page and a figure.
+
+Also the name that was meant by a misspelt one.
 """
 
 from __future__ import annotations
@@ -85,13 +86,14 @@ def printable(line: str) -> str:
 
 
 def for_figure(name: object, *, most: int = 40) -> str:
-    """Return a name as matplotlib is to draw it: on one line, never read as mathematics, and short
-    enough to leave room for the figure.
+    r"""Return a name as matplotlib is to draw it.
+
+    It is on one line, never read as mathematics, and short enough to leave room for the figure.
 
     Examples
     --------
-    >>> print(for_figure("$\\\\foo$"))
-    \\$\\foo\\$
+    >>> print(for_figure("$\\foo$"))
+    \$\foo\$
     >>> for_figure("a name of many words", most=10)
     'a name of…'
     """

@@ -66,7 +66,7 @@ def writable(folder: Path) -> Path | None:
 
 
 def _temporary() -> Path | None:
-    """The user's own folder among the temporary files; None where it is not safe."""
+    """Return the user's own folder among the temporary files; None where it is not safe."""
     try:
         who = os.getuid() if hasattr(os, "getuid") else os.getlogin()
         folder = Path(tempfile.gettempdir()) / f"neurosparse-{who}"

@@ -1,4 +1,6 @@
-"""What is found by name: engines, image sets, claims, kinds of runs; those of plugins as well.
+"""Registries of what is found by name: engines, image sets, claims, kinds of runs.
+
+What plugins add is found as well.
 
 A plugin is any module that calls `register` of a registry when it is imported:
 
@@ -162,7 +164,10 @@ _found: dict[str, str] | None = None
 
 
 def _of_packages() -> dict[str, str]:
-    """The plugins of installed packages, with who names them; looked for once a process."""
+    """Return the plugins of installed packages, with who names them.
+
+    They are looked for once a process.
+    """
     global _found
     if _found is None:
         from importlib.metadata import entry_points

@@ -1,5 +1,6 @@
-"""Folders that are gone at the end, whatever the end: removed by their process when it can, by a
-later one when it was killed.
+"""Folders that are gone at the end, whatever the end.
+
+Their process removes them when it can, and a later one when it was killed.
 
 A folder in use is locked by its process. Unlike a process number, a lock is never taken for that of
 another process, and it holds in every container that sees the folder. What lies in the folder
@@ -34,8 +35,9 @@ _stopped = False
 
 @contextmanager
 def temporary(purpose: str) -> Iterator[Path]:
-    """Make a folder for temporary files, removed at the end; those that killed processes left
-    behind go as well.
+    """Make a folder for temporary files, removed at the end.
+
+    Those that killed processes left behind go as well.
 
     Parameters
     ----------
@@ -60,8 +62,9 @@ def hidden_beside(path: Path) -> Path:
 
 
 def for_children() -> Path:
-    """Return the folder for temporary files that this process and those it starts share; it goes
-    when this process ends.
+    """Return the folder for temporary files that this process and its children share.
+
+    It goes when this process ends.
     """
     for folder, (owner, _) in _ours.items():
         if owner == os.getpid() and folder.name.startswith("neurosparse-work-"):
@@ -72,9 +75,7 @@ def for_children() -> Path:
 
 
 def variables(folder: Path) -> dict[str, str]:
-    """Return the variables of the environment that make `folder` a process's place for temporary
-    files.
-    """
+    """Return the environment variables that have a process put temporary files in `folder`."""
     names = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
     return names | {_OUTSIDE: str(outside())}
 

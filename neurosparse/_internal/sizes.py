@@ -1,4 +1,4 @@
-"""How large a job is, said before it begins: memory and time, estimated from below.
+"""Sizes of jobs, said before they begin: memory and time, estimated from below.
 
 An estimate counts what cannot be done without, so a job that fits is never refused.
 """
@@ -61,8 +61,9 @@ def check_time(what: str, seconds: float, remedy: str) -> None:
 
 
 def memory_there() -> int | None:
-    """Return the bytes that can be had: of this machine, or of this container where it has less;
-    None where that is unknown.
+    """Return the bytes of memory that can be had; None where that is unknown.
+
+    They are this machine's, or this container's where it has less.
     """
     found = [size for size in (_of_machine(), _of_container()) if size is not None]
     return min(found, default=None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table: the first column to the left, the others to the right.
+    """Format a Markdown table: the first column to the left, the others to the right.
 
     Examples
     --------

@@ -1,5 +1,6 @@
-"""Several trainings at once in threads of this process: compiled kernels leave Python's lock alone
-while they work.
+"""Several trainings at once in threads of this process.
+
+Compiled kernels leave Python's lock alone while they work.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def cores() -> int:
 def run_in_threads(
     work: Callable[[int, Progress], T], names: Sequence[str], n_threads: int, progress: Progress
 ) -> list[T]:
-    """`work(k, progress)` for each of `names`, `n_threads` of them at once.
+    """Call `work(k, progress)` for each of `names`, `n_threads` of them at once.
 
     Parameters
     ----------
@@ -34,6 +35,10 @@ def run_in_threads(
         failed, or upon Ctrl-C, it raises CancelledError there: a thread ends nowhere else.
     names
         What each is, for the words of the progress.
+    n_threads
+        The most that work at the same time.
+    progress
+        Told the share of all that is done, and what one of them does now.
 
     Returns
     -------

@@ -21,8 +21,9 @@ _IN_WORDS = {r"\(os error (\d+)\)": 0, r"^\d+ requested and \d+ written$": errno
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write; it is renamed to `path` when the block ends well, removed
-    when it does not.
+    """Give a temporary path to write, which becomes `path` when the block ends well.
+
+    The temporary file is removed when the block does not end well.
 
     Raises
     ------
@@ -46,8 +47,9 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; it takes the place of `path` when the block ends well, and
-    is removed when it does not.
+    """Give a temporary folder to fill, which becomes `path` when the block ends well.
+
+    The temporary folder is removed when the block does not end well.
 
     A folder that stands there is replaced as a whole, never mixed with the new one;
     `check_writable` says whether it may be.
@@ -72,11 +74,14 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def check_writable(path: Path, *, marker: str) -> None:
-    """Refuse a result folder early, before hours of work: one that cannot be made, or holds what is
-    not ours to replace.
+    """Refuse a result folder early, before hours of work.
+
+    Refused is one that cannot be made, or holds what is not ours to replace.
 
     Parameters
     ----------
+    path
+        The folder, which need not exist.
     marker
         The file by which a folder of earlier results is known; a folder without it is replaced only
         if it is empty.
@@ -96,8 +101,9 @@ def check_writable(path: Path, *, marker: str) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Refuse a result file early, before hours of work, where it cannot be written. What stands
-    there is left alone.
+    """Refuse a result file early, before hours of work, where it cannot be written.
+
+    A file that stands there is left alone.
     """
     path = Path(path)
     if path.is_dir():
@@ -106,8 +112,9 @@ def check_file(path: Path) -> None:
 
 
 def _refuse_file(path: Path) -> None:
-    """Refuse what stands at `path` unless it is a folder; asked once, since another writer may be
-    replacing it just now.
+    """Refuse what stands at `path` unless it is a folder.
+
+    It is asked once, since another writer may be replacing it just now.
     """
     with suppress(FileNotFoundError, NotADirectoryError):
         if not stat.S_ISDIR(path.stat().st_mode):
@@ -121,8 +128,9 @@ def _check_parent(path: Path) -> None:
 
 @contextmanager
 def _beside(path: Path, *, keep_parents: bool = True) -> Iterator[Path]:
-    """A hidden folder next to `path` that nobody else has, removed at the end; the parents of
-    `path` are made, and stay where the block ends well.
+    """Make a hidden folder next to `path` that nobody else has, removed at the end.
+
+    The parents of `path` are made, and stay where the block ends well.
     """
     made: list[Path] = []
     try:
@@ -144,8 +152,10 @@ def _beside(path: Path, *, keep_parents: bool = True) -> Iterator[Path]:
 
 
 def _put_in_place(temporary: Path, path: Path, earlier: Path) -> None:
-    """Rename a folder to `path`. What stands there, also what another writer puts there meanwhile,
-    goes to `earlier`, from where it comes back if `path` stays empty.
+    """Rename a folder to `path`.
+
+    What stands there goes to `earlier`, also what another writer puts there meanwhile. It comes
+    back from there if `path` stays empty.
     """
     while True:
         shutil.rmtree(earlier, ignore_errors=True)
@@ -174,7 +184,7 @@ def _fill(temporary: Path, path: Path, earlier: Path) -> None:
 
 
 def _working_folder() -> Path | None:
-    """The folder that the user is in; None where it is gone."""
+    """Return the folder that the user is in; None where it is gone."""
     try:
         return Path.cwd()
     except OSError:
@@ -183,8 +193,9 @@ def _working_folder() -> Path | None:
 
 @contextmanager
 def _naming(path: Path, only: set[int] | None = None) -> Iterator[None]:
-    """Errors of the system (those with a number in `only`, if given) say which path cannot be
-    written, in one sentence.
+    """Say in one sentence which path cannot be written, upon an error of the system.
+
+    With `only`, this is done for errors with these numbers.
     """
     try:
         yield
@@ -197,7 +208,7 @@ def _naming(path: Path, only: set[int] | None = None) -> Iterator[None]:
 
 
 def _number(error: Exception) -> int | None:
-    """The system's number of an error, also of one that a library raises in its own words."""
+    """Return the system's number of an error, also of one in a library's own words."""
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno
     for pattern, number in _IN_WORDS.items():
@@ -207,8 +218,9 @@ def _number(error: Exception) -> int | None:
 
 
 def _sync(path: Path) -> None:
-    """What is renamed into place must already be on the disk, or a power cut leaves an empty file
-    of the right name.
+    """Put on the disk what is then renamed into place.
+
+    A power cut would leave an empty file of the right name otherwise.
     """
     with path.open("rb+") as file:
         os.fsync(file.fileno())

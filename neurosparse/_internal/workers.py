@@ -1,5 +1,6 @@
-"""Jobs side by side: each in a process of its own that reports how far it is, and none outlives the
-one who asked.
+"""Jobs side by side, each in a process of its own that reports how far it is.
+
+None outlives the one who asked.
 
 `run_side_by_side` runs a few different jobs at once; `pool` runs one after another of many tasks in
 processes that stay warm.
@@ -38,8 +39,9 @@ _BEAT_S = 0.5  # how often a pool looks for tasks that take too long
 
 
 class WorkerError(RuntimeError):
-    """A job died or failed in a way that is not the user's: one sentence; its cause has the
-    traceback.
+    """A job died or failed in a way that is not the user's.
+
+    The message is one sentence; its cause has the traceback.
     """
 
 
@@ -115,8 +117,9 @@ def _hear(
 
 @dataclass(frozen=True, slots=True)
 class Ended(Generic[Task]):
-    """How a task ended: with a result, or with the death of its process, for want of memory or
-    otherwise.
+    """A task at its end: with a result, or with the death of its process.
+
+    Processes die for want of memory or otherwise.
     """
 
     task: Task
@@ -155,6 +158,8 @@ def pool(
         Called as work(task, progress) in a worker; it, the tasks and the results must be picklable.
     tasks
         Taken from the left; the caller may put more there while it iterates.
+    n
+        The most processes at the same time.
     tell
         Told as (task, share done, what is going on) when a task begins, and what it reports.
     timeout_s
@@ -230,7 +235,10 @@ def _dismiss(worker: _Worker, workers: list[_Worker]) -> None:
 
 
 def _answer_of(worker: _Worker, tell: Callable[[Any, float, str], None]) -> Ended[Any] | None:
-    """What a worker says: None where it is under way. What the work raised is raised."""
+    """Receive what a worker says; None where its task is under way.
+
+    An error that the work raised is raised.
+    """
     try:
         kind, *content = worker.link.recv()
     except (EOFError, OSError):
@@ -262,7 +270,7 @@ def _serve(work: Callable[[Any, Progress], Any], link: Connection, memory_mb: fl
 
 @contextmanager
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """The environment with some variables replaced, for a process that starts in the meantime."""
+    """Replace some variables of the environment for a process that starts in the meantime."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -286,8 +294,9 @@ def _work(job: Job, link: Connection) -> None:
 
 
 def _begin() -> None:
-    """Lead a group, leave Ctrl-C and SIGTERM to the parent, which stops the group, and end with the
-    parent.
+    """Lead a group, and end with the parent.
+
+    Ctrl-C and SIGTERM are left to the parent, which stops the group.
     """
     if hasattr(os, "setsid"):
         os.setsid()
@@ -354,7 +363,7 @@ def _end(process: SpawnProcess) -> None:
 
 
 def _noted(error: Exception, details: str) -> Exception:
-    """An error whose cause shows the traceback of the process that it comes from."""
+    """Give an error a cause that shows the traceback of the process it comes from."""
     error.__cause__ = RuntimeError(f"in a process of its own:\n{details}")
     return error
 

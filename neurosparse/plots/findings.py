@@ -1,4 +1,4 @@
-"""What a figure shows, in a sentence: its title."""
+"""The finding of a figure in one sentence: its title."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fits where: texts in lines, and labels that keep off each other."""
+"""Texts fitted into lines, and labels that keep off each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many units are active at once: circuits, networks and the brain."""
+"""Figures of the units that are active at once: circuits, networks and the brain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What plots take: whatever `measure`, `compare` and `watch` return, without further nesting."""
+"""Inputs of plots: what `measure`, `compare` and `watch` return, without further nesting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How every figure looks: sizes, colours, dashes and markers."""
+"""The look of every figure: sizes, colours, dashes and markers."""
 
 from __future__ import annotations
 

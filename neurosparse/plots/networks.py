@@ -42,7 +42,7 @@ _FEW_POINTS = 30  # of a line, up to which each has a marker
 
 
 class Watched(Protocol):
-    """What has rows of a training: `ns.watch(...)` and `ns.sparsify(...)`."""
+    """Anything with rows of a training: `ns.watch(...)` and `ns.sparsify(...)`."""
 
     @property
     def history(self) -> History: ...

@@ -169,8 +169,9 @@ def save_spikes(spikes: SpikeTrains, path: str | Path) -> Path:
 
 
 def load_spikes(path: str | Path) -> SpikeTrains:
-    """Read spikes that `save_spikes` wrote; `read` gives any other recording, with where it comes
-    from.
+    """Read spikes that `save_spikes` wrote.
+
+    `read` gives any other recording, with where it comes from.
 
     Raises
     ------

@@ -33,7 +33,7 @@ _MOST_SPARSE = 16  # how many times as many ids as spikes a table of them may ho
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a user says of an object or file that does not say it itself."""
+    """Facts that a user states of an object or file that does not state them itself."""
 
     n_units: int | None = None
     time_unit: str | None = None

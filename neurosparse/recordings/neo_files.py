@@ -77,8 +77,9 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
 
 
 def contents(path: Path) -> dict[str, Array]:
-    """Return the spike trains of each segment that has any, by the first of Neo's readers of this
-    suffix that finds some.
+    """Return the spike trains of each segment that has any.
+
+    They are read by the first of Neo's readers of this suffix that finds some.
     """
     import neo.io as neo_io
 
@@ -154,6 +155,10 @@ def of_trains(kind: str, trains: Sequence[Foreign], *, guessed: bool = False) ->
 
     Parameters
     ----------
+    kind
+        Name of the format, such as "neo".
+    trains
+        `neo.SpikeTrain` objects, one for each unit; times are converted to s.
     guessed
         Whether `t_stop` is no more than the last spike, so that it does not say for how long a unit
         was observed.
@@ -177,7 +182,7 @@ def of_trains(kind: str, trains: Sequence[Foreign], *, guessed: bool = False) ->
 
 
 def _columns(trains: Sequence[Foreign]) -> dict[str, Array]:
-    """Annotations that all trains share and that are all numbers, or else text."""
+    """Return the annotations that all trains share and that are all numbers, or else text."""
     shared = set.intersection(*({str(key) for key in train.annotations} for train in trains))
     columns: dict[str, Array] = {}
     for key in sorted(shared):

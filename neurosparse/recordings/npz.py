@@ -20,8 +20,9 @@ _MOST_HEADER_BYTES = 2**24
 
 
 def write_npz(spikes: SpikeTrains, path: Path) -> Path:
-    """Write spikes to a .npz file: times_ms, units, and a JSON header with n_units, duration_ms,
-    dt_ms, populations and start_ms, and intervals_ms.
+    """Write spikes to a .npz file: times_ms, units, intervals_ms, and a JSON header.
+
+    The header has n_units, duration_ms, dt_ms, populations and start_ms.
     """
     header = {
         "format": FORMAT,
@@ -43,8 +44,9 @@ def write_npz(spikes: SpikeTrains, path: Path) -> Path:
 
 
 def read_npz(path: Path, wanted: Wanted) -> Recording:
-    """Read spikes that `write_npz` wrote, or the part of them from `start_s` on; see
-    `recordings.read`.
+    """Read spikes that `write_npz` wrote, or the part of them from `start_s` on.
+
+    See `recordings.read`.
     """
     spikes = _load(path)
     if wanted.where or wanted.populations is not None:

@@ -78,8 +78,9 @@ def of_arrays(arrays: dict[str, Array]) -> UnitTable:
 
 
 def contents(file: Foreign) -> dict[str, Array]:
-    """What an open NWB file says of its units, checked; ValueError where it does not hold
-    together.
+    """Return what an open NWB file says of its units, checked.
+
+    ValueError where it does not hold together.
     """
     import h5py
 
@@ -153,7 +154,7 @@ def whole(dataset: Foreign) -> Array:
 def _ragged(
     h5py: object, table: object, name: str, n_units: int
 ) -> tuple[Array, NDArray[np.int64]]:
-    """A ragged column: its values, and for each unit one past its last value."""
+    """Return the values of a ragged column, and for each unit one past its last value."""
     values = whole(array_in(h5py, table, name))
     stops = whole(array_in(h5py, table, f"{name}_index"))
     if stops.shape != (n_units,) or stops.dtype.kind not in "iu":
@@ -175,7 +176,10 @@ def _numbers(values: Array, name: str, ndim: int) -> NDArray[np.float64]:
 
 
 def _columns(h5py: Foreign, units: Foreign, n_units: int) -> dict[str, Array]:
-    """The columns with one number, truth value or text a unit: quality metrics, labels, regions."""
+    """Return the columns with one number, truth value or text a unit.
+
+    Such as quality metrics, labels and regions.
+    """
     columns = {}
     for name in units:
         if name in _NOT_COLUMNS or name.endswith("_index") or f"{name}_index" in units:
@@ -190,8 +194,9 @@ def _columns(h5py: Foreign, units: Foreign, n_units: int) -> dict[str, Array]:
 
 
 def _locations(h5py: Foreign, file: Foreign, units: Foreign, n_units: int) -> dict[str, Array]:
-    """Where each unit lies by its electrodes, or by its electrode group; "several" where its
-    electrodes differ.
+    """Return where each unit lies by its electrodes, or by its electrode group.
+
+    "several" where its electrodes differ.
     """
     electrodes = member(file, "general/extracellular_ephys/electrodes")
     if "electrodes" in units and isinstance(electrodes, h5py.Group) and "location" in electrodes:
@@ -253,14 +258,19 @@ def write_nwb(
     description: str = "Spikes of a circuit.",
     session_start: datetime | None = None,
 ) -> Path:
-    """Write spikes to an NWB file: spike_times, obs_intervals, the grid as resolution, the
-    populations as a column.
+    """Write spikes to an NWB file.
+
+    It has spike_times, obs_intervals, the grid as resolution, and the populations as a column.
 
     The table of units is built from whole columns: a unit at a time (`add_unit`) would take a
     hundred times as long.
 
     Parameters
     ----------
+    spikes
+        The spikes, with times in ms; they are written in s.
+    path
+        Ends in .nwb; a file that stands there is replaced.
     all_units
         Whether the silent units are among them, as in a simulation. If not, `read` will say that
         the fraction is an upper bound.

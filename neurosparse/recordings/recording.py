@@ -1,4 +1,4 @@
-"""What a file or object says of its units, and what was taken from it."""
+"""Units of a file or object as it states them, and what was taken from it."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ Ends = Literal["[)", "[]", "(]"]
 
 @dataclass(frozen=True, slots=True)
 class UnitTable:
-    """What a file or object says of its units, before any selection. Times are seconds on its own
-    clock; names of columns, and texts in them, are cleaned here, whoever read them.
+    """Units of a file or object as it states them, before any selection.
+
+    Times are seconds on its own clock. Names of columns, and texts in them, are cleaned here,
+    whoever read them.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ def names_of_units(populations: Mapping[str, tuple[int, int]], n_units: int) -> 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Recording:
-    """Spikes of a file over the time in which every unit was observed. Made by `recordings.read`.
+    """Spikes of a file over the time in which every unit was observed, made by `read`.
 
     Attributes
     ----------
@@ -135,12 +137,12 @@ class Recording:
 
     @property
     def note(self) -> str:
-        """What the active fraction of this recording is not; empty where all units are in it."""
+        """Caution that the active fraction is an upper bound; empty where all units are there."""
         return "" if self.all_units else UPPER_BOUND
 
     @property
     def provenance(self) -> Fields:
-        """Where the spikes come from, as plain JSON types."""
+        """Return where the spikes come from, as plain JSON types."""
         return {
             "file": self.name,
             "format": self.format,

@@ -1,4 +1,4 @@
-"""Which units of a file or object, and over which of its time."""
+"""Selection of units of a file or object, and of a part of its time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _MOST_SHOWN = 4
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What `recordings.read` is asked for."""
+    """Selection that `recordings.read` is asked for."""
 
     where: tuple[str, ...] = ()
     populations: str | None = None
@@ -259,8 +259,9 @@ def _column(columns: Mapping[str, Array], name: str) -> Array:
 def _population_names(
     table: UnitTable, chosen: NDArray[np.bool_], asked: str | None
 ) -> tuple[str | None, NDArray[np.str_]]:
-    """The column that names the populations, and the name for each unit; units with an empty one
-    belong to none.
+    """Return the column that names the populations, and the name for each unit.
+
+    Units with an empty name belong to none.
     """
     if asked is not None:
         return asked, _column(table.columns, asked).astype(str)

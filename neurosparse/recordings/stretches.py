@@ -17,7 +17,7 @@ _MOST_SHOWN = 4
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """When all of some units were observed, and how many overlaps were merged to say so."""
+    """Times in s at which all of some units were observed, with merged overlaps counted."""
 
     stretches: tuple[tuple[float, float], ...]
     n_merged: int = 0
@@ -108,8 +108,9 @@ def asked_for(
     start_s: float | None,
     duration_s: float | None,
 ) -> NDArray[np.float64]:
-    """Return the intervals in seconds that are read, shape (n, 2): all stretches, or the part of
-    them that is asked for.
+    """Return the intervals in seconds that are read, shape (n, 2).
+
+    They are all stretches, or the part of them that is asked for.
 
     Raises
     ------
@@ -188,8 +189,9 @@ def within(
     closed: NDArray[np.bool_] | None = None,
     any_grid: bool = False,
 ) -> Inside:
-    """Keep the spikes in the intervals that are read, and the grid if times and intervals keep the
-    one that is named: then in order of time.
+    """Keep the spikes in the intervals that are read, in order of time.
+
+    The grid that is named is kept where times and intervals keep to it.
 
     A grid of which no whole number fits into a millisecond is dropped, since no usual window lies
     on it, unless `any_grid`. `closed` says which intervals hold their own stop; `ends`

@@ -47,7 +47,7 @@ def takes(path: Path) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the first lines of a text say of it."""
+    """Facts that the first lines of a text tell."""
 
     skip: int  # lines before the first row
     names: tuple[str, ...]  # of the columns; empty where no header names them
@@ -116,7 +116,7 @@ def look_at(path: Path) -> Look:
 
 
 def _header(rows: Sequence[str], delimiter: str | None) -> bool:
-    """Whether the first row is a header: no field in it is a number."""
+    """Return whether the first row is a header: no field in it is a number."""
     return all(_number(field) is None for field in _fields(rows[0], delimiter))
 
 

@@ -223,7 +223,7 @@ def _axis(axis: Axis, scale: str, limits: tuple[float, float]) -> Fields:
 
 
 def _notes(ax: Axes) -> list[Fields]:
-    """Annotations that belong to a point of the data."""
+    """Return the annotations that belong to a point of the data."""
     from matplotlib.text import Annotation
 
     notes = [text for text in ax.texts if isinstance(text, Annotation) and text.xycoords == "data"]
@@ -249,7 +249,7 @@ def _along(scale: str, limits: tuple[float, float]) -> np.ndarray:
 
 
 def _name(label: str) -> str:
-    """Labels that begin with an underscore are matplotlib's own."""
+    """Return a label; empty for matplotlib's own, which begin with an underscore."""
     return "" if label.startswith("_") else from_figure(label)
 
 
@@ -260,6 +260,6 @@ def _colour(colour: Any) -> str:
 
 
 def _numbers(values: object) -> list[float | None]:
-    """Six digits are more than a screen shows; NaN is a gap."""
+    """Round to six digits, more than a screen shows; NaN is a gap."""
     array = np.asarray(values, dtype=float)
     return [float(f"{v:.{_DIGITS}g}") if np.isfinite(v) else None for v in array]

@@ -1,4 +1,4 @@
-"""What the page computes with: each circuit's curve over the window, and the spikes of a raster."""
+"""Data that the page computes with: each circuit's curve over the window, and a raster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where results come from: command, commit, versions and machine."""
+"""Provenance of results: command, commit, versions and machine."""
 
 from __future__ import annotations
 

@@ -23,7 +23,9 @@ _GOLDEN = (5**0.5 - 1) / 2
 def observe(
     activations: ArrayLike, active_when: ActiveWhen, name: str = "activations"
 ) -> Activations:
-    """The record of one batch of activations; add records to stream: `observe(a) + observe(b)`.
+    """Return the record of one batch of activations.
+
+    Add records to stream: `observe(a) + observe(b)`.
 
     Parameters
     ----------
@@ -31,6 +33,10 @@ def observe(
         Axis `active_when.axis` (by default the last) holds the units, every other axis samples.
         Along the first of those axes they are taken as independent (the inputs of a batch), along
         the others not (the positions of a convolution, time).
+    active_when
+        The definition of "active"; it needs a threshold.
+    name
+        How the record is called.
 
     Raises
     ------
@@ -92,10 +98,16 @@ def from_margins(
     firsts: Floats | None = None,
     keys: NDArray[np.uint64] | None = None,
 ) -> Activations:
-    """The record of a batch from sums of the active, of abs(a) and of a^2 along its margins.
+    """Return the record of a batch from sums along its margins.
+
+    The sums are of the active, of abs(a) and of a^2.
 
     Parameters
     ----------
+    name
+        How the record is called.
+    active_when
+        The definition of "active" by which the sums were made.
     units : array of float, shape (3, n_units)
         The sums over samples.
     samples : array of float, shape (3, n_inputs, n_positions)
@@ -155,8 +167,9 @@ def describe_activations(
     name: str | None = None,
     provenance: Mapping[str, object] | None = None,
 ) -> ActivityStats:
-    """All statistics of a record of activations. Lifetime Gini needs every value at once, so a
-    stream has none.
+    """Return all statistics of a record of activations.
+
+    Lifetime Gini needs every value at once, so a stream has none.
     """
     n, width = activations.n_samples, activations.n_units
     if n == 0:
@@ -246,8 +259,9 @@ def units_axis(active_when: ActiveWhen, n_axes: int, shape: Sequence[int]) -> in
 
 
 def few_positions(n: int) -> list[int]:
-    """At most `FEW` of n positions, by the golden ratio: clear of a map's edges, and never in step
-    with its rows.
+    """Choose at most `FEW` of n positions, by the golden ratio.
+
+    They are clear of a map's edges, and never in step with its rows.
     """
     return list(range(n)) if n <= FEW else [int(n * (k * _GOLDEN % 1)) for k in range(1, FEW + 1)]
 
@@ -255,7 +269,7 @@ def few_positions(n: int) -> list[int]:
 def _sample(
     rows: Floats, keys: NDArray[np.uint64] | None = None
 ) -> tuple[NDArray[np.uint64], Floats]:
-    """At most `KEPT` rows with any activity, shape (n, n_units), and their keys.
+    """Keep at most `KEPT` rows with any activity, shape (n, n_units), and their keys.
 
     A key is a number scrambled from the row's own sum, or from the one given for it. So what is
     kept is spread over the whole stream, whatever its order (by class, as data often are), and does

@@ -1,4 +1,4 @@
-"""How sure an active fraction is.
+"""Confidence intervals of active fractions.
 
 Sources: Korn & Graubard 1998, Survey Methodology 24:193; Hall 1992, J R Stat Soc B 54:221.
 """

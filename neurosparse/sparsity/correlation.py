@@ -1,4 +1,4 @@
-"""How much units fire together, in numbers of spikes in bins."""
+"""Correlation between units, by numbers of spikes in bins."""
 
 from __future__ import annotations
 

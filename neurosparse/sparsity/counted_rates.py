@@ -1,4 +1,4 @@
-"""Whether rates that are known only by counts may be log-normal.
+"""Test of log-normal rates that are known only by counts.
 
 The counts of Poisson cells with log-normal rates follow the Poisson-log-normal distribution (Bulmer
 1974, Biometrics 30:101). Counting noise alone makes the rates themselves differ from a log-normal.

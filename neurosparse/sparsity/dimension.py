@@ -22,8 +22,10 @@ _LEAST = 4  # samples that the estimates need
 
 
 def effective_dimension(samples: ArrayLike) -> float | None:
-    """Effective dimension (tr C)^2 / tr(C^2) of the covariance C between units: its participation
-    ratio; None if nothing varies, or too few samples can tell.
+    """Estimate the effective dimension of activity, its participation ratio.
+
+    It is (tr C)^2 / tr(C^2) of the covariance C between units. None if nothing varies, or too few
+    samples can tell.
 
     k where activity varies equally along k directions and along no other (Gao et al. 2017, bioRxiv
     214262, define it). Put into the formula, the covariance of a few samples gives too few

@@ -1,4 +1,4 @@
-"""When units fire: rates, regularity, counts in windows."""
+"""Firing of units in time: rates, regularity, counts in windows."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ def isi_cv(spikes: SpikeTrains, min_intervals: int = MIN_INTERVALS) -> Floats:
 
 
 def spike_counts(spikes: SpikeTrains, window_ms: float) -> NDArray[np.int64]:
-    """Spikes of each unit in consecutive windows, shape (n_windows, n_units); a last part-window of
-    an interval is left out.
+    """Count the spikes of each unit in consecutive windows, shape (n_windows, n_units).
+
+    A last part-window of an interval is left out.
 
     A spike on the edge of two windows belongs to the one that begins there.
     """
@@ -72,7 +73,10 @@ def by_unit(spikes: SpikeTrains) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def pieces_of(
     spikes: SpikeTrains, units: NDArray[np.int64], ticks: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Number the (unit, interval of observation) pair of each spike, all of a unit together."""
+    """Return the (unit, interval of observation) pair of each spike, as a number.
+
+    Those of a unit follow each other.
+    """
     n = len(spikes.interval_ticks)
     return units if n == 1 else units * n + observation.owners(spikes.interval_ticks, ticks)
 
@@ -80,7 +84,9 @@ def pieces_of(
 def windows_of(
     spikes: SpikeTrains, ticks: NDArray[np.int64], window: int
 ) -> tuple[NDArray[np.int64], int]:
-    """Number the consecutive windows within intervals; return that of each tick, and how many.
+    """Return the window of each tick, as a number, and how many windows there are.
+
+    Windows follow each other within intervals of observation.
 
     -1 for a tick in the last part-window of an interval.
     """

@@ -1,4 +1,4 @@
-"""How activity is spread over units, compared with a log-normal distribution.
+"""Spread of activity over units, compared with a log-normal distribution.
 
 Rates in cortex look log-normal (Buzsaki & Mizuseki 2014).
 """
@@ -55,12 +55,12 @@ class LogNormal:
 
     @property
     def can_be_told(self) -> bool:
-        """Whether there is a test of these values."""
+        """True where there is a test of these values."""
         return not self.counted or self.p_value is not None
 
     @property
     def differs(self) -> bool:
-        """Whether the values are told apart from a log-normal at 5 %.
+        """True where the values are told apart from a log-normal at 5 %.
 
         Counts by the chi-squared test of a Poisson-log-normal distribution, which true log-normal
         rates pass in 95 % of records of any length. Other values by Stephens 1974 (JASA 69:730,

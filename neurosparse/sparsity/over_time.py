@@ -1,4 +1,4 @@
-"""How sure a mean over time is, where neighbouring stretches of the record resemble each other.
+"""Confidence of a mean over time, where neighbouring stretches resemble each other.
 
 The values of the stretches are modelled as a mean, plus a slow part whose correlation decays
 exponentially (an Ornstein-Uhlenbeck process), plus what differs independently. Neither the

@@ -96,7 +96,7 @@ def crossed(values: ArrayLike) -> Mean:
 
 
 def difference(rows: Sequence[Fields], arm: str, against: str, quantity: str) -> Mean:
-    """How much larger `quantity` is in `arm` than in `against`, over the seeds that both have.
+    """Return how much larger `quantity` is in `arm`, over the seeds that both arms have.
 
     Raises
     ------
@@ -111,8 +111,9 @@ def difference(rows: Sequence[Fields], arm: str, against: str, quantity: str) ->
 
 
 def unpaired(first: Sequence[float], second: Sequence[float]) -> Mean:
-    """How much larger the mean of `first` is than that of `second`, two or more numbers each, with
-    Welch's 95 % interval.
+    """Return how much larger the mean of `first` is, with Welch's 95 % interval.
+
+    Both have two or more numbers.
 
     `n` is the number of values of both together.
     """

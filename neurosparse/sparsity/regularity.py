@@ -1,4 +1,4 @@
-"""How regular firing is, by estimators that do not depend on how long the record is.
+"""Regularity of firing, by estimators that do not depend on the length of the record.
 
 A short record cuts long inter-spike intervals off, and a few intervals spread less about their own
 mean than about the true one. Both make the coefficient of variation (CV) come out too low.

@@ -1,5 +1,6 @@
-"""Sparseness of a vector of rates or magnitudes: how unequally activity is spread, without a
-threshold.
+"""Sparseness of a vector of rates or magnitudes.
+
+It tells how unequally activity is spread, without a threshold.
 
 Taken over units at one time it is population sparseness, over time within one unit lifetime
 sparseness (Willmore & Tolhurst 2001, Network 12:255).
@@ -23,7 +24,9 @@ Floats = NDArray[np.float64]
 
 
 def treves_rolls(rates: ArrayLike, axis: int = -1) -> Floats:
-    """Treves-Rolls sparseness A = (sum r / n)^2 / (sum r^2 / n), in [1/n, 1]; low is sparse.
+    """Return Treves-Rolls sparseness A = (sum r / n)^2 / (sum r^2 / n), in [1/n, 1].
+
+    Low is sparse.
 
     A binary code in which a fraction p is active has A = p.
 
@@ -32,6 +35,8 @@ def treves_rolls(rates: ArrayLike, axis: int = -1) -> Floats:
     rates : array of float >= 0, any shape
         Rates, counts or magnitudes; `axis` runs over the n units (population) or windows
         (lifetime).
+    axis
+        The axis of the n values.
 
     Returns
     -------
@@ -55,24 +60,27 @@ def treves_rolls(rates: ArrayLike, axis: int = -1) -> Floats:
 
 
 def vinje_gallant(rates: ArrayLike, axis: int = -1) -> Floats:
-    """Vinje-Gallant sparseness S = (1 - A) / (1 - 1/n), in [0, 1]; high is sparse. Arguments and
-    errors as `treves_rolls`.
+    """Return Vinje-Gallant sparseness S = (1 - A) / (1 - 1/n), in [0, 1]; high is sparse.
+
+    A is that of `treves_rolls`. Arguments and errors are the same.
     """
     result: Floats = _of_vectors(rates, axis, least=2)[1]
     return result
 
 
 def hoyer(rates: ArrayLike, axis: int = -1) -> Floats:
-    """Hoyer sparseness (sqrt n - L1/L2) / (sqrt n - 1), in [0, 1]; high is sparse. Arguments and
-    errors as `treves_rolls`.
+    """Return Hoyer sparseness (sqrt n - L1/L2) / (sqrt n - 1), in [0, 1]; high is sparse.
+
+    Arguments and errors as `treves_rolls`.
     """
     result: Floats = _of_vectors(rates, axis, least=2)[2]
     return result
 
 
 def gini(rates: ArrayLike, axis: int = -1) -> Floats:
-    """Gini index 1 - 2 sum_k r_(k)/L1 (n - k + 1/2)/n over ascending r, in [0, 1 - 1/n]; high is
-    sparse.
+    """Return the Gini index, in [0, 1 - 1/n]; high is sparse.
+
+    It is 1 - 2 sum_k r_(k)/L1 (n - k + 1/2)/n over ascending r.
 
     The one measure here that meets all six criteria of Hurley & Rickard 2009. A binary code with
     active fraction p has 1 - p. Arguments and errors as `treves_rolls`.
@@ -86,8 +94,9 @@ def _of_vectors(rates: ArrayLike, axis: int, least: int = 1) -> Floats:
 
 
 def _scaled(rates: ArrayLike, axis: int, least: int = 1) -> Floats:
-    """The vectors along the last axis, each with a largest entry of 1: no measure depends on scale,
-    and no square overflows.
+    """Scale the vectors along the last axis to a largest entry of 1.
+
+    No measure depends on scale, and no square overflows then.
     """
     vectors = np.moveaxis(checks.rates_array("rates", rates, axis), axis, -1)
     if vectors.shape[-1] < least:
@@ -108,8 +117,9 @@ def _scaled(rates: ArrayLike, axis: int, least: int = 1) -> Floats:
 
 
 def of_moments(total: Floats, square_total: Floats, n: int) -> Floats:
-    """Treves-Rolls, Vinje-Gallant and Hoyer from sum r and sum r^2 over n entries, shape (3, ...);
-    the last two NaN for n = 1.
+    """Return Treves-Rolls, Vinje-Gallant and Hoyer sparseness, shape (3, ...).
+
+    They come from sum r and sum r^2 over n entries. The last two are NaN for n = 1.
     """
     # equal rates and a single one meet the bounds exactly, so rounding must not lead past them
     a = np.clip(total**2 / (n * square_total), 1 / n, 1.0)
@@ -118,8 +128,9 @@ def of_moments(total: Floats, square_total: Floats, n: int) -> Floats:
 
 
 def gini_of_ascending(vectors: Array) -> Floats:
-    """Gini of each vector along the last axis, its entries in ascending order, the last one
-    positive.
+    """Return the Gini index of each vector along the last axis.
+
+    Entries are in ascending order, the last one positive.
     """
     n = vectors.shape[-1]
     scaled = vectors / vectors[..., -1:].astype(np.float64)
@@ -127,20 +138,21 @@ def gini_of_ascending(vectors: Array) -> Floats:
 
 
 def gini_of_ranked(total: Floats, ranked_total: Floats, n: int) -> Floats:
-    """Gini from sum r and the sum of r_(k) by `rank_weights`."""
+    """Return the Gini index from sum r and the sum of r_(k) by `rank_weights`."""
     return np.clip(1 - 2 * ranked_total / total, 0.0, 1 - 1 / n)
 
 
 def rank_weights(ranks: NDArray[np.int64], n: int) -> Floats:
-    """What Gini weighs the k-th smallest of n entries by."""
+    """Return the weight in the Gini index of the k-th smallest of n entries."""
     return (n - ranks + 0.5) / n
 
 
 def mean_sparseness(
     sums: Iterable[float], n_averaged: int, n_ranked: int | None = None
 ) -> Sparseness:
-    """Sparseness averaged over vectors, from the sums of the four measures; Gini over `n_ranked`
-    where those are fewer.
+    """Average sparseness over vectors, from the sums of the four measures.
+
+    Gini is over `n_ranked` where those are fewer.
     """
     numbers = [n_averaged] * 3 + [n_averaged if n_ranked is None else n_ranked]
     means = [

@@ -145,7 +145,10 @@ def _used(active_when: ActiveWhen, window_ms: float) -> ActiveWhen:
 
 
 def _grouped_sparseness(groups: NDArray[np.int64], counts: NDArray[np.int64], n: int) -> Sparseness:
-    """Mean sparseness over groups of n counts each, of which only the positive ones are given."""
+    """Return the mean sparseness over groups of n counts each.
+
+    Only the positive counts are given.
+    """
     if groups.size == 0:
         return Sparseness(None, None, None, None, n_averaged=0)
     above = int(counts.max()) + 1

@@ -1,6 +1,4 @@
-"""How many units fire at least once in a window: a function of the window, exact for every one of
-them.
-"""
+"""Units that fire at least once in a window: a function of the window, always exact."""
 
 from __future__ import annotations
 
@@ -21,8 +19,9 @@ N_BATCHES = 40  # stretches of the record from which an interval is estimated; s
 
 
 def active_fraction(spikes: SpikeTrains, window_ms: float) -> float:
-    """The share of units that fire at least once in a window, averaged over all positions of the
-    window within the intervals of observation.
+    """Return the share of units that fire at least once in a window.
+
+    It is averaged over all positions of the window within the intervals of observation.
 
     Examples
     --------
@@ -34,14 +33,15 @@ def active_fraction(spikes: SpikeTrains, window_ms: float) -> float:
 
 
 def activity_curve(spikes: SpikeTrains) -> ActivityCurve:
-    """The active fraction as a function of the window, exact for every window. See
-    `ActivityCurve`.
+    """Return the active fraction as a function of the window, exact for every window.
+
+    See `ActivityCurve`.
     """
     return curve_of_gaps(spikes, gaps_between(spikes, *by_unit(spikes))[0])
 
 
 def curve_of_gaps(spikes: SpikeTrains, gaps: NDArray[np.int64]) -> ActivityCurve:
-    """The curve of the gaps that `gaps_between` found."""
+    """Return the curve of the gaps that `gaps_between` found."""
     return ActivityCurve.of_gaps(
         gaps, spikes.n_units, spikes.interval_lengths_ticks, spikes.tick_ms
     )
@@ -50,8 +50,10 @@ def curve_of_gaps(spikes: SpikeTrains, gaps: NDArray[np.int64]) -> ActivityCurve
 def windows_over_time(
     spikes: SpikeTrains, fractions: Sequence[float], n_stretches: int = N_STRETCHES
 ) -> Floats:
-    """The windows in ms that hold the given active fractions, in each of `n_stretches` disjoint
-    stretches of the record, each observed for as long as the others.
+    """Return the windows in ms that hold the given active fractions, over time.
+
+    There is one for each of `n_stretches` disjoint stretches of the record, all observed for
+    equally long.
 
     Returns
     -------
@@ -73,8 +75,9 @@ def windows_over_time(
 def gaps_between(
     spikes: SpikeTrains, units: NDArray[np.int64], ticks: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
-    """Gaps between the spikes of a unit in ticks, the unit of each, what closes it, and whether
-    that is a spike.
+    """Return the gaps between the spikes of a unit in ticks, and facts of each gap.
+
+    The facts are the unit, what closes the gap, and whether that is a spike.
 
     The ends of an interval count as spikes just outside it, so a unit with k spikes in it has k + 1
     gaps there.
@@ -102,8 +105,9 @@ def batch_fractions(
     closing: NDArray[np.int64],
     is_spike: NDArray[np.bool_],
 ) -> Floats:
-    """The active fraction of each of up to N_BATCHES disjoint stretches of the record; empty if not
-    three hold a window.
+    """Return the active fraction of each of up to N_BATCHES stretches of the record.
+
+    The stretches are disjoint. Empty if not three hold a window.
 
     No window reaches from one stretch into the next, so that only the activity itself, not the
     measure, ties them together.
@@ -128,7 +132,9 @@ def batch_fractions(
 def _pieces_of_batches(
     spikes: SpikeTrains, window: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of the window within batches: first, one past the last, and the batch of each run.
+    """Return the positions of the window within batches, as runs.
+
+    For each run: its first position, one past its last, and its batch.
 
     Batches are observed for equally long; where there are as many intervals as batches, none is
     cut, for a part of a trial may be too short for the window.
@@ -149,7 +155,7 @@ def _pieces_of_batches(
 
 
 def _summed_past(points: NDArray[np.int64], at: NDArray[np.int64]) -> Floats:
-    """sum over points p < x of x - p, for each x of the ascending `at`."""
+    """Sum x - p over the points p < x, for each x of the ascending `at`."""
     slot = np.searchsorted(at, points, side="right")
     number, total = (
         np.bincount(slot, weights, at.size + 1)[:-1].cumsum() for weights in (None, points)

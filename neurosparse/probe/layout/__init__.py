@@ -1,0 +1,10 @@
+"""How each function of torch lays out its output: the axes of the output from those of its inputs.
+
+A function without a rule of its own is taken element by element where shapes allow it. Otherwise an
+output with as many axes as its input keeps what they hold, as pooling and padding do.
+"""
+
+from neurosparse.probe.layout.calls import WEIGHTS, Call
+from neurosparse.probe.layout.rules import axes_of_output
+
+__all__ = ["WEIGHTS", "Call", "axes_of_output"]

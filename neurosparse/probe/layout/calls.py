@@ -1,0 +1,106 @@
+"""Calls of functions of torch, and what a rule about their outputs may ask of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any, Protocol, TypeAlias
+
+from torch import Tensor
+
+from neurosparse._internal.types import Fields, Foreign
+from neurosparse.probe import axes as ax
+
+WEIGHTS = "weights"  # the role of axes of weights that the data looked up, a set for each row
+
+Answer: TypeAlias = "ax.Axes | list[ax.Axes | None] | None"  # None: unknown
+
+
+class Tags(Protocol):
+    """What a rule may ask."""
+
+    n_inputs: int
+    n_tokens: int | None
+    trainable: set[int]
+
+    def __getitem__(self, tensor: Tensor) -> Any: ...
+
+
+class Call:
+    """A call of a function of torch."""
+
+    def __init__(
+        self, kind: str, function: Foreign, args: Sequence[Foreign], kwargs: Fields, tags: Tags
+    ) -> None:
+        self.kind, self.function, self.args, self.kwargs = kind, function, args, kwargs
+        self.tags = tags
+
+    def argument(self, k: int, name: str, default: Any = None) -> Any:
+        """Return the argument at a position or under a name."""
+        return self.args[k] if len(self.args) > k else self.kwargs.get(name, default)
+
+    @property
+    def first(self) -> Tensor:
+        """The first tensor among the arguments."""
+        head = self.args[0] if self.args else next(iter(self.kwargs.values()))
+        return head if isinstance(head, Tensor) else next(iter(tensors_of(self)))
+
+    def axes(self, tensor: object) -> ax.Axes | None:
+        """Return what the axes of a tensor hold, if it depends on the inputs."""
+        if not isinstance(tensor, Tensor):
+            return None
+        tag = self.tags[tensor]
+        return tag.axes if tag.live or tag.axes else None
+
+
+Rule: TypeAlias = Callable[[Call, Sequence[Tensor]], Answer]
+
+
+def by_shape(call: Call, output: Tensor) -> ax.Axes | None:
+    """Return the axes of an output from shapes alone, None where they do not tell."""
+    shape = tuple(output.shape)
+    operands = [(tuple(t.shape), a) for t in tensors_of(call) if (a := call.axes(t)) is not None]
+    if not operands:
+        return None
+    if (found := ax.broadcast(operands, shape)) is not None:
+        return found
+    for size, axes in operands:
+        if len(size) == len(shape):
+            return tuple(
+                old if n == m else ax.resized(old, n)
+                for old, m, n in zip(axes, size, shape, strict=True)
+            )
+    return None
+
+
+def tensors_of(call: Call) -> list[Tensor]:
+    """Return the tensors among the arguments of a call, those in lists included."""
+    found = []
+    for value in (*call.args, *call.kwargs.values()):
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif isinstance(value, list | tuple):
+            found += [each for each in value if isinstance(each, Tensor)]
+    return found
+
+
+def length(an_axis: ax.Axis) -> int:
+    """Return how many entries an axis has."""
+    return prod(factor.size for factor in an_axis)
+
+
+def without_units(an_axis: ax.Axis) -> ax.Axis:
+    """Return an axis whose units are no longer those of the output: they are positions."""
+    if not ax.has(an_axis, ax.UNITS):
+        return an_axis
+    return tuple(f._replace(role=ax.POSITIONS) if f.role == ax.UNITS else f for f in an_axis)
+
+
+def guessed_axis(call: Call, k: int, size: int) -> ax.Axis:
+    """Return what an axis of a new tensor holds: the first one inputs, if its length says so."""
+    n = call.tags.n_inputs
+    if k or not n or size % n:
+        return ax.axis(ax.POSITIONS, size)
+    rest = size // n
+    role = ax.TOKENS if rest == call.tags.n_tokens else ax.POSITIONS
+    return (ax.Factor(ax.INPUTS, n), *([ax.Factor(role, rest)] if rest > 1 else []))

@@ -1,0 +1,137 @@
+"""Layouts of tensors in other shapes: viewed, permuted, reduced, joined, repeated, written into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from neurosparse.probe import axes as ax
+from neurosparse.probe.layout.calls import Answer, Call, guessed_axis, tensors_of
+
+
+def viewed(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    axes = call.axes(call.first)
+    return None if axes is None else ax.viewed(axes, outputs[0].shape)
+
+
+def permuted(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes in their new order, found by permuting a shape of distinct lengths."""
+    axes = call.axes(call.first)
+    if axes is None:
+        return None
+    shape = torch.empty(tuple(range(2, 2 + len(axes))), device="meta")
+    return tuple(axes[n - 2] for n in call.function(shape, *call.args[1:], **call.kwargs).shape)
+
+
+def reduced(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    x = call.first
+    axes, n = call.axes(x), outputs[0].ndim
+    others = [t for t in tensors_of(call) if t is not x]
+    if axes is None or others or x.shape == outputs[0].shape:
+        return None
+    if n == x.ndim:
+        return tuple(
+            each if size == old else ()
+            for each, old, size in zip(axes, x.shape, outputs[0].shape, strict=True)
+        )
+    names = [value for key, value in call.kwargs.items() if key in ("dim", "axis")]
+    dims = names[0] if names else next((a for a in call.args[1:] if _is_dims(a)), None)
+    if dims is None:
+        return () if n == 0 else None
+    gone = {d % x.ndim for d in ([dims] if isinstance(dims, int) else dims)}
+    return tuple(each for k, each in enumerate(axes) if k not in gone)
+
+
+def _is_dims(value: object) -> bool:
+    if isinstance(value, bool):
+        return False
+    return isinstance(value, int) or (
+        isinstance(value, list | tuple) and bool(value) and all(isinstance(v, int) for v in value)
+    )
+
+
+def joined(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    parts = call.argument(0, "tensors")
+    dim = call.argument(1, "dim", call.kwargs.get("axis", 0))
+    known = [a for t in parts if (a := call.axes(t)) is not None]
+    if not known:
+        return None
+    first = next((a for a in known if ax.of_units(a)), known[0])
+    if call.kind == "stack":
+        dim %= outputs[0].ndim
+        return (*first[:dim], ax.axis(ax.POSITIONS, outputs[0].shape[dim]), *first[dim:])
+    dim %= outputs[0].ndim
+    axes = [call.axes(t) for t in parts if t.ndim == outputs[0].ndim]
+    along = ax.joined([None if a is None else a[dim] for a in axes], outputs[0].shape[dim])
+    return (*first[:dim], along, *first[dim + 1 :])
+
+
+def repeated(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    x, output = call.first, outputs[0]
+    axes = call.axes(x)
+    if axes is None:
+        return None
+    old = (*(() for _ in range(output.ndim - x.ndim)), *axes)
+    shape = (*([1] * (output.ndim - x.ndim)), *x.shape)
+    result = []
+    for each, n, size in zip(old, shape, output.shape, strict=True):
+        if n == size:
+            result.append(each)
+            continue
+        if n == 0 or size % n:
+            return None
+        times = ax.axis(ax.POSITIONS, size // n)
+        result.append((*each, *times) if call.kind == "repeatinterleave" else (*times, *each))
+    return tuple(result)
+
+
+def windows(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes after windows were cut: x.unfold(dim, size, step), or torch's im2col."""
+    axes, output = call.axes(call.first), outputs[0]
+    if axes is None:
+        return None
+    if output.ndim == len(axes) + 1:
+        dim = call.argument(1, "dimension") % len(axes)
+        result = [ax.resized(old, n) for old, n in zip(axes, output.shape[:-1], strict=True)]
+        last = ax.UNITS if ax.has(axes[dim], ax.UNITS) else ax.POSITIONS
+        return (*result, ax.axis(last, output.shape[-1]))
+    middle = [ax.axis(ax.POSITIONS, n) for n in output.shape[2:]]
+    return (axes[0], ax.axis(ax.UNITS, output.shape[1]), *middle)
+
+
+def written(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes of a tensor after others were written into it."""
+    target, output = call.args[0], outputs[0]
+    if (axes := call.axes(target)) is not None:
+        return axes
+    parts = [t for t in tensors_of(call)[1:] if call.axes(t) is not None]
+    dim = call.argument(1, "dim") if call.kind != "setitem" else None
+    result = [guessed_axis(call, k, n) for k, n in enumerate(output.shape)]
+    for part in parts:
+        axes = call.axes(part)
+        if axes is None or part.ndim > output.ndim:
+            continue
+        for k in range(1, part.ndim + 1):
+            if part.shape[-k] == output.shape[-k] and axes[-k]:
+                result[-k] = axes[-k]
+        if part.ndim == output.ndim and isinstance(dim, int) and ax.has(axes[dim], ax.UNITS):
+            result[dim] = ax.axis(ax.UNITS, output.shape[dim])
+    if isinstance(dim, int) and call.kind != "scatter":
+        result[dim] = guessed_axis(call, dim % output.ndim, output.shape[dim])
+    return tuple(result)
+
+
+def packed(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes of packed sequences: a row for each token that is none of padding."""
+    x, batch_first = call.args[0], bool(call.argument(2, "batch_first", False))
+    axes, sizes = call.axes(x), outputs[1]
+    if axes is None:
+        return None
+    inputs, tokens = (axes[0], axes[1]) if batch_first else (axes[1], axes[0])
+    steps = torch.repeat_interleave(torch.arange(len(sizes)), sizes)
+    which = torch.cat([torch.arange(int(n)) for n in sizes])
+    origin = ax.origins(inputs)[:, which] + ax.origins(tokens)[:, steps]
+    rows = (ax.Factor(ax.ROWS, len(which), origin=origin, n_offered=len(which)),)
+    return [(rows, *axes[2:]), (ax.axis(ax.POSITIONS, len(sizes)),)]

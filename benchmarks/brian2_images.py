@@ -1,5 +1,6 @@
-"""A converted network of 784-500-10 in Brian2, 500 images of 64 steps: neurons of all images in one
-group, and synapses in blocks.
+"""A converted network of 784-500-10 in Brian2: 500 images of 64 steps, in two ways.
+
+One has the neurons of all images in one group, the other synapses in blocks.
 
     python benchmarks/brian2_images.py [--pairs 3]
 
@@ -30,8 +31,9 @@ IMAGES, STEPS = 500, 64
 
 
 def in_blocks(current: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> list:
-    """The model: hidden neurons and read-outs of all images, (images, hidden) currents, with
-    synapses in blocks.
+    """Build the model of all images, with synapses in blocks.
+
+    Currents have shape (images, hidden).
     """
     b2 = engine.brian2()
     n_images, n_hidden = current.shape
@@ -67,7 +69,7 @@ def in_blocks(current: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> list
 
 
 def program_ms(what: Callable[[], object]) -> float:
-    """CPU milliseconds an image of the programs that one call runs."""
+    """Return the CPU milliseconds an image of the programs that one call runs."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     what()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,5 +1,6 @@
-"""Brunel's network (12,500 cells, 15.6 M synapses, asynchronous irregular): the kernel engine and
-NEST, one core each, in turn.
+"""Brunel's network: the kernel engine and NEST, one core each, in turn.
+
+It has 12,500 cells and 15.6 M synapses, and is asynchronous irregular.
 
     python benchmarks/brunel.py [--pairs 3] [--seconds 1]
 

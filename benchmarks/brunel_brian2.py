@@ -1,5 +1,6 @@
-"""Brunel's network in Brian2: our engine, Brian2 as it is usually written, and NEST, in turn, one
-core each.
+"""Brunel's network: our Brian2 engine, Brian2 as it is usually written, and NEST.
+
+They run in turn, on one core each.
 
     python benchmarks/brunel_brian2.py [--pairs 3] [--seconds 1]
 
@@ -52,7 +53,7 @@ shutil.rmtree(folder)
 
 
 def usual(seconds: float) -> float:
-    """Seconds of the compiled program a biological second, of Brian2 as usually written."""
+    """Return the seconds of the compiled program a biological second, as usually written."""
     done = subprocess.run(
         [sys.executable, "-c", USUAL, str(seconds)], capture_output=True, text=True, check=False
     )

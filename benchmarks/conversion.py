@@ -1,5 +1,6 @@
-"""Converting a network of 784-1000x3-10 and building it in Brian2, beside building it as
-snn_toolbox does.
+"""Converting a network of 784-1000x3-10 and building it in Brian2.
+
+Compared with building it as snn_toolbox does.
 
     python benchmarks/conversion.py [--pairs 5]
 
@@ -26,14 +27,14 @@ WEIGHTS = 4  # layers of weights
 
 
 def ours(network: RectifierNetwork, images: torch.Tensor) -> float:
-    """CPU seconds a layer."""
+    """Return our CPU seconds a layer."""
     begin = time.process_time()
     to_brian2(to_spiking(network, images), images[:1])
     return (time.process_time() - begin) / WEIGHTS
 
 
 def theirs(network: RectifierNetwork) -> float:
-    """CPU seconds a layer."""
+    """Return the CPU seconds a layer of snn_toolbox's way."""
     b2 = engine.brian2()
     begin = time.process_time()
     clock = b2.Clock(1 * b2.ms)

@@ -1,5 +1,6 @@
-"""A converted network by events beside four frameworks: 784-1000x3-10 on Fashion-MNIST, 64 steps,
-batches of 100, one thread each.
+"""A converted network by events, compared with four frameworks.
+
+The network is 784-1000x3-10 on Fashion-MNIST, 64 steps, in batches of 100, one thread each.
 
     python benchmarks/convert.py [--pairs 5]
 
@@ -117,7 +118,7 @@ print("RESULT", took / timed * 1e3, 100 * float(sum(right) / len(right)))
 
 
 def network(zeros: int) -> RectifierNetwork:
-    """The network with that many per cent of zeros: kept, or trained."""
+    """Return the network with that many per cent of zeros: kept, or trained now."""
     path = KEPT / f"fashion_{zeros}_zeros.safetensors"
     if not path.exists():
         spec = TrainSpec(**TRAINING, **NETWORKS[zeros])  # type: ignore[arg-type]
@@ -127,7 +128,7 @@ def network(zeros: int) -> RectifierNetwork:
 
 
 def export(spiking: SpikingNetwork, images: torch.Tensor, labels: torch.Tensor, path: Path) -> None:
-    """What the peers need: normalised weights, images and labels."""
+    """Write what the peers need: normalised weights, images and labels."""
     arrays = {"images": spiking.graph.input(images).numpy(), "labels": labels.numpy()}
     linears = [layer for layer in spiking.graph.layers if hasattr(layer, "weight")]
     for k, layer in enumerate(linears):
@@ -136,7 +137,7 @@ def export(spiking: SpikingNetwork, images: torch.Tensor, labels: torch.Tensor, 
 
 
 def ms_per_image(spiking: SpikingNetwork, images: torch.Tensor) -> float:
-    """CPU milliseconds an image, in batches."""
+    """Return the CPU milliseconds an image, in batches."""
     begin = time.process_time()
     for part in images.split(BATCH):
         spiking.run(part, STEPS)

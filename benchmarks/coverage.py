@@ -1,4 +1,6 @@
-"""How often the 95 % intervals hold the truth: the table of docs/intervals.md.
+"""Coverage of the 95 % intervals, how often they hold the truth.
+
+It makes the table of docs/intervals.md.
 
     python benchmarks/coverage.py --records 1000
 
@@ -66,7 +68,7 @@ def log_normal_rates(rng: np.random.Generator, n: int) -> Floats:
 
 
 def scenarios() -> Iterator[Scenario]:
-    """All scenarios of the table."""
+    """Yield all scenarios of the table."""
     steady = 1 - np.exp(-RATE * WINDOW_MS)
     for n, ms in ((20, 1000), (100, 2000), (1000, 2000), (1000, 10_000)):
         yield Scenario(
@@ -101,7 +103,7 @@ def scenarios() -> Iterator[Scenario]:
 
 
 def of_networks() -> Iterator[Scenario]:
-    """Scenarios of activations: the truth is the mean over inputs."""
+    """Yield scenarios of activations: the truth is the mean over inputs."""
     base = np.random.default_rng(1).normal(-1.9, 0.4, 100)
 
     def layer(drive: Floats) -> ActivityStats:

@@ -1,5 +1,6 @@
-"""The f-I curve of 1,000 LIF cells, 2 s at a step of 0.1 ms, warm (built before): our engine and
-NEST, in turn.
+"""The f-I curve of 1,000 LIF cells: our engine and NEST, in turn.
+
+2 s at a step of 0.1 ms, warm (built before).
 
     python benchmarks/fi_curve.py [--pairs 5]
 

@@ -32,7 +32,7 @@ GOALS = {
 
 
 def cpu_us(run: Callable[[object], object], inputs: list, repeats: int) -> float:
-    """CPU microseconds of a call, over all inputs."""
+    """Return the CPU microseconds of a call, over all inputs."""
     begin = time.process_time()
     for _ in range(repeats):
         for x in inputs:
@@ -41,7 +41,7 @@ def cpu_us(run: Callable[[object], object], inputs: list, repeats: int) -> float
 
 
 def sparse_inputs(batch: int, width: int, zeros: int) -> list[NDArray[np.float32]]:
-    """Inputs with exactly that many per cent of zeros in each row."""
+    """Draw inputs with exactly that many per cent of zeros in each row."""
     rng = np.random.default_rng(zeros)
     kept = width * (100 - zeros) // 100
     found = []

@@ -1,5 +1,6 @@
-"""A long sweep, killed again and again while it runs: is its table that of the sweep that ran in
-peace?
+"""A long sweep, killed again and again while it runs.
+
+Is its table that of the sweep that ran in peace?
 
     python benchmarks/killed_sweep.py figure3 [--kills 8] [--workers 2] [--seed 1]
 
@@ -27,13 +28,13 @@ POLL_S = 0.1
 
 
 def start(name: str, folder: Path, workers: int) -> subprocess.Popen[bytes]:
-    """The sweep, in a process group of its own."""
+    """Start the sweep, in a process group of its own."""
     command = ["neurosparse", "sweep", name, "--out", str(folder), "--workers", str(workers)]
     return subprocess.Popen(command, start_new_session=True)
 
 
 def children(process: subprocess.Popen[bytes]) -> list[int]:
-    """The workers of a sweep."""
+    """Return the process numbers of a sweep's workers."""
     found = subprocess.run(
         ["pgrep", "-P", str(process.pid), "-f", "spawn_main"], capture_output=True, text=True
     )
@@ -41,7 +42,7 @@ def children(process: subprocess.Popen[bytes]) -> list[int]:
 
 
 def n_complete(folder: Path) -> int:
-    """How many runs are in their place."""
+    """Count the runs that are in their place."""
     return sum(1 for _ in (folder / "runs").iterdir()) if (folder / "runs").is_dir() else 0
 
 

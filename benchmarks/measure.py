@@ -1,5 +1,6 @@
-"""What measuring costs beside the forward pass alone, for torch's 12-layer transformer encoder and
-a ResNet-18; NeuroBench as peer.
+"""Cost of measuring, compared with the forward pass alone; NeuroBench as peer.
+
+The networks are torch's 12-layer transformer encoder and a ResNet-18.
 
     python benchmarks/measure.py [--pairs 7]
 
@@ -61,15 +62,16 @@ with torch.no_grad():
 
 
 def cpu_seconds(what: Callable[[], object]) -> float:
-    """CPU seconds of one call, of all threads of the process."""
+    """Return the CPU seconds of one call, of all threads of the process."""
     begin = time.process_time()
     what()
     return time.process_time() - begin
 
 
 def factors(name: str, n: int) -> tuple[list[float], list[float]]:
-    """The CPU time of a measured pass over that of the pass alone, n times in turn; and over one
-    without torch's fast path.
+    """Return the CPU time of a measured pass over that of the pass alone, n times.
+
+    Also over that of a pass without torch's fast path. All are timed in turn.
     """
     model, batches = MODELS[name]()
 

@@ -1,5 +1,6 @@
-"""Two networks that are measured: torch's 12-layer transformer encoder and a ResNet-18 (He et al.
-2016), with random weights.
+"""Two networks that are measured, with random weights.
+
+They are torch's 12-layer transformer encoder and a ResNet-18 (He et al. 2016).
 
 Needs torch alone, so that peers in another environment load the same.
 """
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions and a way around them; each rectifier is a module of its own, so that
-    hooks on modules see it.
+    """Two 3x3 convolutions and a way around them.
+
+    Each rectifier is a module of its own, so that hooks on modules see it.
     """
 
     def __init__(self, n_in: int, n_out: int, stride: int) -> None:
@@ -35,7 +37,7 @@ class Residual(nn.Module):
 
 
 def resnet18() -> tuple[nn.Module, list[Tensor]]:
-    """The network and two batches of 16 images of 224 x 224."""
+    """Return the network and two batches of 16 images of 224 x 224."""
     widths = [
         (64, 64, 1),
         (64, 64, 1),
@@ -60,7 +62,10 @@ def resnet18() -> tuple[nn.Module, list[Tensor]]:
 
 
 def encoder() -> tuple[nn.Module, list[Tensor]]:
-    """The network (512 wide, 2,048 in between, 8 heads) and two batches of 4 x 128 tokens."""
+    """Return the network and two batches of 4 x 128 tokens.
+
+    It is 512 wide, 2,048 in between, with 8 heads.
+    """
     torch.manual_seed(1)
     layer = nn.TransformerEncoderLayer(512, 8, 2048, activation=nn.ReLU(), batch_first=True)
     model = nn.TransformerEncoder(layer, 12, enable_nested_tensor=False).eval()

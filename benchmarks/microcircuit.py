@@ -1,5 +1,6 @@
-"""The full cortical microcircuit (77,169 cells, 0.3 billion synapses) on the kernel engine, against
-real time.
+"""The full cortical microcircuit on the kernel engine, compared with real time.
+
+It has 77,169 cells and 0.3 billion synapses.
 
     python benchmarks/microcircuit.py [--pairs 3] [--seconds 1] [--no-rates]
 
@@ -29,14 +30,17 @@ REFERENCE_HZ = (0.903, 2.965, 4.414, 5.876, 7.569, 8.633, 1.105, 7.829)
 
 
 def timed(built: kernel_engine.Built, seconds: float) -> tuple[float, float]:
-    """Wall and CPU seconds (all threads together) a biological second."""
+    """Return the wall and CPU seconds (all threads together) a biological second."""
     wall, cpu = time.perf_counter(), time.process_time()
     kernel_engine.run(built, n_steps=round(seconds * 1e4), seed=1)
     return (time.perf_counter() - wall) / seconds, (time.process_time() - cpu) / seconds
 
 
 def rates(circuit: circuits.Circuit) -> list[dict[str, object]]:
-    """The mean rate of each population over 5 seeds x 2 s; every seed draws the circuit anew."""
+    """Return a row for the mean rate of each population over 5 seeds x 2 s.
+
+    Every seed draws the circuit anew.
+    """
     found = []
     for seed in range(1, 6):
         spikes = kernel_engine.simulate(circuit, duration_ms=2200.0, seed=seed).between(

@@ -1,5 +1,6 @@
-"""The engines on the same circuits: spike for spike where nothing is random, in distribution where
-all is.
+"""Agreement of the engines on the same circuits.
+
+They agree spike for spike where nothing is random, and in distribution where all is.
 
     PYTHONPATH=. python benchmarks/nest_agreement.py [--scale 0.1] [--seconds 1.5] [--seeds 3]
     [--engines kernel,brian2,nest]

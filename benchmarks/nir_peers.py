@@ -1,9 +1,11 @@
-"""Other frameworks run a NIR file, or write one: run with the Python of their environment, by
-tests/test_convert_nir_peers.py.
+"""Other frameworks run a NIR file, or write one.
 
-python benchmarks/nir_peers.py read norse net.nir inputs.npy steps spikes.npz     the spikes of
-every layer of neurons, step by step python benchmarks/nir_peers.py write norse net.nir inputs.npy
-steps spikes.npz    the same of a network of its own, which it writes
+Run with the Python of their environment, by tests/test_convert_nir_peers.py.
+
+    python benchmarks/nir_peers.py read norse net.nir inputs.npy steps spikes.npz
+        the spikes of every layer of neurons, step by step
+    python benchmarks/nir_peers.py write norse net.nir inputs.npy steps spikes.npz
+        the same of a network of its own, which it writes
 """
 
 import contextlib
@@ -22,7 +24,7 @@ TAU_S, SIZES = 8e-4, (16, 40, 30)
 
 
 def reader(framework: str, path: str) -> tuple[nn.Module, type | tuple[type, ...]]:
-    """A framework's module for a file, and the type of its neurons."""
+    """Return a framework's module for a file, and the type of its neurons."""
     graph = nir.read(path)
     if framework == "norse":
         import norse.torch as norse
@@ -40,7 +42,7 @@ def reader(framework: str, path: str) -> tuple[nn.Module, type | tuple[type, ...
 
 
 def writer(framework: str, path: str, example: torch.Tensor) -> None:
-    """A network of a framework's own, written by it."""
+    """Write a network of a framework's own by that framework."""
     torch.manual_seed(1)
     maps = [nn.Linear(n_in, n_out) for n_in, n_out in pairwise(SIZES)]
     for linear in maps:
@@ -89,8 +91,9 @@ def writer(framework: str, path: str, example: torch.Tensor) -> None:
 
 
 def residual() -> nn.Module:
-    """SpikingJelly's, for images of shape (2, 8, 8): convolutions, a branch that leads past one of
-    them, pooling.
+    """Return SpikingJelly's residual network, for images of shape (2, 8, 8).
+
+    It has convolutions, a branch that leads past one of them, and pooling.
     """
     from spikingjelly.activation_based import layer, neuron
 
@@ -121,7 +124,7 @@ def residual() -> nn.Module:
 def spikes_of(
     module: nn.Module, neurons: Any, inputs: torch.Tensor, steps: int
 ) -> list[np.ndarray]:
-    """What each layer of neurons puts out, shape (steps, n, units)."""
+    """Return the output of each layer of neurons, shape (steps, n, units)."""
     found: dict[str, list[np.ndarray]] = {}
 
     def keep(name: str) -> Any:

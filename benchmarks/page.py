@@ -1,5 +1,6 @@
-"""What the page of the main job costs: seconds to write it, and until a browser that opens it is at
-one's disposal.
+"""Cost of the main job's page, in seconds.
+
+Timed is how long it takes to write it, and until a browser that opens it is at one's disposal.
 
     python benchmarks/page.py [--n 5]
 
@@ -34,7 +35,7 @@ USABLE = """() => {
 
 
 def main_job(folder: Path) -> tuple[Any, ...]:
-    """What the main job writes: its comparison, where, and the panels."""
+    """Return what the main job writes: its comparison, the folder, and the panels."""
     handed: list[tuple[Any, ...]] = []
     write = report.write
 
@@ -51,7 +52,7 @@ def main_job(folder: Path) -> tuple[Any, ...]:
 
 
 def usable(page: Path, n: int) -> list[float]:
-    """Seconds from the opening of a page, n times."""
+    """Return the seconds from the opening of a page until it is usable, n times."""
     from playwright.sync_api import sync_playwright
 
     executable = next(filter(None, map(shutil.which, BROWSERS)), None)

@@ -1,4 +1,4 @@
-"""What every benchmark shares: two things timed in turn, and the rows of results.json.
+"""Tools of every benchmark: two things timed in turn, and the rows of results.json.
 
 A ratio is taken pair by pair, ours beside theirs at the same moment, so that it holds where the
 machine's speed drifts.
@@ -22,15 +22,16 @@ PEERS_PYTHON = os.environ.get("NEUROSPARSE_PEERS_PYTHON")
 
 
 def seconds(what: Callable[[], object]) -> float:
-    """Wall seconds of one call."""
+    """Return the wall seconds of one call."""
     begin = time.perf_counter()
     what()
     return time.perf_counter() - begin
 
 
 def engine_seconds(what: Callable[[], object]) -> float:
-    """Wall seconds that the Brian2 engine's compiled program runs in one call, without generating
-    and compiling.
+    """Return the wall seconds that the Brian2 engine's compiled program runs in one call.
+
+    Generating and compiling are left out.
     """
     from neurosparse.spiking.brian import process
 
@@ -51,7 +52,7 @@ def engine_seconds(what: Callable[[], object]) -> float:
 def in_turn(
     ours: Callable[[], float], theirs: Callable[[], float], n: int
 ) -> tuple[list[float], list[float]]:
-    """Two measurements, n times in turn; each call returns what it measured."""
+    """Take two measurements, n times in turn; each call returns what it measured."""
     pairs = []
     for k in range(n):
         pairs.append((ours(), theirs()))
@@ -70,8 +71,9 @@ def row(
     goal: str,
     digits: int = 4,
 ) -> dict[str, Any]:
-    """A row of results.json: medians, and the ratio theirs / ours over the pairs. `theirs` is None
-    where the peer is absent.
+    """Return a row of results.json: medians, and the ratio theirs / ours over the pairs.
+
+    `theirs` is None where the peer is absent.
     """
     ratios = None if theirs is None else [b / a for a, b in zip(ours, theirs, strict=True)]
 
@@ -96,8 +98,9 @@ def row(
 
 
 def ask_peer(program: str, *arguments: object) -> list[float]:
-    """Run a program in the peers' environment and return the numbers on its line that starts with
-    RESULT.
+    """Run a program in the peers' environment and return its numbers.
+
+    They are on its line that starts with RESULT.
     """
     if PEERS_PYTHON is None:
         raise RuntimeError(

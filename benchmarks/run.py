@@ -1,8 +1,7 @@
-"""Run every benchmark, one after the other, and write results.json and the table of this folder's
-README.
+"""Run every benchmark in turn, and write results.json and the table of this folder's README.
 
-    make bench                                       # creates the peers' environment, then runs
-    this python benchmarks/run.py [NAME ...] [--out results/bench]
+    make bench                      # creates the peers' environment, then runs this
+    python benchmarks/run.py [NAME ...] [--out results/bench]
 
 NAME is a file of this folder without its suffix; by default all of them. A benchmark that fails is
 named and the others go on; rows of benchmarks that were not run stay as they were.
@@ -38,7 +37,7 @@ BEGIN, END = "<!-- table -->", "<!-- end of table -->"
 
 
 def run(name: str) -> list[dict[str, Any]] | None:
-    """The rows of one benchmark; None, with its last words on stderr, where it failed."""
+    """Return the rows of one benchmark; None, with its last words on stderr, if it failed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     command = [sys.executable, str(HERE / f"{name}.py")]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=environment, check=False)
@@ -50,7 +49,7 @@ def run(name: str) -> list[dict[str, Any]] | None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows in Markdown."""
+    """Format the rows in Markdown."""
     lines = [
         "| job | peer | unit | ours | theirs | ratio (min-max) | goal | n | date |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -77,7 +76,10 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def merged(standing: str, rows: list[dict[str, Any]]) -> str:
-    """A table with the jobs of `rows` as they are now; those of others stay where they are."""
+    """Return a table with the jobs of `rows` as they are now.
+
+    Those of others stay where they are.
+    """
     new = {
         job: [row for row in rows if row["job"] == job]
         for job in dict.fromkeys(row["job"] for row in rows)

@@ -24,7 +24,10 @@ CELL = LIF(tau_m_ms=20.0, e_leak_mV=0.0, v_threshold_mV=20.0, v_reset_mV=10.0, t
 
 
 def by_quad(mu: float, sigma: float) -> float:
-    """1 / (t_ref + tau sqrt(pi) int exp(u^2) (1 + erf u) du), as one writes it with scipy."""
+    """Return the rate in Hz as one writes it with scipy.
+
+    It is 1 / (t_ref + tau sqrt(pi) int exp(u^2) (1 + erf u) du).
+    """
     low, high = (CELL.v_reset_mV - mu) / sigma, (CELL.v_threshold_mV - mu) / sigma
     value = quad(lambda u: erfcx(-u), low, high, epsabs=0, epsrel=1e-11, limit=200)[0]
     return 1e3 / (CELL.t_ref_ms + CELL.tau_m_ms * np.sqrt(np.pi) * value)

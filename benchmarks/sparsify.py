@@ -1,4 +1,4 @@
-"""What `ns.sparsify` reaches, and what it costs: 4 % active in every rectifier of four networks.
+"""Reach and cost of `ns.sparsify`: 4 % active in every rectifier of four networks.
 
     python benchmarks/sparsify.py [--networks MLP ViT ...] [--seeds 3] [--steps 1500] [--out FILE]
 

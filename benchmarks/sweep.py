@@ -1,5 +1,6 @@
-"""What a sweep costs beside its runs: the store and the engine, many runs listed and checked, two
-processes beside one.
+"""Cost of a sweep, compared with its runs.
+
+The store and the engine, many runs listed and checked, two processes compared with one.
 
     python benchmarks/sweep.py [--runs 10000] [--tasks 200] [--pairs 3]
 
@@ -27,7 +28,7 @@ from neurosparse.progress import Progress
 
 
 def write(directory: Path, number: int, n_bytes: int = 100_000) -> None:
-    """A run of nothing, into the store."""
+    """Write a run of nothing into the store."""
     spec = {"training": {"seed": number, "settings": list(range(30))}}
     with store.claim(directory, store.key("train", spec, "c0de")) as claim:
         if claim is None:
@@ -41,12 +42,12 @@ def write(directory: Path, number: int, n_bytes: int = 100_000) -> None:
 
 
 def nothing(directory: Path, number: int, progress: Progress) -> None:
-    """A task: store a run of nothing."""
+    """Store a run of nothing: a task."""
     write(directory, number)
 
 
 def compute(number: int, progress: Progress) -> float:
-    """A task: a second of CPU time."""
+    """Compute for a second of CPU time: a task."""
     end, total = time.process_time() + 1.0, 0.0
     while time.process_time() < end:
         total += sum(k * k for k in range(1000))
@@ -54,8 +55,9 @@ def compute(number: int, progress: Progress) -> float:
 
 
 def through(work: Callable[..., object], n_tasks: int, n_processes: int) -> float:
-    """Seconds for tasks in processes that are warm: from the end of the first of each to the end of
-    the last.
+    """Return the seconds for tasks in processes that are warm.
+
+    Timed from the end of the first task of each to the end of the last.
     """
     tasks = deque(range(n_tasks + n_processes))
     ended = pool(work, tasks, n_processes, tell=lambda *_: None)

@@ -1,5 +1,6 @@
-"""Exact sparse SGD against plain PyTorch: 784-1000x3-10, minibatches of 10, real digits, one thread
-each.
+"""Exact sparse SGD compared with plain PyTorch, one thread each.
+
+784-1000x3-10, minibatches of 10, real digits.
 
     python benchmarks/train.py [--pairs 15]
 
@@ -40,15 +41,16 @@ LEARNING_RATE = 1e-4  # the level of zeros must stay where it is
 
 
 def cpu_us(what: Callable[[], object], n: int) -> float:
-    """CPU microseconds a sample of one call on n samples."""
+    """Return the CPU microseconds a sample of one call on n samples."""
     begin = time.process_time()
     what()
     return (time.process_time() - begin) / n * 1e6
 
 
 def engine(level: str, top_k: int = 0) -> SparseEngine:
-    """An engine each of whose hidden units is silent for that many per cent of the images, with no
-    more than `top_k` active.
+    """Return an engine whose hidden units are silent for that many per cent of the images.
+
+    No more than `top_k` of a layer are active.
     """
     zeros = 0.0 if level == "dense" else int(level) / 100
     network, images = RectifierNetwork(seed=0), data.load("mnist5k").train.take(slice(OURS))
@@ -69,7 +71,7 @@ def step(sparse: SparseEngine, n: int = OURS) -> float:
 
 
 class Plain:
-    """The same training as one writes it in PyTorch."""
+    """The training as one writes it in PyTorch."""
 
     def __init__(self) -> None:
         self.network = nn.Sequential(*RectifierNetwork(seed=0).children())
@@ -88,7 +90,7 @@ class Plain:
 
 
 def two_threads(pairs: int) -> list[dict]:
-    """Two networks on two threads against the two one after the other."""
+    """Compare two networks on two threads with the two one after the other."""
     engines = [engine("95"), engine("95")]
     slower: list[float] = []
     alone_cpu: list[float] = []

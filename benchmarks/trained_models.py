@@ -56,13 +56,16 @@ class Vision(nn.Module):
 
 
 def perceptron() -> nn.Module:
-    """784-1000-1000-10."""
+    """Return a network of 784-1000-1000-10."""
     sizes = [nn.Linear(784, 1000), nn.ReLU(), nn.Linear(1000, 1000), nn.ReLU(), nn.Linear(1000, 10)]
     return nn.Sequential(nn.Flatten(), *sizes)
 
 
 def resnet18() -> nn.Module:
-    """A ResNet-18 for small images: a quarter of the usual width, no pooling at the start."""
+    """Return a ResNet-18 for small images.
+
+    It has a quarter of the usual width, and no pooling at the start.
+    """
     widths = [(16, 16, 1), (16, 16, 1), (16, 32, 2), (32, 32, 1)]
     widths += [(32, 64, 2), (64, 64, 1), (64, 128, 2), (128, 128, 1)]
     stem = [nn.Conv2d(1, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU()]
@@ -71,7 +74,7 @@ def resnet18() -> nn.Module:
 
 
 def images(make: Callable[[], nn.Module], seed: int, batch_size: int = 50) -> Task:
-    """A network on the digits, with AdamW."""
+    """Return the task to learn the digits with a network, by AdamW."""
     torch.manual_seed(seed)
     model, digits = make(), data.load("mnist5k")
     x = torch.tensor(digits.train.images).view(-1, 1, 28, 28)
@@ -100,7 +103,7 @@ def images(make: Callable[[], nn.Module], seed: int, batch_size: int = 50) -> Ta
 
 
 def characters(seed: int, batch_size: int = 8) -> Task:
-    """A GPT of 3 layers on the plays, with AdamW."""
+    """Return the task to learn the plays with a GPT of 3 layers, by AdamW."""
     plays = texts.load("plays")
     spec = TransformerSpec(alphabet=len(plays.alphabet), start_active=0.5)
     model = CharacterTransformer(spec, seed=seed)

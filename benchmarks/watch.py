@@ -1,4 +1,4 @@
-"""What `ns.watch` adds to a training: at every 100th step, and at every step.
+"""Cost of `ns.watch` in a training: at every 100th step, and at every step.
 
     python benchmarks/watch.py [--pairs 7]
 

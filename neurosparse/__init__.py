@@ -1,4 +1,4 @@
-"""How sparse is it: a spiking circuit, a rectifier network and a brain, measured the same way.
+"""Sparsity of spiking circuits, rectifier networks and brains, measured the same way.
 
 Names are loaded when first used, so that `import neurosparse` needs neither torch nor Brian2 nor
 matplotlib.

@@ -1,4 +1,4 @@
-"""What spikes cost, and how many a budget allows: firing rates <-> molecules of ATP.
+"""Cost of spikes, and how many a budget allows: firing rates <-> molecules of ATP.
 
 Three budgets come with the package. Each is a line over the firing rate of a neuron: what rest
 costs, and what each spike adds. Attwell & Laughlin 2001 count a rodent's neuron from the bottom up,
@@ -39,7 +39,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a neuron costs at rest and per spike.
+    """Cost of a neuron at rest and per spike.
 
     Parameters
     ----------
@@ -373,7 +373,9 @@ def allowance(
 
 
 def duty_fraction(mean_rate_hz: float, rate_while_active_hz: float) -> float:
-    """Lennie's reading of "active at once": mean rate over the rate of a neuron while it is active.
+    """Return the share of neurons that are "active at once" in Lennie's reading.
+
+    It is the mean rate over the rate of a neuron while it is active.
 
     Raises
     ------

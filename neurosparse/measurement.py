@@ -71,7 +71,7 @@ def measure(
     units_axis: int | Mapping[str, int] | None = None,
     **options: Unpack[interop.Options],
 ) -> Any:
-    """How sparse is it?
+    """Measure how sparse something is.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How long work tells how far it is: a callable that takes the share done and a few words."""
+"""Progress of long work: a callable that takes the share done and a few words."""
 
 import sys
 from collections.abc import Callable
@@ -24,7 +24,10 @@ def part_of(progress: Progress, low: float, high: float, name: str = "") -> Prog
 
 
 def on_stderr(done: float, text: str) -> None:
-    """Progress on one line of the error stream, so that a table that is printed can be piped."""
+    """Show progress on one line of the error stream.
+
+    A table that is printed can then be piped.
+    """
     print(
         f"\r{100 * done:3.0f} %  {text:<60}",
         end="\n" if done == 1 else "",

@@ -115,7 +115,7 @@ class Recipe:
 
 
 def build(spec_type: type[S], values: Fields, *, what: str) -> S:
-    """`values` as a `spec_type`; a ValueError of one sentence where they do not fit."""
+    """Return `values` as a `spec_type`; a ValueError of one sentence if they do not fit."""
     try:
         return spec_type.model_validate(values)
     except ValidationError as error:
@@ -124,8 +124,9 @@ def build(spec_type: type[S], values: Fields, *, what: str) -> S:
 
 
 def expect(recipe: Recipe, *kinds: str) -> None:
-    """Refuse a recipe that is not of one of these kinds, in a ValueError that names the command
-    which takes it.
+    """Refuse a recipe that is not of one of these kinds.
+
+    The ValueError names the command which takes it.
     """
     if recipe.kind not in kinds:
         wanted = " or ".join(map(repr, kinds))
@@ -158,7 +159,7 @@ def _sentence(error: Any, spec_type: type[BaseModel]) -> str:
 
 
 def _models_at(model: type[BaseModel], place: Sequence[Any]) -> list[type[BaseModel]]:
-    """The specs that may stand at a place in another one."""
+    """Return the specs that may stand at a place in another one."""
     found: list[Any] = [model]
     for part in place:
         annotations = [m.model_fields[part].annotation for m in found if part in m.model_fields]

@@ -1,5 +1,6 @@
-"""How fast, and how unevenly, does a noisy cortical population fire, and does theory say so
-beforehand?
+"""How fast and how unevenly does a noisy cortical population fire?
+
+And does theory say so beforehand?
 
 Source: Brunel 2000 (the network), Roxin et al. 2011 (log-normal rates), Buzsaki & Mizuseki 2014
 (cortex). Expected: excitatory cells near 1.9 Hz, inhibitory ones near 5.8 Hz, within a tenth of
@@ -23,8 +24,9 @@ from neurosparse.spiking.population import mean_field
 
 
 def main(figure: Path = Path("results/cortical_population.png")) -> None:
-    """Simulate 10 s, print rates beside mean field and how many cells are active in 10 ms, and draw
-    the rates.
+    """Simulate 10 s, print rates next to mean field, and draw the rates.
+
+    How many cells are active in 10 ms is printed, too.
     """
     spec = load_population("cortical_population")
     theory = solve(mean_field(spec), start_hz=3.0)

@@ -1,5 +1,4 @@
-"""How sparse is a rectifier network, with and without L1, and how sparse is the same network of
-sigmoids?
+"""How sparse is a rectifier network, with and without L1, and how sparse are sigmoids?
 
 Source: Glorot, Bordes & Bengio 2011, sections 2.2, 3 and 4.1 (three hidden layers of 1,000 units,
 83 % zeros on MNIST), here on 5,000 digits. Expected: half of each network is active when
@@ -15,7 +14,7 @@ from neurosparse.rectifier.summary import PAPERS_NETWORKS, table, train_recipes
 
 
 def show(done: float, text: str) -> None:
-    """Progress on the error stream, so that the table can be piped."""
+    """Show progress on the error stream, so that the table can be piped."""
     print(
         f"\r{100 * done:3.0f} %  {text:<60}",
         end="\n" if done == 1 else "",

@@ -1,5 +1,6 @@
-"""In which window are two driven auditory receptors of a locust 1-4 % active, and how far from
-cortex is that?
+"""In which window are two driven auditory receptors of a locust 1-4 % active?
+
+And how far from cortex is that?
 
 Source: recordings that the package nitime carries (`pip install nitime`): 10 s under
 amplitude-modulated sound, times in us. Expected: 92.9 and 86.8 Hz with ISI CV 0.53 and 0.45; 1-4 %

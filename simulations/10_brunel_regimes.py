@@ -1,5 +1,6 @@
-"""Which states does a sparse random network of excitatory and inhibitory LIF cells have, and how
-many fire at once in each?
+"""Which states does a sparse random network have, and how many cells fire in each?
+
+It is a network of excitatory and inhibitory LIF cells.
 
 Source: Brunel 2000, J Comput Neurosci 8:183, figure 8: synchronous regular (A), fast oscillation
 (B), asynchronous irregular (C), slow oscillation (D); 12,500 cells with 15.6 million synapses.

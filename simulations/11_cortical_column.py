@@ -1,5 +1,4 @@
-"""How many neurons are active at once in a cortical column, and in which window is that 1, 2 and 4
-%?
+"""In which windows are 1, 2 and 4 % of the neurons of a cortical column active at once?
 
 Source: Potjans & Diesmann 2014, Cereb Cortex 24:785: 77,169 cells in eight populations, with all
 their 299 million synapses. Expected: 3.2 Hz on average, so that 1, 2 and 4 % fire in windows of

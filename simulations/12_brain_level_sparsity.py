@@ -1,5 +1,6 @@
-"""What does it cost a network to be as sparse as a brain: 4, 2 and 1 % of its units active, against
-a dense one?
+"""What does it cost a network to be as sparse as a brain, compared with a dense one?
+
+As sparse as a brain means 4, 2 and 1 % of its units active.
 
 Source: the 1 to 4 % are those that Glorot, Bordes & Bengio 2011 cite for the brain (Attwell &
 Laughlin 2001, Lennie 2003); the question is this project's, and its plan stands in

@@ -203,7 +203,7 @@ class Comparison:
         return frames.DataFrame([stats.row() for stats in self.stats])
 
     def to_dict(self) -> Fields:
-        """Everything but the per-unit arrays, as plain JSON types."""
+        """Return everything but the per-unit arrays, as plain JSON types."""
         return {
             "format": saved.FORMAT,
             "version": saved.VERSION,

@@ -122,7 +122,7 @@ def _check_kinds(numbers: Fields) -> None:
 
 
 def _wanted(key: str, value: Any) -> str | None:
-    """The kind that a value should be of; None where it is, or nobody reads it."""
+    """Return the kind that a value should be of; None where it is, or nobody reads it."""
     known = {f.name: f.default is MISSING for f in fields(ActivityStats)}
     if key not in known:
         return None

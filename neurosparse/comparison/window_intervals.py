@@ -1,4 +1,4 @@
-"""How sure the window is in which a circuit is as active as something else."""
+"""Confidence of the window in which a circuit is as active as something else."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def check_shape(shape: tuple[int, ...], shifted: float, shift_px: int) -> None:
 
 
 def _moved(images: Floats, y: int, x: int) -> Floats:
-    """Images, shape (n, ..., rows, columns), moved down by y and right by x."""
+    """Move images, shape (n, ..., rows, columns), down by y and right by x."""
     rows, columns = images.shape[-2:]
     moved = np.zeros_like(images)
     moved[..., max(y, 0) : rows + min(y, 0), max(x, 0) : columns + min(x, 0)] = images[

@@ -118,7 +118,7 @@ def read_splits(
 
 
 def split_off_last(whole: ImageSet, n_last: int, path: Path) -> tuple[ImageSet, ImageSet]:
-    """All but the last `n_last` images, and these."""
+    """Return all but the last `n_last` images, and these."""
     if not 0 < n_last < len(whole):
         raise ValueError(
             f"{path} holds too few images, {len(whole)}, to set some aside for validation"

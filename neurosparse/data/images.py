@@ -145,7 +145,7 @@ def from_bytes(
 
 
 def scaled(images: Array) -> NDArray[np.float32]:
-    """Bytes of shape (n, ...) as float32 in [0, 1], shape (n, features)."""
+    """Convert bytes of shape (n, ...) to float32 in [0, 1], shape (n, features)."""
     flat = images.reshape(len(images), -1).astype(np.float32)
     flat /= 255
     return flat

@@ -1,4 +1,4 @@
-"""Where the files of an image set are looked for, and where downloads go."""
+"""Places where the files of an image set are looked for, and where downloads go."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def own_folder(name: str, data_dir: Path | None = None) -> Path:
 
 
 def system_folders(name: str) -> list[Path]:
-    """Where packages of the operating system put data sets: share/datasets/NAME of each prefix."""
+    """Return the folders where packages of the operating system put data sets.
+
+    They are share/datasets/NAME of each prefix.
+    """
     prefixes = dict.fromkeys(
         [Path(sys.prefix), Path(sys.base_prefix), Path("/usr/local"), Path("/usr")]
     )

@@ -99,7 +99,7 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, bool]]:
 
 
 def _read(stream: BinaryIO, n_bytes: int) -> bytearray:
-    """At most so many bytes, taking memory only for what is there."""
+    """Read at most so many bytes, taking memory only for what is there."""
     content = bytearray()
     while len(content) < n_bytes and (
         chunk := stream.read(min(_CHUNK_BYTES, n_bytes - len(content)))

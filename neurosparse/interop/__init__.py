@@ -1,5 +1,6 @@
-"""Spikes of other people's objects, and back: Brian2, NEST, Neo, pynapple, SpikeInterface, pandas,
-polars, arrays with units, dicts and lists.
+"""Spikes of other people's objects, and back.
+
+Brian2, NEST, Neo, pynapple, SpikeInterface, pandas, polars, arrays with units, dicts and lists.
 """
 
 from neurosparse.interop.reading import Options, as_spikes, can_read

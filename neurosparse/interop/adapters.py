@@ -1,5 +1,7 @@
-"""The adapters, and how the one for an object is found: by the names of its type and of the types
-that it inherits from, so that nobody's package is imported before it is met.
+"""The adapters, and how the one for an object is found.
+
+It is found by the names of its type and of the types that it inherits from. So nobody's package is
+imported before it is met.
 """
 
 from __future__ import annotations
@@ -71,8 +73,9 @@ def packages() -> list[str]:
 
 
 def merged(parts: Sequence[tuple[str, UnitTable]], kind: str) -> UnitTable:
-    """Return the units of several tables as those of one; those of a part with a name are a
-    population.
+    """Return the units of several tables as those of one.
+
+    Those of a part with a name are a population.
     """
     tables = [table for _, table in parts]
     sizes = [table.n_units for table in tables]

@@ -16,8 +16,9 @@ TYPES = ("brian2.SpikeMonitor", "brian2.EventMonitor", "brian2.Network", "brian2
 
 
 def tables(what: object, told: Told) -> Sequence[UnitTable]:
-    """Return the units that a monitor watches, or those of all spike monitors of a network, each
-    of them a population.
+    """Return the units that a monitor watches, or those of all monitors of a network.
+
+    The units of each spike monitor of a network are a population.
 
     The record is what the clock has run, from 0 on; all units are in it, the silent ones included.
     """

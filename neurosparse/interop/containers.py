@@ -110,7 +110,7 @@ def _name(item: object) -> str:
 
 
 def _is_numbers(value: object) -> bool:
-    """Whether a value is plain numbers in one dimension: the times of a unit."""
+    """Return whether a value is plain numbers in one dimension: the times of a unit."""
     if type(value) is np.ndarray:
         return value.dtype.kind in "iuf" and value.ndim == 1
     if isinstance(value, list | tuple | range):

@@ -53,8 +53,9 @@ def _observed(table: UnitTable, ours: FieldsView) -> UnitTable:
 
 
 def to_pandas(spikes: SpikeTrains) -> Any:
-    """Return a pandas frame with a row a spike: time_ms on the record's own clock, unit, and
-    population where there are any.
+    """Return a pandas frame with a row a spike.
+
+    Its columns are time_ms on the record's own clock, unit, and population where there are any.
 
     `frame.attrs["neurosparse"]` holds what a row a spike cannot: n_units, dt_ms, populations and
     intervals_ms; `as_spikes` honours it.

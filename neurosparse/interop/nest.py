@@ -22,8 +22,9 @@ TYPES = ("nest.NodeCollection",)
 
 
 def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
-    """Return the nodes that are connected to spike recorders, the silent ones included; of several
-    recorders each has a population.
+    """Return the nodes connected to spike recorders, the silent ones included.
+
+    Of several recorders each has a population.
     """
     parts = [(f"recorder {node.global_id}" if len(what) > 1 else "", _table(node)) for node in what]
     return [merged(parts, "NEST spike_recorder")]

@@ -16,7 +16,7 @@ from neurosparse.recordings.selection import Wanted, named_columns, padded, pool
 
 
 class Options(TypedDict, total=False):
-    """What a user may say of an object beside itself; see `as_spikes`."""
+    """Facts that a user may state of an object; see `as_spikes`."""
 
     n_units: int | None
     duration_ms: float | None

@@ -28,7 +28,7 @@ _LARGEST = np.finfo(float).max
 
 
 def integral(a: Floats, b: Floats) -> Floats:
-    """S(a, b), the integral from a to b of exp(u^2) (1 + erf u).
+    """Return S(a, b), the integral from a to b of exp(u^2) (1 + erf u).
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def integral(a: Floats, b: Floats) -> Floats:
 
 
 def _cubics(x: Floats) -> Floats:
-    """F(x) where the table reaches, anything elsewhere."""
+    """Interpolate F(x) where the table reaches; anything elsewhere."""
     table = _table()
     # far beyond the table, and beyond the integers
     with np.errstate(over="ignore", invalid="ignore"):
@@ -92,7 +92,7 @@ def _beyond(x: Floats, value: Floats) -> None:
 
 
 def _tail(x: Floats) -> Floats:
-    """1 / (4 x^2) - 3 / (16 x^4) + ..., over sqrt(pi)."""
+    """Sum 1 / (4 x^2) - 3 / (16 x^4) + ..., over sqrt(pi)."""
     w = 1 / (x * x)
     return ((15 / 48 * w - 3 / 16) * w + 1 / 4) * w / _ROOT_PI
 

@@ -142,7 +142,7 @@ class Recording:
 
     @property
     def provenance(self) -> Fields:
-        """Return where the spikes come from, as plain JSON types."""
+        """Source of the spikes, as plain JSON types."""
         return {
             "file": self.name,
             "format": self.format,

@@ -26,7 +26,9 @@ LEAST_L1, MOST_L1 = 1e-8, 1.0
 
 
 def images_between_looks(spec: TrainSpec, n_images: int) -> int:
-    """How many of the `n_images` images of an epoch come between two looks, in whole minibatches.
+    """Return how many images come between two looks, in whole minibatches.
+
+    An epoch has `n_images` images.
 
     Examples
     --------

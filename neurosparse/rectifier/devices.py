@@ -1,4 +1,4 @@
-"""Where a network is trained.
+"""Devices on which a network is trained.
 
 A name from the command line is resolved to a torch device that is there.
 """
@@ -72,7 +72,7 @@ def one_thread(where: torch.device) -> AbstractContextManager[None]:
 
 
 def _count(kind: str) -> int:
-    """How many devices of a kind there are."""
+    """Count the devices of a kind."""
     if kind == "cuda":
         return torch.cuda.device_count() if torch.cuda.is_available() else 0
     if kind == "mps":

@@ -1,4 +1,4 @@
-"""How a network does on images: loss, error, activity of its layers.
+"""Evaluation of a network on images: loss, error, activity of its layers.
 
 Also where it stopped being finite.
 """

@@ -1,4 +1,4 @@
-"""What a training leaves behind: the course of its epochs and its result."""
+"""Records of a training: the course of its epochs and its result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DivergenceError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LayerActivity:
-    """How active a hidden layer is on a set of images, by the spec's `active_threshold`."""
+    """Activity of a hidden layer on a set of images, by the spec's `active_threshold`."""
 
     active_fraction: float  # mean share of its units that are active for an image
     n_alive: int  # units that are active for at least one of the images
@@ -32,7 +32,7 @@ class LayerActivity:
 
 
 class _OverLayers:
-    """What the hidden layers have together."""
+    """Totals over the hidden layers."""
 
     __slots__ = ()
     layers: dict[str, LayerActivity]
@@ -68,7 +68,7 @@ class _OverLayers:
 
 @dataclass(frozen=True, slots=True)
 class Scores(_OverLayers):
-    """How a network does on a set of images, whichever they are."""
+    """Scores of a network on a set of images, whichever they are."""
 
     loss: float  # mean negative log-likelihood
     error: float  # share of images that are misclassified

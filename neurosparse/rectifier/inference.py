@@ -124,7 +124,7 @@ class SparseNetwork:
         return x[:n, : self._n_classes]
 
     def _dense(self, k: int, x: NDArray[np.float32], z: NDArray[np.float32]) -> None:
-        """Layer k in torch, for inputs and sums with their padding."""
+        """Compute layer k in torch, for inputs and sums with their padding."""
         n_in, n_out = self._net.sizes[k : k + 2]
         arrays = (x[:, :n_in], layout.view(self._net, k), layout.bias(self._net, k))
         inputs, weight, bias = (torch.from_numpy(array) for array in arrays)

@@ -15,7 +15,7 @@ from neurosparse.rectifier.specs import NetworkSpec
 
 
 def joined(networks: Sequence[RectifierNetwork]) -> RectifierNetwork:
-    """One network that holds several as its modules, with the mean of their scores.
+    """Return one network that holds several as its modules, with the mean of their scores.
 
     A unit is connected to those of its own module alone; the weights between modules are 0, and
     `evaluate` leaves them out of the active multiply-accumulates.

@@ -50,7 +50,7 @@ ENCODING_BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class LayerPretraining:
-    """How the pre-training of one layer went."""
+    """Course of the pre-training of one layer."""
 
     layer: str
     # of each epoch: mean over images of the cost, summed over inputs; without the penalty

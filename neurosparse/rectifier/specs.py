@@ -1,4 +1,4 @@
-"""What a network is and how it is trained, as typed specs: pydantic alone, no torch."""
+"""Networks and their training as typed specs: pydantic alone, no torch."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ class TrainSpec(Spec):
 
     @property
     def sparsity(self) -> dict[str, float | None]:
-        """What made its networks sparse, for a provenance.
+        """Cause of its networks' sparsity, for a provenance.
 
         "steered to": the share of active units, None where it was left free; "penalty": the L1.
         """

@@ -24,7 +24,7 @@ from neurosparse.rectifier.specs import NetworkSpec
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """What some steps of gradient descent came to."""
+    """Outcome of some steps of gradient descent."""
 
     # negative log-likelihood, summed over the images, each in its own step; without the penalty
     loss: float
@@ -144,8 +144,14 @@ def sgd_step(
 
     Parameters
     ----------
+    network
+        The network; its weights are changed.
     images : tensor, shape (n, features)
+    images
+        The inputs of the minibatch.
     labels : tensor of int64, shape (n,)
+    labels
+        The class of each image.
     learning_rate
         The weights move by minus this times the gradient.
     l1
@@ -153,8 +159,6 @@ def sgd_step(
         activation h gets besides is l1 sign(h) / n.
     n_active : tensor of int64, shape (hidden layers,)
         To which the (image, unit) pairs of each layer that are not 0 are added, where it is given.
-    network
-        The network; its weights are changed.
 
     Returns
     -------

@@ -323,7 +323,10 @@ def _engine(
 def _run_epoch(
     course: Course, engine: Engine, order: Tensor, report: Callable[[float], None]
 ) -> float:
-    """One pass over the images in their order; the mean loss of an image, each in its own step."""
+    """Pass once over the images in their order; return the mean loss of an image.
+
+    Each image's loss is that in its own step.
+    """
     total = 0.0
     for part in course.parts():
         rows = order[part.first : part.stop]

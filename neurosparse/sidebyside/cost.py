@@ -1,4 +1,4 @@
-"""What sparsity costs: the error of each network over its share of active units, as it trained."""
+"""Cost of sparsity: the error of each network over its share of active units."""
 
 from __future__ import annotations
 

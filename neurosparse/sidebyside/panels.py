@@ -18,7 +18,7 @@ from neurosparse.spiking import load_lif
 def panels(
     comparison: Comparison, circuit: CircuitRun, networks: Mapping[str, NetworkRun]
 ) -> list[Panel]:
-    """Figures and tables of what circuits and networks did, in the order of the page."""
+    """Return figures and tables of what circuits and networks did, in the page's order."""
     layers = {n.title: n.layers for n in networks.values()}
     histories = {n.title: n.history for n in networks.values()}
     errors = {

@@ -1,4 +1,4 @@
-"""What the two processes of the main job hand back."""
+"""Results that the two processes of the main job hand back."""
 
 from __future__ import annotations
 

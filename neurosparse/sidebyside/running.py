@@ -37,7 +37,7 @@ NO_COLUMN = "none"
 
 
 class SideBySideSpec(Spec):
-    """What is run side by side.
+    """Settings of a run side by side.
 
     Parameters
     ----------

@@ -15,7 +15,10 @@ from neurosparse.simulation.rows import window_column
 
 
 def published_rates(recipe: Recipe) -> dict[str, float]:
-    """The rates that a recipe states for its populations, to draw beside those found."""
+    """Return the rates in Hz that a recipe states for its populations.
+
+    They are drawn next to those found.
+    """
     populations: FieldsView = recipe.values.get("populations", {})
     return {
         name: p["mean_rate_hz"]
@@ -69,7 +72,10 @@ def panels(
 
 
 def _table_row(simulation: Simulation, name: str, published: Mapping[str, float]) -> Fields:
-    """A population's means over the seeds; where there is one seed, without their spread."""
+    """Return a population's means over the seeds.
+
+    Where there is one seed, they come without their spread.
+    """
 
     def mean(quantity: str) -> float:
         return simulation.over_seeds(name, quantity)[0]

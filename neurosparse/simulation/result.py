@@ -1,4 +1,4 @@
-"""What a simulation leaves behind."""
+"""Result of a simulation."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from neurosparse.simulation.rows import PopulationRow, window_column
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What `run` returns: the comparison with the brain of the first seed, and a row for each seed
-    and population.
+    """Result of `run`: a comparison with the brain, and rows of numbers.
+
+    The comparison is that of the first seed. There is a row for each seed and population.
     """
 
     comparison: Comparison
@@ -24,7 +25,7 @@ class Simulation:
 
     @property
     def n_seeds(self) -> int:
-        """How many seeds were run."""
+        """Number of seeds that were run."""
         return len({row["seed"] for row in self.rows})
 
     @property
@@ -48,7 +49,10 @@ class Simulation:
         )
 
     def over_seeds(self, population: str, quantity: str) -> tuple[float, float]:
-        """Mean and standard deviation of a quantity over the seeds; the latter NaN for one seed."""
+        """Return mean and standard deviation of a quantity over the seeds.
+
+        The latter is NaN for one seed.
+        """
         values = np.array(
             [row[quantity] for row in self.rows if row["population"] == population], dtype=float
         )

@@ -1,4 +1,4 @@
-"""What is said of a simulation: a row of numbers for each seed and population."""
+"""Rows of a simulation: numbers for each seed and population."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def _synchrony(spikes: SpikeTrains) -> dict[str, float | None]:
 def _if_defined(
     measure_of: Callable[[SpikeTrains, float], float], spikes: SpikeTrains, bin_ms: float
 ) -> float | None:
-    """A measure, or None where so few spikes or so short a record have none."""
+    """Return a measure, or None where so few spikes or so short a record have none."""
     try:
         return measure_of(spikes, bin_ms)
     except ValueError:

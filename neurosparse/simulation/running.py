@@ -1,5 +1,6 @@
-"""A circuit recipe, simulated with one or more seeds and measured population by population, into
-one folder.
+"""A circuit recipe, simulated with one or more seeds and measured, into one folder.
+
+It is measured population by population.
 """
 
 from __future__ import annotations
@@ -27,13 +28,20 @@ def run(
     spikes_format: str = "npz",
     progress: Progress = quiet,
 ) -> Simulation:
-    """Simulate, measure, and write numbers, spikes, figures and a page into `directory`, which
-    appears whole or not at all.
+    """Simulate, measure, and write numbers, spikes, figures and a page.
+
+    `directory` appears whole or not at all.
 
     Parameters
     ----------
+    spec
+        What is simulated, with which seeds and engine.
+    directory
+        The folder for the results; a folder of earlier ones is replaced as a whole.
     spikes_format
         "npz" or "nwb".
+    progress
+        Told the share that is done, and what is done now.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What is simulated, checked before any work."""
+"""Settings of a simulation, checked before any work."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Runner = Callable[[int, Progress], SpikeTrains]  # the spikes of a seed
 
 
 class SimulationSpec(Spec):
-    """What is simulated.
+    """Settings of a simulation.
 
     Parameters
     ----------

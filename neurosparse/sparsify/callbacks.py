@@ -56,7 +56,7 @@ def tensorboard(writer: Foreign, prefix: str = "sparsity") -> Callable[[Row], No
 
 
 class _Training:
-    """What both callbacks hold: a watch, and where something is to be reached a sparsifier."""
+    """State that both callbacks hold: a watch, and a sparsifier where there is a target."""
 
     def __init__(self, every: int, settings: Fields) -> None:
         self.every, self.settings = every, settings
@@ -65,7 +65,7 @@ class _Training:
         self.kept: Foreign = None  # of a checkpoint that was read before the training began
 
     def begin(self, model: nn.Module, steps: int, log: Callable[[Row], object]) -> None:
-        """Hook the model."""
+        """Attach hooks to the model."""
         self.watch = watch(model, self.every, log=log, layers=self.settings.get("layers"))
         if self.settings.keys() & {"target", "l1", "top_k"}:
             self.sparsity = sparsify(model, **{"steps": max(1, steps), **self.settings})
@@ -224,7 +224,7 @@ def _lightning() -> Foreign:
 
 @contextmanager
 def _silent(module: Foreign) -> Iterator[None]:
-    """A LightningModule that logs nothing in this block."""
+    """Keep a LightningModule from logging in this block."""
     module.log = module.log_dict = lambda *_, **__: None
     try:
         yield

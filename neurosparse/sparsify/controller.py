@@ -15,7 +15,7 @@ from neurosparse.rectifier.controller import FIRST_L1, LEAST_LOOKS, adjusted, on
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be reached, and when.
+    """Shares that are to be reached, and when.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """Where a training stands: the weight of each layer's penalty, and where its way began."""
+    """State of a steered training: the weight of each layer's penalty, and its start."""
 
     l1: Mapping[str, float]
     start: Mapping[str, float]
@@ -71,6 +71,8 @@ class Steering:
 
         Parameters
         ----------
+        plan
+            The shares to reach, and when.
         step
             Steps that are over.
         active

@@ -85,7 +85,7 @@ class ScreenedFFN(nn.Module):
 
     @property
     def pays(self) -> bool:
-        """Whether so few units are candidates that screening them is faster than computing all."""
+        """True where few candidates make screening faster than computing all units."""
         return self._tokens < JUDGED_AFTER or self.screening.candidates < BREAK_EVEN
 
     @torch.no_grad()

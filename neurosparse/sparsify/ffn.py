@@ -252,7 +252,10 @@ def start_at(linear: nn.Linear, active: float) -> None:
 
 
 def _is_hooked(block: SparseFFN) -> bool:
-    """Whether somebody listens to a part of the block, which the active pairs would pass by."""
+    """Return whether somebody listens to a part of the block.
+
+    The active pairs would pass by that part.
+    """
     parts = [m for m in (block.gate, block.up, block.down, block.activation) if m is not None]
     return any(
         m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks

@@ -217,7 +217,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class _ByUnit:
-    """The same pairs by unit: the token of each, and its place in the lists by token."""
+    """Active pairs by unit: the token of each, and its place in the lists by token."""
 
     start: NDArray[np.int64]  # (n_units + 1,)
     tokens: NDArray[np.int32]

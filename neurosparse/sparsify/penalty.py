@@ -1,4 +1,4 @@
-"""What is taken of a layer's output in a pass: its penalty with its graph, and its counts."""
+"""Records of a layer's output in a pass: its penalty with its graph, and its counts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neurosparse.sparsify.telling import Tells
 
 
 class Tap:
-    """What has been taken of a layer since the last look.
+    """Records of a layer since the last look.
 
     Attributes
     ----------

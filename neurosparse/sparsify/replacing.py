@@ -156,7 +156,7 @@ def _replace(model: nn.Module, name: str, holder: nn.Module, pattern: Pattern) -
 
 @torch.no_grad()
 def _alike(holder: nn.Module, block: SparseFFN) -> bool:
-    """Whether the module and the block give the same output for a few random tokens."""
+    """Return whether module and block give the same output for a few random tokens."""
     weight = block.rectified.weight
     tokens = torch.randn(4, weight.shape[1], generator=torch.Generator().manual_seed(0))
     x, training = tokens.to(weight), holder.training

@@ -1,5 +1,6 @@
-"""Biases set from data, so that units are active for a wanted share of it: at the start, and again
-for those that died.
+"""Biases set from data, so that units are active for a wanted share of it.
+
+They are set at the start, and again for units that died.
 """
 
 from __future__ import annotations

@@ -67,8 +67,9 @@ class Site:
 
 
 class Trace(TorchFunctionMode):
-    """What a pass computes: which call of which function made a tensor, from what, and which bias
-    went in.
+    """Trace of what a pass computes.
+
+    For each tensor: which call of which function made it, from what, and which bias went in.
     """
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ from neurosparse.sparsify.topk import top_k
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a training is steered; see `sparsify`."""
+    """Settings by which a training is steered; see `sparsify`."""
 
     way: str  # "target", "l1" or "top_k"
     value: float | Mapping[str, float]
@@ -141,7 +141,7 @@ class Sparsifier:
 
     @property
     def note(self) -> str:
-        """What steering costs a compiled model, or "" where it costs nothing."""
+        """Cost of steering for a compiled model, in words; "" where there is none."""
         if not self._functions:
             return ""
         names = ", ".join(tap.site.name for tap in self._functions.values())

@@ -141,7 +141,7 @@ def sparsify(
 
 
 def _names(layers: Sequence[str] | None, value: object) -> Sequence[str] | None:
-    """The layers that are named, by themselves or with their values."""
+    """Return the layers that are named, by themselves or with their values."""
     if layers is not None and (isinstance(layers, str) or not layers):
         raise ValueError(f"layers must be a sequence of at least one name, got {layers!r}")
     if not isinstance(value, Mapping):
@@ -164,7 +164,7 @@ def _share(name: str, value: Any) -> float:
 
 
 def _inputs(data: object) -> tuple[tuple[Any, ...], Fields]:
-    """A batch as the arguments of a call."""
+    """Return a batch as the arguments of a call."""
     if isinstance(data, Mapping):
         return (), dict(data)
     if isinstance(data, tuple | list):

@@ -15,6 +15,8 @@ def top_k(output: Tensor, share: float, axis: int) -> Tensor:
         The activations, units along `axis`.
     share
         The share of units to keep, in (0, 1]: at least one unit. Of equal ones exactly as many.
+    axis
+        The axis of the units.
 
     Examples
     --------

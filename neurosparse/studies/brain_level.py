@@ -230,7 +230,7 @@ def _by_layer(rows: Sequence[Row], name: str, form: str) -> str:
 
 
 def figure(rows: Sequence[Row], path: Path) -> None:
-    """Differences from the dense arm, a dot a seed, with their means and intervals."""
+    """Draw differences from the dense arm, a dot a seed, with their means and intervals."""
     plots.save(
         path,
         lambda ax: differences(rows, "test_error", 100, ax).set(

@@ -1,4 +1,4 @@
-"""How sparse a rectifier network may be before its error rises.
+"""Sparsity that a rectifier network may have before its error rises.
 
 Figure 3 of Glorot, Bordes & Bengio 2011, on 5,000 digits.
 

@@ -1,4 +1,4 @@
-"""How a character transformer does on a text: bits per character, units active and alive."""
+"""Evaluation of a character transformer: bits per character, units active and alive."""
 
 from __future__ import annotations
 

@@ -30,6 +30,8 @@ def generate(
         The network, in evaluation mode.
     prompt
         Characters as numbers, at least one; of a long prompt the last `context` - 1 are read.
+    n
+        The number of characters.
     temperature
         By which logits are divided before a character is drawn; 0 takes the likeliest.
     seed

@@ -1,4 +1,4 @@
-"""What a training leaves behind: looks at the validation text on the way, and its result."""
+"""Records of a training: looks at the validation text on the way, and its result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neurosparse.transformer.specs import TransformerTrainSpec
 
 @dataclass(frozen=True, slots=True)
 class TransformerScores:
-    """How a network does on a text.
+    """Scores of a network on a text.
 
     Attributes
     ----------

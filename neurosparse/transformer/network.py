@@ -117,7 +117,7 @@ class CharacterTransformer(nn.Module):
 
 
 class State:
-    """What one layer keeps of the characters read so far."""
+    """Memory of one layer of the characters read so far."""
 
     def __init__(self) -> None:
         self.n = 0

@@ -1,4 +1,4 @@
-"""How fast a network writes compared with its dense twin, measured in turn."""
+"""Speed of a network that writes, compared with its dense twin, measured in turn."""
 
 from __future__ import annotations
 

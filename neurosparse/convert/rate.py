@@ -30,10 +30,11 @@ class LIFRate(nn.Module):
     The drive x is what the membrane would reach above its threshold, in units of V_th - V_reset: it
     stands for the current I = rheobase + x (V_th - V_reset) / R. The output is f / scale_hz, with
 
-        exact     f = 1 / (t_ref + tau ln(1 + 1/x)) for x > 0, else 0
-        (`neurosparse.lif.rate`) soft      the same with s ln(1 + exp(x/s)) for x: smooth, never
-        quite 0     (`neurosparse.lif.soft_rate`) siegert   the rate under white noise: smooth, as
-        many weak spikes make it   (`neurosparse.lif.siegert_rate`)
+        exact     f = 1 / (t_ref + tau ln(1 + 1/x)) for x > 0, else 0 (`neurosparse.lif.rate`)
+        soft      the same with s ln(1 + exp(x/s)) for x: smooth, never quite 0
+                  (`neurosparse.lif.soft_rate`)
+        siegert   the rate under white noise: smooth, as many weak spikes make it
+                  (`neurosparse.lif.siegert_rate`)
 
     **The gradient at threshold.** The slope of "exact", tau f^2 / (x (1 + x)), grows without bound
     as x falls to 0. It is taken at max(x, onset) for x > 0, and is 0 for x <= 0, as a rectifier's:

@@ -6,16 +6,18 @@ Vincent, Larochelle, Bengio & Manzagol 2008 (ICML); for rectifiers Glorot, Borde
 section 3.2. Each layer in turn learns to reconstruct what comes into it, x, from a copy x~ in which
 every value was set to 0 with the probability `corruption`:
 
-    h = activation(W x~ + b),  f = V h + c,  minimise the mean over images of the sum over inputs of
-    the cost
+    h = activation(W x~ + b),  f = V h + c,
+    minimise the mean over images of the sum over inputs of the cost
 
-    reconstruction   of the inputs by      cost              targets t
-    softplus         ln(1 + exp f)         (t - it)^2        x                        the paper's
-    first, best for images scaled           1 / (1 + exp -f)      cross-entropy     x / (its largest
-    value)  the second, best for text linear           f                     (t - it)^2        x
-    the third rectifier        max(0, f)             (t - it)^2        x                        the
-    fourth cross_entropy    1 / (1 + exp -f)      cross-entropy     x; of a tanh (1 + x) / 2  for
-    tanh and sigmoid networks
+    reconstruction   of the inputs by   cost            targets t
+    softplus         ln(1 + exp f)      (t - it)^2      x
+    scaled           1 / (1 + exp -f)   cross-entropy   x / (its largest value)
+    linear           f                  (t - it)^2      x
+    rectifier        max(0, f)          (t - it)^2      x
+    cross_entropy    1 / (1 + exp -f)   cross-entropy   x; of a tanh (1 + x) / 2
+
+The first four are the paper's, in its order: "softplus" is best for images, "scaled" for text.
+"cross_entropy" is for tanh and sigmoid networks.
 
 V is a matrix of its own, as the paper writes it, and is thrown away with c. Where units are
 mirrored, t is their magnitude. In "scaled" the targets alone are scaled: the encoder sees values as

@@ -4,9 +4,9 @@ A rectifier's slope is zero where the unit is silent, so a silent unit neither f
 nor learns from it. A step
 
     forward     adds, for each sample, the rows of weights that leave its active units
-    backward    visits each row whose unit is active in some sample, once: delta_in = W[row] .
-    delta_out for those samples,
-                and in the same pass W[row] -= learning_rate * sum over samples of value * delta_out
+    backward    visits each row whose unit is active in some sample, once:
+                delta_in = W[row] . delta_out for those samples, and in the same pass
+                W[row] -= learning_rate * sum over samples of value * delta_out
 
 computes what autograd computes, to the rounding of float32, at a cost in proportion to the active
 (sample, unit) pairs. The rule is plain SGD: momentum would move the weights of silent units too.

@@ -4,8 +4,10 @@ A model is a function without arguments that makes Brian2 objects and returns th
 
     def model():
         equations = "dv/dt = (drive - v) / (20*ms) : 1\n drive : 1 (constant)"
-        cells = NeuronGroup(1000, equations, threshold="v > 1", reset="v = 0", method="exact",
-        name="cells") cells.drive = drives  # data: other values, the same build
+        cells = NeuronGroup(
+            1000, equations, threshold="v > 1", reset="v = 0", method="exact", name="cells"
+        )
+        cells.drive = drives  # data: other values, the same build
         return cells, SpikeMonitor(cells, name="spikes")
 
     result = run(model, duration_ms=1000.0, seed=1)

@@ -94,6 +94,52 @@ def test_a_row_agrees_with_measure_on_the_same_batch() -> None:
         assert w.latest[f"dead/{name}"] == stats[name].n_silent / stats[name].n_units
 
 
+def padded(vocabulary: int = 50) -> dict[str, torch.Tensor]:
+    """Token numbers of six texts of 3 to 8 tokens, padded to 8."""
+    generator = torch.Generator().manual_seed(3)
+    lengths = torch.tensor([8, 3, 5, 7, 4, 6])
+    mask = (torch.arange(8) < lengths[:, None]).long()
+    return {
+        "input_ids": torch.randint(2, vocabulary, (6, 8), generator=generator) * mask,
+        "attention_mask": mask,
+    }
+
+
+@pytest.mark.parametrize("kind", ["OPT", "T5"])
+def test_padded_tokens_are_not_counted_as_in_measure(kind: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    batch = padded()
+    if kind == "OPT":
+        model = transformers.OPTForCausalLM(
+            transformers.OPTConfig(
+                vocab_size=50, hidden_size=16, ffn_dim=40, num_hidden_layers=2, dropout=0.0,
+                num_attention_heads=2, max_position_embeddings=32, word_embed_proj_dim=16,
+            )
+        )  # fmt: skip
+    else:
+        model = transformers.T5ForConditionalGeneration(
+            transformers.T5Config(
+                vocab_size=50, d_model=16, d_kv=8, d_ff=40, num_layers=2, num_heads=2,
+                dropout_rate=0.0, decoder_start_token_id=0,
+            )
+        )  # fmt: skip
+        batch["labels"] = torch.randint(2, 50, (6, 8))  # as many as the encoder's tokens
+    stats = ns.measure(model, batch, active_when=ns.ActiveWhen(threshold=0))
+    model.train()
+    with ns.watch(model) as w:
+        model(**batch)
+    assert w.latest["samples"] == 6
+    n_real = int(batch["attention_mask"].sum())
+    assert len(stats) == {"OPT": 2, "T5": 4}[kind]
+    for layer in stats.values():
+        of_decoder = "decoder" in layer.name and kind == "T5"
+        assert layer.n_samples == (48 if of_decoder else n_real), layer.name
+        assert w.latest[f"active/{layer.name}"] == pytest.approx(layer.active_fraction)
+        assert w.latest[f"zeros/{layer.name}"] == pytest.approx(layer.zero_fraction)
+        assert w.latest[f"dead/{layer.name}"] == pytest.approx(layer.n_silent / layer.n_units)
+
+
 def test_dead_units_are_those_of_the_last_looks() -> None:
     """Unit k of four is active in look k alone."""
     model = nn.Sequential(nn.Identity(), nn.ReLU(), nn.Linear(4, 1))

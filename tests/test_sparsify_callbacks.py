@@ -80,6 +80,44 @@ def test_lightning_is_the_plain_loop(tmp_path, accumulate: int) -> None:
     assert state["n_steps"] == 12
 
 
+def test_lightning_goes_on_from_a_checkpoint(tmp_path) -> None:
+    """What goes on from the end of an epoch ends as the training that was not stopped."""
+    lightning = pytest.importorskip("lightning.pytorch")
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp()
+
+        def training_step(self, batch, _index):
+            return self.net(batch[0]).square().mean()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
+
+    def fit(checkpoint: str | None = None):
+        data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(examples()), batch_size=8)
+        callback = callbacks.LightningSparsity(every=2, target=0.05)
+        kept = lightning.callbacks.ModelCheckpoint(
+            tmp_path, filename="{step}", every_n_train_steps=8, save_top_k=-1
+        )
+        trainer = lightning.Trainer(
+            max_steps=16, callbacks=[callback, kept], accelerator="cpu", logger=False,
+            default_root_dir=tmp_path, enable_progress_bar=False, enable_model_summary=False,
+        )  # fmt: skip
+        module = Module()
+        trainer.fit(module, data, ckpt_path=checkpoint)
+        return module, callback
+
+    whole, at_once = fit()
+    resumed, later = fit(str(tmp_path / "step=8.ckpt"))
+    assert later.sparsity.n_steps == 16
+    assert later.sparsity.history == at_once.sparsity.history
+    assert later.sparsity.l1 == at_once.sparsity.l1
+    for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_hugging_face_is_the_plain_loop(tmp_path, accumulate: int) -> None:
     transformers = pytest.importorskip("transformers")

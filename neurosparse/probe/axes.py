@@ -207,3 +207,37 @@ def origins(an_axis: Axis, device: torch.device | None = None) -> Tensor:
             part[0 if factor.role == INPUTS else 1] = steps
         total = (total[:, :, None] + part[:, None]).reshape(2, -1)
     return total
+
+
+def rows(output: Tensor, axes: Axes, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Return a layer's output as rows of its units, and where each row comes from.
+
+    Parameters
+    ----------
+    output
+        Any shape, with axes as in `axes`.
+    mask
+        Shape (n_inputs, tokens): rows of tokens that are 0 in it are left out.
+
+    Returns
+    -------
+    rows : tensor, shape (n_rows, n_units)
+    origin : tensor of int64, shape (2, n_rows)
+        The number of the input and of the token of each row.
+    """
+    units = of_units(axes)
+    rest = [k for k in range(len(axes)) if k not in units]
+    moved = output.permute(*rest, *units).flatten(len(rest)) if units else output[..., None]
+    moved = moved.reshape(-1, moved.shape[-1] if units else 1)
+    origin = torch.zeros(2, 1, dtype=torch.int64)
+    for k in rest:
+        origin = (origin[:, :, None] + origins(axes[k]).cpu()[:, None]).reshape(2, -1)
+    if mask is not None:
+        keep = mask[origin[0], origin[1]] != 0
+        moved, origin = moved[keep.to(moved.device)], origin[:, keep]
+    return moved, origin
+
+
+def of_tokens(axes: Axes) -> bool:
+    """Return whether an axis without units says which token each row is of."""
+    return any(has(each, TOKENS) or has(each, ROWS) for each in axes if not has(each, UNITS))

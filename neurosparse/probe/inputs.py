@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from neurosparse._internal.types import Fields
+from neurosparse._internal.types import Fields, FieldsView
 from neurosparse._internal.units import plain
 from neurosparse.data import ImageSet
 
@@ -133,9 +133,7 @@ def inputs_of(
     else:
         args, kwargs = (_moved(batch, like),), {}
     given = batch if forward is not None and isinstance(batch, Mapping) else kwargs
-    return Inputs(
-        args, kwargs, *_masks(args, _moved(dict(given), like, strict=False), kwargs, mask)
-    )
+    return Inputs(args, kwargs, *masks(args, _moved(dict(given), like, strict=False), kwargs, mask))
 
 
 def _check_dense(batch: Any) -> None:
@@ -155,10 +153,26 @@ def _check_dense(batch: Any) -> None:
             )
 
 
-def _masks(
-    args: tuple[Any, ...], named: Fields, kwargs: Fields, mask: Any
+def masks(
+    args: tuple[Any, ...], named: FieldsView, kwargs: FieldsView, mask: Any = None
 ) -> tuple[Tensor | None, dict[int, int] | None]:
-    """Return the mask of all tokens, the decoder's after the encoder's, and where each begins."""
+    """Return the mask of all tokens, the decoder's after the encoder's, and where each begins.
+
+    Parameters
+    ----------
+    args, kwargs
+        What the model is called with.
+    named
+        Where an attention mask may stand by its name, as it does in `kwargs`.
+    mask
+        Given by the user, shape (n_inputs, tokens): it stands for `attention_mask`. False: none.
+
+    Returns
+    -------
+    mask : tensor of bool, shape (n_inputs, tokens), or None
+    starts : dict, or None
+        Of each tensor with these tokens along axis 1, by its id: the number of its first token.
+    """
     if mask is False:
         return None, None
     parts, starts, first = [], {}, 0
@@ -170,6 +184,8 @@ def _masks(
         part = torch.as_tensor(np.asarray(found) if not isinstance(found, Tensor) else found) != 0
         for key, value in [*everything.items(), *((f"{k}", a) for k, a in enumerate(args))]:
             fits = isinstance(value, Tensor) and tuple(value.shape[:2]) == tuple(part.shape)
+            if key.startswith(_TARGETS):  # a decoder may read them: no tokens of the encoder's
+                continue
             if fits and key.startswith("decoder_") == bool(prefix):
                 starts[id(value)] = first
         if not starts and not args:

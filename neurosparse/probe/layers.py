@@ -97,12 +97,10 @@ class LayerRecords:
             return output, when, None
         units = ax.of_units(axes)
         rest = [k for k in range(len(axes)) if k not in units]
-        masked = self.mask is not None and any(
-            ax.has(axes[k], ax.TOKENS) or ax.has(axes[k], ax.ROWS) for k in rest
-        )
+        mask = self.mask if ax.of_tokens(axes) else None
         in_order = [k for k in rest if _of_inputs_in_order(axes[k], self.n_inputs)]
         alone = [k for k in rest if ax.has(axes[k], ax.INPUTS) or ax.has(axes[k], ax.ROWS)]
-        if not masked and axis is not None and alone == in_order == [0]:
+        if mask is None and axis is not None and alone == in_order == [0]:
             if len(axes[0]) == 1 or len(output) == self.n_inputs:
                 return output, when, None
             if units == [output.ndim - 1]:
@@ -114,20 +112,11 @@ class LayerRecords:
                     replace(when, axis=-1),
                     None,
                 )
-        # rows of (sample, units), whatever their order
-        moved = output.permute(*rest, *units).flatten(len(rest)) if units else output[..., None]
-        n_units = moved.shape[-1] if units else 1
-        moved = moved.reshape(-1, n_units)
+        moved, origin = ax.rows(output, axes, mask if alone else None)
         shown = replace(when, axis=-1)
-        if axis is not None:
-            shown = when
         if not alone:  # nothing says which input a row is of
-            return moved, replace(shown, axis=-1), None
-        origin = _origins([axes[k] for k in rest])
-        if self.mask is not None and masked:
-            keep = self.mask[origin[0], origin[1]] != 0
-            moved, origin = moved[keep.to(moved.device)], origin[:, keep]
-        return moved, replace(shown, axis=-1), origin[0].numpy()
+            return moved, shown, None
+        return moved, when if axis is not None else shown, origin[0].numpy()
 
     def end(self) -> None:
         """End a batch: what each input has added is squared."""
@@ -192,14 +181,6 @@ def _of_inputs_in_order(an_axis: ax.Axis, n: int) -> bool:
         and an_axis[0][:4] == (ax.INPUTS, n, 1, 0)
         and not any(f.role in (ax.INPUTS, ax.ROWS) for f in an_axis[1:])
     )
-
-
-def _origins(axes: list[ax.Axis]) -> Tensor:
-    """Return the input and the token of each entry of several axes, shape (2, n)."""
-    total = torch.zeros(2, 1, dtype=torch.int64)
-    for each in axes:
-        total = (total[:, :, None] + ax.origins(each).cpu()[:, None]).reshape(2, -1)
-    return total
 
 
 def _products(a: Whole, b: Whole) -> int:

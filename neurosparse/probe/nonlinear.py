@@ -63,6 +63,12 @@ class Heard(NamedTuple):
     axis: int | None
     axes: ax.Axes | None
 
+    @property
+    def shown_axis(self) -> int:
+        """The axis of the units; the last where it is not known, or the last of several."""
+        units = [] if self.axes is None else ax.of_units(self.axes)
+        return self.axis if self.axis is not None else units[-1] if units else -1
+
 
 @contextmanager
 def listening(
@@ -98,12 +104,9 @@ def listening(
     """
 
     def hand_over(heard: Heard) -> Tensor | None:
-        units = [] if heard.axes is None else ax.of_units(heard.axes)
-        axis = heard.axis if heard.axis is not None else units[-1] if units else -1
-        if live:
-            return consume(heard.name, heard.output, axis)
-        consume(heard.name, heard.output.detach(), axis)
-        return None
+        output = heard.output if live else heard.output.detach()
+        instead = consume(heard.name, output, heard.shown_axis)
+        return instead if live else None
 
     with hearing(model, hand_over, layers, asks=False) as ear:
         yield ear.fired

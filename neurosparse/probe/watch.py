@@ -8,6 +8,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,13 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from neurosparse._internal import checks
+from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActiveWhen
+from neurosparse.probe import axes as ax
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook
-from neurosparse.probe.nonlinear import listening
+from neurosparse.probe.inputs import masks
+from neurosparse.probe.nonlinear import Heard, hearing
 from neurosparse.probe.running import Running, is_first_process, over_processes
 
 Log = Callable[[Row], object]
@@ -54,7 +58,8 @@ def watch(
     No further pass is run. A pass counts in training mode with gradients; what gradient
     checkpointing computes again does not. A step is one of the first torch optimizer that holds a
     parameter of the model, and all passes before it belong to it (gradient accumulation).
-    Without such an optimizer, call `step()` after each update.
+    Without such an optimizer, call `step()` after each update. Tokens that are 0 in an
+    `attention_mask` among the model's inputs are not counted.
 
     Parameters
     ----------
@@ -144,6 +149,7 @@ class Watch:
         self._alive: dict[str, deque[NDArray[np.bool_]]] = {}
         self._window, self._looking = window, True
         self._n_passes = 0
+        self._mask: Tensor | None = None  # (inputs, tokens): those that are no padding
         self._inside: list[bool] = []  # of each pass under way, whether it has gradients
         self._ear, self._eager = ExitStack(), ExitStack()
         self._clock: weakref.ref[Optimizer] | None = None
@@ -151,7 +157,9 @@ class Watch:
         self._compiled = any(m._compiled_call_impl is not None for m in model.modules())
         self._compiled |= self._model is not model and hasattr(model, "_orig_mod")
         self._handles = [
-            self._model.register_forward_pre_hook(OwnHook(lambda *_: self._begin_pass())),
+            self._model.register_forward_pre_hook(
+                OwnHook(lambda _, args, kwargs: self._begin_pass(args, kwargs)), with_kwargs=True
+            ),
             self._model.register_forward_hook(
                 OwnHook(lambda *_: self._end_pass()), always_call=True
             ),
@@ -215,7 +223,7 @@ class Watch:
         finally:
             self._end_pass()
 
-    def _begin_pass(self) -> None:
+    def _begin_pass(self, args: tuple[Any, ...] = (), kwargs: FieldsView | None = None) -> None:
         if torch.compiler.is_compiling():
             self._compiled = True
             return
@@ -226,7 +234,11 @@ class Watch:
         self._n_passes += 1
         if self._n_passes == MANY_PASSES and self._clock is None and self.n_steps == 0:
             warnings.warn(NO_STEPS, stacklevel=2)
-        self._ear.enter_context(listening(self._model, self._count, self._layers))
+        kwargs = kwargs or {}
+        self._mask, first_tokens = masks(args, kwargs, kwargs)
+        ear = self._ear.enter_context(hearing(self._model, self._count, self._layers, asks=False))
+        if args or kwargs:
+            ear.begin((args, kwargs), first_tokens)
 
     def _end_pass(self) -> None:
         if not torch.compiler.is_compiling():
@@ -234,11 +246,16 @@ class Watch:
             if not self._inside:
                 self._ear.close()
 
-    def _count(self, name: str, output: Tensor, axis: int) -> None:
+    def _count(self, heard: Heard) -> None:
         if self._inside[-1:] != [True]:  # a pass within, such as one that finds layers
             return
+        name, output, axis = heard.name, heard.output.detach(), heard.shown_axis
         with torch._C.DisableTorchFunction():
-            found = Running.of(output, self._active_when, axis)
+            if self._mask is None or heard.axes is None or not ax.of_tokens(heard.axes):
+                found = Running.of(output, self._active_when, axis)
+            else:
+                tokens, _ = ax.rows(output, heard.axes, self._mask)
+                found = replace(Running.of(tokens, self._active_when, -1), n_inputs=len(self._mask))
         self._running[name] = self._running[name] + found if name in self._running else found
 
     def _end_look(self) -> None:

@@ -6,10 +6,10 @@ The network is 784-1000x3-10 on Fashion-MNIST, 64 steps, in batches of 100, one 
 
 Two networks, trained here once by the sparsity controller (minutes each) and kept: about 90 and 97
 % of their hidden units are silent. The frameworks get the same normalised weights, the same start
-at half the threshold, reset by subtraction, and the read-out of mean spikes, once; the current of
-the first layer, which is the same in every step, is computed once for them too. Times are CPU
-seconds of the process, in turn, for 500 images; accuracies of the first 1,000 test images are
-compared, and ours of all 10,000 with that of the source network.
+at half the threshold, reset by subtraction, and the read-out of mean spikes, once. The current of
+the first layer is the same in every step, and is computed once for them too. Times are CPU seconds
+of the process, in turn, for 500 images. Accuracies of the first 1,000 test images are compared, and
+ours of all 10,000 with that of the source network.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ Is its table that of the sweep that ran in peace?
 
     python benchmarks/killed_sweep.py figure3 [--kills 8] [--workers 2] [--seed 1]
 
-Runs `neurosparse sweep NAME` into results/NAME, where it stays, and then into results/NAME_killed,
-where every so many runs (evenly over the sweep) a worker, or the whole process with its workers,
+Runs `neurosparse sweep NAME` into results/NAME, where it stays, and then into results/NAME_killed.
+There, every so many runs (evenly over the sweep), a worker, or the whole process with its workers,
 gets SIGKILL a random moment later. What was killed whole is started again by the same command.
 Prints the kills, and compares the two tables byte by byte; exit code 1 where they differ.
 """

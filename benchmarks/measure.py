@@ -6,7 +6,7 @@ The networks are torch's 12-layer transformer encoder and a ResNet-18.
 
 CPU seconds of the process, one thread: the forward pass, then the same pass measured, in turn; the
 factor between them is taken pair by pair. Ours counts per unit and per sample (active, zeros,
-magnitudes, squares, four measures of sparseness, a sample for the effective dimension);
+magnitudes, squares, four measures of sparseness, a sample for the effective dimension).
 NeuroBench's hooks keep every layer's input and output and count what is not zero. Ours includes
 hanging on and off its hooks. Without hooks torch's encoder takes its fast path, a fused layer
 inside which no hook hears: what measuring costs beside a pass that does without it too is given

@@ -4,10 +4,10 @@ It has 77,169 cells and 0.3 billion synapses.
 
     python benchmarks/microcircuit.py [--pairs 3] [--seconds 1] [--no-rates]
 
-Prints rows for results.json, job microcircuit_full: seconds (wall) a biological second on one core
-and on two in turn, the time to build with compilation cached, the memory, and the rates of the
-eight populations over 5 seeds x 2 s beside the authors' reference run. CPU time goes to stderr: on
-a busy machine it is the steadier number.
+Prints rows for results.json, job microcircuit_full. They have seconds (wall) a biological second on
+one core and on two in turn, the time to build with compilation cached, and the memory. They also
+have the rates of the eight populations over 5 seeds x 2 s, compared with the authors' reference
+run. CPU time goes to stderr: on a busy machine it is the steadier number.
 """
 
 from __future__ import annotations

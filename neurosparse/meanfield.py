@@ -1,6 +1,6 @@
 """Mean-field rates of recurrent networks of LIF cells: Siegert's rate, made self-consistent.
 
-Each population's cells receive a mean and white noise that its sources' rates make; their rates
+Each population's cells receive a mean and white noise that its sources' rates make. Their rates
 must be what Siegert's formula gives back (Brunel 2000, J Comput Neurosci 8:183, eqs. 21-23, there
 for one rate; Amit & Brunel 1997 for several). With an excitability that differs between cells rates
 have a distribution, and so, through the sums over finitely many sources, has the input (Roxin et

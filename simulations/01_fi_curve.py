@@ -1,9 +1,11 @@
 """Does a simulated LIF cell fire at the rate that its closed form says?
 
-Source: Glorot, Bordes & Bengio 2011, section 2.2 and figure 1. Expected: 1,000 cells agree with the
-closed form to rounding (a relative error of 1e-12 or less), since spikes are placed where the
-membrane crosses the threshold. Figure in results/fi_curve.png. Run time: a few seconds; the first
-run on a machine compiles for about 10 s.
+Source: Glorot, Bordes & Bengio 2011, section 2.2 and figure 1.
+
+Expected: 1,000 cells agree with the closed form to rounding (a relative error of 1e-12 or less),
+since spikes are placed where the membrane crosses the threshold. Figure in results/fi_curve.png.
+
+Run time: a few seconds; the first run on a machine compiles for about 10 s.
 """
 
 from pathlib import Path

@@ -3,9 +3,11 @@
 And does theory say so beforehand?
 
 Source: Brunel 2000 (the network), Roxin et al. 2011 (log-normal rates), Buzsaki & Mizuseki 2014
-(cortex). Expected: excitatory cells near 1.9 Hz, inhibitory ones near 5.8 Hz, within a tenth of
-mean field or so; the standard deviation of ln(rate) above 1. Figure in
-results/cortical_population.png.
+(cortex).
+
+Expected: excitatory cells near 1.9 Hz, inhibitory ones near 5.8 Hz, within a tenth of mean field or
+so; the standard deviation of ln(rate) above 1. Figure in results/cortical_population.png.
+
 Run time: about 5 s for 10 s of 5,000 cells; the first run on a machine compiles for about 10 s.
 """
 

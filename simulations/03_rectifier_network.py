@@ -1,10 +1,13 @@
 """How sparse is a rectifier network, with and without L1, and how sparse are sigmoids?
 
 Source: Glorot, Bordes & Bengio 2011, sections 2.2, 3 and 4.1 (three hidden layers of 1,000 units,
-83 % zeros on MNIST), here on 5,000 digits. Expected: half of each network is active when
-initialised. Trained, the rectifier network is 41 to 45 % active, with L1 18 to 25 %, both at 4 to 5
-% validation error. The sigmoid network comes to 7.4 %; a quarter of its outputs are then above 0.5,
-and none is 0. Run time: about 1.5 minutes on one core.
+83 % zeros on MNIST), here on 5,000 digits.
+
+Expected: half of each network is active when initialised. Trained, the rectifier network is 41 to
+45 % active, with L1 18 to 25 %, both at 4 to 5 % validation error. The sigmoid network comes to 7.4
+%; a quarter of its outputs are then above 0.5, and none is 0.
+
+Run time: about 1.5 minutes on one core.
 """
 
 import sys

@@ -1,12 +1,13 @@
 """In which window are two driven auditory receptors of a locust 1-4 % active?
 
-And how far from cortex is that?
+And how far from cortex is that? Source: recordings that the package nitime carries (`pip install
+nitime`): 10 s under amplitude-modulated sound, times in us.
 
-Source: recordings that the package nitime carries (`pip install nitime`): 10 s under
-amplitude-modulated sound, times in us. Expected: 92.9 and 86.8 Hz with ISI CV 0.53 and 0.45; 1-4 %
-active in windows of 0.11 to 0.44 ms, shorter than a spike. Two cells that were chosen because they
-fire say nothing of how many of their kind are silent: the fraction is an upper bound. Figure and
-page in results/recording/. Run time: 10 s.
+Expected: 92.9 and 86.8 Hz with ISI CV 0.53 and 0.45; 1-4 % active in windows of 0.11 to 0.44 ms,
+shorter than a spike. Two cells that were chosen because they fire say nothing of how many of their
+kind are silent: the fraction is an upper bound. Figure and page in results/recording/.
+
+Run time: 10 s.
 """
 
 from importlib.util import find_spec

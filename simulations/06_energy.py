@@ -1,11 +1,16 @@
 """How many neurons can a budget of ATP keep active at once?
 
 Question: what mean rate, and what share of active neurons in either reading, do the two energy
-budgets allow? Source: Attwell & Laughlin 2001 (rodent grey matter, 3.29e9 ATP/s a neuron); Lennie
-2003 (human cortex, 0.16 spikes/s of 2.4e9 ATP). Expected: 4.0 Hz, of which 3.9 % fire in 10 ms;
-0.16 Hz, of which 0.16 % do. 1-4 % is 63 to 255 ms at Lennie's rate, or active neurons that fire at
-16 to 4 Hz: it takes an assumption beside the budget, and the source of the 1-4 % names none. Run
-time: 1 s.
+budgets allow?
+
+Source: Attwell & Laughlin 2001 (rodent grey matter, 3.29e9 ATP/s a neuron); Lennie 2003 (human
+cortex, 0.16 spikes/s of 2.4e9 ATP).
+
+Expected: 4.0 Hz, of which 3.9 % fire in 10 ms; 0.16 Hz, of which 0.16 % do. A share of 1-4 % takes
+windows of 63 to 255 ms at Lennie's rate, or active neurons that fire at 16 to 4 Hz. So it takes an
+assumption next to the budget, and the source of the 1-4 % names none.
+
+Run time: 1 s.
 """
 
 from neurosparse import energy

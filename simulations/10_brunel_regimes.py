@@ -4,10 +4,13 @@ It is a network of excitatory and inhibitory LIF cells.
 
 Source: Brunel 2000, J Comput Neurosci 8:183, figure 8: synchronous regular (A), fast oscillation
 (B), asynchronous irregular (C), slow oscillation (D); 12,500 cells with 15.6 million synapses.
+
 Expected: near the mean-field rates of 55.8 Hz (B), 38.0 Hz (C) and 6.5 Hz (D), the last one lower
 in simulation. Synchrony, in bins of 3 ms, is least in C but for A, whose period is 3 ms: every bin
 holds as many spikes. Between 5.8 and 100 % are active in 10 ms: none of these states is as sparse
-as a brain. Figures of each in results/brunel2000/. Run time: about a minute.
+as a brain. Figures of each in results/brunel2000/.
+
+Run time: about a minute.
 """
 
 from pathlib import Path

@@ -1,10 +1,14 @@
 """In which windows are 1, 2 and 4 % of the neurons of a cortical column active at once?
 
 Source: Potjans & Diesmann 2014, Cereb Cortex 24:785: 77,169 cells in eight populations, with all
-their 299 million synapses. Expected: 3.2 Hz on average, so that 1, 2 and 4 % fire in windows of
-about 3.1, 6.2 and 12.4 ms; in layers 2/3 and 6 the excitatory cells need three times as long.
-Figures, with the authors' rates, in results/cortical_column/. Run time: about a minute for 3 seeds
-of 1 s on two cores, after some 20 s of compilation on first use; 1.3 GB of memory.
+their 299 million synapses.
+
+Expected: 3.2 Hz on average, so that 1, 2 and 4 % fire in windows of about 3.1, 6.2 and 12.4 ms. In
+layers 2/3 and 6 the excitatory cells need three times as long. Figures, with the authors' rates, in
+results/cortical_column/.
+
+Run time: about a minute for 3 seeds of 1 s on two cores, after some 20 s of compilation on first
+use; 1.3 GB of memory.
 """
 
 from neurosparse._internal import share

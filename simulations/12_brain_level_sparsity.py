@@ -3,12 +3,15 @@
 As sparse as a brain means 4, 2 and 1 % of its units active.
 
 Source: the 1 to 4 % are those that Glorot, Bordes & Bengio 2011 cite for the brain (Attwell &
-Laughlin 2001, Lennie 2003); the question is this project's, and its plan stands in
+Laughlin 2001, Lennie 2003). The question is this project's, and its plan stands in
 `neurosparse.studies.brain_level`. Fashion-MNIST, 784-1000-1000-1000-10, seeds shared by all arms,
-of which the first is the one that others are compared with. Expected: docs/accuracy.md. Into a
-folder for the study in results/brain_level/, with --quick (5,000 digits) in
-results/brain_level_quick/. Run time: 3 to 4 minutes of one busy core a network, some three hours of
-it for ten seeds; what is done stays done.
+of which the first is the one that others are compared with.
+
+Expected: docs/accuracy.md. Into a folder for the study in results/brain_level/, with --quick (5,000
+digits) in results/brain_level_quick/.
+
+Run time: 3 to 4 minutes of one busy core a network, some three hours of it for ten seeds; what is
+done stays done.
 """
 
 from neurosparse._internal import share

@@ -1,8 +1,8 @@
 """The networks that the claims share: each trained once from its seed, and kept.
 
-All arms have the same schedule: a learning rate that is constant for half of the training and then
-falls linearly, and weights that are averaged over its last quarter, so that every network is that
-of its last step and none was chosen by a score.
+All arms have the same schedule. The learning rate is constant for half of the training and then
+falls linearly. Weights are averaged over the last quarter. So every network is that of its last
+step, and none was chosen by a score.
 """
 
 from __future__ import annotations

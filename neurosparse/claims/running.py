@@ -75,7 +75,7 @@ def run(
     """Put claims to the test.
 
     Networks that a claim needs and that are not yet in `directory`/networks are trained, and stay
-    there: a run that was stopped goes on, and a second one with the same spec and images trains
+    there. So a run that was stopped goes on, and a second one with the same spec and images trains
     nothing. The findings of other claims that stand in `directory` stay there too, and the files
     hold all of them.
 
@@ -98,8 +98,8 @@ def run(
     Raises
     ------
     ValueError, OSError
-        For a claim that there is not, where every seed of a claim has a training that diverges,
-        where `directory` holds findings of another spec or other images, and as `Lab.prepare`.
+        For a claim that there is not, and where every seed of a claim has a training that diverges.
+        Where `directory` holds findings of another spec or other images, and as `Lab.prepare`.
     """
     directory = Path(directory)
     chosen = {number: load(number) for number in sorted(set(numbers)) or names()}
@@ -241,8 +241,8 @@ def panels(findings: Sequence[Finding]) -> list[Panel]:
         f"Of {len(findings)} claims {found['holds']} hold, {found['does not hold here']} do not"
         f" hold here, {found['undecided']} are undecided. Each effect is a mean over {n_seeds}"
         " seeds with its 95 % interval. A claim holds where the interval lies within the range"
-        " that was written down beforehand, does not hold here where it lies outside, and is"
-        " undecided otherwise; of several criteria all must hold.",
+        " that was written down beforehand. It does not hold here where the interval lies"
+        " outside, and is undecided otherwise. Of several criteria all must hold.",
         table=[
             {
                 "claim": finding.number,

@@ -110,10 +110,10 @@ def brains(
         show([{name: row[name] for name in columns} for row in rows()])
         say(
             "measured: the share of cells that are active, a rate, Treves-Rolls sparseness A, or"
-            " the shape of the rates' distribution; what is counted differs: `neurosparse brains"
-            " SOURCE`. 1 % in: the window in which 1 % of cells that fire so fast have a spike, if"
-            " Poisson; - where no rate is stated. trust: A read in the source, B read in another's"
-            " account, C not read."
+            " the shape of the rates' distribution. What is counted differs: see `neurosparse"
+            " brains SOURCE`. 1 % in: the window in which 1 % of cells that fire so fast have a"
+            " spike, if Poisson; - where no rate is stated. trust: A read in the source, B read in"
+            " another's account, C not read."
         )
         return
     brain = known[source]

@@ -14,7 +14,7 @@ def window_interval(circuit: ActivityStats, fraction: float | ActivityStats) -> 
     """Return the interval in ms of the window that holds an active fraction.
 
     The relative errors of the circuit's active fraction, and of a network's where one is given, add
-    up as squares; the curve, which rises with the window, turns the fraction into the window.
+    up as squares. The curve, which rises with the window, turns the fraction into the window.
 
     Parameters
     ----------

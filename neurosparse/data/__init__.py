@@ -41,7 +41,7 @@ def load(
         One of `names()`, or the path of an `.npz` file of one's own (`neurosparse.data.npz` says
         what it may hold).
     data_dir
-        The folder that holds the set's files, itself or in a folder of the set's name; by default
+        The folder that holds the set's files, itself or in a folder of the set's name. By default
         where the package that carries them keeps them, and where downloads go.
     download
         Whether to download files that are not there, into `data_dir`/NAME or the user's data

@@ -36,7 +36,7 @@ def augmented(
         The probability that an image is moved.
     shift_px
         A moved image goes by -shift_px to shift_px pixels along each axis, all as likely as another
-        (0, 0 among them); the margin that comes in is 0.
+        (0, 0 among them). The margin that comes in is 0.
 
     Returns
     -------

@@ -2,9 +2,9 @@
 
 They are refused before memory is asked for.
 
-A header is a promise. What the file cannot hold is refused from its size alone; what it holds
-besides is refused after one byte more, so that neither a lying header nor a gzip bomb costs more
-memory than an honest file of that header would.
+A header is a promise. What the file cannot hold is refused from its size alone. What it holds
+besides is refused after one byte more. So neither a lying header nor a gzip bomb costs more memory
+than an honest file of that header would.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ def read_array(path: Path, read_header: ReadHeader) -> tuple[Array, str]:
     path
         The file; one that starts as a gzip file does is unpacked on the way.
     read_header
-        Takes the header's bytes from a callable and returns the shape and dtype of what follows;
-        raises ValueError where it is no such header, in words that go on from "cannot read PATH: ".
+        Takes the header's bytes from a callable and returns the shape and dtype of what follows.
+        Raises ValueError where it is no such header, in words that go on from "cannot read PATH: ".
 
     Raises
     ------

@@ -52,9 +52,9 @@ def load(name: str | Path, *, data_dir: str | Path | None = None) -> TextSplits:
     name
         "plays": 38 plays of Shakespeare, which come with the package; Macbeth and The Tempest are
         for validation, As You Like It and Henry V for the test. Or the path of a UTF-8 file, whose
-        last tenth is the test and the tenth before it validation; or of a folder of such files
-        (.txt, .md), of which at least three are split in the same shares, in the order of their
-        names.
+        last tenth is the test and the tenth before it validation. Or the path of a folder of at
+        least three such files (.txt, .md), which are split in the same shares, in the order of
+        their names.
     data_dir
         The folder that holds the file of the plays, instead of the package's own.
 

@@ -24,9 +24,9 @@ _TRAINS = ("array with a unit", "Neo SpikeTrain", "pynapple Ts")  # objects that
 def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     """Return the units of a container, by what it holds.
 
-    A dict of columns ({"times": ..., "units": ...}), the events of a NEST recorder, a dict or list
-    with the times of each unit, or one of objects that are read here: each a population of its own
-    where a dict names them.
+    A dict of columns ({"times": ..., "units": ...}), the events of a NEST recorder, or a dict or
+    list with the times of each unit. Also a dict or list of objects that are read here: each is a
+    population of its own where a dict names them.
     """
     if isinstance(what, np.ndarray):
         return [_of_array(what, told)]

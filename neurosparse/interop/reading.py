@@ -57,11 +57,11 @@ def as_spikes(
     Parameters
     ----------
     obj
-        A Brian2 `SpikeMonitor` or `Network`; a NEST spike recorder or its `events`; a Neo
-        `SpikeTrain`, `Segment` or `Block`, or a list of them; a pynapple `TsGroup` or `Ts`; a
-        SpikeInterface sorting; an array with a unit of time; a frame of pandas, polars or Arrow; a
-        dict `{"times": ..., "units": ...}` or `{unit: times}`; a list of an array a unit; a dict or
-        list of such objects, a population each; the path of a file.
+        A Brian2 `SpikeMonitor` or `Network`. A NEST spike recorder or its `events`. A Neo
+        `SpikeTrain`, `Segment` or `Block`, or a list of them. A pynapple `TsGroup` or `Ts`. A
+        SpikeInterface sorting. An array with a unit of time. A frame of pandas, polars or Arrow. A
+        dict `{"times": ..., "units": ...}` or `{unit: times}`. A list of an array a unit. A dict or
+        list of such objects, a population each. The path of a file.
     n_units
         All units that were observed, the silent ones included, where the object holds only those
         that fired.

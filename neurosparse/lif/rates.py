@@ -232,9 +232,9 @@ def siegert_rate(mean_mV: Given, sigma_mV: Given, lif: LIF) -> Rates:
     mean_mV : float, array or torch tensor
         Where the free membrane would be on average: E + R I.
     sigma_mV : float, array or torch tensor, broadcast against the mean
-        The noise in **Brunel's convention**, tau dV/dt = mean - V + sigma sqrt(tau) xi(t): sqrt(2)
-        times the standard deviation of the free membrane, which others call sigma. For Poisson
-        input of rate f through jumps J: sigma^2 = tau J^2 f. >= 0.
+        The noise in **Brunel's convention**, tau dV/dt = mean - V + sigma sqrt(tau) xi(t). It is
+        sqrt(2) times the standard deviation of the free membrane, which others call sigma. For
+        Poisson input of rate f through jumps J: sigma^2 = tau J^2 f. >= 0.
     lif
         The cell; its resistance and resting potential play no part.
 

@@ -3,9 +3,9 @@
 Figures take what `measure`, `compare` and `watch` return. `style(width="single")` draws them for a
 column of a journal, `save("figure.pdf", ...)` writes them as PDF, SVG or PNG.
 
-Colours are of two palettes that the colour-blind can tell apart: Okabe and Ito's for what is
-compared, so that a circuit or network has one colour in all figures (`colours` gives it by name),
-and Tol's "muted" for what has a figure of its own, such as the populations of a raster. Each colour
+Colours are of two palettes that the colour-blind can tell apart. Okabe and Ito's is for what is
+compared, so that a circuit or network has one colour in all figures (`colours` gives it by name).
+Tol's "muted" is for what has a figure of its own, such as the populations of a raster. Each colour
 has a dash and a marker of its own, for those who see no colour.
 """
 

@@ -31,10 +31,10 @@ def read(
 ) -> Recording:
     """Read the spikes of a recording, with where they come from.
 
-    What is read is the time during which *all* selected units were observed. Where the file states
-    observation (NWB `obs_intervals`, Neo `t_start` and `t_stop`, pynapple's `time_support`), trials
-    and gaps become the intervals of the spikes, and `start_s` and `duration_s` ask for a part;
-    where it states none, `duration_s` is needed. Spikes outside are dropped and counted
+    What is read is the time during which *all* selected units were observed. A file may state
+    observation (NWB `obs_intervals`, Neo `t_start` and `t_stop`, pynapple's `time_support`). Trials
+    and gaps then become the intervals of the spikes, and `start_s` and `duration_s` ask for a part.
+    Where it states none, `duration_s` is needed. Spikes outside are dropped and counted
     (`Recording.n_outside`).
 
     Parameters
@@ -65,8 +65,8 @@ def read(
     Raises
     ------
     FileNotFoundError, ValueError
-        Where there is no such file, it is damaged or of another format, no unit meets `where`, no
-        time is common to all units, or no spike lies in the time that is asked for; one sentence.
+        Where there is no such file, or it is damaged or of another format. Where no unit meets
+        `where`, no time is common to all units, or no spike lies in the time that is asked for.
     MissingPackageError
         Where a package that the format needs is not installed.
 

@@ -1,8 +1,9 @@
 """NWB files (Neurodata Without Borders 2): the table of units <-> SpikeTrains.
 
-Read through h5py alone, by the layout that the NWB 2 schema fixes: any version of pynwb, and files
-with extensions, are read alike, and nothing is loaded that was not asked for; in a process of its
-own, for a file may lie (`hdf5`). Written through pynwb, so that the file carries its schema.
+They are read through h5py alone, by the layout that the NWB 2 schema fixes. Any version of pynwb,
+and files with extensions, are read alike, and nothing is loaded that was not asked for. Reading is
+in a process of its own, for a file may lie (`hdf5`). Written through pynwb, so that the file
+carries its schema.
 """
 
 from __future__ import annotations

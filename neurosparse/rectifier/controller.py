@@ -2,11 +2,11 @@
 
 The penalty of each layer is steered while the network learns.
 
-At every look, 1,000 images after the last or sooner in a short training, the weight of each layer's
-penalty is multiplied by exp(GAIN * clip(e, -1, 1)), with e the relative difference between the
-active share of its units in those images and what it is to be by then. A penalty that is there from
-the start in full kills units, so the wanted share falls geometrically from `target_start`. Pure
-functions: numbers in, numbers out.
+A look comes 1,000 images after the last, or sooner in a short training. At every look the weight of
+each layer's penalty is multiplied by exp(GAIN * clip(e, -1, 1)). Here e is the relative difference
+between the active share of its units in those images and what it is to be by then. A penalty that
+is there from the start in full kills units, so the wanted share falls geometrically from
+`target_start`. Pure functions: numbers in, numbers out.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ class NetworkSpec(Spec):
         exp -z).
     initialisation
         "glorot2010": weights uniform in +-g sqrt(6 / (fan_in + fan_out)), with g = 4 for the
-        sigmoid and 1 otherwise (Glorot & Bengio 2010, eq. 16; the factor 4 makes up for the
-        sigmoid's slope of 1/4 at 0). "he2015": uniform in +-sqrt(6 / fan_in) (He et al. 2015, eq.
+        sigmoid and 1 otherwise (Glorot & Bengio 2010, eq. 16). The factor 4 makes up for the
+        sigmoid's slope of 1/4 at 0. "he2015": uniform in +-sqrt(6 / fan_in) (He et al. 2015, eq.
         10). "lecun1998": uniform in +-sqrt(3 / fan_in), of variance 1 / fan_in (LeCun et al. 1998,
         Efficient BackProp, eq. 16). Biases start at 0.
     sharpness
@@ -35,7 +35,7 @@ class NetworkSpec(Spec):
         2011, table 1, NORB: 1, 3 and 6).
     mirrored
         Whether the second half of the units of every hidden layer put out minus their activation,
-        as in the paper's networks, so that the next layer's inputs are not all positive. The same
+        as in the paper's networks. The next layer's inputs are not all positive then. The same
         function as that of a network with the weights of those units turned round
         (`rectifier.network.folded`).
     """
@@ -113,9 +113,9 @@ class TrainSpec(Spec):
     l1
         Weight of the penalty on activations. The loss of a minibatch is the *mean over its images*
         of the negative log-likelihood plus `l1` times the *sum over all units of all hidden layers*
-        of abs(activation). The paper does not spell its convention out, but this one fits: 0.001
+        of abs(activation). The paper does not spell its convention out, but this one fits. 0.001
         turns 56 to 59 % of zeros into 76 to 82 % on the 5,000 digits (83.4 % in the paper, on all
-        of MNIST); averaged over the units of a layer, 0.001 changes nothing that can be measured.
+        of MNIST). Averaged over the units of a layer, 0.001 changes nothing that can be measured.
     active_threshold
         A unit counts as active for an image where abs(activation) exceeds this; see
         `neurosparse.ActiveWhen`.
@@ -130,8 +130,8 @@ class TrainSpec(Spec):
         that of the last epoch.
     target_falloff
         Where `target_active` is one number: each layer's share is this times that of the layer
-        below. 0.38 makes 4 % in three layers of one width 7.8, 3.0 and 1.1 %; 1 gives every layer
-        the same.
+        below. A value of 0.38 makes 4 % in three layers of one width 7.8, 3.0 and 1.1 %. A value of
+        1 gives every layer the same.
     target_start
         The share that every layer is steered to at first; it then moves geometrically to the
         layer's target.

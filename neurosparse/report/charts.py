@@ -40,9 +40,9 @@ def chart(ax: Axes) -> Fields | None:
 
     Title, x and y axis, traces as Plotly names them, bands behind them, notes.
 
-    Returns None where something on the axes has no counterpart here - images, scatter and filled
-    areas, symmetric-log axes - since a chart that lacks a part of the figure would be wrong, or
-    where there are too many points.
+    Returns None where something on the axes has no counterpart here: images, scatter and filled
+    areas, symmetric-log axes. A chart that lacks a part of the figure would be wrong. Returns None
+    also where there are too many points.
     """
     from matplotlib.container import BarContainer, ErrorbarContainer
 

@@ -1,8 +1,9 @@
 """The weights of the penalty, a layer at a time, steered to the share of units that is wanted.
 
-The rule is that of our own trainer (`rectifier.controller`): at every look the weight of a layer's
-penalty is multiplied by exp(0.2 clip(e, -1, 1)), with e the relative difference between the share
-that was active and the share wanted by then, which falls geometrically from where the layer is.
+The rule is that of our own trainer (`rectifier.controller`). At every look the weight of a layer's
+penalty is multiplied by exp(0.2 clip(e, -1, 1)). Here e is the relative difference between the
+share that was active and the share wanted by then. The wanted share falls geometrically from where
+the layer is.
 """
 
 from __future__ import annotations

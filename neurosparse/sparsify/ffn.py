@@ -3,9 +3,9 @@
     y = W_down max(0, W_up x + b_up) + b_down                       plain
     y = W_down (max(0, W_gate x + b_gate) * (W_up x + b_up)) + b_down      gated
 
-On a CPU in float32 three of the block's products (in the gated block: all but the gate's) run over
-the pairs whose rectifier is above 0, forward and backward, exactly. Everywhere else, and where too
-many pairs are active, it runs as torch would; `SparseFFN.ran` says which it was, and why.
+On a CPU in float32 three of the block's products run over the pairs whose rectifier is above 0,
+forward and backward, exactly. In the gated block these are all but the gate's. Everywhere else, and
+where too many pairs are active, it runs as torch would; `SparseFFN.ran` says which it was, and why.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class SparseFFN(nn.Module):
         Whether the Linears have biases.
     start_active
         Share of units that are active at the start, for inputs of mean 0 and variance 1 (after a
-        layer norm); it sets the bias in front of the rectifier. None leaves torch's start. Networks
+        layer norm). It sets the bias in front of the rectifier. None leaves torch's start. Networks
         that start at 10 % active end up better and sparser than those that start at 50 %.
     dropout
         Share of hidden activations set to 0 in training.

@@ -63,7 +63,8 @@ def sparsify(
         Where it falls from. By default from what the first look finds in each layer.
     start_active
         Set the biases before each layer once, from a batch, so that its units are active for this
-        share of samples. 0.10 keeps more units alive than the usual start, at about 0.50.
+        share of samples. A share of 0.10 keeps more units alive than the usual start, at about
+        0.50.
     revive
         Set the biases of dead units anew, so that they are active for the target's share.
     dead_after

@@ -138,7 +138,7 @@ def interval_from_variance(
 ) -> Interval:
     """Return Wilson's interval at the effective sample size that independent repeats show.
 
-    Units of one layer share their input, so (unit, input) pairs are not independent trials: the
+    Units of one layer share their input, so (unit, input) pairs are not independent trials. The
     variance between repeats says how many trials they are worth, with Student's t for the few
     repeats (Korn & Graubard 1998). Where repeats do not differ, or there is one, units are taken as
     independent, and the method says so.

@@ -86,8 +86,8 @@ def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
 
     Counts are those in bins of `bin_ms`, pairs all those of units that fire.
 
-    The mean of the off-diagonal part of the correlation matrix, exactly, without the matrix: with
-    z_i the standardised counts of n units, Var(sum_i z_i) = n + n (n - 1) mean(rho_ij), so that one
+    It is the mean of the off-diagonal part of the correlation matrix, exactly, without the matrix.
+    With z_i the standardised counts of n units, Var(sum_i z_i) = n + n (n - 1) mean(rho_ij). So one
     pass over the spikes serves any number of units. Units whose count is the same in every bin,
     such as silent ones, have no correlation and are left out; so is a last part-bin of an interval
     of observation. Van Albada et al. 2018, Front Neurosci 12:291, take 2 ms.

@@ -2,7 +2,7 @@
 
 The values of the stretches are modelled as a mean, plus a slow part whose correlation decays
 exponentially (an Ornstein-Uhlenbeck process), plus what differs independently. Neither the
-correlation time nor the share of the slow part is known, so the interval averages over both by
+correlation time nor the share of the slow part is known. So the interval averages over both by
 their posterior probabilities (Bayesian model averaging with flat priors for mean and log scale).
 """
 

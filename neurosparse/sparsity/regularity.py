@@ -35,7 +35,7 @@ class Regularity:
     cv_interval
         The 95 % interval of the CV, for these cells; None where no cell has two intervals.
     cv2, lv
-        Mean over cells of CV2 (Holt et al. 1996) and of LV (Shinomoto et al. 2003), which compare
+        Mean over cells of CV2 (Holt et al. 1996) and of LV (Shinomoto et al. 2003). They compare
         neighbouring intervals and so leave slow changes of the rate out.
     n_cells
         Cells with at least two intervals, on which all of them rest.

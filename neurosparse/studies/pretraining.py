@@ -3,9 +3,10 @@
 Table 1 and figure 4 of Glorot, Bordes & Bengio 2011.
 
 Arms share their seeds. The learning rate of each arm is that of least validation error on the first
-seed, of `LEARNING_RATES` (the paper's grid without what is too slow to learn here); the columns of
-the test are not read for it. Pre-training is of denoising auto-encoders, softplus reconstruction
-for rectifier and softplus, cross-entropy for tanh, on all training images without labels.
+seed. It is one of `LEARNING_RATES`, the paper's grid without what is too slow to learn here. The
+columns of the test are not read for it. Pre-training is of denoising auto-encoders, softplus
+reconstruction for rectifier and softplus, cross-entropy for tanh, on all training images without
+labels.
 """
 
 from __future__ import annotations

@@ -87,11 +87,11 @@ def run(
     Returns
     -------
     Sweep
-        With `rows`, the table that is also written as table.parquet and table.csv: for each run its
-        key, its settings and its seed; for "train" test_error, validation_error, active_fraction
-        (of all hidden units, on the test images), hidden1_active_fraction, n_dead ...; for
-        "simulate" rate_hz, active_fraction ... of each population. Errors of single runs do not
-        stop it: see `failures`.
+        With `rows`, the table that is also written as table.parquet and table.csv. For each run it
+        has its key, its settings and its seed. "train" adds test_error, validation_error,
+        active_fraction (of all hidden units, on the test images), hidden1_active_fraction, n_dead
+        and more. "simulate" adds rate_hz, active_fraction and more of each population. Errors of
+        single runs do not stop it: see `failures`.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """A training as it stands after a look, in one safetensors file: what it takes to go on from there.
 
-`train(spec, checkpoint=PATH)` writes the file at every look and goes on from it where it exists, on
-the CPU to the same numbers, bit for bit, as if it had never stopped. The file appears whole or not
-at all.
+`train(spec, checkpoint=PATH)` writes the file at every look and goes on from it where it exists. On
+the CPU it comes to the same numbers, bit for bit, as if it had never stopped. The file appears
+whole or not at all.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A causal transformer over characters, its feed-forward blocks `SparseFFN`.
 
-The input of each place is the sum of the embeddings of the last three characters, and every layer
-mixes in the two tokens before, channel by channel (as Primer does, So et al. 2021). Without these a
+The input of each place is the sum of the embeddings of the last three characters. Every layer mixes
+in the two tokens before, channel by channel (as Primer does, So et al. 2021). Without these a
 character model spends most of a short training on learning pairs of letters.
 """
 

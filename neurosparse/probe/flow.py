@@ -48,7 +48,7 @@ class Tag(NamedTuple):
     is_test
         It holds the outcomes of a comparison or a selection, one a unit.
     picked_from
-        The numbers or the largest values of units of that layer (True where none was heard).
+        The numbers or the largest values of units of that layer (True where none fired).
     has_zeros
         Zeros in it have been accounted for.
     """

@@ -13,12 +13,12 @@ from torch import Tensor
 from neurosparse.activity import Activations, ActiveWhen
 from neurosparse.probe import axes as ax
 from neurosparse.probe.inputs import Inputs
-from neurosparse.probe.nonlinear import Ear, Heard
+from neurosparse.probe.nonlinear import LayerOutput, Monitor
 from neurosparse.probe.tally import Counted, Whole, counted
 
 
 class LayerRecords:
-    """The records of all layers, by the names under which they were heard.
+    """The records of all layers, by the names under which they fired.
 
     What an input adds to a layer is summed over a pass before it is squared: tokens of one text,
     and the steps of a recurrent layer, are no independent samples.
@@ -34,11 +34,11 @@ class LayerRecords:
         self.of_pass: dict[str, Counted] = {}
         self.empty: dict[str, tuple[int, ActiveWhen]] = {}
 
-    def begin(self, inputs: Inputs, ear: Ear) -> None:
+    def begin(self, inputs: Inputs, monitor: Monitor) -> None:
         """Start a batch."""
         self.n_inputs, self.n_samples, self.mask = (
-            ear.flow.n_inputs,
-            ear.flow.n_samples,
+            monitor.flow.n_inputs,
+            monitor.flow.n_samples,
             inputs.mask,
         )
         if self.mask is not None and len(self.mask) != self.n_inputs:
@@ -47,33 +47,33 @@ class LayerRecords:
             )
         self.n_offered += self.n_samples if self.mask is None else int((self.mask != 0).sum())
 
-    def add(self, heard: Heard) -> None:
+    def add(self, layer: LayerOutput) -> None:
         """Add what a layer has put out."""
-        output, axis, axes = heard.output.detach(), heard.axis, heard.axes
+        output, axis, axes = layer.output.detach(), layer.axis, layer.axes
         if torch._C._functorch.is_functorch_wrapped_tensor(output):
             raise ValueError(
-                f"layer {heard.name!r} runs under torch.vmap, where it holds no numbers of its own:"
+                f"layer {layer.name!r} runs under torch.vmap, where it holds no numbers of its own:"
                 " measure the modules of the ensemble one by one"
             )
         for factor in (f for each in axes or () for f in each):
             if factor.role == ax.ROWS and factor.n_offered:
                 # how many were offered in all is known at the end
                 share = factor.n_offered / self.n_inputs
-                self.routed[heard.name] = None if factor.n_offered == self.n_samples else share
+                self.routed[layer.name] = None if factor.n_offered == self.n_samples else share
         when = replace(self.active_when, axis=-1 if axis is None else axis)
         if output.numel() == 0:
             n_units = output.shape[when.axis or -1] if output.ndim else 0
             if n_units and axis is not None:
-                self.empty.setdefault(heard.name, (n_units, when))
+                self.empty.setdefault(layer.name, (n_units, when))
                 return
-        output, when, inputs = self._laid_out(heard, output, when)
+        output, when, inputs = self._laid_out(layer, output, when)
         if not len(output):
-            self.empty.setdefault(heard.name, (output.shape[-1], when))
+            self.empty.setdefault(layer.name, (output.shape[-1], when))
             return
         found = counted(
-            output, when, heard.name, inputs=inputs, n_inputs=self.n_inputs, first=self.n_seen
+            output, when, layer.name, inputs=inputs, n_inputs=self.n_inputs, first=self.n_seen
         )
-        before = self.of_pass.get(heard.name)
+        before = self.of_pass.get(layer.name)
         if before is not None and len(before.counts) == len(found.counts):
             found = Counted(
                 before.record + found.record,
@@ -86,13 +86,13 @@ class LayerRecords:
                 np.concatenate([before.counts, found.counts]),
                 np.concatenate([before.sizes, found.sizes]),
             )
-        self.of_pass[heard.name] = found
+        self.of_pass[layer.name] = found
 
     def _laid_out(
-        self, heard: Heard, output: Tensor, when: ActiveWhen
+        self, layer: LayerOutput, output: Tensor, when: ActiveWhen
     ) -> tuple[Tensor, ActiveWhen, Whole | None]:
         """Return the output with inputs along axis 0, and the input of each row if need be."""
-        axes, axis = heard.axes, heard.axis
+        axes, axis = layer.axes, layer.axis
         if axes is None or output.ndim != len(axes):
             return output, when, None
         units = ax.of_units(axes)
@@ -134,15 +134,15 @@ class LayerRecords:
         self.of_pass.clear()
         self.n_seen += self.n_inputs
 
-    def named(self, ear: Ear) -> dict[str, Activations]:
+    def named(self, monitor: Monitor) -> dict[str, Activations]:
         """Return the records by names that depend on the model alone, not on the order of calls."""
         result = {}
         for name, (n_units, when) in self.empty.items():
             if name not in self.total:
                 self.total[name] = none_of(name, n_units, when)
                 self.routed[name] = None
-        for final, name in ear.final_names().items():
-            if name in self.total and name not in ear.replaced:
+        for final, name in monitor.final_names().items():
+            if name in self.total and name not in monitor.replaced:
                 record = replace(self.total[name], name=final)
                 if name in self.routed:
                     share = self.routed[name]

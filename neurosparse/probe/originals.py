@@ -1,4 +1,4 @@
-"""The model as it was written, where it has been compiled; a sentence where it cannot be heard."""
+"""The model as it was written, if it is compiled; a refusal where it cannot be followed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def original(model: Any) -> nn.Module:
         if isinstance(module, torch.jit.ScriptModule):
             what = f"module {name!r} of the network" if name else "the network"
             raise ValueError(
-                f"{what} is a scripted or traced one, whose layers cannot be heard: measure the"
+                f"{what} is a scripted or traced one, whose layers cannot be followed: measure the"
                 " module that it was made from"
             )
     if any(t.is_meta for t in chain(model.parameters(), model.buffers())):

@@ -19,7 +19,7 @@ from neurosparse._internal.names import in_words
 from neurosparse.activity import Activations, ActiveWhen
 from neurosparse.probe.inputs import Inputs, batches, inputs_of
 from neurosparse.probe.layers import LayerRecords, none_of
-from neurosparse.probe.nonlinear import NON_LINEARITIES, Ear, Heard, hearing
+from neurosparse.probe.nonlinear import NON_LINEARITIES, LayerOutput, Monitor, monitoring
 from neurosparse.probe.originals import original, plain_name
 from neurosparse.sparsity import Floats, observe
 
@@ -102,7 +102,7 @@ def record(
     """
     records = LayerRecords(active_when)
     model = original(model)
-    ear = _run(
+    monitor = _run(
         model,
         batches(data, _checked(batch_size), mask if mask is not False else None),
         records.add,
@@ -113,14 +113,14 @@ def record(
         before_batch=records.begin,
         after_batch=records.end,
     )
-    result = records.named(ear)
+    result = records.named(monitor)
     if layers is None:
         modules = {plain_name(name): module for name, module in model.named_modules()}
         for name, module in modules.items():
             reached = {known: 1 for known, found in result.items() if found.n_samples}
             if isinstance(module, NON_LINEARITIES) and name not in result:
                 other = sibling_of(name, modules, reached)
-                if other is not None and name not in ear.replaced:
+                if other is not None and name not in monitor.replaced:
                     like = result[other]
                     result[name] = none_of(name, like.n_units, like.active_when)
     return result
@@ -154,16 +154,16 @@ def record_whole(
     total: list[Activations] = []
     outputs: list[Floats] = []
 
-    def keep(heard: Heard) -> None:
-        axis = heard.axis if active_when.axis is None else active_when.axis
-        if heard.output.ndim != 2 or axis not in (-1, 1):
+    def keep(layer: LayerOutput) -> None:
+        axis = layer.axis if active_when.axis is None else active_when.axis
+        if layer.output.ndim != 2 or axis not in (-1, 1):
             raise ValueError(
-                f"layer {heard.name!r} puts out shape {tuple(heard.output.shape)} with units along"
+                f"layer {layer.name!r} puts out shape {tuple(layer.output.shape)} with units along"
                 f" axis {axis}: only layers of (samples, units) can stand side by side; record them"
                 " one by one"
             )
         # a copy: what follows may work in place
-        outputs.append(heard.output.detach().cpu().numpy().astype(np.float64))
+        outputs.append(layer.output.detach().cpu().numpy().astype(np.float64))
 
     def add() -> None:
         when = replace(active_when, axis=-1) if active_when.axis is None else active_when
@@ -191,15 +191,15 @@ def _checked(batch_size: int | None) -> int | None:
 def _run(
     model: nn.Module,
     data: Iterator[tuple[Any, Any]],
-    consume: Callable[[Heard], None],
+    consume: Callable[[LayerOutput], None],
     *,
     layers: Sequence[str] | None,
     forward: Callable[[nn.Module, Any], Any] | None = None,
     mask: object = None,
     units_axis: int | Mapping[str, int] | None = None,
-    before_batch: Callable[[Inputs, Ear], None] = lambda _inputs, _ear: None,
+    before_batch: Callable[[Inputs, Monitor], None] = lambda _inputs, _monitor: None,
     after_batch: Callable[[], None] = lambda: None,
-) -> Ear:
+) -> Monitor:
     """Run the model on data; `consume` gets what each layer puts out, `after_batch` is called after
     each batch.
     """
@@ -209,44 +209,44 @@ def _run(
     ever: Counter[str] = Counter()
     own: list[BaseException] = []
 
-    def consume_or_note(heard: Heard) -> None:
+    def consume_or_note(layer: LayerOutput) -> None:
         try:
-            consume(heard)
+            consume(layer)
         except Exception as error:
             own.append(error)
             raise
 
     n_batches = 0
-    with _evaluating(model), hearing(model, consume_or_note, layers, units_axis) as ear:
-        for batch, its_mask in _unheard(data):
+    with _evaluating(model), monitoring(model, consume_or_note, layers, units_axis) as monitor:
+        for batch, its_mask in _unmonitored(data):
             with torch._C.DisableTorchFunction():
                 inputs = inputs_of(
                     model, batch, False if mask is False else its_mask, parameter, forward
                 )
-                ear.begin((inputs.args, inputs.kwargs), inputs.starts)
-                before_batch(inputs, ear)
-            _call(model, inputs, forward, ear, own)
-            ear.looks_for_zeros = False
-            ever.update(ear.fired)
+                monitor.begin((inputs.args, inputs.kwargs), inputs.starts)
+                before_batch(inputs, monitor)
+            _call(model, inputs, forward, monitor, own)
+            monitor.looks_for_zeros = False
+            ever.update(monitor.fired)
             with torch._C.DisableTorchFunction():
                 after_batch()
             n_batches += 1
     if n_batches == 0:
         raise ValueError("data is empty: nothing to measure")
-    _check_fired(model, layers, ever, ear)
-    if ear.with_zeros:
-        shown = ", ".join(f"{name} ({100 * s:.0f} %)" for name, s in ear.with_zeros.items())
+    _check_fired(model, layers, ever, monitor)
+    if monitor.with_zeros:
+        shown = ", ".join(f"{name} ({100 * s:.0f} %)" for name, s in monitor.with_zeros.items())
         warnings.warn(
             f"outputs with exact zeros that were not counted: {shown}; name modules to count with"
             " layers=(...)",
             UserWarning,
             stacklevel=4,
         )
-    return ear
+    return monitor
 
 
-def _unheard(data: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
-    """Yield batches that are made while nobody listens."""
+def _unmonitored(data: Iterator[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+    """Yield batches, which are made while no function is followed."""
     while True:
         with torch._C.DisableTorchFunction():
             try:
@@ -260,7 +260,7 @@ def _call(
     model: nn.Module,
     inputs: Inputs,
     forward: Callable[[nn.Module, Any], Any] | None,
-    ear: Ear,
+    monitor: Monitor,
     own: list[BaseException],
 ) -> None:
     """Run the model once; its errors become one sentence, with the error itself as the cause."""
@@ -272,7 +272,7 @@ def _call(
     except MemoryError:
         raise
     except Exception as error:
-        if error in own or error in ear.errors:
+        if error in own or error in monitor.errors:
             raise
         shapes = ", ".join(
             f"{name}{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
@@ -292,7 +292,7 @@ def _named(inputs: Inputs) -> Iterator[tuple[str, Any]]:
 
 
 def _check_fired(
-    model: nn.Module, layers: Sequence[str] | None, fired: Counter[str], ear: Ear
+    model: nn.Module, layers: Sequence[str] | None, fired: Counter[str], monitor: Monitor
 ) -> None:
     """Refuse data on which a layer that was to be recorded did not fire: it has no activity, rather
     than none that is active. Experts that no sample reached are none of these.
@@ -309,7 +309,7 @@ def _check_fired(
                 " layers=(...)"
             )
     for name in layers:
-        if fired[name] or name in ear.of_weights:
+        if fired[name] or name in monitor.of_weights:
             continue
         if name not in modules:
             raise ValueError(

@@ -25,7 +25,7 @@ from neurosparse.probe import axes as ax
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook
 from neurosparse.probe.inputs import masks
-from neurosparse.probe.nonlinear import Heard, hearing
+from neurosparse.probe.nonlinear import LayerOutput, monitoring
 from neurosparse.probe.running import Running, is_first_process, over_processes
 
 Log = Callable[[Row], object]
@@ -151,7 +151,7 @@ class Watch:
         self._n_passes = 0
         self._mask: Tensor | None = None  # (inputs, tokens): those that are no padding
         self._inside: list[bool] = []  # of each pass under way, whether it has gradients
-        self._ear, self._eager = ExitStack(), ExitStack()
+        self._monitoring, self._eager = ExitStack(), ExitStack()
         self._clock: weakref.ref[Optimizer] | None = None
         self._closed = False
         self._compiled = any(m._compiled_call_impl is not None for m in model.modules())
@@ -179,7 +179,7 @@ class Watch:
         if self._closed:
             return
         self._closed = True
-        self._ear.close()
+        self._monitoring.close()
         self._eager.close()
         for handle in self._handles:
             handle.remove()
@@ -236,25 +236,27 @@ class Watch:
             warnings.warn(NO_STEPS, stacklevel=2)
         kwargs = kwargs or {}
         self._mask, first_tokens = masks(args, kwargs, kwargs)
-        ear = self._ear.enter_context(hearing(self._model, self._count, self._layers, asks=False))
+        monitor = self._monitoring.enter_context(
+            monitoring(self._model, self._count, self._layers, asks=False)
+        )
         if args or kwargs:
-            ear.begin((args, kwargs), first_tokens)
+            monitor.begin((args, kwargs), first_tokens)
 
     def _end_pass(self) -> None:
         if not torch.compiler.is_compiling():
             del self._inside[-1:]
             if not self._inside:
-                self._ear.close()
+                self._monitoring.close()
 
-    def _count(self, heard: Heard) -> None:
+    def _count(self, layer: LayerOutput) -> None:
         if self._inside[-1:] != [True]:  # a pass within, such as one that finds layers
             return
-        name, output, axis = heard.name, heard.output.detach(), heard.shown_axis
+        name, output, axis = layer.name, layer.output.detach(), layer.shown_axis
         with torch._C.DisableTorchFunction():
-            if self._mask is None or heard.axes is None or not ax.of_tokens(heard.axes):
+            if self._mask is None or layer.axes is None or not ax.of_tokens(layer.axes):
                 found = Running.of(output, self._active_when, axis)
             else:
-                tokens, _ = ax.rows(output, heard.axes, self._mask)
+                tokens, _ = ax.rows(output, layer.axes, self._mask)
                 found = replace(Running.of(tokens, self._active_when, -1), n_inputs=len(self._mask))
         self._running[name] = self._running[name] + found if name in self._running else found
 

@@ -16,7 +16,7 @@ Run = Callable[[], object]
 def aside(model: nn.Module) -> Iterator[None]:
     """Run passes in this block without gradients; random numbers and buffers are as before.
 
-    Compiled code runs eagerly, so that the functions it calls can be heard.
+    Compiled code runs eagerly, so that the functions it calls can be followed.
     """
     tensors = [*model.parameters(), *model.buffers()]
     accelerators = sorted({t.device.index or 0 for t in tensors if t.device.type == "cuda"})

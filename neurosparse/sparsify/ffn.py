@@ -205,7 +205,7 @@ class SparseFFN(nn.Module):
         return result
 
     def _dense(self, x: Tensor) -> Tensor:
-        """Run the block as torch would, its rectifier heard by whoever listens."""
+        """Run the block as torch would, with its rectifier called as a module."""
         hidden = self.activation(self.rectified(x))
         if self.tells:
             self.l1 = hidden.sum() / max(1, hidden.numel() // hidden.shape[-1])

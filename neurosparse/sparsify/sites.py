@@ -163,10 +163,10 @@ def find_sites(model: nn.Module, run: Run, layers: Sequence[str] | None) -> list
     if layers is None:
         chosen = [site for site in by_name.values() if site.rectifies]
         if not chosen:
-            heard = ", ".join(by_name) or "none"
+            of_model = ", ".join(by_name) or "none"
             raise ValueError(
-                f"{type(model).__name__} has no rectifier to steer; layers heard: {heard}. Name"
-                " those to steer with layers=[...] and say with active_when=... what is active"
+                f"{type(model).__name__} has no rectifier to steer; layers found: {of_model}."
+                " Name those to steer with layers=[...] and say with active_when=... what is active"
             )
         return chosen
     for name in layers:

@@ -1,0 +1,265 @@
+"""What a model calls while it runs, and where: each layer is handed over as it fires."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from neurosparse.probe.flow import Flow, Key, Tag, tensors_in, zero_share
+from neurosparse.probe.layer_names import LayerNames
+from neurosparse.probe.originals import plain_name
+from neurosparse.probe.rectifiers import (
+    KEEPS_ZEROS,
+    is_non_linearity,
+    rectifier_of,
+)
+from neurosparse.probe.unit_axes import LayerOutput, with_unit_axis
+
+_KINDS: dict[str, str] = {}  # names of functions without their underscores
+
+
+class Monitor(TorchFunctionMode):
+    """Follows a model: functions come in through `__torch_function__`, modules through hooks."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        consume: Callable[[LayerOutput], Tensor | None],
+        layers: Sequence[str] | None,
+        units_axis: int | Mapping[str, int] | None,
+        asks: bool,
+    ) -> None:
+        super().__init__()
+        self.asks = asks
+        self.consume, self.layers, self.units_axis = consume, layers, units_axis
+        self.flow = Flow(model)
+        self.fired: Counter[str] = Counter()
+        self.names = LayerNames()
+        self.replaced: set[str] = set()  # layers before a selection of their units
+        self.of_weights: set[str] = set()  # non-linearities that weights alone went through
+        self.with_zeros: dict[str, float] = {}  # outputs with exact zeros that were not counted
+        self.looks_for_zeros = True
+        self.inside: list[str] = []  # the modules that are being called
+        self.calls: Counter[Key] = Counter()
+        self.errors: list[Exception] = []  # what was raised here, none of the model's own
+        self.alone = {
+            plain_name(name)
+            for name, module in model.named_modules()
+            if is_non_linearity(module)
+            or (
+                name
+                and not any(
+                    True for _ in chain(module.children(), module.parameters(recurse=False))
+                )
+            )
+        }
+        self.called: set[str] = set()  # those of them that have called a non-linearity
+
+    def begin(self, batch: object, starts: Mapping[int, int] | None = None) -> None:
+        """Start a pass: the tensors of a batch are its inputs."""
+        self.fired.clear()
+        self.calls.clear()
+        self.flow.begin(batch, starts)
+
+    def _has_begun(self, args: object, kwargs: object) -> bool:
+        return any(t in self.flow and self.flow[t].live for t in _all(args, kwargs))
+
+    def enter(self, name: str) -> Callable[..., None]:
+        """Return the hook that is called before a module."""
+        is_root = not name
+
+        def hook(_module: nn.Module, args: object, kwargs: object) -> None:
+            first = is_root or not self.flow.n_inputs
+            if first and not self.inside and not self._has_begun(args, kwargs):
+                self.calls.clear()
+                with torch._C.DisableTorchFunction():
+                    self.flow.begin((args, kwargs))
+            self.inside.append(name)
+
+        return hook
+
+    def leave(self, name: str, module: nn.Module) -> Callable[..., Tensor | None]:
+        """Return the hook that is called after a module; its tensor replaces the output."""
+        shown, by_kind = name or type(module).__name__.lower(), is_non_linearity(module)
+
+        def hook(_module: nn.Module, args: object, *rest: object) -> Tensor | None:
+            if not self.inside:  # the model was entered before it was followed
+                return None
+            # torch leaves the keywords out once the hook has been removed
+            kwargs, output = rest if len(rest) == 2 else ({}, rest[0])
+            self.inside.pop()
+            with torch._C.DisableTorchFunction():
+                return after(args, kwargs, output)
+
+        def after(args: object, kwargs: object, output: object) -> Tensor | None:
+            inputs = list(_all(args, kwargs))
+            if isinstance(output, Tensor) and output not in self.flow:
+                self._tag_unseen(inputs, output)
+            if by_kind or name in self.called or (self.layers is not None and shown in self.layers):
+                self.called.discard(name)
+                rows = _rows_of(output)
+                named = self.layers is not None and shown in self.layers
+                if isinstance(rows, Tensor) and not self.flow[rows].live and not named:
+                    self.of_weights.add(shown)
+                    return None
+                before = next((self.flow[t] for t in inputs if self.flow[t].live), None)
+                own = rows is None or not isinstance(rows, Tensor) or not self.flow[rows].source
+                return self._consume(
+                    shown, rows if rows is not None else output, None if own else before
+                )
+            return None
+
+        return hook
+
+    def _tag_unseen(self, inputs: list[Tensor], output: Tensor) -> None:
+        """Tag what a module made by no function of torch, from its inputs of that shape."""
+        for each in inputs:
+            tag = self.flow[each]
+            if each.shape == output.shape and tag.axes is not None:
+                self.flow[output] = tag._replace(layer=None)
+                return
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        output = function(*args, **kwargs)
+        shown = getattr(function, "__name__", "")
+        if shown == "__get__":
+            if not isinstance(output, Tensor):
+                return output
+            kind = getattr(getattr(function, "__self__", None), "__name__", "")
+        else:
+            kind = _KINDS.get(shown) or _KINDS.setdefault(
+                shown, shown.partition(".")[0].strip("_").replace("_", "")
+            )
+        if kind in ("setitem", "size", "dim", "len"):
+            if kind != "setitem":
+                return output
+        elif not isinstance(output, Tensor | tuple | list):
+            return output
+        before = self._zeros_before(kind, args, output)
+        rectifies = rectifier_of(kind, args, kwargs, output, self.flow)
+        tag = self.flow.follow(kind, function, args, kwargs, output)
+        result = args[0] if kind == "setitem" else output
+        if not tag.live or not isinstance(result, Tensor):
+            return output
+        if rectifies is not None:
+            place = self.inside[-1] if self.inside else ""
+            shown = shown.partition(".")[0].strip("_")
+            if rectifies.replaces is not None:
+                self.replaced.add(self.names.of(rectifies.replaces))
+            if place in self.alone:
+                self.called.add(place)
+            elif (layer := rectifies.layer) is not None:
+                instead = self._consume(layer.name + rectifies.suffix, result, tag, layer)
+                return output if instead is None or kind == "setitem" else instead
+            else:
+                name = f"{place}.{shown}" if place else shown
+                instead = self._consume(name, result, rectifies.before or tag)
+                return output if instead is None or kind == "setitem" else instead
+        elif before is not None:
+            self._note_zeros(kind, shown, result, before)
+        return output
+
+    def _zeros_before(self, kind: str, args: object, output: object) -> bool | None:
+        """Return whether the inputs of a function had zeros, None where nobody looks."""
+        if not self.looks_for_zeros or not isinstance(output, Tensor):
+            return None
+        return kind in KEEPS_ZEROS or any(
+            (tag := self.flow[t]).has_zeros or tag.is_test or not tag.live for t in tensors_in(args)
+        )
+
+    def _note_zeros(self, kind: str, shown: str, output: Tensor, before: bool) -> None:
+        tag = self.flow[output]
+        if tag.has_zeros or tag.is_test or not output.is_floating_point():
+            return
+        share = zero_share(output)
+        if share > 0:
+            self.flow[output] = tag._replace(has_zeros=True)
+        if not before and share >= 0.1 and output.numel() >= 32:
+            place = self.inside[-1] if self.inside else ""
+            name = shown.partition(".")[0].strip("_")
+            name = place if place in self.alone and place else f"{place}.{name}".lstrip(".")
+            self.with_zeros.setdefault(name, share)
+
+    def _consume(
+        self, name: str, output: object, before: Tag | None = None, gate: Key | None = None
+    ) -> Tensor | None:
+        """Hand a layer's output over; return the tensor that takes its place, if any."""
+        if self.layers is not None and name not in self.layers:
+            return None
+        if not isinstance(output, Tensor):
+            error = ValueError(
+                f"layer {name!r} must put out one tensor to be recorded, got"
+                f" {type(output).__name__}"
+            )
+            self.errors.append(error)
+            raise error
+        tag = self.flow[output]
+        if gate is not None:
+            key = gate._replace(name=name)
+        else:
+            source = (before or tag).source
+            key = Key(name, _place(), source)
+            if source is None:
+                self.calls[key] += 1
+                key = key._replace(call=self.calls[key])
+        self.fired[name] += 1
+        self.with_zeros.pop(name, None)
+        after = tag._replace(
+            live=True, source=None, layer=key, has_zeros=True, is_test=False, picked_from=False
+        )
+        self.flow[output] = after
+        asked = self.units_axis
+        try:
+            found = with_unit_axis(
+                name,
+                output,
+                tag.axes,
+                n_inputs=self.flow.n_inputs,
+                asked=asked.get(name) if isinstance(asked, Mapping) else asked,
+                must_be_known=self.asks,
+            )
+        except ValueError as error:
+            self.errors.append(error)
+            raise
+        instead = self.consume(found._replace(name=self.names.of(key)))
+        if instead is None or instead is output:
+            return None
+        self.flow[instead] = after
+        return instead
+
+    def final_names(self) -> dict[str, str]:
+        """Return the names under which layers were consumed, by names that the model decides."""
+        return self.names.final(self.flow.order)
+
+
+def _all(args: Any, kwargs: Any) -> Iterator[Tensor]:
+    return tensors_in((args, tuple(kwargs.values())))
+
+
+def _rows_of(output: object) -> Any:
+    """Return the activity in what a module puts out: of a recurrent one its outputs, no states."""
+    if isinstance(output, tuple) and len(output) == 2 and isinstance(output[1], Tensor):
+        first = output[0]
+        return first.data if isinstance(first, nn.utils.rnn.PackedSequence) else first
+    return output
+
+
+def _place() -> Any:
+    """Return the place in the code, outside torch and this package, that is being run."""
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if not module.startswith(("torch.", "neurosparse.probe")):
+            return frame.f_code, frame.f_lasti
+        frame = frame.f_back
+    return None

@@ -1,0 +1,107 @@
+"""Which axis of a layer's output holds its units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor
+
+from neurosparse.probe import axes as ax
+from neurosparse.probe.layout import WEIGHTS
+
+
+class LayerOutput(NamedTuple):
+    """The output of a layer, under the layer's name.
+
+    `axis` is None where units lie along several axes, or the whole layer is one unit.
+    """
+
+    name: str
+    output: Tensor
+    axis: int | None
+    axes: ax.Axes | None
+
+    @property
+    def shown_axis(self) -> int:
+        """The axis of the units; the last where it is not known, or the last of several."""
+        units = [] if self.axes is None else ax.of_units(self.axes)
+        return self.axis if self.axis is not None else units[-1] if units else -1
+
+
+def with_unit_axis(
+    name: str,
+    output: Tensor,
+    axes: ax.Axes | None,
+    *,
+    n_inputs: int,
+    asked: int | None = None,
+    must_be_known: bool = True,
+) -> LayerOutput:
+    """Return the output of a layer with the axis of its units.
+
+    Parameters
+    ----------
+    name
+        The layer's.
+    output
+        Of any shape.
+    axes
+        What the axes of the output hold, None where that is not known.
+    n_inputs
+        How many inputs the model was given.
+    asked
+        The axis of the units, where a user names it.
+    must_be_known
+        Otherwise an axis that is not known is the last.
+
+    Raises
+    ------
+    ValueError
+        Where the axis that was asked for does not exist, or the axis is not known but must be.
+    """
+    n = output.ndim
+    if axes is not None and len(axes) != n:
+        axes = None
+    if asked is not None:
+        if not -n <= asked < n:
+            raise ValueError(
+                f"axis {asked} does not exist in layer {name!r} of shape {tuple(output.shape)}"
+            )
+        rest = axes or _by_length(output.shape, n_inputs)
+        return LayerOutput(name, output, asked, _units_along(rest, asked % n, output.shape))
+    if axes is None:
+        if n > 2 and must_be_known:
+            raise ValueError(
+                f"which axis of layer {name!r}, shape {tuple(output.shape)}, holds its units is"
+                f" not known: pass units_axis={{{name!r}: ...}}"
+            )
+        axes = _by_length(output.shape, n_inputs)
+        if n >= 2:
+            axes = (*axes[:-1], ax.axis(ax.UNITS, output.shape[-1]))
+    if not ax.of_units(axes):
+        axes = tuple(
+            tuple(f._replace(role=ax.UNITS) if f.role == WEIGHTS else f for f in each)
+            for each in axes
+        )
+    units = ax.of_units(axes)
+    axis = None if len(units) != 1 else -1 if units[0] == n - 1 else units[0]
+    return LayerOutput(name, output, axis, axes)
+
+
+def _units_along(axes: ax.Axes, axis: int, shape: Sequence[int]) -> ax.Axes:
+    """Return axes with the units along one of them alone."""
+    return tuple(
+        ax.axis(ax.UNITS, shape[k]) if k == axis else tuple(f for f in each if f.role != ax.UNITS)
+        for k, each in enumerate(axes)
+    )
+
+
+def _by_length(shape: Sequence[int], n_inputs: int) -> ax.Axes:
+    """Return axes of which the first holds the inputs if its length says so."""
+    if not shape:
+        return ()
+    first: ax.Axis = ax.axis(ax.POSITIONS, shape[0])
+    if n_inputs and shape[0] % n_inputs == 0:
+        first = (ax.Factor(ax.INPUTS, n_inputs), ax.Factor(ax.POSITIONS, shape[0] // n_inputs))
+    return (first, *(ax.axis(ax.POSITIONS, size) for size in shape[1:]))

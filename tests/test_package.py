@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from importlib import import_module
+from importlib import import_module, metadata
 from pathlib import Path
 
 import pytest
@@ -145,6 +145,16 @@ def test_scripts_are_short_and_say_what_to_expect(script):
     assert script.name[:2].isdigit()
     for word in ("Source: ", "Expected", "Run time: ", "share.parser(__doc__)"):
         assert word in " ".join(text.split()) + " "
+
+
+def test_no_script_hides_a_package():
+    """A script's folder comes first in its path: numba would import a coverage.py that lies there."""
+    installed = {*metadata.packages_distributions(), *sys.stdlib_module_names}
+    scripts = [
+        path for room in ("benchmarks", "simulations") for path in (ROOT / room).glob("*.py")
+    ]
+    assert len(scripts) > 30
+    assert [path.name for path in scripts if path.stem in installed] == []
 
 
 def test_the_version_stands_the_same_everywhere():

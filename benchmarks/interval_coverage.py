@@ -2,7 +2,7 @@
 
 It makes the table of docs/intervals.md.
 
-    python benchmarks/coverage.py --records 1000
+    python benchmarks/interval_coverage.py --records 1000
 
 Records come from generators whose truth is known; each is measured as a user would. A record counts
 as refused where there is no interval, but the advice what to record instead.

@@ -65,7 +65,6 @@ class TorchEngine:
     network
         Any `RectifierNetwork`, where the weights start; it is left as it is.
     images : tensor, shape (n, features)
-        The minibatch.
     labels : tensor of int64, shape (n,)
         The class of each image.
     batch_size
@@ -147,10 +146,8 @@ def sgd_step(
     network
         The network; its weights are changed.
     images : tensor, shape (n, features)
-    images
         The inputs of the minibatch.
     labels : tensor of int64, shape (n,)
-    labels
         The class of each image.
     learning_rate
         The weights move by minus this times the gradient.

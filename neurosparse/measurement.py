@@ -87,8 +87,9 @@ def measure(
     provenance
         Where this came from: recipe, seed, version. Travels with the result.
     layers, batch_size, forward, mask, units_axis
-        For a torch module: the layers to measure, samples at a time, how the model is called on a
-        batch, which tokens count, and which axis holds the units; see `neurosparse.probe.record`.
+        For a torch module. They are the layers to measure, samples at a time, how the model is
+        called on a batch, which tokens count, and which axis holds the units. See
+        `neurosparse.probe.record`.
     **options
         For spikes of other tools: what only you can say of them, as `as_spikes` takes it, such as
         `duration_ms` or `n_units`.

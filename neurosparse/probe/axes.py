@@ -1,4 +1,4 @@
-"""What the axes of a tensor hold while it flows through a model: inputs, tokens, positions, units.
+"""Axes of tensors that flow through a model: inputs, tokens, positions, units.
 
 An axis is a tuple of factors, the slowest first: after `x.view(batch * tokens, features)` the first
 axis is (inputs, tokens). So a unit is found again after any view, permutation or product, and each
@@ -60,8 +60,12 @@ def of_inputs(shape: Sequence[int], *, first_token: int | None, is_float: bool) 
 
     Parameters
     ----------
+    shape
+        The shape of the batch.
     first_token
         The number of the first of the tokens along axis 1, None if it holds none.
+    is_float
+        Whether the inputs are real numbers, not whole ones.
     """
     axes = [axis(INPUTS, shape[0]), *(axis(POSITIONS, n) for n in shape[1:])]
     if len(shape) > 1 and first_token is not None:
@@ -114,7 +118,7 @@ def viewed(axes: Axes, shape: Sequence[int]) -> Axes | None:
 def broadcast(operands: Sequence[tuple[Sequence[int], Axes]], shape: Sequence[int]) -> Axes | None:
     """Return the axes of an element by element result, None if the shapes do not broadcast to it.
 
-    Each axis is that of the first operand which has it at full length; units are those of the first
+    Each axis is that of the first operand which has it at full length. Units are those of the first
     operand of the whole shape, and otherwise of the first operand that has any.
     """
     shape = tuple(shape)
@@ -216,6 +220,8 @@ def rows(output: Tensor, axes: Axes, mask: Tensor | None = None) -> tuple[Tensor
     ----------
     output
         Any shape, with axes as in `axes`.
+    axes
+        The axes of the output.
     mask
         Shape (n_inputs, tokens): rows of tokens that are 0 in it are left out.
 

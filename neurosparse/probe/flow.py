@@ -1,5 +1,6 @@
-"""What is known of each tensor while a model runs: whether it depends on the inputs, what its axes
-hold, which weights made it.
+"""Facts about each tensor while a model runs.
+
+They are whether it depends on the inputs, what its axes hold, and which weights made it.
 
 Every function of torch that runs is followed (`Flow.follow`), so that nothing is guessed from what
 ran last. How a function lays out its output stands in `layout`.
@@ -21,8 +22,10 @@ from neurosparse.probe.layout import Call, axes_of_output
 
 
 class Key(NamedTuple):
-    """A layer: who called it, where in the code, with what weights' output, and the how-manyth
-    such call of a pass it is, which counts only where no weights tell the calls apart.
+    """Key of a layer: who called it, where in the code, with what weights' output.
+
+    `call` is the how-manyth such call of a pass it is. It counts only where no weights tell the
+    calls apart.
     """
 
     name: str
@@ -32,7 +35,7 @@ class Key(NamedTuple):
 
 
 class Tag(NamedTuple):
-    """What is known of a tensor.
+    """Facts about a tensor.
 
     Attributes
     ----------
@@ -140,6 +143,8 @@ class Flow:
 
         Parameters
         ----------
+        batch
+            A tensor, or a container of tensors.
         starts
             Of each tensor whose axis 1 holds the tokens of a mask, by its id: the first of them.
         """

@@ -1,5 +1,6 @@
-"""The records of a model's layers while batches run through it: which input each sample is of, and
-which are padding.
+"""The records of a model's layers while batches run through it.
+
+They tell which input each sample is of, and which samples are padding.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Networks of anyone's from the command line: a module's factory, weights in safetensors, inputs in
-.npy and .npz files.
+"""Networks of anyone's from the command line.
+
+A module's factory, weights in safetensors, inputs in .npy and .npz files.
 
 Files of weights and inputs are data, whoever wrote them: pickle is never opened. A factory is code,
 and is run.
@@ -22,8 +23,9 @@ from neurosparse._internal.names import in_words
 
 
 def build(factory: str, weights: str | Path | None = None) -> nn.Module:
-    """The network that "package.module:factory" names: a function that returns a torch module, a
-    class of one, or one itself.
+    """Return the network that "package.module:factory" names.
+
+    A factory is a function that returns a torch module, a class of one, or one itself.
 
     Parameters
     ----------
@@ -114,14 +116,16 @@ def _load_weights(network: nn.Module, path: Path) -> None:
 
 
 def inputs(source: str, shape: tuple[int, ...] | None = None) -> Any:
-    """Inputs for a network, samples along axis 0: an array, or a dict of arrays by name.
+    """Return inputs for a network, samples along axis 0.
+
+    They are an array, or a dict of arrays by name.
 
     Parameters
     ----------
     source
-        The name of an image set, whose test images are taken; a .npy file; or a .npz file: of one
-        array, or of several that the network takes by their names, such as input_ids and
-        attention_mask.
+        The name of an image set, whose test images are taken; a .npy file; or a .npz file. The
+        latter holds one array, or several that the network takes by their names, such as input_ids
+        and attention_mask.
     shape
         The shape of one input, such as (1, 28, 28) for images that are stored flat.
 

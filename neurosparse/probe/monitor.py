@@ -1,4 +1,4 @@
-"""What a model calls while it runs, and where: each layer is handed over as it fires."""
+"""Calls of a model while it runs, and where: each layer is handed over as it fires."""
 
 from __future__ import annotations
 

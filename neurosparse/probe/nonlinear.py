@@ -1,5 +1,6 @@
-"""Which calls of a forward pass are layers of activity: non-linearities, as modules or functions,
-and gated units.
+"""Calls of a forward pass that are layers of activity.
+
+They are non-linearities, as modules or functions, and gated units.
 
 A model is followed while it runs, through a `TorchFunctionMode` (every function of torch that it
 calls) and hooks on its modules (where it stands), so that what counts does not depend on how the
@@ -58,7 +59,9 @@ def listening(
     *,
     live: bool = False,
 ) -> Iterator[Counter[str]]:
-    """Run the model in this block: each layer that fires is consumed.
+    """Run the model in this block, and consume each layer that fires.
+
+    It is consumed at once, for what follows may work in place.
 
     It is consumed at once, for what follows may work in place.
 

@@ -1,4 +1,4 @@
-"""What the layers of any torch module put out, recorded batch by batch while it runs."""
+"""Outputs of any torch module's layers, recorded batch by batch while it runs."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ def record(
         Any torch module. A compiled one runs as it was written.
     data
         The inputs: a tensor, an array or an `ImageSet` with samples along axis 0, or a dict of such
-        for a model that takes them by name (`input_ids`, ...); or an iterable of batches, each of
+        for a model that takes them by name (`input_ids`, ...). Or an iterable of batches, each of
         that kind or an (inputs, targets) pair, such as a DataLoader. Of a longer tuple the model
         gets as many entries as it needs, and a mask if it takes one.
     active_when
-        A threshold, and the axis of the units; where it names none, that of the channels or
+        A threshold, and the axis of the units. Where it names none, it is that of the channels or
         features of the layer with weights that each output came from, wherever it has moved since.
         Positions and tokens are then samples.
     layers
@@ -135,15 +135,26 @@ def record_whole(
     layers: Sequence[str] | None = None,
     batch_size: int | None = None,
 ) -> Activations:
-    """Record all layers of a model as one: the units of every layer side by side, as neurons of a
-    circuit are.
+    """Record all layers of a model as one.
+
+    The units of every layer stand side by side, as neurons of a circuit do.
 
     Parameters and errors are those of `record`, and each layer must put out (samples, units).
 
     Parameters
     ----------
+    model
+        The model, as in `record`.
+    data
+        The inputs, as in `record`.
+    active_when
+        The definition of "active", with a threshold.
     name
         The name of the record.
+    layers
+        The layers to record, as in `record`.
+    batch_size
+        Samples at a time, as in `record`.
 
     Examples
     --------
@@ -200,8 +211,9 @@ def _run(
     before_batch: Callable[[Inputs, Monitor], None] = lambda _inputs, _monitor: None,
     after_batch: Callable[[], None] = lambda: None,
 ) -> Monitor:
-    """Run the model on data; `consume` gets what each layer puts out, `after_batch` is called after
-    each batch.
+    """Run the model on data.
+
+    `consume` gets what each layer puts out, and `after_batch` is called after each batch.
     """
     if layers is not None and (not layers or isinstance(layers, str)):
         raise ValueError(f"layers must be a sequence of at least one name, got {layers!r}")
@@ -294,8 +306,10 @@ def _named(inputs: Inputs) -> Iterator[tuple[str, Any]]:
 def _check_fired(
     model: nn.Module, layers: Sequence[str] | None, fired: Counter[str], monitor: Monitor
 ) -> None:
-    """Refuse data on which a layer that was to be recorded did not fire: it has no activity, rather
-    than none that is active. Experts that no sample reached are none of these.
+    """Refuse data on which a layer that was to be recorded did not fire.
+
+    Such a layer has no activity, rather than none that is active. Experts that no sample reached
+    are none of these.
     """
     modules = {plain_name(name): module for name, module in model.named_modules()}
     if layers is None:
@@ -339,7 +353,10 @@ def sibling_of(name: str, modules: Mapping[str, nn.Module], fired: Mapping[str, 
 
 @contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; then each module's own mode again, for they may differ."""
+    """Set evaluation mode without gradients in this block.
+
+    Each module's own mode is set again afterwards, for they may differ.
+    """
     modes = [(module, module.training) for module in model.modules()]
     try:
         try:

@@ -1,4 +1,4 @@
-"""What counts as a non-linearity: modules and functions by name, and rectifiers written by hand."""
+"""Non-linearities: modules and functions by name, and rectifiers written by hand."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _of_first(args: Any, kwargs: Any, flow: Flow) -> Rectifier:
 
 
 def _product(a: object, b: object, flow: Flow) -> Rectifier | None:
-    """A gated unit, or what a comparison leaves of x: x * (x > 0)."""
+    """Recognise a gated unit, or what a comparison leaves of x: x * (x > 0)."""
     if not (isinstance(a, Tensor) and isinstance(b, Tensor) and a.shape == b.shape):
         return None
     for x, mask in ((a, b), (b, a)):
@@ -122,7 +122,7 @@ def _product(a: object, b: object, flow: Flow) -> Rectifier | None:
 
 
 def _masked(x: Any, mask: Any, flow: Flow) -> Rectifier | None:
-    """What a comparison of units, or a selection of the largest, leaves of x."""
+    """Recognise what a comparison of units, or a selection of the largest, leaves of x."""
     if not isinstance(mask, Tensor) or mask.shape != x.shape or not flow[mask].is_test:
         return None
     tag = flow[x]
@@ -139,7 +139,7 @@ def _where(test: object, a: object, b: object, flow: Flow) -> Rectifier | None:
 
 
 def _written(x: Tensor, index: object, value: object, flow: Flow) -> Rectifier | None:
-    """x[x < 0] = 0, or the largest written into zeros."""
+    """Recognise x[x < 0] = 0, or the largest written into zeros."""
     if isinstance(index, Tensor) and flow[x].live and _is_zero(value):
         return _masked(x, index, flow)
     for each in index if isinstance(index, tuple) else (index,):
@@ -171,5 +171,5 @@ def _is_zero(value: object) -> bool:
 
 
 def _least(args: Any, kwargs: Any) -> Any:
-    """The lower end of a clamp."""
+    """Return the lower end of a clamp."""
     return args[1] if len(args) > 1 else kwargs.get("min")

@@ -17,7 +17,10 @@ from neurosparse.sparsity import units_axis
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a layer did in the batches of a look: less than `Activations`, and faster to count."""
+    """Counts of a layer in the batches of a look.
+
+    They are less than `Activations`, and faster to count.
+    """
 
     counts: NDArray[np.float64]  # (n_units,) samples in which the unit is active
     n_inputs: int
@@ -98,7 +101,7 @@ def over_processes(running: Mapping[str, Running]) -> dict[str, Running]:
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that speaks for all of them."""
+    """Return whether this is the process that speaks for all of them."""
     from torch import distributed
 
     together = distributed.is_available() and distributed.is_initialized()

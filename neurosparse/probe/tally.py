@@ -1,5 +1,6 @@
-"""The record of a layer's output, counted where the tensor is: by a kernel on the CPU, by torch on
-an accelerator.
+"""The record of a layer's output, counted where the tensor is.
+
+A kernel counts on the CPU, torch on an accelerator.
 
 Both give what `sparsity.observe` gives, the plain version.
 """
@@ -38,12 +39,16 @@ class Counted(NamedTuple):
 
 
 def tally(output: Tensor, active_when: ActiveWhen, name: str) -> Activations:
-    """The record of one batch of a layer's output.
+    """Return the record of one batch of a layer's output.
 
     Parameters
     ----------
     output : tensor of numbers, at least two axes
         The units along `active_when.axis`, inputs and positions along the others.
+    active_when
+        The definition of "active", with a threshold.
+    name
+        How the record is called.
 
     Raises
     ------
@@ -68,6 +73,10 @@ def counted(
     ----------
     output : tensor of numbers, at least two axes
         As for `tally`.
+    active_when
+        The definition of "active", as for `tally`.
+    name
+        How the record is called.
     inputs : array of int, shape (len(output),)
         The input of each entry along the first axis, where they are not the inputs in their order.
         Then units lie along the last of two axes.
@@ -144,7 +153,10 @@ def _kept(
 
 
 def _few(output: Tensor, axis: int) -> Tensor:
-    """The activations at a few positions, shape (inputs, few, units), without moving the others."""
+    """Return the activations at a few positions, shape (inputs, few, units).
+
+    The others are not moved.
+    """
     if output.ndim == 2:
         return output.movedim(axis, -1)[:, None]
     if axis == 1:
@@ -155,7 +167,7 @@ def _few(output: Tensor, axis: int) -> Tensor:
 
 
 def _few_rows(output: Tensor, inputs: Whole) -> Tensor:
-    """The activations in a few of the rows of each input, shape (n, 1, units)."""
+    """Return the activations in a few of the rows of each input, shape (n, 1, units)."""
     order = np.argsort(inputs, kind="stable")
     sizes = np.bincount(inputs)
     starts = np.cumsum(sizes) - sizes
@@ -168,15 +180,19 @@ def _few_rows(output: Tensor, inputs: Whole) -> Tensor:
 
 
 def _out_of_range(samples: Floats) -> bool:
-    """Whether squares vanish or are too large, of which double precision alone is capable."""
+    """Return whether squares vanish or are too large.
+
+    Double precision alone is capable of that.
+    """
     return bool(
         ((samples[1] > 0) & (samples[2] == 0)).any() or np.sqrt(samples[2].max()) >= MOST_MAGNITUDE
     )
 
 
 def on_cpu(output: Tensor, axis: int, threshold: float) -> Margins:
-    """The margins of a tensor on the CPU, in one pass over its memory where that is laid out by
-    units or by samples.
+    """Return the margins of a tensor on the CPU.
+
+    It is one pass over its memory where that is laid out by units or by samples.
     """
     values = (output if output.dtype in (torch.float32, torch.float64) else output.float()).numpy()
     n_units = values.shape[axis]
@@ -195,8 +211,9 @@ def on_cpu(output: Tensor, axis: int, threshold: float) -> Margins:
 
 
 def by_torch(output: Tensor, axis: int, threshold: float, relative: bool = False) -> Margins:
-    """The margins of a tensor on any device, in the device's own double precision where it has
-    one.
+    """Return the margins of a tensor on any device.
+
+    They are in the device's own double precision where it has one.
     """
     dtype = torch.float32 if output.device.type == "mps" else torch.float64
     magnitude = output.movedim(axis, -1).to(dtype).abs()

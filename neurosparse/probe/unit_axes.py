@@ -1,4 +1,4 @@
-"""Which axis of a layer's output holds its units."""
+"""The axis of a layer's output that holds its units."""
 
 from __future__ import annotations
 

@@ -189,17 +189,17 @@ class Watch:
     def latest(self) -> Row:
         """The newest row, a flat dict for a logger; empty before the first look is over.
 
-        "step" counts the steps before it, "samples" the inputs of the look. For each layer there is
-        "active/<layer>", the share of its units that is active, "zeros/<layer>", the share of exact
-        zeros, "dead/<layer>", the share of its units that no sample of the last looks made active,
-        and "effective_units/<layer>", the units that carry the activity (`ActivityStats`). "active"
-        is the share of all units of all layers.
+        "step" counts the steps before it, "samples" the inputs of the look. For each layer there
+        are "active/<layer>", the share of its units that is active, and "zeros/<layer>", the share
+        of exact zeros. Then "dead/<layer>", the share of its units that no sample of the last looks
+        made active. And "effective_units/<layer>", the units that carry the activity
+        (`ActivityStats`). "active" is the share of all units of all layers.
         """
         return dict(self.history[-1]) if self.history else {}
 
     @property
     def note(self) -> str:
-        """What the watched training does differently in the steps that are looked at, or ""."""
+        """Difference of the watched training in steps that are looked at, in words, or ""."""
         return COMPILED if self._compiled else ""
 
     def step(self) -> None:
@@ -298,7 +298,7 @@ class Watch:
 
 
 def _ticking(watched: weakref.ref[Watch]) -> Callable[[Optimizer, Any, Any], None]:
-    """The hook on every optimizer's steps; it keeps no watch and no model alive."""
+    """Return the hook on every optimizer's steps; it keeps no watch and no model alive."""
 
     def hook(optimizer: Optimizer, _args: object, _kwargs: object) -> None:
         if (watch_ := watched()) is not None:
@@ -308,7 +308,7 @@ def _ticking(watched: weakref.ref[Watch]) -> Callable[[Optimizer, Any, Any], Non
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The module inside what torch.compile and data parallelism wrap around it."""
+    """Return the module inside what torch.compile and data parallelism wrap around it."""
     while True:
         if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module) or (
             isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)

@@ -25,7 +25,7 @@ SHARES = (0.01, 0.02, 0.04)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredBrain:
-    """What one source says of how sparse a brain is.
+    """Statement of one source on how sparse a brain is.
 
     Parameters
     ----------

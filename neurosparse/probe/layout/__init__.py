@@ -1,4 +1,4 @@
-"""How each function of torch lays out its output: the axes of the output from those of its inputs.
+"""Layout of the output of each function of torch, from the axes of its inputs.
 
 A function without a rule of its own is taken element by element where shapes allow it. Otherwise an
 output with as many axes as its input keeps what they hold, as pooling and padding do.

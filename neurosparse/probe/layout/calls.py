@@ -17,7 +17,7 @@ Answer: TypeAlias = "ax.Axes | list[ax.Axes | None] | None"  # None: unknown
 
 
 class Tags(Protocol):
-    """What a rule may ask."""
+    """Facts that a rule may ask for."""
 
     n_inputs: int
     n_tokens: int | None

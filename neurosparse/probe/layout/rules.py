@@ -1,4 +1,4 @@
-"""Which rule tells the layout of which function of torch, by the kind of its call."""
+"""Rules for the layouts of torch's functions, by the kind of a call."""
 
 from __future__ import annotations
 

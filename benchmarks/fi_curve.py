@@ -5,8 +5,8 @@
     python benchmarks/fi_curve.py [--pairs 5]
 
 Time is that of simulating, without building: for us the run of the compiled executable with its
-start, for NEST `Run`. The error is the largest relative one of a cell's rate against the closed
-form, over cells above 5 Hz.
+start, for NEST `Run`. The error is the largest relative one of a cell's rate compared with the
+closed form, over cells above 5 Hz.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""One layer on sparse input: sparse inference against torch's dense product, one thread each.
+"""One layer on sparse input: sparse inference and torch's dense product, one thread each.
 
     python benchmarks/inference.py [--pairs 15]
 
 1,000 or 2,000 units in and out, one input or 64; each call has other inputs, 20 in turn. Times are
 CPU seconds of the process, in turn, of the whole call, checks and Python included. Wide dense
 matrices fall out of the cache, which flatters the ratio: so the own kernel with all inputs active
-is a peer too, with the limit 1/density beside it.
+is a peer too, with the limit 1/density next to it.
 """
 
 from __future__ import annotations

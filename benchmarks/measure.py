@@ -9,8 +9,8 @@ factor between them is taken pair by pair. Ours counts per unit and per sample (
 magnitudes, squares, four measures of sparseness, a sample for the effective dimension).
 NeuroBench's hooks keep every layer's input and output and count what is not zero. Ours includes
 hanging on and off its hooks. Without hooks torch's encoder takes its fast path, a fused layer
-inside which no hook hears: what measuring costs beside a pass that does without it too is given
-apart.
+inside which no hook hears: what measuring costs compared with a pass that does without it too is
+given apart.
 """
 
 from __future__ import annotations

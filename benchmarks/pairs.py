@@ -1,6 +1,6 @@
 """Tools of every benchmark: two things timed in turn, and the rows of results.json.
 
-A ratio is taken pair by pair, ours beside theirs at the same moment, so that it holds where the
+A ratio is taken pair by pair, ours and theirs at the same moment, so that it holds where the
 machine's speed drifts.
 """
 

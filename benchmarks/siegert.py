@@ -1,9 +1,9 @@
-"""Siegert's rate of a million LIF cells in noise, against one scipy quadrature a cell.
+"""Siegert's rate of a million LIF cells in noise, and one scipy quadrature a cell.
 
     python benchmarks/siegert.py [--pairs 3]
 
-The loop is timed on 2,000 of the points and scaled up. The error is the largest against that loop,
-where the rate is above 1e-9 Hz.
+The loop is timed on 2,000 of the points and scaled up. The error is the largest compared with that
+loop, where the rate is above 1e-9 Hz.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
 Plain PyTorch is nn.Linear, autograd and torch.optim.SGD. Biases put the zeros of the hidden layers
 at their level and a small learning rate leaves them there; "dense" has none. Times are CPU seconds
 of the process, in turn. Two threads need the wall clock and two free cores: CPU seconds of the
-slower thread, which do not count the waiting for a core, are given beside it.
+slower thread, which do not count the waiting for a core, are given as well.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def lazy(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Return `__getattr__`, `__dir__` and `__all__` of a package whose names load when first used.
 
-    The names stand once, in the stub beside the package's file (`__init__.pyi`), which type
+    The names stand once, in the stub next to the package's file (`__init__.pyi`), which type
     checkers read too.
 
     Parameters

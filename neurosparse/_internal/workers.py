@@ -167,7 +167,7 @@ def pool(
     memory_mb
         The most memory that a worker may allocate for itself.
     has_room
-        Whether another task may begin beside those that run, given their number (> 0).
+        Whether another task may begin next to those that run, given their number (> 0).
     environment
         Variables of the environment of the k-th worker.
 

@@ -339,7 +339,7 @@ def _window_with_interval(s: ActivityStats, fraction: float) -> str:
 
 
 def regularity_in_words(s: ActivityStats) -> str:
-    """Return the CV of the inter-spike intervals, CV2 beside it and the cells they rest on."""
+    """Return the CV of the inter-spike intervals, CV2 and the cells they rest on."""
     if s.isi_cv_interval is None or not s.n_isi_cells:
         return "-, no cell has two intervals"
     low, high = s.isi_cv_interval.low, s.isi_cv_interval.high

@@ -39,14 +39,14 @@ _LONGEST_WINDOW_MS = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Statistics beside bands of reference. Made by `compare`.
+    """Statistics together with bands of reference, made by `compare`.
 
     Attributes
     ----------
     stats
         What was compared, circuits and networks, in the order given.
     bands
-        Ranges of active fractions, the first being the one that answers are given against.
+        Ranges of active fractions, the first being the one that answers refer to.
     equivalent_window_ms
         network -> circuit -> the window in ms in which the circuit is as active as the network is
         on one input; None where no window of the record reaches that.
@@ -74,7 +74,7 @@ class Comparison:
 
     @property
     def band(self) -> Band:
-        """The band that answers are given against."""
+        """The band that answers refer to."""
         return self.bands[0]
 
     def answer(self) -> list[str]:
@@ -234,7 +234,7 @@ class Comparison:
         """Write the comparison into `directory`, for `load`.
 
         `comparison.json` has the numbers, `activity.parquet` a row a unit; the curves of circuits
-        stand beside them.
+        stand next to them.
 
         `report.write` adds figures and page.
         """

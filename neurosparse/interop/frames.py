@@ -38,7 +38,7 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
 
 
 def _observed(table: UnitTable, ours: FieldsView) -> UnitTable:
-    """Return a table with what `to_pandas` left beside the rows."""
+    """Return a table with what `to_pandas` left next to the rows."""
     bounds = np.asarray(ours["intervals_ms"], dtype=np.float64) * 1e-3
     columns = dict(table.columns)
     if ours["populations"]:

@@ -133,7 +133,7 @@ def conversion(
     reports: ConversionReport | Sequence[ConversionReport] | Mapping[object, ConversionReport],
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw what spiking networks lose against their sources over time steps.
+    """Draw what spiking networks lose compared with their sources over time steps.
 
     That is accuracy where there are labels, or else agreement.
 

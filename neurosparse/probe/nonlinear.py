@@ -63,8 +63,6 @@ def listening(
 
     It is consumed at once, for what follows may work in place.
 
-    It is consumed at once, for what follows may work in place.
-
     Parameters
     ----------
     model

@@ -142,8 +142,8 @@ class TrainSpec(Spec):
         the network. 0: no average.
     patience
         How many epochs in a row may be no better than the best (by validation error or, of equals,
-        validation loss) before the training stops. None: all epochs. Not beside `target_active` and
-        `average_last`, whose plans need them all.
+        validation loss) before the training stops. None: all epochs. Not together with
+        `target_active` and `average_last`, whose plans need them all.
     augmentation
         How the training images are altered in each epoch; None: not at all.
     engine

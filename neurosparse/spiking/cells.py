@@ -1,4 +1,4 @@
-"""LIF cells in Brian2 and their f-I curve against the closed form.
+"""LIF cells in Brian2 and their f-I curve, compared with the closed form.
 
 Spike times are exact within the step.
 """

@@ -23,7 +23,7 @@ def read(directory: Path, key: str, *, thorough: bool = True) -> Run | None:
     key
         The run's key, 32 hexadecimal digits.
     thorough
-        Read every byte of its files against their checksums; otherwise the manifest alone, against
+        Read every byte of its files and compare their checksums; otherwise the manifest alone, with
         its own.
 
     Raises

@@ -1,4 +1,4 @@
-"""The cost of being as sparse as a brain: 4, 2 and 1 % active units against a dense network.
+"""Cost of being as sparse as a brain: 4, 2 and 1 % active units, and a dense network.
 
 A study of rectifier networks.
 

@@ -53,7 +53,7 @@ def table1(
     data
         "mnist5k" or any other set of 784 pixels and 10 classes.
     pretrained
-        Whether to have the pre-trained networks beside those without.
+        Whether to have the pre-trained networks next to those without.
     quick
         300 units a layer, and at most 10,000 training images with labels.
     threads

@@ -47,7 +47,7 @@ _CODE = (".py", ".pyi", ".pyc", ".typed")
 def fingerprint(*roots: str) -> str:
     """Return a hash of the code that some modules run, and of the versions of other packages.
 
-    The code is that of the modules, of all that they import, and the data files beside it.
+    The code is that of the modules, of all that they import, and the data files next to it.
 
     Parameters
     ----------

@@ -52,9 +52,13 @@ class TrainingRun:
         """The name of its file."""
         modules = f"x{self.modules}" if self.modules > 1 else ""
         specs = f"{_text(self.spec)}{_text(self.pretraining)}{self.n_labels}{modules}"
-        return f"{self.arm}-{self.spec.seed}-{hashlib.sha256(specs.encode()).hexdigest()[:10]}.parquet".replace(  # noqa: E501
-            " ", "_"
-        )
+        return f"{run_name(self.arm, self.spec.seed, specs)}.parquet"
+
+
+def run_name(arm: str, seed: int, specs: str) -> str:
+    """Return the name of a run's files: its arm, its seed and the digest of its specs."""
+    digest = hashlib.sha256(specs.encode()).hexdigest()[:10]
+    return f"{arm}-{seed}-{digest}".replace(" ", "_")
 
 
 def run_all(

@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -364,7 +365,7 @@ batches = st.lists(
 def assert_same_record(a: Activations, b: Activations) -> None:
     assert (a.n_samples, a.n_repeats, a.n_population) == (b.n_samples, b.n_repeats, b.n_population)
     assert a.active_count.tolist() == b.active_count.tolist()
-    assert a.square_count_sum == b.square_count_sum
+    assert sorted(a.runs.T.tolist()) == sorted(b.runs.T.tolist())
     for name in ("magnitude_sum", "square_sum", "population_sums"):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-12, atol=1e-12)
 
@@ -417,7 +418,7 @@ def test_a_record_refuses_what_does_not_fit() -> None:
             [1.0],
             [1.0],
             1,
-            1,
+            np.zeros((3, 0)),
             np.zeros(4),
             0,
             0,
@@ -427,8 +428,24 @@ def test_a_record_refuses_what_does_not_fit() -> None:
         )
     with pytest.raises(ValueError, match=r"^n_samples must be >= 1, got 0$"):
         Activations(
-            "x", THRESHOLD, 0, [1], [1.0], [1.0], 1, 1, np.zeros(4), 0, 0, 0, [], np.zeros((0, 1))
+            "x",
+            THRESHOLD,
+            0,
+            [1],
+            [1.0],
+            [1.0],
+            1,
+            np.zeros((3, 0)),
+            np.zeros(4),
+            0,
+            0,
+            0,
+            [],
+            np.zeros((0, 1)),
         )
+    record = observe([[1.0]], THRESHOLD)
+    with pytest.raises(ValueError, match=r"^runs must be of shape \(3, n_runs\), got \(2, 1\)$"):
+        replace(record, runs=record.runs[:2])
 
 
 @pytest.mark.parametrize(

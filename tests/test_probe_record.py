@@ -40,7 +40,7 @@ def test_equal_to_brute_force(network: RectifierNetwork, inputs: torch.Tensor) -
         np.testing.assert_array_equal(found.active_count, (h > 0).sum(axis=0))
         np.testing.assert_allclose(found.magnitude_sum, h.sum(axis=0), rtol=1e-12)
         np.testing.assert_allclose(found.square_sum, (h**2).sum(axis=0), rtol=1e-12)
-        assert found.square_count_sum == ((h > 0).sum(axis=1) ** 2).sum()
+        assert found.runs[1].tolist() == (h > 0).sum(axis=1).tolist()
         assert describe_activations(found).active_fraction == pytest.approx(
             (h > 0).mean(), abs=1e-15
         )
@@ -56,10 +56,8 @@ def test_any_batch_size_gives_the_same(
     )
     for name, expected in whole.items():
         np.testing.assert_array_equal(parts[name].active_count, expected.active_count)
-        assert (parts[name].n_samples, parts[name].square_count_sum) == (
-            37,
-            expected.square_count_sum,
-        )
+        assert parts[name].n_samples == 37
+        np.testing.assert_array_equal(parts[name].runs, expected.runs)
         np.testing.assert_allclose(parts[name].magnitude_sum, expected.magnitude_sum, rtol=1e-12)
         np.testing.assert_allclose(
             parts[name].population_sums, expected.population_sums, rtol=1e-12
@@ -270,7 +268,7 @@ def test_the_whole_is_all_units_side_by_side(
     expected = observe(torch.cat(list(values.values()), dim=1).detach().numpy(), ZERO, "net")
     assert (whole.name, whole.n_units, whole.n_samples) == ("net", 28, 37)
     np.testing.assert_array_equal(whole.active_count, expected.active_count)
-    assert whole.square_count_sum == expected.square_count_sum
+    np.testing.assert_array_equal(whole.runs, expected.runs)
     np.testing.assert_allclose(whole.population_sums, expected.population_sums, rtol=1e-12)
     parts = record(network, inputs, ZERO, batch_size=batch_size)
     np.testing.assert_array_equal(

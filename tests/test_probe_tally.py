@@ -22,11 +22,17 @@ def agree(found: Activations, expected: Activations) -> None:
         "n_zero",
         "n_ranked",
         "n_population",
-        "square_count_sum",
         "active_when",
     ):
         assert getattr(found, name) == getattr(expected, name), name
-    for name in ("active_count", "magnitude_sum", "square_sum", "population_sums", "sample"):
+    for name in (
+        "active_count",
+        "runs",
+        "magnitude_sum",
+        "square_sum",
+        "population_sums",
+        "sample",
+    ):
         np.testing.assert_allclose(
             getattr(found, name), getattr(expected, name), rtol=1e-9, atol=1e-12, err_msg=name
         )

@@ -14,6 +14,14 @@ from neurosparse.activity.active_when import ActiveWhen
 
 # inputs whose activations a record keeps, for what sums over units one by one do not tell
 KEPT = 128
+MOST_RUNS = 4096  # of inputs that are kept apart; of more, neighbours are joined
+
+
+def joined(runs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return at most MOST_RUNS runs of inputs, neighbours summed until there are so few."""
+    while runs.shape[1] > MOST_RUNS:
+        runs = np.add.reduceat(runs, np.arange(0, runs.shape[1], 2), axis=1)
+    return runs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,8 +29,8 @@ class Activations:
     """What a stream of activations of one layer leaves behind: counts and moments per unit, and a
     sample of at most KEPT inputs.
 
-    Two records of one layer add up (`a + b`): counts exactly, sums to rounding. Sizes do not depend
-    on the number of samples.
+    Two records of one layer add up (`a + b`): counts exactly, sums to rounding; `b` follows `a`.
+    Sizes do not depend on the number of samples.
     """
 
     name: str
@@ -33,7 +41,9 @@ class Activations:
     square_sum: NDArray[np.float64]  # (n_units,) sum over samples of a^2
     # what is independent: inputs, of which a convolution makes one sample a position
     n_repeats: int
-    square_count_sum: int  # sum over repeats of (active units, all samples of it)^2
+    # (3, n_runs) inputs in a row, in their order: how many, active units in all their samples, and
+    # their samples
+    runs: NDArray[np.int64]
     # (4,) sums over samples of Treves-Rolls, Vinje-Gallant, Hoyer, Gini
     population_sums: NDArray[np.float64]
     n_population: int  # samples with any activity, over which population_sums run
@@ -44,10 +54,6 @@ class Activations:
     sample_keys: NDArray[np.uint64]  # (n_kept,) ascending
     # (n_kept, n_units) activations of at most KEPT inputs, those of the lowest keys
     sample: NDArray[np.float64]
-    # sums over repeats of (active units, all samples of it) * (its samples), and of the square of
-    # its samples; None where repeats have as many samples each
-    count_size_sum: int | None = None
-    square_size_sum: int | None = None
     # sum, over the samples of the Gini, of the share of units that hold 95 % of the magnitude
     holders_sum: float = float("nan")
     # samples of which the network chose those that reached this layer, such as an expert; 0: all
@@ -59,10 +65,10 @@ class Activations:
         object.__setattr__(
             self, "active_count", np.array(plain("active_count", self.active_count), dtype=np.int64)
         )
-        if self.count_size_sum is None or self.square_size_sum is None:
-            size, count = self.n_samples // max(self.n_repeats, 1), int(self.active_count.sum())
-            object.__setattr__(self, "count_size_sum", size * count)
-            object.__setattr__(self, "square_size_sum", size**2 * self.n_repeats)
+        runs = np.array(plain("runs", self.runs), dtype=np.int64)
+        if runs.ndim != 2 or len(runs) != 3:
+            raise ValueError(f"runs must be of shape (3, n_runs), got {runs.shape}")
+        object.__setattr__(self, "runs", joined(runs))
         object.__setattr__(self, "sample_keys", np.array(plain("sample_keys", self.sample_keys)))
         object.__setattr__(self, "holders_sum", float(plain("holders_sum", self.holders_sum)))
         for name in ("magnitude_sum", "square_sum", "population_sums", "sample"):
@@ -121,13 +127,16 @@ class Activations:
             np.concatenate([self.sample, other.sample]),
         )
         sums.setdefault("holders_sum", (self if self.n_ranked else other).holders_sum)
-        return Activations(self.name, self.active_when, sample_keys=keys, sample=sample, **sums)
+        runs = np.concatenate([self.runs, other.runs], axis=1)
+        return Activations(
+            self.name, self.active_when, runs=runs, sample_keys=keys, sample=sample, **sums
+        )
 
 
 _SUMS = tuple(
     field.name
     for field in fields(Activations)
-    if field.name not in ("name", "active_when", "sample_keys", "sample")
+    if field.name not in ("name", "active_when", "runs", "sample_keys", "sample")
 )
 
 

@@ -120,17 +120,11 @@ class LayerRecords:
         return moved, when if axis is not None else shown, origin[0].numpy()
 
     def end(self) -> None:
-        """End a batch: what each input has added is squared."""
+        """End a batch: what each input has added becomes a run of its own."""
         for name, (record, counts, sizes) in self.of_pass.items():
             reached = sizes > 0
-            counts, sizes = counts[reached], sizes[reached]
-            record = replace(
-                record,
-                n_repeats=int(reached.sum()),
-                square_count_sum=_products(counts, counts),
-                count_size_sum=_products(counts, sizes),
-                square_size_sum=_products(sizes, sizes),
-            )
+            runs = np.stack([reached, counts, sizes])[:, reached]
+            record = replace(record, n_repeats=runs.shape[1], runs=runs)
             self.total[name] = self.total[name] + record if name in self.total else record
         self.of_pass.clear()
         self.n_seen += self.n_inputs
@@ -165,7 +159,7 @@ def none_of(name: str, n_units: int, active_when: ActiveWhen) -> Activations:
         magnitude_sum=zeros,
         square_sum=zeros,
         n_repeats=0,
-        square_count_sum=0,
+        runs=np.zeros((3, 0), dtype=np.int64),
         population_sums=np.zeros(4),
         n_population=0,
         n_ranked=0,
@@ -182,7 +176,3 @@ def _of_inputs_in_order(an_axis: ax.Axis, n: int) -> bool:
         and an_axis[0][:4] == (ax.INPUTS, n, 1, 0)
         and not any(f.role in (ax.INPUTS, ax.ROWS) for f in an_axis[1:])
     )
-
-
-def _products(a: Whole, b: Whole) -> int:
-    return int(sum(int(x) * int(y) for x, y in zip(a, b, strict=True)))

@@ -11,7 +11,7 @@ from neurosparse.sparsity.activations import (
     observe,
     units_axis,
 )
-from neurosparse.sparsity.confidence import CONFIDENCE
+from neurosparse.sparsity.confidence import CONFIDENCE, over_seeds
 from neurosparse.sparsity.correlation import count_correlation, synchrony
 from neurosparse.sparsity.dimension import effective_dimension
 from neurosparse.sparsity.firing import MIN_INTERVALS, firing_rates_hz, isi_cv, spike_counts
@@ -46,6 +46,7 @@ __all__ = [
     "hoyer",
     "isi_cv",
     "observe",
+    "over_seeds",
     "regularity",
     "spike_counts",
     "synchrony",

@@ -10,10 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import checks
 from neurosparse.activity import KEPT, Activations, ActiveWhen, ActivityStats, Interval
-from neurosparse.sparsity.confidence import CONFIDENCE, INPUTS, interval_from_variance
+from neurosparse.sparsity.confidence import CONFIDENCE, INPUTS, over_inputs
 from neurosparse.sparsity.dimension import effective_dimension
 from neurosparse.sparsity.sparseness import Floats, gini_of_ascending, mean_sparseness, of_moments
 
+N_STRETCHES = 256  # of the inputs, from which an interval is estimated; see `over_time`
 FEW = 4  # positions of an input at which Gini is taken: it takes a sort
 MOST_MAGNITUDE = 1e70  # of an activation: its fourth power, summed over any stream, stays finite
 HELD = 0.95  # of the magnitude: how many units hold it
@@ -120,7 +121,7 @@ def from_margins(
         Activations to keep a sample of, shape (n, n_units), and a key for each: by default those at
         the first position of each input, and keys from themselves.
     """
-    per_input = samples[0].sum(axis=1).astype(np.int64)
+    per_input, n_positions = samples[0].sum(axis=1).astype(np.int64), samples.shape[2]
     n_units = units.shape[1]
     total, square = samples[1:, samples[2] > 0]
     measures = of_moments(total, square, n_units)
@@ -135,7 +136,7 @@ def from_margins(
         magnitude_sum=units[1],
         square_sum=units[2],
         n_repeats=len(per_input),
-        square_count_sum=sum(int(count) ** 2 for count in per_input),  # beyond int64 for large maps
+        runs=np.stack([np.ones_like(per_input), per_input, np.full_like(per_input, n_positions)]),
         population_sums=np.array([*measures.sum(axis=-1), gini_of_ascending(ranked).sum()]),
         n_population=total.size,
         n_ranked=len(ranked),
@@ -176,17 +177,6 @@ def describe_activations(
         return _never_reached(activations, name, provenance)
     unit_fraction = activations.active_count / n
     fraction = float(unit_fraction.mean())
-    # whole numbers until the last division: a difference of floats would not be 0 for samples that
-    # do not differ
-    repeats = activations.n_repeats
-    # inputs may have different numbers of samples: the fraction is a ratio of sums over inputs
-    count = int(activations.active_count.sum())
-    spread = (
-        n**2 * activations.square_count_sum
-        - 2 * count * n * int(activations.count_size_sum or 0)
-        + count**2 * int(activations.square_size_sum or 0)
-    )
-    variance = repeats * spread / (n * n * width) ** 2
     alive = activations.square_sum > 0  # not magnitude_sum: squares below 1e-308 are lost
     lifetime = of_moments(activations.magnitude_sum[alive], activations.square_sum[alive], n)
     return ActivityStats(
@@ -194,13 +184,12 @@ def describe_activations(
         kind="activations",
         active_when=activations.active_when,
         active_fraction=fraction,
-        interval=interval_from_variance(
+        interval=over_inputs(
             fraction,
-            variance / max(repeats - 1, 1),
-            n_repeats=repeats,
+            _stretches(activations, fraction),
+            n_inputs=activations.n_repeats,
             n_units=width,
             n_most=float(n * width),
-            repeats="inputs",
         ),
         n_units=width,
         n_samples=n,
@@ -220,6 +209,24 @@ def describe_activations(
         routed_fraction=n / activations.n_offered if activations.n_offered else None,
         provenance=provenance or {},
     )
+
+
+def _stretches(activations: Activations, fraction: float) -> Floats:
+    """Return the active fraction in up to N_STRETCHES stretches of as many inputs in a row.
+
+    Inputs may have different numbers of samples: the fraction is a ratio of sums over inputs, and
+    what a stretch adds to its variance is counted - fraction * samples (Cochran 1977, 6.3).
+    """
+    last = np.cumsum(activations.runs[0])
+    each = -(-int(last[-1]) // N_STRETCHES)
+    stretch = np.minimum((last - 1) // each, last[-1] // each - 1)
+    first = np.flatnonzero(np.diff(stretch, prepend=-1))
+    # whole numbers of any size until the division: a difference of floats would not be 0 for
+    # stretches that do not differ
+    counts, sizes = np.add.reduceat(activations.runs[1:], first, axis=1).astype(object)
+    n, count = activations.n_samples, int(activations.active_count.sum())
+    rest = (counts * n - count * sizes) * len(first)
+    return np.array([fraction + value / (n * n * activations.n_units) for value in rest])
 
 
 def _never_reached(

@@ -5,10 +5,13 @@ Sources: Korn & Graubard 1998, Survey Methodology 24:193; Hall 1992, J R Stat So
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from scipy import stats as distributions
 
-from neurosparse.activity import Interval
+from neurosparse.activity import ActivityStats, Interval
 from neurosparse.sparsity.over_time import LEAST_STRETCHES, mean_over_time
 from neurosparse.sparsity.sparseness import Floats
 
@@ -18,6 +21,10 @@ CELLS = "cells and time"
 INPUTS = "these units, over inputs"
 SEEDS = "over training seeds"
 LEAST_CELLS = 30  # for an interval over cells: skewed rates of fewer tell too little
+_DRIFT_S = 2.0  # half of the records as short as this are taken to drift, of longer ones fewer
+_STEADY = 0.9  # prior probability that neighbouring inputs are no more alike than others
+_FEW = 30  # stretches or inputs, which do not tell whether neighbours are alike
+_RARE = 0.01  # share of inputs of a kind that an interval allows for, seen or not
 _Z = float(distributions.norm.ppf(0.5 + CONFIDENCE / 2))
 
 
@@ -41,7 +48,9 @@ def over_time(
     """
     if stretches.size < LEAST_STRETCHES or not np.ptp(stretches) > 0:
         return _wilson(fraction, n_units, f"{n_units} units taken as independent", TIME)
-    found = mean_over_time(stretches, CONFIDENCE)
+    few = stretches.size < _FEW
+    steady = _STEADY if few else max(0.5, duration_s / (duration_s + _DRIFT_S))
+    found = mean_over_time(stretches, CONFIDENCE, steady)
     if np.isnan(found.low):
         method = (
             f"record at least {_rounded_up(found.needed * duration_s):g} s: activity changes too"
@@ -51,6 +60,7 @@ def over_time(
     variance = ((found.high - found.low) / (2 * _Z)) ** 2
     trials = min(fraction * (1 - fraction) / variance, n_most)
     method = f"effective sample size from {stretches.size} stretches of the record"
+    method += ", taken to be steady" if few else ""
     return _wilson(fraction, trials, method, TIME)
 
 
@@ -84,22 +94,123 @@ def over_cells(unit_fractions: Floats, time: Interval, *, n_windows: float) -> I
     found = _wilson(
         fraction, fraction * (1 - fraction) / variance * (_Z / t) ** 2, f"{n} cells", CELLS
     )
-    sd = float(unit_fractions.std())
-    if sd == 0:
-        return found
-    skew = float(((unit_fractions - fraction) ** 3).mean()) / sd**3
-    upper = fraction + _unskewed(t, skew, n) * np.sqrt(variance)
-    return Interval(
-        found.low, float(np.clip(upper, found.high, 1)), CONFIDENCE, found.method, CELLS
+    return _with_tail(found, unit_fractions, t * np.sqrt(variance))
+
+
+def over_inputs(
+    fraction: float, stretches: Floats, *, n_inputs: int, n_units: int, n_most: float
+) -> Interval:
+    """Return the interval of an active fraction for these units, over inputs.
+
+    Units of one layer share their input, so (unit, input) pairs are not independent trials: the
+    variance between stretches of inputs says how many trials they are worth (Korn & Graubard 1998).
+    Where neighbours are alike, as the frames of a video, it allows for that, or the ends are NaN
+    and the method says what to measure. The end on the side of the longer tail is Hall's. Few
+    inputs may hold none of a kind that is as rare as 1 in 100: the ends leave room for that.
+
+    Parameters
+    ----------
+    fraction
+        Over all inputs.
+    stretches : array of float, shape (n_stretches,)
+        In as many inputs each, in their order.
+    n_units
+        Of the layer.
+    n_most
+        Trials that the inputs are worth at most.
+    """
+    n, unseen = stretches.size, 1 - ((1 - CONFIDENCE) / 2) ** (1 / n_inputs)
+    room, words = (unseen, ", with room for unseen kinds of input") if unseen > _RARE else (0.0, "")
+    if n < 2 or not np.ptp(stretches) > 0:
+        method = f"{n_units} units taken as independent"
+        return _with_room(_wilson(fraction, n_units, method, INPUTS, words), fraction, room)
+    t = float(distributions.t.ppf(0.5 + CONFIDENCE / 2, n - 1))
+    half = t * float(stretches.std(ddof=1)) / np.sqrt(n)
+    if n >= _FEW:
+        found = mean_over_time(stretches, CONFIDENCE, _STEADY)
+        if np.isnan(found.low):
+            method = (
+                f"inputs in a row are alike: shuffle what is sorted; of a sequence measure at least"
+                f" {_rounded_up(found.needed * n_inputs):,.0f}, or each clip of it as one input"
+            )
+            return Interval(np.nan, np.nan, CONFIDENCE, method, INPUTS)
+        half = (found.high - found.low) / 2
+    trials = min(fraction * (1 - fraction) / (half / _Z) ** 2, n_most * (_Z / t) ** 2)
+    method = f"effective sample size from {n_inputs} inputs"
+    return _with_room(
+        _with_tail(_wilson(fraction, trials, method, INPUTS, words), stretches, half),
+        fraction,
+        room,
     )
 
 
-def _unskewed(t: float, skew: float, n: int) -> float:
-    """Return how many errors the upper end lies above the mean: Hall's cubic transformation."""
+def over_seeds(networks: Sequence[ActivityStats]) -> Interval:
+    """Return the interval of the active fraction over training seeds, and over inputs.
+
+    The variance between networks and that over inputs add up, for networks that see the same inputs
+    share what is odd about them; Student's t for as many networks. Where no network has an interval
+    over inputs, the ends are NaN and the method says why.
+
+    Parameters
+    ----------
+    networks
+        Of at least two training seeds of one recipe, such as those that `measure` gives.
+
+    Raises
+    ------
+    ValueError
+        Where there are fewer than two.
+
+    Examples
+    --------
+    >>> from neurosparse.activity import ActiveWhen
+    >>> from neurosparse.sparsity import describe_activations, observe
+    >>> rng = np.random.default_rng(0)
+    >>> networks = [
+    ...     describe_activations(observe(rng.normal(bias, 1, (400, 50)), ActiveWhen(threshold=2)))
+    ...     for bias in (0.1, 0.2, 0.3)
+    ... ]
+    >>> found = over_seeds(networks)
+    >>> found.method, found.over
+    ("Student's t, 3 networks", 'over training seeds')
+    """
+    n = len(networks)
+    if n < 2:
+        raise ValueError(f"an interval over training seeds needs at least 2 networks, got {n}")
+    known = [s.interval for s in networks if s.interval.is_known]
+    if not known:
+        return Interval(np.nan, np.nan, CONFIDENCE, networks[0].interval.method, SEEDS)
+    fractions = np.array([s.active_fraction for s in networks])
+    by_inputs = np.mean([((i.high - i.low) / (2 * _Z)) ** 2 for i in known])
+    t = float(distributions.t.ppf(0.5 + CONFIDENCE / 2, n - 1))
+    half = t * float(np.sqrt(fractions.var(ddof=1) / n + by_inputs))
+    low, high = np.clip([fractions.mean() - half, fractions.mean() + half], 0, 1)
+    return Interval(float(low), float(high), CONFIDENCE, f"Student's t, {n} networks", SEEDS)
+
+
+def _with_room(found: Interval, fraction: float, room: float) -> Interval:
+    """Return an interval that allows for a share of inputs that drive no unit, or all of them."""
+    low = min(found.low, fraction * (1 - room))
+    return replace(found, low=low, high=max(found.high, fraction + room * (1 - fraction)))
+
+
+def _with_tail(found: Interval, values: Floats, half: float) -> Interval:
+    """Return an interval whose end on the side of the longer tail of the values is Hall's.
+
+    That is his cubic transformation of their mean. `half` is half of the symmetric interval: it
+    says how many independent values they are worth.
+    """
+    n, mean, sd = values.size, float(values.mean()), float(values.std(ddof=1))
+    t = float(distributions.t.ppf(0.5 + CONFIDENCE / 2, n - 1))
+    skew = float(distributions.skew(values)) if np.ptp(values) > 0 else 0.0
     if abs(skew) < 1e-6:
-        return t
-    root = np.cbrt(1 + skew * (-t / np.sqrt(n) - skew / (6 * n)))
-    return float(-np.sqrt(n) * (root - 1) * 3 / skew)
+        return found
+    n_worth = (t * sd / half) ** 2
+    root = np.cbrt(1 - abs(skew) * (t / np.sqrt(n_worth) + abs(skew) / (6 * n_worth)))
+    reach = float(np.sqrt(n_worth) * (1 - root) * 3 / abs(skew)) * half / t
+    if skew > 0:
+        return replace(found, high=float(np.clip(mean + reach, found.high, 1)))
+    return replace(found, low=float(np.clip(mean - reach, 0, found.low)))
 
 
 def _rounded_up(seconds: float) -> float:
@@ -108,7 +219,7 @@ def _rounded_up(seconds: float) -> float:
     return float(np.ceil(seconds / unit) * unit)
 
 
-def _wilson(fraction: float, trials: float, method: str, over: str) -> Interval:
+def _wilson(fraction: float, trials: float, method: str, over: str, allowing: str = "") -> Interval:
     """Return Wilson's interval, which holds the fraction, whatever the rounding."""
     z = _Z
     centre = (fraction + z**2 / (2 * trials)) / (1 + z**2 / trials)
@@ -119,33 +230,4 @@ def _wilson(fraction: float, trials: float, method: str, over: str) -> Interval:
     )
     low, high = max(0.0, centre - half), min(1.0, centre + half)
     ends = float(min(low, fraction)), float(max(high, fraction))
-    return Interval(*ends, CONFIDENCE, f"Wilson, {method}", over)
-
-
-def interval(
-    fraction: float, repeats_of_it: Floats, *, n_units: int, n_most: float, repeats: str
-) -> Interval:
-    """Return `interval_from_variance`, from the fraction in each of the independent repeats."""
-    n = repeats_of_it.size
-    variance = float(repeats_of_it.var(ddof=1) / n) if n > 1 else 0.0
-    return interval_from_variance(
-        fraction, variance, n_repeats=n, n_units=n_units, n_most=n_most, repeats=repeats
-    )
-
-
-def interval_from_variance(
-    fraction: float, variance: float, *, n_repeats: int, n_units: int, n_most: float, repeats: str
-) -> Interval:
-    """Return Wilson's interval at the effective sample size that independent repeats show.
-
-    Units of one layer share their input, so (unit, input) pairs are not independent trials. The
-    variance between repeats says how many trials they are worth, with Student's t for the few
-    repeats (Korn & Graubard 1998). Where repeats do not differ, or there is one, units are taken as
-    independent, and the method says so.
-    """
-    if n_repeats > 1 and variance > 0:
-        t = distributions.t.ppf(0.5 + CONFIDENCE / 2, n_repeats - 1)
-        trials = min(fraction * (1 - fraction) / variance, n_most) * (_Z / t) ** 2
-        method = f"effective sample size from {n_repeats} {repeats}"
-        return _wilson(fraction, trials, method, INPUTS)
-    return _wilson(fraction, n_units, f"{n_units} units taken as independent", INPUTS)
+    return Interval(*ends, CONFIDENCE, f"Wilson{allowing}, {method}", over)

@@ -17,13 +17,12 @@ from scipy.special import stdtr
 from neurosparse.sparsity.sparseness import Floats
 
 LEAST_STRETCHES = 3
-_LONGEST = 0.25  # correlation time, of the record
+_LONGEST = 1.0  # correlation time, of the record
 _SLOW = 0.05  # correlation time of the record beyond which so few stretches tell too little
 _TOO_SLOW = 0.1  # probability of such a time, beyond which there is no interval
 _NEEDED = 50  # correlation times that a record should hold
-_UNCORRELATED = 0.9  # prior probability that there is no slow part
 _RATIOS = np.geomspace(0.05, 100.0, 16)  # variance of the slow part over that of the other
-_N_TIMES = 10
+_N_TIMES = 12
 _VISIBLE = 0.3  # share of the variance of stretches
 
 
@@ -44,7 +43,7 @@ class MeanOverTime:
     needed: float
 
 
-def mean_over_time(values: Floats, level: float) -> MeanOverTime:
+def mean_over_time(values: Floats, level: float, steady: float) -> MeanOverTime:
     """Return the mean of the process behind the values of equally long stretches, in their order.
 
     Parameters
@@ -53,15 +52,17 @@ def mean_over_time(values: Floats, level: float) -> MeanOverTime:
         At least `LEAST_STRETCHES`, which differ.
     level
         Of the interval, such as 0.95.
+    steady
+        Prior probability that there is no slow part.
 
     Examples
     --------
-    >>> found = mean_over_time(np.random.default_rng(0).normal(size=40), 0.95)
+    >>> found = mean_over_time(np.random.default_rng(0).normal(size=40), 0.95, 0.9)
     >>> round(found.low, 1), round(found.high, 1), found.needed
     (-0.3, 0.3, 1.0)
     """
     centre, scale = float(values.mean()), float(values.std(ddof=1))
-    weights, means, errors, times, shares = _posterior((values - centre) / scale)
+    weights, means, errors, times, shares = _posterior((values - centre) / scale, steady)
     slow = (times > _SLOW) & (shares > _VISIBLE)
     probability = float(weights[slow].sum())
     if probability > _TOO_SLOW:
@@ -89,7 +90,7 @@ def _family(n: int) -> tuple[Floats, Floats, Floats]:
     return times, vectors, values
 
 
-def _posterior(z: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+def _posterior(z: Floats, steady: float) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     """Return the weight of each model, its mean and error, correlation time and slow share."""
     n = z.size
     times, vectors, slow = _family(n)
@@ -99,9 +100,9 @@ def _posterior(z: Floats) -> tuple[Floats, Floats, Floats, Floats, Floats]:
     mean = (one * y / spread).sum(axis=-1) / precision
     rest = ((y - one * mean[..., None]) ** 2 / spread).sum(axis=-1)
     log_weight = -0.5 * (np.log(spread).sum(axis=-1) + np.log(precision) + (n - 1) * np.log(rest))
-    log_weight += np.log((1 - _UNCORRELATED) / mean.size)
+    log_weight += np.log((1 - steady) / mean.size)
     alone = float((z**2).sum())
-    log_alone = np.log(_UNCORRELATED) - 0.5 * (np.log(n) + (n - 1) * np.log(alone))
+    log_alone = np.log(steady) - 0.5 * (np.log(n) + (n - 1) * np.log(alone))
     logs = np.append(log_alone, log_weight)
     weights = np.exp(logs - logs.max())
     share = _RATIOS[:, None] * slow.mean(axis=-1)

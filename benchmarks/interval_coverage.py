@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +21,13 @@ from scipy.signal import lfilter
 from scipy.stats import norm
 
 from neurosparse.activity import ActiveWhen, ActivityStats, Interval, SpikeTrains
-from neurosparse.sparsity import describe_activations, describe_spikes, observe
+from neurosparse.sparsity import describe_activations, describe_spikes, observe, over_seeds
 
 Floats = NDArray[np.float64]
+Draw = Callable[[np.random.Generator], ActivityStats | list[ActivityStats]]
 WINDOW_MS = 10
 RATE = 0.003  # spikes a ms
+BURSTS = 0.0005  # onsets a ms
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,32 @@ class Scenario:
     """A generator of records, its truth and the interval that should hold it."""
 
     name: str
-    draw: Callable[[np.random.Generator], ActivityStats]
+    draw: Draw
     truth: Callable[[], float]
-    of: Callable[[ActivityStats], Interval | None] = lambda stats: stats.interval
+    of: Callable[[Any], Interval | None] = lambda stats: stats.interval
 
 
 def spikes_of(rng: np.random.Generator, rates: Floats) -> ActivityStats:
     """Measure Poisson cells with these rates, shape (n_ms, n_cells), on a grid of 1 ms."""
-    ticks, units = np.nonzero(rng.random(rates.shape) < 1 - np.exp(-rates))
     n_ms, n_units = rates.shape
-    spikes = SpikeTrains(ticks * 1.0, units, n_units=n_units, duration_ms=float(n_ms), dt_ms=1.0)
+    return measured(*np.nonzero(rng.random(rates.shape) < 1 - np.exp(-rates)), n_units, n_ms)
+
+
+def measured(
+    ms: NDArray[np.int64],
+    units: NDArray[np.int64],
+    n_units: int,
+    n_ms: int,
+    intervals_ms: Floats | None = None,
+) -> ActivityStats:
+    spikes = SpikeTrains(
+        ms * 1.0,
+        units,
+        n_units=n_units,
+        duration_ms=float(n_ms),
+        dt_ms=1.0,
+        intervals=intervals_ms,
+    )
     return describe_spikes(spikes, ActiveWhen(window_ms=WINDOW_MS))
 
 
@@ -61,6 +80,38 @@ def truth_of_common(tau: float) -> float:
     rates = common_rate(np.random.default_rng(11), 6_000_000, tau)
     sums = np.cumsum(np.append(0, rates))
     return float(np.mean(1 - np.exp(-(sums[WINDOW_MS:] - sums[:-WINDOW_MS]))))
+
+
+def bursts(rng: np.random.Generator) -> ActivityStats:
+    """Five spikes 5 ms apart, their onsets Poisson."""
+    onset = rng.random((2040, 200)) < BURSTS
+    fires = np.any([onset[40 - 5 * k : 2040 - 5 * k] for k in range(5)], axis=0)
+    return measured(*np.nonzero(fires), 200, 2000)
+
+
+def states(rng: np.random.Generator, n: int) -> Floats:
+    """Return a telegraph process of 0.2 and 1.8, each for 300 ms on average, in steps of 1 ms."""
+    flips = np.cumsum(rng.random(n) < 1 / 300) + rng.integers(2)
+    return np.where(flips % 2, 1.8, 0.2)
+
+
+def truth_of_states() -> float:
+    sums = np.cumsum(np.append(0, RATE * states(np.random.default_rng(12), 20_000_000)))
+    return float(np.mean(1 - np.exp(-(sums[WINDOW_MS:] - sums[:-WINDOW_MS]))))
+
+
+def gains(rng: np.random.Generator, n: int) -> Floats:
+    return np.exp(rng.normal(-0.08, 0.4, n))
+
+
+def trials(rng: np.random.Generator) -> ActivityStats:
+    """Trials with 2 s between them, of which nothing was recorded."""
+    rates = np.repeat(RATE * gains(rng, 60), 1000)
+    ticks, units = np.nonzero(rng.random((60_000, 100)) < 1 - np.exp(-rates)[:, None])
+    starts = 3000.0 * np.arange(60)
+    return measured(
+        ticks + 2000 * (ticks // 1000), units, 100, 179_000, np.stack([starts, starts + 1000], 1)
+    )
 
 
 def log_normal_rates(rng: np.random.Generator, n: int) -> Floats:
@@ -90,8 +141,8 @@ def scenarios() -> Iterator[Scenario]:
             lambda: float(np.mean(1 - np.exp(-area * WINDOW_MS))),
             lambda stats: stats.interval_over_cells,
         )
-    for tau, ms in ((20, 2000), (200, 2000), (1000, 2000), (200, 10_000), (1000, 10_000),
-                    (1000, 60_000)):  # fmt: skip
+    for tau, ms in ((20, 2000), (200, 2000), (1000, 2000), (200, 10_000), (500, 10_000),
+                    (1000, 10_000), (1000, 60_000)):  # fmt: skip
         yield Scenario(
             f"common rate, {tau} ms in {ms / 1000:g} s, 100 cells",
             lambda rng, tau=tau, ms=ms: spikes_of(
@@ -99,6 +150,24 @@ def scenarios() -> Iterator[Scenario]:
             ),
             lambda tau=tau: truth_of_common(tau),
         )
+    yield Scenario(
+        "bursts of 5 at 0.5 Hz, 200 cells, 2 s",
+        bursts,
+        # the windows that 10 ms meet: 5 spikes 5 ms apart
+        lambda: 1 - (1 - BURSTS) ** len({t - 5 * k for k in range(5) for t in range(WINDOW_MS)}),
+    )
+    yield Scenario(
+        "up and down states of 300 ms, 100 cells, 10 s",
+        lambda rng: spikes_of(rng, np.repeat(RATE * states(rng, 10_000)[:, None], 100, axis=1)),
+        truth_of_states,
+    )
+    yield Scenario(
+        "60 trials of 1 s, a gain each, 100 cells",
+        trials,
+        lambda: float(
+            np.mean(1 - np.exp(-RATE * WINDOW_MS * gains(np.random.default_rng(9), 10**6)))
+        ),
+    )
     yield from of_networks()
 
 
@@ -109,34 +178,65 @@ def of_networks() -> Iterator[Scenario]:
     def layer(drive: Floats) -> ActivityStats:
         return describe_activations(observe(np.maximum(drive, 0), ActiveWhen(threshold=0)))
 
+    def inputs(n: int, of_input: Callable[[np.random.Generator], Floats], own: float) -> Draw:
+        return lambda rng: layer(of_input(rng)[:, None] + own * rng.normal(size=(n, 100)) + base)
+
+    def mean() -> float:
+        return float(norm.cdf(base).mean())
+
     for n in (3, 10, 100, 1000):
-        for rho in (0.0, 0.5):
+        for rho in (0.0, 0.1, 0.5):
             yield Scenario(
                 f"{n} inputs, correlation between units {rho:g}",
-                lambda rng, n=n, rho=rho: layer(
-                    np.sqrt(rho) * rng.normal(size=(n, 1))
-                    + np.sqrt(1 - rho) * rng.normal(size=(n, 100))
-                    + base
+                inputs(
+                    n, lambda rng, n=n, rho=rho: rho**0.5 * rng.normal(size=n), (1 - rho) ** 0.5
                 ),
-                lambda: float(norm.cdf(base).mean()),
+                mean,
             )
-    for n in (100, 1000):
+    for n in (100, 300, 1000):
         yield Scenario(
             f"{n} inputs, one in 100 drives all units",
-            lambda rng, n=n: layer(
-                rng.normal(size=(n, 100)) + base + 6 * (rng.random((n, 1)) < 0.01)
-            ),
+            inputs(n, lambda rng, n=n: 6.0 * (rng.random(n) < 0.01), 1.0),
             lambda: float(0.99 * norm.cdf(base).mean() + 0.01 * norm.cdf(base + 6).mean()),
         )
-    for n in (300, 5000):
+    for n, alike in ((300, 0.5), (300, 0.8), (300, 0.95), (300, 0.99), (1000, 0.98), (5000, 0.95)):
         yield Scenario(
-            f"{n} video frames, autocorrelation .95",
-            lambda rng, n=n: layer(
-                0.7 * slow(rng, n, -1 / np.log(0.95))[:, None]
-                + np.sqrt(0.51) * rng.normal(size=(n, 100))
-                + base
-            ),
-            lambda: float(norm.cdf(base).mean()),
+            f"{n} video frames, autocorrelation {alike:g}",
+            inputs(n, lambda rng, n=n, a=alike: 0.7 * slow(rng, n, -1 / np.log(a)), 0.51**0.5),
+            mean,
+        )
+    yield Scenario(
+        "300 inputs with gamma-distributed gains",
+        lambda rng: layer(rng.gamma(0.5, 2.0, (300, 1)) * (rng.normal(size=(300, 100)) + 1) - 3),
+        lambda: float(norm.sf(3 / np.random.default_rng(3).gamma(0.5, 2.0, 4_000_000) - 1).mean()),
+    )
+    yield Scenario(
+        "50 feature maps, 8 x 6 x 6, positions alike",
+        lambda rng: layer(
+            (
+                0.5 * rng.normal(size=(50, 1, 1, 1))
+                + 0.5 * rng.normal(size=(50, 8, 1, 1))
+                + 0.5**0.5 * rng.normal(size=(50, 8, 6, 6))
+                - 1.5
+            ).transpose(0, 2, 3, 1)
+        ),
+        lambda: float(norm.sf(1.5)),
+    )
+    yield Scenario(
+        "400 texts of 32 tokens, tokens alike",
+        lambda rng: layer(
+            0.7 * rng.normal(size=(400, 1, 1)) + 0.51**0.5 * rng.normal(size=(400, 32, 100)) + base
+        ),
+        mean,
+    )
+    for n in (3, 5):
+        yield Scenario(
+            f"{n} training seeds, 1000 inputs each",
+            lambda rng, n=n: [
+                layer(rng.normal(size=(1000, 100)) + rng.normal(-1.9, 0.4, 100)) for _ in range(n)
+            ],
+            lambda: float(norm.cdf(-1.9 / 1.16**0.5)),
+            over_seeds,
         )
 
 

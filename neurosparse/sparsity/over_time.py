@@ -59,7 +59,7 @@ def mean_over_time(values: Floats, level: float, steady: float) -> MeanOverTime:
     --------
     >>> found = mean_over_time(np.random.default_rng(0).normal(size=40), 0.95, 0.9)
     >>> round(found.low, 1), round(found.high, 1), found.needed
-    (-0.3, 0.3, 1.0)
+    (-0.4, 0.3, 1.0)
     """
     centre, scale = float(values.mean()), float(values.std(ddof=1))
     weights, means, errors, times, shares = _posterior((values - centre) / scale, steady)

@@ -1,5 +1,6 @@
-"""Converters: a rectifier network as a spiking network, a spiking cell as a rate, and how well they
-agree.
+"""Converters: a rectifier network to a spiking network, a spiking cell to a rate.
+
+A report says how well the two agree.
 
 Names are loaded when first used.
 """

@@ -63,8 +63,9 @@ def copied(model: M) -> M:
 
 
 def in_single_precision(values: object) -> Any:
-    """Return a tensor or a module in float32 where it is in half precision; a module is changed in
-    place.
+    """Return a tensor or a module in float32 where it is in half precision.
+
+    A module is changed in place.
     """
     if isinstance(values, Tensor):
         return values.float() if values.dtype in _HALF else values
@@ -76,7 +77,7 @@ def in_single_precision(values: object) -> Any:
 
 
 def _unwrapped(model: object) -> Any:
-    """The module inside of what `torch.compile` and parallel training put around it."""
+    """Return the module inside of what `torch.compile` and parallel training put around it."""
     while True:
         if isinstance(model, _WRAPPERS):
             model = model.module
@@ -102,8 +103,9 @@ def _check(model: object) -> None:
 
 
 def _computed(root: object) -> Iterator[Tensor]:
-    """The tensors that a computation gave, wherever a module holds them: in its attributes, and in
-    containers and objects there.
+    """Yield the tensors that a computation gave, wherever a module holds them.
+
+    They are in its attributes, and in containers and objects there.
     """
     seen: set[int] = set()
     waiting: list[Any] = [root]

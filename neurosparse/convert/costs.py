@@ -1,5 +1,6 @@
-"""What an inference costs: operations of a rectifier network and of its spiking twin, and energy by
-named tables.
+"""Cost of an inference of a rectifier network and of its spiking twin.
+
+Operations are counted, and turned into energy by named tables.
 
 An operation is a connection that something travels over: a multiply-accumulate for a value, a
 synaptic operation (an addition) for a spike. The rectifier network is counted twice: dense, all
@@ -29,7 +30,7 @@ _DATA = Path(reference.__file__).with_name("operations.toml")
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What operations cost on a device, in pJ.
+    """Cost of operations on a device, in pJ.
 
     Parameters
     ----------
@@ -62,7 +63,10 @@ class Device:
 
 @cache
 def devices() -> dict[str, Device]:
-    """The devices that come with the package by key: float32_45nm, int8_45nm, loihi, spinnaker2."""
+    """Return the devices that come with the package by key.
+
+    They are float32_45nm, int8_45nm, loihi and spinnaker2.
+    """
     entries = tomllib.loads(_DATA.read_text(encoding="utf-8"))["device"]
     return {entry["key"]: Device(**entry) for entry in entries}
 
@@ -96,7 +100,7 @@ class Operations:
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """What one inference costs on a device, in nJ. Made by `energy`.
+    """Cost of one inference on a device, in nJ; made by `energy`.
 
     Attributes
     ----------
@@ -104,7 +108,7 @@ class Energy:
         The source network, on "float32_45nm" where the device has no multiplication.
     break_even_steps, break_even_active_steps
         The steps up to which the spiking network costs less than the dense one, and than the active
-        one: with its rates as they are, below 1 where it never does.
+        one, with its rates as they are. Below 1 where it never does.
     """
 
     device: Device
@@ -115,7 +119,7 @@ class Energy:
     break_even_active_steps: float
 
     def sentence(self) -> str:
-        """The comparison in words."""
+        """Return the comparison in words."""
         dense, active = (self.spiking_nJ / other for other in (self.dense_nJ, self.active_nJ))
 
         def until(steps: float) -> str:
@@ -133,7 +137,7 @@ class Energy:
 
 
 def energy(operations: Operations, device: Device) -> Energy:
-    """What one inference costs on a device.
+    """Return what one inference costs on a device.
 
     Examples
     --------
@@ -153,7 +157,7 @@ def energy(operations: Operations, device: Device) -> Energy:
 
 @torch.no_grad()
 def traffic(graph: Graph, events: Mapping[str, Tensor]) -> Tensor:
-    """Connections that events travel over.
+    """Count the connections that events travel over.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
-"""What a converted network is: layers in the order in which they are computed, each with the names
-of its inputs.
+"""A converted network: layers in the order in which they are computed.
+
+Each layer has the names of its inputs.
 
 A layer is plain data and can be called; weights are torch tensors of its own. Nothing here knows of
 time: a graph computes the rectifier network, and `convert.network` runs the same layers step by
@@ -26,8 +27,9 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """A step of the computation: its name, the names of what it takes, the shape of what it gives
-    for one sample.
+    """A step of the computation.
+
+    It has a name, the names of what it takes, and the shape of what it gives for one sample.
     """
 
     name: str
@@ -35,7 +37,7 @@ class Layer:
     shape: Shape
 
     def __call__(self, *values: Tensor) -> Tensor:
-        """The output, shape (n, *shape), for inputs of shape (n, ...)."""
+        """Return the output, shape (n, *shape), for inputs of shape (n, ...)."""
         raise NotImplementedError
 
 
@@ -62,8 +64,9 @@ class Linear(Layer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conv(Layer):
-    """A convolution in one or two dimensions, zeros around it: weight (out, in / groups, *kernel),
-    bias (out,).
+    """A convolution in one or two dimensions, zeros around it.
+
+    The weight has shape (out, in / groups, *kernel), the bias (out,).
     """
 
     weight: Tensor = field(repr=False)
@@ -83,8 +86,9 @@ class Conv(Layer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Add(Layer):
-    """The sum of w_i x_i, plus b: one-to-one connections, whose weights broadcast against the shape
-    of a sample.
+    """The sum of w_i x_i, plus b: one-to-one connections.
+
+    The weights broadcast against the shape of a sample.
     """
 
     weights: tuple[Tensor, ...] = field(repr=False)
@@ -99,8 +103,9 @@ class Add(Layer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AveragePool(Layer):
-    """The mean over windows; `options` are those of torch's function of that name (kernel_size,
-    stride, ...).
+    """The mean over windows.
+
+    `options` are those of torch's function of that name (kernel_size, stride, ...).
     """
 
     options: FieldsView
@@ -113,8 +118,9 @@ class AveragePool(Layer):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaxPool(Layer):
-    """The maximum over windows; `options` are those of torch's function of that name (kernel_size,
-    stride, ...).
+    """The maximum over windows.
+
+    `options` are those of torch's function of that name (kernel_size, stride, ...).
     """
 
     options: FieldsView
@@ -181,12 +187,12 @@ class Graph:
     layers: tuple[Layer, ...]
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """The output for inputs of shape (n, *input_shape), without gradients."""
+        """Return the output for inputs of shape (n, *input_shape), without gradients."""
         return self.values(inputs)[self.layers[-1].name]
 
     @torch.no_grad()
     def values(self, inputs: Tensor) -> dict[str, Tensor]:
-        """What every layer gives for inputs of shape (n, *input_shape)."""
+        """Return the output of every layer for inputs of shape (n, *input_shape)."""
         found: dict[str, Tensor] = {}
         for layer in self.layers:
             found[layer.name] = (
@@ -195,7 +201,7 @@ class Graph:
         return found
 
     def __getitem__(self, name: str) -> Layer:
-        """The layer of that name."""
+        """Return the layer of that name."""
         for layer in self.layers:
             if layer.name == name:
                 return layer
@@ -217,12 +223,13 @@ class Graph:
         return tuple(layer for layer in self.layers if isinstance(layer, Spike))
 
     def consumers(self, name: str) -> tuple[Layer, ...]:
-        """The layers that take the output of layer `name`."""
+        """Return the layers that take the output of layer `name`."""
         return tuple(layer for layer in self.layers if name in layer.inputs)
 
     def to(self, *where: object) -> Self:
-        """A graph whose tensors are on another device or of another kind of number, as `Tensor.to`
-        takes it.
+        """Return a graph whose tensors are on another device or of another kind of number.
+
+        Arguments are as for `Tensor.to`.
         """
         return type(self)(tuple(_moved(layer, where) for layer in self.layers))
 

@@ -1,5 +1,6 @@
-"""From the penalty to the spikes: how L1 strength, active units, spikes of an inference and
-accuracy go together.
+"""From the penalty to the spikes.
+
+How L1 strength, active units, spikes of an inference and accuracy go together.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ def l1_to_spikes(
     steps: int = 64,
     progress: Progress = quiet,
 ) -> dict[float, ConversionReport]:
-    """Train a network for each strength of the L1 penalty, convert it, and report on the test
-    images.
+    """Train a network for each strength of the L1 penalty, convert it, and report.
+
+    The report is on the test images.
 
     Parameters
     ----------
@@ -43,6 +45,8 @@ def l1_to_spikes(
         As for `to_spiking`, which is given the first thousand training images.
     steps
         Of an inference.
+    progress
+        Told the share that is done, and what is done now.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def l1_to_spikes(
 
 
 def table(reports: Mapping[float, ConversionReport]) -> str:
-    """A row a strength, at most 80 columns."""
+    """Format a row for each strength, of at most 80 columns."""
     lines = [
         (
             f"{'':>8}{'error %':>14}{'active % of units':>22}{'spikes':>9}{'millions of operations':>25}"  # noqa: E501

@@ -1,5 +1,6 @@
-"""LIF-aware training as a recipe: a network of LIF rates is trained, and then spikes at these
-rates.
+"""LIF-aware training as a recipe.
+
+A network of LIF rates is trained, and then spikes at these rates.
 
 Nothing is fitted to data on the way from rates to spikes: the cell that was trained with is the
 cell that spikes. So what is left between the two are the steps of time and the spikes' noise, which
@@ -29,8 +30,9 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class LIFNetworkSpec(Spec):
-    """A network of LIF rates, its training, and the steps in which it spikes: what a recipe of kind
-    "lif_network" holds.
+    """A network of LIF rates, its training, and the steps in which it spikes.
+
+    A recipe of kind "lif_network" holds these values.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ class LIFNetworkSpec(Spec):
     tuning: Tuning = Tuning(epochs=10, learning_rate=3e-3)
 
     def cell(self) -> LIFRate:
-        """The activation of a hidden layer."""
+        """Return the activation of a hidden layer."""
         lif = LIF(tau_m_ms=self.tau_m_ms, t_ref_ms=self.t_ref_ms)
         return LIFRate(lif, scale_hz=self.scale_hz, variant=self.variant)
 

@@ -1,5 +1,4 @@
-"""The spiking neurons of a converted network: what they are, and one step of them as a pure
-function.
+"""The spiking neurons of a converted network, and one step of them as a pure function.
 
 Time goes in steps of dt. A neuron that is not refractory takes the current I of the step,
 
@@ -8,8 +7,8 @@ Time goes in steps of dt. A neuron that is not refractory takes the current I of
 
 (exact for a current that is constant over the step, with a resistance of 1 and rest at 0), and
 spikes where v >= threshold. Then v = v - threshold ("subtract", which keeps what is above the
-threshold: Rueckauer et al. 2017, Front Neurosci 11:682, eq. 4) or v = v_reset ("value"), and for
-t_ref the neuron holds v and ignores its input.
+threshold: Rueckauer et al. 2017, Front Neurosci 11:682, eq. 4) or v = v_reset ("value"). For t_ref
+the neuron holds v and ignores its input.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class NeuronSpec(Spec):
         a step.
     v_initial
         Potential at the start as a part of the threshold. With 1/2 the number of spikes of an IF
-        neuron that subtracts is its input rounded, not rounded down, which halves the error (Bu et
+        neuron that subtracts is its input rounded, not rounded down. That halves the error (Bu et
         al. 2022, arXiv 2303.04347, theorem 2).
     max_rate_hz
         The rate that stands for an activation of the layer's scale. By default the highest that
@@ -117,15 +116,17 @@ class NeuronSpec(Spec):
 
     @property
     def decay(self) -> float:
-        """What remains of a deflection of the membrane after a step: exp(-dt / tau), 1 without a
-        leak.
+        """Share of a deflection of the membrane that remains after a step.
+
+        It is exp(-dt / tau), 1 without a leak.
         """
         return math.exp(-self.dt_ms / self.tau_m_ms) if self.kind == "lif" else 1.0
 
     @property
     def lif(self) -> LIF:
-        """The same cell in the terms of `neurosparse.lif`: potentials read as mV and currents as
-        nA, through 1 MOhm.
+        """The neuron in the terms of `neurosparse.lif`.
+
+        Potentials are read as mV and currents as nA, through 1 MOhm.
         """
         if self.kind != "lif":
             raise ValueError(f'only a neuron of kind "lif" is a LIF cell, got {self.kind!r}')
@@ -140,7 +141,7 @@ class NeuronSpec(Spec):
 
 
 def start(like: Tensor, neuron: NeuronSpec) -> tuple[Tensor, Tensor | None]:
-    """The state of neurons at the start, for currents of the shape and kind of `like`.
+    """Return the state of neurons at the start, for currents of the shape of `like`.
 
     Returns
     -------
@@ -156,12 +157,14 @@ def start(like: Tensor, neuron: NeuronSpec) -> tuple[Tensor, Tensor | None]:
 def step(
     current: Tensor, v: Tensor, waiting: Tensor | None, neuron: NeuronSpec
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """One step of neurons of any shape; the arguments are left as they are.
+    """Do one step of neurons of any shape; the arguments are left as they are.
 
     Parameters
     ----------
     current, v, waiting
         The current of this step, and the state as `start` or the step before left it.
+    neuron
+        The neuron.
 
     Returns
     -------

@@ -1,5 +1,6 @@
-"""Weights in which a rate of spikes stands for an activation: weight normalisation, and the balance
-of the neurons.
+"""Weights in which a rate of spikes stands for an activation.
+
+Weights are normalised, and the neurons balanced.
 
 A layer whose activations lie in [0, lambda] is to spike at the rate r_max a / lambda. With the
 scale s = lambda / r_max of the layer before, and the gain g and offset c of the neurons
@@ -46,7 +47,9 @@ N_LEVELS = 200  # activations between 0 and 1 that the balance of a neuron is fi
 
 
 class Normalisation(Spec):
-    """How the scale lambda of each layer is chosen, from its activations on the calibration inputs.
+    """Rule by which the scale lambda of each layer is chosen.
+
+    It is chosen from the layer's activations on the calibration inputs.
 
     Parameters
     ----------
@@ -69,7 +72,7 @@ class Normalisation(Spec):
 def ceilings(
     graph: Graph, batches: Iterable[Tensor], n_samples: int, how: Normalisation
 ) -> dict[str, Tensor]:
-    """The scale lambda of each layer of rectifiers, from the activations of a source graph.
+    """Return the scale lambda of each layer of rectifiers, from a source graph.
 
     Parameters
     ----------
@@ -77,6 +80,10 @@ def ceilings(
         As traced.
     batches
         Inputs, `n_samples` in all.
+    n_samples
+        The number of inputs.
+    how
+        The rule by which the scales are chosen.
 
     Returns
     -------
@@ -105,7 +112,10 @@ def ceilings(
 
 
 def _rows(values: Tensor, per: str) -> Tensor:
-    """Activations (n, channels, ...) as (rows, values), a row a channel or one for all."""
+    """Lay out activations (n, channels, ...) as (rows, values).
+
+    There is a row for each channel, or one for all.
+    """
     return values.flatten()[None] if per == "layer" else values.transpose(0, 1).flatten(1)
 
 
@@ -122,13 +132,14 @@ def _ceiling(spike: Spike, top: Tensor) -> Tensor:
 
 
 def balance(neuron: NeuronSpec) -> tuple[float, float]:
-    """Gain g and offset c of the current I = g a + c under which a neuron spikes at the rate r_max
-    a, for a in [0, 1].
+    """Return gain g and offset c of the current under which a neuron stands for a.
+
+    Under the current I = g a + c it spikes at the rate r_max a, for a in [0, 1].
 
     For a neuron without a leak or refractory period that is exact, with c = 0. Other f-I curves are
     bent, and a sum of spikes can be scaled and shifted but not bent: a line takes the place of the
-    inverse f-I curve. It meets the curve at a = 1; its offset is at most the rheobase, so that a
-    unit at 0 is silent, and minimises the mean over a of (rate_per_step(g a + c) - r_max a)^2.
+    inverse f-I curve. It meets the curve at a = 1. Its offset is at most the rheobase, so that a
+    unit at 0 is silent. It minimises the mean over a of (rate_per_step(g a + c) - r_max a)^2.
 
     Examples
     --------
@@ -152,12 +163,13 @@ def balance(neuron: NeuronSpec) -> tuple[float, float]:
 
 
 def bend(neuron: NeuronSpec) -> float:
-    """How far the f-I curve is from the line of `balance`: the root mean square over a in [0, 1],
-    as a part of the highest rate.
+    """Return how far the f-I curve is from the line of `balance`.
 
-    Refractory periods bend it by r_max t_ref, leaks near the rheobase by 1 / (r_max tau): about
-    0.12 r_max t_ref for IF neurons, and for LIF neurons at least 0.16 sqrt(t_ref / tau), at r_max =
-    0.8 / sqrt(tau t_ref).
+    It is the root mean square over a in [0, 1], as a part of the highest rate.
+
+    Refractory periods bend it by r_max t_ref, leaks near the rheobase by 1 / (r_max tau). It is
+    about 0.12 r_max t_ref for IF neurons. For LIF neurons it is at least 0.16 sqrt(t_ref / tau), at
+    r_max = 0.8 / sqrt(tau t_ref).
 
     Examples
     --------
@@ -201,8 +213,9 @@ def current_for(rate: object, neuron: NeuronSpec) -> NDArray[np.float64]:
 def normalised(
     graph: Graph, ceilings: dict[str, Tensor], neuron: NeuronSpec, *, input_scale: float = 1.0
 ) -> Graph:
-    """The graph whose `Spike` layers get currents and give spikes: the same function, layer by
-    layer up to a scale.
+    """Return the graph whose `Spike` layers get currents and give spikes.
+
+    Its function is the same, layer by layer up to a scale.
 
     Parameters
     ----------
@@ -210,6 +223,8 @@ def normalised(
         As traced; it is left as it is.
     ceilings
         The scale lambda of each layer of rectifiers.
+    neuron
+        The neuron that all `Spike` layers have.
     input_scale
         What the inputs are divided by.
 
@@ -265,7 +280,7 @@ def normalised(
 
 
 def _balanced(spike: Spike, ceilings: dict[str, Tensor], neuron: NeuronSpec) -> Spike:
-    """The layer with the gain, offset and scale of its neurons."""
+    """Return the layer with the gain, offset and scale of its neurons."""
     if spike.activation is not None:
         values: Any = spike.activation.spike_balance(neuron)  # type: ignore[operator]
         gain, offset, scale = (torch.as_tensor(value, dtype=torch.float64) for value in values)
@@ -281,8 +296,9 @@ def _balanced(spike: Spike, ceilings: dict[str, Tensor], neuron: NeuronSpec) -> 
 
 
 def _driven(graph: Graph) -> dict[str, str]:
-    """The layers with weights whose output goes to one layer of neurons and nowhere else, and
-    which.
+    """Return the layers with weights whose output goes to one layer of neurons alone.
+
+    The value is the name of that layer of neurons.
     """
     sole = {
         layer.name: graph.consumers(layer.name)
@@ -297,8 +313,9 @@ def _driven(graph: Graph) -> dict[str, str]:
 
 
 def _scaled(layer: Linear | Conv | Add, before: list[Tensor], spike: Spike | None) -> Layer:
-    """The layer with the scales of its inputs in its weights, and the gain and offset of the
-    neurons that it drives.
+    """Return the layer with the scales of its inputs in its weights.
+
+    The gain and offset of the neurons that it drives are in them, too.
     """
     gain, offset = (
         (torch.tensor(1.0), torch.tensor(0.0)) if spike is None else (spike.gain, spike.offset)
@@ -323,7 +340,7 @@ def _scaled(layer: Linear | Conv | Add, before: list[Tensor], spike: Spike | Non
 
 
 def _passed(layer: Layer, before: list[Tensor], graph: Graph) -> Tensor:
-    """The scale of what pooling, reshaping or concatenation gives."""
+    """Return the scale of what pooling, reshaping or concatenation gives."""
     shapes = [graph[name].shape for name in layer.inputs]
     if isinstance(layer, Reshape) and before[0].ndim:
         if len(layer.shape) > 1:

@@ -23,6 +23,8 @@ def conversion_page(report: ConversionReport, figure: Path) -> str:
 
     Parameters
     ----------
+    report
+        The report of the conversion.
     figure
         The PNG file of its figure, which goes into the page.
     """

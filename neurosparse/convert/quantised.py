@@ -26,11 +26,12 @@ _RELU_METHODS = ("relu", "relu_")
 
 
 class QuantisedReLU(nn.Module):
-    """A rectifier that is clipped at `ceiling`, a parameter to be learned, and takes `levels` steps
-    from 0 to it.
+    """A rectifier that is clipped at `ceiling` and takes `levels` steps from 0 to it.
 
-    The gradient goes straight through the rounding: inside of the range it is 1 for the input and
-    (h - z) / lambda for the ceiling, above it 0 and 1, below it 0 and 0.
+    The ceiling is a parameter to be learned.
+
+    The gradient goes straight through the rounding. Inside of the range it is 1 for the input and
+    (h - z) / lambda for the ceiling. Above it is 0 and 1, below it 0 and 0.
 
     Parameters
     ----------
@@ -51,31 +52,33 @@ class QuantisedReLU(nn.Module):
         self.ceiling = nn.Parameter(torch.tensor(checks.positive("ceiling", ceiling)))
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """h of the inputs, any shape."""
+        """Return h of the inputs, any shape."""
         position = (inputs / self.ceiling).clamp(0, 1) * self.levels
         rounded = (position + 0.5).floor()
         return (position + (rounded - position).detach()) * (self.ceiling / self.levels)
 
     def spike_balance(self, neuron: NeuronSpec) -> tuple[Tensor, float, Tensor]:
-        """Gain, offset and scale of neurons in this place, as `LIFRate.spike_balance`; exact for IF
-        without refractory period.
+        """Return gain, offset and scale of neurons in this place.
+
+        They are those of `LIFRate.spike_balance`, exact for IF without refractory period.
         """
         gain, offset = normalisation.balance(neuron)
         ceiling = self.ceiling.detach()
         return gain / ceiling, offset, ceiling / neuron.max_rate
 
     def extra_repr(self) -> str:
-        """What `print` shows."""
+        """Return what `print` shows."""
         return f"levels={self.levels}, ceiling={self.ceiling.item():.4g}"
 
 
 def quantise(
     model: nn.Module, calibration: Tensor, levels: int, *, percentile: float = 99.9
 ) -> fx.GraphModule:
-    """A copy of a model with a `QuantisedReLU` for every rectifier, its ceiling taken from the
-    activations on calibration inputs.
+    """Return a copy of a model with a `QuantisedReLU` for every rectifier.
 
-    `to_spiking` takes it: its activations then give the scales in place of the calibration inputs.
+    Its ceiling is taken from the activations on calibration inputs.
+
+    `to_spiking` takes the copy. Its activations then give the scales, not the calibration inputs.
 
     Parameters
     ----------

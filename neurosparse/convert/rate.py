@@ -1,5 +1,7 @@
-"""Firing rates as activations: a LIF cell in the place of a rectifier, and a spiking network as the
-rates of its neurons.
+"""Firing rates as activations.
+
+A LIF cell stands in the place of a rectifier, and a spiking network becomes the rates of its
+neurons.
 """
 
 from __future__ import annotations
@@ -24,8 +26,9 @@ Variant = Literal["exact", "soft", "siegert"]
 
 
 class LIFRate(nn.Module):
-    """The rate of a LIF cell over its drive, in the place of a rectifier: silent below 0, rising
-    above it, bounded by 1/t_ref.
+    """The rate of a LIF cell over its drive, in the place of a rectifier.
+
+    It is silent below 0, rises above it, and is bounded by 1/t_ref.
 
     The drive x is what the membrane would reach above its threshold, in units of V_th - V_reset: it
     stands for the current I = rheobase + x (V_th - V_reset) / R. The output is f / scale_hz, with
@@ -99,7 +102,7 @@ class LIFRate(nn.Module):
         )  # fmt: skip
 
     def forward(self, drive: Tensor) -> Tensor:
-        """The rates of cells under a drive, any shape, over `scale_hz`."""
+        """Return the rates of cells under a drive, any shape, over `scale_hz`."""
         if self.variant == "siegert":
             sigma = self.sigma_mV / (self.lif.v_threshold_mV - self.lif.v_reset_mV)
             return siegert_rate(drive, sigma, self._unit) / self.scale_hz
@@ -111,7 +114,9 @@ class LIFRate(nn.Module):
     def neuron(
         self, dt_ms: float = 1.0, *, reset: Literal["subtract", "value"] = "subtract"
     ) -> NeuronSpec:
-        """The spiking neuron whose rate this is, for `to_spiking(model, calibration, neuron=...)`.
+        """Return the spiking neuron whose rate this is.
+
+        It is for `to_spiking(model, calibration, neuron=...)`.
 
         In steps of dt a cell that is reset to a value fires late by half a step on average; one
         that subtracts makes up for it.
@@ -125,8 +130,9 @@ class LIFRate(nn.Module):
         )
 
     def spike_balance(self, neuron: NeuronSpec) -> tuple[float, float, float]:
-        """Gain g, offset c and scale s of spiking cells in this place: current g x + c, output s
-        times the spikes a step.
+        """Return gain g, offset c and scale s of spiking cells in this place.
+
+        The current is g x + c, and the output s times the spikes a step.
 
         Raises
         ------
@@ -147,7 +153,7 @@ class LIFRate(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """What `print` shows of the cell."""
+        """Return what `print` shows of the cell."""
         return f"{self.lif}, variant={self.variant!r}, scale_hz={self.scale_hz:g}"
 
 
@@ -170,8 +176,9 @@ class _ExactRate(torch.autograd.Function):
 
 
 class StepRate(nn.Module):
-    """The mean spikes a step of a neuron over a constant current, differentiable; it spikes at most
-    every 1 + t_ref steps.
+    """The mean spikes a step of a neuron over a constant current, differentiable.
+
+    The neuron spikes at most every 1 + t_ref steps.
 
     Parameters
     ----------
@@ -190,7 +197,7 @@ class StepRate(nn.Module):
             self.leaky = LIFRate(neuron.lif, variant=variant, scale_hz=1e3 / neuron.dt_ms)
 
     def forward(self, current: Tensor) -> Tensor:
-        """Spikes a step, any shape."""
+        """Return the spikes a step, any shape."""
         span = self.neuron.threshold - self.neuron.v_reset
         if self.leaky is None:
             x = (current / span).clamp(0, 1)
@@ -200,8 +207,9 @@ class StepRate(nn.Module):
 
 
 def of_rates(graph: Graph, neuron: NeuronSpec, variant: Variant = "exact") -> Graph:
-    """A graph of currents and spikes with the neurons' rates in the place of their spikes: a source
-    for a `SpikingNetwork`.
+    """Return a graph with the neurons' rates in the place of their spikes.
+
+    It is a source for a `SpikingNetwork`.
     """
     activation, one = StepRate(neuron, variant), torch.tensor(1.0)
     return Graph(
@@ -217,8 +225,9 @@ def of_rates(graph: Graph, neuron: NeuronSpec, variant: Variant = "exact") -> Gr
 
 
 class RateNetwork(nn.Module):
-    """A spiking network as the rates of its neurons, differentiable for its inputs and its weights;
-    `to_rate` makes it.
+    """A spiking network as the rates of its neurons, made by `to_rate`.
+
+    It is differentiable for its inputs and its weights.
 
     Parameters
     ----------
@@ -245,8 +254,9 @@ class RateNetwork(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """The output for inputs of shape (n, *input shape): what the spiking network's tends to, as
-        rates have it.
+        """Return the output for inputs of shape (n, *input shape).
+
+        The spiking network's output tends to it, as rates have it.
         """
         values: dict[str, Tensor] = {}
         for layer in self._with_weights(self._graph).layers:
@@ -256,8 +266,9 @@ class RateNetwork(nn.Module):
         return values[self._graph.layers[-1].name]
 
     def spiking(self) -> SpikingNetwork:
-        """The spiking network of these weights, a copy; its source is this network of rates, in
-        spikes a step.
+        """Return the spiking network of these weights, a copy.
+
+        Its source is this network of rates, in spikes a step.
         """
         weights = [weight.detach().clone() for weight in self.weights]
         source, graph = (
@@ -286,8 +297,9 @@ class RateNetwork(nn.Module):
 
 
 def to_rate(spiking: SpikingNetwork, *, variant: Variant = "exact") -> RateNetwork:
-    """A spiking network as a differentiable network of the rates of its neurons: to train on, and
-    to go back from.
+    """Return a spiking network as a differentiable network of its neurons' rates.
+
+    It is there to train on, and to go back from.
 
     Each neuron gives the mean spikes a step that it has under a constant current of the mean of its
     own. That is exact for an IF neuron that subtracts and has no refractory period, as the steps

@@ -1,5 +1,6 @@
-"""The report of a conversion: how well the spiking network does what its source does, how sparse it
-is, and what it costs.
+"""The report of a conversion.
+
+How well the spiking network does what its source does, how sparse it is, and what it costs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ FORMAT, VERSION = "neurosparse.conversion", 1
 
 @dataclass(frozen=True, slots=True)
 class AtSteps:
-    """How good the outputs are after some steps: shares of the inputs."""
+    """Quality of the outputs after some steps, as shares of the inputs."""
 
     steps: int
     agreement: float  # the same class as the source's
@@ -64,13 +65,13 @@ class LayerReport:
 
 @dataclass(frozen=True, slots=True)
 class ConversionReport:
-    """How a spiking network compares with its source. Made by `verification.verify`.
+    """Comparison of a spiking network with its source, made by `verification.verify`.
 
     Attributes
     ----------
     bend
         How far the neurons' f-I curve is from the line that their weights were balanced by, as a
-        part of the highest rate (`normalisation.bend`); 0 where the source has these very curves.
+        part of the highest rate (`normalisation.bend`). 0 where the source has these very curves.
     source_accuracy
         None without labels.
     curve
@@ -80,8 +81,9 @@ class ConversionReport:
     operations, energies
         Of one inference, and by device.
     spiking, source
-        Statistics of both with all layers side by side, for `neurosparse.compare`: the spikes of
-        the first inputs one after another, with a step for the window; the activations of all.
+        Statistics of both with all layers side by side, for `neurosparse.compare`. They are the
+        spikes of the first inputs one after another, with a step for the window, and the
+        activations of all.
     """
 
     name: str
@@ -102,8 +104,9 @@ class ConversionReport:
 
     @property
     def fewest_steps(self) -> int | None:
-        """The fewest of the looked-at steps from which on at most 0.5 points of accuracy are lost;
-        None where that is not reached.
+        """The fewest steps from which on at most 0.5 points of accuracy are lost.
+
+        They are one of the looked-at numbers of steps; None where that is not reached.
 
         Without labels: from which on the classes of at most 0.5 % of the inputs differ.
         """
@@ -137,7 +140,7 @@ class ConversionReport:
         return sum(layer.n_units for layer in self.layers)
 
     def sentences(self) -> list[str]:
-        """The findings in plain words."""
+        """Return the findings in plain words."""
         last, band = self.curve[-1], reference.bands()["glorot2011"]
         fewest = (
             "not reached" if self.fewest_steps is None else f"from {self.fewest_steps} steps on"
@@ -198,7 +201,7 @@ class ConversionReport:
         )
 
     def table(self) -> str:
-        """Steps and layers in a table of at most 80 columns."""
+        """Format steps and layers in a table of at most 80 columns."""
         labelled = (
             f"{'accuracy %':>12}{'lost, points':>14}" if self.source_accuracy is not None else ""
         )
@@ -253,7 +256,7 @@ class ConversionReport:
         return cards.grid(f"{self.name}, converted", rows, self.sentences())
 
     def to_dict(self) -> Fields:
-        """Everything but the per-unit arrays, as plain JSON types."""
+        """Return everything but the per-unit arrays, as plain JSON types."""
         plain = (
             "name",
             "neuron",

@@ -1,5 +1,6 @@
-"""From a torch module to the graph of its layers, by torch.fx; what cannot be converted is refused
-with a list.
+"""From a torch module to the graph of its layers, by torch.fx.
+
+What cannot be converted is refused with a list.
 
 `convert.translation` says what can be. Batch normalisation goes into the weights before it.
 """
@@ -47,7 +48,7 @@ class ConversionError(ValueError):
 
 
 def trace(model: nn.Module, samples: Tensor) -> Graph:
-    """The graph that computes what `model` computes in evaluation mode.
+    """Return the graph that computes what `model` computes in evaluation mode.
 
     Parameters
     ----------
@@ -120,8 +121,9 @@ def _run(own: nn.Module, few: Tensor) -> Any:
 
 
 class _Tracer(fx.Tracer):
-    """Enters every module but torch's own, non-linearities, and those that bring their own
-    neurons.
+    """A tracer that enters every module but those that become layers.
+
+    Those are torch's own, non-linearities, and those that bring their own neurons.
     """
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
@@ -145,8 +147,9 @@ class _Interpreter(fx.Interpreter):
 
 
 def _nodes(own: nn.Module, few: Tensor) -> list[fx.Node]:
-    """The calls of a model as torch.fx finds them, each with its module, if it is one, and what the
-    interpreter notes.
+    """Return the calls of a model as torch.fx finds them.
+
+    Each has its module, if it is one, and what the interpreter notes.
     """
     tracer = _Tracer()
     root = nn.Sequential(own) if tracer.is_leaf_module(own, "") else own
@@ -168,8 +171,9 @@ def _nodes(own: nn.Module, few: Tensor) -> list[fx.Node]:
 
 
 def _translated(nodes: list[fx.Node], shape: Shape) -> tuple[list[Layer], list[Problem]]:
-    """The layers of traced calls, for inputs of a shape; and what cannot be translated, less what
-    only depends on that.
+    """Return the layers of traced calls, for inputs of a shape.
+
+    Also what cannot be translated, less what only depends on that.
     """
     layers: dict[str, Layer] = {"input": Input(name="input", inputs=(), shape=shape[1:])}
     problems: list[Problem] = []
@@ -204,7 +208,7 @@ def _translated(nodes: list[fx.Node], shape: Shape) -> tuple[list[Layer], list[P
 def _layers_of(
     node: fx.Node, name: str, results: dict[fx.Node, Layer | None], n_samples: int
 ) -> Sequence[Layer]:
-    """The layers that stand for a call."""
+    """Return the layers that stand for a call."""
 
     def value(n: fx.Node) -> Any:
         return n.meta["value"] if "value" in n.meta else results[n]
@@ -232,12 +236,12 @@ def _layers_of(
 
 
 def _unused(name: str, taken: Container[str]) -> str:
-    """The name, or name#2, name#3 ... for a module that is called again."""
+    """Return the name, or name#2, name#3 ... for a module that is called again."""
     return next(n for n in chain([name], (f"{name}#{k}" for k in count(2))) if n not in taken)
 
 
 def _reached(layers: dict[str, Layer], last: Layer) -> list[Layer]:
-    """The layers that the last one needs, in their order."""
+    """Return the layers that the last one needs, in their order."""
     needed = {last.name, "input"}
     for layer in reversed(layers.values()):
         if layer.name in needed:
@@ -247,8 +251,9 @@ def _reached(layers: dict[str, Layer], last: Layer) -> list[Layer]:
 
 
 def fused(layers: Sequence[Layer]) -> Graph:
-    """The graph in which a layer with weights that only a one-to-one map follows holds that map:
-    batch normalisation, a factor.
+    """Return the graph with one-to-one maps put into the layers before them.
+
+    A layer with weights that only such a map follows holds it: batch normalisation, a factor.
     """
     graph = Graph(tuple(layers))
     for name in [layer.name for layer in layers]:
@@ -261,8 +266,9 @@ def fused(layers: Sequence[Layer]) -> Graph:
 
 
 def _without(graph: Graph, add: Add, fused: Layer) -> Graph:
-    """The graph with `fused` in the place of its namesake, and without `add`, whose output it now
-    gives.
+    """Return the graph without `add`, whose output `fused` now gives.
+
+    `fused` is in the place of its namesake.
     """
 
     def renamed(layer: Layer) -> Layer:

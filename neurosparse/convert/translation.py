@@ -1,10 +1,14 @@
 """One call of a torch module or function as layers of a graph.
 
-Linear, Conv1d and Conv2d (padded with zeros), BatchNorm1d and 2d, ReLU (a module, a function or a
-method), average and maximum pooling, adaptive average pooling to a divisor of the size, the mean
-over all of an image, flatten, view and reshape, sums and differences, factors, concatenation of
-features or channels; Dropout and Identity, which do nothing; and any module with a method
-`spike_balance` (see `graph.Spike`).
+These can be converted:
+
+- Linear, Conv1d and Conv2d (padded with zeros), BatchNorm1d and 2d;
+- ReLU, as a module, a function or a method;
+- average and maximum pooling, adaptive average pooling to a divisor of the size, the mean over all
+  of an image;
+- flatten, view and reshape, sums and differences, factors, concatenation of features or channels;
+- Dropout and Identity, which do nothing;
+- any module with a method `spike_balance` (see `graph.Spike`).
 """
 
 from __future__ import annotations
@@ -53,8 +57,9 @@ def layers(
     options: FieldsView,
     shape: Shape,
 ) -> list[Layer]:
-    """The layers that compute a call, the last of them its output; none where it gives what it
-    takes.
+    """Return the layers that compute a call, the last of them its output.
+
+    There are none where it gives what it takes.
 
     Parameters
     ----------
@@ -164,7 +169,7 @@ def _of_function(
 
 
 def scaled(layer: Linear | Conv, add: Add) -> Layer:
-    """A layer with weights and the one-to-one map that follows it, as one."""
+    """Return a layer with weights and the one-to-one map that follows it, as one."""
     each = (layer.shape[0], *[1] * (len(layer.shape) - 1))  # one a channel
     weight, bias = (values.expand(each).flatten() for values in (add.weights[0], add.bias))
     rows = weight.reshape(-1, *[1] * (layer.weight.ndim - 1))
@@ -203,15 +208,16 @@ def _one_to_one(
 
 
 def _exact(value: object) -> Tensor:
-    """A tensor; a number in float64, for nobody knows yet what the model computes in."""
+    """Return a tensor; a number in float64, for nobody knows yet what the model computes in."""
     return value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
 
 
 def _batch_norm(
     name: str, module: nn.BatchNorm1d | nn.BatchNorm2d, before: Layer, shape: Shape
 ) -> Add:
-    """gamma (x - mean) / sqrt(var + eps) + beta as w x + b (Ioffe & Szegedy 2015, arXiv 1502.03167,
-    algorithm 2).
+    """Return gamma (x - mean) / sqrt(var + eps) + beta as w x + b.
+
+    Ioffe & Szegedy 2015, arXiv 1502.03167, algorithm 2.
     """
     mean, var = module.running_mean, module.running_var
     if mean is None or var is None:

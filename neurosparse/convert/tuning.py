@@ -1,5 +1,6 @@
-"""Training on of a network that is to spike: with quantised rectifiers, with rates of LIF cells, or
-as `to_rate` gives it.
+"""Training on of a network that is to spike.
+
+It has quantised rectifiers, rates of LIF cells, or is as `to_rate` gives it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ M = TypeVar("M", bound=nn.Module)
 
 
 class Tuning(Spec):
-    """How `tune` trains: by Adam, the learning rate falling to 0 along a cosine, epoch by epoch.
+    """Settings of `tune`: Adam, the learning rate falling to 0 along a cosine.
+
+    It falls epoch by epoch.
 
     Parameters
     ----------
@@ -43,14 +46,16 @@ def tune(
     *,
     progress: Progress = quiet,
 ) -> M:
-    """A copy of a classifier that is trained on for a few epochs, on the mean cross-entropy.
+    """Train a copy of a classifier on for a few epochs, on the mean cross-entropy.
 
     Parameters
     ----------
     model
         Any module with gradients; it is left as it is.
     images : tensor, shape (n, ...)
+        The inputs to train on.
     labels : tensor of int64, shape (n,)
+        The class of each image.
     spec
         How to train.
     progress

@@ -43,10 +43,12 @@ def verify(
     devices: Sequence[costs.Device] | None = None,
     progress: Progress = quiet,
 ) -> ConversionReport:
-    """Run a spiking network beside its source and report how they compare.
+    """Run a spiking network along with its source and report how they compare.
 
     Parameters
     ----------
+    spiking
+        The spiking network, with its source.
     inputs : tensor, array or ImageSet, shape (n, *input shape)
         Inputs that were not used to convert; an ImageSet brings its labels.
     labels : tensor or array of int, shape (n,)
@@ -57,6 +59,8 @@ def verify(
         How the network is called in tables and comparisons.
     devices
         For the energy; by default all of `costs.devices()`.
+    progress
+        Told the share of the inputs that is done.
 
     Raises
     ------
@@ -129,8 +133,9 @@ def verify(
 
 
 def spike_trains(run: SpikingRun) -> SpikeTrains:
-    """The spikes of a run that recorded them, its inputs shown one after another; layers are
-    populations.
+    """Return the spikes of a run that recorded them; layers are populations.
+
+    Its inputs are shown one after another.
 
     Raises
     ------
@@ -157,7 +162,7 @@ def spike_trains(run: SpikingRun) -> SpikeTrains:
 
 
 class _Tally:
-    """What is summed over the batches of inputs."""
+    """Sums over the batches of inputs."""
 
     def __init__(self, spiking: SpikingNetwork, steps: int, coding: Coding) -> None:
         self.spiking, self.steps, self.coding = spiking, steps, coding

@@ -1,5 +1,6 @@
-"""The arrays of NIR files, in the form in which they leave the process that reads them
-(`recordings.hdf5`).
+"""The arrays of NIR files, as they leave the process that reads them.
+
+See `recordings.hdf5`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ MOST_LEVELS = 8  # of groups within groups
 
 
 def contents(file: Foreign) -> dict[str, Array]:
-    """The arrays of an open NIR file, by the names of groups and array with "/" between them; text
-    as bytes.
+    """Return the arrays of an open NIR file, by name; text as bytes.
+
+    A name is that of the groups and of the array, with "/" between them.
 
     Raises
     ------
@@ -69,8 +71,9 @@ def _plain(dataset: Foreign) -> Array:
 
 
 def tree(arrays: Mapping[str, Array]) -> Fields:
-    """The node of a file as `nir` takes it: groups as dictionaries, a single value as a scalar, a
-    single text as `str`.
+    """Return the node of a file as `nir` takes it.
+
+    Groups become dictionaries, a single value a scalar, a single text a `str`.
     """
     root: Fields = {}
     for path, array in arrays.items():

@@ -1,13 +1,14 @@
-"""NIR files (Pedersen et al. 2024, Nature Communications 15:8122): spiking networks that other
-simulators run, and theirs here.
+"""NIR files: spiking networks that other simulators run, and theirs here.
 
-What the format says, and what readers make of it, differ. A node is a differential equation; norse,
-snnTorch and SpikingJelly step it by Euler's rule, v = v (1 - dt/tau) + (dt/tau) R I, put v to
-v_reset where it exceeds the threshold, and start at v = 0; dt is in no file, and snnTorch takes
-1e-4 s whatever was meant. So a leaky neuron is written with the tau at which Euler's rule decays as
-ours, exp(-dt/tau_m), does over a step, in time of which `FILE_DT_S` is a step; R is 1 and v_leak 0.
-The metadata of the graph hold what has no place in a node: dt and tau_m, the reset, the refractory
-period, the potential at the start.
+Pedersen et al. 2024, Nature Communications 15:8122.
+
+What the format says, and what readers make of it, differ. A node is a differential equation. The
+readers norse, snnTorch and SpikingJelly step it by Euler's rule, v = v (1 - dt/tau) + (dt/tau) R I,
+put v to v_reset where it exceeds the threshold, and start at v = 0. But dt is in no file, and
+snnTorch takes 1e-4 s whatever was meant. So a leaky neuron is written with the tau at which Euler's
+rule decays as ours, exp(-dt/tau_m), does over a step. A step takes `FILE_DT_S` there. R is 1 and
+v_leak 0. The metadata of the graph hold what has no place in a node: dt and tau_m, the reset, the
+refractory period, the potential at the start.
 """
 
 from __future__ import annotations
@@ -74,9 +75,9 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
     -------
     list of str
         What is lost on other readers, a sentence each. Nothing is for neurons of kind="lif",
-        reset="value", v_initial=0 and without a refractory period, in layers one after another:
-        norse, snnTorch and SpikingJelly run these to the spike, but for ties, where the first two
-        stay silent. Branches that meet again are lost on norse alone.
+        reset="value", v_initial=0 and without a refractory period, in layers one after another. The
+        readers norse, snnTorch and SpikingJelly run these to the spike, but for ties, where the
+        first two stay silent. Branches that meet again are lost on norse alone.
 
     Raises
     ------
@@ -108,7 +109,10 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
 
 
 def losses(neuron: NeuronSpec, layers: Collection[Layer] = ()) -> list[str]:
-    """What other readers of NIR do not run as these neurons and layers do, a sentence each."""
+    """Say what other readers of NIR do not run as these neurons and layers do.
+
+    A sentence for each difference.
+    """
     lost = []
     if any(isinstance(layer, Add) and len(layer.inputs) > 1 for layer in layers):
         lost.append("where branches meet, norse lets one of them come a step late")
@@ -128,8 +132,9 @@ def losses(neuron: NeuronSpec, layers: Collection[Layer] = ()) -> list[str]:
 
 
 def _without_input_scale(graph: Graph) -> Graph:
-    """The same function, the division of the inputs by their scale in the weights that they meet
-    first.
+    """Return a graph of the same function without the scale of its inputs.
+
+    The division by it is in the weights that the inputs meet first.
     """
     bare = {graph.input.name}
     layers: list[Layer] = [replace(graph.input, scale=1.0)]
@@ -150,7 +155,7 @@ def _without_input_scale(graph: Graph) -> Graph:
 def _nodes(
     graph: Graph, neuron: NeuronSpec
 ) -> tuple[Fields, list[tuple[str, str]], dict[str, str]]:
-    """The nodes by name, the edges, and the layers that nodes stand for by the nodes' names."""
+    """Return the nodes by name, the edges, and the layer that each node stands for."""
     import nir
 
     nodes: Fields = {"input": nir.Input({"input": np.array(graph.input.shape)})}
@@ -242,8 +247,9 @@ def _read(path: Path) -> nir.NIRGraph:
 
 
 def _before(graph: nir.NIRGraph, path: Path) -> dict[str, list[str]]:
-    """The nodes that lead to each node, in an order in which they can be computed: from the input
-    to the output.
+    """Return the nodes that lead to each node, from the input to the output.
+
+    They are in an order in which they can be computed.
     """
     before: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for source, target in graph.edges:

@@ -22,7 +22,10 @@ FILE_DT_S = 1e-4
 
 
 def node_of(layer: Layer, before: Shape, neuron: NeuronSpec) -> Foreign:
-    """The node of a layer, whose inputs have the shape `before`; ValueError where NIR has none."""
+    """Return the node of a layer; ValueError where NIR has none.
+
+    The inputs of the layer have the shape `before`.
+    """
     import nir
 
     match layer:
@@ -64,8 +67,9 @@ def node_of(layer: Layer, before: Shape, neuron: NeuronSpec) -> Foreign:
 
 
 def terms_of(layer: Add) -> list[Foreign]:
-    """A node for each input of a sum, w x, the first with the bias; whatever node they lead to adds
-    them up.
+    """Return a node for each input of a sum, w x, the first with the bias.
+
+    Whatever node they lead to adds them up.
 
     A matrix, for of the readers none has the node for factors, `nir.Scale`.
     """
@@ -117,7 +121,7 @@ def _convolution(
 
 
 def _padding(layer: Conv) -> Shape:
-    """The zeros on each side, where the layer says "same" or "valid"."""
+    """Return the zeros on each side, where the layer says "same" or "valid"."""
     if not isinstance(layer.padding, str):
         return layer.padding
     spread = [d * (k - 1) for d, k in zip(layer.dilation, layer.weight.shape[2:], strict=True)]
@@ -129,8 +133,9 @@ def _padding(layer: Conv) -> Shape:
 
 
 def _ungrouped(layer: Conv) -> torch.Tensor:
-    """The weights of a convolution of one group, with zeros between those of several: the types of
-    NIR know of one alone.
+    """Return the weights of a convolution of one group, with zeros between several groups.
+
+    The types of NIR know of one group alone.
     """
     blocks = layer.weight.chunk(layer.groups)  # (out / groups, in / groups, *kernel) each
     rows = [
@@ -141,8 +146,9 @@ def _ungrouped(layer: Conv) -> torch.Tensor:
 
 
 def _each_channel(weight: Array) -> Array:
-    """The weights (channels, channels, *kernel) of a convolution that leaves channels apart, from
-    (channels, *kernel).
+    """Return the weights of a convolution that leaves channels apart.
+
+    Their shape is (channels, channels, *kernel), made from (channels, *kernel).
     """
     full = np.zeros((len(weight), *weight.shape))
     full[range(len(weight)), range(len(weight))] = weight
@@ -164,7 +170,7 @@ def _by_channel(values: torch.Tensor, layer: Add) -> Array:
 
 
 def neuron_of(neurons: list[Foreign], dt_s: float) -> NeuronSpec:
-    """The one kind of neuron that all of a file's neurons are, thresholds and resistances aside."""
+    """Return the one kind of neuron of a file, thresholds and resistances aside."""
     import nir
 
     leaky = isinstance(neurons[0], nir.LIF) if neurons else False
@@ -191,8 +197,9 @@ def _one(arrays: list[Foreign], name: str) -> float:
 
 
 def gain_of(node: Foreign, spec: NeuronSpec, dt_s: float) -> tuple[Foreign, Foreign]:
-    """What the currents of neurons are to be multiplied by and added for the threshold of `spec`
-    and a resistance of 1.
+    """Return the factor and the summand of the currents of a file's neurons.
+
+    They make up for the threshold of `spec` and a resistance of 1.
     """
     import nir
 
@@ -207,8 +214,9 @@ def gain_of(node: Foreign, spec: NeuronSpec, dt_s: float) -> tuple[Foreign, Fore
 
 
 def layers_of(node: object, name: str, before: Layer, spec: NeuronSpec, dt_s: float) -> list[Layer]:
-    """The layers of a node that takes what `before` gives: neurons come with the map from the
-    file's currents to theirs.
+    """Return the layers of a node that takes what `before` gives.
+
+    Neurons come with the map from the file's currents to theirs.
     """
     import nir
 
@@ -244,7 +252,10 @@ def layers_of(node: object, name: str, before: Layer, spec: NeuronSpec, dt_s: fl
 
 
 def _convolved(node: Foreign, here: Fields) -> Layer:
-    """A convolution; where it leaves channels apart, the factors or the means that it computes."""
+    """Return a convolution, or what it computes where it leaves channels apart.
+
+    That is factors or means.
+    """
     weight, bias, n = _finite(node.weight), _finite(node.bias), len(here["shape"]) - 1
     stride, dilation = _dims(node.stride, n), _dims(node.dilation, n)
     padding = node.padding if isinstance(node.padding, str) else _dims(node.padding, n)
@@ -269,7 +280,7 @@ def _convolved(node: Foreign, here: Fields) -> Layer:
 
 
 def _shaped(layer: Layer) -> Layer:
-    """A layer whose shape is that of what it takes, with the shape of what it gives."""
+    """Give a layer, whose shape is that of what it takes, the shape of what it gives."""
     with torch.no_grad():
         return replace(
             layer, shape=tuple(layer(torch.zeros(1, *layer.shape, dtype=torch.float64)).shape[1:])
@@ -284,8 +295,9 @@ def _finite(values: object) -> torch.Tensor:
 
 
 def _per_channel(values: object, shape: Shape) -> torch.Tensor:
-    """Values for each unit or channel of a layer, from those of its neurons, which must not differ
-    within a channel.
+    """Return values for each unit or channel of a layer, from those of its neurons.
+
+    The values must not differ within a channel.
     """
     full = _finite(np.broadcast_to(np.asarray(values, dtype=np.float64), shape)).reshape(
         shape[0], -1
@@ -300,5 +312,5 @@ def _dims(value: object, n: int) -> Shape:
 
 
 def shape_of(value: Foreign) -> tuple[int, ...]:
-    """The shape that a node's type says."""
+    """Return the shape that a node's type says."""
     return tuple(int(v) for v in np.ravel(value))

@@ -1,14 +1,14 @@
 """Dense synapses as bits: a row of bits for each source, one for each cell of a partition.
 
 Where a source reaches more than one cell in 16, with one weight and one delay, its row is shorter
-than the list of its targets, and a step adds the rows of all sources that fired as whole words:
-eight *planes* hold the binary digits of a count for each cell, so that eight rows are added to all
-of them by seven full adders, a few operations for hundreds of cells. In the end the planes are
-transposed into a byte for each cell. A bit holds one synapse of a pair; further ones of the same
-pair stay in the slices.
+than the list of its targets. A step adds the rows of all sources that fired as whole words. Eight
+*planes* hold the binary digits of a count for each cell. So eight rows are added to all of them by
+seven full adders, a few operations for hundreds of cells. In the end the planes are transposed into
+a byte for each cell. A bit holds one synapse of a pair; further ones of the same pair stay in the
+slices.
 
-Cells are numbered so that the transposed planes lie in their order: cells come in blocks of CELLS =
-64 * WORDS, a row has WORDS words for each block, and cell i of a block is bit i // (8 * WORDS) of
+Cells are numbered so that the transposed planes lie in their order. Cells come in blocks of CELLS =
+64 * WORDS, and a row has WORDS words for each block. Cell i of a block is bit i // (8 * WORDS) of
 byte i % (8 * WORDS) of these.
 """
 
@@ -89,19 +89,18 @@ def add_rows(
     ----------
     rows
         Those of one partition.
-    due
-        Room for AT_ONCE - 1 more than n.
-    planes : uint64, shape (PLANES * n_words,)
-        Zero, and left so.
-    row : shape (n,)
-    n
-        The number of rows.
     n_words
         Words of a row.
-    row
-        Input of the cells, shape (n,); added to.
+    due
+        Room for AT_ONCE - 1 more than n.
+    n
+        The number of rows.
+    planes : uint64, shape (PLANES * n_words,)
+        Zero, and left so.
     weight
         Of each synapse, in quanta.
+    row
+        Input of the cells of the partition; added to.
     """
     empty = rows.size // n_words - 1
     for begin in range(0, n, MOST_ROWS):

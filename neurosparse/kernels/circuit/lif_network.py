@@ -92,7 +92,10 @@ class Wires(NamedTuple):
 
 
 class State(NamedTuple):
-    """What changes. p: a partition, i: a cell of it."""
+    """The state of a simulation, which changes.
+
+    p: a partition, i: a cell of it.
+    """
 
     v: NDArray[np.float32]  # (p, i) mV above the leak potential
     current: NDArray[np.float32]  # (p, i) pA

@@ -7,7 +7,7 @@ what the whole lanes leave of each probability. The two steps together have the 
 Poisson distribution, to the precision of float64.
 
 The 64 bits are a hash of the state that the lane came from, so they cost no state of their own and
-belong to the cell: counts depend on neither threads nor partitions.
+belong to the cell. Counts depend on neither threads nor partitions.
 """
 
 from __future__ import annotations
@@ -133,7 +133,10 @@ def side_by_side(rows: Sequence[NDArray[Number]], fill: Number) -> NDArray[Numbe
 
 
 def _cumulative(rest: NDArray[np.float64], total: int) -> NDArray[np.uint64]:
-    """2^64 times the cumulative distribution, without the counts that 64 bits do not reach."""
+    """Return 2^64 times the cumulative distribution.
+
+    Counts that 64 bits do not reach are left out.
+    """
     if not total:
         return np.zeros(0, np.uint64)
     # from the top, where a sum from below would lose the small ones

@@ -51,7 +51,7 @@ class Bundle:
 
 
 class Plan(NamedTuple):
-    """What each cell draws, from the source's side or from the target's."""
+    """Draws of each cell, from the source's side or from the target's."""
 
     seed: int
     by_target: bool
@@ -168,7 +168,10 @@ def advance(state: np.uint64) -> np.uint64:
 
 @njit(nogil=True)
 def _gap(state: np.uint64, log_miss: float) -> np.int64:
-    """Cells to skip until the next that is connected: geometric, by inversion."""
+    """Draw how many cells to skip until the next that is connected.
+
+    Geometric, by inversion.
+    """
     uniform = (np.float64(state >> np.uint64(11)) + 0.5) / 9007199254740992.0
     return np.int64(math.log(uniform) / log_miss)
 
@@ -182,7 +185,9 @@ def _draw(
     delay: NDArray[np.uint16],
     weight: NDArray[np.int16],
 ) -> int:
-    """All synapses of a cell, always the same ones, into the last three arrays; their number.
+    """Draw all synapses of a cell, always the same ones; return their number.
+
+    They go into the last three arrays.
 
     A draw is 64 bits: the upper 32 choose the partner, the lowest 16 the delay, the next 16 the
     weight.

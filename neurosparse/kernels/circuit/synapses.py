@@ -1,9 +1,9 @@
 """Synapses laid out for delivery, built without sorting.
 
-All synapses of one (partition, source, delay) lie together in a *slice*: their targets as uint16,
-then, where the weights of a source differ, their weights as int8, in units of a common quantum. A
-spike is delivered by walking one slice for each delay. Projections that are dense, and have one
-delay and one weight, are kept as bits instead (`bit_rows`).
+All synapses of one (partition, source, delay) lie together in a *slice*. It has their targets as
+uint16. Then, where the weights of a source differ, it has their weights as int8, in units of a
+common quantum. A spike is delivered by walking one slice for each delay. Projections that are
+dense, and have one delay and one weight, are kept as bits instead (`bit_rows`).
 
 Nothing is stored twice and nothing is sorted: every draw is made twice, first to count, then to
 fill (`synapse_draws`).
@@ -235,14 +235,17 @@ def _most_input(cells: Layout, bundles: Sequence[Bundle]) -> int:
 
 
 def _aligned_words(n: int) -> NDArray[np.uint16]:
-    """n words that begin with a cache line, so that a slice touches as few lines as it can."""
+    """Return n words that begin with a cache line.
+
+    A slice then touches as few lines as it can.
+    """
     raw = np.empty(n + LINE_WORDS, np.uint16)
     skip = -raw.ctypes.data % (2 * LINE_WORDS) // 2
     return raw[skip : skip + n]
 
 
 def _weight_of_source(cells: Layout, bundles: Sequence[Bundle]) -> NDArray[np.int16]:
-    """One weight for each source where all its synapses have the same, else nothing."""
+    """Return one weight for each source where all its synapses have the same, else nothing."""
     weights = np.zeros(cells.sizes.size, np.int16)
     for b in range(cells.sizes.size):
         values = np.unique(np.concatenate([[], *(x.weights for x in bundles if x.pre == b)]))
@@ -281,7 +284,7 @@ def listed(cells: Layout, synapses: Synapses) -> tuple[NDArray[np.int64], ...]:
 
 
 def _listed_bits(bits: BitRows, p: int) -> tuple[NDArray[np.int64], ...]:
-    """Those in the bits of partition p, with local targets."""
+    """Return the synapses in the bits of partition p, with local targets."""
     octets = bits.rows[p].reshape(-1, bits.n_words // bit_rows.WORDS, bit_rows.WORDS).view(np.uint8)
     # row, block, bit, byte
     is_set = np.unpackbits(octets[..., None], axis=-1, bitorder="little").swapaxes(-1, -2)

@@ -2,10 +2,10 @@
 
 A rectifier's output is 0 for most tokens and units, and so is the gradient that reaches its input
 there. Where few pairs are active, sums over these pairs are the whole of three of the block's four
-products; only the first, which finds out who is active, must be dense.
+products. Only the first, which finds out who is active, must be dense.
 
 The pairs are kept twice: by token for sums that gather rows of weights, and by unit for gradients
-of weights, so that each row of a matrix is read and written once. Nothing here checks an index:
+of weights. So each row of a matrix is read and written once. Nothing here checks an index:
 `sparsify.ffn` makes the arrays. The plain version is autograd itself, to which tests hold it.
 """
 

@@ -1,10 +1,10 @@
-"""How a fully connected network lies in memory for the sparse kernels.
+"""Layout in memory of a fully connected network, for the sparse kernels.
 
 The weights of all layers share one block of float32, so that one compiled kernel serves any depth.
 Each matrix is [inputs, outputs]: the weights that leave an active unit are a row, read and written
 as a whole. Where the inputs are dense, the first matrix is [outputs, inputs] instead, for then its
-rows belong to the units that are active. Rows are padded with zeros to whole vectors, start on a
-cache line, and are never a multiple of 4 KiB apart, where they would fall into the same places of
+rows belong to the units that are active. Rows are padded with zeros to whole vectors and start on a
+cache line. They are never a multiple of 4 KiB apart, where they would fall into the same places of
 the cache.
 """
 
@@ -57,7 +57,10 @@ def padded(n: int) -> int:
 
 
 def stride(columns: int) -> int:
-    """From one row to the next: a cache line more where it would be a multiple of 4 KiB."""
+    """Return the values from one row to the next.
+
+    It is a cache line more where it would be a multiple of 4 KiB.
+    """
     return columns + LINE if columns % PAGE == 0 else columns
 
 
@@ -126,7 +129,7 @@ def net(weights: Sequence[Array], biases: Sequence[Array], *, dense_input: bool 
 
 
 def widest(sizes: NDArray[np.int64]) -> int:
-    """Room for one value of each unit of any layer, with the padding of its row."""
+    """Return the room for one value of each unit of any layer, with its row's padding."""
     return stride(max(padded(int(n)) for n in sizes))
 
 
@@ -138,14 +141,14 @@ def write(net: Net, weights: Sequence[Array], biases: Sequence[Array]) -> None:
 
 
 def view(net: Net, k: int) -> Floats:
-    """Matrix k without its padding, (outputs, inputs): a view, to read and to write."""
+    """Return matrix k without its padding, (outputs, inputs): a view, to read and to write."""
     whole = matrix(net, k)
     n_in, n_out = (int(n) for n in net.sizes[k : k + 2])
     return whole[:n_out, :n_in] if k == 0 and net.dense_input else whole[:n_in, :n_out].T
 
 
 def matrix(net: Net, k: int) -> Floats:
-    """Matrix k with its padding, (rows, stride): a view, to read and to write."""
+    """Return matrix k with its padding, (rows, stride): a view, to read and to write."""
     first, n_rows = int(net.offsets[k]), int(net.rows[k])
     return net.weights[first : first + n_rows * int(net.strides[k])].reshape(n_rows, -1)
 

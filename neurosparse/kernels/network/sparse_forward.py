@@ -62,7 +62,7 @@ def run_layer(
 
 @inner
 def matrix(net: Net, k: int) -> Floats:
-    """Matrix k with its padding, (rows, stride)."""
+    """Return matrix k with its padding, (rows, stride)."""
     first, n_rows, stride = net.offsets[k], net.rows[k], net.strides[k]
     return net.weights[first : first + n_rows * stride].reshape((n_rows, stride))
 
@@ -101,7 +101,7 @@ def sparse_sums(
     columns: int,
     n: int,
 ) -> None:
-    """z[b] = bias + values[b] W[units[b]] for each sample.
+    """Compute z[b] = bias + values[b] W[units[b]] for each sample.
 
     In a large batch that uses many rows, these are taken in blocks: one serves all samples while it
     is in the cache.

@@ -1,9 +1,9 @@
 """Loops over whole rows of weights: what the sparse kernels spend their time in.
 
-Each takes 2-D arrays and the numbers of the rows, for a slice costs as much as a short loop; runs
-over range(n) from 0, for a variable start keeps the compiler from using vectors; and takes several
-rows at once, so that the row which they share is loaded and stored once. Sums may be taken in any
-order (`FAST`), but NaN and infinity stay what they are.
+Each takes 2-D arrays and the numbers of the rows, for a slice costs as much as a short loop. Each
+runs over range(n) from 0, for a variable start keeps the compiler from using vectors. Several rows
+are taken at once, so that the row which they share is loaded and stored once. Sums may be taken in
+any order (`FAST`), but NaN and infinity stay what they are.
 
 Nothing here checks an index: whoever calls makes sure that rows exist and hold n columns.
 """
@@ -29,7 +29,7 @@ inner = njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 @inner
 def add_8_rows(z: Floats, b: int, W: Floats, units: Ints, values: Floats, t: int, n: int) -> None:
-    """z[b] += the sum over s < 8 of values[b, t + s] W[units[b, t + s]]."""
+    """Add to z[b] the sum over s < 8 of values[b, t + s] W[units[b, t + s]]."""
     i0, i1, i2, i3 = units[b, t], units[b, t + 1], units[b, t + 2], units[b, t + 3]
     i4, i5, i6, i7 = units[b, t + 4], units[b, t + 5], units[b, t + 6], units[b, t + 7]
     v0, v1, v2, v3 = values[b, t], values[b, t + 1], values[b, t + 2], values[b, t + 3]
@@ -41,7 +41,7 @@ def add_8_rows(z: Floats, b: int, W: Floats, units: Ints, values: Floats, t: int
 
 @inner
 def add_4_rows(z: Floats, b: int, W: Floats, units: Ints, values: Floats, t: int, n: int) -> None:
-    """z[b] += the sum over s < 4 of values[b, t + s] W[units[b, t + s]]."""
+    """Add to z[b] the sum over s < 4 of values[b, t + s] W[units[b, t + s]]."""
     i0, i1, i2, i3 = units[b, t], units[b, t + 1], units[b, t + 2], units[b, t + 3]
     v0, v1, v2, v3 = values[b, t], values[b, t + 1], values[b, t + 2], values[b, t + 3]
     for j in range(n):
@@ -81,7 +81,7 @@ def fill_up(units: Ints, values: Floats, b: int, count: int) -> None:
 
 @inner
 def dot_and_add_1(W: Floats, i: int, n: int, D: Floats, b0: int, v0: float) -> np.float32:
-    """W[i] . D[b0], then W[i] += v0 D[b0], in one pass."""
+    """Return W[i] . D[b0], then add v0 D[b0] to W[i], in one pass."""
     s0 = np.float32(0)
     for j in range(n):
         w, d0 = W[i, j], D[b0, j]
@@ -123,7 +123,7 @@ def dot_and_add_3(
 def dot_4(
     W: Floats, i: int, n: int, D: Floats, b0: int, b1: int, b2: int, b3: int
 ) -> tuple[np.float32, ...]:
-    """W[i] . D[b] for four samples."""
+    """Return W[i] . D[b] for four samples."""
     s0 = s1 = s2 = s3 = np.float32(0)
     for j in range(n):
         w = W[i, j]
@@ -136,7 +136,7 @@ def dot_4(
 
 @inner
 def add_1(W: Floats, i: int, n: int, D: Floats, b0: int, v0: float) -> None:
-    """W[i] += v0 D[b0]."""
+    """Add v0 D[b0] to W[i]."""
     for j in range(n):
         W[i, j] += v0 * D[b0, j]
 

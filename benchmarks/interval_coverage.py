@@ -83,7 +83,7 @@ def truth_of_common(tau: float) -> float:
 
 
 def bursts(rng: np.random.Generator) -> ActivityStats:
-    """Five spikes 5 ms apart, their onsets Poisson."""
+    """Draw bursts of five spikes 5 ms apart, their onsets Poisson."""
     onset = rng.random((2040, 200)) < BURSTS
     fires = np.any([onset[40 - 5 * k : 2040 - 5 * k] for k in range(5)], axis=0)
     return measured(*np.nonzero(fires), 200, 2000)
@@ -105,7 +105,7 @@ def gains(rng: np.random.Generator, n: int) -> Floats:
 
 
 def trials(rng: np.random.Generator) -> ActivityStats:
-    """Trials with 2 s between them, of which nothing was recorded."""
+    """Draw trials with 2 s between them, of which nothing was recorded."""
     rates = np.repeat(RATE * gains(rng, 60), 1000)
     ticks, units = np.nonzero(rng.random((60_000, 100)) < 1 - np.exp(-rates)[:, None])
     starts = 3000.0 * np.arange(60)

@@ -1,12 +1,17 @@
-"""What does it cost a transformer to be as sparse as a brain: 4, 2 and 1 % of the units of its
-feed-forward blocks active?
+"""What does it cost a transformer to be as sparse as a brain?
+
+As sparse as a brain means that 4, 2 and 1 % of the units of its feed-forward blocks are active.
 
 Source: the 1 to 4 % are those that Glorot, Bordes & Bengio 2011 cite for the brain (Attwell &
-Laughlin 2001, Lennie 2003); that trained rectifier transformers are sparse by themselves is Li et
-al. 2023 (arXiv:2210.06313). The question is this project's; its plan and what came out stand in
+Laughlin 2001, Lennie 2003). That trained rectifier transformers are sparse by themselves is Li et
+al. 2023 (arXiv:2210.06313). The question is this project's, and its plan stands in
 docs/transformers.md. A character transformer on Shakespeare's plays, 1,000 steps, seeds shared by
-all arms. Into a folder for the study in results/transformers/, with --quick (tiny networks) in
-results/transformers_quick/. Run time: some 20 minutes of one core a seed; what is done stays done.
+all arms.
+
+Expected: docs/transformers.md. Into a folder for the study in results/transformers/, with --quick
+(tiny networks) in results/transformers_quick/.
+
+Run time: some 20 minutes of one core a seed; what is done stays done.
 """
 
 from neurosparse._internal import share

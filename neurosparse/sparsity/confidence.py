@@ -114,6 +114,8 @@ def over_inputs(
         Over all inputs.
     stretches : array of float, shape (n_stretches,)
         In as many inputs each, in their order.
+    n_inputs
+        The number of inputs.
     n_units
         Of the layer.
     n_most

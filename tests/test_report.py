@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import metadata, resources
@@ -466,3 +467,13 @@ def test_versions_are_those_of_what_is_installed(monkeypatch):
     versions = report.environment()["versions"]
     assert "torch" not in versions
     assert versions["numpy"] == np.__version__
+
+
+def test_provenance_names_the_processor_where_kernels_are_compiled(monkeypatch):
+    from neurosparse.report import provenance
+
+    assert report.environment()["processor"] == provenance._processor()["processor"] != ""
+    provenance._processor.cache_clear()
+    monkeypatch.setitem(sys.modules, "llvmlite", None)
+    assert "processor" not in report.environment()
+    provenance._processor.cache_clear()

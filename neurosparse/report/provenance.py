@@ -1,4 +1,4 @@
-"""Provenance of results: command, commit, versions and machine."""
+"""Provenance of results: command, commit, versions, machine and processor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SOURCES = Path(__file__).parents[2]
 
 
 def environment() -> Fields:
-    """Return command, commit, versions and machine, for the provenance of results."""
+    """Return command, commit, versions, machine and processor, for the provenance of results."""
     return {
         "command": command(sys.argv),
         "commit": commit(),
@@ -31,6 +31,7 @@ def environment() -> Fields:
             **_versions(),
         },
         "machine": f"{platform.system()} {platform.machine()}",
+        **_processor(),
     }
 
 
@@ -41,6 +42,19 @@ def _versions() -> dict[str, str]:
         with suppress(metadata.PackageNotFoundError):  # the light install leaves some out
             found[package] = metadata.version(package)
     return found
+
+
+@cache
+def _processor() -> dict[str, str]:
+    """Return the kind of processor that kernels are compiled for: it decides how sums are rounded.
+
+    Without numba there are no such kernels.
+    """
+    try:
+        from llvmlite import binding
+    except ImportError:
+        return {}
+    return {"processor": binding.get_host_cpu_name()}
 
 
 def command(arguments: list[str]) -> str | None:

@@ -8,7 +8,8 @@ from neurosparse.activity.activations import KEPT, Activations
 from neurosparse.activity.active_when import ActiveWhen
 from neurosparse.activity.curve import ActivityCurve
 from neurosparse.activity.plausibility import Plausibility, plausibility, refuse_implausible
-from neurosparse.activity.spike_trains import NANOSECOND_MS, WHOLE, SpikeTrains
+from neurosparse.activity.populations import WHOLE
+from neurosparse.activity.spike_trains import NANOSECOND_MS, SpikeTrains
 from neurosparse.activity.stats import ActivityStats, Interval, Sparseness
 
 __all__ = [

@@ -61,6 +61,44 @@ def owners(intervals: Ticks, ticks: Ticks) -> NDArray[np.intp]:
     return np.searchsorted(intervals[:, 0], ticks, side="right") - 1
 
 
+def inside(
+    intervals: Ticks,
+    intervals_ms: NDArray[np.float64],
+    ticks: Ticks,
+    times_ms: NDArray[np.float64],
+    *,
+    last: bool,
+) -> Ticks:
+    """Return the ticks of spikes, each in an interval; refuse spikes that lie in none.
+
+    Parameters
+    ----------
+    intervals, intervals_ms
+        The same intervals in ticks and in ms, shape (n_intervals, 2).
+    ticks, times_ms
+        The same spikes in ticks and in ms, shape (n_spikes,).
+    last
+        A time just below an interval's stop that rounds to it belongs to the interval's last tick.
+
+    Raises
+    ------
+    ValueError
+        Where a spike lies outside all intervals.
+    """
+    owner = np.maximum(owners(intervals, ticks), 0)
+    start, stop = intervals[owner].T
+    if last:
+        ticks = np.where((ticks == stop) & (times_ms < intervals_ms[owner, 1]), stop - 1, ticks)
+    outside = (ticks < start) | (ticks >= stop)
+    if outside.any():
+        raise ValueError(
+            f"{int(outside.sum()):,} of {ticks.size:,} spikes lie outside the intervals of"
+            f" observation, the first at {times_ms[outside].min():.10g} ms: leave them out, or"
+            " widen the intervals"
+        )
+    return ticks
+
+
 def at_observed(intervals: Ticks, observed: Ticks) -> Ticks:
     """Return the ticks of the record before which `observed` ticks were observed.
 

@@ -16,15 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import cards, checks
 from neurosparse._internal.grid import GRID_TOLERANCE, off_grid
-from neurosparse._internal.names import clean, meant
+from neurosparse._internal.names import meant
 from neurosparse._internal.types import Array
 from neurosparse._internal.units import plain
 from neurosparse.activity import frozen
 from neurosparse.activity import intervals as observation
 from neurosparse.activity.active_when import WINDOW_TOLERANCE
+from neurosparse.activity.populations import checked_populations
 
 NANOSECOND_MS = 1e-6
-WHOLE = "all"  # how all units together are called, where they stand beside populations
 _MOST_TICKS = 2**53  # beyond which a float64 does not tell neighbouring ticks apart
 _MOST_PAIRS = 2**63  # (unit, tick) pairs are counted in int64
 
@@ -36,7 +36,8 @@ class SpikeTrains:
     Parameters
     ----------
     times_ms : array of float, shape (n_spikes,)
-        Spike times in [0, duration_ms), each within one of the intervals. Copied, and sorted by time and unit, on construction.
+        Spike times in [0, duration_ms), each within one of the intervals. Copied, and sorted by
+        time and unit, on construction.
     units : array of int, shape (n_spikes,)
         The unit of each spike, in [0, n_units).
     n_units
@@ -73,10 +74,11 @@ class SpikeTrains:
 
     Two trials of 4 ms:
 
-    >>> spikes = SpikeTrains([1.0, 7.0], [0, 1], n_units=2, duration_ms=10, intervals=[(0, 4), (6, 10)])
+    >>> trials = [(0, 4), (6, 10)]
+    >>> spikes = SpikeTrains([1.0, 7.0], [0, 1], n_units=2, duration_ms=10, intervals=trials)
     >>> spikes.observed_ms
     8.0
-    """  # noqa: E501
+    """
 
     times_ms: Array
     units: Array
@@ -134,7 +136,8 @@ class SpikeTrains:
                 f" to {times.max():g}"
             )
         if len(self.intervals) > 1 or self.observed_ticks < duration:
-            ticks = self._in_intervals(ticks, times)
+            last = self.dt_ms is None
+            ticks = observation.inside(self.interval_ticks, self.intervals, ticks, times, last=last)
         key = ticks * self.n_units + units
         if (np.diff(key) < 0).any():
             order = np.argsort(key)  # spikes of one key are alike: no need of a stable one
@@ -144,7 +147,7 @@ class SpikeTrains:
         set_(self, "times_ms", times)
         set_(self, "units", units)
         set_(self, "ticks", ticks)
-        set_(self, "populations", self._checked_populations())
+        set_(self, "populations", checked_populations(self.populations, self.n_units))
         frozen.freeze(self)
 
     def _set_intervals(self) -> None:
@@ -161,51 +164,6 @@ class SpikeTrains:
             )
         object.__setattr__(self, "intervals", intervals.astype(np.float64))
         object.__setattr__(self, "interval_ticks", ticks)
-
-    def _in_intervals(
-        self, ticks: NDArray[np.int64], times: NDArray[np.float64]
-    ) -> NDArray[np.int64]:
-        """Check that each spike lies in an interval, the last half nanosecond included."""
-        owner = np.maximum(observation.owners(self.interval_ticks, ticks), 0)
-        start, stop = self.interval_ticks[owner].T
-        if self.dt_ms is None:
-            ticks = np.where((ticks == stop) & (times < self.intervals[owner, 1]), stop - 1, ticks)
-        outside = (ticks < start) | (ticks >= stop)
-        if outside.any():
-            raise ValueError(
-                f"{int(outside.sum()):,} of {ticks.size:,} spikes lie outside the intervals of"
-                f" observation, the first at {times[outside].min():.10g} ms: leave them out, or"
-                " widen the intervals"
-            )
-        return ticks
-
-    def _checked_populations(self) -> dict[str, tuple[int, int]]:
-        checked: dict[str, tuple[int, int]] = {}
-        if WHOLE in self.populations:
-            raise ValueError(
-                f"no population may be called {WHOLE!r}, the name of all units together in every"
-                " table: give it another name"
-            )
-        for name, bounds in self.populations.items():
-            try:
-                first, stop = (
-                    checks.whole(f"population {name!r}", bound, least=0) for bound in bounds
-                )
-            except (TypeError, ValueError):
-                raise ValueError(
-                    f"population {name!r} must be (first unit, one past the last), whole numbers,"
-                    f" got {bounds!r}"
-                ) from None
-            if not first < stop <= self.n_units:
-                raise ValueError(
-                    f"population {name!r} must lie in [0, n_units={self.n_units}], got {first} to"
-                    f" {stop}"
-                )
-            label, k = clean(name), 1
-            while label in {*checked, WHOLE}:  # two names that differ in what cannot be shown
-                label, k = f"{clean(name)} ({k + 1})", k + 1
-            checked[label] = (first, stop)
-        return checked
 
     __eq__ = frozen.equal
 

@@ -2,11 +2,11 @@ from neurosparse.spiking.cells import FICurve as FICurve
 from neurosparse.spiking.cells import LIFSpec as LIFSpec
 from neurosparse.spiking.cells import fi_curve as fi_curve
 from neurosparse.spiking.cells import load_lif as load_lif
-from neurosparse.spiking.circuit import Circuit as Circuit
 from neurosparse.spiking.circuit import CircuitSpec as CircuitSpec
-from neurosparse.spiking.circuit import Population as Population
-from neurosparse.spiking.circuit import Projection as Projection
 from neurosparse.spiking.circuit_specs import CellSpec as CellSpec
+from neurosparse.spiking.plain_circuit import Circuit as Circuit
+from neurosparse.spiking.plain_circuit import Population as Population
+from neurosparse.spiking.plain_circuit import Projection as Projection
 from neurosparse.spiking.population import PopulationSpec as PopulationSpec
 from neurosparse.spiking.population import load_population as load_population
 from neurosparse.spiking.population import simulate_population as simulate_population

@@ -19,15 +19,16 @@ from pydantic import Field, model_validator
 
 from neurosparse import recipes
 from neurosparse._internal import checks
+from neurosparse._internal.grid import on_grid
 from neurosparse.activity import SpikeTrains
 from neurosparse.lif import LIF
 from neurosparse.meanfield import MeanField
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import sizes
 from neurosparse.spiking.brian import running as engine
-from neurosparse.spiking.circuit import Circuit, Population, Projection, to_steps
 from neurosparse.spiking.circuit_specs import CellSpec
 from neurosparse.spiking.engines import brian2 as brian_circuit
+from neurosparse.spiking.plain_circuit import Circuit, Population, Projection
 
 
 class CellsSpec(recipes.Spec):
@@ -176,7 +177,7 @@ def simulate_population(
     duration_ms = checks.positive("duration_ms", duration_ms)
     seed = checks.seed(seed)
     circuit = spec.circuit()
-    n_steps = to_steps("duration_ms", spec.warm_up_ms + duration_ms, spec.dt_ms)
+    n_steps = on_grid("duration_ms", spec.warm_up_ms + duration_ms, spec.dt_ms)
     sizes.check(circuit, brian_circuit.COSTS, n_steps=n_steps, dt_ms=spec.dt_ms, n_threads=1)
     kinds, n_cells = (spec.excitatory, spec.inhibitory), [p.size for p in circuit.populations]
     spread_mV, noise_mV = (

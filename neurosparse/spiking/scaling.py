@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from neurosparse._internal import checks
-from neurosparse.spiking.circuit import Circuit, resistance_mV_per_pA
+from neurosparse.spiking.plain_circuit import Circuit
+from neurosparse.spiking.synaptic_currents import resistance_mV_per_pA
 
 
 class ScaledCircuitWarning(UserWarning):

@@ -8,13 +8,15 @@ from typing import Any
 
 from neurosparse import recipes
 from neurosparse._internal import checks
+from neurosparse._internal.grid import on_grid
 from neurosparse._internal.types import Fields
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking import engines
-from neurosparse.spiking.circuit import Circuit, CircuitSpec
+from neurosparse.spiking.circuit import CircuitSpec
 from neurosparse.spiking.circuit_specs import ELSEWHERE
+from neurosparse.spiking.plain_circuit import Circuit
 from neurosparse.spiking.scaling import scaled
 
 
@@ -155,16 +157,13 @@ def run_circuit(
 
     Examples
     --------
-    >>> from neurosparse.spiking.circuit import load
-    >>> spikes = run_circuit(load("brunel2000_ai"), seconds=0.1, seed=1)  # doctest: +SKIP
+    >>>     >>> spikes = run_circuit(load("brunel2000_ai"), seconds=0.1, seed=1)  # doctest: +SKIP
     """
     engine = engines.resolve(engine)
     dt_ms, seconds = checks.positive("dt_ms", dt_ms), checks.positive("seconds", seconds)
     duration_ms = seconds * 1e3
-    steps = circuits.to_steps("seconds * 1e3", duration_ms, dt_ms)
-    warm_up_steps = circuits.to_steps(
-        "warm_up_ms", checks.not_negative("warm_up_ms", warm_up_ms), dt_ms
-    )
+    steps = on_grid("seconds * 1e3", duration_ms, dt_ms)
+    warm_up_steps = on_grid("warm_up_ms", checks.not_negative("warm_up_ms", warm_up_ms), dt_ms)
     if steps < 1:
         raise ValueError(f"seconds must be at least one step of dt_ms={dt_ms:g}, got {seconds:g}")
     seed = checks.seed(seed)

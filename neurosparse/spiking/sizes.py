@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from neurosparse._internal import sizes
 from neurosparse._internal.threads import cores
-from neurosparse.spiking.circuit import Circuit, Projection
+from neurosparse.spiking.plain_circuit import Circuit, Projection
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from neurosparse._internal.registry import Registry, modules_in
 if TYPE_CHECKING:
     from neurosparse.activity import SpikeTrains
     from neurosparse.progress import Progress
-    from neurosparse.spiking.circuit import Circuit
+    from neurosparse.spiking.plain_circuit import Circuit
 
 DEFAULT = "kernel"
 

@@ -18,13 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
+from neurosparse._internal.grid import on_grid
 from neurosparse._internal.types import Fields, Foreign
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import sizes
 from neurosparse.spiking.brian import running as engine
 from neurosparse.spiking.brian.drive import table_poisson, white_noise
-from neurosparse.spiking.circuit import Circuit, Projection, resistance_mV_per_pA, to_steps
+from neurosparse.spiking.plain_circuit import Circuit, Projection
+from neurosparse.spiking.synaptic_currents import resistance_mV_per_pA
 
 Floats = NDArray[np.float64]
 COSTS = sizes.Costs(synapse_bytes=16.0, cell_bytes=100.0, step_s=1e-6, cell_step_s=2e-9)
@@ -69,7 +71,7 @@ def simulate(
     """
     dt_ms = checks.positive("dt_ms", dt_ms)
     seed = checks.seed(seed)
-    n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
+    n_steps = on_grid("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
     sizes.check(circuit, COSTS, n_steps=n_steps, dt_ms=dt_ms, n_threads=1)
     constants = _cells(circuit, dt_ms, dc_mV, noise_mV)
     generator = np.random.default_rng([seed, 1])
@@ -137,7 +139,7 @@ def _cells(circuit: Circuit, dt_ms: float, dc_mV: Floats | None, noise_mV: Float
         "v_threshold": each(lambda p: p.cell.v_threshold_mV),
         "v_reset": each(lambda p: p.cell.v_reset_mV),
         "relax": each(lambda p: -np.expm1(-dt_ms / p.cell.tau_m_ms)),
-        "hold": each(lambda p: to_steps("t_ref_ms", p.cell.t_ref_ms, dt_ms) + 1).astype(int),
+        "hold": each(lambda p: on_grid("t_ref_ms", p.cell.t_ref_ms, dt_ms) + 1).astype(int),
         "drive_weight": each(lambda p: p.drive_weight),
     }
     if dc_mV is not None:
@@ -257,7 +259,7 @@ def _bundles(circuit: Circuit, dt_ms: float, generator: np.random.Generator) -> 
     for projection in circuit.projections:
         random = projection.delay_rel_sd > 0
         by_delay.setdefault(
-            0 if random else to_steps("delay_ms", projection.delay_ms, dt_ms), []
+            0 if random else on_grid("delay_ms", projection.delay_ms, dt_ms), []
         ).append(projection)
     for delay, projections in by_delay.items():
         drawn = [_draw(circuit, projection, dt_ms, generator) for projection in projections]

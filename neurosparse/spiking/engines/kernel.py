@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from neurosparse._internal import checks
+from neurosparse._internal.grid import on_grid
 from neurosparse._internal.threads import cores
 from neurosparse._internal.types import Array
 from neurosparse.activity import SpikeTrains
@@ -28,7 +29,7 @@ from neurosparse.kernels.circuit import synapses as wiring
 from neurosparse.kernels.circuit.lif_network import Cells, State, Wires
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import sizes
-from neurosparse.spiking.circuit import Circuit, to_steps
+from neurosparse.spiking.plain_circuit import Circuit
 
 COSTS = sizes.Costs(synapse_bytes=2.0, cell_bytes=40.0, step_s=1e-6, cell_step_s=2e-10)
 CHUNK_STEPS = 250  # between two reports of progress
@@ -82,7 +83,7 @@ def simulate(
         layout.
     """
     dt_ms = checks.positive("dt_ms", dt_ms)
-    n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
+    n_steps = on_grid("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
     sizes.check(
         circuit,
         COSTS,
@@ -269,7 +270,7 @@ def delay_table(delay_ms: float, rel_sd: float, dt_ms: float) -> NDArray[np.uint
     One value where there is no spread.
     """
     if rel_sd == 0:
-        steps = np.array([to_steps("delay_ms", delay_ms, dt_ms)])
+        steps = np.array([on_grid("delay_ms", delay_ms, dt_ms)])
     else:
         steps = np.rint(_normal_quantiles(delay_ms, delay_ms * rel_sd, dt_ms / 2) / dt_ms)
     if steps.max() >= 1 << 16:
@@ -323,7 +324,7 @@ def _cells(circuit: Circuit, layout: partitions.Layout, dt_ms: float, quantum: f
     def floats(values: Any) -> NDArray[np.float32]:
         return np.array(list(values), np.float32)
 
-    held = np.array([to_steps("t_ref_ms", p.cell.t_ref_ms, dt_ms) for p in populations])
+    held = np.array([on_grid("t_ref_ms", p.cell.t_ref_ms, dt_ms) for p in populations])
     return Cells(
         offset=layout.offset,
         cells=np.ascontiguousarray(np.diff(layout.bounds, axis=1).T),

@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
+from neurosparse._internal.grid import on_grid
 from neurosparse._internal.imports import need
 from neurosparse._internal.threads import cores
 from neurosparse._internal.types import Foreign
 from neurosparse.activity import SpikeTrains
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking import sizes
-from neurosparse.spiking.circuit import Circuit, Population, Projection, to_steps
+from neurosparse.spiking.plain_circuit import Circuit, Population, Projection
 
 ANY_CAPACITANCE_pF = 250.0  # delta synapses move the potential whatever the capacitance
 COSTS = sizes.Costs(synapse_bytes=24.0, cell_bytes=500.0, step_s=1e-6, cell_step_s=5e-9)
@@ -75,7 +76,7 @@ def simulate(
         Where NEST is not installed, or mpi4py under MPI.
     """
     dt_ms = checks.positive("dt_ms", dt_ms)
-    n_steps = to_steps("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
+    n_steps = on_grid("duration_ms", checks.positive("duration_ms", duration_ms), dt_ms)
     sizes.check(circuit, COSTS, n_steps=n_steps, dt_ms=dt_ms, n_threads=n_threads)
     nest = load()
     nest.ResetKernel()

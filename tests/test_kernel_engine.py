@@ -18,6 +18,7 @@ from neurosparse.lif import LIF, siegert_rate
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.circuit import Circuit, CircuitSpec
 from neurosparse.spiking.engines import kernel as kernel_engine
+from neurosparse.spiking.kernel import arrays
 from neurosparse.spiking.scaling import ScaledCircuitWarning, scaled
 
 DT = 0.1
@@ -181,7 +182,7 @@ def test_equals_a_plain_simulation_with_the_same_external_spikes(model: str) -> 
         I={"drive": {**drive, "in_degree": 20}, "dc_mV": 8.0},
     )
     built = kernel_engine.build(circuit, seed=5, n_threads=1)
-    state = kernel_engine._state(built, 100, 7)
+    state = arrays.state(built, 100, 7)
     cells, n_steps = built.cells, 1200
     external = np.zeros((n_steps, circuit.n_units))
     counts = np.zeros(512, np.int16)
@@ -232,7 +233,7 @@ def test_bits_and_lists_of_synapses_give_the_same_spikes(
 def test_the_length_of_a_chunk_changes_nothing(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     built = kernel_engine.build(small_net("exponential"), seed=5, n_threads=2)
     whole = kernel_engine.run(built, n_steps=333, seed=7)
-    monkeypatch.setattr(kernel_engine, "CHUNK_STEPS", chunk)
+    monkeypatch.setattr(arrays, "CHUNK_STEPS", chunk)
     assert same(whole, kernel_engine.run(built, n_steps=333, seed=7))
 
 

@@ -12,8 +12,7 @@ import brian2 as b2
 import numpy as np
 import pytest
 
-from neurosparse.spiking.brian import builds, process
-from neurosparse.spiking.brian import running as engine
+from neurosparse.spiking.brian import builds, process, standalone
 from neurosparse.spiking.brian.running import run
 
 EQUATIONS = """
@@ -97,7 +96,7 @@ def test_a_longer_run_begins_as_the_shorter_one():
 
 
 def key_of(make, dt_ms, folder):
-    engine._generate(make, dt_ms, folder)
+    standalone._generate(make, dt_ms, folder)
     return builds._key(folder, "1")
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from neurosparse._internal.types import Fields, Foreign
-from neurosparse.spiking.brian.running import brian2
+from neurosparse.spiking.brian.state import brian2
 
 _CELLS = 65536
 _STEPS = 256  # of the cumulative distribution; the counts of a table are below it

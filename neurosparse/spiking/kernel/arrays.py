@@ -18,11 +18,7 @@ from neurosparse.kernels.circuit.lif_network import Cells, State, Wires
 from neurosparse.spiking.plain_circuit import Circuit
 
 CHUNK_STEPS = 250  # between two reports of progress
-
-
 LINE_BYTES = 64  # of a cache
-
-
 FETCHED_BYTES = 8192  # how much to prefetch at most
 
 

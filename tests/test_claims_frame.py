@@ -1,14 +1,16 @@
 """The rule by which claims are judged."""
 
+import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from neurosparse.claims import Claim, Criterion, examine
-from neurosparse.sparsity.paired import Mean
+from neurosparse.claims import Claim, Criterion, examine, stored
+from neurosparse.sparsity.paired import Mean, crossed, mean
 
 NUMBERS = st.floats(-100, 100).map(lambda x: round(x, 3))
 VALUES = st.lists(NUMBERS, min_size=2, max_size=9)
@@ -123,3 +125,39 @@ def test_words() -> None:
     assert ranges == ["at least 0.5", "at most 5 %", "-1 to 1 points"]
     effect = examine(1, one(low=0.0), [{"x": value} for value in (1.0, 2.0, 3.0)]).effects[0]
     assert effect.describe() == "2 [-0.484, 4.48]"
+
+
+# ---- Errors, of which each test image is told
+
+
+def test_errors_are_judged_over_seeds_and_test_images() -> None:
+    rng = np.random.default_rng(0)
+    wrong = (rng.random((5, 200)) < 0.1 + 0.3 * (rng.random(200) < 0.2)).astype(np.int8)
+    claim = Claim("few are wrong", "here", (Criterion("error", "test error", high=50),))
+    found = examine(1, claim, [{"error": each, "loss": 0.5 + k} for k, each in enumerate(wrong)])
+    (effect,) = found.effects
+    assert effect.mean == crossed(100.0 * wrong)
+    assert effect.values == pytest.approx(100 * wrong.mean(axis=1))
+    assert found.also["loss"] == mean([0.5 + k for k in range(5)])
+    alone = mean(list(effect.values))
+    assert effect.mean.high - effect.mean.low > alone.high - alone.low
+
+
+def test_one_seed_has_no_interval_over_images_either() -> None:
+    claim = Claim("few are wrong", "here", (Criterion("error", "test error", high=50),))
+    (effect,) = examine(1, claim, [{"error": np.array([1, 0, 0, 0], dtype=np.int8)}]).effects
+    assert effect.values == (25.0,)
+    assert np.isnan(effect.mean.low)
+    assert effect.verdict == "undecided"
+
+
+def test_what_each_image_adds_is_stored_and_read() -> None:
+    claim = Claim("few are wrong", "here", (Criterion("error", "test error", high=50),))
+    rows = {seed: {"error": np.array([1, 0, -1, seed], dtype=np.int8)} for seed in (0, 1)}
+    finding = examine(1, claim, list(rows.values()))
+    entry = json.loads(json.dumps(stored.entry_of(finding, rows)))
+    assert entry["seeds"] == {"0": {"error": "+0-0"}, "1": {"error": "+0-+"}}
+    assert stored.finding_of(entry) == finding
+    entry["seeds"]["0"]["error"] = "+0?0"
+    with pytest.raises(ValueError, match=r"test images are told by 0, \+ and -, got '\?'"):
+        stored.finding_of(entry)

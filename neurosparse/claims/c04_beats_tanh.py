@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurosparse.claims.frame import Claim, Criterion
+from neurosparse.claims.frame import Claim, Criterion, Quantity
 from neurosparse.claims.lab import Lab
 
 CLAIM = Claim(
@@ -14,10 +14,10 @@ CLAIM = Claim(
 )
 
 
-def measure(lab: Lab, seed: int) -> dict[str, float]:
+def measure(lab: Lab, seed: int) -> dict[str, Quantity]:
     """Return test errors, in %, of networks that start from the same weights.
 
     They see the images in the same order.
     """
-    rectifier, tanh = lab.test_error("rectifier", seed), lab.test_error("tanh", seed)
+    rectifier, tanh = lab.misclassified("rectifier", seed), lab.misclassified("tanh", seed)
     return {"difference": tanh - rectifier, "rectifier": rectifier, "tanh": tanh}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurosparse.claims.frame import Claim, Criterion
+from neurosparse.claims.frame import Claim, Criterion, Quantity
 from neurosparse.claims.lab import Lab
 
 CLAIM = Claim(
@@ -16,10 +16,10 @@ CLAIM = Claim(
 )
 
 
-def measure(lab: Lab, seed: int) -> dict[str, float]:
+def measure(lab: Lab, seed: int) -> dict[str, Quantity]:
     """Return test errors, in %, of networks that start from the same weights.
 
     They see the images in the same order.
     """
-    rectifier, softplus = lab.test_error("rectifier", seed), lab.test_error("softplus", seed)
+    rectifier, softplus = lab.misclassified("rectifier", seed), lab.misclassified("softplus", seed)
     return {"difference": softplus - rectifier, "rectifier": rectifier, "softplus": softplus}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurosparse.claims.frame import Claim, Criterion
+from neurosparse.claims.frame import Claim, Criterion, Quantity
 from neurosparse.claims.lab import FEW, Lab
 
 MARGIN = 0.5  # points of error that count as nothing
@@ -28,9 +28,9 @@ CLAIM = Claim(
 )
 
 
-def measure(lab: Lab, seed: int) -> dict[str, float]:
+def measure(lab: Lab, seed: int) -> dict[str, Quantity]:
     """Test errors; pre-training sees all training images and no labels."""
-    arms = {arm: lab.test_error(arm, seed) for arm in CLAIM.arms}
+    arms = {arm: lab.misclassified(arm, seed) for arm in CLAIM.arms}
     return {
         "all_labels": arms["rectifier"] - arms["pretrained"],
         "few_labels": arms["few_labels"] - arms["pretrained_few_labels"],

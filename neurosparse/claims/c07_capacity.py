@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurosparse.claims.frame import Claim, Criterion
+from neurosparse.claims.frame import Claim, Criterion, Quantity
 from neurosparse.claims.lab import Lab
 
 MARGIN = 0.5  # points of error that count as nothing
@@ -27,9 +27,9 @@ CLAIM = Claim(
 )
 
 
-def measure(lab: Lab, seed: int) -> dict[str, float]:
+def measure(lab: Lab, seed: int) -> dict[str, Quantity]:
     """Test errors, and the zeros that were reached."""
-    error = {arm: lab.test_error(arm, seed) for arm in CLAIM.arms}
+    error = {arm: lab.misclassified(arm, seed) for arm in CLAIM.arms}
     return {
         "until": error["zeros_85"] - error["rectifier"],
         "beyond": error["zeros_98"] - error["zeros_85"],

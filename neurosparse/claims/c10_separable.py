@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from neurosparse.claims.frame import Claim, Criterion
+from neurosparse.claims.frame import Claim, Criterion, Quantity
 from neurosparse.claims.lab import Lab, hidden
 from neurosparse.data import ImageSet
 from neurosparse.rectifier import RectifierNetwork
@@ -39,7 +41,7 @@ CLAIM = Claim(
 )
 
 
-def measure(lab: Lab, seed: int) -> dict[str, float]:
+def measure(lab: Lab, seed: int) -> dict[str, Quantity]:
     """Return test errors of probes, in %.
 
     They are of the arms, of an untrained rectifier network's layer 1, and of the pixels.
@@ -48,7 +50,7 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
         arm: lab.network(arm, seed) for arm in CLAIM.arms
     }
     networks |= {"untrained": lab.untrained(seed), "pixels": None}
-    error = {name: probe_error(lab, network) for name, network in networks.items()}
+    error = {name: probe_wrong(lab, network) for name, network in networks.items()}
     return {
         "difference": error["tanh"] - error["rectifier_l1"],
         "by_sparsity": error["rectifier"] - error["rectifier_l1"],
@@ -56,8 +58,8 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     }
 
 
-def probe_error(lab: Lab, network: RectifierNetwork | None) -> float:
-    """Return the test error, in %, of a ridge probe of a network's first layer.
+def probe_wrong(lab: Lab, network: RectifierNetwork | None) -> NDArray[np.int8]:
+    """Return 1 for each test image that a ridge probe of a network's first layer misclassifies.
 
     Its penalty is chosen on the validation images.
     """
@@ -76,7 +78,8 @@ def probe_error(lab: Lab, network: RectifierNetwork | None) -> float:
     unit = gram.diagonal().mean()
     eye = torch.eye(len(gram), dtype=torch.float64)
     weights = [torch.linalg.solve(gram + penalty * unit * eye, towards) for penalty in PENALTIES]
-    return 100 * _error(min(weights, key=lambda w: _error(w, *validation)), *test)
+    best = min(weights, key=lambda w: _error(w, *validation))
+    return lab.wrong(test[0] @ best)
 
 
 def _error(weights: Tensor, features: Tensor, labels: Tensor) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from neurosparse.claims.frame import Claim, Criterion
+from neurosparse.claims.frame import Claim, Criterion, Quantity
 from neurosparse.claims.lab import Lab
 from neurosparse.rectifier import RectifierNetwork
 
@@ -39,23 +39,20 @@ CLAIM = Claim(
 )
 
 
-def measure(lab: Lab, seed: int) -> dict[str, float]:
+def measure(lab: Lab, seed: int) -> dict[str, Quantity]:
     """Return rises of the test error, in points, where activations are disturbed.
 
     Also those of the tanh network, and with five times as much of both.
     """
-    labels = torch.tensor(lab.splits.test.labels)
 
     def rise(
         arm: str, disturb: Callable[[Tensor, float, torch.Generator], Tensor], share: float
-    ) -> float:
+    ) -> Quantity:
         generator = torch.Generator().manual_seed(seed)
         scores = run_disturbed(
             lab.network(arm, seed), lab.test_images(), lambda h: disturb(h, share, generator)
         )
-        return 100 * float((scores.argmax(dim=1) != labels).float().mean()) - lab.test_error(
-            arm, seed
-        )
+        return lab.wrong(scores) - lab.misclassified(arm, seed)
 
     return {
         "discarded": rise("rectifier_l1", discard, SHARE),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurosparse.claims.frame import Claim, Criterion
+from neurosparse.claims.frame import Claim, Criterion, Quantity
 from neurosparse.claims.lab import Lab
 
 CLAIM = Claim(
@@ -31,7 +31,7 @@ CLAIM = Claim(
 )
 
 
-def measure(lab: Lab, seed: int) -> dict[str, float]:
+def measure(lab: Lab, seed: int) -> dict[str, Quantity]:
     """Choose networks by their validation errors, and report their test errors.
 
     Of equals the denser is chosen.
@@ -44,6 +44,6 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     )
     return {
         "zeros_of_best": lab.zeros(best, seed),
-        "cost": lab.test_error("zeros_96", seed) - lab.test_error(best_dense, seed),
+        "cost": lab.misclassified("zeros_96", seed) - lab.misclassified(best_dense, seed),
         "zeros_of_best_dense": lab.zeros(best_dense, seed),
     }

@@ -7,10 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neurosparse._internal import cards
-from neurosparse.sparsity.paired import Mean, mean
+from neurosparse.sparsity.paired import Mean, crossed, mean
 
 Verdict = Literal["holds", "does not hold here", "undecided"]
+# of a seed: a number, or of an error what each test image adds: 1 where it is misclassified, or the
+# difference of two networks, shape (n_images,)
+Quantity = float | NDArray[np.int8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,8 @@ class Claim:
 class Effect:
     """Outcome of one criterion.
 
-    It has a value for each seed, their mean with its 95 % interval (Student's t), and the verdict.
+    It has a value for each seed, their mean with its 95 % interval, and the verdict. The interval
+    is over seeds (Student's t); that of an error is over seeds and test images (crossed).
     """
 
     criterion: Criterion
@@ -144,7 +151,7 @@ class Finding:
 
 
 def examine(
-    number: int, claim: Claim, rows: Sequence[Mapping[str, float]], left_out: Sequence[str] = ()
+    number: int, claim: Claim, rows: Sequence[Mapping[str, Quantity]], left_out: Sequence[str] = ()
 ) -> Finding:
     """Judge a claim by what was measured.
 
@@ -175,7 +182,7 @@ def examine(
     means = {}
     for name in rows[0]:
         try:
-            means[name] = mean([float(row[name]) for row in rows])
+            means[name] = _mean([row[name] for row in rows])
         except (KeyError, ValueError):
             values = [row.get(name) for row in rows]
             raise ValueError(
@@ -188,7 +195,7 @@ def examine(
     effects = tuple(
         Effect(
             c,
-            tuple(float(row[c.quantity]) for row in rows),
+            tuple(in_points(row[c.quantity]) for row in rows),
             means[c.quantity],
             c.judge(means[c.quantity]),
         )
@@ -204,6 +211,19 @@ def examine(
         also,
         tuple(left_out),
     )
+
+
+def in_points(quantity: Quantity) -> float:
+    """Return a quantity as a number; of an error in points, in % of the test images."""
+    return 100 * float(quantity.mean()) if isinstance(quantity, np.ndarray) else float(quantity)
+
+
+def _mean(quantities: Sequence[Quantity]) -> Mean:
+    """Return the mean over seeds, with an interval over test images as well where they are told."""
+    by_image = [100.0 * each for each in quantities if isinstance(each, np.ndarray)]
+    if 1 < len(quantities) == len(by_image):
+        return crossed(np.stack(by_image))
+    return mean([in_points(each) for each in quantities])
 
 
 def _verdict(verdicts: Sequence[Verdict]) -> Verdict:

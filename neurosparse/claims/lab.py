@@ -192,15 +192,15 @@ class Lab:
         """Return the test images, shape (n, features)."""
         return tensors(self.splits.test, torch.device("cpu"))[0]
 
-    def test_error(self, arm: str, seed: int) -> float:
-        """Return the share of test images that a trained network misclassifies, in %."""
-        return 100 * error(self.network(arm, seed), self.splits.test)
-
-    def misclassified(self, arm: str, seed: int) -> NDArray[np.bool_]:
-        """Return which test images a trained network misclassifies, shape (n,)."""
+    def misclassified(self, arm: str, seed: int) -> NDArray[np.int8]:
+        """Return 1 for each test image that a trained network misclassifies, 0 for the others."""
         with torch.no_grad():
-            said = self.network(arm, seed)(self.test_images()).argmax(dim=1).numpy()
-        return np.asarray(said != self.splits.test.labels)
+            return self.wrong(self.network(arm, seed)(self.test_images()))
+
+    def wrong(self, scores: Tensor) -> NDArray[np.int8]:
+        """Return 1 for each test image whose scores are misclassified, shape (n,), else 0."""
+        said = scores.argmax(dim=1).numpy()
+        return np.asarray(said != self.splits.test.labels, dtype=np.int8)
 
     def validation_error(self, arm: str, seed: int) -> float:
         """Return the error on the validation images, in %."""

@@ -6,11 +6,12 @@ claims.register(19, "my_package.my_claim")
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from neurosparse._internal import checks
 from neurosparse._internal.registry import Registry, modules_in
-from neurosparse.claims.frame import Claim
+from neurosparse.claims.frame import Claim, Quantity
 from neurosparse.claims.lab import Lab
 
 
@@ -19,7 +20,7 @@ class ClaimModule(Protocol):
 
     CLAIM: Claim
 
-    def measure(self, lab: Lab, seed: int) -> dict[str, float]:
+    def measure(self, lab: Lab, seed: int) -> Mapping[str, Quantity]:
         """Return the quantities of one seed, by the names that the criteria ask for."""
         ...
 

@@ -6,24 +6,22 @@ import json
 import math
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from pydantic import ConfigDict
 
 from neurosparse import data, plots, recipes
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.names import for_figure
 from neurosparse._internal.tables import markdown
 from neurosparse._internal.types import Fields, FieldsView
-from neurosparse.claims.frame import Claim, Criterion, Effect, Finding, examine
+from neurosparse.claims.frame import Effect, Finding, examine, in_points
 from neurosparse.claims.lab import QUICK, Lab, LabSpec
 from neurosparse.claims.registry import load, names
+from neurosparse.claims.stored import File, entry_of, finding_of, quantity_of
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, part_of, quiet
-from neurosparse.recipes import Spec
 from neurosparse.rectifier.checkpoints import fingerprint
 from neurosparse.report import Measured, Panel, Verdict, environment
 from neurosparse.studies.runs import write
@@ -35,32 +33,6 @@ RESULT, TABLE = "claims.json", "claims.md"
 _FORMAT = "neurosparse claims 1"
 _TRAINING = 0.9  # of the time, or more, where all networks have to be trained
 _HEADING = "The paper's claims, put to the test"
-
-
-class _Lenient(Spec):
-    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
-
-
-class _Claim(_Lenient):
-    text: str
-    source: str
-    limits: str
-    arms: list[str]
-    criteria: list[dict[str, str | float | None]]
-
-
-class _Entry(_Lenient):
-    number: int | str
-    claim: _Claim
-    seeds: dict[str, dict[str, float]]
-    left_out: list[str]
-
-
-class _File(_Lenient):
-    """Content that claims.json must have."""
-
-    lab: LabSpec
-    findings: list[_Entry]
 
 
 def run(
@@ -128,7 +100,7 @@ def run(
             rows[seed] = module.measure(lab, seed)
         left_out = [f"seed {seed}: {why}" for seed, why in sorted(lost[number].items())]
         found.append(examine(number, module.CLAIM, list(rows.values()), left_out))
-        entries[number] = _entry(found[-1], rows)
+        entries[number] = entry_of(found[-1], rows)
     for panel in panels(found)[1:]:
         _figure(panel, directory / "figures" / f"{panel.key}.png")
     _write(directory, spec, images, [entries[number] for number in sorted(entries)])
@@ -204,8 +176,8 @@ def _read(path: Path) -> tuple[Fields, list[Finding]]:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise ValueError(f"its format is not {_FORMAT!r}")
-        recipes.build(_File, content, what="it")
-        return content, [_finding(each) for each in content["findings"]]
+        recipes.build(File, content, what="it")
+        return content, [finding_of(each) for each in content["findings"]]
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
         said = f"there is no {error}" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{path} was not written by `neurosparse claims`: {said}") from None
@@ -240,7 +212,8 @@ def panels(findings: Sequence[Finding]) -> list[Panel]:
         _HEADING,
         f"Of {len(findings)} claims {found['holds']} hold, {found['does not hold here']} do not"
         f" hold here, {found['undecided']} are undecided. Each effect is a mean over {n_seeds}"
-        " seeds with its 95 % interval. A claim holds where the interval lies within the range"
+        " seeds with its 95 % interval, that of an error over test images as well. A claim holds"
+        " where the interval lies within the range"
         " that was written down beforehand. It does not hold here where the interval lies"
         " outside, and is undecided otherwise. Of several criteria all must hold.",
         table=[
@@ -342,24 +315,6 @@ def draw_effect(effect: Effect, ax: Axes) -> None:
     ax.set_title("\n".join(textwrap.wrap(title, 44)), fontsize=9)
 
 
-def _entry(finding: Finding, rows: Mapping[int, Mapping[str, float]]) -> Fields:
-    """Return a finding as the file has it, with what was measured by seed."""
-    return {
-        "number": finding.number,
-        "verdict": finding.verdict,
-        "effects": [effect.describe() for effect in finding.effects],
-        "claim": _plain(finding.claim),
-        "seeds": rows,
-        "left_out": finding.left_out,
-    }
-
-
-def _finding(entry: FieldsView) -> Finding:
-    return examine(
-        entry["number"], _claim(entry["claim"]), list(entry["seeds"].values()), entry["left_out"]
-    )
-
-
 def _write(directory: Path, spec: LabSpec, images: str, entries: Sequence[FieldsView]) -> None:
     content = {
         "format": _FORMAT,
@@ -371,12 +326,17 @@ def _write(directory: Path, spec: LabSpec, images: str, entries: Sequence[Fields
     with files.new_file(directory / RESULT) as file:
         file.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
     with files.new_file(directory / TABLE) as file:
-        file.write_text(table([_finding(each) for each in entries]) + "\n", encoding="utf-8")
+        file.write_text(table([finding_of(each) for each in entries]) + "\n", encoding="utf-8")
     long = [
-        {"claim": each["number"], "seed": int(seed), "quantity": name, "value": float(value)}
+        {
+            "claim": each["number"],
+            "seed": int(seed),
+            "quantity": name,
+            "value": in_points(quantity_of(value)),
+        }
         for each in entries
         for seed, row in each["seeds"].items()
-        for name, value in row.items()
+        for name, value in ((name, in_points(quantity_of(each))) for name, each in row.items())
     ]
     write(long, directory / "claims.parquet")
 
@@ -393,31 +353,3 @@ def _figure(panel: Panel, path: Path) -> None:
             fig.savefig(file, format="png")
         finally:
             plt.close(fig)
-
-
-def _plain(claim: Claim) -> Fields:
-    """Return a claim as JSON can hold it: an open end of a range is null."""
-    plain = asdict(claim)
-    for criterion in plain["criteria"]:
-        criterion |= {
-            end: criterion[end] if math.isfinite(criterion[end]) else None
-            for end in ("low", "high")
-        }
-    return plain
-
-
-def _claim(plain: FieldsView) -> Claim:
-    open_ends = {"low": -math.inf, "high": math.inf}
-    criteria = [
-        Criterion(
-            **{
-                **each,
-                **{
-                    end: value if each[end] is None else each[end]
-                    for end, value in open_ends.items()
-                },
-            }
-        )
-        for each in plain["criteria"]
-    ]
-    return Claim(**{**plain, "criteria": tuple(criteria), "arms": tuple(plain["arms"])})

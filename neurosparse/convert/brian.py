@@ -8,20 +8,18 @@ step by their `order`, so that spikes reach the next layer in the same step, as 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
 from math import prod
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from neurosparse._internal import checks
 from neurosparse._internal.types import Fields, Foreign
 from neurosparse.convert import running
-from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, MaxPool, Spike
+from neurosparse.convert.brian_groups import TURNS, each_step, neuron_group, simulated, take_turn
+from neurosparse.convert.graph import Spike
+from neurosparse.convert.linear_stretches import currents_of, matrix_of, neurons_before, value_of
 from neurosparse.convert.network import SpikingNetwork
-from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.running import Coding
 from neurosparse.convert.runs import SpikingRun, as_inputs
 from neurosparse.progress import Progress, quiet
@@ -29,7 +27,6 @@ from neurosparse.spiking.brian import running as engine
 
 OUTPUT = "output"
 ROOM = 2**24  # currents that one simulation is given
-TURNS = 8  # what a layer does in a step comes in this range of `order`
 
 
 def to_brian2(
@@ -37,7 +34,7 @@ def to_brian2(
 ) -> Foreign:
     """A Brian2 `Network` that is shown inputs one after another, for a number of steps each.
 
-    SpikingRun it for `n * steps * network.neuron.dt_ms` milliseconds. Each layer of neurons is a
+    Run it for `n * steps * network.neuron.dt_ms` milliseconds. Each layer of neurons is a
     `NeuronGroup` with the potential `v` and the current `I` that its next step takes, and has a
     `SpikeMonitor`: "hidden1" and "hidden1_spikes" (`identifier` gives the name). The group "output"
     sums what comes in, bias included, in `total`; over the steps of an input, that is the output.
@@ -87,9 +84,9 @@ def objects(
         shown = torch.zeros_like(shown[:1])
     for k, layer in enumerate((*graph.spikes, graph.layers[-1])):
         before = layer.inputs[0] if isinstance(layer, Spike) else layer.name
-        sources = _before(graph, before)
+        sources = neurons_before(graph, before)
         silent = {each.name: shown.new_zeros(len(shown), *each.shape) for each in sources}
-        steady = _value(graph, before, silent | {graph.input.name: shown}).flatten(1)
+        steady = value_of(graph, before, silent | {graph.input.name: shown}).flatten(1)
         # past its end the last value holds
         space = {"drive": b2.TimedArray(steady.double().numpy(), dt=period)}
         space["steps"] = steps
@@ -97,7 +94,7 @@ def objects(
         # whether another input comes: a clock of its own would cost more
         again = "int(timestep(t, dt) % steps == 0)"
         if isinstance(layer, Spike):
-            group = _neurons(
+            group = neuron_group(
                 steady.shape[1],
                 neuron,
                 "I : 1",
@@ -116,15 +113,15 @@ def objects(
                 steady.shape[1], "total : 1\nI : 1", namespace=space, clock=clock, name=OUTPUT
             )
             begin += f"\ntotal *= 1 - {again}"
-            _each_step(group, "total += I\nI = 0", k * TURNS + 2)
-        _each_step(group, begin, k * TURNS)
+            each_step(group, "total += I\nI = 0", k * TURNS + 2)
+        each_step(group, begin, k * TURNS)
         for source in sources:
             if source.name in cells:
                 others.append(
                     _synapses(
                         cells[source.name],
                         group,
-                        _matrix(graph, before, source, like=shown),
+                        matrix_of(graph, before, source, like=shown),
                         k * TURNS + 1,
                     )
                 )
@@ -148,7 +145,7 @@ def _poisson(shown: Tensor, period: object, clock: object) -> Foreign:
         clock=clock,
         name="input",
     )
-    _take_turn(group.thresholder["spike"], -1)
+    take_turn(group.thresholder["spike"], -1)
     return group
 
 
@@ -164,7 +161,7 @@ def _synapses(source: Foreign, target: Foreign, weights: Tensor, order: int) -> 
     i, j = weights.nonzero(as_tuple=True)
     synapses.connect(i=i.numpy(), j=j.numpy())
     synapses.w = weights[i, j].double().numpy()
-    _take_turn(synapses.pre, order)
+    take_turn(synapses.pre, order)
     return synapses
 
 
@@ -206,18 +203,20 @@ def run_in_brian2(
         running.encoded(x, graph, 1 if graph.input.name in how.steady else steps, coding, seed)
     )
     size = max(ROOM // (steps * max(prod(spike.shape) for spike in graph.spikes)), 1)
-    followed = {each.name for spike in graph.spikes for each in _before(graph, spike.inputs[0])}
+    followed = {
+        each.name for spike in graph.spikes for each in neurons_before(graph, spike.inputs[0])
+    }
     parts: list[SpikingRun] = []
     for begin in range(0, len(x), size):
         # (1 or steps, n, ...)
         values = {graph.input.name: torch.stack([each[begin : begin + size] for each in shown])}
         sums: dict[str, Tensor] = {}
         for spike in graph.spikes:
-            currents = _currents(graph, spike, values)
+            currents = currents_of(graph, spike, values)
             if record_spikes or spike.name in followed:
-                values[spike.name] = _simulated(currents, steps, network.neuron, target)
+                values[spike.name] = simulated(currents, steps, network.neuron, target)
             else:  # their numbers are enough
-                sums[spike.name] = _simulated(currents, steps, network.neuron, target, counts=True)[
+                sums[spike.name] = simulated(currents, steps, network.neuron, target, counts=True)[
                     0
                 ]
         sums |= {
@@ -259,200 +258,3 @@ def identifier(name: str) -> str:
     """
     name = re.sub(r"\W", "_", name)
     return name if name[0].isalpha() else f"layer_{name}"
-
-
-# ---- Groups
-# --------------------------------------------------------------------------------------------------
-
-
-def _neurons(
-    n: int,
-    neuron: NeuronSpec,
-    equations: str,
-    current: str,
-    space: Fields,
-    clock: object,
-    name: str,
-    turn: int = 0,
-) -> Foreign:
-    """A group of neurons at the start, under a current in the terms of `equations` and `space`."""
-    waits = neuron.t_ref_steps > 0
-    after, space = _dynamics(neuron, current, space)
-    cells = engine.brian2().NeuronGroup(
-        n,
-        f"v : 1\nwaiting : integer\n{equations}",
-        threshold="v >= v_threshold" + " and waiting == 0" * waits,
-        reset=("v -= v_threshold" if neuron.reset == "subtract" else "v = v_reset")
-        + "\nwaiting = t_ref_steps + 1" * waits,
-        namespace=space,
-        clock=clock,
-        name=name,
-    )
-    _each_step(cells, f"v = {after}" + "\nI = 0" * (current == "I"), turn + 2)
-    _take_turn(cells.thresholder["spike"], turn + 3)
-    _take_turn(cells.resetter["spike"], turn + 4)
-    if waits:
-        _each_step(cells, "waiting -= int(waiting > 0)", turn + 5)
-    cells.v = neuron.v_initial * neuron.threshold
-    return cells
-
-
-def _counting(
-    n: int,
-    neuron: NeuronSpec,
-    equations: str,
-    current: str,
-    space: Fields,
-    clock: object,
-    name: str,
-) -> Foreign:
-    """The same neurons, of which only the number of spikes is kept, in `total`: one pass over them,
-    and no list of spikes.
-    """
-    after, space = _dynamics(neuron, current, space)
-    cells = engine.brian2().NeuronGroup(
-        n, f"v : 1\nwaiting : 1\ntotal : 1\n{equations}", namespace=space, clock=clock, name=name
-    )
-    code = f"v = {after}\nfires = int(v >= v_threshold)"
-    if neuron.t_ref_steps:
-        code += " * int(waiting == 0)\nwaiting += t_ref_steps * fires - int(waiting > 0)"
-    kept = (
-        "v - v_threshold * fires"
-        if neuron.reset == "subtract"
-        else "v * (1 - fires) + v_reset * fires"
-    )
-    _each_step(cells, f"{code}\nv = {kept}\ntotal += fires", 0)
-    cells.v = neuron.v_initial * neuron.threshold
-    return cells
-
-
-def _dynamics(neuron: NeuronSpec, current: str, space: Fields) -> tuple[str, Fields]:
-    """The potential after a step under a current, before any spike; and `space` with what equations
-    refer to.
-    """
-    after = f"v + {current}" if neuron.kind == "if" else f"{current} + (v - {current}) * decay"
-    if neuron.t_ref_steps:
-        after = f"({after}) * int(waiting == 0) + v * int(waiting > 0)"
-    return after, space | {
-        "decay": neuron.decay,
-        "v_threshold": neuron.threshold,
-        "v_reset": neuron.v_reset,
-        "v_initial": neuron.v_initial * neuron.threshold,
-        "t_ref_steps": neuron.t_ref_steps,
-    }
-
-
-def _each_step(group: Foreign, code: str, order: int) -> None:
-    group.run_regularly(code, clock=group.clock, when="groups", order=order)
-
-
-def _take_turn(what: Foreign, order: int) -> None:
-    what.when, what.order = "groups", order
-
-
-def _simulated(
-    currents: Tensor,
-    steps: int,
-    neuron: NeuronSpec,
-    target: engine.Target | None,
-    *,
-    counts: bool = False,
-) -> Tensor:
-    """The spikes of a layer, (steps, n, *shape), or their numbers, (1, n, *shape), under currents
-    (1 or steps, n, *shape).
-    """
-
-    def model() -> list[Foreign]:
-        b2 = engine.brian2()
-        values, clock = (
-            currents.flatten(1).double().numpy(),
-            b2.Clock(neuron.dt_ms * b2.ms, name="step_clock"),
-        )
-        steady = len(values) == 1
-        equations, drive = ("drive : 1 (constant)", "drive") if steady else ("", "drive(t, i)")
-        space = {} if steady else {"drive": b2.TimedArray(values, dt=clock.dt)}
-        cells = (_counting if counts else _neurons)(
-            values.shape[1], neuron, equations, drive, space, clock, "cells"
-        )
-        if steady:
-            cells.drive = values[0]
-        if not counts:
-            return [cells, b2.SpikeMonitor(cells, name="spikes")]
-        # the first step and the last
-        last = b2.Clock(max(steps - 1, 1) * clock.dt, name="last_clock")
-        return [
-            cells,
-            b2.StateMonitor(cells, "total", record=True, clock=last, when="end", name="counts"),
-        ]
-
-    result = engine.run(
-        model, duration_ms=steps * neuron.dt_ms, dt_ms=neuron.dt_ms, seed=0, target=target
-    )
-    if counts:
-        found = result["counts"]["total"][-1:]
-    else:
-        found = np.zeros((steps, currents[0].numel()), np.float32)
-        found[
-            np.rint(result["spikes"]["t"] * 1e3 / neuron.dt_ms).astype(int), result["spikes"]["i"]
-        ] = 1
-    value: Tensor = torch.from_numpy(found).unflatten(1, currents.shape[1:]).to(currents.dtype)
-    return value
-
-
-# ---- The linear stretches between neurons
-# --------------------------------------------------------------------------------------------------
-
-
-def _before(graph: Graph, name: str) -> list[Layer]:
-    """The input, and the layers of neurons, on which a layer depends directly: through linear
-    layers alone.
-    """
-    layer = graph[name]
-    if isinstance(layer, MaxPool):
-        raise ValueError(
-            f"{name} is max pooling, which Brian2 is not given: use average pooling, or run it in"
-            " torch"
-        )
-    found: list[Layer] = []
-    for each in layer.inputs:
-        found += [graph[each]] if isinstance(graph[each], Spike | Input) else _before(graph, each)
-    return list(dict.fromkeys(found))
-
-
-def _value(graph: Graph, name: str, given: Mapping[str, Tensor]) -> Tensor:
-    """What a layer gives where others give what is given."""
-    if name in given:
-        return given[name]
-    layer = graph[name]
-    return layer(*(_value(graph, each, given) for each in layer.inputs))
-
-
-def _currents(graph: Graph, spike: Spike, values: Mapping[str, Tensor]) -> Tensor:
-    """The currents of a layer of neurons, (steps, n, *shape), or (1, n, *shape) where they are
-    steady.
-    """
-    (name,) = spike.inputs
-    given = {each.name: values[each.name] for each in _before(graph, name)}
-    steps, n = max(map(len, given.values())), next(iter(given.values())).shape[1]
-    flat = {
-        each: value.expand(steps, *value.shape[1:]).flatten(0, 1) for each, value in given.items()
-    }
-    result: Tensor = _value(graph, name, flat).unflatten(0, (steps, n))
-    return result
-
-
-def _matrix(graph: Graph, name: str, source: Layer, like: Tensor) -> Tensor:
-    """What a unit of `source` adds to each unit of a layer: shape (source units, units)."""
-    layers = (
-        (
-            replace(layer, bias=torch.zeros_like(layer.bias))
-            if isinstance(layer, Linear | Conv | Add)
-            else layer
-        )
-        for layer in graph.layers
-    )
-    graph = Graph(tuple(layers))
-    n = prod(source.shape)
-    given = {each.name: like.new_zeros(n, *each.shape) for each in _before(graph, name)}
-    given[source.name] = torch.eye(n, dtype=like.dtype).reshape(n, *source.shape)
-    return _value(graph, name, given).flatten(1)

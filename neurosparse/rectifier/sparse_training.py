@@ -106,7 +106,7 @@ class SparseEngine:
         top_k: Sequence[int] | None = None,
         dense_input: bool | None = None,
     ) -> None:
-        from neurosparse.kernels.network import sparse_sgd
+        from neurosparse.kernels.network import minibatch, sparse_sgd
 
         checks.whole("batch_size", batch_size)
         if reason := why_not(network, batch_size=batch_size):
@@ -131,7 +131,7 @@ class SparseEngine:
             dense_input=dense_input,
         )
         self._batch_size = batch_size
-        self._work = sparse_sgd.work_for(self._net, batch_size)
+        self._work = minibatch.work_for(self._net, batch_size)
         self._run_steps = sparse_sgd.run_steps
 
     def descend(self, rows: object, *, learning_rate: float, l1: Sequence[float]) -> Descent:

@@ -24,10 +24,7 @@ from typing import Literal
 
 from neurosparse._internal import checks
 from neurosparse.activity import WHOLE
-from neurosparse.spiking.circuit_specs import (
-    CellSpec,
-    SynapseSpec,
-)
+from neurosparse.spiking.circuit_specs import CellSpec, SynapseSpec
 from neurosparse.spiking.synaptic_currents import resistance_mV_per_pA
 
 

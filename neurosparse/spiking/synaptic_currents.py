@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 
-from neurosparse.spiking.circuit_specs import (
-    CellSpec,
-)
+from neurosparse.spiking.circuit_specs import CellSpec
 
 
 def psc_per_psp(cell: CellSpec, tau_syn_ms: float) -> float:

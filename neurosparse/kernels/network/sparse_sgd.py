@@ -17,19 +17,11 @@ calls.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.kernels.network.layout import (
-    DENSE_TILE,
-    Floats,
-    Net,
-    aligned_zeros,
-    multiple,
-    widest,
-)
+from neurosparse.kernels.network.layout import Floats, Net
+from neurosparse.kernels.network.minibatch import Work
 from neurosparse.kernels.network.sparse_forward import (
     dense_sums,
     list_not_zero,
@@ -37,56 +29,15 @@ from neurosparse.kernels.network.sparse_forward import (
     matrix,
     sparse_sums,
 )
-from neurosparse.kernels.network.sparse_rows import (
-    add_1,
-    add_2,
-    add_4,
-    dot_4,
-    dot_and_add_1,
-    dot_and_add_2,
-    dot_and_add_3,
-    inner,
-    jit,
+from neurosparse.kernels.network.sparse_rows import inner, jit
+from neurosparse.kernels.network.sparse_updates import (
+    clear,
+    learn_rows,
+    list_by_row,
+    pack,
+    update_rows,
 )
-
-
-class Work(NamedTuple):
-    """Room for one minibatch of at most `batch` samples on its way through n layers.
-
-    Layer 0 is the inputs.
-    """
-
-    units: NDArray[np.int32]  # (n, batch, widest) the active units of each layer and sample
-    values: Floats  # (n, batch, widest) their values
-    n_listed: NDArray[np.int64]  # (n, batch) how many
-    z: Floats  # (batch, widest) the sums that reach a layer; after the last layer the scores
-    # (n + 1, batch, widest) -learning_rate * d loss / d z of each layer; 0 for silent units
-    delta: Floats
-    inputs: Floats  # (batch, widest) the images themselves, where the input layout is dense
-    packed: Floats  # (batch, widest) deltas of the active units alone
-    # (widest,) by row of weights: the samples in which its unit is active,
-    n_samples: NDArray[np.int32]
-    samples: NDArray[np.int32]  # (widest, batch) which those are,
-    sample_values: Floats  # (widest, batch) and its value in each
-    sorting: Floats  # (widest,)
-
-
-def work_for(net: Net, batch: int) -> Work:
-    """Room for minibatches of up to `batch` samples of `net`."""
-    n, width, batch = len(net.rows), widest(net.sizes), multiple(batch, DENSE_TILE[1])
-    return Work(
-        np.zeros((n, batch, width), np.int32),
-        aligned_zeros(n, batch, width),
-        np.zeros((n, batch), np.int64),
-        aligned_zeros(batch, width),
-        aligned_zeros(n + 1, batch, width),
-        aligned_zeros(batch, width),
-        aligned_zeros(batch, width),
-        np.zeros(width, np.int32),
-        np.zeros((width, batch), np.int32),
-        aligned_zeros(width, batch),
-        aligned_zeros(width),
-    )
+from neurosparse.kernels.network.top_k import keep_largest
 
 
 @jit
@@ -197,67 +148,9 @@ def _forward(
             for b in range(n):
                 count = list_positive(z, b, size, units, values, b)
                 if 0 < top_k[k] < count:
-                    count = _keep_largest(units, values, b, count, top_k[k], work.sorting)
+                    count = keep_largest(units, values, b, count, top_k[k], work.sorting)
                 work.n_listed[k + 1, b] = count
                 n_active[k] += count
-
-
-@inner
-def _keep_largest(
-    units: NDArray[np.int32], values: Floats, b: int, count: int, k: int, sorting: Floats
-) -> int:
-    """Shorten the lists to the k largest values; of equals, the first units. NaN is kept."""
-    least, kept, room = -np.float32(np.inf), 0, 4 * k
-    # most values are soon below the k-th largest so far, and are passed over
-    for t in range(count):
-        sorting[kept] = values[b, t]
-        kept += not values[b, t] <= least
-        if kept == room:
-            least, kept = _kth_largest(sorting, kept, k), k
-    least = _kth_largest(sorting, kept, k)
-    n_above = 0
-    for t in range(count):
-        n_above += values[b, t] > least
-    n_equal, kept = k - n_above, 0
-    for t in range(count):
-        value = values[b, t]
-        if value == least:
-            n_equal -= 1
-            if n_equal < 0:
-                continue
-        elif value < least:
-            continue
-        units[b, kept], values[b, kept] = units[b, t], value
-        kept += 1
-    return kept
-
-
-@inner
-def _kth_largest(a: Floats, n: int, k: int) -> np.float32:
-    """Return the k-th largest of a[:n], reordered so that the k largest come first.
-
-    Hoare's selection.
-    """
-    low, high = 0, n - 1
-    while low < high:
-        pivot, i, j = a[(low + high) // 2], low, high
-        while i <= j:
-            while a[i] > pivot:
-                i += 1
-            while a[j] < pivot:
-                j -= 1
-            if i <= j:
-                a[i], a[j] = a[j], a[i]
-                i += 1
-                j -= 1
-        if k - 1 <= j:
-            high = j
-        elif k - 1 >= i:
-            low = i
-        else:
-            break
-    result: np.float32 = a[k - 1]
-    return result
 
 
 @inner
@@ -303,148 +196,16 @@ def _backward(net: Net, work: Work, n: int, learning_rate: float, l1: Floats) ->
             for j in range(net.sizes[k + 1]):
                 net.biases[k, j] += delta[b, j]
         if k > 0:
-            _by_row(work, work.units[k], work.values[k], work.n_listed[k], n, net.rows[k])
+            list_by_row(work, work.units[k], work.values[k], work.n_listed[k], n, net.rows[k])
             push = np.float32(-learning_rate / n * l1[k - 1])
-            _learn_rows(W, net.columns[k], delta, work, net.rows[k], push, work.delta[k])
+            learn_rows(W, net.columns[k], delta, work, net.rows[k], push, work.delta[k])
         # roles swapped: a row belongs to an active unit, and what is added to it are the inputs
         elif net.dense_input:
-            _pack(delta, work.units[1], work.n_listed[1], n, work.packed)
-            _by_row(work, work.units[1], work.packed, work.n_listed[1], n, net.rows[0])
-            _update_rows(W, net.columns[0], work.inputs, work, net.rows[0])
+            pack(delta, work.units[1], work.n_listed[1], n, work.packed)
+            list_by_row(work, work.units[1], work.packed, work.n_listed[1], n, net.rows[0])
+            update_rows(W, net.columns[0], work.inputs, work, net.rows[0])
         else:
-            _by_row(work, work.units[0], work.values[0], work.n_listed[0], n, net.rows[0])
-            _update_rows(W, net.columns[0], delta, work, net.rows[0])
+            list_by_row(work, work.units[0], work.values[0], work.n_listed[0], n, net.rows[0])
+            update_rows(W, net.columns[0], delta, work, net.rows[0])
         if k + 1 < n_layers:
-            _clear(delta, work.units[k + 1], work.n_listed[k + 1], n)
-
-
-@inner
-def _by_row(
-    work: Work,
-    units: NDArray[np.int32],
-    values: Floats,
-    count: NDArray[np.int64],
-    n: int,
-    n_rows: int,
-) -> None:
-    """Turn lists by sample into lists by row of weights: n_samples, samples, sample_values."""
-    n_samples, samples, sample_values = work.n_samples, work.samples, work.sample_values
-    for i in range(n_rows):
-        n_samples[i] = 0
-    for b in range(n):
-        for t in range(count[b]):
-            i = units[b, t]
-            q = n_samples[i]
-            samples[i, q] = b
-            sample_values[i, q] = values[b, t]
-            n_samples[i] = q + 1
-
-
-@inner
-def _learn_rows(
-    W: Floats, n: int, delta: Floats, work: Work, n_rows: int, push: np.float32, below: Floats
-) -> None:
-    """Send the deltas down through each row, then update the row.
-
-    below[b, row] = W[row] . delta[b] + push for the samples b that it is active in.
-    """
-    samples, values = work.samples, work.sample_values
-    for i in range(n_rows):
-        count = work.n_samples[i]
-        if count == 0:
-            continue
-        b0, v0 = samples[i, 0], values[i, 0]
-        if count == 1:
-            below[b0, i] = dot_and_add_1(W, i, n, delta, b0, v0) + push
-        elif count == 2:
-            b1, v1 = samples[i, 1], values[i, 1]
-            s0, s1 = dot_and_add_2(W, i, n, delta, b0, v0, b1, v1)
-            below[b0, i], below[b1, i] = s0 + push, s1 + push
-        elif count == 3:
-            b1, v1, b2, v2 = samples[i, 1], values[i, 1], samples[i, 2], values[i, 2]
-            s0, s1, s2 = dot_and_add_3(W, i, n, delta, b0, v0, b1, v1, b2, v2)
-            below[b0, i], below[b1, i], below[b2, i] = s0 + push, s1 + push, s2 + push
-        else:
-            _dot_row(W, i, n, delta, samples, count, push, below)
-            _update_row(W, i, n, delta, samples, values, count)
-
-
-@inner
-def _dot_row(
-    W: Floats,
-    i: int,
-    n: int,
-    delta: Floats,
-    samples: NDArray[np.int32],
-    count: int,
-    push: np.float32,
-    below: Floats,
-) -> None:
-    """Set below[b, i] = W[i] . delta[b] + push for four or more samples.
-
-    The last four may overlap those before.
-    """
-    for q in range(0, count, 4):
-        t = min(q, count - 4)
-        b0, b1, b2, b3 = samples[i, t], samples[i, t + 1], samples[i, t + 2], samples[i, t + 3]
-        s0, s1, s2, s3 = dot_4(W, i, n, delta, b0, b1, b2, b3)
-        below[b0, i], below[b1, i], below[b2, i], below[b3, i] = (
-            s0 + push,
-            s1 + push,
-            s2 + push,
-            s3 + push,
-        )
-
-
-@inner
-def _update_row(
-    W: Floats, i: int, n: int, D: Floats, samples: NDArray[np.int32], values: Floats, count: int
-) -> None:
-    """W[i] += sum over its samples of value * D[sample]."""
-    q = 0
-    while q + 4 <= count:
-        add_4(
-            W,
-            i,
-            n,
-            D,
-            samples[i, q],
-            values[i, q],
-            samples[i, q + 1],
-            values[i, q + 1],
-            samples[i, q + 2],
-            values[i, q + 2],
-            samples[i, q + 3],
-            values[i, q + 3],
-        )
-        q += 4
-    if q + 2 <= count:
-        add_2(W, i, n, D, samples[i, q], values[i, q], samples[i, q + 1], values[i, q + 1])
-        q += 2
-    if q < count:
-        add_1(W, i, n, D, samples[i, q], values[i, q])
-
-
-@inner
-def _update_rows(W: Floats, n: int, D: Floats, work: Work, n_rows: int) -> None:
-    """Update the rows of the first layer; no delta goes further down."""
-    for i in range(n_rows):
-        _update_row(W, i, n, D, work.samples, work.sample_values, work.n_samples[i])
-
-
-@inner
-def _pack(
-    delta: Floats, units: NDArray[np.int32], count: NDArray[np.int64], n: int, packed: Floats
-) -> None:
-    """Pack the deltas of the active units, in the order of their lists."""
-    for b in range(n):
-        for t in range(count[b]):
-            packed[b, t] = delta[b, units[b, t]]
-
-
-@inner
-def _clear(delta: Floats, units: NDArray[np.int32], count: NDArray[np.int64], n: int) -> None:
-    """Back to zero where a unit was active; the rest is zero already."""
-    for b in range(n):
-        for t in range(count[b]):
-            delta[b, units[b, t]] = 0
+            clear(delta, work.units[k + 1], work.n_listed[k + 1], n)

@@ -199,10 +199,10 @@ def brunel_rate(
         Voltages counted from rest: e_leak_mV = 0.
     in_degree, inhibitory_share
         C_E, and C_I as a share of it.
-    start_hz
-        Where several rates are self-consistent, the start decides.
     weight_mV
         Jump of the potential by an excitatory spike.
+    start_hz
+        Where several rates are self-consistent, the start decides.
 
     Examples
     --------

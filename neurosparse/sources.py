@@ -81,18 +81,18 @@ def read_all(
 
     Parameters
     ----------
-    only
-        The names to keep, such as "all" for the whole of a circuit without its populations; all
-        where empty.
-    how
-        What `recordings.read` is told of all that hold spikes. What says how a file is parsed goes
-        to those files that leave it open.
     sources
         Of each, see `read`.
     window_ms
         See `read`.
     threshold
         See `read`.
+    only
+        The names to keep, such as "all" for the whole of a circuit without its populations; all
+        where empty.
+    how
+        What `recordings.read` is told of all that hold spikes. What says how a file is parsed goes
+        to those files that leave it open.
 
     Raises
     ------

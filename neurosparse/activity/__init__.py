@@ -1,5 +1,4 @@
-"""What was observed: spikes of a circuit, activations of a network, and what "active" means for
-each.
+"""Observations: spikes of a circuit, activations of a network, and "active" for each.
 
 Everything here is frozen, needs NumPy alone and refuses what cannot be a measurement.
 """

@@ -26,8 +26,9 @@ def joined(runs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Activations:
-    """What a stream of activations of one layer leaves behind: counts and moments per unit, and a
-    sample of at most KEPT inputs.
+    """Record of a stream of activations of one layer.
+
+    It holds counts and moments per unit, and a sample of at most KEPT inputs.
 
     Two records of one layer add up (`a + b`): counts exactly, sums to rounding; `b` follows `a`.
     Sizes do not depend on the number of samples.
@@ -143,8 +144,9 @@ _SUMS = tuple(
 def _lowest(
     keys: NDArray[np.uint64], rows: NDArray[np.float64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.float64]]:
-    """The rows of the KEPT lowest keys: the same whatever order they come in, so that records add
-    up in any.
+    """Return the rows of the KEPT lowest keys.
+
+    They are the same whatever order they come in, so that records add up in any.
     """
     order = np.argsort(keys, kind="stable")[:KEPT]
     return keys[order], rows[order]

@@ -1,4 +1,4 @@
-"""What "active" means."""
+"""The definition of "active"."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ WINDOW_TOLERANCE = 0.01  # of a window, by which the nearest on a grid may miss 
 
 @dataclass(frozen=True, slots=True)
 class ActiveWhen:
-    """What "active" means. No fraction exists without one, and two fractions with different ones
-    are never compared silently.
+    """The definition of "active".
+
+    No fraction exists without one, and two fractions with different ones are never compared
+    silently.
 
     Parameters
     ----------
@@ -21,13 +23,13 @@ class ActiveWhen:
     threshold
         For activations: a unit is active for a sample where abs(a) > threshold. 0 counts everything
         but exact zeros.
-    relative
-        The threshold is a multiple of the layer's scale: of the root mean square over its units,
-        sample by sample. The right choice for SiLU and GELU, whose outputs are hardly ever 0.
     axis
         For activations: the axis of an activation tensor that holds the units (-1: the features of
         a linear layer, 1: the channels of a convolution). Every other axis holds samples: inputs,
         positions, tokens. None: as each layer of a model lays out its units, and -1 for an array.
+    relative
+        The threshold is a multiple of the layer's scale: of the root mean square over its units,
+        sample by sample. The right choice for SiLU and GELU, whose outputs are hardly ever 0.
 
     Examples
     --------
@@ -63,7 +65,9 @@ class ActiveWhen:
             checks.whole("axis", self.axis, least=-16)
 
     def is_like(self, other: ActiveWhen) -> bool:
-        """Whether two definitions mean the same: windows may differ by 1 %, the nearest on a grid.
+        """Return whether two definitions mean the same.
+
+        Windows may differ by 1 %, as the nearest on a grid does.
 
         Examples
         --------
@@ -77,7 +81,7 @@ class ActiveWhen:
         )
 
     def describe(self) -> str:
-        """The definition in words, for axes, tables and captions."""
+        """Return the definition in words, for axes, tables and captions."""
         if self.window_ms is not None:
             return f"at least one spike in {self.window_ms:g} ms"
         return f"abs(a) > {self.threshold:g}" + (" rms of the layer" if self.relative else "")

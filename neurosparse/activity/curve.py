@@ -14,12 +14,13 @@ from neurosparse.activity import frozen
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActivityCurve:
-    """The active fraction of a circuit as a function of the window, exact for every window, and its
-    inverse.
+    """The active fraction of a circuit as a function of the window, and its inverse.
+
+    It is exact for every window.
 
     It is the share of (unit, position of the window) pairs with at least one spike, over *all*
-    positions of the window in the record: an average over every way to lay the bins. Built by
-    `sparsity.activity_curve`.
+    positions of the window in the record. So it is an average over every way to lay the bins. Built
+    by `sparsity.activity_curve`.
 
     Only the gaps between spikes matter: a window of w ticks misses every spike of a unit at g - w
     positions for each gap g > w (the ends of an interval count as spikes just outside it). So the
@@ -51,7 +52,10 @@ class ActivityCurve:
         lengths_ticks: int | NDArray[np.int64],
         tick_ms: float,
     ) -> ActivityCurve:
-        """The curve of the gaps between spikes, in any order, over intervals of these lengths."""
+        """Return the curve of the gaps between spikes, over intervals of these lengths.
+
+        Gaps are in any order.
+        """
         ascending = np.sort(gaps_ticks)
         above = np.concatenate([np.cumsum(ascending[::-1])[::-1], [0]])
         lengths = np.sort(np.atleast_1d(np.asarray(lengths_ticks, dtype=np.int64)))
@@ -63,8 +67,9 @@ class ActivityCurve:
         return int(self.lengths_ticks[-1])
 
     def __call__(self, windows_ms: ArrayLike) -> NDArray[np.float64]:
-        """The active fraction in windows of the given lengths (any shape), linear between whole
-        ticks.
+        """Return the active fraction in windows of the given lengths (any shape).
+
+        It is linear between whole ticks.
         """
         windows = checks.finite_array("windows_ms", windows_ms) / self.tick_ms
         if (
@@ -91,15 +96,16 @@ class ActivityCurve:
         return (pairs - empty) / pairs
 
     def _positions(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How many positions a window has, over all intervals that hold it."""
+        """Count the positions that a window has, over all intervals that hold it."""
         too_short = np.searchsorted(self.lengths_ticks, windows, side="left")
         above = np.concatenate([np.cumsum(self.lengths_ticks[::-1])[::-1], [0]])
         n_long = self.lengths_ticks.size - too_short
         return np.asarray(above[too_short] + n_long * (1 - windows))
 
     def window_ms(self, fraction: float) -> float | None:
-        """The shortest window in which `fraction` of the units are active; None where no window in
-        the record reaches it.
+        """Return the shortest window, in ms, in which `fraction` of the units are active.
+
+        None where no window in the record reaches it.
 
         Where even the shortest window, one tick, holds more than `fraction`, the curve is continued
         to the origin.
@@ -130,7 +136,9 @@ class ActivityCurve:
         return (low + (fraction - below) / (at(high) - below)) * self.tick_ms
 
     def _where_it_may_turn(self) -> NDArray[np.int64]:
-        """Windows in ascending order, the longest last, between which the curve rises or falls.
+        """Return windows between which the curve only rises or only falls.
+
+        They are in ascending order, the longest last.
 
         Between two neighbouring lengths of gaps or intervals, the empty and all positions are both
         linear in the window, so that their ratio has no maximum inside.

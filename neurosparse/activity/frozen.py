@@ -18,8 +18,9 @@ def freeze(record: Any) -> None:
 
 
 def equal(a: Any, b: Any) -> bool:
-    """Whether two records hold the same: arrays are compared as wholes, which the `==` of a
-    dataclass cannot do.
+    """Return whether two records hold the same.
+
+    Arrays are compared as wholes, which the `==` of a dataclass cannot do.
     """
     if type(a) is not type(b):
         result: bool = NotImplemented

@@ -1,4 +1,4 @@
-"""Whether spikes of strangers can be what they are taken for: units of time, ids, duplicates."""
+"""Plausibility of strangers' spikes: units of time, ids, duplicates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WHOLE_MS = 1e-6  # what float64 leaves of a whole number of ms
 
 @dataclass(frozen=True, slots=True)
 class Plausibility:
-    """Why spikes cannot be what they are taken for, and what is unusual about them."""
+    """Reason why spikes cannot be what they are taken for, and what is unusual about them."""
 
     refusal: str | None
     notes: tuple[str, ...]
@@ -28,7 +28,7 @@ def plausibility(spikes: SpikeTrains) -> Plausibility:
     """Return why spikes cannot be right, and what is worth a note; a sentence each.
 
     Refused are a mean rate above 1,000 Hz over the units that fire, and records whose spikes all
-    lie in the first thousandth of the time observed: so look times in another unit. Fewer than 10
+    lie in the first thousandth of the time observed. So look times in another unit. Fewer than 10
     spikes say nothing.
 
     Examples

@@ -44,6 +44,12 @@ class SpikeTrains:
         All units that were observed, also those that never fired.
     duration_ms
         How long the record is, from its 0 on, gaps between intervals included.
+    dt_ms
+        The grid on which the times lie, if they lie on one. Leave None for recordings and for exact
+        spike times: they are then resolved to a nanosecond.
+    populations
+        Names of groups of units: name -> (first unit, one past the last). "all" is taken: it names
+        all units together. Control characters in a name become "?".
     intervals : array of float, shape (n_intervals, 2)
         When the units were observed: (start, stop) in ms from the record's 0, half-open, in any
         order. Trials, or what lies between gaps. None: all of [0, duration_ms). Intervals that
@@ -52,19 +58,13 @@ class SpikeTrains:
     start_ms
         Where the record's 0 lies on the clock of whoever made it. No measure depends on it; it is
         kept for the way back, and two records that differ in nothing else are equal.
-    dt_ms
-        The grid on which the times lie, if they lie on one. Leave None for recordings and for exact
-        spike times: they are then resolved to a nanosecond.
-    populations
-        Names of groups of units: name -> (first unit, one past the last). "all" is taken: it names
-        all units together. Control characters in a name become "?".
 
     Raises
     ------
     ValueError, TypeError
         On NaN or infinite times, times outside [0, duration_ms) or the intervals or off the grid,
-        units outside [0, n_units), unlike lengths, and a duration or an interval that is not a
-        whole number of ticks.
+        units outside [0, n_units), and unlike lengths. Also on a duration or an interval that is
+        not a whole number of ticks.
 
     Examples
     --------
@@ -213,7 +213,7 @@ class SpikeTrains:
         )
 
     def __len__(self) -> int:
-        """The number of spikes."""
+        """Return the number of spikes."""
         return int(self.times_ms.size)
 
     @property
@@ -249,7 +249,10 @@ class SpikeTrains:
         return np.bincount(self.units, minlength=self.n_units)
 
     def to_ticks(self, values_ms: NDArray[np.float64], name: str) -> NDArray[np.int64]:
-        """Times as whole ticks; times off the grid are refused where a grid was promised."""
+        """Return times as whole ticks.
+
+        Times off the grid are refused where a grid was promised.
+        """
         with np.errstate(over="ignore"):  # inf is refused in the next lines
             exact = values_ms / self.tick_ms
         ticks = np.rint(exact)
@@ -267,7 +270,9 @@ class SpikeTrains:
         return ticks.astype(np.int64)
 
     def window_ticks(self, window_ms: object) -> int:
-        """A window in ticks, refused where it is longer than any interval or far from the grid.
+        """Return a window in ticks.
+
+        It is refused where it is longer than any interval or far from the grid.
 
         A grid of a recording, such as 1/24414.0625 s, holds no window of 10 ms: the nearest tick is
         taken where it is within 1 % of the window. `ActivityStats.active_when` says which.
@@ -288,8 +293,9 @@ class SpikeTrains:
         return window
 
     def between(self, start_ms: float, stop_ms: float) -> SpikeTrains:
-        """The spikes in [start_ms, stop_ms), with time counted from start_ms: how a warm-up is
-        discarded.
+        """Return the spikes in [start_ms, stop_ms), with time counted from start_ms.
+
+        This is how a warm-up is discarded.
 
         Raises
         ------
@@ -326,8 +332,9 @@ class SpikeTrains:
         )
 
     def population(self, name: str) -> SpikeTrains:
-        """The spikes of one population, its units counted from 0; a ValueError where there is none
-        of that name.
+        """Return the spikes of one population, its units counted from 0.
+
+        A ValueError where there is none of that name.
         """
         if name not in self.populations:
             raise ValueError(

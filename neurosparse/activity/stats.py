@@ -1,4 +1,4 @@
-"""How sparse something is: every figure of one measurement, with the definition it rests on."""
+"""Sparsity of something: every figure of one measurement, with its definition."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ class Sparseness:
 
     Treves-Rolls falls as activity gets sparser; the other three rise. None where a measure is
     undefined or cannot be had from a stream.
-
-    Treves-Rolls falls as activity gets sparser; the other three rise.
     """
 
     treves_rolls: float | None
@@ -77,13 +75,13 @@ class Interval:
 
     @property
     def is_known(self) -> bool:
-        """Whether there is an interval."""
+        """True where there is an interval."""
         return not (math.isnan(self.low) or math.isnan(self.high))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ActivityStats:
-    """How sparse something is, and by which definition.
+    """Sparsity of something, and the definition it rests on.
 
     `active_fraction` is the mean share of units that are active at once: per window for spikes, per
     sample for activations. Fields that do not exist for a kind are None, never 0.
@@ -148,8 +146,9 @@ class ActivityStats:
 
     @property
     def effective_units(self) -> float | None:
-        """Effective number of active units: the participation ratio (sum |a|)^2 / sum a^2 of a
-        sample, averaged over samples.
+        """Effective number of active units, averaged over samples.
+
+        For a sample it is the participation ratio (sum abs(a))^2 / sum a^2.
 
         k where k units are equally active and the rest silent; needs no threshold. It is n_units
         times Treves-Rolls sparseness.
@@ -162,8 +161,9 @@ class ActivityStats:
 
     @property
     def active_fraction_of_all(self) -> float:
-        """The active fraction over all samples: units of an expert that a sample did not reach are
-        inactive for it.
+        """The active fraction over all samples.
+
+        Units of an expert that a sample did not reach are inactive for it.
         """
         share = 1.0 if self.routed_fraction is None else self.routed_fraction
         return 0.0 if share == 0 else self.active_fraction * share

@@ -34,15 +34,15 @@ class Device:
 
     Parameters
     ----------
-    multiply_accumulate_pJ
-        None where the device multiplies no values: it is then compared with the dense network on
-        "float32_45nm".
     accumulate_pJ
         Of a synaptic operation.
     update_pJ
         Of a neuron, each step.
     trust
         A, B or C; C is unverified.
+    multiply_accumulate_pJ
+        None where the device multiplies no values: it is then compared with the dense network on
+        "float32_45nm".
     """
 
     key: str

@@ -3,7 +3,7 @@ on the graph of `convert.graph`.
 
 The neurons and the order of layers are those of `convert.network`, but a layer goes through all its
 steps before the next begins. A current is summed in another order, so that in float32 a neuron
-which comes within a rounding of its threshold may spike a step sooner or later; where the sums are
+which comes within a rounding of its threshold may spike a step sooner or later. Where the sums are
 exact, all spikes are the same.
 """
 

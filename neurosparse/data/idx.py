@@ -78,6 +78,8 @@ def read_splits(
 
     Parameters
     ----------
+    name
+        Of the set, for the splits.
     paths
         Of the four files, in the order of `STEMS`.
     validation_share
@@ -87,8 +89,6 @@ def read_splits(
         published one.
     n_full
         How many images the published training and test sets have.
-    name
-        Of the set, for the splits.
 
     Raises
     ------

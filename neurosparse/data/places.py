@@ -49,10 +49,10 @@ def find_folder(
         The files wanted, each with the names that it goes by, the preferred one first.
     data_dir
         Where to look, and nowhere else; None for `own_folder` and the folders `elsewhere`.
-    remedy
-        What to do where there are none; ends the error's sentence.
     elsewhere
         Further folders to look in where `data_dir` is None.
+    remedy
+        What to do where there are none; ends the error's sentence.
 
     Raises
     ------

@@ -7,12 +7,12 @@ supply down. They differ by a factor of five in what a spike costs and are never
 and trust: `reference/energy.toml`.
 
 **What follows for the share of active neurons, and what does not.** A budget affords a mean rate. A
-share of active neurons takes one more number, which neither budget states, and it has two readings:
-the *duty fraction*, mean rate over the rate of a neuron while it is active; and the fraction that
-fires *in a window*, 1 - exp(-r w) for Poisson firing. So 1-4 % does not follow from Lennie's
-figures alone: 0.16 Hz is 1-4 % if active neurons fire at 16 to 4 Hz, or if the window is 63 to 255
-ms. "Fewer than 1 %" takes active neurons above 16 Hz. Attwell & Laughlin's "at most 15 %" is about
-bits per ATP and does not follow from these figures at all.
+share of active neurons takes one more number, which neither budget states, and it has two readings.
+One is the *duty fraction*, mean rate over the rate of a neuron while it is active. The other is the
+fraction that fires *in a window*, 1 - exp(-r w) for Poisson firing. So 1-4 % does not follow from
+Lennie's figures alone. A rate of 0.16 Hz is 1-4 % if active neurons fire at 16 to 4 Hz, or if the
+window is 63 to 255 ms. "Fewer than 1 %" takes active neurons above 16 Hz. Attwell & Laughlin's "at
+most 15 %" is about bits per ATP and does not follow from these figures at all.
 """
 
 from neurosparse.energy.active_share import (

@@ -1,4 +1,4 @@
-"""What a supply of ATP allows: a mean rate, and the share of active neurons in both readings."""
+"""Allowances of a supply of ATP: a mean rate, and the share of active neurons in two ways."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def affordable_rate_hz(
 
     Parameters
     ----------
-    covers
-        "all" where the supply pays for rest too, "spikes" where it is what is left for spikes.
     supply_ATP_per_s
         Molecules of ATP per second and neuron.
     budget
         "attwell2001", "lennie2003", "howarth2012", or a `Budget` of your own.
+    covers
+        "all" where the supply pays for rest too, "spikes" where it is what is left for spikes.
 
     Raises
     ------

@@ -22,6 +22,8 @@ class Budget:
 
     Parameters
     ----------
+    caption
+        What the budget counts and how.
     spike_ATP
         Molecules of ATP per neuron and spike, with the synapses that it drives.
     resting_ATP_per_s
@@ -30,8 +32,6 @@ class Budget:
     mean_rate_hz
         The mean rate that goes with the budget: assumed by Attwell & Laughlin, afforded according
         to Lennie.
-    caption
-        What the budget counts and how.
     trust
         figure -> A, B or C; C is unverified.
     """

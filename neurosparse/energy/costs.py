@@ -1,4 +1,4 @@
-"""What spikes cost: firing rates -> molecules of ATP."""
+"""Cost of spikes: firing rates -> molecules of ATP."""
 
 from __future__ import annotations
 
@@ -86,12 +86,11 @@ def ATP_per_s(rates_hz: ArrayLike, budget: str | Budget, *, covers: Covers = "al
     Parameters
     ----------
     rates_hz : array of float >= 0, any shape
+        Mean rates in Hz.
     budget
         "attwell2001", "lennie2003", "howarth2012", or a `Budget` of your own.
     covers
         "all" for rest and spikes, "spikes" for the spikes alone.
-    rates_hz
-        Mean rates in Hz, an array of any shape, >= 0.
 
     Raises
     ------

@@ -190,12 +190,12 @@ def soft_rate(current_nA: Given, lif: LIF, smoothing: float = 0.1) -> Rates:
 
     Parameters
     ----------
-    smoothing
-        s > 0, in units of V_th - V_reset.
     current_nA
         Constant input current in nA, of any shape.
     lif
         The cell.
+    smoothing
+        s > 0, in units of V_th - V_reset.
     """
     s = checks.positive("smoothing", smoothing)
     xp, drive_nA = _namespace(current_nA, "current_nA")

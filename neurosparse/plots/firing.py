@@ -78,14 +78,14 @@ def raster(
     ----------
     spikes
         `SpikeTrains`, or whatever `as_spikes` reads without further words.
+    ax
+        The axes to draw on; new ones by default.
     n_units
         Units to draw; every population has one at least.
     duration_ms
         How much of the record.
     colours
         A colour for each population, by name.
-    ax
-        The axes to draw on; new ones by default.
     """
     ax, spikes = axes(ax), _spikes(spikes)
     populations = spikes.populations or {"units": (0, spikes.n_units)}
@@ -154,10 +154,10 @@ def rate_histogram(
     ----------
     stats
         What `measure` or `compare` returned; networks, and circuits without a spike, are left out.
-    colours
-        A colour for each name, such as `colours(comparison)`.
     ax
         The axes to draw on; new ones by default.
+    colours
+        A colour for each name, such as `colours(comparison)`.
     """
     firing, ax = [s for s in circuits(stats, "rate_histogram") if s.n_spikes], axes(ax)
     shades = coloured([s.name for s in firing], colours)

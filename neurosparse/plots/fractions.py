@@ -232,10 +232,10 @@ def activation_histogram(
     ----------
     stats
         What `measure` or `compare` returned; circuits are left out, as they have no inputs.
-    colours
-        A colour for each name, such as `colours(comparison)`.
     ax
         The axes to draw on; new ones by default.
+    colours
+        A colour for each name, such as `colours(comparison)`.
     """
     found, ax = networks(stats, "activation_histogram"), axes(ax)
     edges = [2.5 * k for k in range(41)]

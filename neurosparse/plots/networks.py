@@ -96,10 +96,10 @@ def by_epoch(
         courses[name][epoch]; or what `ns.watch` or `ns.sparsify` returned, for `training`.
     label
         What stands at the y axis; for a training that was watched, its quantity.
-    colours
-        A colour for each name, such as `colours(comparison)`.
     ax
         The axes to draw on; new ones by default.
+    colours
+        A colour for each name, such as `colours(comparison)`.
 
     Examples
     --------
@@ -249,10 +249,10 @@ def training(
     quantity
         What stands before the layer in its rows: "active", "zeros", "dead", "effective_units",
         "l1", "target". Shares are drawn in per cent.
-    target
-        A share to be marked by a line.
     ax
         The axes to draw on; new ones by default.
+    target
+        A share to be marked by a line.
 
     Examples
     --------

@@ -241,18 +241,18 @@ def denoising_step(
 
     Parameters
     ----------
+    spec
+        What the pre-training is.
     encoder, activation, decoder
         The layer, and the linear map back to its inputs; both maps are changed.
     corrupted : tensor, shape (n, inputs)
         What the encoder sees.
     targets : tensor, shape (n, inputs)
         What is to be reconstructed; in [0, 1] where the cost is the cross-entropy.
-    spec
-        What the pre-training is.
-    l1
-        Weight of the penalty on the code.
     learning_rate
         The weights move by minus this times the gradient.
+    l1
+        Weight of the penalty on the code.
 
     Returns
     -------

@@ -24,12 +24,12 @@ def save(network: RectifierNetwork, path: str | Path, *, training: TrainSpec | N
 
     Parameters
     ----------
-    training
-        The spec that the network was trained by, kept in the metadata.
     network
         The network.
     path
         Of the file.
+    training
+        The spec that the network was trained by, kept in the metadata.
 
     Raises
     ------

@@ -37,6 +37,10 @@ class MeasuredBrain:
         In which time, as the source says it; "not stated" where it does not.
     kind
         "fraction", "rate" (Hz), "sparseness" (Treves-Rolls) or "shape" (no number is stated).
+    trust
+        A: read in the source's own text. B: read in another's account of it. C: not read.
+    read
+        What was read of the source.
     low, high
         The range stated; None where it is open on that side.
     share
@@ -45,10 +49,6 @@ class MeasuredBrain:
         The shape of the rates' distribution, if stated.
     n
         How many cells, if stated.
-    trust
-        A: read in the source's own text. B: read in another's account of it. C: not read.
-    read
-        What was read of the source.
     """
 
     key: str

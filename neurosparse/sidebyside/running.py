@@ -44,11 +44,11 @@ class SideBySideSpec(Spec):
     neuron, circuit, column, networks
         Names or paths of recipes: one cell for the f-I curve, a spiking population, a circuit to
         run at full scale (or "none"), networks to train.
-    seconds, column_seconds
-        Biological time of the population and of the column, after their warm-up.
     twin, twin_images
         Which of the networks, if it is among them, is simulated in Brian2 as a spiking one too, and
         for how many test images.
+    seconds, column_seconds
+        Biological time of the population and of the column, after their warm-up.
     window_ms
         The window in which a spike counts as active, where one number is wanted; the curve has
         every window.

@@ -105,8 +105,6 @@ def filled_windows(
 
     By unit and then by window. The spikes are sorted by unit and then by time, their windows those
     of `windows_of`.
-
-    The spikes are sorted by unit and then by time, their windows those of `windows_of`.
     """
     cell = (units * n_windows + windows)[windows >= 0]
     first = np.flatnonzero(np.diff(cell, prepend=-1))  # equal cells stand together

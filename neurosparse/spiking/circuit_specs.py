@@ -210,5 +210,5 @@ class ProjectionSpec(Weighted):
 
 
 def names(names: str | Sequence[str]) -> list[str]:
-    """One name or several, as a list."""
+    """Return one name or several, as a list."""
     return [names] if isinstance(names, str) else list(names)

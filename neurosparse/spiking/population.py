@@ -3,11 +3,11 @@
 Excitatory and inhibitory cells, recurrent and sparse.
 
 Random connections with a fixed in-degree and delta synapses, as in Brunel's network (2000), in its
-asynchronous irregular state at low rates; the input from outside is white noise around a mean. Each
+asynchronous irregular state at low rates. The input from outside is white noise around a mean. Each
 cell has an excitability of its own: its mean input is drawn once from a normal distribution. Where
-cells fire from fluctuations the rate rises steeply with the mean input, so that normal
-excitabilities make rates close to log-normal (Roxin et al. 2011, J Neurosci 31:16217), as they are
-in cortex (Buzsaki & Mizuseki 2014, Nat Rev Neurosci 15:264).
+cells fire from fluctuations the rate rises steeply with the mean input. So normal excitabilities
+make rates close to log-normal (Roxin et al. 2011, J Neurosci 31:16217), as they are in cortex
+(Buzsaki & Mizuseki 2014, Nat Rev Neurosci 15:264).
 """
 
 from __future__ import annotations
@@ -158,12 +158,12 @@ def simulate_population(
 
     Parameters
     ----------
+    spec
+        The population.
     duration_ms
         Time to record, a whole multiple of the step.
     seed
         Of connections, excitabilities, initial potentials and the drive.
-    spec
-        The population.
     target
         "cpp" or "numpy"; see `brian.running.run`.
     progress

@@ -22,10 +22,10 @@ def scaled(circuit: Circuit, scale: float) -> Circuit:
 
     Mean and variance are kept; a warning says that it is another circuit.
 
-    Sizes and in-degrees, external ones included, are multiplied by `scale`, weights divided by its
-    root, and the mean input that this loses at the full circuit's rates is given back as a constant
-    (van Albada, Helias & Diesmann 2015, PLoS Comput Biol 11:e1004490; as in the authors'
-    implementation of Potjans & Diesmann 2014).
+    Sizes and in-degrees, external ones included, are multiplied by `scale`, and weights divided by
+    its root. The mean input that this loses at the full circuit's rates is given back as a constant
+    (van Albada, Helias & Diesmann 2015, PLoS Comput Biol 11:e1004490). The authors' implementation
+    of Potjans & Diesmann 2014 does the same.
 
     Raises
     ------

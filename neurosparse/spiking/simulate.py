@@ -46,11 +46,11 @@ def simulate(
         populations.
     settings
         Values of the recipe to replace, by their dotted names.
+    progress
+        Told how far the simulation is.
     **options
         Of circuits: `scale`, `dt_ms`, `warm_up_ms`, `n_threads`, `exact_weights`, as for
         `run_circuit`.
-    progress
-        Told how far the simulation is.
 
     Returns
     -------
@@ -129,6 +129,8 @@ def run_circuit(
         registered (`neurosparse.spiking.engines`); "auto" is the kernel.
     scale
         Below 1 the circuit is scaled down, with a warning: see `scaling.scaled`.
+    dt_ms
+        The step.
     warm_up_ms
         Simulated first and discarded.
     n_threads
@@ -136,8 +138,6 @@ def run_circuit(
     exact_weights
         Refuse a circuit whose weights the kernel would round (see `engines.kernel`); the other
         engines round none.
-    dt_ms
-        The step.
     progress
         Told how far the simulation is.
 

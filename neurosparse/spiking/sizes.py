@@ -1,4 +1,4 @@
-"""How much memory and time a circuit takes in each engine, said before anything is drawn."""
+"""Memory and time that a circuit takes in each engine, said before anything is drawn."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def check(
 
     Parameters
     ----------
-    costs
-        Of the engine: measured values less a third or more, so that the estimate lies below.
-    n_threads
-        As many as there are cores where not given.
-    table_bytes
-        What the engine needs besides cells and synapses.
     circuit
         The circuit.
+    costs
+        Of the engine: measured values less a third or more, so that the estimate lies below.
     n_steps
         Steps to run.
     dt_ms
         The step.
+    n_threads
+        As many as there are cores where not given.
+    table_bytes
+        What the engine needs besides cells and synapses.
 
     Raises
     ------
@@ -79,7 +79,10 @@ def check(
 
 
 def _bytes(circuit: Circuit, projection: Projection, synapse_bytes: float) -> float:
-    """Of a projection at least: dense ones may be kept as a bit for each pair."""
+    """Return the least bytes of a projection.
+
+    Dense ones may be kept as a bit for each pair.
+    """
     n = float(circuit.n_synapses(projection))
     pairs = (
         float(circuit.populations[projection.pre].size) * circuit.populations[projection.post].size

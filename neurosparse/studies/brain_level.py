@@ -130,16 +130,16 @@ def run(
 
     Parameters
     ----------
+    directory
+        Where runs and study are kept.
     study
         One of `STUDIES`: arms, of which the first is dense and the others are compared with it.
+    seeds
+        Of the networks; arms share them.
     quick
         The 5,000 digits and 300 units a layer instead: to see that it runs, not to learn from.
     threads
         Networks at once.
-    directory
-        Where runs and study are kept.
-    seeds
-        Of the networks; arms share them.
     progress
         Told how far the study is.
 

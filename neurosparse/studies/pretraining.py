@@ -53,18 +53,18 @@ def table1(
 
     Parameters
     ----------
+    directory
+        Where runs, table and figure are written.
     data
         "mnist5k" or any other set of 784 pixels and 10 classes.
     pretrained
         Whether to have the pre-trained networks next to those without.
+    seeds
+        Of the networks; arms share them.
     quick
         300 units a layer, and at most 10,000 training images with labels.
     threads
         Networks at once.
-    directory
-        Where runs, table and figure are written.
-    seeds
-        Of the networks; arms share them.
     progress
         Told how far the study is.
 

@@ -81,16 +81,16 @@ def build(
 
     Parameters
     ----------
-    progress
-        Called with the share done.
-    bundles
-        What is to be drawn.
     cells
         The layout of the cells.
+    bundles
+        What is to be drawn.
     seed
         Of every draw.
     n_threads
         Threads that draw; the synapses do not depend on it.
+    progress
+        Called with the share done.
 
     Raises
     ------

@@ -23,10 +23,10 @@ def add_margins(x: Array, threshold: float, rows: Array, columns: Array) -> int:
     ----------
     x : array of float, shape (n, m)
         The values.
-    rows, columns : arrays of float64, shapes (3, n) and (3, m)
-        Added to: the number of values with abs(x) > threshold, the sum of abs(x), the sum of x^2.
     threshold
         See `rows, columns`.
+    rows, columns : arrays of float64, shapes (3, n) and (3, m)
+        Added to: the number of values with abs(x) > threshold, the sum of abs(x), the sum of x^2.
 
     Returns
     -------

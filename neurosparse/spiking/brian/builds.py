@@ -1,9 +1,9 @@
 """Compiled Brian2 projects that are kept: each distinct C++ code is compiled once per machine.
 
-A build is one executable file in the user's cache, `<key>-<digest>`: the key is a hash of all that
-decides it (the sources, the makefile, Brian2's version, the compiler and the processor it compiles
-for), the digest is that of the executable itself. So a build appears whole by its rename, any
-number of processes may build at once, and a damaged one is known by its name.
+A build is one executable file in the user's cache, `<key>-<digest>`. The key is a hash of all that
+decides it: the sources, the makefile, Brian2's version, the compiler and the processor it compiles
+for. The digest is that of the executable itself. So a build appears whole by its rename, any number
+of processes may build at once, and a damaged one is known by its name.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ PREFERENCES: Fields = {  # set while the engine works, then put back
 
 
 def brian2() -> Foreign:
-    """Brian2, without the exception hook that its import installs for the whole process."""
+    """Import Brian2 without the exception hook that it installs for the whole process."""
     if "brian2" in sys.modules:
         return sys.modules["brian2"]
     hook, place = sys.excepthook, tempfile.tempdir
@@ -95,7 +95,7 @@ def objects_of(model: Model) -> list[Foreign]:
 
 
 def recorded_by(objects: list[Foreign]) -> dict[str, tuple[Foreign, list[str]]]:
-    """Each monitor by name, with the names of what it records."""
+    """Return each monitor by name, with the names of what it records."""
     b2 = brian2()
     found: dict[str, tuple[Foreign, list[str]]] = {}
     for each in objects:

@@ -210,7 +210,10 @@ def _per_cell(circuit: Circuit, values: list[Foreign]) -> Foreign:
 
 
 def _is_shared(name: str, values: Foreign) -> bool:
-    """Whether a constant is one number for all cells; weights stay with their sources."""
+    """Return whether a constant is one number for all cells.
+
+    Weights stay with their sources.
+    """
     return not name.startswith("weight_") and bool((values == values[0]).all())
 
 
@@ -254,7 +257,7 @@ class _Bundle:
 
 
 def _bundles(circuit: Circuit, dt_ms: float, generator: np.random.Generator) -> Iterator[_Bundle]:
-    """All synapses of a circuit, drawn anew."""
+    """Draw all synapses of a circuit anew; yield them in bundles."""
     by_delay: dict[int, list[Projection]] = {}
     for projection in circuit.projections:
         random = projection.delay_rel_sd > 0

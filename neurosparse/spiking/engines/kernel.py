@@ -2,10 +2,10 @@
 
 Weights are kept as integers of 8 bits (16 where all synapses of a source are alike), in units of a
 common quantum. Where the weights of a circuit are multiples of one, nothing is rounded. Random
-weights are rounded to the quantum, which adds quantum^2 / 12 to their variance (in the microcircuit
-the mean excitatory weight is 22 quanta, and 10 % of spread become 10.1 %). A mean that would move
-by more than 1 % is refused; `exact_weights=True` refuses all rounding. Random delays and weights
-are drawn from 65,536 quantiles, so neither lies more than 4.2 standard deviations from its mean.
+weights are rounded to the quantum, which adds quantum^2 / 12 to their variance. In the microcircuit
+the mean excitatory weight is 22 quanta, and 10 % of spread become 10.1 %. A mean that would move by
+more than 1 % is refused; `exact_weights=True` refuses all rounding. Random delays and weights are
+drawn from 65,536 quantiles, so neither lies more than 4.2 standard deviations from its mean.
 """
 
 from __future__ import annotations
@@ -50,10 +50,6 @@ def simulate(
 
     Parameters
     ----------
-    n_threads
-        As many as there are cores where not given. The spikes do not depend on it.
-    exact_weights
-        Refuse a circuit whose weights are not multiples of a quantum.
     circuit
         From `circuit.resolve`.
     duration_ms
@@ -62,6 +58,10 @@ def simulate(
         Of everything that is drawn.
     dt_ms
         The step.
+    n_threads
+        As many as there are cores where not given. The spikes do not depend on it.
+    exact_weights
+        Refuse a circuit whose weights are not multiples of a quantum.
     progress
         Told how far the build and the run are.
 
@@ -98,7 +98,10 @@ def simulate(
 
 
 def _table_bytes(circuit: Circuit, dt_ms: float) -> float:
-    """At least, of what says where the synapses of each partition, source and delay lie."""
+    """Return the least bytes of the table of where synapses lie.
+
+    It has an entry for each partition, source and delay.
+    """
     delays = [p.delay_ms / dt_ms for p in circuit.projections] or [1.0]
     n_partitions = -(-circuit.n_units // partitions.MOST_LOCAL)
     return 8.0 * n_partitions * circuit.n_units * (max(delays) - min(delays) + 1)

@@ -50,9 +50,6 @@ def simulate(
 
     Parameters
     ----------
-    n_threads
-        Of each process; as many as there are cores where not given. NEST's spikes depend on it and
-        on the number of processes.
     circuit
         From `circuit.resolve`.
     duration_ms
@@ -61,6 +58,9 @@ def simulate(
         Of everything that is drawn.
     dt_ms
         The step.
+    n_threads
+        Of each process; as many as there are cores where not given. NEST's spikes depend on it and
+        on the number of processes.
     progress
         Told how far the simulation is.
 
@@ -125,7 +125,7 @@ def simulate(
 
 
 def load() -> Foreign:
-    """NEST, or one sentence that says how to install it."""
+    """Import NEST, or raise one sentence that says how to install it."""
     nest = need("nest", "the engine 'nest'", extra="nest")
     if hasattr(nest, "VerbosityLevel"):  # from 3.10 on
         nest.verbosity = nest.VerbosityLevel.ERROR

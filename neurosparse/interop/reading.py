@@ -137,13 +137,15 @@ def _said(told: Told, wanted: Wanted) -> list[tuple[str, Any]]:
 
 def _read(obj: object, told: Told, wanted: Wanted) -> Recording:
     kind = adapters.name_of(type(obj))
-    tables = adapters.tables(obj, told)
+    tables = list(adapters.tables(obj, told))
     if not getattr(adapters.find(obj), "PLAIN", False):
         for name in ("time_unit", "times", "units", "layout"):
             if getattr(told, name) is not None:
                 raise ValueError(f"a {kind} settles {name} itself: leave it out")
     try:
-        found = [select(padded(table, told.n_units), wanted) for table in tables]
+        found = []
+        while tables:  # a table goes when it has been read: it may be large
+            found.append(select(padded(tables.pop(0), told.n_units), wanted))
         return pooled(found)
     except ValueError as error:
         said = str(error).replace(" (--duration-s)", "").replace(" (--start-s)", "")

@@ -5,10 +5,10 @@ Compared with building it as snn_toolbox does.
     python benchmarks/conversion.py [--pairs 5]
 
 Ours is `to_spiking`, calibration on 200 images included, and `to_brian2`. The other way is what
-snn_toolbox's Brian2 target does (brian2_target_sim.py, build_dense): all synapses of two layers by
-`connect(True)`, then their weights as one flat array. The input layer is a Poisson group there, so
-that it has one more layer of synapses. Its weights are taken as they are, as if converting cost
-nothing. CPU seconds of the process, a layer, in turn.
+snn_toolbox's Brian2 target does (brian2_target_sim.py, build_dense). It makes all synapses of two
+layers by `connect(True)`, then their weights as one flat array. The input layer is a Poisson group
+there, so that it has one more layer of synapses. Its weights are taken as they are, as if
+converting cost nothing. CPU seconds of the process, a layer, in turn.
 """
 
 from __future__ import annotations

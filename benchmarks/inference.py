@@ -4,7 +4,7 @@
 
 1,000 or 2,000 units in and out, one input or 64; each call has other inputs, 20 in turn. Times are
 CPU seconds of the process, in turn, of the whole call, checks and Python included. Wide dense
-matrices fall out of the cache, which flatters the ratio: so the own kernel with all inputs active
+matrices fall out of the cache, which flatters the ratio. So the own kernel with all inputs active
 is a peer too, with the limit 1/density next to it.
 """
 

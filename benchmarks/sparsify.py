@@ -3,10 +3,10 @@
     python benchmarks/sparsify.py [--networks MLP ViT ...] [--seeds 3] [--steps 1500] [--out FILE]
 
 Each network is trained twice from each seed, dense and steered, for as many steps. Printed are the
-share of active units of the steered layers (of the last look at the training batches), the share of
-dead units, and the difference in error with its interval over seeds. Errors are points on 1,000
-test digits, or bits per character on the validation plays. A run that is done is kept in FILE and
-not repeated.
+share of active units of the steered layers (of the last look at the training batches), and the
+share of dead units. Also the difference in error with its interval over seeds. Errors are points on
+1,000 test digits, or bits per character on the validation plays. A run that is done is kept in FILE
+and not repeated.
 """
 
 from __future__ import annotations

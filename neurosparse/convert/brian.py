@@ -32,7 +32,9 @@ ROOM = 2**24  # currents that one simulation is given
 def to_brian2(
     network: SpikingNetwork, inputs: object, steps: int = 64, *, coding: Coding = "constant"
 ) -> Foreign:
-    """A Brian2 `Network` that is shown inputs one after another, for a number of steps each.
+    """Return a Brian2 `Network` that is shown inputs one after another.
+
+    Each input is shown for a number of steps.
 
     Run it for `n * steps * network.neuron.dt_ms` milliseconds. Each layer of neurons is a
     `NeuronGroup` with the potential `v` and the current `I` that its next step takes, and has a
@@ -43,7 +45,12 @@ def to_brian2(
 
     Parameters
     ----------
+    network
+        The spiking network.
     inputs : tensor, array or ImageSet, shape (n, *input shape)
+        The inputs, in the units of the source network.
+    steps
+        Steps of `neuron.dt_ms` for which each input is shown.
     coding
         "constant", or "poisson": a group "input" that spikes at random, by Brian2's seed.
 
@@ -71,7 +78,10 @@ def to_brian2(
 def objects(
     network: SpikingNetwork, inputs: object, steps: int = 64, *, coding: Coding = "constant"
 ) -> list[Foreign]:
-    """The objects of `to_brian2`: with its arguments bound, a model for `spiking.engine.run`."""
+    """Return the objects of `to_brian2`.
+
+    With its arguments bound, this is a model for `spiking.engine.run`.
+    """
     b2 = engine.brian2()
     graph, neuron = network.graph.to("cpu"), network.neuron
     clock = b2.Clock(neuron.dt_ms * b2.ms, name="step_clock")
@@ -130,7 +140,7 @@ def objects(
 
 
 def _poisson(shown: Tensor, period: object, clock: object) -> Foreign:
-    """A group that spikes at random, in each step with the probability that is shown."""
+    """Return a group that spikes at random, in each step with the probability shown."""
     if shown.min() < 0 or shown.max() > 1:
         raise ValueError(
             "Poisson input must lie between 0 and the largest of the calibration inputs"
@@ -150,8 +160,9 @@ def _poisson(shown: Tensor, period: object, clock: object) -> Foreign:
 
 
 def _synapses(source: Foreign, target: Foreign, weights: Tensor, order: int) -> Foreign:
-    """Synapses of the weights that are not 0, (source units, target units), in the order of the
-    sources, which is the fast one.
+    """Return synapses of the weights that are not 0, shape (source units, target units).
+
+    They are in the order of the sources, which is the fast one.
     """
     b2 = engine.brian2()
     name = f"{source.name}_to_{target.name}"
@@ -176,8 +187,7 @@ def run_in_brian2(
     target: engine.Target | None = None,
     progress: Progress = quiet,
 ) -> SpikingRun:
-    """Run many inputs, fast: `SpikingNetwork.run` with the neurons of all inputs in Brian2, a layer
-    after the other.
+    """Run many inputs, fast: `SpikingNetwork.run` in Brian2, a layer after the other.
 
     A layer goes through all its steps before the next begins, one group for all inputs; in between,
     torch sums the currents. So the weights are there once, not once an input.
@@ -188,6 +198,8 @@ def run_in_brian2(
         As in `SpikingNetwork.run`; the spikes are the same.
     target
         As in `spiking.engine.run`: "cpp", "numpy", or None for C++ where there is a compiler.
+    progress
+        Told the share that is done, and the layer that is run now.
 
     Raises
     ------
@@ -248,8 +260,9 @@ def run_in_brian2(
 
 
 def identifier(name: str) -> str:
-    """The name of a layer as Brian2 takes it: "hidden1.relu" is "hidden1_relu", and "1" is
-    "layer_1".
+    """Return the name of a layer as Brian2 takes it.
+
+    "hidden1.relu" is "hidden1_relu", and "1" is "layer_1".
 
     Examples
     --------

@@ -76,7 +76,7 @@ def _counting_group(
 
 
 def _dynamics(neuron: NeuronSpec, current: str, space: Fields) -> tuple[str, Fields]:
-    """Return the potential after a step under a current, before any spike.
+    """Return the potential after a step under a current, before any spike, as code.
 
     With it comes `space`, to which all is added that the equations refer to.
     """

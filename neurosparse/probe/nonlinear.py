@@ -3,8 +3,8 @@
 They are non-linearities, as modules or functions, and gated units.
 
 A model is followed while it runs, through a `TorchFunctionMode` (every function of torch that it
-calls) and hooks on its modules (where it stands), so that what counts does not depend on how the
-model is written:
+calls) and hooks on its modules (where it stands). So what counts does not depend on how the model
+is written:
 
 - a module of `NON_LINEARITIES`, or one without children and parameters that calls such a function
   (a GELU by hand): its output, under the module's name;

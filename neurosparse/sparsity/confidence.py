@@ -102,7 +102,7 @@ def over_inputs(
 ) -> Interval:
     """Return the interval of an active fraction for these units, over inputs.
 
-    Units of one layer share their input, so (unit, input) pairs are not independent trials: the
+    Units of one layer share their input, so (unit, input) pairs are not independent trials. The
     variance between stretches of inputs says how many trials they are worth (Korn & Graubard 1998).
     Where neighbours are alike, as the frames of a video, it allows for that, or the ends are NaN
     and the method says what to measure. The end on the side of the longer tail is Hall's. Few

@@ -6,8 +6,8 @@ What every engine must do with a `Circuit`
     what arrives while the cell is held is lost. "exponential" synapses: an arriving spike adds its
     weight (pA) to a current I that decays with tau_syn, also while V is held.
 
-    A step goes from t to t + dt: V (and I) are integrated exactly; what arrives at t + dt, external
-    spikes included, is then added, for delta synapses to V, for exponential ones to I; then cells
+    A step goes from t to t + dt. V (and I) are integrated exactly. What arrives at t + dt, external
+    spikes included, is then added, for delta synapses to V, for exponential ones to I. Then cells
     at or above the threshold fire. So a spike of step k with a delay of d steps arrives in step k +
     d, and a cell that fires in step k is held through step k + t_ref / dt (as in NEST). The time of
     a spike is the start of its step, k dt, as in Brian2; NEST's time stamps are one dt later.
@@ -41,8 +41,8 @@ class Population:
     dc_mV
         A constant input, as the depolarisation that it holds at rest.
     drive_rate_hz, drive_weight
-        Of the Poisson input of each cell: the rate of all its external sources together, and the
-        weight of a spike, in mV for delta synapses and in pA for exponential ones.
+        Of the Poisson input of each cell. They are the rate of all its external sources together,
+        and the weight of a spike, in mV for delta synapses and in pA for exponential ones.
     mean_rate_hz
         The rate at full scale, which only a circuit that is scaled down needs.
     first

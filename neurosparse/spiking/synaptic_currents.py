@@ -13,7 +13,7 @@ def psc_per_psp(cell: CellSpec, tau_syn_ms: float) -> float:
     The current is postsynaptic.
 
     The potential after a current exp(-t/tau_s) is R tau_s / (tau_s - tau_m) (exp(-t/tau_s) -
-    exp(-t/tau_m)); it peaks at t = tau_m tau_s / (tau_m - tau_s) ln(tau_m / tau_s) (Potjans &
+    exp(-t/tau_m)). It peaks at t = tau_m tau_s / (tau_m - tau_s) ln(tau_m / tau_s) (Potjans &
     Diesmann 2014, table 4; van Albada et al. 2018, eq. 4).
 
     Raises

@@ -1,9 +1,9 @@
 """Small NORB, pairs of photographs of toys on a plain ground: 2 x 32 x 32 pixels, in five classes.
 
 LeCun, Huang & Bottou 2004, Learning methods for generic object recognition with invariance to pose
-and lighting (CVPR). 24,300 pairs of 96 x 96 images for training and as many of other toys for the
-test, averaged down to the paper's size. The last fifth of the training pairs is for validation, the
-share that the paper takes. The paper's own set is `neurosparse.data.norb`.
+and lighting (CVPR). There are 24,300 pairs of 96 x 96 images for training and as many of other toys
+for the test, averaged down to the paper's size. The last fifth of the training pairs is for
+validation, the share that the paper takes. The paper's own set is `neurosparse.data.norb`.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 One step of a partition is `deliver` (the slices that arrive now are added to a row of integers) and
 `update` (noise, membranes, spikes). What makes it fast:
 
-- Delivery is postponed. There is no ring buffer of future input: each step walks back through the
+- Delivery is postponed. There is no ring buffer of future input. Each step walks back through the
   spikes of the last delays, taking from each the slice whose delay is due, and adds them to one row
   that stays in the cache.
 - Weights are integers, so sums are exact whatever their order: the spikes are the same for any

@@ -101,7 +101,7 @@ def _dot_row(
 def _update_row(
     W: Floats, i: int, n: int, D: Floats, samples: NDArray[np.int32], values: Floats, count: int
 ) -> None:
-    """W[i] += sum over its samples of value * D[sample]."""
+    """Add to W[i] the sum over its samples of value * D[sample]."""
     q = 0
     while q + 4 <= count:
         add_4(
@@ -145,7 +145,7 @@ def pack(
 
 @inner
 def clear(delta: Floats, units: NDArray[np.int32], count: NDArray[np.int64], n: int) -> None:
-    """Back to zero where a unit was active; the rest is zero already."""
+    """Set back to zero where a unit was active; the rest is zero already."""
     for b in range(n):
         for t in range(count[b]):
             delta[b, units[b, t]] = 0

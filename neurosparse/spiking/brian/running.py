@@ -15,10 +15,10 @@ A model is a function without arguments that makes Brian2 objects and returns th
 
 `run` lets Brian2 write C++ for it and hashes that code: where the same code was compiled before, by
 any process, its executable runs at once. The duration, the step, the seed, and every number or
-array that the model sets on a group's variables are handed to the executable, so that none of them
-needs a new build. Equations, sizes and what stands in a `namespace` are part of the code. What
-expressions refer to belongs into a group's `namespace`. Without a compiler Brian2's NumPy target
-runs the same model.
+array that the model sets on a group's variables are handed to the executable. None of them needs a
+new build. Equations, sizes and what stands in a `namespace` are part of the code. What expressions
+refer to belongs into a group's `namespace`. Without a compiler Brian2's NumPy target runs the same
+model.
 """
 
 from __future__ import annotations

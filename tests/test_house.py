@@ -74,6 +74,26 @@ def test_the_package_runs_as_a_module() -> None:
     assert run.stdout.startswith("neurosparse ")
 
 
+MOST_LINES = 400
+
+
+def long_modules(folder: Path) -> dict[str, int]:
+    lines = {
+        str(path.relative_to(folder)): path.read_text().count("\n")
+        for path in folder.rglob("*.py")
+        if not path.name.startswith("test_")
+    }
+    return {name: n for name, n in lines.items() if n > MOST_LINES}
+
+
+def test_no_module_is_long(tmp_path: Path) -> None:
+    (tmp_path / "long.py").write_text("x = 1\n" * (MOST_LINES + 1))
+    (tmp_path / "short.py").write_text("x = 1\n" * MOST_LINES)
+    assert long_modules(tmp_path) == {"long.py": MOST_LINES + 1}
+    for folder in ("neurosparse", "benchmarks", "simulations", "docs", "tests"):
+        assert long_modules(HOME.parent / folder) == {}, folder
+
+
 def test_any_is_rare() -> None:
     text = "\n".join(path.read_text() for path in MODULES)
     assert 1000 * len(re.findall(r"\bAny\b", text)) / text.count("\n") < 12

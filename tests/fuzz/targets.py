@@ -14,6 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from other_tools import (
+    read_folder,
+    read_spikes,
+    text,
+    valid_kilosort,
+    valid_mat,
+    valid_mat_73,
+    valid_parquet,
+    valid_pynapple,
+    valid_sonata,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,93 +276,6 @@ def read_comparison(path: Path) -> Any:
     from neurosparse.comparison import files as saved
 
     return saved.read(path.parent)
-
-
-# ---- Spikes in files of other tools
-# --------------------------------------------------------------------------------------------------
-
-TIMES_S, UNITS = np.array([0.1, 0.25, 0.3]), np.array([0, 1, 0])
-
-
-def read_spikes(**told: Any) -> Callable[[Path], Any]:
-    """Read with what a user says of such a file."""
-
-    def read(path: Path) -> Any:
-        from neurosparse import recordings
-
-        return recordings.read(path, duration_s=1.0, **told).lines()
-
-    return read
-
-
-def read_folder(path: Path) -> Any:
-    return read_spikes()(path.parent)
-
-
-def text(line: str) -> Callable[[Path], bytes]:
-    """The content of a text with such lines, as a header and rows."""
-    header, _, row = line.partition("|")
-    rows = [row.format(t=t, u=u) for t, u in zip(TIMES_S, UNITS, strict=True)]
-    return lambda folder: (header + "".join(rows)).encode()
-
-
-def valid_kilosort(name: str) -> Callable[[Path], bytes]:
-    """A file of a folder, the others beside it."""
-
-    def valid(folder: Path) -> bytes:
-        np.save(folder / "spike_times.npy", np.rint(TIMES_S * 1000).astype("u8")[:, None])
-        np.save(folder / "spike_clusters.npy", UNITS.astype("i4"))
-        (folder / "params.py").write_text("n_channels_dat = 4\nsample_rate = 1000.\n")
-        (folder / "cluster_group.tsv").write_text("cluster_id\tgroup\n0\tgood\n1\tmua\n")
-        return (folder / name).read_bytes()
-
-    return valid
-
-
-def valid_sonata(folder: Path) -> bytes:
-    import h5py
-
-    with h5py.File(folder / "valid.h5", "w") as file:
-        file["spikes/v1/node_ids"], file["spikes/v1/timestamps"] = UNITS, TIMES_S * 1e3
-        file["spikes/v1/timestamps"].attrs["units"] = "ms"
-    return (folder / "valid.h5").read_bytes()
-
-
-def valid_mat(folder: Path) -> bytes:
-    import scipy.io
-
-    content = io.BytesIO()
-    cells = np.empty(2, dtype=object)
-    cells[:] = [TIMES_S[:2], TIMES_S[2:]]
-    scipy.io.savemat(content, {"S": {"spikes": cells}, "t": TIMES_S, "id": UNITS})
-    return content.getvalue()
-
-
-def valid_mat_73(folder: Path) -> bytes:
-    """A cell array as MATLAB keeps it since version 7.3: references into an HDF5 file."""
-    import h5py
-
-    with h5py.File(folder / "valid.mat", "w", userblock_size=512) as file:
-        cells = [file.create_dataset(f"#refs#/{k}", data=TIMES_S[:k]) for k in (3, 2)]
-        file["t"] = np.array([[cell.ref for cell in cells]], dtype=h5py.ref_dtype)
-    return (folder / "valid.mat").read_bytes()
-
-
-def valid_parquet(folder: Path) -> bytes:
-    import pyarrow
-    import pyarrow.parquet
-
-    content = io.BytesIO()
-    columns = {"time_s": TIMES_S, "unit": UNITS, "area": ["V1", "V1", "V1"]}
-    pyarrow.parquet.write_table(pyarrow.table(columns), content)
-    return content.getvalue()
-
-
-def valid_pynapple(folder: Path) -> bytes:
-    content = io.BytesIO()
-    arrays = {"t": TIMES_S, "index": UNITS, "keys": np.arange(2)}
-    np.savez(content, **arrays, start=np.array([0.0]), end=np.array([1.0]))
-    return content.getvalue()
 
 
 def read_text(path: Path) -> Any:

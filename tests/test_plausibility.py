@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import neurosparse as ns
+from neurosparse import comparison, recordings
 from neurosparse.activity import SpikeTrains, plausibility, refuse_implausible
 
 # four units, a spike each 100 ms, staggered, 2 s
@@ -67,3 +69,23 @@ def test_what_is_unusual_is_noted(options: Any, note: str) -> None:
 
 def test_a_grid_of_whole_milliseconds_is_no_surprise() -> None:
     assert plausibility(trains(np.rint(TIMES_MS), dt_ms=1.0)).notes == ()
+
+
+def test_duplicates_are_noted_where_they_are_met(tmp_path: Path) -> None:
+    twice = trains(np.repeat(TIMES_MS, 2), np.repeat(UNITS, 2), dt_ms=0.1)
+    stats = ns.measure(twice, active_when=ns.ActiveWhen(window_ms=10.0))
+    note = "80 of 160 spikes repeat another of their unit at its very time: leave duplicates out."
+    assert stats.notes == (note,)
+    assert note in " ".join(str(stats).split())
+    assert max(map(len, str(stats).split("\n"))) <= 80
+    assert note in stats._repr_html_()
+    assert stats.to_dict()["notes"] == [note]
+    kept = ns.compare(stats)
+    kept.save(tmp_path)
+    assert comparison.load(tmp_path).stats[0].notes == (note,)
+    assert ns.measure(trains(dt_ms=0.1), active_when=ns.ActiveWhen(window_ms=10.0)).notes == ()
+    rows = [f"{t / 1e3:.4f},{u}\n" for t, u in zip(twice.times_ms, twice.units, strict=True)]
+    (tmp_path / "twice.csv").write_text("time_s,unit\n" + "".join(rows))
+    recording = recordings.read(tmp_path / "twice.csv", duration_s=2.0)
+    assert note in str(recording)
+    assert str(recording) == "\n".join(recording.lines())

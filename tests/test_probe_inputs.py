@@ -158,12 +158,22 @@ class Views(nn.Module):
         return self.act(sum(self.linear(v) for v in views))
 
 
+@pytest.mark.parametrize("views", [[X, X + 1], [X, X + 1, X + 2], [X], [X[:, None], X + 1]])
+def test_a_model_that_takes_a_list_gets_it(views: list[Tensor]) -> None:
+    with torch.no_grad():
+        model = Views().eval()
+        right = float((model(views) > 0).double().mean())
+    found = ns.measure(model, [views, views], active_when=ZERO)["act"]
+    asked = ns.measure(
+        model, [views, views], active_when=ZERO, forward=lambda model, batch: model(batch)
+    )["act"]
+    assert found.active_fraction == asked.active_fraction == pytest.approx(right)
+    assert found.n_samples == asked.n_samples
+
+
 def test_a_batch_that_is_not_understood_is_refused() -> None:
-    views = [[X, X + 1]]
     with pytest.raises(ValueError, match=r"^a batch of 2 tensors of one shape .* forward="):
-        ns.measure(Views(), views, active_when=ZERO)
-    found = ns.measure(Views(), views, active_when=ZERO, forward=lambda model, batch: model(batch))
-    assert found["act"].n_samples == 20
+        ns.measure(net(), [[X, X + 1]], active_when=ZERO)
     with pytest.raises(ValueError, match=r"^a batch of 3 entries does not say which .* forward="):
         ns.measure(Masked(), [(texts()[0], torch.rand(12, 3), X)], active_when=ZERO)
     with pytest.raises(ValueError, match=r"^Two takes no input 'z'; it takes x, y$"):
@@ -442,6 +452,16 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["own_inputs:net", "--data", "six.npy"], "Sequential failed on a batch of (20, 6)"),
         (["own_inputs:net", "--data", "x.npy", "--layers", "7"], "no layer '7' in Sequential"),
         (["own_inputs:Two", "--data", "x.npy", "--forward", "own_inputs:x"], "has no 'x'"),
+        (["own_inputs:net", "--data", "x.npy", "--units-axis", "x"], "--units-axis takes a whole"),
+        (
+            ["own_inputs:net", "--data", "x.npy", "--units-axis", "1=a"],
+            "--units-axis takes a whole",
+        ),
+        (["own_inputs:net", "--data", "x.npy", "--units-axis", "2"], "axis 2 does not exist"),
+        (
+            ["own_inputs:net", "--data", "x.npy", "--units-axis", "7=1"],
+            "names layer '7', which was",
+        ),
     ],
 )
 def test_errors_of_a_users_model_are_one_sentence(
@@ -462,6 +482,8 @@ def test_errors_of_a_users_model_are_one_sentence(
         (["own_inputs:Masked", "--data", "ids.npy", "--mask", "mask.npy"], "{n}"),
         (["own_inputs:net", "--data", "x.npy", "--layers", "0,1", "--batch-size", "3"], "20"),
         (["own_inputs:net", "--data", "x.npy", "--relative", "--threshold", ".1"], "rms of the"),
+        (["own_inputs:net", "--data", "x.npy", "--units-axis", "0"], "units 20"),
+        (["own_inputs:net", "--data", "x.npy", "--units-axis", "1=0"], "units 20"),
         (
             ["own_inputs:Experts", "--data", "six.npy"],
             "Units of an expert that was not chosen are inactive",

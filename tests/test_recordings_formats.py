@@ -263,6 +263,16 @@ def test_arrays_of_kilosort_that_do_not_fit_are_refused(tmp_path):
         recordings.read(folder, duration_s=0.2)
 
 
+def test_what_numpy_says_in_several_lines_is_one_sentence(tmp_path):
+    folder = phy(tmp_path / "ks")
+    path = folder / "spike_times.npy"
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (4,), }".ljust(20_000)
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(32))
+    with pytest.raises(ValueError, match=r"spike_times\.npy: Header info") as refused:
+        recordings.read(folder, duration_s=0.2)
+    assert "\n" not in str(refused.value)
+
+
 # ---- pynapple, Parquet
 # --------------------------------------------------------------------------------------------------
 

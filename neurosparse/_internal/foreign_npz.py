@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
+from neurosparse._internal.names import one_line
 from neurosparse._internal.types import Array
 
 MOST_BYTES = 16 * 2**30  # unpacked
@@ -41,8 +42,8 @@ def load(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> dict[
             _check_promises(archive, wanted)
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files if wanted(name)}
-    except ValueError:
-        raise
+    except ValueError as error:  # NumPy says some of it in several lines
+        raise ValueError(one_line(str(error))) from None
     except Exception as error:  # zipfile, zlib, tokenize and more: whatever a parser stumbled over
         raise ValueError(
             f"it is cut off, altered or no {path.suffix} file"

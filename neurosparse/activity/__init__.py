@@ -6,7 +6,12 @@ Everything here is frozen, needs NumPy alone and refuses what cannot be a measur
 from neurosparse.activity.activations import KEPT, Activations
 from neurosparse.activity.active_when import ActiveWhen
 from neurosparse.activity.curve import ActivityCurve
-from neurosparse.activity.plausibility import Plausibility, plausibility, refuse_implausible
+from neurosparse.activity.plausibility import (
+    Plausibility,
+    notes_on,
+    plausibility,
+    refuse_implausible,
+)
 from neurosparse.activity.populations import WHOLE
 from neurosparse.activity.spike_trains import NANOSECOND_MS, SpikeTrains
 from neurosparse.activity.stats import ActivityStats, Interval, Sparseness
@@ -23,6 +28,7 @@ __all__ = [
     "Plausibility",
     "Sparseness",
     "SpikeTrains",
+    "notes_on",
     "plausibility",
     "refuse_implausible",
 ]

@@ -39,8 +39,21 @@ def plausibility(spikes: SpikeTrains) -> Plausibility:
     """
     if len(spikes) < FEWEST_SPIKES:
         return Plausibility(None, ())
-    notes = (_whole_numbers(spikes), _rates(spikes), _duplicates(spikes), _swapped(spikes))
-    return Plausibility(_refusal(spikes), tuple(note for note in notes if note))
+    keys = np.sort(spikes.ticks * spikes.n_units + spikes.units)
+    return Plausibility(_refusal(spikes), notes_on(spikes, int((np.diff(keys) == 0).sum())))
+
+
+def notes_on(spikes: SpikeTrains, n_repeated: int) -> tuple[str, ...]:
+    """Return what is unusual about spikes, of which `n_repeated` repeat another of their unit."""
+    if len(spikes) < FEWEST_SPIKES:
+        return ()
+    notes = (
+        _whole_numbers(spikes),
+        _rates(spikes),
+        _duplicates(len(spikes), n_repeated),
+        _swapped(spikes),
+    )
+    return tuple(note for note in notes if note)
 
 
 def refuse_implausible(spikes: SpikeTrains) -> None:
@@ -103,20 +116,21 @@ def _rates(spikes: SpikeTrains) -> str | None:
     return None
 
 
-def _duplicates(spikes: SpikeTrains) -> str | None:
-    keys = np.sort(spikes.ticks * spikes.n_units + spikes.units)
-    repeated = int((np.diff(keys) == 0).sum())
-    if repeated < DUPLICATE_SHARE * len(spikes):
+def _duplicates(n_spikes: int, n_repeated: int) -> str | None:
+    if n_repeated < DUPLICATE_SHARE * n_spikes:
         return None
     return (
-        f"{repeated:,} of {len(spikes):,} spikes repeat another of their unit at its very time:"
+        f"{n_repeated:,} of {n_spikes:,} spikes repeat another of their unit at its very time:"
         " leave duplicates out."
     )
 
 
 def _swapped(spikes: SpikeTrains) -> str | None:
-    times, units = np.unique(spikes.times_ms).size, int((spikes.counts > 0).sum())
-    if units > len(spikes) / 2 and times <= len(spikes) / 10:
+    units = int((spikes.counts > 0).sum())
+    if units <= len(spikes) / 2:
+        return None
+    times = np.unique(spikes.ticks).size
+    if times <= len(spikes) / 10:
         return (
             f"Spikes are of {units:,} units and at only {times:,} times; are times and ids swapped?"
         )

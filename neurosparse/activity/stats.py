@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, fields
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -123,10 +124,13 @@ class ActivityStats:
     magnitude_95_fraction: float | None = None
     # share of all samples that the network sent to this layer, such as an expert; None: all
     routed_fraction: float | None = None
+    # of spikes: what is unusual about them, such as each twice; a sentence each
+    notes: tuple[str, ...] = ()
     provenance: FieldsView = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "provenance", dict(self.provenance))
+        object.__setattr__(self, "notes", tuple(self.notes))
         frozen.freeze(self)
 
     __eq__ = frozen.equal
@@ -210,10 +214,10 @@ class ActivityStats:
         return f"{cv}, of {self.n_isi_cells:,} cells"
 
     def _repr_html_(self) -> str:
-        return cards.card(self.name, self._shown(), [self.interval.method])
+        return cards.card(self.name, self._shown(), [self.interval.method, *self.notes])
 
     def __str__(self) -> str:
-        """Return a table of at most 15 lines of 80 columns."""
+        """Return a table of at most 15 lines of 80 columns, and the notes in lines of their own."""
         shown = {
             label: f"{value:,}"
             if isinstance(value, int)
@@ -225,7 +229,9 @@ class ActivityStats:
         width = max(map(len, shown))
         lines = [self.name, *(f"{label:<{width}}  {value}" for label, value in shown.items())]
         lines.append(f"interval: {self.interval.method}")
-        return "\n".join(_within(line.replace("\n", " ")) for line in lines)
+        table = [_within(line.replace("\n", " ")) for line in lines]
+        notes = [line for note in self.notes for line in wrap(f"Note: {note}", _COLUMNS)]
+        return "\n".join([*table, *notes])
 
     def to_pandas(self, *, units: bool = False) -> pandas.DataFrame:
         """Return the statistics as a frame of one row, or with `units` as a row a unit.
@@ -265,7 +271,9 @@ class ActivityStats:
         for key, value in self.to_dict().items():
             if isinstance(value, dict) and key != "provenance":
                 row |= {f"{key}_{part}": number for part, number in value.items()}
-            elif key != "provenance" and not key.endswith(("_interval", "_over_cells")):
+            elif key not in ("provenance", "notes") and not key.endswith(
+                ("_interval", "_over_cells")
+            ):
                 row[key] = value
         return row
 
@@ -282,6 +290,7 @@ class ActivityStats:
             **result,
             "active_fraction_alive": self.active_fraction_alive,
             "effective_units": self.effective_units,
+            "notes": list(self.notes),
             "provenance": dict(self.provenance),
             "definition": self.active_when.describe(),
         }

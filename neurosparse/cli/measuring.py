@@ -119,6 +119,14 @@ def measure_file(
             help="For networks: a function (model, batch) that runs the model on a batch.",
         ),
     ] = None,
+    units_axis: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AXIS|LAYER=AXIS,...",
+            help="For networks: the axis of the units where it cannot be known, of all layers or by"
+            " their names.",
+        ),
+    ] = None,
     relative: Annotated[
         bool,
         typer.Option(
@@ -158,6 +166,7 @@ def measure_file(
         "batch_size",
         "mask",
         "forward",
+        "units_axis",
         "relative",
     }
     is_network = what.endswith(".safetensors") or (":" in what and not Path(what).exists())
@@ -186,6 +195,7 @@ def measure_file(
             batch_size=batch_size,
             mask=mask,
             forward=forward,
+            units_axis=None if units_axis is None else _axes(units_axis),
         )
         if out is not None:
             _finish(out, page, open_page=open_page, quiet=as_json)
@@ -252,6 +262,7 @@ def _measure_network(
     batch_size: int | None,
     mask: str | None,
     forward: str | None,
+    units_axis: int | dict[str, int] | None,
 ) -> Path | None:
     import warnings
 
@@ -296,6 +307,7 @@ def _measure_network(
             batch_size=batch_size,
             mask=None if mask is None else loading.inputs(mask),
             forward=None if forward is None else loading.function(forward),
+            units_axis=units_axis,
         )
     reached = tuple(s for s in stats.values() if s.n_samples)
     notes = dict.fromkeys(str(w.message) for w in noted if w.category is UserWarning)
@@ -315,6 +327,19 @@ def _measure_network(
         provenance={**provenance, "device": str(where), **report.environment()},
     )
     return sources.write(comparison, out)
+
+
+def _axes(words: str) -> int | dict[str, int]:
+    """Return the axis of all layers, or of each by its name."""
+    try:
+        if "=" not in words:
+            return int(words)
+        pairs = [each.rpartition("=") for each in words.split(",")]
+        return {name.strip(): int(axis) for name, _, axis in pairs}
+    except ValueError:
+        raise ValueError(
+            f"--units-axis takes a whole number or such as relu1=1,relu2=-1, got {words!r}"
+        ) from None
 
 
 def _of_experts(stats: Iterable[ActivityStats]) -> Iterator[str]:

@@ -132,6 +132,9 @@ def _wanted(key: str, value: Any) -> str | None:
         return None
     if key in _PARTS or key == "provenance":
         return None if isinstance(value, dict) else "a table"
+    if key == "notes":
+        said = isinstance(value, list) and all(isinstance(note, str) for note in value)
+        return None if said else "a list of text"
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return None if number and abs(value) < 2**63 else "a number"
 

@@ -85,6 +85,7 @@ _WEIGHTED = frozenset(
         *("multiheadattentionforward", "sparsemm", "smm", "groupedmm"),
     }
 )
+_SUMS = frozenset({"add", "iadd", "radd"})
 _NORMS = frozenset({"batchnorm", "layernorm", "groupnorm", "instancenorm", "rmsnorm"})
 _COMPARISONS = frozenset(
     {"gt", "ge", "lt", "le", "greater", "greaterequal", "less", "lessequal", "heaviside"}
@@ -206,6 +207,7 @@ class Flow:
         """Tag what depends on the inputs."""
         source = self._source(kind, call, live)
         has_zeros = kind not in _WEIGHTED and any(tag.has_zeros for tag in live)
+        has_zeros |= kind == "padpackedsequence"
         layer = live[0].layer if len(live) == 1 and kind in _PASSES_LAYER else None
         is_test = bool(kind in _RECAST and all(tag.is_test for tag in live))
         if kind in _COMPARISONS or kind in ("scatter", "sign"):
@@ -240,6 +242,8 @@ class Flow:
                 return names
             # packed weights, and products of two tensors that both depend on the inputs
             return live[0].source if kind in _NORMS else None
+        if kind in _SUMS:  # at a recurrent layer's first step its state depends on no input
+            live = [self[t] for t in tensors_in((call.args, call.kwargs.values()))]
         known = [tag.source for tag in live if tag.source]
         return frozenset().union(*known) if known else None
 

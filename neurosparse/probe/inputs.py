@@ -107,13 +107,18 @@ def _checked(mask: object, n: int) -> Any:
 
 
 def inputs_of(
-    model: nn.Module, batch: object, mask: object, like: Tensor, forward: Callable[..., Any] | None
+    model: nn.Module,
+    batch: object,
+    mask: object,
+    like: Tensor,
+    forward: Callable[..., Any] | None,
+    runs_on: Callable[[Any], bool] = lambda _batch: False,
 ) -> Inputs:
     """Return how a batch is given to a model, on the device and in the precision of `like`.
 
     A dict is given by its names, without labels that the model does not take. Of a tuple or a list
     the model gets as many as it needs, and a mask if it takes one by that name. A pair for a model
-    of one input is (inputs, targets).
+    of one input is (inputs, targets). Tensors of samples are a list for a model that `runs_on` one.
 
     Raises
     ------
@@ -129,7 +134,7 @@ def inputs_of(
     elif isinstance(batch, Mapping):
         args, kwargs = (), _accepted(model, _moved(batch, like))
     elif isinstance(batch, tuple | list) and len(batch):
-        args, kwargs = _of_sequence(model, batch, like)
+        args, kwargs = _of_sequence(model, batch, like, runs_on)
     else:
         args, kwargs = (_moved(batch, like),), {}
     given = batch if forward is not None and isinstance(batch, Mapping) else kwargs
@@ -197,7 +202,9 @@ def masks(
     return torch.cat(parts, dim=1), starts
 
 
-def _of_sequence(model: nn.Module, batch: Any, like: Tensor) -> tuple[tuple[Any, ...], Any]:
+def _of_sequence(
+    model: nn.Module, batch: Any, like: Tensor, runs_on: Callable[[Any], bool]
+) -> tuple[tuple[Any, ...], Any]:
     names, n_needed, n_most = _parameters(model)
     first = batch[0]
     if len(batch) < n_needed and not isinstance(first, Mapping):
@@ -207,6 +214,10 @@ def _of_sequence(model: nn.Module, batch: Any, like: Tensor) -> tuple[tuple[Any,
         )
     if len(batch) == 1 or n_most == 1:
         second = batch[1] if len(batch) > 1 else None
+        if all(isinstance(each, Tensor | np.ndarray) and each.ndim > 1 for each in batch):
+            whole = [_moved(each, like) for each in batch]
+            if runs_on(whole):
+                return (whole,), {}
         if _same_kind(first, second):
             raise ValueError(
                 f"a batch of {len(batch)} tensors of one shape {tuple(first.shape)} does not say"

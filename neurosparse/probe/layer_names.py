@@ -37,9 +37,9 @@ class LayerNames:
         for key in self._names:
             places.setdefault(key.place, len(places))
 
-        def rank(key: Key) -> tuple[int, float, int]:
+        def rank(key: Key) -> tuple[int, list[float], int]:
             weights = [order.get(name, 0.0) for name in key.source or ()]
-            return places[key.place], max(weights, default=-1.0), key.call
+            return places[key.place], sorted(weights, reverse=True), key.call
 
         in_order = sorted(self._names, key=rank)
         consumed = {

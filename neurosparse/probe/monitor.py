@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from neurosparse.probe import recurrent
 from neurosparse.probe.flow import Flow, Key, Tag, tensors_in, zero_share
 from neurosparse.probe.layer_names import LayerNames
 from neurosparse.probe.originals import plain_name
@@ -34,10 +35,12 @@ class Monitor(TorchFunctionMode):
         consume: Callable[[LayerOutput], Tensor | None],
         layers: Sequence[str] | None,
         units_axis: int | Mapping[str, int] | None,
+        *,
         asks: bool,
+        live: bool,
     ) -> None:
         super().__init__()
-        self.asks = asks
+        self.asks, self.live = asks, live
         self.consume, self.layers, self.units_axis = consume, layers, units_axis
         self.flow = Flow(model)
         self.fired: Counter[str] = Counter()
@@ -46,6 +49,7 @@ class Monitor(TorchFunctionMode):
         self.of_weights: set[str] = set()  # non-linearities that weights alone went through
         self.with_zeros: dict[str, float] = {}  # outputs with exact zeros that were not counted
         self.looks_for_zeros = True
+        self.is_paused = False  # while the model runs on trial
         self.inside: list[str] = []  # the modules that are being called
         self.calls: Counter[Key] = Counter()
         self.errors: list[Exception] = []  # what was raised here, none of the model's own
@@ -76,6 +80,8 @@ class Monitor(TorchFunctionMode):
         is_root = not name
 
         def hook(_module: nn.Module, args: object, kwargs: object) -> None:
+            if self.is_paused:
+                return
             first = is_root or not self.flow.n_inputs
             if first and not self.inside and not self._has_begun(args, kwargs):
                 self.calls.clear()
@@ -90,7 +96,7 @@ class Monitor(TorchFunctionMode):
         shown, by_kind = name or type(module).__name__.lower(), is_non_linearity(module)
 
         def hook(_module: nn.Module, args: object, *rest: object) -> Tensor | None:
-            if not self.inside:  # the model was entered before it was followed
+            if self.is_paused or not self.inside:  # entered before it was followed
                 return None
             # torch leaves the keywords out once the hook has been removed
             kwargs, output = rest if len(rest) == 2 else ({}, rest[0])
@@ -110,13 +116,29 @@ class Monitor(TorchFunctionMode):
                     self.of_weights.add(shown)
                     return None
                 before = next((self.flow[t] for t in inputs if self.flow[t].live), None)
-                own = rows is None or not isinstance(rows, Tensor) or not self.flow[rows].source
+                own = (
+                    not isinstance(rows, Tensor)
+                    or not self.flow[rows].source
+                    or isinstance(module, nn.RNN | nn.RNNCell)  # its steps are samples
+                )
+                if by_kind and isinstance(module, nn.RNN) and isinstance(rows, Tensor):
+                    self._consume_below(shown, module, args, kwargs, rows)
                 return self._consume(
                     shown, rows if rows is not None else output, None if own else before
                 )
             return None
 
         return hook
+
+    def _consume_below(
+        self, name: str, module: nn.RNN, args: Any, kwargs: Any, output: Tensor
+    ) -> None:
+        """Hand over the layers of a recurrent module below the one that it puts out."""
+        if self.live or self.layers is not None:
+            return
+        for k, below in enumerate(recurrent.below(module, *args, **kwargs)):
+            self.flow[below] = self.flow[output]._replace(source=frozenset({f"{name}.l{k}"}))
+            self._consume(f"{name}.l{k}", below)
 
     def _tag_unseen(self, inputs: list[Tensor], output: Tensor) -> None:
         """Tag what a module made by no function of torch, from its inputs of that shape."""

@@ -92,7 +92,7 @@ def listening(
         instead = consume(layer.name, output, layer.shown_axis)
         return instead if live else None
 
-    with monitoring(model, hand_over, layers, asks=False) as monitor:
+    with monitoring(model, hand_over, layers, asks=False, live=live) as monitor:
         yield monitor.fired
 
 
@@ -104,6 +104,7 @@ def monitoring(
     units_axis: int | Mapping[str, int] | None = None,
     *,
     asks: bool = True,
+    live: bool = False,
 ) -> Iterator[Monitor]:
     """Listen as `listening` does; each output comes with all that is known of it.
 
@@ -115,8 +116,10 @@ def monitoring(
         The axis of the units where it cannot be known: one for all layers, or by their names.
     asks
         Raise a ValueError where the axis of the units is not known; otherwise it is the last.
+    live
+        Outputs are handed over as the model has them; those that it keeps to itself are not.
     """
-    monitor = Monitor(model, consume, layers, units_axis, asks)
+    monitor = Monitor(model, consume, layers, units_axis, asks=asks, live=live)
     handles = []
     fast = torch.backends.mha.get_fastpath_enabled()
     try:

@@ -228,12 +228,17 @@ def _run(
             own.append(error)
             raise
 
-    n_batches = 0
+    def runs_on(batch: Any) -> bool:
+        if not on_trial:
+            on_trial.append(_runs_on(model, batch, monitor))
+        return on_trial[0]
+
+    n_batches, on_trial = 0, list[bool]()
     with _evaluating(model), monitoring(model, consume_or_note, layers, units_axis) as monitor:
         for batch, its_mask in _unmonitored(data):
             with torch._C.DisableTorchFunction():
                 inputs = inputs_of(
-                    model, batch, False if mask is False else its_mask, parameter, forward
+                    model, batch, False if mask is False else its_mask, parameter, forward, runs_on
                 )
                 monitor.begin((inputs.args, inputs.kwargs), inputs.starts)
                 before_batch(inputs, monitor)
@@ -246,6 +251,11 @@ def _run(
     if n_batches == 0:
         raise ValueError("data is empty: nothing to measure")
     _check_fired(model, layers, ever, monitor)
+    for name in units_axis if isinstance(units_axis, Mapping) else ():
+        if name not in ever:
+            raise ValueError(
+                f"units_axis names layer {name!r}, which was not heard; there are {', '.join(ever)}"
+            )
     if monitor.with_zeros:
         shown = ", ".join(f"{name} ({100 * s:.0f} %)" for name, s in monitor.with_zeros.items())
         warnings.warn(
@@ -295,6 +305,19 @@ def _call(
             f"{type(model).__name__} failed on a batch of {shapes or 'its inputs'}:"
             f" {in_words(error)}"
         ) from error
+
+
+def _runs_on(model: nn.Module, batch: Any, monitor: Monitor) -> bool:
+    """Return whether a model takes a batch as it is: it runs, and nobody listens."""
+    monitor.is_paused = True
+    try:
+        with torch.random.fork_rng():
+            model(batch)
+    except Exception:
+        return False
+    finally:
+        monitor.is_paused = False
+    return True
 
 
 def _named(inputs: Inputs) -> Iterator[tuple[str, Any]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from neurosparse._internal.imports import MissingPackageError
+from neurosparse._internal.names import one_line
 from neurosparse.activity import SpikeTrains, plausibility
 from neurosparse.recordings import formats, nest_files, npz, pynapple_npz
 from neurosparse.recordings.columns import Told
@@ -104,7 +105,7 @@ def read_wanted(path: Path, wanted: Wanted, told: Told) -> Recording:
     except MissingPackageError:
         raise
     except (ValueError, TypeError) as error:  # of values in a file that are of another type
-        raise ValueError(f"cannot read spikes from {path}: {error}") from None
+        raise ValueError(f"cannot read spikes from {path}: {one_line(str(error))}") from None
     return replace(recording, said=(*recording.said, *plausibility(recording.spikes).notes))
 
 

@@ -158,6 +158,10 @@ class Recording:
             "note": self.note,
         }
 
+    def __str__(self) -> str:
+        """Return `lines`, one below the other."""
+        return "\n".join(self.lines())
+
     def _repr_html_(self) -> str:
         return cards.card(
             self.name,

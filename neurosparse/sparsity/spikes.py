@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse.activity import ActiveWhen, ActivityStats, Sparseness, SpikeTrains
+from neurosparse.activity import ActiveWhen, ActivityStats, Sparseness, SpikeTrains, notes_on
 from neurosparse.sparsity.confidence import over_cells, over_time
 from neurosparse.sparsity.dimension import dimension_of_counts
 from neurosparse.sparsity.firing import (
@@ -81,6 +81,7 @@ def _describe_windows(
     curve = curve_of_gaps(spikes, gaps)
     rates = firing_rates_hz(spikes)
     of_intervals = of_sorted(spikes, units, ticks)
+    notes = notes_on(spikes, int(((np.diff(ticks) == 0) & (np.diff(units) == 0)).sum()))
 
     def in_window(active_when: ActiveWhen, window: int) -> ActivityStats:
         positions = int(np.maximum(spikes.interval_lengths_ticks - window + 1, 0).sum())
@@ -125,6 +126,7 @@ def _describe_windows(
             n_isi_cells=of_intervals.n_cells,
             unit_rates_hz=rates,
             curve=curve,
+            notes=notes,
             provenance=provenance or {},
         )
 

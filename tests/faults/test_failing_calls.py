@@ -4,7 +4,7 @@ nothing half-made, and what stood there before stands there still.
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,33 +45,42 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+def n_calls(server: world.Server, job: str, error: str) -> int:
+    """Return how many calls of a job can fail so."""
+    for _ in range(2):  # the first may compile, and import
+        whole = server.ask(
+            *JOBS[job].split(), fail={"at": 0, "error": error}, stop_s=world.PATIENCE_S
+        )
+        assert (whole["code"], world.faults(whole)) == (0, []), whole["err"]
+    assert whole["calls"] > 0
+    return int(whole["calls"])
+
+
+def tried(server: world.Server, job: str, error: str, at: int) -> world.Tried:
+    """Let call number `at` of a job fail."""
+    before, place = contents(server.model), server.fresh()
+    outcome = server.ask(*JOBS[job].split(), place=place, fail={"at": at, "error": error})
+    found = world.faults(outcome, codes=world.CODES_OF_RUNS if job == "sweep" else world.CODES)
+    after = contents(place / "here")
+    if changed := [name for name, content in before.items() if after.get(name) != content]:
+        found.append(f"it changed {changed}")
+    # half a result is none: a job that is refused leaves a checkpoint or complete runs at most
+    new = [name for name in after if name not in before and "checkpoint" not in name]
+    if outcome["code"] and new and not job.startswith(("sweep", "train", "convert to")):
+        found.append(f"it left {new}")
+    shutil.rmtree(place)
+    return world.Tried(
+        f"{job}: {error} of call {at}", found, outcome["err"][-600:], outcome["cpu_s"]
+    )
+
+
 def check(server: world.Server, job: str, error: str, n: int) -> int:
     """Let calls of a job fail, one at a time; how many did."""
-    words = JOBS[job].split()
-    whole = server.ask(*words, fail={"at": 0, "error": error}, stop_s=world.PATIENCE_S)
-    assert whole["code"] == 0, whole["err"]
-    assert world.faults(whole) == []
-    calls = int(whole["calls"])
-    assert calls > 0
-    before, wrong = contents(server.model), []
-    tried = range(1, calls + 1) if calls <= n else [1 + k * calls // n for k in range(n)]
-    for at in tried:
-        place = server.fresh()
-        outcome = server.ask(*words, place=place, fail={"at": at, "error": error})
-        found = world.faults(outcome, codes=world.CODES_OF_RUNS if job == "sweep" else world.CODES)
-        after = contents(place / "here")
-        if changed := [name for name, content in before.items() if after.get(name) != content]:
-            found.append(f"it changed {changed}")
-        # half a result is none: a job that is refused leaves a checkpoint or complete runs at most
-        if outcome["code"] and job not in ("sweep",):
-            new = [name for name in after if name not in before and "checkpoint" not in name]
-            found += (
-                [f"it left {new}"] if new and not job.startswith(("train", "convert to")) else []
-            )
-        if found:
-            wrong.append({"at": at, "faults": found, "said": outcome["err"][-600:]})
-    assert not wrong, json.dumps(wrong, indent=1)
-    return len(tried)
+    calls = n_calls(server, job, error)
+    numbers = range(1, calls + 1) if calls <= n else [1 + k * calls // n for k in range(n)]
+    wrong = [each for at in numbers if (each := tried(server, job, error, at)).faults]
+    assert not wrong, wrong
+    return len(numbers)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ command goes on to the result of one that was never stopped.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +24,19 @@ JOBS = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.Server]:
-    server = world.Server(tmp_path_factory.mktemp("signals"))
+def make_server(folder: Path) -> world.Server:
+    """Return a server whose folder has longer jobs too."""
+    server = world.Server(folder)
     text = (server.model / "small.toml").read_text().replace("epochs = 2", "epochs = 60")
     (server.model / "long.toml").write_text(text)
     sweep = (server.model / "sweep.toml").read_text().replace("small.toml", "long.toml")
     (server.model / "long_sweep.toml").write_text(sweep)
+    return server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[world.Server]:
+    server = make_server(tmp_path_factory.mktemp("signals"))
     yield server
     server.end()
 
@@ -53,25 +59,53 @@ def results(out: Path) -> dict[str, Any]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A job that nothing happened to."""
+
+    seconds: float
+    results: dict[str, Any]
+
+
+def undisturbed(server: world.Server, job: str) -> Whole:
+    """Run a job in peace, twice: the first may compile."""
+    for _ in range(2):
+        place = server.fresh()
+        outcome = server.ask(*JOBS[job].split(), place=place, stop_s=world.PATIENCE_S)
+        assert (outcome["code"], world.faults(outcome)) == (0, []), outcome["err"]
+        found = results(place / "here" / "out")
+        shutil.rmtree(place)
+    assert any(found.values())
+    return Whole(outcome["seconds"], found)
+
+
+def tried(server: world.Server, job: str, whole: Whole, seed: int, k: int) -> world.Tried:
+    """Stop a job at moment `k` of a seed, and let it go on."""
+    words, place = JOBS[job].split(), server.fresh()
+    stop_s = random.Random(f"{seed} {k}").uniform(0, whole.seconds)
+    first = server.ask(*words, place=place, stop_s=stop_s)
+    again = server.ask(*words, place=place, stop_s=world.PATIENCE_S)
+    found = world.faults(first) + [f"then: {fault}" for fault in world.faults(again)]
+    if again["code"] != 0:
+        found.append(f"then: exit code {again['code']}")
+    elif results(place / "here" / "out") != whole.results:
+        found.append("then: other results")
+    shutil.rmtree(place)
+    ended = "stopped" if first["code"] == 143 else "complete"
+    return world.Tried(
+        f"{job} after {stop_s:.4f} s: {ended}",
+        found,
+        first["err"][-600:] + again["err"][-600:],
+        first["cpu_s"] + again["cpu_s"],
+    )
+
+
 def check(server: world.Server, job: str, n: int, seed: int) -> int:
     """Stop a job `n` times, and let it go on each time; how often it was stopped under way."""
-    words, draw, stopped = JOBS[job].split(), random.Random(seed), 0
-    place = server.fresh()
-    whole = server.ask(*words, place=place, stop_s=world.PATIENCE_S)
-    assert (whole["code"], world.faults(whole)) == (0, []), whole["err"]
-    right = results(place / "here" / "out")
-    assert any(right.values())
-    shutil.rmtree(place)
-    for _ in range(n):
-        place = server.fresh()
-        outcome = server.ask(*words, place=place, stop_s=draw.uniform(0, whole["seconds"]))
-        assert world.faults(outcome) == [], json.dumps(outcome, indent=1)
-        stopped += outcome["code"] == 143
-        again = server.ask(*words, place=place, stop_s=world.PATIENCE_S)
-        assert (again["code"], world.faults(again)) == (0, []), json.dumps(again, indent=1)
-        assert results(place / "here" / "out") == right
-        shutil.rmtree(place)
-    return stopped
+    whole = undisturbed(server, job)
+    all_tried = [tried(server, job, whole, seed, k) for k in range(n)]
+    assert not [each for each in all_tried if each.faults], [t for t in all_tried if t.faults]
+    return sum(each.what.endswith("stopped") for each in all_tried)
 
 
 @pytest.mark.parametrize("job", JOBS)

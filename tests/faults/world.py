@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,23 @@ def make(folder: Path) -> None:
     (folder / "folder").mkdir()
 
 
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One try of a harness: what it was, what was wrong with it, and what was said."""
+
+    what: str
+    faults: list[str]
+    said: str
+    cpu_s: float
+
+
+# what compiles the kernels, and builds what is kept between runs
+COMPILING = (
+    "train small.toml -o a.safetensors", "simulate circuit.toml --seconds 0.02",
+    "simulate population.toml --seconds 0.02", "convert net.safetensors --images 10 --steps 8",
+)  # fmt: skip
+
+
 class Server:
     """Runs command lines, each in a copy of a folder."""
 
@@ -154,6 +172,12 @@ class Server:
         if own:
             shutil.rmtree(place)
         return outcome
+
+    def compile(self) -> None:
+        """Compile all kernels, once for all commands."""
+        for words in COMPILING:
+            outcome = self.ask(*words.split(), stop_s=PATIENCE_S)
+            assert outcome["code"] == 0, outcome
 
     def end(self) -> None:
         """End the process."""

@@ -78,6 +78,7 @@ def _table() -> dict[str, Rule]:
             "setitem indexadd indexcopy indexput scatter scatteradd scatterreduce maskedscatter",
         ),
         (shapes.packed, "packpaddedsequence"),
+        (shapes.unpacked, "padpackedsequence"),
     ):
         rules.update(dict.fromkeys(names.split(), rule))
     return rules

@@ -135,3 +135,17 @@ def packed(call: Call, outputs: Sequence[Tensor]) -> Answer:
     origin = ax.origins(inputs)[:, which] + ax.origins(tokens)[:, steps]
     rows = (ax.Factor(ax.ROWS, len(which), origin=origin, n_offered=len(which)),)
     return [(rows, *axes[2:]), (ax.axis(ax.POSITIONS, len(sizes)),)]
+
+
+def unpacked(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes of packed sequences laid out side by side: each its input's, in any order."""
+    rows, sizes = call.args[0], call.args[1]
+    axes, n = call.axes(rows), int(sizes[0])
+    if axes is None:
+        return None
+    inputs = (ax.Factor(ax.ROWS, n, origin=ax.origins(axes[0])[:, :n]),)
+    batch_first = bool(call.argument(2, "batch_first", False))
+    role = ax.POSITIONS if call.tags.n_tokens is None else ax.TOKENS
+    steps = ax.axis(role, outputs[0].shape[1 if batch_first else 0])
+    first_two = (inputs, steps) if batch_first else (steps, inputs)
+    return [(*first_two, *axes[1:]), (inputs,)]

@@ -1,0 +1,91 @@
+"""Try faults by the thousand, outside the suite: each that falls is printed with what repeats it.
+
+python tests/faults/count.py lines --tries 5000 --seed 2
+python tests/faults/count.py signals --tries 1000 --seed 2 --cpu-minutes 25
+python tests/faults/count.py calls
+python tests/faults/count.py lines --seed 2 --only 1234
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import zip_longest
+from pathlib import Path
+
+import test_command_lines
+import test_failing_calls
+import test_signals
+import world
+
+Try = Callable[[], world.Tried]
+
+
+def lines(folder: Path, seed: int) -> Iterator[Try]:
+    """Yield command lines."""
+    server = world.Server(folder)
+    server.compile()
+    for k in range(sys.maxsize):
+        yield lambda k=k: test_command_lines.tried(server, seed, k)
+
+
+def signals(folder: Path, seed: int) -> Iterator[Try]:
+    """Yield a SIGTERM in each job in turn."""
+    server = test_signals.make_server(folder)
+    wholes = {job: test_signals.undisturbed(server, job) for job in test_signals.JOBS}
+    for k in range(sys.maxsize):
+        for job, whole in wholes.items():
+            yield lambda job=job, whole=whole, k=k: test_signals.tried(server, job, whole, seed, k)
+
+
+def calls(folder: Path, seed: int) -> Iterator[Try]:
+    """Yield each call of each job and kind of error, all jobs side by side; `seed` says nothing."""
+    server = world.Server(folder)
+    server.compile()
+    of_jobs = [
+        [
+            lambda job=job, error=error, at=at: test_failing_calls.tried(server, job, error, at)
+            for at in range(1, test_failing_calls.n_calls(server, job, error) + 1)
+        ]
+        for job in test_failing_calls.JOBS
+        for error in test_failing_calls.ERRORS
+    ]
+    print("calls", [len(each) for each in of_jobs], sum(map(len, of_jobs)), flush=True)
+    for group in zip_longest(*of_jobs):
+        yield from filter(None, group)
+
+
+KINDS = {"lines": lines, "signals": signals, "calls": calls}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--tries", type=int, default=sys.maxsize)
+    parser.add_argument("--seed", type=int, default=2)
+    parser.add_argument("--cpu-minutes", type=float, default=float("inf"))
+    parser.add_argument("--only", type=int, help="this try alone")
+    given = parser.parse_args()
+    n, wrong, cpu_s, ended = 0, 0, 0.0, "all"
+    with tempfile.TemporaryDirectory() as folder:
+        for k, attempt in enumerate(KINDS[given.kind](Path(folder), given.seed)):
+            if k >= given.tries or cpu_s > 60 * given.cpu_minutes:
+                ended = f"seed {given.seed}, up to {k}"
+                break
+            if given.only not in (None, k):
+                continue
+            tried = attempt()
+            n, cpu_s, wrong = n + 1, cpu_s + tried.cpu_s, wrong + bool(tried.faults)
+            if tried.faults or given.only is not None:
+                print(f"{k}: {tried.what}: {tried.faults}\n    {tried.said.strip()}", flush=True)
+            if n % 50 == 0:
+                print(f"{n} tried, {wrong} wrong, {cpu_s / 60:.1f} min of CPU", flush=True)
+            if given.only is not None:
+                break
+    print(f"{given.kind}: {n} tried ({ended}), {wrong} wrong, {cpu_s / 60:.1f} min of CPU")
+
+
+if __name__ == "__main__":
+    main()

@@ -73,7 +73,7 @@ def run_side_by_side(jobs: Mapping[str, Job], show: Show) -> Fields:
         while links:
             for ready in wait(list(links)):
                 link = cast(Connection, ready)
-                _hear(link, links[link], processes, results, show)
+                _receive(link, links[link], processes, results, show)
                 if links[link] in results:
                     del links[link]
     except BaseException:
@@ -83,7 +83,7 @@ def run_side_by_side(jobs: Mapping[str, Job], show: Show) -> Fields:
     return {name: results[name] for name in jobs}
 
 
-def _hear(
+def _receive(
     link: Connection,
     name: str,
     processes: Mapping[str, SpawnProcess],

@@ -108,7 +108,7 @@ class Energy:
         The source network, on "float32_45nm" where the device has no multiplication.
     break_even_steps, break_even_active_steps
         The steps up to which the spiking network costs less than the dense one, and than the active
-        one, with its rates as they are. Below 1 where it never does.
+        one. Its rates are taken as they are. Below 1 where it never costs less.
     """
 
     device: Device

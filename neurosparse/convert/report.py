@@ -71,7 +71,8 @@ class ConversionReport:
     ----------
     bend
         How far the neurons' f-I curve is from the line that their weights were balanced by, as a
-        part of the highest rate (`normalisation.bend`). 0 where the source has these very curves.
+        part of the highest rate (`normalisation.bend`). It is 0 where the source has these very
+        curves.
     source_accuracy
         None without labels.
     curve
@@ -162,7 +163,7 @@ class ConversionReport:
         total = self.operations
         bent = (
             f"The rates of these neurons bend away from a rectifier by {100 * self.bend:.1f} % of"
-            " the highest, which no weights make up for: train on with the rates themselves,"
+            " the highest. No weights make up for that: train on with the rates themselves,"
             " tune(to_rate(spiking), images, labels).spiking()."
         )
         return [

@@ -113,7 +113,7 @@ def as_spikes(
 
         spikes = recordings.read_wanted(Path(obj), wanted, told).spikes
     elif isinstance(obj, SpikeTrains | Recording):
-        if given := [name for name, value in _said(told, wanted) if value]:
+        if given := [name for name, value in _given_options(told, wanted) if value]:
             raise ValueError(f"{given[0]} is settled in these spikes: leave it out")
         spikes = obj if isinstance(obj, SpikeTrains) else obj.spikes
     else:
@@ -121,7 +121,7 @@ def as_spikes(
     return spikes if dt_ms is None else replace(spikes, dt_ms=dt_ms)
 
 
-def _said(told: Told, wanted: Wanted) -> list[tuple[str, Any]]:
+def _given_options(told: Told, wanted: Wanted) -> list[tuple[str, Any]]:
     return [
         ("n_units", told.n_units),
         ("time_unit", told.time_unit),

@@ -44,7 +44,7 @@ def build(factory: str, weights: str | Path | None = None) -> nn.Module:
     network = _found(factory)
     if callable(network) and not isinstance(network, nn.Module):
         with working_folder():
-            network = _said(f"{factory} failed", network)
+            network = _run_factory(f"{factory} failed", network)
     if not isinstance(network, nn.Module):
         raise ValueError(f"{factory} must give a torch module, got {type(network).__name__}")
     if weights is not None:
@@ -91,7 +91,7 @@ def _found(place: str) -> Any:
     return made
 
 
-def _said(what: str, call: Callable[[], Any]) -> Any:
+def _run_factory(what: str, call: Callable[[], Any]) -> Any:
     """Return what a user's function gives; its errors become one sentence."""
     try:
         return call()

@@ -113,9 +113,10 @@ class TrainSpec(Spec):
     l1
         Weight of the penalty on activations. The loss of a minibatch is the *mean over its images*
         of the negative log-likelihood plus `l1` times the *sum over all units of all hidden layers*
-        of abs(activation). The paper does not spell its convention out, but this one fits. 0.001
-        turns 56 to 59 % of zeros into 76 to 82 % on the 5,000 digits (83.4 % in the paper, on all
-        of MNIST). Averaged over the units of a layer, 0.001 changes nothing that can be measured.
+        of abs(activation). The paper does not spell its convention out, but this one fits. A weight
+        of 0.001 turns 56 to 59 % of zeros into 76 to 82 % on the 5,000 digits (83.4 % in the paper,
+        on all of MNIST). Averaged over the units of a layer, 0.001 changes nothing that can be
+        measured.
     active_threshold
         A unit counts as active for an image where abs(activation) exceeds this; see
         `neurosparse.ActiveWhen`.

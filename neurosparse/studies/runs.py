@@ -86,7 +86,7 @@ def run_all(
     -------
     list
         A row a run, in their order: `arm`, `seed`, the specs, `validation_error`, `validation_nll`,
-        `test_error`, `test_nll`, and of the test images `active_fraction`, `active_by_layer` and
+        `test_error`, `test_nll`. Of the test images: `active_fraction`, `active_by_layer` and
         `alive_by_layer` (shares), `zeros_percent`, `active_macs`; `train_nll` (of the last epoch,
         while training; mean of the modules), `cpu_s` (of the training's thread), `modules`,
         `samples` and `engine`.

@@ -52,8 +52,8 @@ class PoissonTable:
     again : int
         Lanes below this are drawn again; -32768 where there are none.
     rest : uint64, shape (n_counts,)
-        2^64 times the cumulative distribution of the counts that are drawn again: a draw of 64
-        bits has the first count whose entry exceeds it, or n_counts.
+        2^64 times the cumulative distribution of the counts that are drawn again. A draw of 64 bits
+        has the first count whose entry exceeds it, or n_counts.
     """
 
     least: int

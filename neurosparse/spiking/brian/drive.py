@@ -68,8 +68,8 @@ def poisson_tables(means: Sequence[float]) -> tuple[NDArray[np.int8], NDArray[np
     Returns
     -------
     table : int8, shape (n_means, 65536)
-        The count of each cell, or ~c where it holds more than one or one above 127: c is the count
-        from which to search, at most 127.
+        The count of each cell, or ~c where it holds more than one or one above 127. Here c is the
+        count from which to search, at most 127.
     steps : uint64, shape (n_means, 256)
         2^64 times the cumulative distribution, the last entries just below 2^64.
 

@@ -57,8 +57,9 @@ class SpikingNetwork:
 
     @property
     def scales(self) -> dict[str, Tensor]:
-        """The activation that one spike a step stands for, by layer; broadcasts against the shape
-        of a sample.
+        """The activation that one spike a step stands for, by layer.
+
+        It broadcasts against the shape of a sample.
         """
         return {spike.name: spike.scale for spike in self.graph.spikes}
 
@@ -73,8 +74,9 @@ class SpikingNetwork:
         )
 
     def to(self, *where: object) -> Self:
-        """Return the network on another device or in another kind of number, as `Tensor.to` takes
-        it.
+        """Return the network on another device or in another kind of number.
+
+        Arguments are as for `Tensor.to`.
 
         Raises
         ------
@@ -108,6 +110,7 @@ class SpikingNetwork:
         Parameters
         ----------
         inputs : tensor, array or ImageSet, shape (n, *input shape)
+            The inputs, in the units of the source network.
         steps
             Of `neuron.dt_ms` each, at most 2^24: further float32 cannot count.
         coding
@@ -123,6 +126,8 @@ class SpikingNetwork:
         engine
             "events": work in proportion to the spikes, for fully connected layers on the CPU
             (`convert.events`); "torch": any graph, any device; "auto": events where it can.
+        progress
+            Told the share that is done.
 
         Raises
         ------
@@ -166,8 +171,9 @@ class SpikingNetwork:
         )
 
     def report(self, inputs: Any, labels: Any = None, **options: Any) -> ConversionReport:
-        """Run beside the source and say how well they agree; options, errors:
-        `verification.verify`.
+        """Run along with the source and say how well they agree.
+
+        Options and errors are those of `verification.verify`.
         """
         from neurosparse.convert.verification import verify
 
@@ -219,7 +225,7 @@ def to_spiking(
     normalisation: Normalisation | str = "percentile",
     progress: Progress = quiet,
 ) -> SpikingNetwork:
-    """A spiking network that computes what a rectifier network computes, as rates.
+    """Return a spiking network that computes, as rates, what a rectifier network computes.
 
     Parameters
     ----------
@@ -233,6 +239,8 @@ def to_spiking(
         The neurons: "if", "lif", or a `NeuronSpec`.
     normalisation
         How the scales are chosen: "percentile", "maximum", "none", or a `Normalisation`.
+    progress
+        Told the share that is done, and what is done now.
 
     Raises
     ------

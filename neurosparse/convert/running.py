@@ -32,8 +32,9 @@ Spikes = dict[str, Tensor]  # bool, shape (steps, n, *layer shape), by the name 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Which layers are computed once, in every step, and once on the means over the steps; what is
-    summed for these.
+    """Layers by when they are computed: once, in every step, or once on means over steps.
+
+    Also what is summed for these means.
     """
 
     once: tuple[Layer, ...]
@@ -43,7 +44,7 @@ class Plan:
     steady: tuple[str, ...]  # what has the same value in every step and is not among `after`
 
     def read_out(self, sums: dict[str, Tensor], steps: int) -> Tensor:
-        """The output, from sums over so many steps."""
+        """Return the output, from sums over so many steps."""
         values = {name: total / steps for name, total in sums.items()}
         for layer in self.after:
             values[layer.name] = layer(*(values[name] for name in layer.inputs))
@@ -51,7 +52,7 @@ class Plan:
 
 
 def plan(graph: Graph, coding: Coding) -> Plan:
-    """The plan for a graph whose last layer is not one of neurons."""
+    """Return the plan for a graph whose last layer is not one of neurons."""
     steady = {graph.input.name} if coding == "constant" else set()
     for layer in graph.layers[1:]:
         if not isinstance(layer, Spike) and steady.issuperset(layer.inputs):
@@ -79,8 +80,9 @@ def plan(graph: Graph, coding: Coding) -> Plan:
 def encoded(
     inputs: Tensor, graph: Graph, steps: int, coding: Coding, seed: int
 ) -> Iterator[Tensor]:
-    """What the graph's `Input` gives in each step, shape (n, *input shape): the same for every way
-    of running it.
+    """Yield what the graph's `Input` gives in each step, shape (n, *input shape).
+
+    It is the same for every way of running the graph.
 
     Raises
     ------
@@ -113,8 +115,9 @@ def in_steps(
     record_spikes: bool,
     progress: Progress,
 ) -> tuple[Sums, Spikes]:
-    """Run in torch, all inputs at once; `shown` is what the `Input` gives in each of max(at)
-    steps.
+    """Run in torch, all inputs at once.
+
+    `shown` is what the `Input` gives in each of max(at) steps.
     """
     values: dict[str, Tensor] = {}
     state: Fields = {}

@@ -14,7 +14,7 @@ from neurosparse.data import ImageSet
 
 @dataclass(frozen=True, slots=True)
 class SpikingRun:
-    """What a spiking network did on n inputs.
+    """Record of a spiking network's run on n inputs.
 
     Parameters
     ----------
@@ -58,8 +58,9 @@ Run = SpikingRun  # its former name
 
 
 def as_inputs(inputs: object, graph: Graph, *, name: str = "inputs") -> Tensor:
-    """Inputs as a tensor of the kind and on the device of a graph's weights; TypeError or
-    ValueError where they do not fit.
+    """Return inputs as a tensor of the kind and on the device of a graph's weights.
+
+    TypeError or ValueError where they do not fit.
     """
     x = as_tensor(inputs, name)
     like = graph.spikes[0].scale
@@ -70,7 +71,10 @@ def as_inputs(inputs: object, graph: Graph, *, name: str = "inputs") -> Tensor:
 
 
 def as_tensor(inputs: object, name: str) -> Tensor:
-    """A tensor, an array or the images of an ImageSet, at least one sample, all of them finite."""
+    """Return a tensor, an array or the images of an ImageSet as a tensor.
+
+    They are at least one sample, all finite.
+    """
     if isinstance(inputs, ImageSet):
         inputs = inputs.images
     if isinstance(inputs, Tensor):

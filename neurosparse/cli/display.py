@@ -188,9 +188,9 @@ def show_beyond(stats: Sequence[ActivityStats]) -> None:
     }
     show([{words.get(key, key): cell for key, cell in row(s).items()} for s in stats])
     say(
-        "effective: units that share the activity of a sample; dimension: of the covariance between"
-        " units; population and lifetime: Treves-Rolls sparseness, low is sparse; spread: standard"
-        " deviation of ln(rate); log-normal: whether the rates may be."
+        "effective: units that share the activity of a sample. dimension: of the covariance between"
+        " units. population and lifetime: Treves-Rolls sparseness, low is sparse. spread: standard"
+        " deviation of ln(rate). log-normal: whether the rates may be."
     )
 
 

@@ -171,9 +171,9 @@ def _show_populations(result: Simulation, window_ms: float) -> None:
     over = f"{result.n_seeds} seeds" if result.n_seeds > 1 else "ten stretches of the record"
     say(
         f"±: standard deviation over {over}. "
-        "CV: of the intervals between spikes, 1 for a Poisson process, - where not known to 0.03;"
-        " sync.: synchrony of 1,000 neurons, or of all of fewer, 1 for independent ones;"
-        f" in {window_ms:g} ms: share of the neurons that fire; 1 % (ms): the window in which 1 %"
+        "CV: of the intervals between spikes, 1 for a Poisson process, - where not known to 0.03."
+        " sync.: synchrony of 1,000 neurons, or of all of fewer, 1 for independent ones."
+        f" in {window_ms:g} ms: share of the neurons that fire. 1 % (ms): the window in which 1 %"
         " do."
     )
     for row in result.rows[: len(result.populations)]:

@@ -122,7 +122,7 @@ def measure_file(
     units_axis: Annotated[
         str | None,
         typer.Option(
-            metavar="AXIS|LAYER=AXIS,...",
+            metavar="AXIS|LAYER=AXIS[,]",
             help="For networks: the axis of the units where it cannot be known, of all layers or by"
             " their names.",
         ),

@@ -202,3 +202,10 @@ def test_the_python_of_an_answer_runs_as_it_stands(
         exec(compile(block, page.name, "exec"), namespace)
     torch.set_num_threads(threads)
     assert capsys.readouterr().out.strip() or list(tmp_path.iterdir())
+
+
+def test_tests_that_the_table_of_faults_names_are_there() -> None:
+    named = set(re.findall(r"\btest_\w+", (DOCS / "faults.md").read_text(encoding="utf-8")))
+    there = {path.stem for path in (ROOT / "tests").rglob("test_*.py")}
+    assert len(named) > 30
+    assert named - there == set()

@@ -137,6 +137,33 @@ def test_a_temporary_folder_that_others_could_fill_is_not_taken(harm, tmp_path, 
     assert places._temporary() is None
 
 
+FIGURE = """
+import logging, warnings
+said = []
+logging.getLogger("matplotlib").addHandler(h := logging.Handler())
+h.emit = lambda record: said.append(record.getMessage())
+with warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always")
+    from neurosparse import plots
+    import matplotlib
+    matplotlib.get_configdir(), matplotlib.get_cachedir()
+print(len(said) + len([w for w in warned if "cache" in str(w.message)]))
+print(matplotlib.get_configdir())
+"""
+
+
+def test_figures_are_drawn_without_a_home_and_that_is_said_once(shared_install, tmp_path):
+    for home in ({}, {"HOME": "/dev/null"}):
+        number, folder = run(shared_install, FIGURE, TMPDIR=str(tmp_path), **home)
+        assert number == 1
+        assert Path(folder).parent.parent == tmp_path
+        assert Path(folder).name == "matplotlib"
+    number, folder = run(shared_install, FIGURE, HOME=str(tmp_path))  # where there is one
+    assert (number, Path(folder)) == (0, tmp_path / ".config" / "matplotlib")
+    number, folder = run(shared_install, FIGURE, MPLCONFIGDIR=str(tmp_path / "own"))
+    assert (number, Path(folder)) == (0, tmp_path / "own")
+
+
 def test_a_home_that_is_no_path_is_none(monkeypatch):
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: Path("~/.cache") / name)
     assert places._user_folder() is None

@@ -1,4 +1,4 @@
-"""Folders for what is made once and used again: compiled kernels, compiled circuits.
+"""Folders for what is made once and used again: compiled kernels and circuits, lists of fonts.
 
 The first place that can be written is taken: $NEUROSPARSE_CACHE, the user's cache folder of the
 platform, a folder of the user's own among the temporary files. Containers, clusters and shared
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import tempfile
 import warnings
 from functools import lru_cache
@@ -28,6 +29,19 @@ def cache_folder(name: str) -> Path | None:
     return root and writable(root / name)
 
 
+def house_matplotlib() -> None:
+    """Give matplotlib a folder that lasts, where it would find none and make one for each run."""
+    if "MPLCONFIGDIR" in os.environ or "matplotlib" in sys.modules:
+        return
+    from platformdirs import user_cache_path, user_config_path
+
+    homes = [user_config_path("matplotlib"), user_cache_path("matplotlib")]
+    if not all(home.is_absolute() and writable(home) for home in homes):
+        folder = cache_folder("matplotlib")
+        if folder is not None:
+            os.environ["MPLCONFIGDIR"] = str(folder)
+
+
 def _root() -> Path | None:
     chosen = os.environ.get("NEUROSPARSE_CACHE")
     if found := writable(Path(chosen).expanduser()) if chosen else _user_folder():
@@ -35,7 +49,7 @@ def _root() -> Path | None:
     tried = f"NEUROSPARSE_CACHE={chosen}" if chosen else "the user's cache folder"
     found = _temporary()
     _say_once(
-        f"{tried} cannot be written, so compiled code is kept "
+        f"{tried} cannot be written, so what is compiled is kept "
         + (f"in {found} only" if found else "for this run only")
         + "; set NEUROSPARSE_CACHE to a folder that can be"
     )

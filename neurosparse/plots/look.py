@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, ParamSpec
 
+from neurosparse._internal import places
 from neurosparse._internal.names import meant
 from neurosparse._internal.types import Foreign
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from neurosparse.comparison import Comparison
+
+places.house_matplotlib()
 
 P = ParamSpec("P")
 Width = Literal["single", "double"]

@@ -94,6 +94,23 @@ def test_no_module_is_long(tmp_path: Path) -> None:
         assert long_modules(HOME.parent / folder) == {}, folder
 
 
+QUESTIONS = re.compile(r"(What|How|Where|When|Whether|Which|Who|Why|Like|The same)\b")
+
+
+def test_docstrings_say_what_happens() -> None:
+    """Ruff holds the verbs of functions (D401), and lets questions pass."""
+    assert QUESTIONS.match("How many there are.")
+    assert not QUESTIONS.match("Return how many there are.")
+    kinds = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+    found = [
+        f"{path.relative_to(HOME)}: {words}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, kinds) and QUESTIONS.match(words := ast.get_docstring(node) or "")
+    ]
+    assert found == []
+
+
 def test_any_is_rare() -> None:
     text = "\n".join(path.read_text() for path in MODULES)
     assert 1000 * len(re.findall(r"\bAny\b", text)) / text.count("\n") < 12

@@ -1,5 +1,6 @@
-"""How a graph of spiking neurons is run: in torch, step by step, or on the CPU by its spikes. Both
-give the same sums over steps.
+"""Graphs of spiking neurons, run in torch step by step or on the CPU by spikes.
+
+Both give the same sums over steps.
 
 Within a step the layers are done in the order of the graph, and spikes reach the next layer within
 the same step. What has the same value in every step is computed once. So is what follows the last

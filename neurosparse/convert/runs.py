@@ -1,4 +1,4 @@
-"""What a spiking network is given and what it gave: inputs as tensors, and the record of a run."""
+"""Inputs and outputs of a spiking network: tensors, and the record of a run."""
 
 from __future__ import annotations
 

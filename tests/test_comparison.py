@@ -195,7 +195,7 @@ def test_bands_of_ones_own():
     first, glorot, lennie, attwell = comparison.in_bands()
     assert first.startswith("mine (5-20 %): circuit in windows of 10.")
     assert "net is within. Given by whoever" in first
-    assert "net is not. Estimate by way of an energy budget" in glorot
+    assert "net is not. An estimate by way of an energy budget" in glorot
     assert "circuit in windows of up to 2.0" in lennie
     assert "net is within. The share of cells" in attwell
     assert "the 5-20 % of mine (5-20 %) take windows" in comparison.answer()[0]

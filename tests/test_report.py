@@ -285,7 +285,7 @@ def test_the_answer_says_what_was_found_before_what_was_steered():
     assert found[:2] == [
         "In any 10 ms about 3 of 100 neurons fire in both circuits.",
         "“plain” uses 44 of 100 units for an input. Steered to be sparse, “sparse” uses 4 of 100,"
-        " with an error of 5.0 % against 4.9 %.",
+        " with an error of 5.0 %, compared with 4.9 %.",
     ]
     assert "twin" not in " ".join(found)
     marked = [(s.name, s.steered) for s in answer.overview(ns.compare(*parts)).systems]
@@ -344,7 +344,10 @@ def test_each_system_has_its_place_on_the_log_axis():
 def test_methods_name_what_was_measured_and_references_have_their_doi(comparison):
     text = methods.paragraph(comparison)
     circuit = comparison.circuits[0]
-    assert f"300 neurons over 5 s, mean rate {circuit.mean_rate_hz:.3g} Hz, window 10 ms" in text
+    assert (
+        f"300 neurons, recorded for 5 s at a mean rate of {circuit.mean_rate_hz:.3g} Hz; its window is 10 ms."
+        in text
+    )
     assert circuit.interval.method in text
     cited = methods.bibtex(comparison)
     assert re.findall(r"@\w+{(\w+),", cited)[:4] == [

@@ -39,6 +39,15 @@ def test_lines_keep_their_points_and_their_look(ax):
     assert found["title"] == "T"
 
 
+def test_a_dash_of_ones_own_keeps_its_lengths(ax):
+    dashes = ["-", "--", (0, (10, 3)), (0, (1, 3))]
+    for dash in dashes:
+        ax.plot([1, 2], [1, 2], ls=dash, lw=2)
+    ax.stairs([1, 2], ls=(0, (10, 3)), lw=1)
+    drawn = [trace["line"]["dash"] for trace in chart(ax)["traces"]]
+    assert drawn == ["solid", "dash", "20px,6px", "2px,6px", "10px,3px"]
+
+
 def test_levels_reach_from_edge_to_edge_and_bands_lie_behind(ax):
     ax.set(xscale="log", xlim=(0.1, 1000))
     ax.axhline(4, label="level")

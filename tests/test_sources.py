@@ -228,7 +228,7 @@ def test_anything_is_compared(folder: Path) -> None:
         "1-4 % of neurons active at once",
         "fewer than 1 %",
         "at most 15 %",
-        "Estimate by way of an energy budget",
+        "An estimate by way of an energy budget",
     ):
         assert part in text
     assert [s.name for s in ns.comparison.load("out").stats] == ["circuit", "faster", "net"]

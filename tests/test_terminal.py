@@ -282,3 +282,21 @@ def test_no_name_breaks_a_figure_or_a_page(
     page = (tmp_path / "out" / "report.html").read_text()
     assert "</svg><script>" not in page
     assert "\x1b" not in page
+
+
+def test_a_number_keeps_its_unit_at_the_end_of_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for before in range(40, 60):
+        display.say(f"{'x' * before} 5.7 % and 12 ms, 3 Hz of 7 sets; a - b")
+    text = capsys.readouterr().out
+    assert not any(line.rstrip()[-1:].isdigit() for line in text.splitlines())
+    assert max(map(len, text.splitlines())) <= 60
+
+
+def test_a_list_leaves_out_what_does_not_apply(capsys: pytest.CaptureFixture[str]) -> None:
+    display.show(
+        [{"name": LONG, "rate": "-", "active": "0"}, {"name": "b", "rate": "3", "active": "-"}]
+    )
+    assert [line.strip() for line in capsys.readouterr().out.splitlines() if "  " in line] == [
+        "active  0",
+        "rate    3",
+    ]

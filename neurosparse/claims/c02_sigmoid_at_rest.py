@@ -25,8 +25,8 @@ CLAIM = Claim(
     ),
     limits=(
         "Weights a tenth of those that the networks start from here; those spread the activations"
-        " more, as is given beside it. The share of units above 1/2 is 50 % by the symmetry of the"
-        " weights, also where all units are saturated: it decides nothing."
+        " more, as a further number shows. The share of units above 1/2 is 50 % by the symmetry of"
+        " the weights, also where all units are saturated: it decides nothing."
     ),
 )
 

@@ -24,7 +24,7 @@ CLAIM = Claim(
         Criterion("few_labels", f"the same with one label in {FEW}", low=0, unit="points"),
     ),
     arms=("rectifier", "pretrained", "few_labels", "pretrained_few_labels"),
-    limits="With 3,500 digits even all labels are few beside the paper's 50,000.",
+    limits="With 3,500 digits even all labels are few compared with the paper's 50,000.",
 )
 
 

@@ -21,8 +21,8 @@ CLAIM = Claim(
     ),
     arms=("rectifier", "zeros_85", "zeros_96", "zeros_98"),
     limits=(
-        "Steered by a penalty for each layer, where the paper had one for all; the zeros that were"
-        " reached stand beside it."
+        "Steered by a penalty for each layer, where the paper had one for all. The zeros that were"
+        " reached are given too."
     ),
 )
 

@@ -23,8 +23,8 @@ CLAIM = Claim(
     ),
     arms=("rectifier_l1",),
     limits=(
-        "Compressed size stands for information, and goes along with ink; what is left at equal ink"
-        " is given beside it."
+        "Compressed size stands for information, and goes along with ink. What is left at equal ink"
+        " is given too."
     ),
 )
 

@@ -42,7 +42,7 @@ CLAIM = Claim(
     ),
     limits=(
         "Untrained networks. The rectifier with the initialisation of He et al. 2015; with the"
-        " paper's, see beside it."
+        " paper's, see the further number."
     ),
 )
 

@@ -135,10 +135,7 @@ def overview(directory: str | Path) -> Panel:
             {"claim": number, "says": load(number).CLAIM.text, "verdict": "not tested yet"}
             for number in names()
         ]
-        remedy = (
-            "None was tested here yet: run `neurosparse claims`, which takes minutes, and then this"
-            " again."
-        )
+        remedy = "Run “neurosparse claims”, which takes minutes, and then this again."
         return Panel("claims", _HEADING, remedy, table=untested, section="claims")
     content, findings = _read(path)
     spec, head = LabSpec(**content["lab"]), panels(findings)[0]

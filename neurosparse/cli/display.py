@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 WIDTH = 80
 _PACE_S = 3600.0  # the time left is told from the pace of so long
 _LONGEST_LABEL = 20
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|Hz|nA|mV)(?!\w))")  # a number keeps its unit
 
 
 @contextmanager
@@ -197,8 +199,8 @@ def show_beyond(stats: Sequence[ActivityStats]) -> None:
 def show(rows: Sequence[Mapping[str, str]]) -> None:
     """Print rows of text as a table, with the first column to the left.
 
-    Where the terminal is too narrow for it, print a list with a line for each cell. No cell is ever
-    cut.
+    Where the terminal is too narrow for it, print a list with a line for each cell that says
+    something. No cell is ever cut.
     """
     from rich.measure import Measurement
 
@@ -218,7 +220,8 @@ def show(rows: Sequence[Mapping[str, str]]) -> None:
     for row in whole:
         say(f"\n{row[first]}")
         for heading in others:
-            say(f"  {heading:<{width}}  {row[heading]}")
+            if row[heading] != "-":  # a table needs a sign where nothing applies, a list does not
+                say(f"  {heading:<{width}}  {row[heading]}")
     say("")
 
 
@@ -354,13 +357,18 @@ def say(what: Any, *, indent: int = 0) -> None:
 
     There is no colour where the output is not a terminal. A text may stand after `indent` spaces.
     """
-    if isinstance(what, str):
-        what = "\n".join(map(names.printable, what.split("\n")))
     console = _console()
-    if indent:
-        margin = " " * indent
-        what = textwrap.fill(what, console.width, initial_indent=margin, subsequent_indent=margin)
-    console.print(what, markup=False)
+    if not isinstance(what, str):
+        console.print(what, markup=False)
+        return
+    margin = " " * indent
+    wrap = textwrap.TextWrapper(
+        console.width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
+    )
+    for line in what.split("\n"):
+        whole = _UNIT.sub("\N{NO-BREAK SPACE}", names.printable(line))
+        filled = wrap.fill(whole).replace("\N{NO-BREAK SPACE}", " ")
+        console.print(filled, markup=False, soft_wrap=True)
 
 
 def _console() -> Console:

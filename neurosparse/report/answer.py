@@ -197,12 +197,12 @@ def _networks(networks: Sequence[ActivityStats]) -> list[str]:
         suffix = "" if error is None else f", with an error of {100 * error:.1f} %"
         return [f"Steered to be sparse, “{sparse.name}” uses {share} units for an input{suffix}."]
     first, second = _error_or_inf(sparse), _error_or_inf(base)
-    against = ""
+    errors = ""
     if math.isfinite(first + second):
-        against = f", with an error of {100 * first:.1f} % against {100 * second:.1f} %"
+        errors = f", with an error of {100 * first:.1f} %, compared with {100 * second:.1f} %"
     return [
         f"“{base.name}” uses {of_hundred(base.active_fraction)} units for an input. Steered to be"
-        f" sparse, “{sparse.name}” uses {share}{against}."
+        f" sparse, “{sparse.name}” uses {share}{errors}."
     ]
 
 

@@ -104,11 +104,11 @@ def _line(ax: Axes, line: Line2D, name: str) -> Fields:
         "+".join(mode for mode, on in (("lines", drawn), ("markers", marked)) if on) or "none"
     )
     if drawn:
-        style = {
-            "dash": _DASHES.get(str(line.get_linestyle()), "solid"),
+        trace["line"] = {
+            "color": _colour(line.get_color()),
+            "dash": _dash(line),
             "width": line.get_linewidth(),
         }
-        trace["line"] = {"color": _colour(line.get_color()), **style}
     if marked:
         hollow = "-open" * (str(line.get_markerfacecolor()) == "none")
         symbol = _SYMBOLS.get(marker, "circle") + hollow
@@ -119,6 +119,22 @@ def _line(ax: Axes, line: Line2D, name: str) -> Fields:
             **({"line": {"width": line.get_markeredgewidth()}} if hollow else {}),
         }
     return trace
+
+
+def _dash(artist: Line2D | Patch) -> str:
+    """Return a dash as Plotly names it, or its lengths in pixels; matplotlib's are line widths."""
+    import matplotlib as mpl
+
+    lengths = artist._unscaled_dash_pattern[1]  # type: ignore[union-attr]
+    known = mpl.rcParams
+    named = [
+        known["lines.dashed_pattern"],
+        known["lines.dashdot_pattern"],
+        known["lines.dotted_pattern"],
+    ]
+    if lengths is None or list(lengths) in named:
+        return _DASHES.get(str(artist.get_linestyle()), "solid")
+    return ",".join(f"{length * artist.get_linewidth():g}px" for length in lengths)
 
 
 def _bars(bars: BarContainer) -> Fields:
@@ -195,14 +211,13 @@ def _patch(ax: Axes, patch: Patch) -> Fields | None:
         "color": _colour(face if filled else patch.get_edgecolor()),
         "width": 1.0 if filled else patch.get_linewidth(),
     }
-    dash = _DASHES.get(str(patch.get_linestyle()), "solid")
     return {
         "type": "scatter",
         "mode": "lines",
         "name": name,
         "x": steps["x"],
         "y": steps["y"],
-        "line": {**look, "dash": dash, "shape": steps["shape"]},
+        "line": {**look, "dash": _dash(patch), "shape": steps["shape"]},
         **({"fill": "tozeroy"} if filled else {}),
     }
 

@@ -66,8 +66,8 @@ def paragraph(comparison: Comparison) -> str:
     methods = list(dict.fromkeys(s.interval.method for s in comparison.stats))
     said += [
         f"Intervals are of {100 * comparison.stats[0].interval.level:g} %: {'; '.join(methods)}.",
-        f"The range of {100 * band.low:g} to {100 * band.high:g} % is that of {band.source}."
-        f" {band.caption}",
+        f"The range of {100 * band.low:g} to {100 * band.high:g} % is that of {band.source}:"
+        f" {band.caption[:1].lower()}{band.caption[1:]}",
     ]
     return " ".join(said)
 
@@ -112,18 +112,20 @@ def _version(comparison: Comparison) -> str:
 
 
 def _circuit(stats: ActivityStats) -> str:
-    seconds = "" if stats.duration_ms is None else f" over {stats.duration_ms / 1000:.4g} s"
-    rate = "" if stats.mean_rate_hz is None else f", mean rate {stats.mean_rate_hz:.3g} Hz"
-    window = f"window {stats.active_when.window_ms:g} ms"
-    return f"“{stats.name}”: {stats.n_units:,} neurons{seconds}{rate}, {window}."
+    seconds = (
+        "" if stats.duration_ms is None else f", recorded for {stats.duration_ms / 1000:.4g} s"
+    )
+    rate = "" if stats.mean_rate_hz is None else f" at a mean rate of {stats.mean_rate_hz:.3g} Hz"
+    window = f"its window is {stats.active_when.window_ms:g} ms"
+    return f"“{stats.name}” has {stats.n_units:,} neurons{seconds}{rate}; {window}."
 
 
 def _network(stats: ActivityStats) -> str:
     share = steered_to(stats)
     steered = "" if share is None else f" It was steered to {100 * share:g} % active units."
     return (
-        f"“{stats.name}”: {stats.n_units:,} units, {stats.n_samples:,} inputs; a unit is active"
-        f" where {stats.active_when.describe()}.{steered}"
+        f"“{stats.name}” has {stats.n_units:,} units and was given {stats.n_samples:,} inputs; a"
+        f" unit counts as active where {stats.active_when.describe()}.{steered}"
     )
 
 

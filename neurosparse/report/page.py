@@ -34,6 +34,7 @@ _SCRIPT = ("base", "tables", "window", "axes", "charts", "strip", "raster", "fil
 _AT_NIGHT = {
     "#000000": "var(--text)",
     "#0072b2": "var(--blue)",
+    "#6e6e6e": "var(--soft)",
     "#332288": "var(--indigo)",
     "#882255": "var(--wine)",
     "#117733": "var(--green)",

@@ -55,6 +55,8 @@ def course(history: Sequence[Mapping[str, Any]]) -> dict[int, tuple[float, float
 
 def draw(networks: Iterable[NetworkRun], colours: Mapping[str, str], ax: Axes) -> Axes:
     """Draw the course of each network from epoch 1 on, and ring the epoch that was kept."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     for network in networks:
         shown = {e: at for e, at in course(network.history).items() if e}
         shares, errors = ([100 * at[k] for at in shown.values()] for k in (0, 1))
@@ -80,7 +82,9 @@ def draw(networks: Iterable[NetworkRun], colours: Mapping[str, str], ax: Axes) -
         ylabel="validation error (%)",
         title="What sparsity costs",
     )
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.legend(loc="best")
     return ax
 

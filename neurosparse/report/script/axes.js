@@ -13,10 +13,12 @@ function axis(spec, length) {
   return { title: { text: wrapped(spec.label, length), standoff: 8, font: { size: 12 } }, type: spec.type, range: spec.range, ...lines, ...ticks, ...log };
 }
 // Labels at the right ends of curves; on a phone there is no room, and the legend has them.
-const LABEL_WIDTH = 190;
+const LETTER = 6.2; // px, on average
+const labelsWidth = (spec, plot) => Math.min(0.3 * plot.clientWidth, 12 + LETTER * Math.max(...spec.traces.map((trace) => shortName(trace.name).length)));
 const hasLabels = (spec, plot) => spec.main && plot.clientWidth > 640;
 const shortName = (name) => name.split(": ")[0].replace(/ \(spikes\)$/, "");
 function endLabels(spec, plot, height) {
+  const most = Math.floor((labelsWidth(spec, plot) - 8) / LETTER);
   const shown = spec.traces.filter((trace) => trace.name && !trace.hidden && trace.x.length > 1);
   const [low, high] = spec.y.range;
   const ends = shown.map((trace) => {
@@ -27,7 +29,7 @@ function endLabels(spec, plot, height) {
   return shown.map((trace, k) => {
     const name = shortName(trace.name);
     return {
-      text: text(name.length > 32 ? `${name.slice(0, 31)}…` : name), xref: "paper", x: 1, xanchor: "left", xshift: 4, yref: "paper", y: places[k] / height, yanchor: "middle",
+      text: text(name.length > most ? `${name.slice(0, most - 1)}…` : name), xref: "paper", x: 1, xanchor: "left", xshift: 4, yref: "paper", y: places[k] / height, yanchor: "middle",
       showarrow: false, font: { size: 11, color: visible(colourOf(trace)) },
     };
   });
@@ -47,18 +49,18 @@ function layout(spec, plot, shapes = []) {
     xaxis: axis(spec.x, plot.clientWidth - 60), yaxis: axis(spec.y, plot.clientHeight - 60), shapes: [...bands, ...shapes], annotations: labelled ? [...annotations, ...endLabels(spec, plot, inner)] : annotations, uirevision: "keep",
     font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: style("--text") }, hoverdistance: 40, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     hoverlabel: { bgcolor: style("--card"), bordercolor: style("--line"), font: { color: style("--text") }, namelength: -1 },
-    margin: { l: 10, r: labelled ? LABEL_WIDTH : 10, t: touch ? 36 : 10, b: 10 }, modebar: { bgcolor: "rgba(0,0,0,0)", color: style("--soft"), activecolor: style("--text") }, showlegend: false, hovermode: spec.together ? "x unified" : "closest", barmode: "overlay",
+    margin: { l: 10, r: labelled ? labelsWidth(spec, plot) : 10, t: touch ? 36 : 10, b: 10 }, modebar: { bgcolor: "rgba(0,0,0,0)", color: style("--soft"), activecolor: style("--text") }, showlegend: false, hovermode: spec.together ? "x unified" : "closest", barmode: "overlay",
     dragmode: touch ? false : "zoom", // a finger scrolls the page
   };
 }
+const isNamed = (axisSpec) => axisSpec.ticktext && axisSpec.type === "linear"; // places with names, not numbers
+function placeName(axisSpec, value) {
+  const gaps = axisSpec.tickvals.map((tick) => Math.abs(tick - value));
+  return axisSpec.ticktext[gaps.indexOf(Math.min(...gaps))];
+}
 function traces(spec) {
-  const label = (axisSpec, value) => {
-    const gaps = axisSpec.tickvals.map((tick) => Math.abs(tick - value));
-    return axisSpec.ticktext[gaps.indexOf(Math.min(...gaps))];
-  };
   const coordinate = (name, values) => {
-    const known = spec[name].ticktext && spec[name].type === "linear";
-    return known ? ["%{text}", values.map((v) => text(label(spec[name], v)))] : [`%{meta[${name === "x" ? 0 : 1}]}: %{${name}:.4~r}`];
+    return isNamed(spec[name]) ? ["%{text}", values.map((v) => text(placeName(spec[name], v)))] : [`%{meta[${name === "x" ? 0 : 1}]}: %{${name}:.4~r}`];
   };
   return spec.traces.map((trace) => {
     const [x, xNames] = coordinate("x", trace.x);

@@ -23,7 +23,7 @@ function percent(fraction) { // the digits that the rest of the page and compari
   if (value === 0 || value === 100) return `${value} %`;
   return `${value < 9.95 ? value.toPrecision(2) : value.toFixed(1)} %`;
 }
-const byNight = { "#000000": "--text", "#0072b2": "--blue", "#332288": "--indigo", "#882255": "--wine", "#117733": "--green" }; // too dark to be seen on a dark page
+const byNight = { "#000000": "--text", "#6e6e6e": "--soft", "#0072b2": "--blue", "#332288": "--indigo", "#882255": "--wine", "#117733": "--green" }; // too dark to be seen on a dark page
 const visible = (colour) => (byNight[colour] ? style(byNight[colour]) : colour);
 function bisect(sorted, value) { // the first index with sorted[index] >= value
   let [low, high] = [0, sorted.length];

@@ -33,16 +33,19 @@ function addChart(figure, spec, k, titled) {
     if (item.of.x) spec.traces.filter((trace) => !trace.name && colourOf(trace) === item.colour).forEach((trace) => (trace.hidden = !on));
     draw();
   }
+  const value = (name, at) => (isNamed(spec[name]) ? placeName(spec[name], at) : significant(at, 4));
   function rows() {
     const most = 24;
     return spec.traces.flatMap((trace) => {
       const step = Math.max(1, Math.ceil(trace.x.length / most));
       const some = trace.x.map((_, i) => i).filter((i) => i % step === 0 && trace.x[i] !== null && trace.y[i] !== null);
-      return some.map((i) => [trace.name || "-", significant(trace.x[i], 4), significant(trace.y[i], 4)]);
+      const owner = spec.traces.find((other) => other.name && colourOf(other) === colourOf(trace));
+      const name = trace.name || (owner ? `${owner.name}: line` : "-");
+      return some.map((i) => [name, value("x", trace.x[i]), value("y", trace.y[i])]);
     });
   }
   const title = titled && spec.title ? [element("h4", {}, spec.title)] : [];
-  const below = dataBelow(["series", spec.x.label || "x", spec.y.label || "y"], rows);
+  const below = dataBelow(["series", spec.x.label || "at", spec.y.label || "at"], rows);
   const holder = element("div", { class: "holder" }, plot);
   const chart = element("div", { class: `chart${spec.main ? " main" : ""}` }, ...title, holder);
   if (spec.main) { // the slider stands under its axis

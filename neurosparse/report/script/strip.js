@@ -23,6 +23,14 @@ function addStrip(holder, spec) {
     const from = Number(place.value) * (length - wide);
     return [from, from + wide];
   }
+  const firing = (from, to) => new Set(spikes.filter(([ms]) => ms >= from && ms < to).map(([, row]) => row));
+  function typicalPlace() { // where about as many fire as on average
+    const [wide, whole] = [Math.min(windowMs, length), activeIn(circuits[0], windowMs)];
+    if (whole === null) return 0.4;
+    const miss = (place) => Math.abs(firing(place * (length - wide), place * (length - wide) + wide).size - whole * count);
+    const places = [...Array(41).keys()].map((k) => k / 40).sort((a, b) => Math.abs(a - 0.4) - Math.abs(b - 0.4));
+    return places.reduce((best, place) => (miss(place) < miss(best) ? place : best));
+  }
   function draw() {
     if (!canvas.clientWidth) return;
     scale = devicePixelRatio || 1;
@@ -33,7 +41,7 @@ function addStrip(holder, spec) {
     const x = (ms) => left + (ms / length) * wide;
     const size = high / count;
     const [from, to] = boxed();
-    const lit = new Set(spikes.filter(([ms]) => ms >= from && ms < to).map(([, row]) => row));
+    const lit = firing(from, to);
     brush.fillStyle = style("--mark");
     brush.globalAlpha = 0.15;
     brush.fillRect(x(from), 0, Math.max(scale, x(to) - x(from)), high);
@@ -43,7 +51,8 @@ function addStrip(holder, spec) {
       const inside = ms >= from && ms < to;
       brush.fillStyle = inside ? visible(colourOfRow(row)) : style("--soft");
       brush.globalAlpha = inside ? 1 : 0.6;
-      brush.fillRect(x(ms) - scale, row * size + 0.1 * size, (inside ? 3 : 2) * scale, Math.max(scale, 0.8 * size));
+      const side = (inside ? 5 : 3) * scale; // what is lit is seen first
+      brush.fillRect(x(ms) - side / 2, (row + 0.5) * size - side / 2, side, side);
     }
     brush.globalAlpha = 1;
     for (let row = 0; row < count; row++) { // a lamp for each neuron
@@ -62,11 +71,13 @@ function addStrip(holder, spec) {
     say(lit.size);
   }
   function say(lit) {
+    const counted = `${lit} of ${count} neurons ${lit === 1 ? "fires" : "fire"}`;
     const whole = activeIn(circuits[0], windowMs);
-    const here = windowMs > length ? `The window of ${inMs(windowMs)} is longer than this stretch, in which ${lit} of ${count} neurons fire.` : `In this window of ${inMs(windowMs)} ${lit} of ${count} neurons fire.`;
+    const here = windowMs > length ? `The window of ${inMs(windowMs)} is longer than this stretch, in which ${counted}.` : `In this window of ${inMs(windowMs)} ${counted}.`;
     const all = whole === null ? "" : ` Averaged over every place of the window in the record and all neurons of “${circuits[0].name}”: ${percent(whole)}.`;
     said.textContent = here + all;
   }
+  place.value = typicalPlace();
   const redraw = onceAFrame(draw);
   place.addEventListener("input", redraw);
   canvas.addEventListener("pointermove", (event) => {

@@ -35,7 +35,7 @@ function legend(key, items, toggle) {
     swatch.setAttribute("height", 12);
     swatch.setAttribute("aria-hidden", "true");
     const dashes = { dash: "6 3", dot: "2 3", dashdot: "6 3 2 3" };
-    const look = `stroke-width="${item.thick ? 9 : 2.5}" stroke-dasharray="${dashes[item.dash] ?? ""}" opacity="${item.opacity ?? 1}"`;
+    const look = `stroke-width="${item.thick ? 9 : 2.5}" stroke-dasharray="${dashes[item.dash] ?? (item.dash?.includes("px") ? item.dash.replaceAll("px", "") : "")}" opacity="${item.opacity ?? 1}"`;
     swatch.innerHTML = item.dot ? '<path d="M11 6h0" stroke-width="8" stroke-linecap="round"/>' : `<path d="M0 6H22" ${look}/>`;
     swatch.firstChild.style.stroke = byNight[item.colour] ? `var(${byNight[item.colour]})` : item.colour;
     const button = element("button", { type: "button", "aria-pressed": String(shown), onclick: press }, swatch, element("span", {}, item.name));

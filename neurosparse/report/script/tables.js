@@ -31,12 +31,12 @@ function legend(key, items, toggle) {
     const name = `${key}.${k}`;
     const shown = !hidden.has(name);
     const swatch = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    swatch.setAttribute("width", 22);
+    swatch.setAttribute("width", 34);
     swatch.setAttribute("height", 12);
     swatch.setAttribute("aria-hidden", "true");
     const dashes = { dash: "6 3", dot: "2 3", dashdot: "6 3 2 3" };
     const look = `stroke-width="${item.thick ? 9 : 2.5}" stroke-dasharray="${dashes[item.dash] ?? (item.dash?.includes("px") ? item.dash.replaceAll("px", "") : "")}" opacity="${item.opacity ?? 1}"`;
-    swatch.innerHTML = item.dot ? '<path d="M11 6h0" stroke-width="8" stroke-linecap="round"/>' : `<path d="M0 6H22" ${look}/>`;
+    swatch.innerHTML = item.dot ? '<path d="M17 6h0" stroke-width="8" stroke-linecap="round"/>' : `<path d="M0 6H34" ${look}/>`;
     swatch.firstChild.style.stroke = byNight[item.colour] ? `var(${byNight[item.colour]})` : item.colour;
     const button = element("button", { type: "button", "aria-pressed": String(shown), onclick: press }, swatch, element("span", {}, item.name));
     function press() {

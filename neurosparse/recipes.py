@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from neurosparse._internal import cards, share
-from neurosparse._internal.names import meant, nearest
+from neurosparse._internal.names import did_you_mean, nearest
 from neurosparse._internal.sizes import MOST_SEED
 from neurosparse._internal.types import Fields
 from neurosparse._internal.units import plain
@@ -119,8 +119,8 @@ def build(spec_type: type[S], values: Fields, *, what: str) -> S:
     try:
         return spec_type.model_validate(values)
     except ValidationError as error:
-        said = "; ".join(_sentence(e, spec_type) for e in error.errors())
-        raise ValueError(f"{what}: {said}") from None
+        message = "; ".join(_sentence(e, spec_type) for e in error.errors())
+        raise ValueError(f"{what}: {message}") from None
 
 
 def expect(recipe: Recipe, *kinds: str) -> None:
@@ -235,7 +235,7 @@ def _find(name_or_path: str | Path) -> Path:
     )
     if not matches:
         known = sorted(p.stem for p in share.folder("models").rglob("*.toml"))
-        others = meant(str(name_or_path), known)
+        others = did_you_mean(str(name_or_path), known)
         others = others and f"{others} `neurosparse recipes` lists all"
         raise FileNotFoundError(
             f"no recipe {str(name_or_path)!r}"

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pyarrow.parquet as pq
 import pytest
 
-from neurosparse import claims, data, sweep
+from neurosparse import claims, data, recipes, sweep
 from neurosparse._internal import registry
 from neurosparse._internal.registry import Registry
 from neurosparse.claims import registry as numbered
+from neurosparse.cli.options import kinds_of_sweeps
 from neurosparse.spiking import engines, run_circuit
 from neurosparse.spiking.circuit import load as load_circuit
 from neurosparse.sweep import closure, kinds
@@ -93,12 +96,21 @@ sweep.register("double", __name__)
 SWEEP = 'kind = "double"\nrecipe = "rectifier"\nseeds = [3, 4]\n[sources]\n'
 
 
+def files_of(package: ModuleType) -> set[str]:
+    (folder,) = package.__path__
+    return {path.stem for path in Path(folder).glob("*.py")} - {"__init__"}
+
+
 def expected_names() -> dict[str, set[object]]:
+    """Return the names of this package, by its files."""
+    numbers = {int(name[1:3]) for name in files_of(claims) if re.match(r"c\d\d_", name)}
+    assert {"brian2", "kernel", "nest"} <= files_of(engines)
+    assert set(range(1, 19)) <= numbers
     return {
-        "engine": {"brian2", "kernel", "nest"},
-        "image set": {"cifar10", "fashion_mnist", "mnist", "mnist5k", "norb", "smallnorb"},
-        "claim": set(range(1, 19)),
-        "kind": {"convert", "simulate", "train"},
+        "engine": files_of(engines),
+        "image set": files_of(data.sets),
+        "claim": numbers,
+        "kind": files_of(kinds),
     }
 
 
@@ -145,6 +157,13 @@ def test_one_of_each_from_python(plugin: str, tmp_path: Path) -> None:
     spec = sweep.SweepSpec(kind="double", recipe="rectifier", seeds=(3, 4))
     result = sweep.run(spec, tmp_path / "sweep", workers=0)
     assert [(row["seed"], row["double"]) for row in result.rows] == [(3, 6), (4, 8)]
+
+
+def test_a_shell_completes_the_recipes_of_every_kind_of_sweep(plugin, monkeypatch) -> None:
+    monkeypatch.setattr(recipes, "available", lambda kind: [f"{kind}_recipe"])
+    complete = kinds_of_sweeps()
+    assert complete("") == [f"{kind}_recipe" for kind in kinds.names()]
+    assert complete("doub") == ["double_recipe"]
 
 
 def test_a_run_of_another_engine_has_another_key(plugin: str, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ MOVED = {
     "neurosparse.spiking.nest_engine": "neurosparse.spiking.engines.nest",
     "neurosparse.spiking.process": "neurosparse.spiking.brian.process",
     "neurosparse.store.claims": "neurosparse.store.locks",
+    "neurosparse.sweep.engines": "neurosparse.sweep.executors",
     "neurosparse.sweep.converting": "neurosparse.sweep.kinds.convert",
     "neurosparse.sweep.simulating": "neurosparse.sweep.kinds.simulate",
     "neurosparse.sweep.training": "neurosparse.sweep.kinds.train",

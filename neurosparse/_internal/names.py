@@ -69,8 +69,8 @@ def in_words(error: BaseException, *, most: int = 500) -> str:
     >>> in_words(RuntimeError("shapes\\ndiffer"))
     'RuntimeError: shapes differ'
     """
-    kind, said = type(error).__name__, one_line(str(error))
-    return f"{kind}: {said[:most]}{'…' if len(said) > most else ''}" if said else kind
+    kind, message = type(error).__name__, one_line(str(error))
+    return f"{kind}: {message[:most]}{'…' if len(message) > most else ''}" if message else kind
 
 
 def printable(line: str) -> str:
@@ -122,12 +122,12 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_letters[found[0]] if found else None
 
 
-def meant(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return the words that name the nearest one, to put after an error; empty where none is near.
 
     Examples
     --------
-    >>> meant("lerning_rate", ["l1", "learning_rate"])
+    >>> did_you_mean("lerning_rate", ["l1", "learning_rate"])
     "; did you mean 'learning_rate'?"
     """
     found = nearest(name, known)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import cards, checks
 from neurosparse._internal.grid import GRID_TOLERANCE, off_grid
-from neurosparse._internal.names import meant
+from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Array
 from neurosparse._internal.units import plain
 from neurosparse.activity import frozen
@@ -267,8 +267,8 @@ class SpikeTrains:
             exact -= ticks  # in place: for millions of spikes new memory takes longer than the sums
             off = np.abs(exact, out=exact) > GRID_TOLERANCE
             if off.any():
-                said = off_grid(name, values_ms[off][0], self.dt_ms)
-                raise ValueError(f"{said}; for times off the grid leave dt_ms out")
+                message = off_grid(name, values_ms[off][0], self.dt_ms)
+                raise ValueError(f"{message}; for times off the grid leave dt_ms out")
         return ticks.astype(np.int64)
 
     def window_ticks(self, window_ms: object) -> int:
@@ -340,7 +340,7 @@ class SpikeTrains:
         """
         if name not in self.populations:
             raise ValueError(
-                f"no population {name!r}{meant(name, self.populations)}; there are:"
+                f"no population {name!r}{did_you_mean(name, self.populations)}; there are:"
                 f" {', '.join(self.populations) or 'none'}"
             )
         first, stop = self.populations[name]

@@ -199,8 +199,8 @@ class Lab:
 
     def wrong(self, scores: Tensor) -> NDArray[np.int8]:
         """Return 1 for each test image whose scores are misclassified, shape (n,), else 0."""
-        said = scores.argmax(dim=1).numpy()
-        return np.asarray(said != self.splits.test.labels, dtype=np.int8)
+        predicted = scores.argmax(dim=1).numpy()
+        return np.asarray(predicted != self.splits.test.labels, dtype=np.int8)
 
     def validation_error(self, arm: str, seed: int) -> float:
         """Return the error on the validation images, in %."""

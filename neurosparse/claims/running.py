@@ -176,8 +176,8 @@ def _read(path: Path) -> tuple[Fields, list[Finding]]:
         recipes.build(File, content, what="it")
         return content, [finding_of(each) for each in content["findings"]]
     except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
-        said = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        raise ValueError(f"{path} was not written by `neurosparse claims`: {said}") from None
+        message = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise ValueError(f"{path} was not written by `neurosparse claims`: {message}") from None
     except (RecursionError, OSError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
 

@@ -115,16 +115,16 @@ def sentence(error: BaseException) -> str:
         error = explained(error, "this command")
     kind, text = type(error).__name__, _told(error)
     if isinstance(error, MemoryError):
-        said = f"there is not enough memory{text and ': '}{text}"
+        sentence = f"there is not enough memory{text and ': '}{text}"
     elif isinstance(error, RecursionError):
-        said = f"something is nested too deeply ({text})" + BUG_HINT
+        sentence = f"something is nested too deeply ({text})" + BUG_HINT
     elif text and (
         isinstance(error, OSError | ValueError) or type(error).__module__.startswith("neurosparse.")
     ):
-        said = text
+        sentence = text
     else:
-        said = (f"{kind}: {text}" if text else kind) + BUG_HINT
-    line = names.one_line(said)
+        sentence = (f"{kind}: {text}" if text else kind) + BUG_HINT
+    line = names.one_line(sentence)
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
@@ -141,8 +141,8 @@ def _usage(error: Any) -> int:
         return 0
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "neurosparse"
-    said = names.one_line(error.format_message()).rstrip(".") + _given(error)
-    return _fail(f"{said}{'' if said.endswith('?') else ';'} see `{path} --help`")
+    sentence = names.one_line(error.format_message()).rstrip(".") + _given(error)
+    return _fail(f"{sentence}{'' if sentence.endswith('?') else ';'} see `{path} --help`")
 
 
 def _given(error: object) -> str:
@@ -156,8 +156,8 @@ def _given(error: object) -> str:
     return ""
 
 
-def _fail(said: str) -> int:
-    print(f"neurosparse: {said}", file=sys.stderr)
+def _fail(sentence: str) -> int:
+    print(f"neurosparse: {sentence}", file=sys.stderr)
     return BAD_INPUT
 
 

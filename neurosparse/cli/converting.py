@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from neurosparse._internal.names import meant
+from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Fields
 from neurosparse.cli.display import bars, finish, say, show, show_json
 from neurosparse.cli.options import DataDir, Json, Open, Seed, Settings, overrides
@@ -168,7 +168,7 @@ def _of_weights(weights: Path, settings: Fields, data: str | None, data_dir: Pat
         if table not in chosen or not key:
             raise ValueError(
                 f"--set takes neuron.KEY=VALUE or normalisation.KEY=VALUE, got {name}"
-                f"{meant(table, chosen)}"
+                f"{did_you_mean(table, chosen)}"
             )
         chosen[table][key] = value
     neuron = recipes.build(converters.NeuronSpec, chosen["neuron"], what="neuron")

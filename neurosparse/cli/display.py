@@ -110,12 +110,12 @@ def show_activity(
             chosen["active means"] = cells["active means"]
         rows.append(chosen)
     show(rows)
-    said = ["active: the share of the units that are active at once"]
+    parts = ["active: the share of the units that are active at once"]
     if len(definitions) == 1:
-        said[0] += f" ({definitions.pop()})"
+        parts[0] += f" ({definitions.pop()})"
     if circuits:
-        said.append("as ..., in: the window in which that circuit is as active")
-    say(f"{'; '.join(said)}.")
+        parts.append("as ..., in: the window in which that circuit is as active")
+    say(f"{'; '.join(parts)}.")
     _say_of_intervals(stats)
     for s in stats:
         alive = s.active_fraction_alive

@@ -37,12 +37,12 @@ def recipes(
     Each is shown with how long it runs, where its numbers are from, and the command that takes it.
     """
     from neurosparse import recipes as kept
-    from neurosparse._internal.names import meant
+    from neurosparse._internal.names import did_you_mean
 
     if kind is not None and kind not in kept.COMMANDS:
         known = ", ".join(kept.COMMANDS)
         raise ValueError(
-            f"no recipes of kind {kind!r}{meant(kind, kept.COMMANDS)}; there are: {known}"
+            f"no recipes of kind {kind!r}{did_you_mean(kind, kept.COMMANDS)}; there are: {known}"
         )
     found = [
         recipe
@@ -93,14 +93,15 @@ def brains(
     as_json: Json = False,
 ) -> None:
     """List measured brains: shares of active cells, rates, and how far each source was read."""
-    from neurosparse._internal.names import meant
+    from neurosparse._internal.names import did_you_mean
     from neurosparse.reference import recordings, rows
     from neurosparse.reference.brains import SHARES, window_words
 
     known = recordings()
     if source is not None and source not in known:
         raise ValueError(
-            f"no measured brain {source!r}{meant(source, known)}; there are: {', '.join(known)}"
+            f"no measured brain {source!r}{did_you_mean(source, known)};"
+            f" there are: {', '.join(known)}"
         )
     if as_json:
         show_json([known[key].to_dict() for key in ([source] if source else known)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +16,28 @@ MOST_THREADS = 1024
 
 def kinds_of(*kinds: str) -> Any:
     """Return what completes the name of a recipe of some kinds, for a shell."""
+    return _recipes_of(lambda: kinds)
+
+
+def kinds_of_sweeps() -> Any:
+    """Return what completes the name of a recipe of any kind that a sweep can be of."""
+
+    def names() -> Sequence[str]:
+        from neurosparse.sweep import kinds
+
+        return kinds.names()
+
+    return _recipes_of(names)
+
+
+def _recipes_of(kinds: Callable[[], Sequence[str]]) -> Any:
 
     def complete(incomplete: str) -> list[str]:
         from neurosparse import recipes
 
         return [
             name
-            for kind in kinds
+            for kind in kinds()
             for name in recipes.available(kind)
             if name.startswith(incomplete)
         ]

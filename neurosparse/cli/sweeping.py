@@ -9,7 +9,7 @@ import typer
 
 from neurosparse._internal.names import one_line
 from neurosparse.cli.display import bars, finish, say, show_json
-from neurosparse.cli.options import MOST_THREADS, Json, kinds_of
+from neurosparse.cli.options import MOST_THREADS, Json, kinds_of_sweeps
 from neurosparse.cli.program import app
 
 
@@ -25,7 +25,7 @@ def sweep(
         str,
         typer.Argument(
             metavar="SPEC",
-            autocompletion=kinds_of("train", "simulate", "convert"),
+            autocompletion=kinds_of_sweeps(),
             help=(
                 "What to run, a .toml file: kind, recipe, grid, random, seeds; or the name of one"
                 " that comes along."

@@ -99,10 +99,10 @@ def read(directory: str | Path) -> tuple[Fields, tuple[ActivityStats, ...]]:
         OSError,
         RecursionError,
     ) as error:
-        said = (
+        message = (
             f"there is no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
         )
-        raise ValueError(f"cannot read the comparison in {directory}: {said}") from None
+        raise ValueError(f"cannot read the comparison in {directory}: {message}") from None
     return numbers, stats
 
 
@@ -133,8 +133,8 @@ def _wanted(key: str, value: Any) -> str | None:
     if key in _PARTS or key == "provenance":
         return None if isinstance(value, dict) else "a table"
     if key == "notes":
-        said = isinstance(value, list) and all(isinstance(note, str) for note in value)
-        return None if said else "a list of text"
+        is_text = isinstance(value, list) and all(isinstance(note, str) for note in value)
+        return None if is_text else "a list of text"
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return None if number and abs(value) < 2**63 else "a number"
 

@@ -27,7 +27,7 @@ BATCH = 500  # calibration inputs at a time, fewer where a layer is large
 MOST_VALUES = 2**27  # of all layers at a time
 MOST_STEPS = 2**24  # float32 counts no further
 
-Engine = Literal["auto", "events", "torch"]
+NetworkEngine = Literal["auto", "events", "torch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class SpikingNetwork:
         seed: int = 0,
         outputs_at: Sequence[int] = (),
         record_spikes: bool = False,
-        engine: Engine = "auto",
+        engine: NetworkEngine = "auto",
         progress: Progress = quiet,
     ) -> SpikingRun:
         """Run on inputs that are shown for a number of steps.
@@ -143,7 +143,7 @@ class SpikingNetwork:
             raise ValueError(f"outputs_at must be <= steps={steps}, got {max(at)}")
         seed = checks.seed(seed)
         _one_of("coding", coding, Coding)
-        _one_of("engine", engine, Engine)
+        _one_of("engine", engine, NetworkEngine)
         x = as_inputs(inputs, self.graph)
         self._check_memory(len(x), steps, len(at), record_spikes)
         how = running.plan(self.graph, coding)

@@ -115,9 +115,9 @@ def _run(own: nn.Module, few: Tensor) -> Any:
         with torch.no_grad():
             return own(few.clone())  # a rectifier may work in place
     except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        name, said = type(own).__name__, str(error).splitlines()[0]
+        name, message = type(own).__name__, str(error).splitlines()[0]
         shape = ", ".join(["n", *map(str, few.shape[1:])])
-        raise ValueError(f"{name} does not run on inputs of shape ({shape}): {said}") from None
+        raise ValueError(f"{name} does not run on inputs of shape ({shape}): {message}") from None
 
 
 class _Tracer(fx.Tracer):
@@ -158,10 +158,10 @@ def _nodes(own: nn.Module, few: Tensor) -> list[fx.Node]:
         with torch.no_grad():
             _Interpreter(module).run(few.clone())
     except Exception as error:  # the model's own code, run on proxies: it may raise anything
-        said = (str(error) or type(error).__name__).splitlines()[0]
+        message = (str(error) or type(error).__name__).splitlines()[0]
         remedy = "let no branch, loop or number in it depend on the values of a tensor"
         raise ConversionError(
-            own, [Problem("its forward pass", f"torch.fx cannot trace it ({said})", remedy)]
+            own, [Problem("its forward pass", f"torch.fx cannot trace it ({message})", remedy)]
         ) from None
     for node in module.graph.nodes:
         node.meta["module"] = (

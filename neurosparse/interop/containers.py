@@ -68,9 +68,9 @@ def _plain_columns(what: Mapping[Any, Any], told: Told) -> tuple[dict[str, Array
     columns: dict[str, Array] = {}
     for name, values in what.items():
         if adapters.find(values) is quantities:  # type: ignore[comparison-overlap]
-            said = by_name.unit_in(str(name))
-            columns[str(name)] = np.asarray(units.plain(f"{name}", values, said or "s"))
-            told = told if said else replace(told, time_unit="s")
+            stated_unit = by_name.unit_in(str(name))
+            columns[str(name)] = np.asarray(units.plain(f"{name}", values, stated_unit or "s"))
+            told = told if stated_unit else replace(told, time_unit="s")
         else:
             columns[str(name)] = np.asarray(values)
     return columns, told

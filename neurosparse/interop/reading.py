@@ -148,6 +148,6 @@ def _read(obj: object, told: Told, wanted: Wanted) -> Recording:
             found.append(select(padded(tables.pop(0), told.n_units), wanted))
         return pooled(found)
     except ValueError as error:
-        said = str(error).replace(" (--duration-s)", "").replace(" (--start-s)", "")
-        said = said.replace("duration_s", "duration_ms").replace("start_s", "start_ms")
-        raise ValueError(f"cannot take spikes from this {kind}: {said}") from None
+        message = str(error).replace(" (--duration-s)", "").replace(" (--start-s)", "")
+        message = message.replace("duration_s", "duration_ms").replace("start_s", "start_ms")
+        raise ValueError(f"cannot take spikes from this {kind}: {message}") from None

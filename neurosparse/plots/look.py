@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, ParamSpec
 
 from neurosparse._internal import places
-from neurosparse._internal.names import meant
+from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Foreign
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _sized(width: str | None) -> dict[Foreign, Foreign]:
     if width not in WIDTHS_MM:
         raise ValueError(
             f"width must be 'single' (89 mm) or 'double' (183 mm), got {width!r}"
-            + meant(str(width), WIDTHS_MM)
+            + did_you_mean(str(width), WIDTHS_MM)
         )
     size = (WIDTHS_MM[width] / MM_PER_INCH, _HEIGHTS_MM[width] / MM_PER_INCH)
     return _PRINT | {"figure.figsize": size}

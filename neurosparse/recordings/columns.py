@@ -44,19 +44,19 @@ class Told:
 
     def first(self) -> str | None:
         """Return the first thing that is told, or None."""
-        said = ("n_units", "time_unit", "times", "units", "layout")
-        return next((name for name in said if getattr(self, name) is not None), None)
+        names = ("n_units", "time_unit", "times", "units", "layout")
+        return next((name for name in names if getattr(self, name) is not None), None)
 
 
-def unit_of_time(said: str) -> str:
+def unit_of_time(stated: str) -> str:
     """Return the usual abbreviation of a unit of time; ValueError where it is none."""
-    name = _SPELLINGS.get(said.strip().lower(), said.strip().lower())
+    name = _SPELLINGS.get(stated.strip().lower(), stated.strip().lower())
     if name not in TIME_UNITS:
-        raise ValueError(f"time_unit must be one of {', '.join(TIME_UNITS)}, got {said!r}")
+        raise ValueError(f"time_unit must be one of {', '.join(TIME_UNITS)}, got {stated!r}")
     return name
 
 
-def seconds(times: Array, said: str | None, told: Told, what: str) -> NDArray[np.float64]:
+def seconds(times: Array, stated_unit: str | None, told: Told, what: str) -> NDArray[np.float64]:
     """Return times in seconds, by the unit that stands with them or the one that the user states.
 
     Raises
@@ -68,12 +68,12 @@ def seconds(times: Array, said: str | None, told: Told, what: str) -> NDArray[np
         return np.asarray(times.astype("timedelta64[ns]").astype(np.int64) * 1e-9)
     if told.time_unit is not None:
         asked = unit_of_time(told.time_unit)
-        if said is not None and said != asked:
+        if stated_unit is not None and stated_unit != asked:
             raise ValueError(
-                f"{what} are in {said}, got time_unit={told.time_unit!r}: leave it out"
+                f"{what} are in {stated_unit}, got time_unit={told.time_unit!r}: leave it out"
             )
-        said = asked
-    if said is None:
+        stated_unit = asked
+    if stated_unit is None:
         raise ValueError(
             f"nothing says in which unit {what} are: give time_unit (--time-unit), one of"
             f" {', '.join(TIME_UNITS)}"
@@ -81,7 +81,7 @@ def seconds(times: Array, said: str | None, told: Told, what: str) -> NDArray[np
     if times.size and times.dtype.kind not in "iuf":
         raise ValueError(f"{what} must be numbers, got {_no_number(times)}")
     numbers = checks.finite_array(what, times)
-    return numbers if said == "s" else numbers * TIME_UNITS[said]
+    return numbers if stated_unit == "s" else numbers * TIME_UNITS[stated_unit]
 
 
 def _no_number(values: Array) -> str:

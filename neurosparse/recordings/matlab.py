@@ -49,9 +49,9 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     if len(names) == 2:
         return [tabular.of_columns(names, arrays.__getitem__, told, "MATLAB")]
     (name,) = names
-    said = by_name.unit_in(name.rpartition(".")[2])
+    stated_unit = by_name.unit_in(name.rpartition(".")[2])
     trains = np.split(arrays[name], np.cumsum(arrays[f"{name}/counts"])[:-1])
-    return [tabular.of_units(trains, range(len(trains)), told, "MATLAB", said=said)]
+    return [tabular.of_units(trains, range(len(trains)), told, "MATLAB", stated_unit=stated_unit)]
 
 
 def _is_hdf5(path: Path) -> bool:

@@ -99,7 +99,7 @@ def _load(path: Path) -> SpikeTrains:
             start_ms=header.get("start_ms", 0.0),
         )
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        said = (
+        message = (
             f"it holds no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
         )
-        raise ValueError(f"cannot read spikes from {path}: {said}") from None
+        raise ValueError(f"cannot read spikes from {path}: {message}") from None

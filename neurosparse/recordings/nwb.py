@@ -87,12 +87,12 @@ def contents(file: Foreign) -> dict[str, Array]:
 
     version = clean(file.attrs.get("nwb_version", ""))
     if not version.startswith("2"):
-        said = (
+        message = (
             f"its nwb_version is {version!r}"
             if version
             else "it is HDF5, but states no nwb_version"
         )
-        raise ValueError(f"{said}: only NWB 2 is read")
+        raise ValueError(f"{message}: only NWB 2 is read")
     units = member(file, "units")
     if not isinstance(units, h5py.Group) or "id" not in units:
         raise ValueError("it has no table of units")

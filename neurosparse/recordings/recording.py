@@ -175,11 +175,11 @@ class Recording:
         of = f" of {self.n_units_in_file:,}" if self.where else ""
         pieces = len(self.spikes.intervals)
         gaps = f", {self.spikes.observed_ms * 1e-3:g} s in {pieces:,} pieces" if pieces > 1 else ""
-        said = "" if self.observed_s else " (not stated in the file)"
+        source = "" if self.observed_s else " (not stated in the file)"
         lines = [
             f"{self.name} ({self.format}): {self.spikes.n_units:,}{of} units{chosen},"
             f" {len(self.spikes):,} spikes, observed from {self.start_s:g} to {self.stop_s:g}"
-            f" s{gaps}{said}."
+            f" s{gaps}{source}."
         ]
         if self.n_outside:
             lines.append(f"{self.n_outside:,} spikes outside that time were left out.")

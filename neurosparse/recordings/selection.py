@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
-from neurosparse._internal.names import meant
+from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Array
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.recording import Recording, UnitTable
@@ -254,7 +254,7 @@ def _column(columns: Mapping[str, Array], name: str) -> Array:
     if name not in columns:
         raise ValueError(
             f"its units have no column {name!r}; there are: {', '.join(columns) or 'none'}"
-            f"{meant(name, columns)}"
+            f"{did_you_mean(name, columns)}"
         )
     return columns[name]
 

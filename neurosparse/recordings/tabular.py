@@ -27,7 +27,7 @@ def of_columns(
     Columns that name a place or are asked for must hold one value a unit. Silent units are not in
     it, unless `n_units` is told.
     """
-    times_name, said, units_name = by_name.find(names, told)
+    times_name, stated_unit, units_name = by_name.find(names, told)
     times, ids = column(times_name), column(units_name)
     if times.dtype == object:
         raise TypeError(
@@ -37,7 +37,7 @@ def of_columns(
         raise ValueError(
             f"times and units must be 1-D and of one length, got {times.shape} and {ids.shape}"
         )
-    times_s = by_name.seconds(times, said, told, times_name)
+    times_s = by_name.seconds(times, stated_unit, told, times_name)
     index, known, n_units = by_name.indexed(ids, told.n_units)
     wanted = [n for n in names if n in (*REGION_COLUMNS, *told.others) and n != times_name]
     found = {n: by_name.of_units(column(n), index, n_units, n) for n in wanted if n != units_name}
@@ -53,7 +53,7 @@ def of_columns(
 
 
 def of_units(
-    trains: Sequence[Any], ids: Sequence[Any], told: Told, kind: str, said: str | None = None
+    trains: Sequence[Any], ids: Sequence[Any], told: Told, kind: str, stated_unit: str | None = None
 ) -> UnitTable:
     """Return the units of a list of arrays, the times of a unit each, in the unit that is said."""
     arrays = [
@@ -69,7 +69,7 @@ def of_units(
     return UnitTable(
         format=kind,
         n_units=n_units,
-        times_s=by_name.seconds(np.concatenate(arrays), said, told, "the times"),
+        times_s=by_name.seconds(np.concatenate(arrays), stated_unit, told, "the times"),
         units=np.repeat(np.arange(len(arrays)), [array.size for array in arrays]),
         columns={"id": names},
         all_units=told.n_units is not None,

@@ -39,10 +39,10 @@ def takes(path: Path) -> tuple[str, ...]:
             return ()
         if not look.names:
             return ("layout", "time_unit")
-        said = by_name.find(look.names, Told())[1]
+        stated_unit = by_name.find(look.names, Told())[1]
     except ValueError:
         return USES
-    return ("times", "units") if said else ("times", "units", "time_unit")
+    return ("times", "units") if stated_unit else ("times", "units", "time_unit")
 
 
 @dataclass(frozen=True, slots=True)

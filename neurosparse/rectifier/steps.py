@@ -34,7 +34,7 @@ class Descent:
     )
 
 
-class Engine(Protocol):
+class TrainingEngine(Protocol):
     """A trainer of a network, which holds the weights and the images as they stand.
 
     It goes on with what is written into them.

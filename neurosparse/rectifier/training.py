@@ -33,7 +33,7 @@ from neurosparse.rectifier.evaluation import error, evaluate, tensors
 from neurosparse.rectifier.history import Epoch, TrainResult
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
-from neurosparse.rectifier.steps import Engine, TorchEngine
+from neurosparse.rectifier.steps import TorchEngine, TrainingEngine
 
 __all__ = ["check_fit", "error", "evaluate", "train", "train_many"]
 
@@ -300,7 +300,7 @@ def _say(progress: Progress, words: str, done: float) -> None:
 
 def _engine(
     spec: TrainSpec, network: RectifierNetwork, images: Tensor, labels: Tensor
-) -> tuple[Engine, str]:
+) -> tuple[TrainingEngine, str]:
     """Return the engine that the spec asks for, and why it is not the sparse one.
 
     The reason is given where any engine would have done.
@@ -321,7 +321,7 @@ def _engine(
 
 
 def _run_epoch(
-    course: Course, engine: Engine, order: Tensor, report: Callable[[float], None]
+    course: Course, engine: TrainingEngine, order: Tensor, report: Callable[[float], None]
 ) -> float:
     """Pass once over the images in their order; return the mean loss of an image.
 

@@ -46,30 +46,30 @@ def paragraph(comparison: Comparison) -> str:
     True
     """
     circuits, networks, band = comparison.circuits, comparison.networks, comparison.band
-    said = [
+    sentences = [
         f"Active fractions of {subject(comparison)} were measured with neurosparse"
         f" {_version(comparison)}."
     ]
     if circuits:
-        said += [
+        sentences += [
             "A neuron counts as active in a window where it fires in it at least once. The active"
             " fraction is the mean share of neurons, silent ones included, over all positions of"
             " the window in the record.",
             *map(_circuit, circuits),
         ]
-    said += list(map(_network, networks))
+    sentences += list(map(_network, networks))
     if circuits and networks:
-        said.append(
+        sentences.append(
             "The equivalent window of a network is the window in which the circuit is as active as"
             " the network is for one input."
         )
     methods = list(dict.fromkeys(s.interval.method for s in comparison.stats))
-    said += [
+    sentences += [
         f"Intervals are of {100 * comparison.stats[0].interval.level:g} %: {'; '.join(methods)}.",
         f"The range of {100 * band.low:g} to {100 * band.high:g} % is that of {band.source}:"
         f" {band.caption[:1].lower()}{band.caption[1:]}",
     ]
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def bibtex(comparison: Comparison) -> str:

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 
 from neurosparse._internal.types import Foreign
 from neurosparse._internal.workers import Ended, WorkerError
-from neurosparse.sweep.engines import Engine, Tell
+from neurosparse.sweep.executors import Executor, Tell
 from neurosparse.sweep.runs import Task, perform
 
 _TLS = "DASK_DISTRIBUTED__COMM__TLS__"
@@ -26,8 +26,8 @@ _TELL_S = 0.5  # how often a worker tells how far it is, at most
 _EACH = 2  # tasks that a worker has at hand, so that it never waits for the next
 
 
-def engine(address: str, *, timeout_s: float | None) -> Engine:
-    """Return an engine for the workers of the scheduler at `address`.
+def executor(address: str, *, timeout_s: float | None) -> Executor:
+    """Return an executor for the workers of the scheduler at `address`.
 
     An address is such as "tcp://host:8786" or "tls://...". TLS and all else are as Dask is
     configured.

@@ -16,7 +16,7 @@ from neurosparse._internal.types import Fields
 from neurosparse._internal.workers import Ended
 from neurosparse.progress import Progress, quiet
 from neurosparse.store import DamageError, Failure, Run
-from neurosparse.sweep import engines, runs
+from neurosparse.sweep import executors, runs
 from neurosparse.sweep.runs import Task
 from neurosparse.sweep.spec import SweepSpec
 
@@ -115,9 +115,9 @@ def run(
     todo = [task for task in tasks if task.key not in complete and task.key not in failed]
     n_before = len(complete)
     if todo:
-        engine = _engine(spec, n_workers, scheduler)
+        executor = _executor(spec, n_workers, scheduler)
         try:
-            _run_all(todo, engine, spec, (n_before, len(tasks)), progress)
+            _run_all(todo, executor, spec, (n_before, len(tasks)), progress)
         except BaseException:
             with suppress(OSError):  # such as the one that stopped it
                 store.tidy(place)
@@ -177,25 +177,25 @@ def _complete(
     return found
 
 
-def _engine(spec: SweepSpec, n_workers: int, scheduler: str | None) -> engines.Engine:
+def _executor(spec: SweepSpec, n_workers: int, scheduler: str | None) -> executors.Executor:
     if scheduler is not None:
         from neurosparse.sweep import dask
 
-        return dask.engine(scheduler, timeout_s=spec.timeout_s)
+        return dask.executor(scheduler, timeout_s=spec.timeout_s)
     if n_workers == 0:
         if spec.timeout_s or spec.memory_mb:
             raise ValueError(
                 "timeout_s and memory_mb need processes of their own: use workers >= 1"
             )
-        return engines.in_process
-    return engines.local(
+        return executors.in_process
+    return executors.local(
         n_workers, device=spec.device, timeout_s=spec.timeout_s, memory_mb=spec.memory_mb
     )
 
 
 def _run_all(
     todo: Sequence[Task],
-    engine: engines.Engine,
+    executor: executors.Executor,
     spec: SweepSpec,
     done_of: tuple[int, int],
     progress: Progress,
@@ -217,7 +217,7 @@ def _run_all(
         shares[task.key] = done
         say()
 
-    with closing(engine(tasks, tell)) as ended:
+    with closing(executor(tasks, tell)) as ended:
         for end in ended:
             shares.pop(end.task.key, None)  # it may have ended before it told anything
             outcome = _after_death(end, deaths, spec.attempts) if end.death else end.result

@@ -128,11 +128,11 @@ def _layer_counted(layer: Layer, counts: Tensor) -> Iterator[None]:
         assert module.counts is not None
         counts.add_(module.counts.cpu())
 
-    def heard(_module: nn.Module, _args: Any, output: Tensor) -> None:
+    def count(_module: nn.Module, _args: Any, output: Tensor) -> None:
         counts.add_((output != 0).flatten(0, -2).sum(0).cpu())
 
     if not isinstance(block, SparseFFN):
-        handle = layer.hidden.register_forward_hook(heard)
+        handle = layer.hidden.register_forward_hook(count)
     else:
         before, block.tells = block.tells, True
         handle = block.register_forward_hook(told)

@@ -48,7 +48,7 @@ def execute(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    said: deque[str] = deque(maxlen=_MOST_LINES)
+    printed: deque[str] = deque(maxlen=_MOST_LINES)
     done = 0
     try:
         for line in child.stdout or ():
@@ -56,18 +56,18 @@ def execute(
                 done = int(line[5:])
                 progress(done / steps, "simulating")
             else:
-                said.append(line.decode(errors="replace").rstrip())
+                printed.append(line.decode(errors="replace").rstrip())
         status = child.wait()
     finally:
         child.kill()
         child.wait()
         if child.stdout:
             child.stdout.close()
-    if not status and not said:
+    if not status and not printed:
         return
     if status >= 0:
         known = {2: "wrong arguments", 3: "cannot write its results; is the disk full?"}
-        why = " ".join(said)[-2000:] or known.get(status, "no message")
+        why = " ".join(printed)[-2000:] or known.get(status, "no message")
         raise RuntimeError(f"the Brian2 simulation ended with status {status}: {why}")
     what = signal.Signals(-status).name
     handle, log = tempfile.mkstemp(
@@ -77,7 +77,7 @@ def execute(
         print(
             " ".join(command),
             f"ended by {what} after step {done:,} of {steps:,}",
-            *said,
+            *printed,
             sep="\n",
             file=file,
         )

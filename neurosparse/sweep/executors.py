@@ -1,9 +1,9 @@
-"""Engines, which start workers.
+"""Executors, which start workers.
 
-The store is the truth: an engine only hands out tasks and says how each ended.
+The store is the truth: an executor only hands out tasks and says how each ended.
 
-Each is called as engine(tasks, tell), takes tasks from the left of a deque that the caller may fill
-on, and yields `workers.Ended`.
+Each is called as executor(tasks, tell), takes tasks from the left of a deque that the caller may
+fill on, and yields `workers.Ended`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from neurosparse.progress import Progress
 from neurosparse.sweep.runs import Task, perform
 
 Tell = Callable[[Task, float, str], None]
-Engine = Callable[[deque[Task], Tell], Generator[Ended[Task], None, None]]
+Executor = Callable[[deque[Task], Tell], Generator[Ended[Task], None, None]]
 
 _ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA")}
 
@@ -33,8 +33,8 @@ def in_process(tasks: deque[Task], tell: Tell) -> Generator[Ended[Task], None, N
         yield Ended(task, perform(task, partial(tell, task)))
 
 
-def local(n: int, *, device: str, timeout_s: float | None, memory_mb: float | None) -> Engine:
-    """Return an engine of `n` processes of this machine, each with one thread.
+def local(n: int, *, device: str, timeout_s: float | None, memory_mb: float | None) -> Executor:
+    """Return an executor of `n` processes of this machine, each with one thread.
 
     Each has a GPU of its own where there are several and they are asked for.
     """
@@ -44,7 +44,7 @@ def local(n: int, *, device: str, timeout_s: float | None, memory_mb: float | No
     def environment(k: int) -> dict[str, str]:
         return _ONE_THREAD | ({"CUDA_VISIBLE_DEVICES": gpus[k % len(gpus)]} if gpus else {})
 
-    def engine(tasks: deque[Task], tell: Tell) -> Generator[Ended[Task], None, None]:
+    def executor(tasks: deque[Task], tell: Tell) -> Generator[Ended[Task], None, None]:
         largest_mb = memory_mb or 0.0
         ended = workers.pool(
             perform_and_weigh,
@@ -67,7 +67,7 @@ def local(n: int, *, device: str, timeout_s: float | None, memory_mb: float | No
         finally:
             ended.close()
 
-    return engine
+    return executor
 
 
 def perform_and_weigh(task: Task, progress: Progress) -> tuple[str, float]:

@@ -23,14 +23,25 @@ def part_of(progress: Progress, low: float, high: float, name: str = "") -> Prog
     return lambda done, text: progress(low + (high - low) * done, f"{before}{text}"[:40])
 
 
-def on_stderr(done: float, text: str) -> None:
-    """Show progress on one line of the error stream.
+class OnStderr:
+    """Show progress on the error stream, so that a table that is printed can be piped.
 
-    A table that is printed can then be piped.
+    On a terminal one line is written over and over. In a file, such as the log of a batch job, each
+    per cent has a line.
     """
-    print(
-        f"\r{100 * done:3.0f} %  {text:<60}",
-        end="\n" if done == 1 else "",
-        file=sys.stderr,
-        flush=True,
-    )
+
+    def __init__(self) -> None:
+        self._per_cent = -1  # of the last line
+
+    def __call__(self, done: float, text: str) -> None:
+        """Show the share that is done, in [0, 1], and what is going on."""
+        per_cent = int(100 * done + 1e-9)
+        if sys.stderr.isatty():
+            end = "\n" if done == 1 else ""
+            print(f"\r{per_cent:3d} %  {text:<60}", end=end, file=sys.stderr, flush=True)
+        elif per_cent != self._per_cent:
+            print(f"{per_cent:3d} %  {text}", file=sys.stderr, flush=True)
+        self._per_cent = per_cent
+
+
+on_stderr = OnStderr()

@@ -40,10 +40,30 @@ class Scenario:
     of: Callable[[Any], Interval | None] = lambda stats: stats.interval
 
 
-def spikes_of(rng: np.random.Generator, rates: Floats) -> ActivityStats:
-    """Measure Poisson cells with these rates, shape (n_ms, n_cells), on a grid of 1 ms."""
-    n_ms, n_units = rates.shape
-    return measured(*np.nonzero(rng.random(rates.shape) < 1 - np.exp(-rates)), n_units, n_ms)
+def alike(rng: np.random.Generator, rates: Floats, n_units: int) -> ActivityStats:
+    """Measure Poisson cells with one rate, shape (n_ms,), on a grid of 1 ms."""
+    before = np.cumsum(rates)
+    n = rng.poisson(n_units * before[-1])
+    return drawn(
+        np.minimum(np.searchsorted(before, rng.random(n) * before[-1]), rates.size - 1),
+        rng.integers(n_units, size=n),
+        n_units,
+        rates.size,
+    )
+
+
+def constant(rng: np.random.Generator, rates: Floats, n_ms: int) -> ActivityStats:
+    """Measure Poisson cells with a rate each, shape (n_units,), on a grid of 1 ms."""
+    units = np.repeat(np.arange(rates.size), rng.poisson(rates * n_ms))
+    return drawn(rng.integers(n_ms, size=units.size), units, rates.size, n_ms)
+
+
+def drawn(
+    ms: NDArray[np.int64], units: NDArray[np.int64], n_units: int, n_ms: int
+) -> ActivityStats:
+    """Measure spikes drawn independently: a cell fires at most once in a step."""
+    once = np.unique(ms * n_units + units)
+    return measured(once // n_units, once % n_units, n_units, n_ms)
 
 
 def measured(
@@ -106,12 +126,11 @@ def gains(rng: np.random.Generator, n: int) -> Floats:
 
 def trials(rng: np.random.Generator) -> ActivityStats:
     """Draw trials with 2 s between them, of which nothing was recorded."""
-    rates = np.repeat(RATE * gains(rng, 60), 1000)
-    ticks, units = np.nonzero(rng.random((60_000, 100)) < 1 - np.exp(-rates)[:, None])
+    n = rng.poisson(100 * 1000 * RATE * gains(rng, 60))
+    trial, ms = np.repeat(np.arange(60), n), rng.integers(1000, size=n.sum())
+    once = np.unique((3000 * trial + ms) * 100 + rng.integers(100, size=n.sum()))
     starts = 3000.0 * np.arange(60)
-    return measured(
-        ticks + 2000 * (ticks // 1000), units, 100, 179_000, np.stack([starts, starts + 1000], 1)
-    )
+    return measured(once // 100, once % 100, 100, 179_000, np.stack([starts, starts + 1000], 1))
 
 
 def log_normal_rates(rng: np.random.Generator, n: int) -> Floats:
@@ -124,20 +143,20 @@ def scenarios() -> Iterator[Scenario]:
     for n, ms in ((20, 1000), (100, 2000), (1000, 2000), (1000, 10_000)):
         yield Scenario(
             f"Poisson 3 Hz, {n} cells, {ms / 1000:g} s",
-            lambda rng, n=n, ms=ms: spikes_of(rng, np.full((ms, n), RATE)),
+            lambda rng, n=n, ms=ms: alike(rng, np.full(ms, RATE), n),
             lambda: steady,
         )
     fixed = log_normal_rates(np.random.default_rng(7), 200)
     yield Scenario(
         "log-normal rates, 200 cells, 2 s; these cells",
-        lambda rng: spikes_of(rng, np.tile(fixed, (2000, 1))),
+        lambda rng: constant(rng, fixed, 2000),
         lambda: float(np.mean(1 - np.exp(-fixed * WINDOW_MS))),
     )
     area = log_normal_rates(np.random.default_rng(8), 2_000_000)
     for n in (50, 200):
         yield Scenario(
             f"log-normal rates, {n} cells, 2 s; cells of the area",
-            lambda rng, n=n: spikes_of(rng, np.tile(log_normal_rates(rng, n), (2000, 1))),
+            lambda rng, n=n: constant(rng, log_normal_rates(rng, n), 2000),
             lambda: float(np.mean(1 - np.exp(-area * WINDOW_MS))),
             lambda stats: stats.interval_over_cells,
         )
@@ -145,9 +164,7 @@ def scenarios() -> Iterator[Scenario]:
                     (1000, 10_000), (1000, 60_000)):  # fmt: skip
         yield Scenario(
             f"common rate, {tau} ms in {ms / 1000:g} s, 100 cells",
-            lambda rng, tau=tau, ms=ms: spikes_of(
-                rng, np.repeat(common_rate(rng, ms, tau)[:, None], 100, axis=1)
-            ),
+            lambda rng, tau=tau, ms=ms: alike(rng, common_rate(rng, ms, tau), 100),
             lambda tau=tau: truth_of_common(tau),
         )
     yield Scenario(
@@ -158,7 +175,7 @@ def scenarios() -> Iterator[Scenario]:
     )
     yield Scenario(
         "up and down states of 300 ms, 100 cells, 10 s",
-        lambda rng: spikes_of(rng, np.repeat(RATE * states(rng, 10_000)[:, None], 100, axis=1)),
+        lambda rng: alike(rng, RATE * states(rng, 10_000), 100),
         truth_of_states,
     )
     yield Scenario(

@@ -35,7 +35,7 @@ class CountedFit:
     log_mean, log_sd
         Of ln(expected count).
     p_value
-        Of Pearson's chi-squared test over the bins that the fit used.
+        Of the likelihood-ratio test over the bins that the fit used.
     distance
         The largest difference between the two cumulative distributions.
     """
@@ -85,8 +85,10 @@ def _cumulative(log_gammas: Floats, log_mean: float, log_sd: float) -> Floats:
 def fit(counts: NDArray[np.int64]) -> CountedFit | None:
     """Fit the distribution to counts, zeros included; None where they are too few or too alike.
 
-    The fit maximises the likelihood of the numbers of counts in bins. So Pearson's statistic over
-    these bins has as many degrees of freedom as there are bins, less three (Fisher 1924).
+    The fit maximises the likelihood of the numbers of counts in bins. So twice the logarithm of its
+    ratio to the best possible one is chi-squared, with as many degrees of freedom as there are
+    bins, less three (Fisher 1924). Pearson's statistic, with bins that end at quantiles of the
+    counts, is larger by 4 % for 25 counts a bin.
     """
     edges = _edges(counts)
     if counts.size < _LEAST or edges.size < 3:
@@ -108,7 +110,7 @@ def fit(counts: NDArray[np.int64]) -> CountedFit | None:
     bounds = [(-30.0, 40.0), (math.log(0.02), math.log(20.0))]
     found = minimize(loss, start, method="Nelder-Mead", bounds=bounds, options=options)
     expected = counts.size * shares(found.x)
-    statistic = float((np.square(observed - expected) / expected).sum())
+    statistic = 2 * float((observed * np.log(observed / expected)).sum())
     log_mean, log_sd = float(found.x[0]), math.exp(float(found.x[1]))
     far = np.abs(at_most / counts.size - _cumulative(log_gammas, log_mean, log_sd))
     p_value = float(chi2.sf(statistic, observed.size - 3))

@@ -62,9 +62,9 @@ class LogNormal:
     def differs(self) -> bool:
         """True where the values are told apart from a log-normal at 5 %.
 
-        Counts by the chi-squared test of a Poisson-log-normal distribution, which true log-normal
-        rates pass in 95 % of records of any length. Other values by Stephens 1974 (JASA 69:730,
-        both moments fitted).
+        Counts by the likelihood-ratio test of a Poisson-log-normal distribution, which true
+        log-normal rates pass in 95 % of records of any length. Other values by Stephens 1974
+        (JASA 69:730, both moments fitted).
         """
         if self.counted:
             return self.p_value is not None and self.p_value < _SIGNIFICANT

@@ -16,7 +16,7 @@ from neurosparse.activity import (
     SpikeTrains,
     refuse_implausible,
 )
-from neurosparse.sparsity import describe_activations, describe_spikes
+from neurosparse.sparsity import describe_activations, describe_spikes, with_missed
 
 
 @overload
@@ -26,6 +26,7 @@ def measure(
     active_when: ActiveWhen,
     name: str = ...,
     provenance: Mapping[str, object] | None = ...,
+    missed_below_hz: float | None = ...,
 ) -> ActivityStats: ...
 @overload
 def measure(
@@ -41,6 +42,7 @@ def measure(
     active_when: ActiveWhen,
     name: str = ...,
     provenance: Mapping[str, object] | None = ...,
+    missed_below_hz: float | None = ...,
     **options: Unpack[interop.Options],
 ) -> ActivityStats: ...
 @overload
@@ -69,6 +71,7 @@ def measure(
     forward: Callable[[Any, Any], Any] | None = None,
     mask: Any = None,
     units_axis: int | Mapping[str, int] | None = None,
+    missed_below_hz: float | None = None,
     **options: Unpack[interop.Options],
 ) -> Any:
     """Measure how sparse something is.
@@ -90,6 +93,9 @@ def measure(
         For a torch module. They are the layers to measure, samples at a time, how the model is
         called on a batch, which tokens count, and which axis holds the units. See
         `neurosparse.probe.record`.
+    missed_below_hz
+        For sorted recordings: cells that fire more rarely are not in the record. The statistics
+        then also hold the active fraction with them (`sparsity.with_missed`).
     **options
         For spikes of other tools: what only you can say of them, as `as_spikes` takes it, such as
         `duration_ms` or `n_units`.
@@ -127,6 +133,8 @@ def measure(
             )
     if options and not spiking:
         raise ValueError(f"{min(options)} is for spikes of other tools, not for {kind}")
+    if missed_below_hz is not None and not spiking:
+        raise ValueError(f"missed_below_hz is for spikes, not for {kind}: leave it out")
     if isinstance(what, Activations):
         if active_when is not None and active_when != what.active_when:
             raise ValueError(
@@ -148,7 +156,8 @@ def measure(
         if spikes.dt_ms is None:  # on a grid that was stated, units of time are no accident
             refuse_implausible(spikes)
         source = provenance if spikes is what else {"object": kind, **(provenance or {})}
-        return describe_spikes(spikes, active_when, name=name or "spikes", provenance=source)
+        stats = describe_spikes(spikes, active_when, name=name or "spikes", provenance=source)
+        return stats if missed_below_hz is None else with_missed(stats, missed_below_hz)
     if not hasattr(what, "forward") and type(what).__name__ != "ExportedProgram":
         raise TypeError(
             f"cannot measure a {type(what).__name__}: pass spikes of any tool (`as_spikes`),"

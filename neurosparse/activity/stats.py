@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas
 
 _COLUMNS = 80  # of a terminal
+_INTERVALS = ("_interval", "_over_cells", "interval_with_missed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,11 @@ class ActivityStats:
     unit_active_fraction: NDArray[np.float64]  # (n_units,)
     # of spikes: for other cells of the same kind as well; `interval` is for these cells
     interval_over_cells: Interval | None = None
+    # of spikes, where asked: the share of cells that fire too rarely to be in the record, and the
+    # active fraction with them; see sparsity.with_missed
+    missed_share: float | None = None
+    active_fraction_with_missed: float | None = None
+    interval_with_missed: Interval | None = None
     # of the covariance between units; see sparsity.effective_dimension
     effective_dimension: float | None = None
     effective_dimension_interval: Interval | None = None
@@ -271,9 +277,7 @@ class ActivityStats:
         for key, value in self.to_dict().items():
             if isinstance(value, dict) and key != "provenance":
                 row |= {f"{key}_{part}": number for part, number in value.items()}
-            elif key not in ("provenance", "notes") and not key.endswith(
-                ("_interval", "_over_cells")
-            ):
+            elif key not in ("provenance", "notes") and not key.endswith(_INTERVALS):
                 row[key] = value
         return row
 

@@ -328,6 +328,19 @@ def show_spikes(stats: Sequence[ActivityStats]) -> None:
                 f"{s.name}: 95 % interval for other cells of the same kind, over cells and time:"
                 f" {ends if cells.is_known else cells.method}."
             )
+        if s.interval_with_missed is not None:
+            say(f"{s.name}, with the cells that were missed: {_with_missed(s)}.")
+
+
+def _with_missed(s: ActivityStats) -> str:
+    """Return the active fraction with the cells that were missed, or why there is none."""
+    found, fraction = s.interval_with_missed, s.active_fraction_with_missed
+    if found is None or fraction is None:
+        return "none" if found is None else found.method
+    return (
+        f"{100 * fraction:.3g} % ({100 * found.low:.3g} to {100 * found.high:.3g}) active;"
+        f" {found.method}"
+    )
 
 
 def _window_with_interval(s: ActivityStats, fraction: float) -> str:

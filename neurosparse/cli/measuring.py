@@ -146,6 +146,13 @@ def measure_file(
     energy: Annotated[
         bool, typer.Option("--energy", help="Also say what the spikes cost in ATP.")
     ] = False,
+    missed_below_hz: Annotated[
+        float | None,
+        typer.Option(
+            help="Sorted recordings: cells that fire more rarely are not in the file. Also say what"
+            " is active with them, if rates are log-normal."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -161,7 +168,7 @@ def measure_file(
     outside it are left out and counted. Networks: each non-linearity and gated unit is a layer;
     every axis but that of its units holds samples: inputs, positions, tokens.
     """
-    of_spikes = {"window_ms", "energy", *READING}
+    of_spikes = {"window_ms", "energy", "missed_below_hz", *READING}
     of_networks = {"threshold", "weights", "data", "input_shape", "device", "layers"} | {
         "batch_size",
         "mask",
@@ -207,12 +214,15 @@ def measure_file(
     from neurosparse.comparison import compare as compare_stats
     from neurosparse.energy import budgets, energy_use
     from neurosparse.measurement import measure
+    from neurosparse.sparsity import with_missed
 
     active_when = ActiveWhen(window_ms=window_ms)
     if out is not None:
         files.check_writable(out, marker="comparison.json")
     recording = recordings.read(file, **reading(context))
     stats = measure_parts(recording.spikes, active_when, measure, recording.provenance)
+    if missed_below_hz is not None:
+        stats = tuple(with_missed(each, missed_below_hz) for each in stats)
     costs = [energy_use(recording.spikes, key) for key in budgets()] if energy else []
     if as_json:
         show_json(

@@ -29,6 +29,7 @@ _PARTS: Fields = {
     "interval": Interval,
     "effective_dimension_interval": Interval,
     "interval_over_cells": Interval,
+    "interval_with_missed": Interval,
     "isi_cv_interval": Interval,
     "population": Sparseness,
     "lifetime": Sparseness,

@@ -15,6 +15,7 @@ from neurosparse.sparsity.confidence import CONFIDENCE, over_seeds
 from neurosparse.sparsity.correlation import count_correlation, synchrony
 from neurosparse.sparsity.dimension import effective_dimension
 from neurosparse.sparsity.firing import MIN_INTERVALS, firing_rates_hz, isi_cv, spike_counts
+from neurosparse.sparsity.missed import with_missed
 from neurosparse.sparsity.regularity import Regularity, regularity
 from neurosparse.sparsity.sparseness import Floats, gini, hoyer, treves_rolls, vinje_gallant
 from neurosparse.sparsity.spikes import describe_spikes, describe_windows
@@ -54,4 +55,5 @@ __all__ = [
     "units_axis",
     "vinje_gallant",
     "windows_over_time",
+    "with_missed",
 ]

@@ -82,37 +82,80 @@ def _cumulative(log_gammas: Floats, log_mean: float, log_sd: float) -> Floats:
     return np.asarray(ndtr((log_gammas - log_mean) / log_sd) @ _WEIGHTS)
 
 
-def fit(counts: NDArray[np.int64]) -> CountedFit | None:
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """Bins of counts of at least `least`, with the log gamma variables of their ends.
+
+    Attributes
+    ----------
+    edges : array of float, shape (n_bins - 1,)
+        The last count of each bin but the last.
+    """
+
+    edges: Floats
+    least: int
+    log_gammas: Floats
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64], least: int = 0) -> Bins | None:
+        """Return bins of about as many of the counts each; None where these are too few or alike.
+
+        Counts below `least` were not observed.
+        """
+        edges = _edges(counts)
+        if counts.size < _LEAST or edges.size < 3:
+            return None
+        return cls(edges, least, _log_gammas(np.append(max(least - 1, 0), edges)))
+
+    def observed(self, counts: NDArray[np.int64]) -> Floats:
+        """Return how many counts are in each bin."""
+        at_most = np.searchsorted(np.sort(counts), self.edges, side="right")
+        return np.diff(at_most, prepend=0, append=counts.size).astype(np.float64)
+
+    def below(self, log_mean: float, log_sd: float) -> tuple[float, Floats]:
+        """Return the share of all counts below `least`, and of the others that in each bin."""
+        first, *up_to = _cumulative(self.log_gammas, log_mean, log_sd)
+        missed = float(first) if self.least else 0.0
+        shares = np.diff(up_to, prepend=missed, append=1.0) / max(1 - missed, 1e-300)
+        return missed, np.maximum(shares, 1e-300)
+
+    def most_likely(self, observed: Floats, start: Floats) -> Floats:
+        """Return log mean and log of the log sd for which the numbers in bins are most likely."""
+
+        def loss(at: Floats) -> float:
+            return -float(observed @ np.log(self.below(float(at[0]), math.exp(float(at[1])))[1]))
+
+        options = {"xatol": 1e-5, "fatol": 1e-7, "maxiter": 2000}
+        bounds = [(-30.0, 40.0), (math.log(0.02), math.log(20.0))]
+        found = minimize(loss, start, method="Nelder-Mead", bounds=bounds, options=options)
+        return np.asarray(found.x)
+
+
+def fit(counts: NDArray[np.int64], least: int = 0) -> CountedFit | None:
     """Fit the distribution to counts, zeros included; None where they are too few or too alike.
 
     The fit maximises the likelihood of the numbers of counts in bins. So twice the logarithm of its
     ratio to the best possible one is chi-squared, with as many degrees of freedom as there are
     bins, less three (Fisher 1924). Pearson's statistic, with bins that end at quantiles of the
     counts, is larger by 4 % for 25 counts a bin.
+
+    Parameters
+    ----------
+    counts : array of int, shape (n,)
+        All of them at least `least`.
+    least
+        Counts below it were not observed: the fit is that of the distribution cut off there.
     """
-    edges = _edges(counts)
-    if counts.size < _LEAST or edges.size < 3:
+    bins = Bins.of(counts, least)
+    if bins is None:
         return None
-    log_gammas = _log_gammas(edges)
-    at_most = np.searchsorted(np.sort(counts), edges, side="right")
-    observed = np.diff(at_most, prepend=0, append=counts.size).astype(np.float64)
-
-    def shares(at: Floats) -> Floats:
-        whole = _cumulative(log_gammas, float(at[0]), math.exp(float(at[1])))
-        return np.maximum(np.diff(whole, prepend=0.0, append=1.0), 1e-300)
-
-    def loss(at: Floats) -> float:
-        return -float(observed @ np.log(shares(at)))
-
-    logs = np.log(counts + 0.5)
+    observed, logs = bins.observed(counts), np.log(counts + 0.5)
     start = np.array([logs.mean(), math.log(max(float(logs.std()), 0.1))])
-    options = {"xatol": 1e-5, "fatol": 1e-7, "maxiter": 2000}
-    bounds = [(-30.0, 40.0), (math.log(0.02), math.log(20.0))]
-    found = minimize(loss, start, method="Nelder-Mead", bounds=bounds, options=options)
-    expected = counts.size * shares(found.x)
-    statistic = 2 * float((observed * np.log(observed / expected)).sum())
-    log_mean, log_sd = float(found.x[0]), math.exp(float(found.x[1]))
-    far = np.abs(at_most / counts.size - _cumulative(log_gammas, log_mean, log_sd))
+    found = bins.most_likely(observed, start)
+    log_mean, log_sd = float(found[0]), math.exp(float(found[1]))
+    shares = bins.below(log_mean, log_sd)[1]
+    statistic = 2 * float((observed * np.log(observed / (counts.size * shares))).sum())
+    far = np.abs(np.cumsum(observed / counts.size - shares))
     p_value = float(chi2.sf(statistic, observed.size - 3))
     return CountedFit(log_mean, log_sd, p_value, float(far.max()))
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from neurosparse._internal import checks
 from neurosparse._internal.types import Fields
-from neurosparse.sparsify.pairs import BREAK_EVEN, ActivePairs
+from neurosparse.sparsify.pairs import BREAK_EVEN, ActivePairs, unit_counts
 
 CALLS_AT_REST = 15  # calls that run densely unseen after one in which too many were active
 
@@ -209,7 +209,7 @@ class SparseFFN(nn.Module):
         hidden = self.activation(self.rectified(x))
         if self.tells:
             self.l1 = hidden.sum() / max(1, hidden.numel() // hidden.shape[-1])
-            self.counts = (hidden.detach() > 0).flatten(0, -2).sum(0)
+            self.counts = unit_counts(hidden.detach())
         if self.gate is not None:
             hidden = hidden * self.up(x)
         result: Tensor = self.down(functional.dropout(hidden, self.dropout, self.training))

@@ -48,12 +48,13 @@ class ActivePairs(torch.autograd.Function):
         ctx.keep = 1.0
         if pairs is None:
             z = functional.relu_(z)
-            active = int(torch.count_nonzero(z)) / max(1, z.numel())
+            # NumPy counts ten times as fast as torch
+            active = int(np.count_nonzero(z.numpy() > 0)) / max(1, z.numel())
             ctx.hidden = z
             ctx.linear = None if up_weight is None else functional.linear(x, up_weight, up_bias)
             ctx.kept = functional.dropout(torch.ones_like(z), dropout) if dropout else None
             y = functional.linear(_times(z, ctx.linear, ctx.kept), down_weight, down_bias)
-            counts = (z > 0).sum(0) if counted else None
+            counts = unit_counts(z) if counted else None
             return y, z.sum() / ctx.n_tokens, active, True, counts
         ctx.linear = None if up_weight is None else pairs.dots(x, up_weight, up_bias)
         ctx.kept = (
@@ -139,6 +140,12 @@ def rows_by_unit(down_weight: Tensor) -> NDArray[np.float32]:
     """Return the weights that leave each unit as rows, (d_ff, d_model); no copy as a rule."""
     rows: NDArray[np.float32] = down_weight.detach().t().contiguous().numpy()
     return rows
+
+
+def unit_counts(hidden: Tensor) -> Tensor:
+    """Return the number of tokens for which each unit is above 0, (n_units,) of int64."""
+    # a sum of 64 bits is several times as slow
+    return (hidden > 0).flatten(0, -2).sum(0, dtype=torch.int32).long()
 
 
 def _scalar(value: Foreign) -> Tensor:

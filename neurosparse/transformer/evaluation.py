@@ -129,7 +129,7 @@ def _layer_counted(layer: Layer, counts: Tensor) -> Iterator[None]:
         counts.add_(module.counts.cpu())
 
     def count(_module: nn.Module, _args: Any, output: Tensor) -> None:
-        counts.add_((output != 0).flatten(0, -2).sum(0).cpu())
+        counts.add_((output != 0).flatten(0, -2).sum(0, dtype=torch.int32).cpu())
 
     if not isinstance(block, SparseFFN):
         handle = layer.hidden.register_forward_hook(count)

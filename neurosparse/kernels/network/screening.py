@@ -109,8 +109,8 @@ def _whole_dot(levels: NDArray[np.int8], u: int, whole: NDArray[np.int16], n: in
     total = np.int32(0)
     for j in range(n):
         total += np.int32(levels[u, j]) * np.int32(whole[j])
-    # without the cast it is a sum of 64 bits, and three times as slow; `screen_of` sees to it that 32
-    # are enough
+    # a sum of 64 bits, as it is without the cast, is three times as slow; `screen_of` sees to it
+    # that 32 are enough
     return np.int32(total)
 
 

@@ -1,6 +1,7 @@
 """Cost of measuring, compared with the forward pass alone; NeuroBench as peer.
 
-The networks are torch's 12-layer transformer encoder and a ResNet-18.
+The networks are torch's 12-layer transformer encoder, a ResNet-18, and language models of the shapes
+of OPT-125M and of a small Llama, which NeuroBench is not asked about.
 
     python benchmarks/measure.py [--pairs 7]
 
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from measured_models import MODELS
+from measured_models import LANGUAGE_MODELS, MODELS
 from pairs import PEERS_PYTHON, ask_peer, row, show
 
 import neurosparse as ns
@@ -73,7 +74,7 @@ def factors(name: str, n: int) -> tuple[list[float], list[float]]:
 
     Also over that of a pass without torch's fast path. All are timed in turn.
     """
-    model, batches = MODELS[name]()
+    model, batches = (MODELS | LANGUAGE_MODELS)[name]()
 
     def forward() -> None:
         with torch.no_grad():
@@ -102,13 +103,14 @@ def main() -> None:
     n = parser.parse_args().pairs
     torch.set_num_threads(1)
     rows = []
-    for name in MODELS:
+    for name in MODELS | LANGUAGE_MODELS:
         ours, beside_unfused = factors(name, n)
-        theirs = ask_peer(PEER, Path(__file__).parent, name, n) if PEERS_PYTHON else None
+        asked = name in MODELS and PEERS_PYTHON
+        theirs = ask_peer(PEER, Path(__file__).parent, name, n) if asked else None
         rows.append(
             row(
                 "measure_overhead",
-                "NeuroBench 2.3",
+                "NeuroBench 2.3" if name in MODELS else "-",
                 f"CPU time over the pass's, {name}",
                 ours,
                 theirs,

@@ -1,8 +1,9 @@
-"""Two networks that are measured, with random weights.
+"""Networks that are measured, with random weights.
 
-They are torch's 12-layer transformer encoder and a ResNet-18 (He et al. 2016).
+They are torch's 12-layer transformer encoder, a ResNet-18 (He et al. 2016), and language models of
+the shapes of OPT-125M and of a small Llama.
 
-Needs torch alone, so that peers in another environment load the same.
+`MODELS` need torch alone, so that peers in another environment load the same.
 """
 
 from __future__ import annotations
@@ -72,4 +73,28 @@ def encoder() -> tuple[nn.Module, list[Tensor]]:
     return model, [torch.randn(4, 128, 512) for _ in range(2)]
 
 
+def opt_125m() -> tuple[nn.Module, list[Tensor]]:
+    """Return a network of the shape of OPT-125M, from configuration, and two batches."""
+    from transformers import OPTConfig, OPTForCausalLM
+
+    torch.manual_seed(1)
+    return OPTForCausalLM(OPTConfig()).eval(), _tokens(50_272)
+
+
+def llama() -> tuple[nn.Module, list[Tensor]]:
+    """Return a gated network of Llama's kind, 12 layers 768 wide, and two batches."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        hidden_size=768, intermediate_size=2048, num_hidden_layers=12, num_attention_heads=12
+    )
+    torch.manual_seed(1)
+    return LlamaForCausalLM(config).eval(), _tokens(config.vocab_size)
+
+
+def _tokens(n: int) -> list[Tensor]:
+    return [torch.randint(0, n, (2, 256)) for _ in range(2)]
+
+
 MODELS = {"encoder": encoder, "resnet18": resnet18}
+LANGUAGE_MODELS = {"OPT-125M": opt_125m, "Llama, 12 x 768": llama}  # need transformers

@@ -29,6 +29,7 @@ NAMES = (
     "convert",
     "conversion",
     "brian2_images",
+    "transformer",
     "measure",
     "page",
     "sweep",

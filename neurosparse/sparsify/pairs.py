@@ -15,6 +15,7 @@ from torch.nn import functional
 from neurosparse._internal.types import Foreign
 
 BREAK_EVEN = 0.25  # share of active pairs from which torch's dense products are as fast
+ROOM = 1.15  # of lists, over the break-even: beyond it, they are given up
 LOOKED_AT = 64  # tokens that tell whether far too many pairs are active
 LEAST_PAIRS = 2**16  # (token, unit) pairs below which a second thread is not worth waking
 
@@ -167,15 +168,16 @@ class Pairs:
 
     @classmethod
     def of(cls, z: Tensor) -> Pairs | None:
-        """List the pairs above 0; None where they are more than `BREAK_EVEN` of all.
+        """List the pairs above 0; None where they are more than about `BREAK_EVEN` of all.
 
-        A look at a few tokens first saves the list where it would come to nothing.
+        A look at a few tokens decides first, and the list has room for more than it expects: one
+        that is given up near its end would have cost as much as a whole one.
         """
         n_tokens, n_units = z.shape
         some = z[:: max(1, n_tokens // LOOKED_AT)]
-        if n_tokens > LOOKED_AT and (some > 0).sum().item() > 1.2 * BREAK_EVEN * some.numel():
+        if n_tokens > LOOKED_AT and (some > 0).sum().item() > BREAK_EVEN * some.numel():
             return None
-        most = int(BREAK_EVEN * n_tokens * n_units)
+        most = int(ROOM * BREAK_EVEN * n_tokens * n_units)
         start = np.zeros(n_tokens + 1, np.int64)
         units = np.empty(most + n_units + 1, np.int32)
         values = np.empty(most + n_units + 1, np.float32)

@@ -174,7 +174,7 @@ def weights_backward(
     width = inputs.shape[1]
     for u in range(first, last):
         q, end = unit_start[u], unit_start[u + 1]
-        total = np.float32(0)
+        total = np.float64(0)  # of many tokens, whose gradients cancel
         while q + 4 <= end:
             t0, t1, t2, t3 = tokens[q], tokens[q + 1], tokens[q + 2], tokens[q + 3]
             g0, g1 = values[places[q]], values[places[q + 1]]
@@ -186,7 +186,7 @@ def weights_backward(
                     + g2 * inputs[t2, j]
                     + g3 * inputs[t3, j]
                 )
-            total += g0 + g1 + g2 + g3
+            total += np.float64(g0 + g1) + np.float64(g2 + g3)
             q += 4
         while q < end:
             t0, g0 = tokens[q], values[places[q]]

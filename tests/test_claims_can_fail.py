@@ -7,16 +7,18 @@ claim: that it holds with one subject and does not with another is all that is a
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from neurosparse import data
-from neurosparse.claims import Lab, LabSpec, examine, load
+from neurosparse.claims import Lab, LabSpec, examine, load, names
 from neurosparse.data import Splits
 from neurosparse.rectifier import DivergenceError, NetworkSpec, RectifierNetwork, TrainSpec, train
 
@@ -211,6 +213,11 @@ NETWORKS: dict[int, tuple[dict[str, Make], dict[str, Make]]] = {
     ),
     18: (BEST, swapped(BEST, "rectifier", "zeros_96")),
 }
+
+
+def test_each_claim_has_a_test_here() -> None:
+    by_name = re.findall(r"^def test_(\d+)_", Path(__file__).read_text(), re.MULTILINE)
+    assert {*NETWORKS, *map(int, by_name)} == set(names())
 
 
 @pytest.mark.parametrize("number", NETWORKS)

@@ -74,6 +74,19 @@ def test_the_package_runs_as_a_module() -> None:
     assert run.stdout.startswith("neurosparse ")
 
 
+def test_the_files_that_contributing_names_are_there() -> None:
+    root = HOME.parent
+    named = set(
+        re.findall(
+            r"`((?:neurosparse|tests|docs)/[\w/.]+)`", (root / "CONTRIBUTING.md").read_text()
+        )
+    )
+    there = {name for name in named if (root / name).exists()}
+    placeholders = {name for name in named if re.search(r"NAME|NN", name)}
+    assert len(there) >= 5
+    assert named == there | placeholders
+
+
 MOST_LINES = 400
 
 

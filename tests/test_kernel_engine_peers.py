@@ -24,7 +24,7 @@ from neurosparse.spiking.circuit import Circuit, CircuitSpec
 from neurosparse.spiking.engines import brian2 as brian_circuit
 from neurosparse.spiking.engines import kernel as kernel_engine
 from neurosparse.spiking.engines import nest as nest_engine
-from neurosparse.spiking.engines import registry
+from neurosparse.spiking.engines import registry, takes
 from neurosparse.spiking.scaling import ScaledCircuitWarning
 from neurosparse.spiking.simulate import run_circuit
 
@@ -66,9 +66,9 @@ def all_to_all(model: str) -> Circuit:
     return circuits.resolve(recipes.build(CircuitSpec, values, what="circuit"))
 
 
-@pytest.fixture(params=["brian2", "nest"])
+@pytest.fixture(params=[name for name in registry.names() if name != "kernel"])
 def peer(request: pytest.FixtureRequest) -> str:
-    """The name of another engine."""
+    """The name of another engine: each that there is."""
     if request.param == "nest" and find_spec("nest") is None:
         pytest.skip("NEST is not installed: pip install 'neurosparse[nest]'")
     return request.param
@@ -112,7 +112,7 @@ def measures(spikes: SpikeTrains) -> NDArray[np.float64]:
 
 def over_seeds(engine: str, *, scale: float, seconds: float, seeds: int) -> NDArray[np.float64]:
     """The measures of the microcircuit on an engine, shape (n_seeds, 4, n_populations)."""
-    spec, n_threads = circuits.load("potjans2014"), None if engine == "brian2" else 1
+    spec, n_threads = circuits.load("potjans2014"), 1 if takes(engine, "n_threads") else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ScaledCircuitWarning)
         return np.array(

@@ -13,7 +13,7 @@ from neurosparse.cli.program import app
 
 
 @app.command(
-    short_help="Test 18 claims of Glorot et al. 2011.",
+    short_help="Test the claims of Glorot et al. 2011.",
     epilog=(
         "Examples:\n\nneurosparse claims\n\nneurosparse claims --only 8 --only 15\n\n"
         "neurosparse claims --full -o results/claims_full"

@@ -73,7 +73,7 @@ def simulate(
         typer.Option(
             min=1,
             max=MOST_THREADS,
-            help="Threads of the engines kernel and nest.  [default: one a core]",
+            help="Threads, for engines that take them.  [default: one a core]",
         ),
     ] = None,
     exact_weights: Annotated[

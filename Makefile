@@ -13,7 +13,7 @@ OLDEST := $(VENV)-oldest
 NEWEST := $(VENV)-newest
 LIGHT_MB := 400
 
-.PHONY: demo test test-slow test-light test-oldest test-newest smoke smoke-circuits lint build docs docs-links bench fuzz clean help
+.PHONY: demo test test-slow test-light test-oldest test-newest smoke smoke-circuits lint build docs docs-links bench bench-quick fuzz clean help
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -70,6 +70,9 @@ docs-links: $(VENV)/.installed-docs  ## whether the site's links to other sites 
 
 bench: $(VENV)/.installed $(PEERS)/.installed  ## every benchmark beside its peers
 	NEUROSPARSE_PEERS_PYTHON=$(CURDIR)/$(PEERS)/bin/python $(BIN)/python benchmarks/run.py
+
+bench-quick: $(VENV)/.installed  ## what needs no peers, 3 pairs each, at most 10 minutes
+	$(BIN)/python benchmarks/run.py --quick
 
 fuzz: $(VENV)/.installed-test $(FUZZ)/.installed  ## coverage-guided fuzzing of what reads files, a minute each
 	PYTHONPATH=$(FUZZ) $(BIN)/python tests/fuzz/run.py

@@ -2,7 +2,7 @@
 
 One has the neurons of all images in one group, the other synapses in blocks.
 
-    python benchmarks/brian2_images.py [--pairs 3]
+    python benchmarks/brian2_images.py [--pairs N]
 
 Ours is `run_in_brian2`, which puts the hidden neurons of all images into one group and applies the
 linear read-out to their numbers of spikes. The other way, as one would write it, copies the
@@ -80,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pairs", type=int)
     options = parser.parse_args()
     torch.set_num_threads(1)
     splits = data.load("mnist5k")

@@ -2,7 +2,7 @@
 
 It has 12,500 cells and 15.6 M synapses, and is asynchronous irregular.
 
-    python benchmarks/brunel.py [--pairs 3] [--seconds 1]
+    python benchmarks/brunel.py [--pairs N] [--seconds 1]
 
 Prints a row for results.json, job brunel_ai_kernel: wall seconds of simulating a biological second,
 building left out for both. NEST runs a tenth of the time.
@@ -46,7 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pairs", type=int)
     parser.add_argument(
         "--seconds", type=float, default=1.0, help="biological; NEST runs a tenth of it"
     )

@@ -2,7 +2,7 @@
 
 They run in turn, on one core each.
 
-    python benchmarks/brunel_brian2.py [--pairs 3] [--seconds 1]
+    python benchmarks/brunel_brian2.py [--pairs N] [--seconds 1]
 
 Prints rows for results.json, job brunel_ai_brian2: wall seconds of the compiled program, start to
 end (NEST: of Run), a biological second. Generating and compiling are left out. NEST runs a tenth of
@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pairs", type=int)
     parser.add_argument("--seconds", type=float, default=1.0)
     options = parser.parse_args()
     circuit = circuits.resolve(circuits.load("brunel2000_ai"))

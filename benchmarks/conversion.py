@@ -2,7 +2,7 @@
 
 Compared with building it as snn_toolbox does.
 
-    python benchmarks/conversion.py [--pairs 5]
+    python benchmarks/conversion.py [--pairs N]
 
 Ours is `to_spiking`, calibration on 200 images included, and `to_brian2`. The other way is what
 snn_toolbox's Brian2 target does (brian2_target_sim.py, build_dense). It makes all synapses of two
@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int)
     options = parser.parse_args()
     torch.set_num_threads(1)
     engine.brian2().prefs.codegen.target = "numpy"

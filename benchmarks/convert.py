@@ -2,7 +2,7 @@
 
 The network is 784-1000x3-10 on Fashion-MNIST, 64 steps, in batches of 100, one thread each.
 
-    python benchmarks/convert.py [--pairs 5]
+    python benchmarks/convert.py [--pairs N]
 
 Two networks, trained here once by the sparsity controller (minutes each) and kept: about 90 and 97
 % of their hidden units are silent. The frameworks get the same normalised weights, the same start
@@ -152,7 +152,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int)
     options = parser.parse_args()
     torch.set_num_threads(1)
     splits = data.load("fashion_mnist")

@@ -2,7 +2,7 @@
 
 2 s at a step of 0.1 ms, warm (built before).
 
-    python benchmarks/fi_curve.py [--pairs 5]
+    python benchmarks/fi_curve.py [--pairs N]
 
 Time is that of simulating, without building: for us the run of the compiled executable with its
 start, for NEST `Run`. The error is the largest relative one of a cell's rate compared with the
@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--pairs", type=int)
     options = parser.parse_args()
 
     def ours() -> float:

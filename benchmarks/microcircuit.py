@@ -2,7 +2,7 @@
 
 It has 77,169 cells and 0.3 billion synapses.
 
-    python benchmarks/microcircuit.py [--pairs 3] [--seconds 1] [--no-rates]
+    python benchmarks/microcircuit.py [--pairs N] [--seconds 1] [--no-rates]
 
 Prints rows for results.json, job microcircuit_full. They have seconds (wall) a biological second on
 one core and on two in turn, the time to build with compilation cached, and the memory. They also
@@ -20,7 +20,7 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from pairs import row, show
+from pairs import in_turn, row, show
 
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking.engines import kernel as kernel_engine
@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pairs", type=int)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--rates", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
@@ -84,12 +84,13 @@ def main() -> None:
     built = kernel_engine.build(circuit, seed=1, n_threads=n_cores)
     building_s = time.perf_counter() - begin
 
-    walls: dict[int, list[float]] = {n: [] for n in (1, n_cores)}
-    for _ in range(options.pairs):
-        for n, wall in walls.items():
-            took, cpu = timed(replace(built, n_threads=n), options.seconds)
-            wall.append(took)
-            print(f"{n} threads: {took:.2f} s wall, {cpu / n:.2f} s CPU a thread", file=sys.stderr)
+    def wall_s(n: int) -> float:
+        took, cpu = timed(replace(built, n_threads=n), options.seconds)
+        print(f"{n} threads: {took:.2f} s wall, {cpu / n:.2f} s CPU a thread", file=sys.stderr)
+        return took
+
+    one, all_cores = in_turn(lambda: wall_s(1), lambda: wall_s(n_cores), options.pairs)
+    walls = {1: one, n_cores: all_cores}
     memory_GB = (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         * (1 if sys.platform == "darwin" else 1024)

@@ -6,6 +6,7 @@ machine's speed drifts.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import platform
@@ -15,10 +16,15 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 # an environment with the peers: `make bench` creates one
 PEERS_PYTHON = os.environ.get("NEUROSPARSE_PEERS_PYTHON")
+JOURNAL = "NEUROSPARSE_BENCH_JOURNAL"  # the file that keeps the pairs of a benchmark that runs
+QUICK = "NEUROSPARSE_BENCH_QUICK"
+
+_calls = itertools.count()
 
 
 def seconds(what: Callable[[], object]) -> float:
@@ -50,16 +56,61 @@ def engine_seconds(what: Callable[[], object]) -> float:
 
 
 def in_turn(
-    ours: Callable[[], float], theirs: Callable[[], float], n: int
+    ours: Callable[[], float], theirs: Callable[[], float], n: int | None = None
 ) -> tuple[list[float], list[float]]:
-    """Take two measurements, n times in turn; each call returns what it measured."""
-    pairs = []
-    for k in range(n):
-        pairs.append((ours(), theirs()))
-        print(
-            f"pair {k + 1}/{n}: ours {pairs[-1][0]:.4g}, theirs {pairs[-1][1]:.4g}", file=sys.stderr
-        )
+    """Two measurements in turn, n times or as often as `enough` says; each call returns what it
+    measured.
+    """
+    pairs = _measured(lambda: (ours(), theirs()), ("ours", "theirs"), n)
     return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def repeated(ours: Callable[[], float], n: int | None = None) -> list[float]:
+    """One measurement, n times or as often as `enough` says; each call returns what it measured."""
+    return [a for (a,) in _measured(lambda: (ours(),), ("ours",), n)]
+
+
+def enough(seconds_each: float) -> int:
+    """How many pairs: 5, or 7 where one takes less than 10 s; 3 where `make bench-quick` asks."""
+    if os.environ.get(QUICK):
+        return 3
+    return 7 if seconds_each < 10 else 5
+
+
+def _measured(
+    once: Callable[[], tuple[float, ...]], names: tuple[str, ...], n: int | None
+) -> list[tuple[float, ...]]:
+    """What was measured; kept in the journal, if there is one, so that a run that was stopped goes
+    on behind the last pair.
+    """
+    call = next(_calls)
+    found = [tuple(entry["values"]) for entry in _journal() if entry["call"] == call]
+    if found:
+        print(f"{len(found)} pairs were measured before", file=sys.stderr)
+        n = next(entry["n"] for entry in _journal() if entry["call"] == call)
+    while n is None or len(found) < n:
+        begin = time.perf_counter()
+        values = once()
+        if n is None:
+            n = enough(time.perf_counter() - begin)
+        found.append(values)
+        _note({"call": call, "n": n, "values": values})
+        said = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, values, strict=True))
+        print(f"pair {len(found)}/{n}: {said}", file=sys.stderr)
+    return found
+
+
+def _journal() -> list[dict[str, Any]]:
+    path = Path(os.environ.get(JOURNAL, ""))
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+
+
+def _note(entry: dict[str, Any]) -> None:
+    if JOURNAL in os.environ:
+        with Path(os.environ[JOURNAL]).open("a") as file:
+            file.write(json.dumps(entry) + "\n")
 
 
 def row(
@@ -80,21 +131,31 @@ def row(
     def shown(values: Sequence[float]) -> float:
         return float(f"{statistics.median(values):.{digits}g}")
 
+    def spread(values: Sequence[float]) -> dict[str, float]:
+        return {"median": shown(values), "min": shown([min(values)]), "max": shown([max(values)])}
+
     return {
         "job": job,
         "peer": peer,
         "unit": unit,
         "ours": shown(ours),
         "theirs": None if theirs is None else shown(theirs),
-        "ratio": (
-            ratios
-            and {"median": shown(ratios), "min": shown([min(ratios)]), "max": shown([max(ratios)])}
-        ),
+        "ratio": ratios and spread(ratios),
+        "range": [shown([min(ours)]), shown([max(ours)])],
         "goal": goal,
         "n": len(ours),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "cpu": cpu_model(),
+        "cores": os.cpu_count(),
         "date": date.today().isoformat(),
     }
+
+
+def cpu_model() -> str:
+    """The name of the processor."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor() or platform.machine())
 
 
 def ask_peer(program: str, *arguments: object) -> list[float]:

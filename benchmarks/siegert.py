@@ -1,6 +1,6 @@
 """Siegert's rate of a million LIF cells in noise, and one scipy quadrature a cell.
 
-    python benchmarks/siegert.py [--pairs 3]
+    python benchmarks/siegert.py [--pairs N]
 
 The loop is timed on 2,000 of the points and scaled up. The error is the largest compared with that
 loop, where the rate is above 1e-9 Hz.
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pairs", type=int)
     options = parser.parse_args()
     rng = np.random.default_rng(1)
     mu, sigma = rng.uniform(0, 40, POINTS), rng.uniform(1, 10, POINTS)

@@ -2,7 +2,7 @@
 
 The store and the engine, many runs listed and checked, two processes compared with one.
 
-    python benchmarks/sweep.py [--runs 10000] [--tasks 200] [--pairs 3]
+    python benchmarks/sweep.py [--runs 10000] [--tasks 200] [--pairs N]
 
 Overhead is the whole time of a run that computes nothing and writes 100 kB, through a warm process
 and the store, beside a run of 10 s. Two processes and one do runs of a second of CPU time each; the
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pairs import in_turn, row, seconds, show
+from pairs import in_turn, repeated, row, seconds, show
 
 from neurosparse import store
 from neurosparse._internal.workers import pool
@@ -72,7 +72,7 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--tasks", type=int, default=200)
-    parser.add_argument("--pairs", type=int, default=3)
+    parser.add_argument("--pairs", type=int)
     options = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +83,7 @@ def main() -> None:
             work = partial(_from, next(numbers), partial(nothing, directory))
             return 1e3 * through(work, options.tasks, 1) / options.tasks
 
-        overheads = [overhead_ms() for _ in range(options.pairs)]
+        overheads = repeated(overhead_ms, options.pairs)
         rows.append(row("sweep_overhead", "-", "ms a run", overheads, None, "<= 20 ms"))
         rows.append(
             row(
@@ -100,9 +100,9 @@ def main() -> None:
         for number in range(options.runs):
             write(many, number, n_bytes=1000)
         unit = f"s, {options.runs:,} runs"
-        listed = [seconds(lambda: deque(store.runs(many), maxlen=0)) for _ in range(options.pairs)]
+        listed = repeated(lambda: seconds(lambda: deque(store.runs(many), maxlen=0)), options.pairs)
         rows.append(row("sweep_overhead", "listing", unit, listed, None, "< 2 s"))
-        checked = [seconds(lambda: store.verify(many)) for _ in range(options.pairs)]
+        checked = repeated(lambda: seconds(lambda: store.verify(many)), options.pairs)
         rows.append(row("sweep_overhead", "checking every byte", unit, checked, None, "< 10 s"))
     two, one = in_turn(
         lambda: through(compute, 8, 2), lambda: through(compute, 8, 1), options.pairs

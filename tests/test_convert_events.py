@@ -159,55 +159,231 @@ def test_weights_are_laid_out_once():
     assert network._prepared.keys() == {"constant"}
 
 
-def skip(hidden):
-    """A rectifier network whose second layer of neurons is driven by more than a row of weights."""
+class Residual(nn.Module):
+    """A convolution beside a shortcut of one pixel, and a residual branch of spikes."""
 
-    class Skip(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first, self.second, self.last = nn.Linear(12, 12), hidden, nn.Linear(12, 4)
+    def __init__(self, n, out, stride=1):
+        super().__init__()
+        self.first = nn.Conv2d(n, out, 3, stride, 1)
+        self.second = nn.Conv2d(out, out, 3, 1, 1)
+        self.aside = nn.Conv2d(n, out, 1, stride) if n != out or stride > 1 else nn.Identity()
 
-        def forward(self, x):
-            h = self.first(x).relu()
-            return self.last((self.second(h) + h).relu())
-
-    return on_grid(Skip())
+    def forward(self, x):
+        return (self.second(self.first(x).relu()) + self.aside(x)).relu()
 
 
-@pytest.mark.parametrize(
-    ("model", "x", "reason"),
-    [
-        (skip(nn.Linear(12, 12)), images(4, 12), "which is Add, not Linear"),
-        (
-            on_grid(
-                nn.Sequential(
-                    nn.Conv2d(1, 2, 3),
-                    nn.ReLU(),
-                    nn.Conv2d(2, 2, 3),
-                    nn.ReLU(),
-                    nn.Flatten(),
-                    nn.Linear(8, 2),
-                )
-            ),
-            images(4, 1, 6, 6),
-            "which is Conv, not Linear",
-        ),
-    ],
-    ids=["residual", "convolution"],
-)
-def test_what_it_cannot_run_goes_to_torch_or_is_refused(model, x, reason):
-    network = to_spiking(model.eval(), x)
-    assert torch.equal(network.run(x, 8).outputs, network.run(x, 8, engine="torch").outputs)
-    with pytest.raises(ValueError, match=f"{reason}; use engine='torch'"):
-        network.run(x, 8, engine="events")
+class Preactivated(nn.Module):
+    """A residual stream that no neurons are on: what is added up is taken twice."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.norm, self.conv = nn.BatchNorm2d(n), nn.Conv2d(n, n, 3, 1, 1)
+
+    def forward(self, x):
+        return x + self.conv(self.norm(x).relu())
 
 
-def test_negative_poisson_input_goes_to_torch():
-    x = images(4, 12) - 0.5
-    network = to_spiking(chain(), x)
-    network.run(x, 4, coding="poisson")
-    with pytest.raises(ValueError, match="negative spikes"):
-        network.run(x, 4, coding="poisson", engine="events")
+class Dense(nn.Module):
+    """A layer of a DenseNet: what it computes is put beside what it got."""
+
+    def __init__(self, n, growth):
+        super().__init__()
+        self.norm, self.conv = nn.BatchNorm2d(n), nn.Conv2d(n, growth, 3, 1, 1)
+
+    def forward(self, x):
+        return torch.cat([x, self.conv(self.norm(x).relu())], 1)
+
+
+class Beside(nn.Module):
+    """Branches of neurons, one after the other or added."""
+
+    def __init__(self, *branches, add=False):
+        super().__init__()
+        self.branches, self.add = nn.ModuleList(branches), add
+
+    def forward(self, x):
+        found = [branch(x).relu() for branch in self.branches]
+        return found[0] - 0.5 * found[1] if self.add else torch.cat(found, 1)
+
+
+def before(*layers):
+    """Layers between spikes and a read-out."""
+    return nn.Sequential(nn.Conv2d(2, 6, 3, 1, 1), nn.ReLU(), *layers)
+
+
+def conv(*args, **options):
+    return before(nn.Conv2d(6, 8, *args, **options), nn.ReLU())
+
+
+KINDS = {
+    "convolution": conv(3),
+    "padding": conv(3, padding=1),
+    "padding same": conv((2, 4), padding="same"),
+    "stride": conv(3, 2, 1),
+    "dilation": conv(3, padding=2, dilation=2),
+    "other along each axis": conv((3, 2), (2, 1), (0, 2), (1, 3)),
+    "groups": conv(3, 1, 1, groups=2),
+    "depthwise": before(nn.Conv2d(6, 6, 3, 1, 1, groups=6), nn.ReLU()),
+    "more channels than a row": before(nn.Conv2d(6, 70, 3), nn.ReLU()),
+    "average": before(nn.AvgPool2d(2), nn.Conv2d(6, 8, 3), nn.ReLU()),
+    "average, padded": before(nn.AvgPool2d(4, 2, 1), nn.Conv2d(6, 8, 2), nn.ReLU()),
+    "average, unlike windows": before(
+        nn.AvgPool2d(2, 2, 1, count_include_pad=False), nn.Conv2d(6, 8, 3), nn.ReLU()
+    ),
+    "average, over the edge": before(
+        nn.AvgPool2d(2, 2, ceil_mode=True), nn.Conv2d(6, 8, 3), nn.ReLU()
+    ),
+    "average of all": before(nn.AdaptiveAvgPool2d(1), nn.Conv2d(6, 8, 1), nn.ReLU()),
+    "maximum": before(nn.MaxPool2d(2), nn.Conv2d(6, 8, 3), nn.ReLU()),
+    "maximum, overlapping": before(nn.MaxPool2d(3, 2, 1), nn.Conv2d(6, 8, 3), nn.ReLU()),
+    "maximum of averages": before(
+        nn.AvgPool2d(2), nn.MaxPool2d(2, 1), nn.Conv2d(6, 8, 3), nn.ReLU()
+    ),
+    "maximum of currents": before(nn.Conv2d(6, 8, 3), nn.MaxPool2d(2), nn.ReLU()),
+    "batch normalisation": before(nn.Conv2d(6, 8, 3), nn.BatchNorm2d(8), nn.ReLU()),
+    "residual": before(Residual(6, 6)),
+    "residual, wider": before(Residual(6, 9, 2), Residual(9, 9)),
+    "residual, no neurons on it": before(Preactivated(6), Preactivated(6), nn.ReLU()),
+    "concatenated": before(
+        Beside(nn.Conv2d(6, 3, 1), nn.Conv2d(6, 5, 3, 1, 1)), nn.Conv2d(8, 4, 3), nn.ReLU()
+    ),
+    "concatenated, pooled": before(
+        Beside(nn.Conv2d(6, 3, 1), nn.Conv2d(6, 5, 3, 1, 1)),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 4, 3),
+        nn.ReLU(),
+    ),
+    "added": before(
+        Beside(nn.Conv2d(6, 4, 1), nn.Conv2d(6, 4, 3, 1, 1), add=True),
+        nn.Conv2d(4, 4, 3),
+        nn.ReLU(),
+    ),
+    "densely connected": before(Dense(6, 4), Dense(10, 4), nn.BatchNorm2d(14), nn.ReLU()),
+    "in a row": before(nn.Flatten(), nn.Linear(6 * 81, 20), nn.ReLU(), nn.Linear(20, 7), nn.ReLU()),
+    "pooled, in a row": before(nn.MaxPool2d(3), nn.Flatten(), nn.Linear(54, 20), nn.ReLU()),
+    "one dimension": nn.Sequential(
+        nn.Flatten(2),
+        nn.Conv1d(2, 6, 5, 3),
+        nn.ReLU(),
+        nn.Conv1d(6, 8, 3, 1, 1, groups=2),
+        nn.ReLU(),
+        nn.AvgPool1d(2),
+        nn.MaxPool1d(3, 2, 1),
+        nn.Conv1d(8, 5, 3, padding=2, dilation=2),
+        nn.ReLU(),
+    ),
+}
+
+
+def with_read_out(layers, x):
+    """The layers on the grid, and a read-out of them."""
+    flat = nn.Sequential(layers, nn.Flatten()).eval()
+    with torch.no_grad():
+        n = flat(x).shape[1]
+    model = on_grid(nn.Sequential(flat, nn.Linear(n, 3)))
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eps, layer.running_var = 0.0, torch.full_like(layer.running_var, 4.0)
+    return model.eval()
+
+
+@pytest.fixture(params=["events", "values"])
+def path(request, monkeypatch):
+    """Every layer on one path, whatever its work."""
+    monkeypatch.setattr(events, "BREAK_EVEN", float("inf") if request.param == "events" else -1.0)
+    return request.param
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+@pytest.mark.parametrize("coding", ["constant", "poisson", "signed"])
+@pytest.mark.parametrize("layers", KINDS.values(), ids=KINDS)
+def test_every_kind_of_layer_is_that_of_torch(layers, coding, path):
+    x = images(5, 2, 9, 9)
+    network = to_spiking(with_read_out(layers, x), x, normalisation="none")
+    if coding == "signed":
+        coding, x = "poisson", x - 0.25
+    a, b = both(network, x, steps=12, coding=coding, outputs_at=[1, 7])
+    assert_same(a, b)
+    assert all(spikes.any() for spikes in a.spikes.values())
+    if path == "values":
+        assert {found.path for found in b.paths} == {"values"}
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
+def test_which_path_a_layer_takes_and_why():
+    x = images(5, 2, 9, 9)
+    by_events = {}
+    for name, layers in KINDS.items():
+        network = to_spiking(with_read_out(layers, x), x, normalisation="none")
+        for strength in (1.0, 0.125):
+            for found in network.run(strength * x, 12, engine="events").paths:
+                by_events[name, found.layer, strength] = found
+    few = {key for key, found in by_events.items() if "takes values" in found.why}
+    assert {name for name, *_ in few} == {
+        "average, unlike windows",
+        "average, over the edge",
+        "maximum of currents",
+        "residual, no neurons on it",
+        "densely connected",
+    }
+    for found in by_events.values():
+        assert (found.density is None) == ("work" not in found.why)
+        assert found.density is None or found.density >= 0
+    assert {found.path for found in by_events.values()} == {"events", "values"}
+
+
+def vgg():
+    layers, n = [], 2
+    for out in (16, 16, "pool", 32, 32, "pool", 64, 64):
+        if out == "pool":
+            layers.append(nn.MaxPool2d(2))
+        else:
+            layers += [nn.Conv2d(n, out, 3, 1, 1), nn.BatchNorm2d(out), nn.ReLU()]
+            n = out
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10))
+
+
+def resnet_18():
+    blocks, n = [], 8
+    for out, stride in ((8, 1), (8, 1), (16, 2), (16, 1), (32, 2), (32, 1), (64, 2), (64, 1)):
+        blocks.append(Residual(n, out, stride))
+        n = out
+    start = (nn.Conv2d(2, 8, 3, 1, 1), nn.ReLU())
+    return nn.Sequential(*start, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def densenet():
+    def stage(n, k):
+        return [Dense(n + 8 * i, 8) for i in range(k)], n + 8 * k
+
+    first, n = stage(16, 3)
+    between = (nn.BatchNorm2d(n), nn.ReLU(), nn.Conv2d(n, n // 2, 1), nn.AvgPool2d(2))
+    second, m = stage(n // 2, 3)
+    end = (nn.BatchNorm2d(m), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(m, 10))
+    return nn.Sequential(nn.Conv2d(2, 16, 3, 1, 1), *first, *between, *second, *end)
+
+
+@pytest.mark.parametrize("make", [vgg, resnet_18, densenet])
+def test_whole_networks_are_those_of_torch(make, path):
+    """Weights of 1/16, -1/16 or 0: exact, and neither silent nor saturated at any depth."""
+    model = make().eval()
+    generator = torch.Generator().manual_seed(2)
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            each = layer.weight[0].numel()
+            drawn = torch.rand(layer.weight.shape, generator=generator)
+            share = min(0.5, 24 / each)
+            layer.weight.data = ((drawn < share).float() - (drawn > 1 - share * 0.7).float()) / 8
+            layer.bias.data = torch.full_like(layer.bias, 1 / 16)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.eps = 0.0
+    x = images(3, 2, 16, 16)
+    if make is vgg:
+        x = x[..., :8, :8]
+    network = to_spiking(model, x, normalisation="none")
+    a, b = both(network, x, steps=16)
+    assert_same(a, b)
+    assert all(0 < spikes.float().mean() < 0.9 for spikes in a.spikes.values())
 
 
 def test_double_precision_goes_to_torch():

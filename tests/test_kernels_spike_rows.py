@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurosparse.kernels.network import spike_rows
-from neurosparse.kernels.network.spike_rows import WIDTH, Cell
+from neurosparse.convert import blocks
+from neurosparse.convert.wiring import Connection
+from neurosparse.kernels.intrinsics import as_type
+from neurosparse.kernels.network import spike_pools, spike_rows
+from neurosparse.kernels.network.spike_rows import Cell, Wiring
 
 
 def cell(**changes) -> Cell:
@@ -21,20 +25,30 @@ def run(weight, current, spikes_in, n_steps, of=None):
     dense input spikes.
     """
     n_images, n = current.shape
-    padded = np.zeros((n_images, spike_rows.n_blocks(n) * WIDTH), np.float32)
-    padded[:, :n] = current
-    listed = spike_rows.listed(spikes_in)
-    spikes = spike_rows.run_layer(spike_rows.laid_out(weight), padded, of or cell(), listed, n)
+    width = spike_rows.width_for(n)
+    weights = spike_rows.laid_out(weight.T, width)
+    rows = np.zeros((n_images, 1, 1, len(weights) * width), np.float32)
+    rows[:, 0, 0, :n] = current
+    # all inputs are one pixel: one stretch
+    wires = Wiring(*map(np.array, ([0, 1], [0], [0], [1], [0])))
+    inputs = spike_rows.joined([(spike_rows.listed(spikes_in.swapaxes(0, 1)[:, :, None]), 1)])
+    arguments = inputs, wires, n_images, n_steps
+    spikes = spike_rows.run_layer(weights, rows, of or cell(), *arguments, n, as_type(width))
     dense = np.zeros((n_steps, n_images, n), bool)
-    for image, first in enumerate(spikes.first):
-        for t in range(n_steps):
-            units = spikes.units[first[t] : first[t + 1]]
-            assert (np.diff(units) > 0).all()
-            dense[t, image, units] = True
-    np.testing.assert_array_equal(spike_rows.dense(spikes, n), dense)
+    first = spikes.first.reshape(-1)
+    for k in range(n_images * n_steps):
+        units = spikes.units[first[k] : first[k + 1]]
+        assert (np.diff(units) > 0).all()
+        dense[k % n_steps, k // n_steps, units] = True
+    counted = np.zeros((n_images * n_steps, n), np.float32)
+    spike_rows.dense(spikes, 1, counted)
+    np.testing.assert_array_equal(counted.reshape(n_images, n_steps, n).swapaxes(0, 1), dense)
     counts = np.zeros((n_images, n), np.float32)
-    spike_rows.count(spikes, n_steps, counts)
+    spike_rows.count(spikes, n_steps, n_steps, counts)
     np.testing.assert_array_equal(counts, dense.sum(0))
+    sums = spike_rows.run_sums(weights, rows, *arguments, as_type(width))
+    expected = current[:, None] + spikes_in.swapaxes(0, 1) @ weight.T
+    np.testing.assert_allclose(sums[:, :, 0, :n], expected, rtol=1e-5, atol=1e-5)
     return dense
 
 
@@ -109,3 +123,76 @@ def test_not_a_number_stays_one_and_never_spikes():
     current = np.full((1, 45), np.nan, np.float32)
     silent, weight = nothing(5, 1)
     assert not run(weight, current, silent, 5).any()
+
+
+def loops(spikes, weight, stride, padding, dilation):
+    """A convolution (images, rows, columns, channels) by its definition."""
+    n_images, rows, columns, _ = spikes.shape
+    n_out, _, n_rows, n_columns = weight.shape
+    size = [
+        (n + 2 * p - d * (k - 1) - 1) // s + 1
+        for n, p, d, k, s in zip(
+            (rows, columns), padding, dilation, (n_rows, n_columns), stride, strict=True
+        )
+    ]
+    out = np.zeros((n_images, *size, n_out))
+    for y, x, ky, kx in np.ndindex(*size, n_rows, n_columns):
+        at_y = y * stride[0] - padding[0] + ky * dilation[0]
+        at_x = x * stride[1] - padding[1] + kx * dilation[1]
+        if 0 <= at_y < rows and 0 <= at_x < columns:
+            out[:, y, x] += spikes[:, at_y, at_x] @ weight[:, :, ky, kx].T
+    return out
+
+
+@given(
+    st.tuples(st.integers(1, 7), st.integers(1, 7)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.sampled_from([1, 5, 17, 70]),
+    st.integers(0, 2**32),
+)
+@settings(max_examples=40, deadline=None)
+def test_stretches_are_a_convolution(size, kernel, stride, padding, dilation, n_out, seed):
+    if any(
+        n + 2 * p < d * (k - 1) + 1
+        for n, p, d, k in zip(size, padding, dilation, kernel, strict=True)
+    ):
+        return  # the kernel is larger than the image
+    rng = np.random.default_rng(seed)
+    weight = rng.integers(-32, 33, (n_out, 3, *kernel)).astype(np.float32) / 64
+    shown = rng.random((2, *size, 3)) < 0.4
+    expected = loops(shown, weight, stride, padding, dilation)
+    connection = Connection("x", torch.from_numpy(weight), size, stride, padding, dilation)
+    n_pixels = expected[0, ..., 0].size
+    found = blocks.stretches(connection, expected.shape[1:3], 0, 0)
+    wires = blocks.joined([found], n_pixels)
+    width = spike_rows.width_for(n_out)
+    by_place = weight.transpose(2, 3, 1, 0).reshape(-1, n_out)
+    weights = spike_rows.laid_out(by_place, width)
+    current = np.zeros((1, 1, 1, len(weights) * width), np.float32)
+    spikes = spike_rows.listed(shown.reshape(2, 1, -1, 3))
+    inputs = spike_rows.joined([(spikes, size[0] * size[1])])
+    sums = spike_rows.run_sums(weights, current, inputs, wires, 2, 1, as_type(width))
+    np.testing.assert_array_equal(sums[:, 0, :, :n_out], expected.reshape(2, n_pixels, n_out))
+
+
+def test_pools_of_two_pixels_by_hand():
+    """Two windows, {0, 1} and {1, 2}, over three steps of one image with two channels."""
+    shown = np.zeros((1, 3, 3, 2), bool)
+    shown[0, 0, 0, 0] = shown[0, 0, 1, 0] = shown[0, 1, 1, 0] = shown[0, 2, 2, 0] = True
+    shown[0, 2, 2, 1] = True
+    windows = spike_pools.Windows(np.array([0, 1, 3, 4]), np.array([0, 0, 1, 1]), 2)
+    spikes = spike_rows.listed(shown)
+
+    def pooled(maximum):
+        found = spike_pools.pool(spikes, windows, 1, 3, 2, maximum)
+        out = np.zeros((3, 4), np.int64)
+        spike_rows.dense(found, 2, out)
+        return out.tolist()
+
+    # units: window 0 with channels 0 and 1, then window 1
+    assert pooled(maximum=False) == [[2, 0, 1, 0], [1, 0, 1, 0], [0, 0, 1, 1]]
+    # pixel 1 leads with two spikes; the one of pixel 2 in the last step is only its first
+    assert pooled(maximum=True) == [[1, 0, 1, 0], [1, 0, 1, 0], [0, 0, 0, 1]]

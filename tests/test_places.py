@@ -19,7 +19,7 @@ import warnings
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
     from neurosparse.kernels.circuit import bit_rows, lif_network, poisson, synapse_draws
-    from neurosparse.kernels.network import sparse_rows, spike_rows
+    from neurosparse.kernels.network import sparse_rows, spike_pools, spike_rows
     print(int(synapse_draws.stream(3, 5)))
 print(*{str(w.message) for w in said if "compiled" in str(w.message)}, sep="\\n")
 """

@@ -16,11 +16,11 @@ from neurosparse.convert.graph import Graph
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.normalisation import Normalisation, ceilings, normalised
 from neurosparse.convert.running import Coding, Plan
-from neurosparse.convert.runs import SpikingRun, as_inputs, as_tensor
+from neurosparse.convert.runs import LayerPath, SpikingRun, as_inputs, as_tensor
 from neurosparse.progress import Progress, quiet
 
 if TYPE_CHECKING:
-    from neurosparse.convert.events import EventNetwork
+    from neurosparse.convert.blocks import EventNetwork
     from neurosparse.convert.report import ConversionReport
 
 BATCH = 500  # calibration inputs at a time, fewer where a layer is large
@@ -124,8 +124,9 @@ class SpikingNetwork:
         record_spikes
             Whether to keep every spike.
         engine
-            "events": work in proportion to the spikes, for fully connected layers on the CPU
-            (`convert.events`); "torch": any graph, any device; "auto": events where it can.
+            "events": on the CPU in float32, each layer by its spikes or, where that is no less
+            work, in torch for all steps at once (`convert.events`); the run's `paths` say which and
+            why. "torch": step by step, on any device. "auto": events where it can.
         progress
             Told the share that is done.
 
@@ -153,12 +154,13 @@ class SpikingNetwork:
             if engine == "torch"
             else self._for_events(how, x, coding, needed=engine == "events")
         )
+        paths: tuple[LayerPath, ...] = ()
         if prepared is None:
             sums, spikes = running.in_steps(
                 self.graph, self.neuron, how, shown, at | {steps}, record_spikes, progress
             )
         else:
-            sums, spikes = running.by_events(
+            sums, spikes, paths = running.by_events(
                 prepared, how, shown, at | {steps}, record_spikes, progress
             )
         return SpikingRun(
@@ -168,6 +170,7 @@ class SpikingNetwork:
             dt_ms=self.neuron.dt_ms,
             outputs_at={t: how.read_out(sums[t], t) for t in sorted(at)},
             spikes=spikes,
+            paths=paths,
         )
 
     def report(self, inputs: Any, labels: Any = None, **options: Any) -> ConversionReport:
@@ -192,16 +195,16 @@ class SpikingNetwork:
         self, how: Plan, x: Tensor, coding: Coding, *, needed: bool
     ) -> EventNetwork | None:
         """The graph laid out for the events engine, once; None where torch is to run it."""
-        from neurosparse.convert import events
+        from neurosparse.convert import blocks
 
         try:
             if x.dtype != torch.float32 or x.device.type != "cpu":
                 raise ValueError("its weights are not float32 on the CPU")
-            if coding == "poisson" and (x < 0).any():
-                raise ValueError("the Poisson input has negative spikes")
-            if coding not in self._prepared:
-                self._prepared[coding] = events.prepared(
-                    self.graph, self.neuron, steady=how.steady, summed=how.summed
+            signed = coding == "poisson" and bool((x < 0).any())
+            key = "signed" if signed else coding
+            if key not in self._prepared:
+                self._prepared[key] = blocks.prepared(
+                    self.graph, self.neuron, steady=how.steady, summed=how.summed, signed=signed
                 )
         except ValueError as reason:
             if needed:
@@ -209,7 +212,7 @@ class SpikingNetwork:
                     f"the events engine cannot run this network: {reason}; use engine='torch'"
                 ) from None
             return None
-        return self._prepared[coding]
+        return self._prepared[key]
 
 
 def _one_of(name: str, value: str, options: object) -> None:

@@ -23,7 +23,8 @@ from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.progress import Progress
 
 if TYPE_CHECKING:
-    from neurosparse.convert.events import EventNetwork
+    from neurosparse.convert.blocks import EventNetwork
+    from neurosparse.convert.runs import LayerPath
 
 Coding = Literal["constant", "poisson"]
 # sums over the first t steps, by t and by the name of the layer
@@ -167,24 +168,21 @@ def by_events(
     at: Collection[int],
     record_spikes: bool,
     progress: Progress,
-) -> tuple[Sums, Spikes]:
-    """Run by the spikes on the CPU, some inputs at a time; `network` is what `events.prepared`
+) -> tuple[Sums, Spikes, tuple[LayerPath, ...]]:
+    """Run by the spikes on the CPU, some inputs at a time; `network` is what `blocks.prepared`
     makes of the graph.
     """
     from neurosparse.convert import events
 
     values: dict[str, Tensor] = {}
-    fired = None
+    frames = None
     if (name := network.graph.input.name) in how.steady:
         values[name] = next(shown)
         for layer in how.once:
             values[layer.name] = layer(*(values[before] for before in layer.inputs))
     else:
-        fired = torch.stack([step > 0 for step in shown])
-    counts, spikes = events.run(
-        network, values, fired, max(at), at=at, record_spikes=record_spikes, progress=progress
+        frames = torch.stack(list(shown))
+    given = events.Given(values, frames)
+    return events.run(
+        network, given, max(at), how.summed, at=at, record_spikes=record_spikes, progress=progress
     )
-    steady = [name for name in how.summed if name in values]
-    return {
-        t: found | {name: t * values[name] for name in steady} for t, found in counts.items()
-    }, spikes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +11,28 @@ from torch import Tensor
 from neurosparse._internal import cards, checks
 from neurosparse.convert.graph import Graph
 from neurosparse.data import ImageSet
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPath:
+    """How the events engine computed a layer.
+
+    Parameters
+    ----------
+    layer
+        Its name.
+    path
+        "events": a sum for each spike that reaches it. "values": all of it, in torch.
+    density
+        Spikes that it takes, a step and a unit; None where it takes none.
+    why
+        In words.
+    """
+
+    layer: str
+    path: Literal["events", "values"]
+    density: float | None
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +52,8 @@ class SpikingRun:
         The outputs after fewer steps, where they were asked for, by the number of steps.
     spikes : dict of tensors of bool, shape (steps, n, *layer shape)
         Every spike, where they were asked for; else empty.
+    paths
+        How each layer that takes spikes was computed, where the events engine ran it; else empty.
     """
 
     outputs: Tensor = field(repr=False)
@@ -37,6 +62,7 @@ class SpikingRun:
     dt_ms: float
     outputs_at: dict[int, Tensor] = field(default_factory=dict, repr=False)
     spikes: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    paths: tuple[LayerPath, ...] = field(default=(), repr=False)
 
     def _repr_html_(self) -> str:
         rows = [

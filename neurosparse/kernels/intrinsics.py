@@ -31,9 +31,8 @@ Typed: TypeAlias = "tuple[Signature, Generator]"  # what numba wants of an intri
 # kernels call an intrinsic by other arguments than its definition has
 _intrinsic: Callable[[Callable[..., Typed]], Callable[..., Any]] = intrinsic
 
-ROW = 64  # float32 of a row that `sum_rows` adds: eight vectors of AVX, half of its registers
-
-_ROW = ir.VectorType(ir.FloatType(), ROW)
+UNIT = 16  # float32 of the shortest row that `sum_rows` adds: a vector of AVX-512, two of AVX
+ROW = 64  # of the longest: eight vectors of AVX, half of its registers
 
 _X86 = platform.machine().lower() in ("x86_64", "amd64", "i386", "i686")
 
@@ -55,8 +54,21 @@ def _row(
     array_type: types.Type,
     array: ir.Value,
     index: ir.Value,
+    kind: ir.VectorType,
 ) -> ir.Value:
-    return builder.bitcast(_address(context, builder, array_type, array, index), _ROW.as_pointer())
+    return builder.bitcast(_address(context, builder, array_type, array, index), kind.as_pointer())
+
+
+def _row_type(width: types.UniTuple) -> ir.VectorType:
+    """Return the vector of a row whose width a kernel was given as `as_type` has it."""
+    return ir.VectorType(ir.FloatType(), UNIT * len(width))
+
+
+def as_type(width: int) -> tuple[None, ...]:
+    """Return a width, a multiple of `UNIT`, as a value whose type says it: a kernel is compiled
+    for each.
+    """
+    return (None,) * (width // UNIT)
 
 
 @_intrinsic
@@ -150,14 +162,17 @@ def sum_rows(
     units: types.Type,
     begin: types.Type,
     n: types.Type,
+    width: types.UniTuple,
 ) -> Typed:
-    """Sum rows into z: sum_rows(z, start, at, rows, first, units, begin, n).
+    """Sum rows into z: sum_rows(z, start, at, rows, first, units, begin, n, width).
 
-    z = start[at : at + ROW] + the rows first + units[begin : begin + n].
+    z = start[at : at + width] + the rows first + units[begin : begin + n].
 
-    The arrays are 1-D, `rows` a matrix of ROW columns in one. The sums stay in registers meanwhile:
-    in a loop over z they would be loaded and stored for each row.
+    The arrays are 1-D, `rows` a matrix of `width` columns in one; `width` is what `as_type` gives.
+    The sums stay in registers meanwhile: in a loop over z they would be loaded and stored for each
+    row.
     """
+    kind = _row_type(width)
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]
@@ -166,18 +181,18 @@ def sum_rows(
         before, head, body, after = builder.block, *(builder.append_basic_block() for _ in range(3))
 
         def row(k: int, index: ir.Value) -> ir.Value:
-            return _row(context, builder, signature.args[k], args[k], index)
+            return _row(context, builder, signature.args[k], args[k], index, kind)
 
         started = builder.load(row(1, args[2]), align=4)
         builder.branch(head)
         builder.position_at_end(head)
-        s, total = builder.phi(i64), builder.phi(_ROW)
+        s, total = builder.phi(i64), builder.phi(kind)
         builder.cbranch(builder.icmp_signed("<", s, args[7]), body, after)
         builder.position_at_end(body)
         unit = builder.load(
             _address(context, builder, signature.args[5], args[5], builder.add(args[6], s))
         )
-        place = builder.mul(builder.add(args[4], builder.sext(unit, i64)), i64(ROW))
+        place = builder.mul(builder.add(args[4], builder.sext(unit, i64)), i64(kind.count))
         s.add_incoming(i64(0), before)
         s.add_incoming(builder.add(s, i64(1)), body)
         total.add_incoming(started, before)
@@ -188,34 +203,39 @@ def sum_rows(
         return context.get_dummy_value()
 
     i = types.int64
-    return types.void(z, start, i, rows, i, units, i, i), generate
+    return types.void(z, start, i, rows, i, units, i, i, width), generate
 
 
 @_intrinsic
-def step_row(typing: Context, v: types.Type, z: types.Type, cell: types.Type) -> Typed:
-    """Carry ROW neurons over a step: step_row(v, z, cell).
+def step_row(
+    typing: Context, v: types.Type, z: types.Type, cell: types.Type, width: types.UniTuple
+) -> Typed:
+    """Carry a row of neurons over a step: step_row(v, z, cell, width).
 
-    v are their potentials and z their currents, both 1-D float32 arrays.
+    v are their potentials and z their currents, both 1-D float32 arrays; `width` is what `as_type`
+    gives, at most `ROW`.
 
     `cell` is a tuple that begins with (threshold, leak, decay, keep, jump): u = z + (v - leak z)
     decay, and v = keep u + jump where u >= threshold, else u. Returns an uint64 whose bit j says
     whether u[j] >= threshold. In vectors by name: of a loop of this length the compiler makes one
     scalar instruction after another.
     """
+    kind = _row_type(width)
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]
     ) -> ir.Value:
-        i32 = ir.IntType(32)
+        i32, i64 = ir.IntType(32), ir.IntType(64)
         at_v, at_z = (
-            _row(context, builder, signature.args[k], args[k], ir.IntType(64)(0)) for k in (0, 1)
+            _row(context, builder, signature.args[k], args[k], i64(0), kind) for k in (0, 1)
         )
 
         def everywhere(k: int) -> ir.Value:
             first = builder.insert_element(
-                ir.Constant(_ROW, ir.Undefined), builder.extract_value(args[2], k), i32(0)
+                ir.Constant(kind, ir.Undefined), builder.extract_value(args[2], k), i32(0)
             )
-            return builder.shuffle_vector(first, first, ir.Constant(ir.VectorType(i32, ROW), None))
+            zeros = ir.Constant(ir.VectorType(i32, kind.count), None)
+            return builder.shuffle_vector(first, first, zeros)
 
         threshold, leak, decay, keep, jump = map(everywhere, range(5))
         v, z = builder.load(at_v, align=4), builder.load(at_z, align=4)
@@ -224,9 +244,10 @@ def step_row(typing: Context, v: types.Type, z: types.Type, cell: types.Type) ->
         builder.store(
             builder.select(fires, builder.fadd(builder.fmul(keep, u), jump), u), at_v, align=4
         )
-        return builder.bitcast(fires, ir.IntType(ROW))
+        bits = builder.bitcast(fires, ir.IntType(kind.count))
+        return bits if kind.count == i64.width else builder.zext(bits, i64)
 
-    return types.uint64(v, z, cell), generate
+    return types.uint64(v, z, cell, width), generate
 
 
 @_intrinsic

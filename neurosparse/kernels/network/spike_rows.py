@@ -1,17 +1,20 @@
-"""A layer of spiking neurons over all time steps, at a cost in proportion to its spikes.
-
-The spikes are those that it gets.
+"""A layer of spiking neurons over all time steps, at a cost in proportion to the spikes it gets.
 
 In a network without loops a layer can run through all its steps before the next one begins. So the
-neurons are taken in blocks of `WIDTH`, and a block through all images and steps: its weights stay
-in the second level of the cache, those from the inputs that fire in one image in the first, and the
-state of its neurons in registers or close by.
+neurons are taken in rows of up to `intrinsics.ROW` channels at one place, and a row through all
+steps: the weights of a block of channels stay in the second level of the cache, those from the
+inputs that fire in the first, and the state of the neurons in registers or close by.
 
-Spikes are lists of units. Nothing here checks an index: `convert.events` makes the arrays.
+Spikes are lists of units, ordered by pixel and then by channel: unit = pixel * channels + channel.
+So the spikes of neighbouring pixels are one stretch of the list, a row of a convolution's kernel
+takes one stretch, and a fully connected layer is a convolution of one pixel. Nothing here checks an
+index: `convert.events` makes the arrays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +23,7 @@ from numpy.typing import NDArray
 
 from neurosparse._internal.types import Array, Foreign
 from neurosparse.kernels.compiled import njit
-from neurosparse.kernels.intrinsics import ROW as WIDTH
-from neurosparse.kernels.intrinsics import popcount, prefetch, step_row, sum_rows
+from neurosparse.kernels.intrinsics import ROW, UNIT, popcount, prefetch, step_row, sum_rows
 from neurosparse.kernels.network.layout import LINE, Floats, aligned_zeros, multiple
 from neurosparse.kernels.network.sparse_rows import Ints
 
@@ -32,6 +34,8 @@ inner = njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 trailing_zeros: Foreign = numbers.trailing_zeros
 ONE = np.uint64(1)
+
+Width = tuple[None, ...]  # of a row, as `intrinsics.as_type` says it
 
 
 class Cell(NamedTuple):
@@ -47,119 +51,234 @@ class Cell(NamedTuple):
 
 
 class Spikes(NamedTuple):
-    """The spikes of some images.
+    """The spikes of some images in all steps.
 
-    In step t the units `units[first[image, t] : first[image, t + 1]]` fire, ascending.
+    With k = (image * steps + step) * pixels + pixel, the units `units[first[k] : first[k + 1]]` are
+    those of a pixel in a step.
     """
 
     units: Ints  # (spikes,)
-    first: Ints  # (images, steps + 1)
+    first: Ints  # (images * steps * pixels + 1,)
 
 
-def no_spikes(n_images: int, n_steps: int) -> Spikes:
-    """Return what a layer gets whose current is steady."""
-    return Spikes(np.empty(0, np.int32), np.zeros((n_images, n_steps + 1), np.int32))
+class Inputs(NamedTuple):
+    """The spikes of all sources of a layer, one source after the other."""
+
+    units: Ints
+    first: Ints
+    base: NDArray[np.int64]  # where each source starts in `first`
+    pixels: NDArray[np.int64]  # pixels of each source
+
+
+class Wiring(NamedTuple):
+    """Which stretches of its sources' spikes a pixel of a layer gets, and by which weights.
+
+    Pixel p has the stretches from start[p] to start[p + 1]: from pixel low to pixel high of a
+    source, where unit u adds row `row + u` of the weights.
+    """
+
+    start: NDArray[np.int64]  # (pixels + 1,)
+    source: NDArray[np.int64]
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    row: NDArray[np.int64]
 
 
 def listed(shown: NDArray[np.bool_]) -> Spikes:
-    """List the spikes that are True in an array (steps, images, units)."""
-    by_image = shown.swapaxes(0, 1)
-    first = np.zeros((by_image.shape[0], by_image.shape[1] + 1), np.int32)
-    first[:, 1:] = by_image.sum(2).cumsum().reshape(by_image.shape[:2])
-    first[1:, 0] = first[:-1, -1]
-    return Spikes(by_image.nonzero()[2].astype(np.int32), first)
+    """List the spikes that are True in an array (images, steps, pixels, channels)."""
+    first = np.zeros(prod(shown.shape[:-1]) + 1, np.int32)
+    shown.sum(-1).ravel().cumsum(out=first[1:])
+    n_units = shown.shape[-2] * shown.shape[-1]
+    return Spikes((shown.ravel().nonzero()[0] % max(n_units, 1)).astype(np.int32), first)
 
 
-def dense(spikes: Spikes, n_units: int) -> NDArray[np.bool_]:
-    """Return the array of which `listed` makes the spikes."""
-    per_step = np.diff(spikes.first)
-    shown = np.zeros((per_step.size, n_units), bool)
-    shown[np.repeat(np.arange(per_step.size), per_step.ravel()), spikes.units] = True
-    return shown.reshape(*per_step.shape, n_units).swapaxes(0, 1)
+@jit
+def dense(spikes: Spikes, n_pixels: int, out: NDArray[np.generic]) -> None:
+    """Add 1 for each spike to `out`, (images * steps, units)."""
+    for k in range(out.shape[0]):
+        for s in range(spikes.first[k * n_pixels], spikes.first[(k + 1) * n_pixels]):
+            out[k, spikes.units[s]] += 1
 
 
-def n_blocks(n: int) -> int:
-    """Return the number of blocks of n neurons; the last one may be filled up."""
-    return multiple(n, WIDTH) // WIDTH
+def joined(sources: Sequence[tuple[Spikes, int]]) -> Inputs:
+    """Join the spikes of sources of so many pixels each; there may be none."""
+    pixels = np.array([n for _, n in sources], np.int64)
+    if not sources:
+        return Inputs(np.zeros(1, np.int32), np.zeros(1, np.int32), pixels, pixels)
+    spikes = [of for of, _ in sources]
+    base = np.cumsum([0, *(len(of.first) for of in spikes)])[:-1]
+    if len(spikes) == 1:
+        return Inputs(*spikes[0], base, pixels)
+    before = np.cumsum([0, *(len(of.units) for of in spikes)], dtype=np.int32)
+    return Inputs(
+        np.concatenate([of.units for of in spikes]),
+        np.concatenate([of.first + b for of, b in zip(spikes, before, strict=False)]),
+        base,
+        pixels,
+    )
 
 
-def laid_out(weight: Array) -> Floats:
-    """Lay weights (outputs, inputs), as torch has them, out in blocks of outputs.
+def width_for(channels: int) -> int:
+    """Return the width of the rows of a layer of so many channels."""
+    widths = (UNIT, 2 * UNIT, ROW)
+    return next((width for width in widths if channels <= width), ROW)
 
-    Shape (blocks, inputs, WIDTH), filled up with zeros.
+
+def laid_out(weight: Array, width: int) -> Floats:
+    """Lay weights (inputs, channels) out in blocks of channels.
+
+    Shape (blocks, inputs, width), filled up with zeros.
     """
-    n_out, n_in = weight.shape
-    blocks = aligned_zeros(n_blocks(n_out), n_in, WIDTH)
+    n_in, n_out = weight.shape
+    blocks = aligned_zeros(multiple(n_out, width) // width, n_in, width)
     for k, block in enumerate(blocks):
-        part = weight[k * WIDTH : (k + 1) * WIDTH]
-        block[:, : len(part)] = part.T
+        part = weight[:, k * width : (k + 1) * width]
+        block[:, : part.shape[1]] = part
     return blocks
 
 
 @jit
 def run_layer(
-    weights: Floats, current: Floats, cell: Cell, spikes_in: Spikes, n_out: int
+    weights: Floats,
+    current: Floats,
+    cell: Cell,
+    inputs: Inputs,
+    wiring: Wiring,
+    n_images: int,
+    n_steps: int,
+    n_channels: int,
+    width: Width,
 ) -> Spikes:
-    """Return what n_out neurons fire in all steps of some images.
+    """Return what the neurons of a layer fire in all steps of some images.
 
     Parameters
     ----------
-    weights : (blocks, inputs, WIDTH)
+    weights : (blocks, inputs, width)
         As `laid_out` gives them.
-    current : (images or 1, blocks * WIDTH)
-        What each neuron gets at every step; the weights of the units that fire come on top.
-    spikes_in
-        What the inputs fire.
-    n_out
-        Neurons of the layer.
+    current : (images or 1, steps or 1, pixels or 1, blocks * width)
+        What each neuron gets in a step; the weights of the units that fire come on top.
     cell
         Constants of the neuron.
+    inputs, wiring
+        What the sources fire, and where it goes.
     """
-    units, first = spikes_in
-    n_images, n_steps, n_in = first.shape[0], first.shape[1] - 1, weights.shape[1]
-    rows, currents = weights.ravel(), current.ravel()
-    z, v, held = (
-        np.empty(WIDTH, np.float32),
-        np.empty(WIDTH, np.float32),
-        np.empty(WIDTH, np.float32),
-    )
-    until = np.empty(WIDTH, np.int64)
-    # a bit for each neuron of a block
-    fired = np.empty((weights.shape[0], n_images, n_steps), np.uint64)
+    n, n_blocks, n_pixels = UNIT * len(width), weights.shape[0], len(wiring.start) - 1
+    rows, currents, strides = weights.ravel(), current.ravel(), steps_of(current)
+    z, v, held = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
+    until = np.empty(n, np.int64)
+    # a bit for each neuron of a row
+    fired = np.empty((n_images, n_steps, n_pixels, n_blocks), np.uint64)
     n_spikes = 0
-    for block in range(weights.shape[0]):
-        # all at once: one by one, as the spikes ask for them, the rows take far longer to come
-        for k in range(0, n_in * WIDTH, LINE):
-            prefetch(rows, block * n_in * WIDTH + k)
+    for block in range(n_blocks):
+        first_row = block * weights.shape[1]
+        fetch(rows, first_row * n, weights.shape[1] * n)
         for image in range(n_images):
-            at = image % current.shape[0] * current.shape[1] + block * WIDTH
-            v[:] = cell.v_initial
-            waiting = np.uint64(0)  # a bit for each neuron that is refractory
-            for t in range(n_steps):
-                sum_rows(
-                    z,
-                    currents,
-                    at,
-                    rows,
-                    block * n_in,
-                    units,
-                    first[image, t],
-                    first[image, t + 1] - first[image, t],
-                )
-                fires = step_row(v, z, cell)  # in the order of operations of `convert.neurons.step`
-                if cell.t_ref_steps:
-                    fires, waiting = hold(v, fires, waiting, held, until, t, cell.t_ref_steps)
-                fired[block, image, t] = fires
-                n_spikes += popcount(fires)
-    return list_spikes(fired, n_spikes, n_out)
+            for pixel in range(n_pixels):
+                at = image * strides[0] + pixel * strides[2] + block * n
+                v[:] = cell.v_initial
+                waiting = np.uint64(0)  # a bit for each neuron that is refractory
+                for t in range(n_steps):
+                    frame = image * n_steps + t
+                    add_up(
+                        z, currents, at + t * strides[1], rows, first_row, inputs, wiring, pixel,
+                        frame, width,
+                    )  # fmt: skip
+                    # in the order of operations of `convert.neurons.step`
+                    fires = step_row(v, z, cell, width)
+                    if cell.t_ref_steps:
+                        fires, waiting = hold(v, fires, waiting, held, until, t, cell.t_ref_steps)
+                    fired[image, t, pixel, block] = fires
+                    n_spikes += popcount(fires)
+    return list_spikes(fired, n_spikes, n_channels, n)
 
 
 @jit
-def count(spikes: Spikes, steps: int, counts: Floats) -> None:
-    """Add how often each unit fires in the first so many steps to `counts`, (images, units)."""
+def run_sums(
+    weights: Floats,
+    current: Floats,
+    inputs: Inputs,
+    wiring: Wiring,
+    n_images: int,
+    n_steps: int,
+    width: Width,
+) -> Floats:
+    """Return the currents that `run_layer` gives its neurons.
+
+    Shape (images, steps, pixels, blocks * width).
+    """
+    n, n_blocks, n_pixels = UNIT * len(width), weights.shape[0], len(wiring.start) - 1
+    rows, currents, strides = weights.ravel(), current.ravel(), steps_of(current)
+    out = np.empty((n_images, n_steps, n_pixels, n_blocks * n), np.float32)
+    z = np.empty(n, np.float32)
+    for block in range(n_blocks):
+        first_row = block * weights.shape[1]
+        fetch(rows, first_row * n, weights.shape[1] * n)
+        for image in range(n_images):
+            for t in range(n_steps):
+                frame = image * n_steps + t
+                for pixel in range(n_pixels):
+                    at = image * strides[0] + t * strides[1] + pixel * strides[2] + block * n
+                    add_up(z, currents, at, rows, first_row, inputs, wiring, pixel, frame, width)
+                    for j in range(n):
+                        out[image, t, pixel, block * n + j] = z[j]
+    return out
+
+
+@jit
+def count(spikes: Spikes, n_frames: int, of: int, counts: Floats) -> None:
+    """Add how often each unit fires in the first `of` of `n_frames` lists an image.
+
+    `counts` has shape (images, units); a list is that of a pixel in a step.
+    """
     for image in range(counts.shape[0]):
-        for k in range(spikes.first[image, 0], spikes.first[image, steps]):
+        begin = image * n_frames
+        for k in range(spikes.first[begin], spikes.first[begin + of]):
             counts[image, spikes.units[k]] += 1
+
+
+@inner
+def steps_of(current: Floats) -> tuple[int, int, int]:
+    """Return how far it is in `current` to the next image, step and pixel: 0 along axes of 1."""
+    images, steps, pixels, channels = current.shape
+    return (
+        steps * pixels * channels if images > 1 else 0,
+        pixels * channels if steps > 1 else 0,
+        channels if pixels > 1 else 0,
+    )
+
+
+@inner
+def fetch(rows: Floats, begin: int, n: int) -> None:
+    """Ask for weights all at once.
+
+    One by one, as the spikes ask for them, they take far longer to come.
+    """
+    for k in range(0, n, LINE):
+        prefetch(rows, begin + k)
+
+
+@inner
+def add_up(
+    z: Floats,
+    currents: Floats,
+    at: int,
+    rows: Floats,
+    first_row: int,
+    inputs: Inputs,
+    wiring: Wiring,
+    pixel: int,
+    frame: int,
+    width: Width,
+) -> None:
+    """z = currents[at:] + the rows of the spikes that reach a pixel in a step of an image."""
+    sum_rows(z, currents, at, rows, 0, inputs.units, 0, 0, width)
+    for s in range(wiring.start[pixel], wiring.start[pixel + 1]):
+        source = wiring.source[s]
+        place = inputs.base[source] + frame * inputs.pixels[source]
+        begin = inputs.first[place + wiring.low[s]]
+        n = inputs.first[place + wiring.high[s]] - begin
+        if n:
+            sum_rows(z, z, 0, rows, first_row + wiring.row[s], inputs.units, begin, n, width)
 
 
 @inner
@@ -197,25 +316,26 @@ def lowest(bits: np.uint64) -> tuple[int, np.uint64]:
 
 
 @inner
-def list_spikes(fired: NDArray[np.uint64], n_spikes: int, n_out: int) -> Spikes:
-    """List the spikes of n_out neurons that are bits of `fired`, (blocks, images, steps).
+def list_spikes(fired: NDArray[np.uint64], n_spikes: int, n_channels: int, width: int) -> Spikes:
+    """List the spikes that are bits of `fired`, (images, steps, pixels, blocks), `n_spikes` in all.
 
-    `n_spikes` bits are set.
+    What a block has above `n_channels` only fills it up.
     """
-    units, first = (
-        np.empty(n_spikes, np.int32),
-        np.zeros((fired.shape[1], fired.shape[2] + 1), np.int32),
-    )
-    n = 0
-    for image in range(fired.shape[1]):
-        first[image, 0] = n
-        for t in range(fired.shape[2]):
-            for block in range(fired.shape[0]):
-                bits = fired[block, image, t]
-                while bits:
-                    j, bits = lowest(bits)
-                    if block * WIDTH + j < n_out:
-                        units[n] = block * WIDTH + j
-                        n += 1
-            first[image, t + 1] = n
+    n_images, n_steps, n_pixels, n_blocks = fired.shape
+    units = np.empty(n_spikes, np.int32)
+    first = np.zeros(n_images * n_steps * n_pixels + 1, np.int32)
+    n = k = 0
+    for image in range(n_images):
+        for t in range(n_steps):
+            for pixel in range(n_pixels):
+                for block in range(n_blocks):
+                    bits = fired[image, t, pixel, block]
+                    while bits:
+                        j, bits = lowest(bits)
+                        channel = block * width + j
+                        if channel < n_channels:
+                            units[n] = pixel * n_channels + channel
+                            n += 1
+                k += 1
+                first[k] = n
     return Spikes(units[:n], first)

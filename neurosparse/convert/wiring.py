@@ -1,0 +1,361 @@
+"""Which spikes drive which layer of a graph, and by which weights.
+
+Between two layers of neurons a network is affine but for maxima: convolutions, sums, averages,
+concatenation. So the current of a neuron is a constant plus a weight for each spike that reaches
+it. `Wiring.of` finds these weights as convolutions of the spikes (a fully connected layer is one
+of a single pixel, a residual connection one of a diagonal kernel). What has no such form is
+"separate": it is computed by itself, and whatever takes it takes its values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurosparse._internal.types import Array, FieldsView
+from neurosparse.convert.graph import (
+    Add,
+    AveragePool,
+    Concatenate,
+    Conv,
+    Graph,
+    Input,
+    Layer,
+    Linear,
+    MaxPool,
+    Reshape,
+    Shape,
+    Spike,
+)
+from neurosparse.kernels.network.spike_pools import Windows
+
+Pair = tuple[int, int]
+
+
+def grid(shape: Shape) -> Pair:
+    """Return the rows and columns of pixels of a layer."""
+    return (shape[1], shape[2]) if len(shape) == 3 else (1, prod(shape[1:]))
+
+
+@dataclass(frozen=True, slots=True)
+class Strand:
+    """The spikes of a source, each times a factor, as the channels from `offset` on."""
+
+    source: str
+    shape: Shape  # of the source
+    scale: Tensor = field(repr=False)  # broadcasts against the shape
+    offset: int = 0
+    flat: bool = False  # whether each of its units is a channel
+
+    @property
+    def channels(self) -> int:
+        """How many channels it fills."""
+        return prod(self.shape) if self.flat else self.shape[0]
+
+    def channelwise(self) -> Tensor | None:
+        """The factor of each channel of the source; None where it differs between pixels."""
+        if self.scale.numel() == 1:
+            return self.scale.reshape(1).expand(self.shape[0])
+        by_channel = self.scale.ndim == len(self.shape) and self.scale[0].numel() == 1
+        return self.scale.flatten() if by_channel else None
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A convolution of the spikes of a source, as the channels from `offset` on."""
+
+    source: str
+    weight: Tensor = field(repr=False)  # (channels, channels of the source, rows, columns)
+    grid: Pair  # of the source
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)  # zeros before the first pixel
+    dilation: Pair = (1, 1)
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What the spikes add to the output of a layer."""
+
+    strands: tuple[Strand, ...] = ()
+    connections: tuple[Connection, ...] = ()
+    pure: bool = True  # whether nothing but spikes goes in, with factors of at least 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A source of spikes that pools another one."""
+
+    source: str
+    windows: Windows
+    maximum: bool
+
+
+class UnlikeError(Exception):
+    """A layer has no form: it is not the same sum of spikes everywhere."""
+
+
+class Wiring:
+    """The wiring of a graph; layers in `steady` have the same values in every step, and where it is
+    `signed` the input gives values, not spikes.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        steady: Collection[str],
+        separate: Collection[str],
+        signed: bool = False,
+    ) -> None:
+        self.graph = graph
+        self.given = {*steady, graph.input.name} if signed else set(steady)
+        self.separate = set(separate)  # layers that are computed by themselves
+        self.pools: dict[str, Pool] = {}
+        self._consumers: dict[str, int] = {}
+        for layer in graph.layers:
+            for name in layer.inputs:
+                self._consumers[name] = self._consumers.get(name, 0) + 1
+
+    def of(self, name: str, *, taken: bool = False) -> tuple[Connection, ...]:
+        """Return the connections that give a layer; none where it has to be computed from the
+        values of what it takes or, for one that takes it, where it is computed by itself.
+        """
+        layer = self.graph[name]
+        if taken and (name in self.given or name in self.separate or self._shared(name)):
+            return ()
+        try:
+            form = self._body(layer)
+            strands = tuple(_connection(strand, layer.shape) for strand in form.strands)
+        except UnlikeError:
+            return ()
+        return form.connections + strands
+
+    def _shared(self, name: str) -> bool:
+        """Whether a layer with connections is computed by itself, for several that take it."""
+        if self._consumers[name] > 1 and not isinstance(self.graph[name], Spike | Input):
+            self._form(name)
+        return name in self.separate
+
+    def _form(self, name: str) -> Form:
+        """What the spikes add to a layer, for those who take it."""
+        layer = self.graph[name]
+        if name in self.given or name in self.separate:
+            return Form(pure=False)
+        if isinstance(layer, Spike | Input):
+            return Form((Strand(name, layer.shape, torch.tensor(1.0)),))
+        try:
+            form = self._body(layer)
+        except UnlikeError:
+            form = None
+        if form is None or (form.connections and self._consumers[name] > 1):
+            self.separate.add(name)
+            return Form(pure=False)
+        return form
+
+    def _strands(self, layer: Layer) -> Form:
+        """What a layer with one input takes, where that is spikes alone."""
+        (name,) = layer.inputs
+        form = self._form(name)
+        if form.connections:
+            self.separate.add(name)
+            return Form(pure=False)
+        return form
+
+    def _body(self, layer: Layer) -> Form:
+        match layer:
+            case Add():
+                return self._sum(layer)
+            case Concatenate():
+                return self._row(layer)
+            case Reshape():
+                return _reshaped(layer, self._strands(layer), self.graph[layer.inputs[0]])
+            case Conv() | Linear():
+                before = self._strands(layer).strands
+                return Form((), tuple(_connected(layer, strand) for strand in before), pure=False)
+            case AveragePool() | MaxPool():
+                return self._pooled(layer)
+        return self._form(layer.name)
+
+    def _sum(self, layer: Add) -> Form:
+        strands: list[Strand] = []
+        connections: list[Connection] = []
+        for weight, name in zip(layer.weights, layer.inputs, strict=True):
+            form = self._form(name)
+            strands += [replace(s, scale=_scaled(s, weight, layer.shape)) for s in form.strands]
+            for connection in form.connections:
+                each = _by_channel(weight, layer.shape)
+                part = each[connection.offset : connection.offset + len(connection.weight)]
+                scaled = connection.weight * part.reshape(-1, 1, 1, 1)
+                connections.append(replace(connection, weight=scaled))
+        return Form(tuple(strands), tuple(connections), pure=False)
+
+    def _row(self, layer: Concatenate) -> Form:
+        forms = [self._form(name) for name in layer.inputs]
+        starts = np.cumsum([0, *(self.graph[name].shape[0] for name in layer.inputs)])
+        return Form(
+            tuple(
+                replace(s, offset=s.offset + int(start))
+                for form, start in zip(forms, starts, strict=False)
+                for s in form.strands
+            ),
+            tuple(
+                replace(c, offset=c.offset + int(start))
+                for form, start in zip(forms, starts, strict=False)
+                for c in form.connections
+            ),
+            pure=all(form.pure for form in forms),
+        )
+
+    def _pooled(self, layer: AveragePool | MaxPool) -> Form:
+        form = self._strands(layer)
+        if isinstance(layer, MaxPool) and not form.pure:
+            raise UnlikeError
+        if not form.strands:
+            return form
+        before = self.graph[layer.inputs[0]].shape
+        kernel = _pair(layer.options["kernel_size"], 1, before)
+        share = 1.0
+        if isinstance(layer, AveragePool):
+            if not _alike(layer.options, kernel, before, layer.shape):
+                raise UnlikeError
+            share = 1 / prod(kernel)
+        windows = _windows(layer.options, kernel, before, layer.shape)
+        strands = []
+        for strand in form.strands:
+            scale = strand.channelwise()
+            if scale is None or strand.flat:
+                raise UnlikeError
+            key = f"{layer.name}({strand.source})"
+            self.pools[key] = Pool(strand.source, windows, isinstance(layer, MaxPool))
+            shape = (strand.shape[0], *layer.shape[1:])
+            each = scale.reshape(-1, *[1] * (len(shape) - 1)) * share
+            strands.append(Strand(key, shape, each, strand.offset))
+        return Form(tuple(strands), pure=form.pure)
+
+
+def _by_channel(weight: Tensor, shape: Shape) -> Tensor:
+    """The factor of each channel, of a weight that broadcasts against a shape."""
+    weight = weight.reshape(*[1] * (len(shape) - weight.ndim), *weight.shape)
+    if weight[0].numel() > 1:
+        raise UnlikeError
+    return weight.flatten().expand(shape[0])
+
+
+def _scaled(strand: Strand, weight: Tensor, shape: Shape) -> Tensor:
+    """The scale of a strand in a sum of the given shape, times the weight that it has there."""
+    part = _by_channel(weight, shape)[strand.offset : strand.offset + strand.channels]
+    if strand.flat:
+        return strand.scale * part.reshape(strand.shape)
+    return strand.scale * part.reshape(-1, *[1] * (len(strand.shape) - 1))
+
+
+def _reshaped(layer: Reshape, form: Form, before: Layer) -> Form:
+    if not form.strands or layer.shape == before.shape:
+        return form
+    if len(layer.shape) > 1:
+        raise UnlikeError
+    n_pixels = prod(before.shape[1:])
+    strands = tuple(replace(s, flat=True, offset=s.offset * n_pixels) for s in form.strands)
+    return replace(form, strands=strands)
+
+
+def _connected(layer: Conv | Linear, strand: Strand) -> Connection:
+    return _convolved(layer, strand) if isinstance(layer, Conv) else _product(layer, strand)
+
+
+def _product(layer: Linear, strand: Strand) -> Connection:
+    """A fully connected layer on a strand: a convolution whose kernel covers all pixels."""
+    columns = layer.weight[:, strand.offset : strand.offset + strand.channels]
+    by_pixel = columns.reshape(-1, *strand.shape) * strand.scale
+    n_pixels = prod(strand.shape[1:])
+    return Connection(
+        strand.source, by_pixel.reshape(len(columns), strand.shape[0], 1, n_pixels), (1, n_pixels)
+    )
+
+
+def _convolved(layer: Conv, strand: Strand) -> Connection:
+    scale = strand.channelwise()
+    if scale is None or strand.flat:
+        raise UnlikeError
+    before = strand.shape
+    kernel = _pair(tuple(layer.weight.shape[2:]), 1, before)
+    dilation = _pair(layer.dilation, 1, before)
+    if layer.padding == "same":
+        padding = tuple(d * (k - 1) // 2 for d, k in zip(dilation, kernel, strict=True))
+    else:
+        padding = (0, 0) if layer.padding == "valid" else _pair(layer.padding, 0, before)
+    weight = _without_groups(layer)[:, strand.offset : strand.offset + strand.shape[0]]
+    weight = weight.reshape(*weight.shape[:2], *kernel) * scale.reshape(-1, 1, 1)
+    stride = _pair(layer.stride, 1, before)
+    return Connection(
+        strand.source, weight, grid(before), stride, (padding[0], padding[1]), dilation
+    )
+
+
+def _without_groups(layer: Conv) -> Tensor:
+    """The kernel over all input channels, zeros between groups."""
+    if layer.groups == 1:
+        return layer.weight
+    n_out, n_in, *kernel = layer.weight.shape
+    whole = layer.weight.new_zeros(n_out, n_in * layer.groups, *kernel)
+    each = n_out // layer.groups
+    for g in range(layer.groups):
+        out = slice(g * each, (g + 1) * each)
+        whole[out, g * n_in : (g + 1) * n_in] = layer.weight[out]
+    return whole
+
+
+def _connection(strand: Strand, shape: Shape) -> Connection:
+    """The strand as a convolution with a diagonal kernel of one pixel."""
+    scale = strand.channelwise()
+    if scale is None or (strand.flat and strand.channels > strand.shape[0]):
+        raise UnlikeError
+    weight = torch.diag(scale).reshape(*[strand.shape[0]] * 2, 1, 1)
+    return Connection(strand.source, weight, grid(shape), offset=strand.offset)
+
+
+def _pair(value: Any, empty: int, shape: Shape) -> Pair:
+    """An option of torch, a number or one an axis, as (rows, columns) for a layer of a shape."""
+    axes = len(shape) - 1
+    values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
+    rows, columns = (empty, *values)[-2:]
+    return rows, columns
+
+
+def _alike(options: FieldsView, kernel: Pair, before: Shape, after: Shape) -> bool:
+    """Whether averages over windows all divide by the size of the kernel."""
+    stride = _pair(options.get("stride") or kernel[-(len(before) - 1) :], 1, before)
+    padding = _pair(options.get("padding", 0), 0, before)
+    within = all(
+        (n - 1) * s + k <= size + 2 * p
+        for n, s, k, size, p in zip(grid(after), stride, kernel, grid(before), padding, strict=True)
+    )
+    return within and (options.get("count_include_pad", True) or not any(padding))
+
+
+def _windows(options: FieldsView, kernel: Pair, before: Shape, after: Shape) -> Windows:
+    stride = _pair(options.get("stride") or kernel[-(len(before) - 1) :], 1, before)
+    padding = _pair(options.get("padding", 0), 0, before)
+    dilation = _pair(options.get("dilation", 1), 1, before)
+    (rows, columns), out = grid(before), grid(after)
+
+    def along(axis: int, size: int) -> tuple[Array, Array]:
+        """Pixels that the windows see along an axis, (windows, kernel), and which are there."""
+        first = np.arange(out[axis])[:, None] * stride[axis] - padding[axis]
+        at = first + np.arange(kernel[axis]) * dilation[axis]
+        return at, (at >= 0) & (at < size)
+
+    (y, y_there), (x, x_there) = along(0, rows), along(1, columns)
+    pixel = y[:, None, :, None] * columns + x[None, :, None, :]
+    there = y_there[:, None, :, None] & x_there[None, :, None, :]
+    window = np.broadcast_to(np.arange(prod(out)).reshape(*out, 1, 1), pixel.shape)[there]
+    order = np.argsort(pixel[there], kind="stable")
+    counts = np.bincount(pixel[there], minlength=rows * columns)
+    return Windows(np.cumsum([0, *counts]), window[order], prod(out))

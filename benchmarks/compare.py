@@ -30,17 +30,17 @@ class Change(NamedTuple):
 
     @property
     def fell(self) -> bool:
-        """Whether it got worse by more than the range."""
+        """Say whether it got worse by more than the range."""
         return self.better * (self.before - self.after) > self.spread
 
 
 def rows_of(path: Path) -> dict[Key, Row]:
-    """The rows of a results file, by job, peer and unit."""
+    """Return the rows of a results file, by job, peer and unit."""
     return {(row["job"], row["peer"], row["unit"]): row for row in json.loads(path.read_text())}
 
 
 def change(key: Key, before: Row, after: Row) -> Change | None:
-    """How a row changed; None where it has no range."""
+    """Return the change of a row; None where it has no range."""
     if min(before["n"], after["n"]) < 2:
         return None
     if before["ratio"] and after["ratio"]:

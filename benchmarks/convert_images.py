@@ -1,5 +1,7 @@
-"""Converted convolutional networks beside three frameworks: a VGG-like and a ResNet-18-like network
-on the 5,000 digits, 32 steps, batches of 50, one thread each.
+"""Converted convolutional networks compared with three frameworks.
+
+A VGG-like and a ResNet-18-like network on the 5,000 digits, 32 steps, batches of 50, one thread
+each.
 
     python benchmarks/convert_images.py [--pairs N] [--epochs 4]
 
@@ -156,7 +158,7 @@ NETWORKS = {"vgg": vgg, "resnet18": resnet}
 
 
 def trained(name: str, kind: str, images: Tensor, labels: Tensor, epochs: int) -> nn.Module:
-    """The network as it was kept, or trained."""
+    """Return the network as it was kept, or trained."""
     torch.manual_seed(1)
     model = NETWORKS[name]()
     path = KEPT / f"digits_{name}{kind}_{epochs}.pt"
@@ -184,7 +186,7 @@ def trained(name: str, kind: str, images: Tensor, labels: Tensor, epochs: int) -
 
 
 def export(spiking: SpikingNetwork, images: Tensor, labels: Tensor, path: Path) -> None:
-    """What the peers need: the layers as plain values, images and labels."""
+    """Write what the peers need: the layers as plain values, images and labels."""
     layers = []
     for layer in spiking.graph.layers:
         kept = {"kind": type(layer).__name__, "name": layer.name, "inputs": layer.inputs}

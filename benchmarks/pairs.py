@@ -58,20 +58,21 @@ def engine_seconds(what: Callable[[], object]) -> float:
 def in_turn(
     ours: Callable[[], float], theirs: Callable[[], float], n: int | None = None
 ) -> tuple[list[float], list[float]]:
-    """Two measurements in turn, n times or as often as `enough` says; each call returns what it
-    measured.
+    """Take two measurements in turn, n times or as often as `enough` says.
+
+    Each call returns what it measured.
     """
     pairs = _measured(lambda: (ours(), theirs()), ("ours", "theirs"), n)
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
 def repeated(ours: Callable[[], float], n: int | None = None) -> list[float]:
-    """One measurement, n times or as often as `enough` says; each call returns what it measured."""
+    """Take one measurement, n times or as often as `enough` says; each call returns what it measured."""
     return [a for (a,) in _measured(lambda: (ours(),), ("ours",), n)]
 
 
 def enough(seconds_each: float) -> int:
-    """How many pairs: 5, or 7 where one takes less than 10 s; 3 where `make bench-quick` asks."""
+    """Return how many pairs to take: 5, or 7 where one takes less than 10 s; 3 for `make bench-quick`."""
     if os.environ.get(QUICK):
         return 3
     return 7 if seconds_each < 10 else 5
@@ -80,8 +81,9 @@ def enough(seconds_each: float) -> int:
 def _measured(
     once: Callable[[], tuple[float, ...]], names: tuple[str, ...], n: int | None
 ) -> list[tuple[float, ...]]:
-    """What was measured; kept in the journal, if there is one, so that a run that was stopped goes
-    on behind the last pair.
+    """Measure, and keep each pair in the journal, if there is one.
+
+    So a run that was stopped goes on behind the last pair.
     """
     call = next(_calls)
     found = [tuple(entry["values"]) for entry in _journal() if entry["call"] == call]
@@ -151,7 +153,7 @@ def row(
 
 
 def cpu_model() -> str:
-    """The name of the processor."""
+    """Return the name of the processor."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.is_file() else []
     named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))

@@ -57,8 +57,10 @@ Row = dict[str, Any]
 
 @lru_cache
 def code(name: str) -> str:
-    """A hash of the code that decides a benchmark's rows: its own, all that it imports of this
-    package and of this folder but `pairs`, and the versions of other packages.
+    """Return a hash of the code that decides a benchmark's rows.
+
+    Its own, all that it imports of this package and of this folder but `pairs`, and the versions of
+    other packages.
     """
     roots, packages, modules = {name}, set[str](), set[str]()
     while new := roots - modules:
@@ -74,7 +76,7 @@ def code(name: str) -> str:
 
 
 def version(package: str) -> str:
-    """The version of an installed package, by the name under which it is imported."""
+    """Return the version of an installed package, by the name under which it is imported."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -83,7 +85,7 @@ def version(package: str) -> str:
 
 @lru_cache
 def commit() -> str:
-    """The commit that is checked out, with a + where files differ from it."""
+    """Return the commit that is checked out, with a + where files differ from it."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(HERE), *arguments]
@@ -97,9 +99,7 @@ def commit() -> str:
 def run(
     name: str, out: Path, *, anew: bool = False, seconds: float | None = None
 ) -> list[Row] | None:
-    """The rows of one benchmark; None, with its last words on stderr, where it failed or took
-    longer.
-    """
+    """Return the rows of one benchmark; None, said on stderr, where it failed or took longer."""
     journal = out / "journal" / f"{name}-{code(name)}.jsonl"
     journal.parent.mkdir(parents=True, exist_ok=True)
     if anew:
@@ -134,14 +134,14 @@ def run(
 
 
 def state(row: Row) -> str:
-    """What a reader must know of a row: whether it is older than its code, or of busy cores."""
+    """Say whether a row is older than its code, and whether it is of busy cores."""
     stale = row.get("code") != code(row["benchmark"])
     busy = row.get("load", 0) > BUSY
     return ", ".join(["stale"] * stale + ["busy"] * busy)
 
 
 def table(rows: list[Row]) -> str:
-    """The rows in Markdown."""
+    """Format the rows in Markdown."""
     lines = [
         "| job | peer | unit | ours | theirs | ratio (min-max) | goal | n | CPU, cores | commit |"
         " date | state |",
@@ -172,8 +172,9 @@ def table(rows: list[Row]) -> str:
 
 
 def merged(standing: str, rows: list[Row]) -> str:
-    """A table with the jobs of `rows` as they are now; those of others stay where they are, and are
-    older than their code for all that is known.
+    """Return a table with the jobs of `rows` as they are now.
+
+    Those of others stay where they are. They are older than their code, for all that is known.
     """
     new = {
         job: [row for row in rows if row["job"] == job]
@@ -193,7 +194,7 @@ def merged(standing: str, rows: list[Row]) -> str:
 
 
 def standing_rows(path: Path, names: tuple[str, ...]) -> dict[str, list[Row]]:
-    """The rows of an earlier run whose code is what it was, by benchmark."""
+    """Return the rows of an earlier run whose code is what it was, by benchmark."""
     rows: list[Row] = json.loads(path.read_text()) if path.exists() else []
     of = {name: [row for row in rows if row["benchmark"] == name] for name in names}
     return {

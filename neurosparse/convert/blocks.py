@@ -1,6 +1,4 @@
-"""The layers of a graph as the kernels of `kernels.spike_rows` take them: `convert.events` runs
-these.
-"""
+"""Layers of a graph, laid out for the kernels of `kernels.spike_rows`; `events` runs them."""
 
 from __future__ import annotations
 
@@ -68,8 +66,10 @@ def prepared(
     summed: Collection[str],
     signed: bool = False,
 ) -> EventNetwork:
-    """Lay a graph out, in which the layers named in `steady` have the same values in every step;
-    `summed` are wanted as sums. The input's spikes are values where they are `signed`.
+    """Lay a graph out.
+
+    Layers named in `steady` have the same values in every step; `summed` are wanted as sums. The
+    input's spikes are values where they are `signed`.
 
     Raises
     ------
@@ -149,8 +149,9 @@ def _block(
 def _between(
     graph: Graph, last: str, kept: Collection[str], *, inside: bool
 ) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
-    """The layers up to the last one that nothing keeps the values of, in order, and the layers that
-    they take; the last one is among them if `inside`.
+    """Return the layers up to the last one whose values nothing keeps, and what these take.
+
+    Both in order; the last one is among the former if `inside`.
     """
     inlined: dict[str, Layer] = {}
     leaves: dict[str, None] = {}
@@ -177,8 +178,9 @@ def _work(layers: Iterable[Layer]) -> int:
 
 
 def _rows(connection: Connection, channels: int) -> Floats:
-    """The weights that a spike of each channel adds, by place in the kernel: (rows * columns *
-    channels of the source, channels).
+    """Return the weights that a spike of each channel adds, by place in the kernel.
+
+    Shape (rows * columns * channels of the source, channels).
     """
     by_place = connection.weight.detach().permute(2, 3, 1, 0)
     whole = by_place.new_zeros(by_place[..., 0].numel(), channels)
@@ -191,8 +193,9 @@ def _rows(connection: Connection, channels: int) -> Floats:
 def stretches(
     connection: Connection, size: Pair, source: int, offset: int
 ) -> tuple[Array, spike_rows.Wiring]:
-    """What a connection takes, as the pixel of each stretch and the stretches (without `start`);
-    its weights are the rows from `offset` on.
+    """Return the stretches that a connection takes (without `start`), and the pixel of each.
+
+    Its weights are the rows from `offset` on.
     """
     _, n_in, n_rows, n_columns = connection.weight.shape
     rows, columns = connection.grid
@@ -218,7 +221,7 @@ def stretches(
 
 
 def joined(parts: Iterable[tuple[Array, spike_rows.Wiring]], n_pixels: int) -> spike_rows.Wiring:
-    """The stretches of several connections, by pixel."""
+    """Put the stretches of several connections in the order of pixels."""
     found = [(pixel, *wires[1:]) for pixel, wires in parts]
     nothing = np.zeros(0, np.int64)
     pixel, *fields = (np.concatenate([nothing, *(part[k] for part in found)]) for k in range(5))
@@ -228,7 +231,7 @@ def joined(parts: Iterable[tuple[Array, spike_rows.Wiring]], n_pixels: int) -> s
 
 
 def _reached(wires: spike_rows.Wiring, source: int, n_pixels: int) -> Array:
-    """How many pixels of the layer each pixel of a source reaches."""
+    """Count the pixels of the layer that each pixel of a source reaches."""
     of = wires.source == source
     ends = np.zeros(n_pixels + 1, np.int64)
     np.add.at(ends, wires.low[of], 1)

@@ -1,5 +1,6 @@
-"""Running a spiking network on the CPU at a cost in proportion to its spikes: `kernels.spike_rows`
-on the graph of `convert.graph`, wired by `convert.wiring`.
+"""Running a spiking network on the CPU at a cost in proportion to its spikes.
+
+`kernels.spike_rows` runs the graph of `convert.graph`, wired by `convert.wiring`.
 
 The neurons and the order of layers are those of `convert.network`, but a layer goes through all its
 steps before the next begins. Each layer takes one of two paths, by how many spikes reach it. By
@@ -42,8 +43,9 @@ Sums = dict[int, dict[str, Tensor]]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What is known before the neurons run: for n images, what stays the same in all steps and, if
-    it does not, what the input gives.
+    """Values of n images that are known before the neurons run.
+
+    That is what stays the same in all steps and, where it does not, what the input gives.
     """
 
     values: Mapping[str, Tensor]  # of steady layers, shape (n, ...)
@@ -113,13 +115,14 @@ def run(
 
 
 def _widest(network: EventNetwork) -> int:
-    """Values of the largest layer, pools among them."""
+    """Return the number of values of the largest layer."""
     return max(prod(layer.shape) for layer in network.graph.layers)
 
 
 class _Part:
-    """A few images that have gone through all layers. Values are (images * steps, *layer shape):
-    image by image, step by step.
+    """A few images that have gone through all layers.
+
+    Values are (images * steps, *layer shape): image by image, step by step.
     """
 
     def __init__(
@@ -173,11 +176,11 @@ class _Part:
             self.values[name] = _pixels_first(sums.reshape(-1, *sums.shape[2:]), block.layer.shape)
 
     def _settled(self, block: Block) -> bool:
-        """Whether a block takes nothing that differs from step to step."""
+        """Say whether a block takes nothing that differs from step to step."""
         return all(name in self.given.values for name in block.leaves)
 
     def _chosen(self, block: Block) -> LayerPath:
-        """The path of less work; work by events is measured on the spikes of these images."""
+        """Choose the path of less work, as measured on the spikes of these images."""
         name = block.layer.name
         if not block.sources:
             taken = [x for x in block.leaves if x not in self.network.events]
@@ -207,7 +210,7 @@ class _Part:
         return counts
 
     def _spikes(self, source: str) -> tuple[Spikes, int]:
-        """The spikes of a source, and how many pixels it has."""
+        """Return the spikes of a source, and how many pixels it has."""
         n_pixels = prod(self._shape(source)[1:])
         if source not in self.spikes:
             pool = self.network.pools[source]
@@ -219,7 +222,7 @@ class _Part:
         return self.spikes[source], n_pixels
 
     def frames(self, name: str) -> Tensor:
-        """The values of a layer in all steps."""
+        """Return the values of a layer in all steps."""
         if name in self.given.values:
             return self.given.values[name].repeat_interleave(self.steps, dim=0)
         if name not in self.values:
@@ -231,8 +234,10 @@ class _Part:
         return self.values[name]
 
     def _current(self, block: Block, *, without_spikes: bool) -> Tensor:
-        """What a block's layers give, in all steps or, where that is the same, in one; for all
-        images or, where that is the same, for one.
+        """Return what a block's layers give.
+
+        In all steps or, where that is the same, in one; for all images or, where that is the same,
+        for one.
         """
         silent = [x for x in block.leaves if without_spikes and x in self.network.events]
         heard = [x for x in block.leaves if x not in silent]
@@ -255,7 +260,10 @@ class _Part:
         return layer(*inputs)
 
     def _rows(self, current: Tensor, block: Block) -> Floats:
-        """A current as the kernel takes it: (images or 1, steps or 1, pixels, filled channels)."""
+        """Return a current as the kernel takes it.
+
+        Shape (images or 1, steps or 1, pixels, filled channels).
+        """
         n_channels = block.layer.shape[0]
         steps = self.steps if len(current) == self.n * self.steps and len(current) > self.n else 1
         by_pixel = current.reshape(len(current), n_channels, -1).transpose(1, 2)
@@ -264,7 +272,7 @@ class _Part:
         return rows
 
     def sums(self, name: str, at: Collection[int]) -> dict[int, Tensor]:
-        """The sums of a layer over the first t steps."""
+        """Return the sums of a layer over the first t steps."""
         if name in self.given.values:
             return {t: t * self.given.values[name] for t in at}
         shape = self.network.graph[name].shape
@@ -286,7 +294,7 @@ def _unwired(n_pixels: int) -> spike_rows.Wiring:
 
 
 def _pixels_first(values: Floats, shape: Shape) -> Tensor:
-    """The kernel's (n, pixels, channels or more) as (n, *layer shape)."""
+    """Return the kernel's (n, pixels, channels or more) as (n, *layer shape)."""
     by_channel = torch.from_numpy(values[:, :, : shape[0]]).transpose(1, 2)
     result: Tensor = (
         by_channel.reshape(len(values), *shape)

@@ -15,7 +15,7 @@ from neurosparse.data import ImageSet
 
 @dataclass(frozen=True, slots=True)
 class LayerPath:
-    """How the events engine computed a layer.
+    """The way in which the events engine computed a layer.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which spikes drive which layer of a graph, and by which weights.
+"""Wiring of a graph: the spikes that drive each layer, and their weights.
 
 Between two layers of neurons a network is affine but for maxima: convolutions, sums, averages,
 concatenation. So the current of a neuron is a constant plus a weight for each spike that reaches
@@ -55,11 +55,11 @@ class Strand:
 
     @property
     def channels(self) -> int:
-        """How many channels it fills."""
+        """Number of channels that it fills."""
         return prod(self.shape) if self.flat else self.shape[0]
 
     def channelwise(self) -> Tensor | None:
-        """The factor of each channel of the source; None where it differs between pixels."""
+        """Return the factor of each channel of the source; None where it differs between pixels."""
         if self.scale.numel() == 1:
             return self.scale.reshape(1).expand(self.shape[0])
         by_channel = self.scale.ndim == len(self.shape) and self.scale[0].numel() == 1
@@ -81,7 +81,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the spikes add to the output of a layer."""
+    """Sums of spikes that a layer gives, for whatever is not spikes to be added."""
 
     strands: tuple[Strand, ...] = ()
     connections: tuple[Connection, ...] = ()
@@ -102,8 +102,10 @@ class UnlikeError(Exception):
 
 
 class Wiring:
-    """The wiring of a graph; layers in `steady` have the same values in every step, and where it is
-    `signed` the input gives values, not spikes.
+    """The wiring of a graph.
+
+    Layers in `steady` have the same values in every step. Where it is `signed` the input gives
+    values, not spikes.
     """
 
     def __init__(
@@ -124,8 +126,10 @@ class Wiring:
                 self._consumers[name] = self._consumers.get(name, 0) + 1
 
     def of(self, name: str, *, taken: bool = False) -> tuple[Connection, ...]:
-        """Return the connections that give a layer; none where it has to be computed from the
-        values of what it takes or, for one that takes it, where it is computed by itself.
+        """Return the connections that give a layer.
+
+        There are none where it has to be computed from the values of what it takes or, for one that
+        takes it, where it is computed by itself.
         """
         layer = self.graph[name]
         if taken and (name in self.given or name in self.separate or self._shared(name)):
@@ -138,13 +142,13 @@ class Wiring:
         return form.connections + strands
 
     def _shared(self, name: str) -> bool:
-        """Whether a layer with connections is computed by itself, for several that take it."""
+        """Say whether a layer with connections is computed by itself, for several that take it."""
         if self._consumers[name] > 1 and not isinstance(self.graph[name], Spike | Input):
             self._form(name)
         return name in self.separate
 
     def _form(self, name: str) -> Form:
-        """What the spikes add to a layer, for those who take it."""
+        """Return the sums of spikes of a layer, for those who take it."""
         layer = self.graph[name]
         if name in self.given or name in self.separate:
             return Form(pure=False)
@@ -160,7 +164,7 @@ class Wiring:
         return form
 
     def _strands(self, layer: Layer) -> Form:
-        """What a layer with one input takes, where that is spikes alone."""
+        """Return what a layer with one input takes, where that is spikes alone."""
         (name,) = layer.inputs
         form = self._form(name)
         if form.connections:
@@ -241,7 +245,7 @@ class Wiring:
 
 
 def _by_channel(weight: Tensor, shape: Shape) -> Tensor:
-    """The factor of each channel, of a weight that broadcasts against a shape."""
+    """Return the factor of each channel, of a weight that broadcasts against a shape."""
     weight = weight.reshape(*[1] * (len(shape) - weight.ndim), *weight.shape)
     if weight[0].numel() > 1:
         raise UnlikeError
@@ -249,7 +253,7 @@ def _by_channel(weight: Tensor, shape: Shape) -> Tensor:
 
 
 def _scaled(strand: Strand, weight: Tensor, shape: Shape) -> Tensor:
-    """The scale of a strand in a sum of the given shape, times the weight that it has there."""
+    """Return the scale of a strand, times the weight that it has in a sum of some shape."""
     part = _by_channel(weight, shape)[strand.offset : strand.offset + strand.channels]
     if strand.flat:
         return strand.scale * part.reshape(strand.shape)
@@ -271,7 +275,7 @@ def _connected(layer: Conv | Linear, strand: Strand) -> Connection:
 
 
 def _product(layer: Linear, strand: Strand) -> Connection:
-    """A fully connected layer on a strand: a convolution whose kernel covers all pixels."""
+    """Return a fully connected layer as a convolution whose kernel covers all pixels."""
     columns = layer.weight[:, strand.offset : strand.offset + strand.channels]
     by_pixel = columns.reshape(-1, *strand.shape) * strand.scale
     n_pixels = prod(strand.shape[1:])
@@ -300,7 +304,7 @@ def _convolved(layer: Conv, strand: Strand) -> Connection:
 
 
 def _without_groups(layer: Conv) -> Tensor:
-    """The kernel over all input channels, zeros between groups."""
+    """Return the kernel over all input channels, zeros between groups."""
     if layer.groups == 1:
         return layer.weight
     n_out, n_in, *kernel = layer.weight.shape
@@ -313,7 +317,7 @@ def _without_groups(layer: Conv) -> Tensor:
 
 
 def _connection(strand: Strand, shape: Shape) -> Connection:
-    """The strand as a convolution with a diagonal kernel of one pixel."""
+    """Return the strand as a convolution with a diagonal kernel of one pixel."""
     scale = strand.channelwise()
     if scale is None or (strand.flat and strand.channels > strand.shape[0]):
         raise UnlikeError
@@ -322,7 +326,7 @@ def _connection(strand: Strand, shape: Shape) -> Connection:
 
 
 def _pair(value: Any, empty: int, shape: Shape) -> Pair:
-    """An option of torch, a number or one an axis, as (rows, columns) for a layer of a shape."""
+    """Return an option of torch, a number or one an axis, as (rows, columns)."""
     axes = len(shape) - 1
     values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
     rows, columns = (empty, *values)[-2:]
@@ -330,7 +334,7 @@ def _pair(value: Any, empty: int, shape: Shape) -> Pair:
 
 
 def _alike(options: FieldsView, kernel: Pair, before: Shape, after: Shape) -> bool:
-    """Whether averages over windows all divide by the size of the kernel."""
+    """Say whether averages over windows all divide by the size of the kernel."""
     stride = _pair(options.get("stride") or kernel[-(len(before) - 1) :], 1, before)
     padding = _pair(options.get("padding", 0), 0, before)
     within = all(
@@ -347,7 +351,7 @@ def _windows(options: FieldsView, kernel: Pair, before: Shape, after: Shape) -> 
     (rows, columns), out = grid(before), grid(after)
 
     def along(axis: int, size: int) -> tuple[Array, Array]:
-        """Pixels that the windows see along an axis, (windows, kernel), and which are there."""
+        """Return the pixels of the windows along an axis, (windows, kernel); which are there."""
         first = np.arange(out[axis])[:, None] * stride[axis] - padding[axis]
         at = first + np.arange(kernel[axis]) * dilation[axis]
         return at, (at >= 0) & (at < size)

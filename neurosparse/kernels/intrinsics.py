@@ -65,8 +65,9 @@ def _row_type(width: types.UniTuple) -> ir.VectorType:
 
 
 def as_type(width: int) -> tuple[None, ...]:
-    """Return a width, a multiple of `UNIT`, as a value whose type says it: a kernel is compiled
-    for each.
+    """Return a width, a multiple of `UNIT`, as a value whose type says it.
+
+    So a kernel is compiled for each.
     """
     return (None,) * (width // UNIT)
 

@@ -71,7 +71,7 @@ class Inputs(NamedTuple):
 
 
 class Wiring(NamedTuple):
-    """Which stretches of its sources' spikes a pixel of a layer gets, and by which weights.
+    """The stretches of its sources' spikes that a pixel of a layer gets, and their weights.
 
     Pixel p has the stretches from start[p] to start[p + 1]: from pixel low to pixel high of a
     source, where unit u adds row `row + u` of the weights.
@@ -161,6 +161,10 @@ def run_layer(
         Constants of the neuron.
     inputs, wiring
         What the sources fire, and where it goes.
+    n_images, n_steps, n_channels
+        Of what is run.
+    width
+        Of a row of weights, as `intrinsics.as_type` says it.
     """
     n, n_blocks, n_pixels = UNIT * len(width), weights.shape[0], len(wiring.start) - 1
     rows, currents, strides = weights.ravel(), current.ravel(), steps_of(current)

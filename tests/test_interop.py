@@ -85,6 +85,24 @@ def test_a_brian2_network_gives_its_monitors_as_populations(monitored):
     assert set(ns.as_spikes([watching, monitored[1]]).populations) == {"other", "given"}
 
 
+@pytest.mark.slow
+def test_a_monitor_of_a_cpp_program_is_read_when_it_has_run(tmp_path):
+    script = f"""
+import brian2, numpy as np, neurosparse as ns
+brian2.set_device("cpp_standalone", directory={str(tmp_path / "program")!r})
+times, units = np.array({TIMES_S.tolist()}), np.array({UNITS.tolist()})
+group = brian2.SpikeGeneratorGroup(3, units, times * brian2.second)
+monitor = brian2.SpikeMonitor(group)
+brian2.run(200 * brian2.ms)
+stats = ns.measure(monitor, active_when=ns.ActiveWhen(window_ms=20))
+print(stats.n_units, ns.as_spikes(monitor).duration_ms, stats.active_fraction)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    n_units, duration_ms, active = map(float, run.stdout.split()[-3:])
+    assert (n_units, duration_ms) == (3, 200)
+    assert active == pytest.approx(ACTIVE)
+
+
 def test_a_brian2_monitor_without_times_is_refused():
     brian2.start_scope()
     group = brian2.SpikeGeneratorGroup(1, [0], [1] * brian2.ms)

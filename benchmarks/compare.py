@@ -3,7 +3,7 @@
     python benchmarks/compare.py BEFORE.json AFTER.json
 
 A ratio fell where its median is lower by more than the range over pairs, of the file in which that
-is wider; where there is no peer, our own time rose in the same way. Rows of one measurement have no
+is wider. Where there is no peer, our own time rose in the same way. Rows of one measurement have no
 range and are not judged. The exit status is 1 where something fell.
 """
 

@@ -7,8 +7,8 @@ each.
 
 Each network twice: trained as usual, and with a penalty until 95 % of what its rectifiers give are
 zeros; trained once and kept. The frameworks get the same normalised weights, the same start at half
-the threshold, reset by subtraction and the read-out of mean spikes, and the fastest way that they
-have: SpikingJelly and sinabs take all steps of a layer at once, and of snnTorch, which takes a step
+the threshold, reset by subtraction and the read-out of mean spikes. Each gets the fastest way that
+it has. SpikingJelly and sinabs take all steps of a layer at once. Of snnTorch, which takes a step
 at a time, the convolutions are done for all steps at once too. What is the same in every step is
 computed once for them as well. Pools are averages, for no framework has a maximum of rates. Times
 are CPU seconds of the process, in turn; accuracies are those of the 500 images that were not
@@ -132,7 +132,7 @@ def convolution(n: int, out: int, stride: int = 1) -> nn.Sequential:
 
 
 def vgg() -> nn.Module:
-    """Three pairs of convolutions with 32, 64 and 128 channels, and two layers on them."""
+    """Return three pairs of convolutions with 32, 64 and 128 channels, and two layers on them."""
     layers: list[nn.Module] = []
     n = 1
     for out in (32, 64, 128):
@@ -144,7 +144,7 @@ def vgg() -> nn.Module:
 
 
 def resnet() -> nn.Module:
-    """ResNet-18's four pairs of blocks, a quarter as wide."""
+    """Return ResNet-18's four pairs of blocks, a quarter as wide."""
     layers: list[nn.Module] = [convolution(1, 16), nn.ReLU()]
     n = 16
     for out, stride in ((16, 1), (32, 2), (64, 2), (128, 2)):
@@ -208,7 +208,7 @@ def export(spiking: SpikingNetwork, images: Tensor, labels: Tensor, path: Path) 
 
 
 def ms_per_image(spiking: SpikingNetwork, images: Tensor) -> float:
-    """CPU milliseconds an image, in batches."""
+    """Return the CPU milliseconds an image, in batches."""
     begin = time.process_time()
     for part in images.split(BATCH):
         spiking.run(part, STEPS)

@@ -5,8 +5,8 @@
     python benchmarks/run.py [NAME ...] [--out results/bench] [--anew]
 
 NAME is a file of this folder without its suffix; by default all of them. A run that was stopped
-goes on where it was: benchmarks that finished are kept, and so are the pairs of the one that did
-not, unless the code that decides them has changed since (`--anew` measures all of them again). A
+goes on where it was. Benchmarks that finished are kept, and so are the pairs of the one that did
+not, unless the code that decides them has changed since. `--anew` measures all of them again. A
 benchmark that fails is named and the others go on.
 """
 

@@ -71,7 +71,7 @@ def block_of(d: int, d_ff: int, active: float, *, gated: bool = False) -> Sparse
 
 
 class Dense(nn.Module):
-    """The same block by torch's own layers, on weights of its own."""
+    """A block of torch's own layers, on weights of its own."""
 
     def __init__(self, block: SparseFFN) -> None:
         super().__init__()

@@ -4,12 +4,12 @@
 
 The neurons and the order of layers are those of `convert.network`, but a layer goes through all its
 steps before the next begins. Each layer takes one of two paths, by how many spikes reach it. By
-"events", each spike adds its weights to the neurons that it reaches; where so many units fire that
+"events", each spike adds its weights to the neurons that it reaches. Where so many units fire that
 this is no less work, or where a layer is no sum of spikes, it is computed from "values" by torch,
 for all steps at once.
 
 A current is summed in another order, so that in float32 a neuron which comes within a rounding of
-its threshold may spike a step sooner or later; where the sums are exact, all spikes are the same.
+its threshold may spike a step sooner or later. Where the sums are exact, all spikes are the same.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Given:
         return len(next(iter(self.values.values()))) if self.shown is None else self.shown.shape[1]
 
     def part(self, begin: int, end: int) -> Given:
-        """Some of the images."""
+        """Return what is given of some of the images."""
         return Given(
             {name: value[begin:end] for name, value in self.values.items()},
             None if self.shown is None else self.shown[:, begin:end],
@@ -78,10 +78,20 @@ def run(
 
     Parameters
     ----------
+    network
+        The network, as `blocks.prepared` laid it out.
+    given
+        Values of the steady layers, and what the input shows in each step.
+    steps
+        The number of steps.
     summed
         Layers whose sums over the steps are wanted.
     at
         Numbers of steps, up to `steps`.
+    record_spikes
+        Whether to keep every spike.
+    progress
+        Told the share of the inputs that is done.
 
     Returns
     -------

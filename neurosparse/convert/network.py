@@ -194,7 +194,7 @@ class SpikingNetwork:
     def _for_events(
         self, how: Plan, x: Tensor, coding: Coding, *, needed: bool
     ) -> EventNetwork | None:
-        """The graph laid out for the events engine, once; None where torch is to run it."""
+        """Return the graph laid out for the events engine, once; None where torch is to run it."""
         from neurosparse.convert import blocks
 
         try:

@@ -169,8 +169,9 @@ def by_events(
     record_spikes: bool,
     progress: Progress,
 ) -> tuple[Sums, Spikes, tuple[LayerPath, ...]]:
-    """Run by the spikes on the CPU, some inputs at a time; `network` is what `blocks.prepared`
-    makes of the graph.
+    """Run by the spikes on the CPU, some inputs at a time.
+
+    `network` is what `blocks.prepared` makes of the graph.
     """
     from neurosparse.convert import events
 

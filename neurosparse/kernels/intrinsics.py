@@ -134,7 +134,7 @@ def store_release(
 
 @_intrinsic
 def pause(typing: Context) -> Typed:
-    """pause(): tell an x86 core that it spins; nothing elsewhere."""
+    """Tell an x86 core that it spins; nothing elsewhere: `pause()`."""
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]
@@ -253,7 +253,7 @@ def step_row(
 
 @_intrinsic
 def popcount(typing: Context, bits: types.Type) -> Typed:
-    """popcount(bits): how many bits of an uint64 are set."""
+    """Count the bits of an uint64 that are set: `popcount(bits)`."""
 
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]

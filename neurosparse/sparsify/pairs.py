@@ -170,7 +170,7 @@ class Pairs:
     def of(cls, z: Tensor) -> Pairs | None:
         """List the pairs above 0; None where they are more than about `BREAK_EVEN` of all.
 
-        A look at a few tokens decides first, and the list has room for more than it expects: one
+        A look at a few tokens decides first, and the list has room for more than it expects. One
         that is given up near its end would have cost as much as a whole one.
         """
         n_tokens, n_units = z.shape

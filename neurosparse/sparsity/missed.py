@@ -1,4 +1,4 @@
-"""What a recording misses: cells that fire too rarely to be sorted.
+"""Cells that a recording misses since they fire too rarely to be sorted.
 
 Electrodes isolate cells by their spikes, so that those below some rate are not in the record
 (Buzsaki & Mizuseki 2014). The cells that were seen are then more active than the area is. How many

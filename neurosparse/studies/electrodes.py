@@ -1,4 +1,4 @@
-"""What electrodes that miss rarely firing cells make of a circuit whose cells are all known."""
+"""Effect of electrodes that miss rarely firing cells, in a circuit whose cells are known."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ N_CELLS = 200  # of a probe
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """What probes make of a circuit when they miss the cells below a rate.
+    """Outcome of probes of a circuit that miss the cells below a rate.
 
     Attributes
     ----------

@@ -4,8 +4,8 @@ One step of a partition is `deliver` (the slices that arrive now are added to a 
 `update` (noise, membranes, spikes). What makes it fast:
 
 - Delivery is postponed. There is no ring buffer of future input. Each step walks back through the
-  spikes of the last delays, taking from each the slice whose delay is due, and adds them to one row
-  that stays in the cache.
+  spikes of the last delays, and takes from each the slice whose delay is due. The slices are added
+  to one row that stays in the cache.
 - Weights are integers, so sums are exact whatever their order: the spikes are the same for any
   number of threads and partitions.
 - Slices lie anywhere in a gigabyte; each is prefetched some slices ahead. The latency of memory is

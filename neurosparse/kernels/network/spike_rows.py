@@ -2,8 +2,8 @@
 
 In a network without loops a layer can run through all its steps before the next one begins. So the
 neurons are taken in rows of up to `intrinsics.ROW` channels at one place, and a row through all
-steps: the weights of a block of channels stay in the second level of the cache, those from the
-inputs that fire in the first, and the state of the neurons in registers or close by.
+steps. The weights of a block of channels stay in the second level of the cache, those from the
+inputs that fire in the first. The state of the neurons stays in registers or close by.
 
 Spikes are lists of units, ordered by pixel and then by channel: unit = pixel * channels + channel.
 So the spikes of neighbouring pixels are one stretch of the list, a row of a convolution's kernel
@@ -274,7 +274,7 @@ def add_up(
     frame: int,
     width: Width,
 ) -> None:
-    """z = currents[at:] + the rows of the spikes that reach a pixel in a step of an image."""
+    """Set z to currents[at:] plus the rows of the spikes that reach a pixel in a step."""
     sum_rows(z, currents, at, rows, 0, inputs.units, 0, 0, width)
     for s in range(wiring.start[pixel], wiring.start[pixel + 1]):
         source = wiring.source[s]

@@ -1,0 +1,219 @@
+"""How many bits a network tells of its input for each molecule of ATP, over its active share.
+
+Levy & Baxter 1996 (Neural Computation 8:531) argue that neurons should be active as rarely as is
+best for bits per energy: a binary neuron that is active with probability p tells H(p) bits, and
+costs 1 + (r - 1) p, where r is what an active neuron costs over a resting one. Here the bits are
+those that a trained network tells of the class of an image, at least H - NLL (Barber & Agakov 2003,
+NeurIPS 16:201), and the cost is that of its hidden units by a budget of `energy`: rest for the time
+of an image, and a spike for each active unit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from neurosparse import plots
+from neurosparse._internal.tables import markdown
+from neurosparse.energy import budgets
+from neurosparse.plots.look import axes, drawn
+from neurosparse.progress import Progress, quiet
+from neurosparse.rectifier import NetworkSpec, TrainSpec
+from neurosparse.sparsity.paired import Mean, mean
+from neurosparse.studies.runs import Row, TrainingRun, finish, run_all
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIZES = (784, 300, 300, 300, 10)
+TARGETS = (
+    None,
+    0.3,
+    0.2,
+    0.15,
+    0.1,
+    0.07,
+    0.05,
+    0.04,
+    0.03,
+    0.02,
+    0.01,
+)  # active share; None: free
+IMAGES_MS = (10.0, 100.0)  # the time of an image, in which an active unit fires once
+CLASSES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Networks of one target: their active share and bits per million ATP, over seeds."""
+
+    name: str
+    active_fraction: float
+    bits: Mean
+
+
+def runs(seeds: Sequence[int], epochs: int = 10) -> list[TrainingRun]:
+    """Return networks of 3 x 300 units on 5,000 digits, an arm for each of `TARGETS`."""
+    return [
+        TrainingRun(
+            "free" if target is None else f"{100 * target:g} %",
+            TrainSpec(
+                network=NetworkSpec(sizes=SIZES),
+                data="mnist5k",
+                epochs=epochs,
+                learning_rate=0.1,
+                learning_rate_end=0.002,
+                average_last=0.25,
+                target_active=target,
+                target_start=0.2,
+                target_reached=0.3,
+                seed=seed,
+            ),
+        )
+        for seed in seeds
+        for target in TARGETS
+    ]
+
+
+def ratio(budget: str, image_ms: float) -> float | None:
+    """Return what an active unit costs over a resting one; None where a budget has no rest."""
+    costs = budgets()[budget]
+    if costs.resting_ATP_per_s is None:
+        return None
+    return 1 + costs.spike_ATP / (costs.resting_ATP_per_s * image_ms * 1e-3)
+
+
+def best_share(r: float) -> float:
+    """Return the active share that is best for bits per energy of a binary neuron.
+
+    Examples
+    --------
+    >>> round(best_share(1.0), 2), round(best_share(161.0), 3)
+    (0.5, 0.021)
+    """
+
+    def negative(p: float) -> float:
+        return (p * math.log(p) + (1 - p) * math.log1p(-p)) / (1 + (r - 1) * p)
+
+    return float(minimize_scalar(negative, bounds=(1e-6, 0.5), options={"xatol": 1e-8}).x)
+
+
+def bits_per_ATP(row: Row, budget: str, image_ms: float) -> float:
+    """Return the bits that a network tells of the class of an image, per million ATP.
+
+    The row is one of `studies.runs`. A budget without rest counts spikes alone, and says so where
+    it is shown.
+    """
+    costs = budgets()[budget]
+    n_units = sum(SIZES[1:-1])
+    bits = math.log2(CLASSES) - row["test_nll"] / math.log(2)
+    rest = (costs.resting_ATP_per_s or 0.0) * image_ms * 1e-3
+    return float(1e6 * bits / (n_units * (rest + row["active_fraction"] * costs.spike_ATP)))
+
+
+def arms(rows: Sequence[Row], budget: str, image_ms: float) -> list[Arm]:
+    """Return the arms of a study, the densest first."""
+    found = []
+    for name in dict.fromkeys(row["arm"] for row in rows):
+        of_arm = [row for row in rows if row["arm"] == name]
+        share = float(np.mean([row["active_fraction"] for row in of_arm]))
+        bits = mean([bits_per_ATP(row, budget, image_ms) for row in of_arm])
+        found.append(Arm(name, share, bits))
+    return sorted(found, key=lambda arm: -arm.active_fraction)
+
+
+def best(found: Sequence[Arm]) -> tuple[Arm, list[Arm]]:
+    """Return the arm with the most bits per ATP, and all whose interval reaches its lower end."""
+    top = max(found, key=lambda arm: arm.bits.mean)
+    least = top.bits.low if math.isfinite(top.bits.low) else top.bits.mean
+    return top, [arm for arm in found if not arm.bits.high < least]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Format where bits per ATP peak, a line a budget and time of an image."""
+    lines = []
+    for budget in budgets():
+        for image_ms in IMAGES_MS:
+            found = arms(rows, budget, image_ms)
+            top, alike = best(found)
+            shares = [100 * arm.active_fraction for arm in alike]
+            r = ratio(budget, image_ms)
+            lines.append(
+                [
+                    budget,
+                    f"{image_ms:g}",
+                    "spikes alone" if r is None else f"{r:.3g}",
+                    "-" if r is None else f"{100 * best_share(r):.2g}",
+                    f"{100 * top.active_fraction:.2g}",
+                    f"{min(shares):.2g} to {max(shares):.2g}",
+                    f"{top.bits.mean:.3g} [{top.bits.low:.3g}, {top.bits.high:.3g}]",
+                ]
+            )
+    heads = ["budget", "image (ms)", "active over resting", "a neuron's best %", "best arm %"]
+    return markdown([*heads, "not told apart from it %", "bits per million ATP"], lines)
+
+
+@drawn
+def draw(rows: Sequence[Row], ax: Axes | None = None, *, image_ms: float = 10.0) -> Axes:
+    """Draw bits per ATP over the active share, as shares of the best arm, a line a budget."""
+    ax = axes(ax)
+    ax.axvspan(1, 4, color="0.9", lw=0, label="1-4 %")
+    for k, budget in enumerate(budgets()):
+        found = arms(rows, budget, image_ms)
+        top = best(found)[0].bits.mean
+        low, high = (
+            [abs(getattr(arm.bits, end) - arm.bits.mean) / top for arm in found]
+            for end in ("low", "high")
+        )
+        ax.errorbar(
+            [100 * arm.active_fraction for arm in found],
+            [arm.bits.mean / top for arm in found],
+            [low, high],
+            fmt="o-",
+            ms=3,
+            capsize=2,
+            color=plots.COLOURS[k],
+            label=budget + ("" if ratio(budget, image_ms) else ", spikes alone"),
+        )
+    ax.set(xscale="log", xlabel="active units (%)", ylabel="bits per ATP, of the most")
+    ax.set(title=f"Bits per ATP, {image_ms:g} ms an image", ylim=(0, None))
+    ax.legend()
+    return ax
+
+
+def bits_per_atp(
+    directory: str | Path,
+    *,
+    seeds: Sequence[int] = (1, 2, 3),
+    epochs: int = 10,
+    threads: int = 1,
+    progress: Progress = quiet,
+) -> str:
+    """Train what is missing in `directory`/networks, write table and figure, return the table.
+
+    Parameters
+    ----------
+    directory
+        Gets runs.parquet, table.md and bits_per_atp.png.
+    seeds
+        Networks an arm.
+    epochs
+        Of each network.
+    threads
+        Networks trained at once.
+    progress
+        Told the share that is done.
+    """
+    directory = Path(directory)
+    rows = run_all(runs(seeds, epochs), directory / "networks", threads=threads, progress=progress)
+    text = table(rows)
+    finish(rows, text, directory)
+    plots.save(directory / "bits_per_atp.png", partial(draw, rows), inches=(4.6, 3.4))
+    return text

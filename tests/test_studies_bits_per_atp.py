@@ -1,0 +1,83 @@
+"""Bits per ATP, by hand and where the answer is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neurosparse import plots
+from neurosparse.energy import budgets
+from neurosparse.studies import bits_per_atp as study
+
+
+def a_row(arm: str, seed: int, share: float, nll: float) -> dict[str, object]:
+    return {"arm": arm, "seed": seed, "active_fraction": share, "test_nll": nll}
+
+
+def rows(nll: float = 0.2) -> list[dict[str, object]]:
+    rng = np.random.default_rng(0)
+    shares = (0.4, 0.1, 0.02, 0.005)
+    return [
+        a_row(f"{share}", seed, share, nll + 0.01 * rng.normal() + 2.0 * (share < 0.01))
+        for share in shares
+        for seed in range(3)
+    ]
+
+
+def test_by_hand() -> None:
+    """900 units, 10 ms: rest 4.44e8 * 0.01 each, and 7.1e8 for each of the 5 % that are active."""
+    found = study.bits_per_ATP(a_row("a", 1, 0.05, math.log(2)), "attwell2001", 10.0)
+    cost = 900 * (4.44e6 + 0.05 * 7.1e8)
+    assert found == pytest.approx(1e6 * (math.log2(10) - 1) / cost)
+    assert study.ratio("attwell2001", 10.0) == pytest.approx(1 + 7.1e8 / 4.44e6)
+    assert study.ratio("lennie2003", 10.0) is None
+
+
+@given(st.floats(1.0, 1e4))
+def test_the_best_share_of_a_neuron_is_where_nothing_gives_more(r: float) -> None:
+    def bits_per_cost(p: np.ndarray) -> np.ndarray:
+        return -(p * np.log(p) + (1 - p) * np.log1p(-p)) / (1 + (r - 1) * p)
+
+    p = np.geomspace(1e-6, 0.5, 5000)
+    assert bits_per_cost(np.array(study.best_share(r))) >= bits_per_cost(p).max() * (1 - 1e-6)
+
+
+def test_guessing_tells_nothing_and_fewer_spikes_for_as_many_bits_are_better() -> None:
+    guess = study.bits_per_ATP(a_row("a", 1, 0.1, math.log(10)), "attwell2001", 10.0)
+    assert guess == pytest.approx(0, abs=1e-12)
+    dense, sparse = (
+        study.bits_per_ATP(a_row("a", 1, share, 0.2), "attwell2001", 10.0) for share in (0.4, 0.02)
+    )
+    assert sparse > 5 * dense
+
+
+@pytest.mark.parametrize("budget", list(budgets()))
+def test_the_peak_lies_before_the_bits_are_lost(budget: str) -> None:
+    found = study.arms(rows(), budget, 10.0)
+    assert [arm.name for arm in found] == ["0.4", "0.1", "0.02", "0.005"]
+    top, alike = study.best(found)
+    assert top in alike
+    assert [arm.name for arm in alike] == [top.name] == ["0.02"]
+    # as many bits at any share: the fewest spikes are the best
+    equal = [row | {"test_nll": 0.2 + 0.001 * int(row["seed"])} for row in rows()]
+    assert study.best(study.arms(equal, budget, 10.0))[0].name == "0.005"
+
+
+def test_table_and_figure() -> None:
+    text = study.table(rows())
+    assert text.count("\n") == 1 + 2 * len(budgets())
+    assert "spikes alone" in text
+    with plots.style():
+        ax = study.draw(rows())
+    assert {t.get_text() for t in ax.get_legend().get_texts()} >= {"1-4 %", "attwell2001"}
+
+
+def test_each_arm_has_its_target_and_each_seed_all_arms() -> None:
+    runs = study.runs([1, 2])
+    assert len(runs) == 2 * len(study.TARGETS)
+    assert [run.spec.target_active for run in runs[: len(study.TARGETS)]] == list(study.TARGETS)
+    assert {run.spec.seed for run in runs} == {1, 2}

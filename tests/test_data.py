@@ -203,3 +203,23 @@ def test_splits_must_agree() -> None:
         ValueError, match=r"the three parts of 'mixed' must agree in n_classes and shape"
     ):
         Splits("mixed", _images(), _images(), other)
+
+
+@pytest.mark.parametrize("n", [3, 5])
+def test_over_rotations_each_image_is_a_test_image_once(n: int) -> None:
+    splits = data.load("mnist5k")
+    whole = np.concatenate([part.images for part in (splits.train, splits.validation, splits.test)])
+    tested = []
+    for k in range(n):
+        turned = data.rotated(splits, k, n)
+        parts = (turned.train, turned.validation, turned.test)
+        assert sum(map(len, parts)) == len(whole)
+        assert len(turned.validation) == min(len(splits.validation), len(whole) // n)
+        rows = {each.tobytes() for each in whole}
+        assert {each.tobytes() for part in parts for each in part.images} == rows
+        tested.append(turned.test.images)
+    assert sorted(each.tobytes() for part in tested for each in part) == sorted(
+        each.tobytes() for each in whole
+    )
+    with pytest.raises(ValueError, match=f"rotation must be 0 to {n - 1}, got {n}"):
+        data.rotated(splits, n, n)

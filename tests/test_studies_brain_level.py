@@ -5,8 +5,10 @@ import pytest
 
 from neurosparse import recipes
 from neurosparse.rectifier import NetworkSpec, TrainSpec
+from neurosparse.sparsity.paired import crossed
 from neurosparse.studies import brain_level
 from neurosparse.studies.brain_level import DENSE, MOVED, STUDIES, table
+from neurosparse.studies.runs import misclassified, read
 
 
 def rows_of(arm: str, errors: list[float], **changes: object) -> list[dict]:
@@ -26,7 +28,8 @@ def rows_of(arm: str, errors: list[float], **changes: object) -> list[dict]:
 def test_the_arms_differ_from_the_dense_one_in_what_the_plan_says() -> None:
     for run in (arm for arms in STUDIES.values() for arm in arms):
         name, spec = run.arm, run.spec
-        assert spec.network.sizes[1:-1] == (spec.network.sizes[1],) * 3
+        widths = spec.network.sizes[1:-1]
+        assert widths == ((1000, 4000, 1000) if "wide" in name else (widths[0],) * 3)
         assert (spec.data, spec.batch_size, spec.average_last) == (
             "fashion_mnist",
             10,
@@ -89,7 +92,7 @@ def test_a_study_leaves_its_files_and_is_the_same_when_repeated(tmp_path, monkey
     [
         (
             {"study": "moving"},
-            "no study 'moving'; there are: moved, plain, modules, short, mirrored",
+            "no study 'moving'; there are: moved, plain, modules, short, mirrored, rotated",
         ),
         ({"seeds": []}, "seeds is empty"),
     ],
@@ -97,3 +100,28 @@ def test_a_study_leaves_its_files_and_is_the_same_when_repeated(tmp_path, monkey
 def test_what_cannot_be_compared_is_refused(tmp_path, options, message) -> None:
     with pytest.raises(ValueError, match=message):
         brain_level.run(tmp_path, **options)
+
+
+# ---- Every image a test image once
+
+
+def test_the_rotated_study_tests_every_image_once(tmp_path, monkeypatch) -> None:
+    tiny = {"network": NetworkSpec(sizes=(784, 8, 8, 8, 10)), "data": "mnist5k", "epochs": 1}
+    monkeypatch.setattr(brain_level, "_quick", lambda spec: spec.model_copy(update=tiny))
+    monkeypatch.setitem(STUDIES, "rotated", brain_level.ROTATED[:3:2])
+    text = brain_level.run(tmp_path, study="rotated", seeds=[0, 1], quick=True)
+    assert (tmp_path / "rotated" / "table.md").read_text() == text + "\n"
+    head, _, dense, sparse = (line.split("|") for line in text.splitlines())
+    assert head[1].strip() == "2 seeds, 5,000 images"
+    assert dense[3].strip() == ""
+    rows = read(tmp_path / "rotated" / "runs.parquet")
+    assert len(rows) == 2 * 5 * 2
+    errors = [row["test_error"] for row in rows if row["arm"] == "dense moved"]
+    assert float(dense[2]) == pytest.approx(100 * np.mean(errors), abs=0.006)
+
+    def wrong(arm: str, seed: int) -> np.ndarray:
+        mine = [row for row in rows if (row["arm"], row["seed"]) == (arm, seed)]
+        return np.concatenate([misclassified(row) for row in mine]).astype(float)
+
+    found = crossed([wrong("4 % moved", seed) - wrong("dense moved", seed) for seed in (0, 1)])
+    assert sparse[3].strip() == found.describe(100)

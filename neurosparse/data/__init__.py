@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from neurosparse.data.images import ImageSet, Splits
+from neurosparse.data.images import ImageSet, Splits, rotated
 from neurosparse.data.sets import registry
 from neurosparse.progress import Progress, quiet
 
-__all__ = ["ImageSet", "Splits", "load", "names", "register"]
+__all__ = ["ImageSet", "Splits", "load", "names", "register", "rotated"]
 
 names, register = registry.names, registry.register
 

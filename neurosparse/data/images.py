@@ -126,6 +126,41 @@ class Splits:
         return self.train.n_classes
 
 
+def rotated(splits: Splits, rotation: int, n_rotations: int) -> Splits:
+    """Return a data set with another part of its images as test images.
+
+    Every n-th image of all, from that of the rotation on, is a test image, so that over the
+    rotations each is one once. Of the others the first that are a test image in the next rotation
+    are for validation, as many as before at most.
+
+    Parameters
+    ----------
+    splits
+        The data set.
+    rotation
+        From 0 to `n_rotations` - 1.
+    n_rotations
+        At least 3.
+    """
+    checks.whole("n_rotations", n_rotations, least=3)
+    if not 0 <= rotation < n_rotations:
+        raise ValueError(f"rotation must be 0 to {n_rotations - 1}, got {rotation}")
+    parts = (splits.train, splits.validation, splits.test)
+    whole = ImageSet(
+        np.concatenate([part.images for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        splits.n_classes,
+        splits.train.shape,
+    )
+    turn = np.arange(len(whole)) % n_rotations
+    test = turn == rotation
+    validation = np.zeros_like(test)
+    next_ones = np.flatnonzero(turn == (rotation + 1) % n_rotations)
+    validation[next_ones[: len(splits.validation)]] = True
+    chosen = (whole.take(part) for part in (~test & ~validation, validation, test))
+    return Splits(splits.name, *chosen)
+
+
 def from_bytes(
     images: Array,
     labels: Array,

@@ -34,13 +34,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosparse import plots
 from neurosparse._internal.tables import markdown
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier.specs import AugmentationSpec, NetworkSpec, TrainSpec
-from neurosparse.sparsity.paired import difference, mean
-from neurosparse.studies.runs import Row, TrainingRun, finish, run_all
+from neurosparse.sparsity.paired import crossed, difference, mean
+from neurosparse.studies.runs import (
+    ROTATIONS,
+    Row,
+    TrainingRun,
+    finish,
+    misclassified,
+    run_all,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,11 +58,17 @@ DENSE = TrainSpec(
 )  # of the default network
 
 
-def _network(width: int) -> NetworkSpec:
-    return NetworkSpec(sizes=(784, width, width, width, 10))
+WIDE = (1000, 4000, 1000)
 
 
-def _sparse(active: float | tuple[float, ...], epochs: int, width: int = 1000) -> TrainSpec:
+def _network(width: int | tuple[int, ...]) -> NetworkSpec:
+    widths = width if isinstance(width, tuple) else (width, width, width)
+    return NetworkSpec(sizes=(784, *widths, 10))
+
+
+def _sparse(
+    active: float | tuple[float, ...], epochs: int, width: int | tuple[int, ...] = 1000
+) -> TrainSpec:
     """Return settings for the share `active` of units, on average or a layer, at this `width`."""
     return DENSE.model_copy(
         update={
@@ -112,7 +126,18 @@ MIRRORED = (  # moved and half of them mirrored: what mirrors cost
     TrainingRun("2 % aug", _moved(_sparse(0.02, 46), 0.5, flipped=0.5)),
     TrainingRun("1 % aug", _moved(_sparse(0.01, 49), 0.3, flipped=0.5)),
 )
+# the study once more, on every image as a test image; its plan is in docs/findings/brain_level.md
+ROTATED = (
+    TrainingRun("dense moved", _moved(DENSE, 0.3)),
+    TrainingRun("dense 40 moved", _moved(DENSE.model_copy(update={"epochs": 40}), 0.5)),
+    TrainingRun("4 % moved", _moved(_sparse(0.04, 38), 0.75)),
+    TrainingRun("2 % x 2 moved", _moved(_sparse(0.02, 34), 0.4), modules=2),
+    TrainingRun("1 % x 2 moved", _moved(_sparse((0.0125, 0.0095, 0.008), 36), 0.3), modules=2),
+    TrainingRun("1 % 80 moved", _moved(_sparse(0.01, 80), 0.5)),
+    TrainingRun("1 % wide moved", _moved(_sparse((0.0125, 0.005, 0.0125), 40, width=WIDE), 0.3)),
+)
 STUDIES = {"moved": MOVED, "plain": PLAIN, "modules": MODULES, "short": SHORT, "mirrored": MIRRORED}
+STUDIES["rotated"] = ROTATED
 
 
 def run(
@@ -126,7 +151,7 @@ def run(
 ) -> str:
     """Train what is missing in `directory/runs` and write the study into `directory/study`.
 
-    It holds `runs.parquet`, `table.md` and `brain_level.png`.
+    It holds `runs.parquet`, `table.md` and, save for the rotated one, `brain_level.png`.
 
     Parameters
     ----------
@@ -159,8 +184,18 @@ def run(
     if not seeds:
         raise ValueError("seeds is empty: nothing to train")
     directory = Path(directory)
-    todo = [_seeded(arm, seed, quick) for seed in seeds for arm in STUDIES[study]]
+    rotations = range(ROTATIONS) if study == "rotated" else (None,)
+    todo = [
+        replace(_seeded(arm, seed, quick), rotation=rotation)
+        for seed in seeds
+        for rotation in rotations
+        for arm in STUDIES[study]
+    ]
     rows = run_all(todo, directory / "runs", threads=threads, progress=progress)
+    if study == "rotated":
+        text = rotated_table(rows)
+        finish(rows, text, directory / study)
+        return text
     text = table(rows)
     finish(rows, text, directory / study)
     figure(rows, directory / study / "brain_level.png")
@@ -221,6 +256,39 @@ def table(rows: Sequence[Row]) -> str:
     head = [f"{n_seeds} seeds", "error %", "against dense", "NLL", "against dense", "time"]
     other = ["arm", "epochs", "active %", "by layer", "alive by layer", "kMACs"]
     return f"{markdown(head, cost)}\n\n{markdown(other, activity)}"
+
+
+def rotated_table(rows: Sequence[Row]) -> str:
+    """Return a Markdown table of errors on all images, each a test image once.
+
+    Differences from the best dense arm have intervals over seeds and images.
+    """
+    wrong = {arm: _wrong(rows, arm) for arm in dict.fromkeys(row["arm"] for row in rows)}
+    dense = [arm for arm in wrong if arm.startswith("dense")]
+    best = min(dense, key=lambda arm: wrong[arm].mean())
+    lines = []
+    for arm, table_of in wrong.items():
+        mine = [row for row in rows if row["arm"] == arm]
+        over = ""
+        if arm != best:
+            difference_of = table_of.astype(float) - wrong[best]
+            many = len(table_of) > 1
+            over = (crossed(difference_of) if many else mean(difference_of.mean(axis=1))).describe(
+                100
+            )
+        active = 100 * np.mean([row["active_fraction"] for row in mine])
+        lines.append([arm, f"{100 * table_of.mean():.2f}", over, f"{active:.2f}"])
+    n_seeds, n_images = next(iter(wrong.values())).shape
+    head = [f"{n_seeds} seeds, {n_images:,} images", "error %", f"against {best}", "active %"]
+    return markdown(head, lines)
+
+
+def _wrong(rows: Sequence[Row], arm: str) -> NDArray[np.int8]:
+    """Return what an arm misclassifies, shape (seeds, all images), by rotation."""
+    of_seed: dict[int, list[NDArray[np.int8]]] = {}
+    for row in sorted((row for row in rows if row["arm"] == arm), key=lambda r: r["rotation"]):
+        of_seed.setdefault(row["seed"], []).append(misclassified(row))
+    return np.array([np.concatenate(parts) for _, parts in sorted(of_seed.items())])
 
 
 def _by_layer(rows: Sequence[Row], name: str, form: str) -> str:

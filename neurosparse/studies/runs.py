@@ -17,6 +17,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from neurosparse import data
 from neurosparse._internal import checks
@@ -26,12 +28,13 @@ from neurosparse._internal.types import Fields
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.recipes import Spec
 from neurosparse.rectifier import RectifierNetwork, TrainSpec, devices, joined, train
-from neurosparse.rectifier.evaluation import evaluate
+from neurosparse.rectifier.evaluation import evaluate, tensors
 from neurosparse.rectifier.pretraining import pretrain
 from neurosparse.rectifier.specs import PretrainSpec
 
 Row = Fields
 
+ROTATIONS = 5
 NEXT_MODULE = 1000  # from the seed of a module to that of the next
 
 
@@ -46,12 +49,16 @@ class TrainingRun:
     n_labels: int | None = None
     # so many networks of the spec, trained apart and joined; see `rectifier.modular`
     modules: int = 1
+    # which of `ROTATIONS` parts of all images the test images are; None: those of the data set
+    rotation: int | None = None
 
     @property
     def name(self) -> str:
         """The name of its file."""
         modules = f"x{self.modules}" if self.modules > 1 else ""
-        specs = f"{_text(self.spec)}{_text(self.pretraining)}{self.n_labels}{modules}"
+        rotation = "" if self.rotation is None else f"r{self.rotation}"
+        labels = f"{self.n_labels}{modules}{rotation}"
+        specs = f"{_text(self.spec)}{_text(self.pretraining)}{labels}"
         return f"{run_name(self.arm, self.spec.seed, specs)}.parquet"
 
 
@@ -89,7 +96,8 @@ def run_all(
         `test_error`, `test_nll`. Of the test images: `active_fraction`, `active_by_layer` and
         `alive_by_layer` (shares), `zeros_percent`, `active_macs`; `train_nll` (of the last epoch,
         while training; mean of the modules), `cpu_s` (of the training's thread), `modules`,
-        `samples` and `engine`.
+        `samples` and `engine`. Of a rotation: `rotation`, `test_images` and `test_wrong`; see
+        `misclassified`.
 
     Raises
     ------
@@ -140,6 +148,8 @@ def finish(rows: Sequence[Row], text: str, directory: Path) -> None:
 
 def _row(run: TrainingRun, progress: Progress) -> Row:
     splits = _splits(run.spec.data)
+    if run.rotation is not None:
+        splits = data.rotated(splits, run.rotation, ROTATIONS)
     start = None if run.pretraining is None else _pretrained(run.pretraining)
     if run.n_labels is not None:
         some = np.linspace(0, len(splits.train) - 1, run.n_labels).astype(int)
@@ -181,7 +191,28 @@ def _row(run: TrainingRun, progress: Progress) -> Row:
         "active_macs": test.active_macs,
         "cpu_s": cpu_s,
         "engine": results[0].engine,
+        **_of_rotation(run, network, splits),
     }
+
+
+def _of_rotation(run: TrainingRun, network: RectifierNetwork, splits: data.Splits) -> Fields:
+    """Return the rotation and which of its test images are misclassified, a bit each."""
+    if run.rotation is None:
+        return {}
+    images, labels = tensors(splits.test, torch.device("cpu"))
+    with torch.no_grad():
+        wrong = network(images).argmax(dim=1) != labels
+    return {
+        "rotation": run.rotation,
+        "test_images": len(splits.test),
+        "test_wrong": np.packbits(wrong.numpy()).tobytes(),
+    }
+
+
+def misclassified(row: Row) -> NDArray[np.int8]:
+    """Return 1 for each test image that a network of a rotation misclassifies, 0 for the others."""
+    bits = np.unpackbits(np.frombuffer(row["test_wrong"], dtype=np.uint8))
+    return bits[: row["test_images"]].astype(np.int8)
 
 
 def _text(spec: Spec | None) -> str | None:

@@ -6,7 +6,7 @@ from neurosparse.claims.frame import Claim, Criterion, Quantity
 from neurosparse.claims.lab import Lab
 
 CLAIM = Claim(
-    text="Without pre-training a rectifier network errs less on images than a tanh network.",
+    text="Without pre-training a rectifier network has less error on images than a tanh one.",
     source="section 4.1, table 1",
     criteria=(Criterion("difference", "test error, tanh minus rectifier", low=0, unit="points"),),
     arms=("rectifier", "tanh"),

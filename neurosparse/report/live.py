@@ -14,7 +14,7 @@ from neurosparse.activity import ActivityCurve, ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison
 from neurosparse.plots import PARTS, coloured
 
-_FINE_POINTS = 1000  # beside which linear interpolation errs by about 1e-5
+_FINE_POINTS = 1000  # between them linear interpolation has an error of about 1e-5
 MOST_SPIKES = 100_000  # of a raster
 MOST_SPIKES_OF_A_PAGE = 300_000  # 2.4 MB
 _MOST_ROWS = 65_535

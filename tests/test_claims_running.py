@@ -213,7 +213,7 @@ def test_overview(every, tmp_path) -> None:
     assert shown.table == claims.panels(claims.read(folder))[0].table
     assert "three layers of 64 units, trained on mnist5k" in shown.caption
     untested = claims.overview(tmp_path)
-    assert "run `neurosparse claims`" in untested.caption
+    assert "Run “neurosparse claims”" in untested.caption
     assert [(row["claim"], row["verdict"]) for row in untested.table] == [
         (n, "not tested yet") for n in claims.names()
     ]

@@ -100,7 +100,7 @@ print(stats.n_units, ns.as_spikes(monitor).duration_ms, stats.active_fraction)
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     n_units, duration_ms, active = map(float, run.stdout.split()[-3:])
     assert (n_units, duration_ms) == (3, 200)
-    assert active == pytest.approx(ACTIVE)
+    assert active == pytest.approx(ACTIVE, abs=1e-3)  # positions in steps of 0.1 ms
 
 
 def test_a_brian2_monitor_without_times_is_refused():

@@ -25,6 +25,9 @@ if __name__ == "__main__":
     parser.add_argument(
         "--study", choices=brain_level.STUDIES, default="moved", help="which arms: docs/accuracy.md"
     )
+    parser.add_argument(
+        "--images", choices=("test", "validation"), default="test", help="whose errors are shown"
+    )
     parser.add_argument("--threads", type=int, default=1, help="networks at once")
     options = parser.parse_args()
     folder = "results/brain_level_quick" if options.quick else "results/brain_level"
@@ -32,7 +35,8 @@ if __name__ == "__main__":
         print(
             brain_level.run(
                 *(folder,), study=options.study, seeds=range(options.seeds),
-                quick=options.quick, threads=options.threads, progress=on_stderr,
+                quick=options.quick, threads=options.threads, images=options.images,
+                progress=on_stderr,
             )
         )  # fmt: skip
     except (ValueError, OSError) as error:

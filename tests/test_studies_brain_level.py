@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from neurosparse import recipes
-from neurosparse.rectifier import NetworkSpec, TrainSpec
+from neurosparse.rectifier import NetworkSpec, RectifierNetwork, TrainSpec
 from neurosparse.sparsity.paired import crossed
 from neurosparse.studies import brain_level
 from neurosparse.studies.brain_level import DENSE, MOVED, STUDIES, table
-from neurosparse.studies.runs import misclassified, read
+from neurosparse.studies.runs import misclassified, read, started_at
 
 
 def rows_of(arm: str, errors: list[float], **changes: object) -> list[dict]:
@@ -59,6 +60,29 @@ def test_the_table_by_hand() -> None:
     assert max(map(len, table(rows).splitlines())) <= 80
 
 
+def test_while_settings_are_chosen_the_table_knows_validation_images_alone() -> None:
+    rows = rows_of("dense", [0.10, 0.12]) + rows_of("4 %", [0.11, 0.14])
+    for row in rows:
+        row |= {"validation_error": row.pop("test_error"), "validation_nll": row.pop("test_nll")}
+    assert "  +1.50 ± 6.35 |" in table(rows, "validation")
+
+
+def test_arms_from_10_percent_start_there() -> None:
+    images = np.random.default_rng(0).random((400, 784), dtype=np.float32)
+    for run in STUDIES["from_10"][1:]:
+        assert (run.start_active, run.spec.target_start) == (0.1, 0.1)
+    spec = TrainSpec(network=NetworkSpec(sizes=(784, 40, 30, 10)), seed=3)
+    network = started_at(spec, images, 0.1)
+    found = network.activations(torch.from_numpy(images))
+    for layer in network.layers:
+        assert float((found[layer] > 0).double().mean()) == pytest.approx(0.1, abs=0.001)
+    plain = RectifierNetwork(spec.network, seed=3)
+    assert all(
+        torch.equal(a.weight, b.weight)
+        for a, b in zip(network.linears(), plain.linears(), strict=True)
+    )
+
+
 def test_each_study_begins_with_a_dense_arm_of_the_same_images() -> None:
     for name, (first, *others) in STUDIES.items():
         assert not first.spec.targets
@@ -92,9 +116,11 @@ def test_a_study_leaves_its_files_and_is_the_same_when_repeated(tmp_path, monkey
     [
         (
             {"study": "moving"},
-            "no study 'moving'; there are: moved, plain, modules, short, mirrored, rotated",
+            "no study 'moving'; there are: moved, plain, modules, short, mirrored, rotated, from_10",
         ),
         ({"seeds": []}, "seeds is empty"),
+        ({"study": "rotated", "images": "validation"}, "every image is a test image"),
+        ({"images": "train"}, "images must be 'test' or 'validation', got 'train'"),
     ],
 )
 def test_what_cannot_be_compared_is_refused(tmp_path, options, message) -> None:

@@ -136,8 +136,30 @@ ROTATED = (
     TrainingRun("1 % 80 moved", _moved(_sparse(0.01, 80), 0.5)),
     TrainingRun("1 % wide moved", _moved(_sparse((0.0125, 0.005, 0.0125), 40, width=WIDE), 0.3)),
 )
-STUDIES = {"moved": MOVED, "plain": PLAIN, "modules": MODULES, "short": SHORT, "mirrored": MIRRORED}
-STUDIES["rotated"] = ROTATED
+
+
+def _from_10(percent: int, epochs: int) -> TrainingRun:
+    """Return an arm whose units start active for 10 % of the images, where its target starts."""
+    spec = _moved(_sparse(percent / 100, epochs), 0.75)
+    spec = spec.model_copy(update={"target_start": 0.1})
+    return TrainingRun(f"{percent} % from 10 moved", spec, start_active=0.1)
+
+
+# what helped transformers; epochs within the time of the dense arm, and more for 1 %
+FROM_10 = (
+    MOVED[0],
+    *(_from_10(percent, epochs) for percent, epochs in ((4, 50), (2, 60), (1, 70))),
+    replace(_from_10(1, 150), arm="1 % from 10, long, moved"),
+)
+STUDIES = {
+    "moved": MOVED,
+    "plain": PLAIN,
+    "modules": MODULES,
+    "short": SHORT,
+    "mirrored": MIRRORED,
+    "rotated": ROTATED,
+    "from_10": FROM_10,
+}
 
 
 def run(
@@ -147,6 +169,7 @@ def run(
     seeds: Sequence[int] = tuple(range(10)),
     quick: bool = False,
     threads: int = 1,
+    images: str = "test",
     progress: Progress = quiet,
 ) -> str:
     """Train what is missing in `directory/runs` and write the study into `directory/study`.
@@ -165,6 +188,8 @@ def run(
         The 5,000 digits and 300 units a layer instead: to see that it runs, not to learn from.
     threads
         Networks at once.
+    images
+        "test" or, while settings are chosen, "validation": whose errors are shown.
     progress
         Told how far the study is.
 
@@ -176,13 +201,17 @@ def run(
     Raises
     ------
     ValueError, OSError
-        On an unknown study, no seeds, images that are not there, and a directory that cannot be
-        written.
+        On an unknown study or other images, no seeds, images that are not there, and a directory
+        that cannot be written.
     """
     if study not in STUDIES:
         raise ValueError(f"no study {study!r}; there are: {', '.join(STUDIES)}")
     if not seeds:
         raise ValueError("seeds is empty: nothing to train")
+    if images not in ("test", "validation"):
+        raise ValueError(f"images must be 'test' or 'validation', got {images!r}")
+    if study == "rotated" and images != "test":
+        raise ValueError("in the study 'rotated' every image is a test image: leave images out")
     directory = Path(directory)
     rotations = range(ROTATIONS) if study == "rotated" else (None,)
     todo = [
@@ -196,9 +225,9 @@ def run(
         text = rotated_table(rows)
         finish(rows, text, directory / study)
         return text
-    text = table(rows)
+    text = table(rows, images)
     finish(rows, text, directory / study)
-    figure(rows, directory / study / "brain_level.png")
+    figure(rows, directory / study / "brain_level.png", images)
     return text
 
 
@@ -214,8 +243,8 @@ def _quick(spec: TrainSpec) -> TrainSpec:
     )
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Return two Markdown tables of at most 80 columns, of the test images.
+def table(rows: Sequence[Row], images: str = "test") -> str:
+    """Return two Markdown tables of at most 80 columns, the errors of test or validation images.
 
     What sparsity costs compared with the first arm, and how active each arm is.
     """
@@ -226,12 +255,13 @@ def table(rows: Sequence[Row]) -> str:
     cost, activity = [], []
     for arm in arms:
         mine = [row for row in rows if row["arm"] == arm]
-        error, nll = (mean([row[name] for row in mine]).mean for name in ("test_error", "test_nll"))
+        names = (f"{images}_error", f"{images}_nll")
+        error, nll = (mean([row[name] for row in mine]).mean for name in names)
         paired = ["", ""]
         if arm != dense:
             paired = [
-                difference(rows, arm, dense, "test_error").describe(100),
-                difference(rows, arm, dense, "test_nll").describe(1, 3),
+                difference(rows, arm, dense, names[0]).describe(100),
+                difference(rows, arm, dense, names[1]).describe(1, 3),
             ]
         cost.append(
             [
@@ -297,15 +327,15 @@ def _by_layer(rows: Sequence[Row], name: str, form: str) -> str:
     )
 
 
-def figure(rows: Sequence[Row], path: Path) -> None:
+def figure(rows: Sequence[Row], path: Path, images: str = "test") -> None:
     """Draw differences from the dense arm, a dot a seed, with their means and intervals."""
     plots.save(
         path,
-        lambda ax: differences(rows, "test_error", 100, ax).set(
-            ylabel="test error - dense (points)", title="Error"
+        lambda ax: differences(rows, f"{images}_error", 100, ax).set(
+            ylabel=f"{images} error - dense (points)", title="Error"
         ),
-        lambda ax: differences(rows, "test_nll", 1, ax).set(
-            ylabel="test NLL - dense", title="Negative log-likelihood"
+        lambda ax: differences(rows, f"{images}_nll", 1, ax).set(
+            ylabel=f"{images} NLL - dense", title="Negative log-likelihood"
         ),
         inches=(8, 3.4),
         also=[".svg"],

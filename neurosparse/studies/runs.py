@@ -31,10 +31,12 @@ from neurosparse.rectifier import RectifierNetwork, TrainSpec, devices, joined, 
 from neurosparse.rectifier.evaluation import evaluate, tensors
 from neurosparse.rectifier.pretraining import pretrain
 from neurosparse.rectifier.specs import PretrainSpec
+from neurosparse.sparsify.revive import shift_for
 
 Row = Fields
 
 ROTATIONS = 5
+LOOKED_AT = 1000  # images, to set biases from
 NEXT_MODULE = 1000  # from the seed of a module to that of the next
 
 
@@ -51,13 +53,16 @@ class TrainingRun:
     modules: int = 1
     # which of `ROTATIONS` parts of all images the test images are; None: those of the data set
     rotation: int | None = None
+    # the share of images for which each unit is active at the start, by its bias; None: biases of 0
+    start_active: float | None = None
 
     @property
     def name(self) -> str:
         """The name of its file."""
         modules = f"x{self.modules}" if self.modules > 1 else ""
+        begin = "" if self.start_active is None else f"from{self.start_active:g}"
         rotation = "" if self.rotation is None else f"r{self.rotation}"
-        labels = f"{self.n_labels}{modules}{rotation}"
+        labels = f"{self.n_labels}{modules}{rotation}{begin}"
         specs = f"{_text(self.spec)}{_text(self.pretraining)}{labels}"
         return f"{run_name(self.arm, self.spec.seed, specs)}.parquet"
 
@@ -159,6 +164,8 @@ def _row(run: TrainingRun, progress: Progress) -> Row:
     for k in range(run.modules):
         spec = run.spec.model_copy(update={"seed": run.spec.seed + k * NEXT_MODULE})
         of_one = part_of(progress, k / run.modules, (k + 1) / run.modules)
+        if run.start_active is not None:
+            start = started_at(spec, splits.train.images, run.start_active)
         results.append(train(spec, splits, device="cpu", test=False, start=start, progress=of_one))
     cpu_s = time.thread_time() - clock
     network = (
@@ -221,6 +228,28 @@ def _text(spec: Spec | None) -> str | None:
     A setting that is added later leaves the names of files as they are.
     """
     return None if spec is None else spec.model_dump_json(exclude_defaults=True)
+
+
+@torch.no_grad()
+def started_at(spec: TrainSpec, images: NDArray[np.float32], active: float) -> RectifierNetwork:
+    """Return the first network of a spec, its biases set from images, layer by layer.
+
+    Parameters
+    ----------
+    spec
+        Of its training.
+    images
+        Shape (n, n_inputs); a thousand of them, evenly from all, are looked at.
+    active
+        The share of them for which each hidden unit is to be active.
+    """
+    network = RectifierNetwork(spec.network, seed=spec.seed)
+    some = np.linspace(0, len(images) - 1, min(LOOKED_AT, len(images))).astype(int)
+    x = torch.from_numpy(np.ascontiguousarray(images[some]))
+    for linear in network.linears()[:-1]:
+        linear.bias.add_(shift_for(linear(x), active))
+        x = linear(x).relu()
+    return network
 
 
 _splits = lru_cache(maxsize=2)(data.load)

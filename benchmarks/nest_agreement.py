@@ -48,6 +48,7 @@ def main() -> None:
                 f" {'equal' if same else 'NOT EQUAL'}"
             )
 
+    print("mean±standard deviation over seeds, by population")
     for engine in engines:
         found = over_seeds(
             engine, scale=options.scale, seconds=options.seconds, seeds=options.seeds

@@ -48,7 +48,8 @@ def test_the_recipe_is_the_arm() -> None:
 
 def test_the_table_by_hand() -> None:
     rows = rows_of("dense", [0.10, 0.12]) + rows_of("4 %", [0.11, 0.14], cpu_s=50.0, test_nll=0.25)
-    cost, activity = table(rows).split("\n\n")
+    cost, note, activity = table(rows).split("\n\n")
+    assert note == "±: half of the 95 % interval over seeds (Student's t)."
     # differences 1 and 2 points: mean 1.5, half of the interval 12.7062 * 0.70711 / sqrt 2
     assert cost.startswith("| 2 seeds |")
     assert [cell.strip() for cell in cost.splitlines()[-1].split("|")[1:-1]] == [

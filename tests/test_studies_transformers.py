@@ -57,7 +57,8 @@ def test_the_dense_arm_is_chosen_on_validation_plays() -> None:
 def test_the_tables_by_hand() -> None:
     rows = rows_of("GELU", [2.50, 2.52], 1.0) + rows_of("ReLU from 10 %", [2.48])
     rows += rows_of("4 %", [2.51, 2.54], 0.04, cpu_s=60.0)
-    cost, activity = transformers.table(rows).split("\n\n")
+    cost, note, activity = transformers.table(rows).split("\n\n")
+    assert note == "±: half of the 95 % interval over seeds (Student's t)."
     cells = [[c.strip() for c in line.split("|")[1:-1]] for line in cost.splitlines()]
     assert cells[0][3:5] == ["from GELU", "from ReLU from 10 %"]
     # differences 0.01 and 0.02: mean 0.015, half of the interval 12.7062 * 0.0070711 / sqrt 2

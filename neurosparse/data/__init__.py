@@ -1,4 +1,4 @@
-"""Image sets: one module of `sets/` a set; nothing is downloaded unless asked for.
+"""Image sets: a module of `sets/` for each; nothing is downloaded unless asked for.
 
     from neurosparse import data
     splits = data.load("mnist5k")

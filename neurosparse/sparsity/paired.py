@@ -25,8 +25,14 @@ class Mean:
     n: int
 
     def describe(self, scale: float = 1.0, digits: int = 2) -> str:
-        """Return the mean and half of the interval, `scale` times: "+0.08 +- 0.12"."""
+        """Return the mean and half of the interval, `scale` times: "+0.08 ± 0.12".
+
+        A text or table that shows it says so: for independent seeds, `OVER_SEEDS`.
+        """
         return f"{scale * self.mean:+.{digits}f} ± {scale * (self.high - self.mean):.{digits}f}"
+
+
+OVER_SEEDS = "±: half of the 95 % interval over seeds (Student's t)."
 
 
 def mean(values: Sequence[float]) -> Mean:

@@ -1,4 +1,4 @@
-"""How many bits a network tells of its input for each molecule of ATP, over its active share.
+"""Bits that a network tells of its input for each molecule of ATP, over its active share.
 
 Levy & Baxter 1996 (Neural Computation 8:531) argue that neurons should be active as rarely as is
 best for bits per energy: a binary neuron that is active with probability p tells H(p) bits, and

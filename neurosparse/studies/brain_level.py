@@ -40,7 +40,7 @@ from neurosparse import plots
 from neurosparse._internal.tables import markdown
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier.specs import AugmentationSpec, NetworkSpec, TrainSpec
-from neurosparse.sparsity.paired import crossed, difference, mean
+from neurosparse.sparsity.paired import OVER_SEEDS, crossed, difference, mean
 from neurosparse.studies.runs import (
     ROTATIONS,
     Row,
@@ -285,7 +285,7 @@ def table(rows: Sequence[Row], images: str = "test") -> str:
         )
     head = [f"{n_seeds} seeds", "error %", "against dense", "NLL", "against dense", "time"]
     other = ["arm", "epochs", "active %", "by layer", "alive by layer", "kMACs"]
-    return f"{markdown(head, cost)}\n\n{markdown(other, activity)}"
+    return f"{markdown(head, cost)}\n\n{OVER_SEEDS}\n\n{markdown(other, activity)}"
 
 
 def rotated_table(rows: Sequence[Row]) -> str:
@@ -302,15 +302,16 @@ def rotated_table(rows: Sequence[Row]) -> str:
         over = ""
         if arm != best:
             difference_of = table_of.astype(float) - wrong[best]
-            many = len(table_of) > 1
-            over = (crossed(difference_of) if many else mean(difference_of.mean(axis=1))).describe(
-                100
-            )
+            if len(table_of) > 1:
+                over = crossed(difference_of).describe(100)
+            else:  # one seed says nothing of others
+                over = f"{100 * difference_of.mean():+.2f}"
         active = 100 * np.mean([row["active_fraction"] for row in mine])
         lines.append([arm, f"{100 * table_of.mean():.2f}", over, f"{active:.2f}"])
     n_seeds, n_images = next(iter(wrong.values())).shape
     head = [f"{n_seeds} seeds, {n_images:,} images", "error %", f"against {best}", "active %"]
-    return markdown(head, lines)
+    note = "\n\n±: half of the 95 % interval over seeds and images." if n_seeds > 1 else ""
+    return markdown(head, lines) + note
 
 
 def _wrong(rows: Sequence[Row], arm: str) -> NDArray[np.int8]:

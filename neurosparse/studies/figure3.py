@@ -92,7 +92,8 @@ def table(rows: Sequence[Row]) -> str:
             lines.append([f"{low}-{high}", f"{inside.size}", f"{inside.mean():.2f}", spread, over])
     text = markdown(["zeros %", "networks", "test error %", "sd", f"above those < {FLAT} %"], lines)
     return (
-        f"{text}\n\n{len(rows) - errors.size} of {len(rows)} networks collapsed (test error above"
+        f"{text}\n\n±: half of Welch's 95 % interval over networks.\n"
+        f"{len(rows) - errors.size} of {len(rows)} networks collapsed (test error above"
         f" {100 * COLLAPSED:.0f} %)."
     )
 

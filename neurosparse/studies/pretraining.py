@@ -25,7 +25,7 @@ from neurosparse import plots, reference
 from neurosparse._internal.tables import markdown
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier.specs import NetworkSpec, PretrainSpec, TrainSpec
-from neurosparse.sparsity.paired import Mean, difference, mean
+from neurosparse.sparsity.paired import OVER_SEEDS, Mean, difference, mean
 from neurosparse.studies.runs import Row, TrainingRun, finish, run_all
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _table1(rows: Sequence[Row]) -> str:
         )
     head = ["network", "rate", "error %", "- rectifier", "- not pre", "paper"]
     notes = "(pre): pre-trained; rate: chosen on validation; paper: on MNIST, * unverified."
-    return f"{markdown(head, lines)}\n\n{notes}"
+    return f"{markdown(head, lines)}\n\n{notes}\n{OVER_SEEDS}"
 
 
 def _few_labels(rows: Sequence[Row]) -> str:
@@ -237,7 +237,8 @@ def _few_labels(rows: Sequence[Row]) -> str:
                     difference(rows, tuned, without, "test_error").describe(100),
                 ]
             )
-    return markdown(["labels", "network", "without: error %", "pre-trained", "difference"], lines)
+    head = ["labels", "network", "without: error %", "pre-trained", "difference"]
+    return f"{markdown(head, lines)}\n\n{OVER_SEEDS}"
 
 
 def _error(rows: Sequence[Row], arm: str) -> tuple[Mean, float]:

@@ -24,7 +24,7 @@ from neurosparse._internal.tables import markdown
 from neurosparse.data import texts
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.reference import bands
-from neurosparse.sparsity.paired import difference, mean
+from neurosparse.sparsity.paired import OVER_SEEDS, difference, mean
 from neurosparse.studies.runs import Row, finish, run_name
 from neurosparse.transformer import TransformerSpec, TransformerTrainSpec, evaluate, load, train
 from neurosparse.transformer.results import save_result
@@ -250,7 +250,7 @@ def table(rows: Sequence[Row]) -> str:
         )
     head = ["bits a character", "seeds", "test", f"from {dense}", f"from {UNSTEERED}", "time"]
     other = ["arm", "steps", "active %", "by layer", "alive % by layer", "validation"]
-    return f"{markdown(head, cost)}\n\n{markdown(other, activity)}"
+    return f"{markdown(head, cost)}\n\n{OVER_SEEDS}\n\n{markdown(other, activity)}"
 
 
 def _of(rows: Sequence[Row], arm: str, quantity: str) -> list[float]:

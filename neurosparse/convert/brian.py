@@ -66,8 +66,9 @@ def to_brian2(
     Examples
     --------
     >>> from neurosparse.convert import to_spiking
+    >>> _ = torch.manual_seed(1)
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 1))
-    >>> images = torch.rand(10, 2, generator=torch.Generator().manual_seed(0))
+    >>> images = torch.rand(10, 2)
     >>> net = to_brian2(to_spiking(model, images), images[:1])
     >>> net["layer_1"].N, net["output"].N
     (3, 1)

@@ -255,8 +255,9 @@ def to_spiking(
 
     Examples
     --------
+    >>> _ = torch.manual_seed(1)
     >>> model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
-    >>> spiking = to_spiking(model, torch.rand(10, 2, generator=torch.Generator().manual_seed(0)))
+    >>> spiking = to_spiking(model, torch.rand(10, 2))
     >>> spiking.run(torch.ones(3, 2), steps=8).outputs.shape
     torch.Size([3, 1])
     """

@@ -315,6 +315,7 @@ def to_rate(spiking: SpikingNetwork, *, variant: Variant = "exact") -> RateNetwo
     Examples
     --------
     >>> from neurosparse.convert import to_spiking
+    >>> _ = torch.manual_seed(1)
     >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     >>> x = torch.rand(10, 2)
     >>> rates = to_rate(to_spiking(model, x, normalisation="maximum"))

@@ -75,6 +75,7 @@ def tune(
     Examples
     --------
     >>> from neurosparse.convert.quantised import quantise
+    >>> _ = torch.manual_seed(1)
     >>> model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 2))
     >>> x = torch.rand(64, 2)
     >>> for_4_steps = tune(quantise(model, x, levels=4), x, (x[:, 0] > x[:, 1]).long(), Tuning(epochs=1))

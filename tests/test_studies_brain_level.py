@@ -138,7 +138,9 @@ def test_the_rotated_study_tests_every_image_once(tmp_path, monkeypatch) -> None
     monkeypatch.setitem(STUDIES, "rotated", brain_level.ROTATED[:3:2])
     text = brain_level.run(tmp_path, study="rotated", seeds=[0, 1], quick=True)
     assert (tmp_path / "rotated" / "table.md").read_text() == text + "\n"
-    head, _, dense, sparse = (line.split("|") for line in text.splitlines())
+    rotated, note = text.split("\n\n")
+    assert note == "±: half of the 95 % interval over seeds and images."
+    head, _, dense, sparse = (line.split("|") for line in rotated.splitlines())
     assert head[1].strip() == "2 seeds, 5,000 images"
     assert dense[3].strip() == ""
     rows = read(tmp_path / "rotated" / "runs.parquet")

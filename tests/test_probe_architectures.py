@@ -521,3 +521,37 @@ def test_what_holds_the_units_can_be_said() -> None:
     assert (found.n_units, found.n_samples) == (6, 28)
     found = ns.measure(model, x, active_when=ActiveWhen(threshold=0, axis=1))["relu"]
     assert found.n_units == 4
+
+
+def test_the_winner_of_all_units_is_counted() -> None:
+    class Winner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 20), nn.Linear(20, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            z = self.a(x)
+            return self.b(z * (z == z.amax(-1, keepdim=True)))
+
+    found = list(ns.measure(Winner(), torch.randn(30, 6), active_when=ZERO).values())
+    assert [(s.active_fraction, s.n_units, s.n_samples) for s in found] == [(1 / 20, 20, 30)]
+
+
+def test_an_ensemble_in_one_product_has_units_of_its_own_in_each_member() -> None:
+    class Ensemble(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.randn(3, 6, 5))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(torch.bmm(x.expand(3, *x.shape), self.w))
+
+    torch.manual_seed(0)
+    model, x = Ensemble(), torch.randn(30, 6)
+    with torch.no_grad():
+        right = (model(x) > 0).double()
+    for size in (30, 4, 1):
+        found = ns.measure(model, x, active_when=ZERO, batch_size=size)["relu"]
+        assert (found.n_units, found.n_samples) == (15, 30)
+        np.testing.assert_allclose(found.unit_active_fraction, right.mean(1).flatten())
+        assert found.interval.method.endswith("30 inputs")

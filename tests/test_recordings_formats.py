@@ -520,3 +520,12 @@ def test_what_is_not_read_is_refused_without_the_name_of_a_reader(tmp_path):
         assert not re.search(
             "Neo|IO", str(caught.value).removeprefix(f"cannot read spikes from {path}")
         )
+
+
+@pytest.mark.parametrize("column", ["V_m", "weights"])
+def test_what_other_recorders_of_nest_wrote_is_no_spikes(tmp_path, column):
+    path = tmp_path / "m-3-0.dat"
+    rows = [f"{u + 1}\t{1e3 * t:.3f}\t-60.0\n" for t, u in zip(TIMES_S, UNITS, strict=True)]
+    path.write_text(f"# NEST version: 3\nsender\ttime_ms\t{column}\n" + "".join(rows))
+    with pytest.raises(ValueError, match=f"its column {column} is that of a multimeter"):
+        recordings.read(path, duration_s=0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import importlib
 import inspect
 import pkgutil
@@ -14,6 +15,7 @@ from typing import Any
 
 import brian2
 import numpy as np
+import pandas as pd
 import pint
 import pytest
 import quantities as pq
@@ -256,6 +258,7 @@ OTHERS: dict[str, Any] = {
     "Population.cell": _SPEC.cell, "Circuit.populations": _POPULATIONS, "Circuit.synapse": "delta",
     "Circuit.tau_syn_ms": None, "Circuit.projections": (),
     **{f"Activations.{name}": [1.0] for name in ("active_count", "magnitude_sum", "square_sum")},
+    "Activations.runs": [[1], [0], [1]],
     **{f"read.{name}": _FILE for name in ("source", "path")}, "read_all.sources": [_FILE],
 }  # fmt: skip
 
@@ -336,3 +339,28 @@ def test_no_wrong_dimension_passes_silently(
         thing(**{**needed, argument: value})
     said = str(caught.value)
     assert re.search("or in a unit that|without a unit, got|must be a whole number", said), said
+
+
+@pytest.mark.parametrize(
+    "of_seconds",
+    [
+        lambda s: (np.asarray(s) * 1e9).astype("m8[ns]"),
+        lambda s: (np.asarray(s) * 1e6).astype("m8[us]"),
+        lambda s: pd.to_timedelta(s, unit="s"),
+        lambda s: pd.Series(pd.to_timedelta(s, unit="s")),
+        lambda s: [datetime.timedelta(seconds=x) for x in s],
+        lambda s: [np.timedelta64(round(x * 1e3), "ms") for x in s],
+    ],
+)
+def test_differences_of_times_keep_their_unit(of_seconds: Callable[[Any], Any]) -> None:
+    times_s = [0.25, 1.5]
+    np.testing.assert_allclose(np.array(plain("times_ms", of_seconds(times_s)), float), [250, 1500])
+    for duration in (np.timedelta64(2, "s"), datetime.timedelta(seconds=2), pd.Timedelta(2, "s")):
+        spikes = ns.SpikeTrains(of_seconds(times_s), [0, 1], n_units=2, duration_ms=duration)
+        assert spikes.duration_ms == 2000
+        np.testing.assert_allclose(spikes.times_ms, [250, 1500])
+    for wrong in (np.array(["2026-01-01"], "M8[s]"), datetime.datetime(2026, 1, 1)):
+        with pytest.raises(TypeError, match="in ms, or in a unit that converts to it"):
+            plain("times_ms", wrong)
+    with pytest.raises(TypeError, match="without a unit"):
+        plain("units", of_seconds(times_s))

@@ -2,7 +2,7 @@
 
 NumPy drops the unit of most of them without a word: seconds would be read as milliseconds. What
 carries one is known by the library it comes from (Brian2, quantities and Neo, pint, astropy, unyt),
-none of which is imported here.
+none of which is imported here. Differences of times (NumPy's, Python's, pandas') carry one too.
 """
 
 from __future__ import annotations
@@ -75,11 +75,12 @@ def plain(name: str, value: object, unit: str | None = None) -> Foreign:
     >>> plain("window_ms", 0.01 * pq.s)
     array(10.)
     """
-    if type(value) is np.ndarray or isinstance(value, int | float | str | None):
+    is_time = getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M")
+    if not is_time and (type(value) is np.ndarray or isinstance(value, int | float | str | None)):
         return value
     if isinstance(value, list | tuple):
         return _of_entries(name, value, unit)
-    convert = _converter(type(value))  # type: ignore[arg-type]  # a class can be hashed
+    convert = _difference if is_time else _converter(type(value))  # type: ignore[arg-type]  # a class
     if convert is None:
         return value
     if unit is None and (match := _SUFFIX.search(name)):
@@ -110,6 +111,8 @@ def _of_entries(
 @lru_cache
 def _converter(kind: type) -> Converter | None:
     """Return how values of a type become numbers in a unit without prefix; None: it has none."""
+    if issubclass(kind, np.timedelta64 | np.datetime64):
+        return _difference
     for ancestor in kind.__mro__:
         convert = _CONVERTERS.get(ancestor.__module__.partition(".")[0])
         if convert is not None:
@@ -138,7 +141,14 @@ def _astropy(value: Foreign, base: str | None) -> Foreign:
     return value.to_value(base or "")
 
 
+def _difference(value: Foreign, base: str | None) -> Foreign:
+    if base != "s" or np.asarray(value).dtype.kind == "M":  # a date is no time since the start
+        raise TypeError
+    return np.asarray(value, dtype="m8[ns]") / np.timedelta64(1, "s")
+
+
 _CONVERTERS: dict[str, Converter] = {
+    "datetime": _difference,
     "brian2": _brian2,
     "quantities": _quantities,
     "pint": _pint,

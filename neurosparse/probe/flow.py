@@ -88,7 +88,8 @@ _WEIGHTED = frozenset(
 _SUMS = frozenset({"add", "iadd", "radd"})
 _NORMS = frozenset({"batchnorm", "layernorm", "groupnorm", "instancenorm", "rmsnorm"})
 _COMPARISONS = frozenset(
-    {"gt", "ge", "lt", "le", "greater", "greaterequal", "less", "lessequal", "heaviside"}
+    {"gt", "ge", "lt", "le", "eq", "ne", "greater", "greaterequal", "less", "lessequal"}
+    | {"heaviside"}
 )
 # outcomes of a comparison stay what they are
 _RECAST = frozenset(

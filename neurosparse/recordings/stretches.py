@@ -37,8 +37,15 @@ def common_stretches(table: UnitTable, rows: NDArray[np.int64]) -> Observed | No
         return None
     of_ours = np.isin(table.observed_units, rows)
     bounds, owner = table.observed_s[of_ours], table.observed_units[of_ours]
-    if not np.isfinite(bounds).all() or (bounds[:, 0] >= bounds[:, 1]).any():
-        raise ValueError("its observation intervals must be finite and start before they stop")
+    wrong = ~np.isfinite(bounds).all(axis=1) | (bounds[:, 0] > bounds[:, 1])
+    if wrong.any():
+        k = int(np.argmax(wrong))
+        raise ValueError(
+            "its observation intervals must be finite and start before they stop, got"
+            f" {bounds[k, 0]:g} to {bounds[k, 1]:g} s of unit {owner[k]}"
+        )
+    filled = bounds[:, 0] < bounds[:, 1]  # what takes no time holds no spike
+    bounds, owner = bounds[filled], owner[filled]
     without = np.setdiff1d(rows, owner)
     if without.size:
         raise ValueError(

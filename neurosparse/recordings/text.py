@@ -226,6 +226,11 @@ def of_nest(path: Path, look: Look, told: Told) -> UnitTable:
         raise ValueError(
             "its times are steps and offsets: record with time_in_steps False, so that they are ms"
         )
+    if others := [name for name in look.names if name not in ("sender", "time_ms")]:
+        raise ValueError(
+            f"its column {others[0]} is that of a multimeter or a weight recorder: record spikes"
+            " with a spike_recorder"
+        )
     settled = {"layout": told.layout, "time_unit": told.time_unit}
     if given := [name for name, value in settled.items() if value is not None]:
         raise ValueError(f"NEST settles {given[0]} (--{given[0].replace('_', '-')}): leave it out")

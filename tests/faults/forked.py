@@ -66,26 +66,32 @@ def keep_imported(names: list[str]) -> None:
                 importlib.import_module(name)
 
 
-def in_fork(job: dict[str, Any], out: Path, err: Path) -> None:
-    """Run one command and end this process with its exit code."""
+def in_fork(job: dict[str, Any], streams: list[int], begins: int) -> None:
+    """Run one command and end this process with its exit code; say to a pipe when it begins."""
     import failing
     from brian2.utils.logger import std_silent
 
-    from neurosparse import cli
+    from neurosparse.cli import program
 
     atexit._clear()  # what the process that forks is to do at its own end
 
     os.setsid()
-    for number, path in ((1, out), (2, err)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    for number, stream in zip((1, 2), streams, strict=True):
+        os.dup2(stream, number)
     os.chdir(job["folder"])
     os.environ["TMPDIR"] = job["tmp"]
     tempfile.tempdir = None
     sys.argv = ["neurosparse", *job["words"]]
-    code, before = 1, set(sys.modules)
+    code, before, act = 1, set(sys.modules), program._run
+
+    def begun(arguments: list[str]) -> int:
+        os.write(begins, b".")
+        return act(arguments)
+
+    program._run = begun
     try:
         with failing.calls(job.get("fail"), Path(job["tmp"]).parent):
-            cli.main()
+            program.main()
     except SystemExit as ended:
         code = int(ended.code or 0)
     except BaseException:
@@ -118,9 +124,15 @@ def run(job: dict[str, Any]) -> dict[str, Any]:
     """Run one command in a fork."""
     tmp = Path(job["tmp"])
     out, err = (tmp.parent / name for name in ("out.txt", "err.txt"))
-    started = time.monotonic()
+    streams = [os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) for path in (out, err)]
+    ready, begins = os.pipe()
     if (pid := os.fork()) == 0:
-        in_fork(job, out, err)
+        in_fork(job, streams, begins)
+    os.close(begins)
+    os.read(ready, 1)  # signals are heard from here on
+    for each in (ready, *streams):
+        os.close(each)
+    started = time.monotonic()
     found, stopped = ended_within(pid, job.get("stop_s", MOST_S)), False
     if found is None:
         os.kill(pid, signal.SIGTERM)

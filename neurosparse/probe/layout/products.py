@@ -88,7 +88,9 @@ def _contracted(
     grouped = lost and bool(new)  # features in groups, each with weights of its own
     for k, each in enumerate(result):
         shared = any(out[k] in letters for letters, _ in weights)
-        if k in units:
+        own_weights = shared and all(f.role == ax.POSITIONS for f in each)
+        trained = any(out[k] in letters and _is_trained(call, t) for letters, t in weights)
+        if k in units or (new and own_weights and trained and output.shape[k] > 1):
             result[k] = ax.axis(ax.UNITS, output.shape[k])
         elif not (grouped and shared):
             result[k] = without_units(each)

@@ -155,7 +155,7 @@ def _network(path: Path, active_when: ActiveWhen) -> ActivityStats:
             f" {path} --data ... --out FOLDER`, then compare that folder"
         )
     record = rectifier.record_whole(
-        network, data.load(training.data).test, active_when, name=path.stem
+        network, data.load(training.data).test.mixed(), active_when, name=path.stem
     )
     return measure(
         record, provenance={"weights": str(path), "data": training.data, **training.sparsity}

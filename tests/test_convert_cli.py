@@ -51,7 +51,7 @@ def test_report_figure_and_nir_file(
     splits = data.load("mnist5k")
     neuron = convert.NeuronSpec(kind="lif", reset="value", v_initial=0.0)
     spiking = convert.to_spiking(rectifier.load(weights), splits.train, neuron)
-    again = spiking.report(splits.test.take(slice(40)), steps=16, seed=1, name="net")
+    again = spiking.report(splits.test.mixed().take(slice(40)), steps=16, seed=1, name="net")
     assert written["curve"] == again.to_dict()["curve"]
     assert written["n_inputs"] == 40
     assert (out / "conversion.png").stat().st_size > 5000

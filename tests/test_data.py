@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.lib import format as npy
 
+import neurosparse as ns
 from neurosparse import data
 from neurosparse.data import ImageSet, Splits, places
 from neurosparse.data.images import scaled
 from neurosparse.data.sets import mnist5k
+from neurosparse.sparsity import observe
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +225,20 @@ def test_over_rotations_each_image_is_a_test_image_once(n: int) -> None:
     )
     with pytest.raises(ValueError, match=f"rotation must be 0 to {n - 1}, got {n}"):
         data.rotated(splits, n, n)
+
+
+def test_mixed_images_keep_their_labels_and_give_intervals_over_inputs():
+    digits = data.load("mnist5k").test
+    mixed, again = digits.mixed(), digits.mixed()
+    assert np.array_equal(mixed.images, again.images)
+    assert not np.array_equal(mixed.labels, digits.labels)
+    pairs = [
+        sorted((label, image.tobytes()) for label, image in zip(s.labels, s.images, strict=True))
+        for s in (mixed, digits)
+    ]
+    assert pairs[0] == pairs[1]
+    when = ns.ActiveWhen(threshold=0)
+    known = [
+        ns.measure(observe(s.images, when, "pixels")).interval.is_known for s in (digits, mixed)
+    ]
+    assert known == [False, True]  # the digits stand class after class

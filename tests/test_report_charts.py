@@ -1,5 +1,7 @@
 """Charts for the screen hold what was drawn for paper."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -157,3 +159,14 @@ def test_the_figures_of_the_package_become_charts(ax, networks):
         found = chart(draw(Figure().add_subplot()))
         assert found is not None
         assert found["traces"]
+
+
+def test_a_bar_without_an_interval_keeps_its_number(ax):
+    rows = np.repeat(np.eye(40)[:2], 200, axis=0)  # inputs in a row are alike
+    one = ns.measure(observe(rows, ns.ActiveWhen(threshold=0), "hidden1"))
+    plots.layers(
+        {"net": {"hidden1": replace(one, interval=replace(one.interval, low=np.nan, high=np.nan))}},
+        ax=ax,
+    )
+    [note] = chart(ax)["notes"]
+    assert note["at"][1] == pytest.approx(100 * one.active_fraction)

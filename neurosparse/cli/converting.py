@@ -105,7 +105,7 @@ def convert(
     files.check_writable(out, marker=CONVERSION)
     if nir is not None:
         files.check_file(nir)
-    shown = splits.test if images is None else splits.test.take(slice(images))
+    shown = splits.test if images is None else splits.test.mixed().take(slice(images))
     with bars({"convert": weights.stem}) as show_progress:
 
         def tell(done: float, text: str) -> None:

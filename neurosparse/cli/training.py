@@ -143,9 +143,8 @@ def train(
     results.save_result(result, out)
     if checkpoint is None:
         kept.unlink(missing_ok=True)
-    layers = measure(
-        result.network, splits.test, active_when=ActiveWhen(threshold=spec.active_threshold)
-    )
+    when = ActiveWhen(threshold=spec.active_threshold)
+    layers = measure(result.network, splits.test.mixed(), active_when=when)
     if as_json:
         _show_numbers(result, layers, out)
         return

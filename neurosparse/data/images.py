@@ -86,6 +86,14 @@ class ImageSet:
         """Return the images at `indices`: a slice, a mask or an array of int, shape (m,)."""
         return ImageSet(self.images[indices], self.labels[indices], self.n_classes, self.shape)
 
+    def mixed(self) -> ImageSet:
+        """Return the images in a random order, which is the same at each call.
+
+        A set may have its classes one after the other. Intervals over inputs take neighbours that
+        are alike for a sequence.
+        """
+        return self.take(np.random.default_rng(0).permutation(len(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class Splits:

@@ -202,7 +202,7 @@ def _bars(
     for x, fraction, top in zip(at, fractions, ends[1], strict=True):
         ax.annotate(
             f"{fraction:.3g}" if fraction >= 1 else f"{fraction:.2g}",
-            (x, max(top, fraction)),
+            (x, np.fmax(top, fraction)),  # without an interval its end is NaN
             xytext=(0, 3),
             textcoords="offset points",
             ha="center",

@@ -123,9 +123,9 @@ def inputs(source: str, shape: tuple[int, ...] | None = None) -> Any:
     Parameters
     ----------
     source
-        The name of an image set, whose test images are taken; a .npy file; or a .npz file. The
-        latter holds one array, or several that the network takes by their names, such as input_ids
-        and attention_mask.
+        The name of an image set, whose test images are taken in a random order; a .npy file; or a
+        .npz file. The latter holds one array, or several that the network takes by their names,
+        such as input_ids and attention_mask.
     shape
         The shape of one input, such as (1, 28, 28) for images that are stored flat.
 
@@ -135,7 +135,7 @@ def inputs(source: str, shape: tuple[int, ...] | None = None) -> Any:
         Where there are none, or they have another size; one sentence.
     """
     if source in data.names():
-        found: Any = data.load(source).test.images
+        found: Any = data.load(source).test.mixed().images
     else:
         path = Path(source)
         if path.suffix not in (".npy", ".npz"):

@@ -213,7 +213,7 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
         trained = rectifier.train(train_spec, splits, device=spec.device, progress=of_one)
         rectifier.save(trained.network, folder / f"{recipe.name}.safetensors", training=train_spec)
         active_when = ActiveWhen(threshold=train_spec.active_threshold)
-        network, images = trained.network, splits.test
+        network, images = trained.network, splits.test.mixed()
         wholes = {recipe.title: network}
         errors = {recipe.title: trained.test_error}
         if (

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Unpack, overload
 
 from neurosparse import interop
+from neurosparse._internal import checks
 from neurosparse.activity import (
     Activations,
     ActiveWhen,
@@ -135,6 +136,8 @@ def measure(
         raise ValueError(f"{min(options)} is for spikes of other tools, not for {kind}")
     if missed_below_hz is not None and not spiking:
         raise ValueError(f"missed_below_hz is for spikes, not for {kind}: leave it out")
+    if missed_below_hz is not None:
+        checks.positive("missed_below_hz", missed_below_hz)
     if isinstance(what, Activations):
         if active_when is not None and active_when != what.active_when:
             raise ValueError(

@@ -102,7 +102,7 @@ def test_what_cannot_be_corrected_is_refused() -> None:
     layer = describe_activations(observe(np.ones((3, 4)), ActiveWhen(threshold=0)))
     with pytest.raises(ValueError, match="is not of spikes"):
         with_missed(layer, 1.0)
-    with pytest.raises(ValueError, match="missed_below_hz must be"):
+    with pytest.raises(ValueError, match="below_hz must be"):
         measured(seen(0, 1.0), 0.0)
     with pytest.raises(ValueError, match="missed_below_hz is for spikes, not for Activations"):
         measure(observe([[1.0]], ActiveWhen(threshold=0)), missed_below_hz=1.0)

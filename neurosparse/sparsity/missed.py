@@ -72,7 +72,7 @@ def with_missed(stats: ActivityStats, below_hz: float) -> ActivityStats:
     if stats.unit_rates_hz is None or stats.duration_ms is None:
         raise ValueError(f"{stats.name!r} is not of spikes: nothing says which cells were missed")
     seconds = stats.duration_ms * 1e-3
-    least = max(1, math.ceil(checks.positive("missed_below_hz", below_hz) * seconds - 1e-9))
+    least = max(1, math.ceil(checks.positive("below_hz", below_hz) * seconds - 1e-9))
     counts = np.rint(stats.unit_rates_hz * seconds).astype(np.int64)
     seen = counts >= least
     counts, fractions = counts[seen], stats.unit_active_fraction[seen]

@@ -52,7 +52,7 @@ CLASSES = 10
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Networks of one target: their active share and bits per million ATP, over seeds."""
+    """Networks of one target: their active share and bits per 10^12 ATP, over seeds."""
 
     name: str
     active_fraction: float
@@ -106,7 +106,7 @@ def best_share(r: float) -> float:
 
 
 def bits_per_ATP(row: Row, budget: str, image_ms: float) -> float:
-    """Return the bits that a network tells of the class of an image, per million ATP.
+    """Return the bits that a network tells of the class of an image, per 10^12 ATP.
 
     The row is one of `studies.runs`. A budget without rest counts spikes alone, and says so where
     it is shown.
@@ -115,7 +115,7 @@ def bits_per_ATP(row: Row, budget: str, image_ms: float) -> float:
     n_units = sum(SIZES[1:-1])
     bits = math.log2(CLASSES) - row["test_nll"] / math.log(2)
     rest = (costs.resting_ATP_per_s or 0.0) * image_ms * 1e-3
-    return float(1e6 * bits / (n_units * (rest + row["active_fraction"] * costs.spike_ATP)))
+    return float(1e12 * bits / (n_units * (rest + row["active_fraction"] * costs.spike_ATP)))
 
 
 def arms(rows: Sequence[Row], budget: str, image_ms: float) -> list[Arm]:
@@ -157,7 +157,7 @@ def table(rows: Sequence[Row]) -> str:
                 ]
             )
     heads = ["budget", "image (ms)", "active over resting", "a neuron's best %", "best arm %"]
-    return markdown([*heads, "not told apart from it %", "bits per million ATP"], lines)
+    return markdown([*heads, "not told apart from it %", "bits per 10^12 ATP"], lines)
 
 
 @drawn

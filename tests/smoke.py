@@ -43,8 +43,8 @@ CIRCUITS = {  # what is run -> what it must say
 }
 NETWORKS = {
     "train rectifier --set epochs=1 -o rectifier.safetensors": r"Test error \d",
-    "measure rectifier.safetensors --data mnist5k": r"hidden1 +1,000",
-    "measure mine:make --data mnist5k": r"50 +-1 +1,000",
+    "measure rectifier.safetensors --data mnist5k": r"hidden1\s+(units\s+)?1,000",
+    "measure mine:make --data mnist5k": r"50\s+(axis\s+)?-1\s+(samples\s+)?1,000",
     "convert rectifier.safetensors --images 20 --steps 8 -o twin": r"Report and figure",
     "compare population column rectifier.safetensors --only all -o both": r"fire in 10 ms",
     "compare --seconds 0.2 --epochs 1 --network rectifier_l1 --column none -o demo": r"Page:",

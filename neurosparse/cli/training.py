@@ -50,7 +50,7 @@ def train(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="File that keeps the last whole epoch.  [default: beside --out, until it is done]",
+            help="File that keeps the last whole epoch.  [default: next to --out, until done]",
             metavar="FILE",
         ),
     ] = None,
@@ -62,7 +62,7 @@ def train(
 ) -> None:
     """Train a network and say how sparse each of its layers is on the test images.
 
-    Writes the weights and, beside them, a summary (.json) and the epochs (.parquet). Ctrl-C keeps
+    Writes the weights and, next to them, a summary (.json) and the epochs (.parquet). Ctrl-C keeps
     the last whole epoch, and the same command goes on from there to the same result.
     """
     from contextlib import nullcontext

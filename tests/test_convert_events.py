@@ -206,6 +206,19 @@ class Beside(nn.Module):
         return found[0] - 0.5 * found[1] if self.add else torch.cat(found, 1)
 
 
+class Chunks(nn.Module):
+    """Channels in parts, of spikes and of currents."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.pool = nn.Conv2d(6, 9, 3), nn.AvgPool2d(3, 1)
+
+    def forward(self, x):
+        first, second = self.conv(x).split([6, 3], 1)
+        left, right = self.pool(x).chunk(2, 1)
+        return torch.cat([first.relu(), second.relu(), left, right], 1)
+
+
 def before(*layers):
     """Layers between spikes and a read-out."""
     return nn.Sequential(nn.Conv2d(2, 6, 3, 1, 1), nn.ReLU(), *layers)
@@ -261,6 +274,14 @@ KINDS = {
     "densely connected": before(Dense(6, 4), Dense(10, 4), nn.BatchNorm2d(14), nn.ReLU()),
     "in a row": before(nn.Flatten(), nn.Linear(6 * 81, 20), nn.ReLU(), nn.Linear(20, 7), nn.ReLU()),
     "pooled, in a row": before(nn.MaxPool2d(3), nn.Flatten(), nn.Linear(54, 20), nn.ReLU()),
+    "ceiling": before(nn.Conv2d(6, 8, 3), nn.ReLU6()),
+    "padded": before(nn.ZeroPad2d((1, 0, 2, -1)), nn.Conv2d(6, 8, 3), nn.ReLU()),
+    "upsampled": before(nn.Upsample(scale_factor=2), nn.Conv2d(6, 8, 3, 2), nn.ReLU()),
+    "upsampled, bilinear": before(
+        nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(6, 8, 3, 3), nn.ReLU()
+    ),
+    "transposed": before(nn.ConvTranspose2d(6, 8, 3, 2, 1, 1), nn.ReLU()),
+    "in chunks": before(Chunks(), nn.Conv2d(15, 8, 3), nn.ReLU()),
     "one dimension": nn.Sequential(
         nn.Flatten(2),
         nn.Conv1d(2, 6, 5, 3),

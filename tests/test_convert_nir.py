@@ -334,6 +334,24 @@ def test_what_cannot_be_run_here_is_one_sentence(nodes, match, tmp_path):
     assert "x.nir" in str(error.value)
 
 
+def test_sums_over_windows_are_read(tmp_path):
+    """As a mean, times the pixels of a window."""
+    shape, full = np.array([1, 4, 4]), np.full((1, 2, 2), 1.0)
+    nodes = (
+        nir.SumPool2d(np.array([2, 2]), np.array([2, 2]), np.array([0, 0])),
+        nir.IF(full, full),
+    )
+    flat = (nir.Flatten({"input": np.array([1, 2, 2])}, 0, -1), nir.Affine(np.eye(4), np.zeros(4)))
+    graph = nir.NIRGraph.from_list(nir.Input({"input": shape}), *nodes, *flat)
+    nir.write(tmp_path / "x.nir", graph)
+    spiking = from_nir(tmp_path / "x.nir")
+    x = torch.rand(3, 1, 4, 4)
+    found = spiking.graph[spiking.graph.spikes[0].inputs[0]]
+    values = spiking.graph.values(x)
+    pooled = 4 * torch.nn.functional.avg_pool2d(x, 2)
+    torch.testing.assert_close(values[found.inputs[0]], pooled)
+
+
 def test_loops_and_sums_that_do_not_fit_are_refused(tmp_path):
     nodes = {
         "input": nir.Input({"input": np.array([3])}),

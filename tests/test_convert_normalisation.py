@@ -230,3 +230,57 @@ def test_with_a_leak_there_is_a_best_rate_and_it_bends_even_there(tau_m_ms: floa
     assert at(best_hz) == pytest.approx(0.16 * np.sqrt(2.0 / tau_m_ms), rel=0.15)
     assert at(best_hz) < min(at(0.7 * best_hz), at(1.4 * best_hz))
     assert bend(NeuronSpec()) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("neuron", [NeuronSpec(), NeuronSpec(t_ref_ms=2.0)], ids=["if", "waits"])
+def test_a_ceiling_is_the_highest_rate(neuron) -> None:
+    """Units beyond 6 come to 6, units below keep their value."""
+    model = nn.Sequential(nn.Linear(1, 4), nn.ReLU6())
+    model[0].weight.data = torch.tensor([[1.0], [3.0], [8.0], [20.0]])
+    model[0].bias.data.zero_()
+    spiking = to_spiking(model, torch.ones(50, 1), neuron)
+    rates = spiking.run(torch.ones(1, 1), 900).outputs[0]
+    assert rates[2:].tolist() == pytest.approx([6.0, 6.0], rel=0.01)
+    # a refractory period bends the curve: its line is off by up to an eighth or so of the ceiling
+    bent = 0.02 if neuron.t_ref_ms == 0 else 1.0
+    assert rates[:2].tolist() == pytest.approx([1.0, 3.0], abs=bent)
+
+
+def _densenet(seed: int) -> tuple[nn.Module, torch.Tensor]:
+    class Dense(nn.Module):
+        def __init__(self, n: int) -> None:
+            super().__init__()
+            self.norm, self.conv = nn.BatchNorm2d(n), nn.Conv2d(n, 8, 3, 1, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([x, self.conv(self.norm(x).relu())], 1)
+
+    torch.manual_seed(seed)
+    layers = [nn.Conv2d(2, 8, 3, 1, 1), *(Dense(8 + 8 * k) for k in range(4))]
+    end = (nn.BatchNorm2d(40), nn.ReLU(), nn.Flatten(), nn.Linear(40 * 64, 5))
+    model = nn.Sequential(*layers, *end)
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):  # factors as unlike as training leaves them
+            layer.weight.data = torch.rand(layer.weight.shape).mul(3).exp() / 5
+            layer.momentum = 1.0
+    x = torch.rand(40, 2, 8, 8)
+    model.train()(x)
+    return model.eval(), x
+
+
+def test_channels_have_their_own_scale_where_layers_concatenate() -> None:
+    model, x = _densenet(0)
+    with torch.no_grad():
+        expected = model(x)
+
+    def error(per: str) -> float:
+        outputs = to_spiking(model, x, normalisation=Normalisation(per=per)).run(x, 16).outputs
+        return float((outputs - expected).norm() / expected.norm())
+
+    assert error("auto") < 0.75 * error("layer")
+    chain = nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(108, 2))
+    alike = [
+        to_spiking(chain, x, normalisation=Normalisation(per=per)).scales["1"]
+        for per in ("auto", "layer")
+    ]
+    assert torch.equal(*alike)

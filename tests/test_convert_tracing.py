@@ -30,6 +30,39 @@ class Net(nn.Module):
         return self.body(self, x)
 
 
+class Standardised(nn.Module):
+    """A model that brings the mean and deviation of its inputs, and learned factors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.4, 0.5, 0.6])[:, None, None])
+        self.register_buffer("deviation", torch.tensor([0.1, 0.2, 0.3])[None, :, None, None])
+        self.log_scale = nn.Parameter(torch.tensor(0.3))
+        self.shift = nn.Parameter(torch.rand(4, 5))
+        self.conv = nn.Conv2d(3, 2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv((x - self.mean) / self.deviation) * self.log_scale.exp()
+        return (h + self.shift).relu()
+
+
+class Asserting(nn.Module):
+    """A model that looks at shapes before and while it computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.ndim == 4
+        assert x.shape[1] == 3, "three channels"
+        assert not x.size(2) < 3
+        h = self.conv(x).relu()
+        if h.shape[-1] > 2:
+            h = 2 * h
+        return h
+
+
 def shaken(model: nn.Module, seed: int = 0) -> nn.Module:
     """The model in float64 with biases and batch statistics that are not 0 and 1; in training
     mode.
@@ -227,6 +260,72 @@ MODELS: dict[str, tuple[nn.Module, tuple[int, ...]]] = {
         ),
         (4,),
     ),
+    "a ceiling": (
+        nn.Sequential(nn.Linear(4, 8), nn.ReLU6(), nn.Linear(8, 6), nn.Hardtanh(0, 0.5)),
+        (4,),
+    ),
+    "clamps": (
+        Net(
+            lambda m, x: torch.cat(
+                [
+                    x.clamp(min=0),
+                    x.clamp(0, 0.5),
+                    torch.clip(x, 0.0, max=0.25),
+                    torch.clamp_min(x, 0),
+                    functional.relu6(9 * x),
+                    functional.hardtanh(x, 0.0, 0.75),
+                ],
+                1,
+            )
+        ),
+        (4,),
+    ),
+    "padding around an image": (
+        Net(
+            lambda m, x: m.a(functional.pad(m.z(x.relu()), (1, -1, 2, 0))),
+            z=nn.ZeroPad2d((2, 0, 0, 1)),
+            a=nn.Flatten(),
+        ),
+        (2, 4, 5),
+    ),
+    "chunks": (
+        Net(
+            lambda m, x: (
+                (p := m.a(x).chunk(3, 1))[0].relu()
+                - p[2]
+                + torch.split(m.a(x), [2, 4], dim=1)[0].relu()
+            ),
+            a=nn.Conv2d(2, 6, 3),
+        ),
+        (2, 4, 5),
+    ),
+    "upsampling": (
+        Net(
+            lambda m, x: m.b(functional.interpolate(m.u(x.relu()), scale_factor=2)),
+            u=nn.Upsample(size=(6, 5), mode="bilinear", align_corners=True),
+            b=nn.Conv2d(2, 3, 3),
+        ),
+        (2, 4, 3),
+    ),
+    "a transposed convolution": (
+        nn.Sequential(
+            nn.ConvTranspose2d(4, 6, (3, 2), (2, 3), (1, 0), (1, 2), groups=2),
+            nn.BatchNorm2d(6),
+            nn.ReLU(),
+            nn.ConvTranspose2d(6, 2, 3, 1, 2, dilation=2, bias=False),
+        ),
+        (4, 5, 3),
+    ),
+    "a transposed convolution in one dimension": (
+        nn.Sequential(nn.ConvTranspose1d(2, 3, 4, 2, 1), nn.ReLU()),
+        (2, 5),
+    ),
+    "mean, deviation and factors of the model": (Standardised(), (3, 4, 5)),
+    "a parameter of another layer": (
+        Net(lambda m, x: x.relu() * m.l.weight[0], l=nn.Linear(4, 4)),
+        (4,),
+    ),
+    "assertions on shapes": (Asserting(), (3, 4, 5)),
     "factors and differences": (
         Net(
             lambda m, x: (
@@ -316,8 +415,8 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
         "2: it has no running statistics",
     ),
     "unknown": (
-        nn.Sequential(nn.Unflatten(1, (2, 2)), nn.ReLU(), nn.ConvTranspose1d(2, 2, 1)),
-        "2: ConvTranspose1d cannot be converted",
+        nn.Sequential(nn.Unflatten(1, (2, 2)), nn.ReLU(), nn.PixelShuffle(1)),
+        "2: PixelShuffle cannot be converted",
     ),
     "padding": (
         Net(
@@ -333,8 +432,24 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "product": (Net(lambda m, x: x.relu() * x), "mul: it multiplies or divides two"),
     "broadcast": (Net(lambda m, x: x.relu() + x[:, :1]), "getitem"),
     "a free parameter": (
-        Net(lambda m, x: x.relu() * m.l.weight[0], l=nn.Linear(4, 4)),
-        "l_weight: it is a parameter or buffer",
+        Net(lambda m, x: x.relu() * m.l.weight[:, None], l=nn.Linear(4, 4)),
+        "mul: it takes a tensor of shape (4, 1, 4)",
+    ),
+    "clamped elsewhere": (
+        Net(lambda m, x: x.clamp(-1, 1)),
+        "clamp: it clamps to -1 at least and 1 at most; clamp with min=0",
+    ),
+    "padded with ones": (
+        Net(lambda m, x: functional.pad(x[:, None].relu(), (1, 1), value=1.0)),
+        "getitem",
+    ),
+    "reflected": (
+        nn.Sequential(nn.Unflatten(1, (1, 4)), nn.ReLU(), nn.ConstantPad1d(1, 2.0)),
+        "2: it pads with values other than 0; pad with zeros",
+    ),
+    "bicubic": (
+        nn.Sequential(nn.Unflatten(1, (1, 2, 2)), nn.ReLU(), nn.Upsample(4, mode="bicubic")),
+        "2: it interpolates by mode='bicubic'",
     ),
     "weights of nan": (
         with_nan(),

@@ -13,6 +13,7 @@ height, width).
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
@@ -140,6 +141,53 @@ class Reshape(Layer):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place(Layer):
+    """Pixels at other places of an image of zeros: padding, cropping, pixels spread apart.
+
+    Along an axis of pixels, number k comes to `first + k * step`, or is left out where that is
+    outside.
+    """
+
+    first: Shape
+    step: Shape
+
+    def __call__(self, *values: Tensor) -> Tensor:
+        (value,) = values
+        out = value.new_zeros(len(value), *self.shape)
+        taken, put = [slice(None)] * 2, [slice(None)] * 2
+        axes = zip(self.first, self.step, value.shape[2:], self.shape[1:], strict=True)
+        for first, step, size, room in axes:
+            begin = max(0, -(first // step))
+            end = max(begin, min(size, (room - 1 - first) // step + 1))
+            start = first + begin * step
+            taken.append(slice(begin, end))
+            put.append(slice(start, start + (end - begin) * step, step))
+        out[tuple(put)] = value[tuple(taken)]
+        return out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upsample(Layer):
+    """A larger image; `options` are those of torch's `interpolate` (scale_factor, mode, ...)."""
+
+    options: FieldsView
+
+    def __call__(self, *values: Tensor) -> Tensor:
+        result: Tensor = functional.interpolate(values[0], **self.options)
+        return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part(Layer):
+    """Some of the features or channels, from `start` on."""
+
+    start: int
+
+    def __call__(self, *values: Tensor) -> Tensor:
+        return values[0][:, self.start : self.start + self.shape[0]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Concatenate(Layer):
     """The inputs one after the other along the first axis of a sample: features, or channels."""
 
@@ -164,16 +212,20 @@ class Spike(Layer):
     activation
         The non-linearity if it is not max(0, z): a module with `spike_balance(neuron) -> (gain,
         offset, scale)`.
+    ceiling
+        The largest activation of a rectifier that has one, such as 6.
     """
 
     gain: Tensor = field(default_factory=lambda: torch.tensor(1.0), repr=False)
     offset: Tensor = field(default_factory=lambda: torch.tensor(0.0), repr=False)
     scale: Tensor = field(default_factory=lambda: torch.tensor(1.0), repr=False)
     activation: nn.Module | None = None
+    ceiling: float = math.inf
 
     def __call__(self, *values: Tensor) -> Tensor:
         z = (values[0] - self.offset) / self.gain
-        return (z.relu() if self.activation is None else self.activation(z)) / self.scale
+        rectified = z.clamp(0, self.ceiling) if self.activation is None else self.activation(z)
+        return rectified / self.scale
 
 
 @dataclass(frozen=True, slots=True)

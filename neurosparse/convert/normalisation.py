@@ -31,12 +31,15 @@ from neurosparse import lif
 from neurosparse._internal.units import plain
 from neurosparse.convert.graph import (
     Add,
+    AveragePool,
     Concatenate,
     Conv,
     Graph,
     Input,
     Layer,
     Linear,
+    MaxPool,
+    Part,
     Reshape,
     Spike,
 )
@@ -62,11 +65,13 @@ class Normalisation(Spec):
     per
         Whether the activations are those of a "layer" or of a "channel" (a unit of a fully
         connected layer). A channel whose percentile is 0 gets the largest scale of its layer.
+        "auto": of a channel where a layer rectifies what several layers gave, concatenated, as in a
+        DenseNet, and of a layer elsewhere.
     """
 
     method: Literal["percentile", "maximum", "none"] = "percentile"
     percentile: Annotated[float, Field(gt=0, le=100)] = 99.9
-    per: Literal["layer", "channel"] = "layer"
+    per: Literal["auto", "layer", "channel"] = "auto"
 
 
 def ceilings(
@@ -103,12 +108,27 @@ def ceilings(
     for batch in batches:
         values = graph.values(batch)
         for spike in measured:
-            rows = _rows(values[spike.name], how.per)
+            channels = how.per == "channel" or (
+                how.per == "auto" and _rectifies_parts(graph, spike)
+            )
+            rows = _rows(values[spike.name], "channel" if channels else "layer")
             n = rows.shape[1] * n_samples // len(batch)
             k = min(n, 1 + math.floor(share * (n - 1)))  # the k-th largest of all is the percentile
             found = rows if spike.name not in top else torch.cat([top[spike.name], rows], dim=1)
             top[spike.name] = found.topk(min(k, found.shape[1]), dim=1).values
     return {spike.name: _ceiling(spike, top[spike.name]) for spike in measured}
+
+
+def _rectifies_parts(graph: Graph, layer: Layer) -> bool:
+    """Say whether a layer takes concatenated values, but for factors and pools of each channel."""
+    before = [graph[name] for name in layer.inputs]
+    return len(before) == 1 and (
+        isinstance(before[0], Concatenate)
+        or (
+            isinstance(before[0], Add | AveragePool | MaxPool)
+            and _rectifies_parts(graph, before[0])
+        )
+    )
 
 
 def _rows(values: Tensor, per: str) -> Tensor:
@@ -286,6 +306,9 @@ def _balanced(spike: Spike, ceilings: dict[str, Tensor], neuron: NeuronSpec) -> 
         gain, offset, scale = (torch.as_tensor(value, dtype=torch.float64) for value in values)
         return replace(spike, gain=gain, offset=offset, scale=scale)
     level = ceilings[spike.name]
+    if math.isfinite(spike.ceiling):  # the highest rate there is stands for the highest activation
+        highest = 1e3 / (neuron.dt_ms + neuron.t_ref_ms)
+        neuron = neuron.model_copy(update={"max_rate_hz": highest})
     slope, shift = balance(neuron)
     return replace(
         spike,
@@ -349,6 +372,8 @@ def _passed(layer: Layer, before: list[Tensor], graph: Graph) -> Tensor:
                 ' per="layer"'
             )
         return before[0].expand(shapes[0]).flatten()
+    if isinstance(layer, Part) and before[0].ndim:
+        return before[0][layer.start : layer.start + layer.shape[0]]
     if isinstance(layer, Concatenate):
         ones = [1] * (len(layer.shape) - 1)
         return torch.cat(

@@ -7,7 +7,9 @@ What cannot be converted is refused with a list.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+import operator
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Any
@@ -16,11 +18,13 @@ import torch
 from torch import Tensor, fx, nn
 
 from neurosparse.convert import copies, translation
-from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, Shape
-from neurosparse.convert.translation import RefusalError
+from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, Part, Shape
+from neurosparse.convert.refusals import RefusalError
 from neurosparse.probe.record import NON_LINEARITIES
 from neurosparse.rectifier.network import RectifierNetwork, folded
 
+# functions and methods that give a tensor in parts
+SPLITTING = (torch.chunk, torch.split, torch.tensor_split, "chunk", "split", "tensor_split")
 CHECKED = 8  # inputs on which the graph must agree with the model
 TOLERANCE = 1e-3  # of the largest output; rounding in float32 stays far below that
 
@@ -120,15 +124,59 @@ def _run(own: nn.Module, few: Tensor) -> Any:
         raise ValueError(f"{name} does not run on inputs of shape ({shape}): {message}") from None
 
 
+_CALL, _GETATTR = nn.Module.__call__, nn.Module.__getattr__
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Let modules compute while a model is traced, when their calls would be traced too."""
+    patched = nn.Module.__call__, nn.Module.__getattr__
+    nn.Module.__call__, nn.Module.__getattr__ = _CALL, _GETATTR  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.__call__, nn.Module.__getattr__ = patched  # type: ignore[method-assign]
+
+
 class _Tracer(fx.Tracer):
     """A tracer that enters every module but those that become layers.
 
     Those are torch's own, non-linearities, and those that bring their own neurons.
     """
 
+    def __init__(self, few: Tensor) -> None:
+        super().__init__()
+        self.few = few
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """Say what a condition on shapes is for these inputs; others cannot be traced."""
+        if not _of_shapes(obj.node):
+            return super().to_bool(obj)
+        graph, copied = fx.Graph(), dict[fx.Node, fx.Node]()
+        graph.graph_copy(self.graph, copied)
+        graph.output(copied[obj.node])
+        with _untraced(), torch.no_grad():
+            return bool(fx.GraphModule(self.root, graph)(self.few.clone()))
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         special = isinstance(m, NON_LINEARITIES) or hasattr(m, "spike_balance")
         return special or super().is_leaf_module(m, module_qualified_name)
+
+
+def _of_shapes(node: fx.Node) -> bool:
+    """Say whether a value depends on the shapes of tensors, not on what is in them."""
+    if node.op == "call_method" and node.target in ("size", "dim", "numel", "ndimension"):
+        return True
+    if node.target is getattr and node.args[1] in ("shape", "ndim", "dtype"):
+        return True
+    return bool(node.all_input_nodes) and all(map(_of_shapes, node.all_input_nodes))
+
+
+def _along_channels(node: fx.Node) -> bool:
+    """Say whether a call has split a tensor into parts along its axis of channels."""
+    whole, parts = node.all_input_nodes[0].meta["shape"], node.meta["parts"]
+    others = {(part[0], *part[2:]) for part in parts} == {(whole[0], *whole[2:])}
+    return others and sum(part[1] for part in parts) == whole[1]
 
 
 class _Interpreter(fx.Interpreter):
@@ -139,8 +187,14 @@ class _Interpreter(fx.Interpreter):
         several = isinstance(result, tuple | list) and any(
             isinstance(part, Tensor) for part in result
         )
+        inputs = n.all_input_nodes
         if isinstance(result, Tensor):
             n.meta["shape"] = tuple(result.shape)
+            known = all("constant" in i.meta or "value" in i.meta for i in inputs)
+            if n.op == "get_attr" or (inputs and known):
+                n.meta["constant"] = result
+        elif several and n.target in SPLITTING:
+            n.meta["parts"] = [tuple(part.shape) for part in result]
         elif not several:
             n.meta["value"] = result
         return result
@@ -151,7 +205,7 @@ def _nodes(own: nn.Module, few: Tensor) -> list[fx.Node]:
 
     Each has its module, if it is one, and what the interpreter notes.
     """
-    tracer = _Tracer()
+    tracer = _Tracer(few)
     root = nn.Sequential(own) if tracer.is_leaf_module(own, "") else own
     try:
         module = fx.GraphModule(root, tracer.trace(root))
@@ -180,11 +234,14 @@ def _translated(nodes: list[fx.Node], shape: Shape) -> tuple[list[Layer], list[P
     # what gives each tensor; None: it was refused
     results: dict[fx.Node, Layer | None] = {nodes[0]: layers["input"]}
     for node in nodes[1:]:
-        tensors = [n for n in node.all_input_nodes if "value" not in n.meta]
+        tensors = [n for n in node.all_input_nodes if not n.meta.keys() & {"value", "constant"}]
         if node.op == "output":
             last = results.get(node.args[0])  # type: ignore[arg-type]
             return _reached(layers, last) if last else [], problems
-        if "value" in node.meta:
+        if node.meta.keys() & {"value", "constant"}:
+            continue
+        if "parts" in node.meta and len(tensors) == 1 and _along_channels(node):
+            results[node] = results[tensors[0]]  # what takes one of the parts is a layer
             continue
         results[node] = None
         if None in (before := [results[n] for n in tensors]):
@@ -211,16 +268,17 @@ def _layers_of(
     """Return the layers that stand for a call."""
 
     def value(n: fx.Node) -> Any:
-        return n.meta["value"] if "value" in n.meta else results[n]
+        known = n.meta.keys() & {"value", "constant"}
+        return n.meta[known.pop()] if known else results[n]
 
     if node.op == "placeholder":
         raise RefusalError("it is a second input", "let the model take one tensor")
-    if node.op == "get_attr":
-        raise RefusalError(
-            "it is a parameter or buffer that is used outside of a module",
-            "use a module such as nn.Linear",
-        )
     shape = node.meta.get("shape", ())
+    if node.target is operator.getitem and "parts" in (of := node.args[0]).meta:  # type: ignore[union-attr]
+        channels = [part[1] for part in of.meta["parts"]]  # type: ignore[union-attr]
+        start = sum(channels[: node.args[1]])  # type: ignore[misc]
+        taken = results[of]  # type: ignore[index]
+        return [Part(name=name, inputs=(taken.name,), shape=shape[1:], start=start)]  # type: ignore[union-attr]
     module = node.meta["module"]
     target = module if module is not None else getattr(node.target, "__name__", str(node.target))
     found = translation.layers(
@@ -260,7 +318,8 @@ def fused(layers: Sequence[Layer]) -> Graph:
         add = graph[name]
         if isinstance(add, Add) and len(add.inputs) == 1:
             before = graph[add.inputs[0]]
-            if isinstance(before, Linear | Conv) and len(graph.consumers(before.name)) == 1:
+            alone = len(graph.consumers(before.name)) == 1
+            if isinstance(before, Linear | Conv) and alone and translation.channelwise(before, add):
                 graph = _without(graph, add, translation.scaled(before, add))
     return graph
 

@@ -2,11 +2,13 @@
 
 These can be converted:
 
-- Linear, Conv1d and Conv2d (padded with zeros), BatchNorm1d and 2d;
-- ReLU, as a module, a function or a method;
+- Linear, Conv1d and Conv2d (padded with zeros), transposed convolution, BatchNorm1d and 2d;
+- ReLU, ReLU6 and `clamp` from 0 on, as modules, functions or methods;
 - average and maximum pooling, adaptive average pooling to a divisor of the size, the mean over all
   of an image;
-- flatten, view and reshape, sums and differences, factors, concatenation of features or channels;
+- flatten, view and reshape, sums and differences, factors, concatenation of features or channels,
+  and splitting into parts of them; tensors of the model itself as factors and addends;
+- padding with zeros; upsampling to the nearest pixel or linearly;
 - Dropout and Identity, which do nothing;
 - any module with a method `spike_balance` (see `graph.Spike`).
 """
@@ -34,20 +36,20 @@ from neurosparse.convert.graph import (
     Shape,
     Spike,
 )
+from neurosparse.convert.rearranging import (
+    INTERPOLATE,
+    PAD,
+    padded,
+    spread_and_convolved,
+    upsampled,
+)
+from neurosparse.convert.refusals import RefusalError
 from neurosparse.probe.record import NON_LINEARITIES
 from neurosparse.rectifier.network import MirroredReLU
 
 AVERAGE = ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad")
 MAXIMUM = ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
 REPLACE = "build the model of layers that neurosparse.convert.translation lists"
-
-
-class RefusalError(ValueError):
-    """A call that cannot be translated: the reason, and what to do."""
-
-    def __init__(self, reason: str, remedy: str) -> None:
-        super().__init__(reason, remedy)
-        self.reason, self.remedy = reason, remedy
 
 
 def layers(
@@ -95,6 +97,8 @@ def _of_module(name: str, module: nn.Module, before: Layer, shape: Shape) -> lis
             return [spike, _one_to_one(name, (spike,), shape, (module.sign,))]
         case nn.ReLU() if type(module) is nn.ReLU:
             return [Spike(**here)]
+        case nn.Hardtanh() if module.min_val == 0:  # ReLU6 is one
+            return [Spike(**here, ceiling=float(module.max_val))]
         case nn.Linear():
             if len(before.shape) != 1:
                 raise RefusalError(
@@ -109,6 +113,12 @@ def _of_module(name: str, module: nn.Module, before: Layer, shape: Shape) -> lis
             for option in ("stride", "padding", "dilation", "groups"):
                 here[option] = getattr(module, option)
             return [Conv(**here, weight=_own(module.weight), bias=_bias(module))]
+        case nn.ConvTranspose1d() | nn.ConvTranspose2d():
+            return [*spread_and_convolved(name, module, before, shape, _bias(module))]
+        case nn.ConstantPad1d() | nn.ConstantPad2d():
+            return [padded(here, before, {"pad": module.padding, "value": module.value})]
+        case nn.Upsample():
+            return [upsampled(here, {key: getattr(module, key) for key in INTERPOLATE})]
         case nn.BatchNorm1d() | nn.BatchNorm2d():
             return [_batch_norm(name, module, before, shape)]
         case nn.AvgPool1d() | nn.AvgPool2d():
@@ -139,6 +149,15 @@ def _of_function(
     match function:
         case "relu":
             return [Spike(**here)]
+        case "relu6":
+            return [Spike(**here, ceiling=6.0)]
+        case "clamp" | "clip" | "clamp_min" | "hardtanh":
+            return [_clamped(here, function, rest, options)]
+        case "pad":
+            return [padded(here, before, dict(zip(PAD, rest, strict=False)) | _known(options, PAD))]
+        case "interpolate" | "upsample":
+            given = dict(zip(INTERPOLATE, rest, strict=False)) | _known(options, INTERPOLATE)
+            return [upsampled(here, given)]
         case "dropout" | "contiguous":
             return []
         case "flatten" | "view" | "reshape" | "squeeze" | "unsqueeze" | "unflatten":
@@ -176,12 +195,31 @@ def scaled(layer: Linear | Conv, add: Add) -> Layer:
     return replace(layer, weight=layer.weight * rows, bias=layer.bias * weight + bias)
 
 
+def channelwise(layer: Layer, add: Add) -> bool:
+    """Say whether a one-to-one map has one factor and one addend for each channel of a layer."""
+    each = (layer.shape[0], *[1] * (len(layer.shape) - 1))
+    maps = (add.weights[0], add.bias)
+    return all(torch.broadcast_shapes(values.shape, each) == each for values in maps)
+
+
+def _clamped(here: Fields, function: str, rest: Sequence[Any], options: FieldsView) -> Spike:
+    names = ("min_val", "max_val") if function == "hardtanh" else ("min", "max")
+    given = dict(zip(names, rest, strict=False)) | _known(options, names)
+    low, high = (given.get(name) for name in names)
+    if low != 0 or (high is not None and not high > 0):
+        raise RefusalError(f"it clamps to {low} at least and {high} at most", "clamp with min=0")
+    return Spike(**here, ceiling=math.inf if high is None else float(high))
+
+
 def _own(parameter: Tensor) -> Tensor:
     return parameter.detach().clone()
 
 
-def _bias(module: nn.Linear | nn.Conv1d | nn.Conv2d) -> Tensor:
-    return module.weight.new_zeros(len(module.weight)) if module.bias is None else _own(module.bias)
+def _bias(
+    module: nn.Linear | nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d | nn.ConvTranspose2d,
+) -> Tensor:
+    n = module.out_features if isinstance(module, nn.Linear) else module.out_channels
+    return module.weight.new_zeros(n) if module.bias is None else _own(module.bias)
 
 
 def _known(options: FieldsView, names: Sequence[str]) -> Fields:
@@ -278,6 +316,8 @@ def _arithmetic(
             name, (left, right), shape, (1.0, factor if function == "add" else -factor)
         )
     before, number = (left, right) if isinstance(left, Layer) else (right, left)
+    if isinstance(number, Tensor):
+        number = _constant(number, shape)
     match function:
         case "add":
             return _one_to_one(name, (before,), shape, (1.0,), factor * number)
@@ -286,12 +326,26 @@ def _arithmetic(
         case "sub":
             return _one_to_one(name, (before,), shape, (-factor,), number)
         case "mul":
-            return _one_to_one(name, (before,), shape, (float(number),))
+            return _one_to_one(name, (before,), shape, (number,))
         case _ if before is left:
             return _one_to_one(name, (before,), shape, (1 / number,))
     raise RefusalError(
         "it divides by a value of the network", "only sums of values can be converted"
     )
+
+
+def _constant(value: Tensor, shape: Shape) -> Tensor:
+    """Return a tensor of the model as it broadcasts against one sample."""
+    if value.ndim > len(shape) and value.shape[0] == 1:
+        value = value[0]
+    if value.ndim > len(shape) or torch.broadcast_shapes(value.shape, shape) != shape:
+        raise RefusalError(
+            f"it takes a tensor of shape {tuple(value.shape)} for samples of shape {shape}",
+            "let it broadcast against one sample",
+        )
+    if not bool(value.isfinite().all()):
+        raise RefusalError("it takes values that are NaN or infinite", "train or load it again")
+    return _own(value)
 
 
 def _refusal_of(module: nn.Module) -> RefusalError:

@@ -29,9 +29,12 @@ from neurosparse.convert.graph import (
     Layer,
     Linear,
     MaxPool,
+    Part,
+    Place,
     Reshape,
     Shape,
     Spike,
+    Upsample,
 )
 from neurosparse.kernels.network.spike_pools import Windows
 
@@ -185,6 +188,10 @@ class Wiring:
                 return Form((), tuple(_connected(layer, strand) for strand in before), pure=False)
             case AveragePool() | MaxPool():
                 return self._pooled(layer)
+            case Place() | Upsample():
+                return self._moved(layer)
+            case Part():
+                return _part(layer, self._form(layer.inputs[0]))
         return self._form(layer.name)
 
     def _sum(self, layer: Add) -> Form:
@@ -231,6 +238,16 @@ class Wiring:
                 raise UnlikeError
             share = 1 / prod(kernel)
         windows = _windows(layer.options, kernel, before, layer.shape)
+        return self._through(layer, form, windows, share)
+
+    def _moved(self, layer: Place | Upsample) -> Form:
+        form = self._strands(layer)
+        if not form.strands:
+            return form
+        return self._through(layer, form, _places(layer, self.graph[layer.inputs[0]].shape), 1.0)
+
+    def _through(self, layer: Layer, form: Form, windows: Windows, share: float) -> Form:
+        """Return spikes that go to the windows they lie in, each times a share."""
         strands = []
         for strand in form.strands:
             scale = strand.channelwise()
@@ -331,6 +348,39 @@ def _pair(value: Any, empty: int, shape: Shape) -> Pair:
     values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
     rows, columns = (empty, *values)[-2:]
     return rows, columns
+
+
+def _part(layer: Part, form: Form) -> Form:
+    """Return some of the channels; a source counts as a whole or not at all."""
+    end = layer.start + layer.shape[0]
+    strands = []
+    for strand in form.strands:
+        if strand.offset >= layer.start and strand.offset + strand.channels <= end:
+            strands.append(replace(strand, offset=strand.offset - layer.start))
+        elif strand.offset < end and strand.offset + strand.channels > layer.start:
+            raise UnlikeError
+    connections = []
+    for connection in form.connections:
+        first = max(layer.start - connection.offset, 0)
+        weight = connection.weight[first : max(end - connection.offset, 0)]
+        offset = max(connection.offset - layer.start, 0)
+        connections.append(replace(connection, weight=weight, offset=offset))
+    return replace(form, strands=tuple(strands), connections=tuple(connections))
+
+
+def _places(layer: Place | Upsample, before: Shape) -> Windows:
+    """Return the pixels that each pixel comes to; its number shows where it went."""
+    n_pixels = prod(before[1:])
+    numbers = torch.arange(1.0, n_pixels + 1, dtype=torch.float64).reshape(1, 1, *before[1:])
+    if isinstance(layer, Place):
+        layer = replace(layer, shape=(1, *layer.shape[1:]))
+    elif layer.options.get("mode", "nearest") not in ("nearest", "nearest-exact"):
+        raise UnlikeError
+    came = layer(numbers).flatten().numpy().astype(np.int64) - 1
+    there = (came >= 0).nonzero()[0]
+    order = np.argsort(came[there], kind="stable")
+    counts = np.bincount(came[there], minlength=n_pixels)
+    return Windows(np.cumsum([0, *counts]), there[order], len(came))
 
 
 def _alike(options: FieldsView, kernel: Pair, before: Shape, after: Shape) -> bool:

@@ -237,6 +237,14 @@ def layers_of(node: object, name: str, before: Layer, spec: NeuronSpec, dt_s: fl
                 key: _dims(getattr(node, key), 2) for key in ("kernel_size", "stride", "padding")
             }
             return [_shaped(AveragePool(**here, options=options))]
+        case nir.SumPool2d():
+            options = {
+                key: _dims(getattr(node, key), 2) for key in ("kernel_size", "stride", "padding")
+            }
+            mean = _shaped(AveragePool(**here | {"name": f"{name}.mean"}, options=options))
+            size = torch.tensor(float(math.prod(options["kernel_size"])), dtype=torch.float64)
+            total = {"name": name, "inputs": (mean.name,), "shape": mean.shape}
+            return [mean, Add(**total, weights=(size,), bias=torch.tensor(0.0))]
         case nir.Flatten():
             return [Reshape(**here | {"shape": (math.prod(before.shape),)})]
         case nir.IF() | nir.LIF():
@@ -247,7 +255,8 @@ def layers_of(node: object, name: str, before: Layer, spec: NeuronSpec, dt_s: fl
             return [drive, Spike(**here | {"inputs": (drive.name,)})]
     raise ValueError(
         f"node {name!r} is a {type(node).__name__}; "
-        "Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, Flatten, IF and LIF are read"
+        "Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, SumPool2d, Flatten, IF and LIF are"
+        " read"
     )
 
 

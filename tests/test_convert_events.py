@@ -211,7 +211,7 @@ class Chunks(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.conv, self.pool = nn.Conv2d(6, 9, 3), nn.AvgPool2d(3, 1)
+        self.conv, self.pool = nn.Conv2d(6, 9, 3), nn.MaxPool2d(3, 1)
 
     def forward(self, x):
         first, second = self.conv(x).split([6, 3], 1)

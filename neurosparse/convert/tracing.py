@@ -274,11 +274,12 @@ def _layers_of(
     if node.op == "placeholder":
         raise RefusalError("it is a second input", "let the model take one tensor")
     shape = node.meta.get("shape", ())
-    if node.target is operator.getitem and "parts" in (of := node.args[0]).meta:  # type: ignore[union-attr]
-        channels = [part[1] for part in of.meta["parts"]]  # type: ignore[union-attr]
-        start = sum(channels[: node.args[1]])  # type: ignore[misc]
-        taken = results[of]  # type: ignore[index]
-        return [Part(name=name, inputs=(taken.name,), shape=shape[1:], start=start)]  # type: ignore[union-attr]
+    if node.target is operator.getitem and "parts" in (whole := node.all_input_nodes[0]).meta:
+        before, (_, number) = results[whole], node.args
+        channels = [part[1] for part in whole.meta["parts"]]
+        if before is not None and isinstance(number, int):
+            start = sum(channels[: number % len(channels)])
+            return [Part(name=name, inputs=(before.name,), shape=shape[1:], start=start)]
     module = node.meta["module"]
     target = module if module is not None else getattr(node.target, "__name__", str(node.target))
     found = translation.layers(

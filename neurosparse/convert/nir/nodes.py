@@ -243,7 +243,7 @@ def layers_of(node: object, name: str, before: Layer, spec: NeuronSpec, dt_s: fl
             }
             mean = _shaped(AveragePool(**here | {"name": f"{name}.mean"}, options=options))
             size = torch.tensor(float(math.prod(options["kernel_size"])), dtype=torch.float64)
-            total = {"name": name, "inputs": (mean.name,), "shape": mean.shape}
+            total: Fields = {"name": name, "inputs": (mean.name,), "shape": mean.shape}
             return [mean, Add(**total, weights=(size,), bias=torch.tensor(0.0))]
         case nir.Flatten():
             return [Reshape(**here | {"shape": (math.prod(before.shape),)})]

@@ -11,8 +11,8 @@ the threshold, reset by subtraction and the read-out of mean spikes. Each gets t
 it has. SpikingJelly and sinabs take all steps of a layer at once. Of snnTorch, which takes a step
 at a time, the convolutions are done for all steps at once too. What is the same in every step is
 computed once for them as well. Pools are averages, for no framework has a maximum of rates. Times
-are CPU seconds of the process, in turn; accuracies are those of the 500 images that were not
-trained on.
+are CPU seconds of the process, in turn; accuracies are those of 500 images that were not trained
+on.
 """
 
 from __future__ import annotations
@@ -225,18 +225,19 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=tuple(NETWORKS))
     options = parser.parse_args()
     torch.set_num_threads(1)
-    digits = data.load("digits")
-    images = torch.tensor(digits.train.images).reshape(-1, 1, 28, 28)
-    labels = torch.tensor(digits.train.labels)
-    train, test = slice(0, len(images) - TESTED), slice(len(images) - TESTED, None)
+    digits = data.load("mnist5k")
+    images, x = (
+        torch.tensor(split.images).reshape(-1, 1, 28, 28) for split in (digits.train, digits.test)
+    )
+    labels, y = (torch.tensor(split.labels) for split in (digits.train, digits.test))
+    x, y = x[:TESTED], y[:TESTED]
     rows = []
     for name in options.networks:
         for kind, goal in GOALS.items():
-            model = trained(name, kind, images[train], labels[train], options.epochs)
+            model = trained(name, kind, images, labels, options.epochs)
             spiking = to_spiking(model, images[:500])
             path = KEPT / f"digits_{name}{kind}.pt.peers"
-            export(spiking, images[test], labels[test], path)
-            x, y = images[test], labels[test]
+            export(spiking, x, y, path)
             found = spiking.run(x, STEPS)
             ours = 100 * float((found.outputs.argmax(1) == y).double().mean())
             for layer in found.paths:
@@ -245,7 +246,7 @@ def main() -> None:
             for peer in options.peers:
                 _, theirs = ask_peer(PEER, peer, path, STEPS, BATCH, TIMED)
                 mine, times = in_turn(
-                    lambda spiking=spiking, x=x: ms_per_image(spiking, x[:TIMED]),  # type: ignore[misc]
+                    lambda spiking=spiking: ms_per_image(spiking, x[:TIMED]),  # type: ignore[misc]
                     lambda peer=peer, path=path: ask_peer(PEER, peer, path, STEPS, BATCH, TIMED)[0],  # type: ignore[misc]
                     options.pairs,
                 )

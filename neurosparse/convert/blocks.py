@@ -12,7 +12,8 @@ import torch
 from neurosparse._internal.types import Array
 from neurosparse.convert.graph import Add, Conv, Graph, Layer, Linear
 from neurosparse.convert.neurons import NeuronSpec
-from neurosparse.convert.wiring import Connection, Pair, Pool, Wiring, grid
+from neurosparse.convert.windows import Pair, grid
+from neurosparse.convert.wiring import Connection, Pool, Wiring
 from neurosparse.kernels.network import spike_rows
 from neurosparse.kernels.network.layout import Floats
 from neurosparse.kernels.network.spike_rows import Cell

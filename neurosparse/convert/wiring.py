@@ -12,13 +12,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from neurosparse._internal.types import Array, FieldsView
 from neurosparse.convert.graph import (
     Add,
     AveragePool,
@@ -36,14 +34,8 @@ from neurosparse.convert.graph import (
     Spike,
     Upsample,
 )
+from neurosparse.convert.windows import Pair, UnlikeError, alike, grid, pair, places, windows
 from neurosparse.kernels.network.spike_pools import Windows
-
-Pair = tuple[int, int]
-
-
-def grid(shape: Shape) -> Pair:
-    """Return the rows and columns of pixels of a layer."""
-    return (shape[1], shape[2]) if len(shape) == 3 else (1, prod(shape[1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +90,6 @@ class Pool:
     source: str
     windows: Windows
     maximum: bool
-
-
-class UnlikeError(Exception):
-    """A layer has no form: it is not the same sum of spikes everywhere."""
 
 
 class Wiring:
@@ -231,20 +219,20 @@ class Wiring:
         if not form.strands:
             return form
         before = self.graph[layer.inputs[0]].shape
-        kernel = _pair(layer.options["kernel_size"], 1, before)
+        kernel = pair(layer.options["kernel_size"], 1, before)
         share = 1.0
         if isinstance(layer, AveragePool):
-            if not _alike(layer.options, kernel, before, layer.shape):
+            if not alike(layer.options, kernel, before, layer.shape):
                 raise UnlikeError
             share = 1 / prod(kernel)
-        windows = _windows(layer.options, kernel, before, layer.shape)
-        return self._through(layer, form, windows, share)
+        spans = windows(layer.options, kernel, before, layer.shape)
+        return self._through(layer, form, spans, share)
 
     def _moved(self, layer: Place | Upsample) -> Form:
         form = self._strands(layer)
         if not form.strands:
             return form
-        return self._through(layer, form, _places(layer, self.graph[layer.inputs[0]].shape), 1.0)
+        return self._through(layer, form, places(layer, self.graph[layer.inputs[0]].shape), 1.0)
 
     def _through(self, layer: Layer, form: Form, windows: Windows, share: float) -> Form:
         """Return spikes that go to the windows they lie in, each times a share."""
@@ -306,15 +294,15 @@ def _convolved(layer: Conv, strand: Strand) -> Connection:
     if scale is None or strand.flat:
         raise UnlikeError
     before = strand.shape
-    kernel = _pair(tuple(layer.weight.shape[2:]), 1, before)
-    dilation = _pair(layer.dilation, 1, before)
+    kernel = pair(tuple(layer.weight.shape[2:]), 1, before)
+    dilation = pair(layer.dilation, 1, before)
     if layer.padding == "same":
         padding = tuple(d * (k - 1) // 2 for d, k in zip(dilation, kernel, strict=True))
     else:
-        padding = (0, 0) if layer.padding == "valid" else _pair(layer.padding, 0, before)
+        padding = (0, 0) if layer.padding == "valid" else pair(layer.padding, 0, before)
     weight = _without_groups(layer)[:, strand.offset : strand.offset + strand.shape[0]]
     weight = weight.reshape(*weight.shape[:2], *kernel) * scale.reshape(-1, 1, 1)
-    stride = _pair(layer.stride, 1, before)
+    stride = pair(layer.stride, 1, before)
     return Connection(
         strand.source, weight, grid(before), stride, (padding[0], padding[1]), dilation
     )
@@ -342,14 +330,6 @@ def _connection(strand: Strand, shape: Shape) -> Connection:
     return Connection(strand.source, weight, grid(shape), offset=strand.offset)
 
 
-def _pair(value: Any, empty: int, shape: Shape) -> Pair:
-    """Return an option of torch, a number or one an axis, as (rows, columns)."""
-    axes = len(shape) - 1
-    values = tuple(value) if isinstance(value, tuple | list) else (value,) * axes
-    rows, columns = (empty, *values)[-2:]
-    return rows, columns
-
-
 def _part(layer: Part, form: Form) -> Form:
     """Return some of the channels; a source counts as a whole or not at all."""
     end = layer.start + layer.shape[0]
@@ -366,50 +346,3 @@ def _part(layer: Part, form: Form) -> Form:
         offset = max(connection.offset - layer.start, 0)
         connections.append(replace(connection, weight=weight, offset=offset))
     return replace(form, strands=tuple(strands), connections=tuple(connections))
-
-
-def _places(layer: Place | Upsample, before: Shape) -> Windows:
-    """Return the pixels that each pixel comes to; its number shows where it went."""
-    n_pixels = prod(before[1:])
-    numbers = torch.arange(1.0, n_pixels + 1, dtype=torch.float64).reshape(1, 1, *before[1:])
-    if isinstance(layer, Place):
-        layer = replace(layer, shape=(1, *layer.shape[1:]))
-    elif layer.options.get("mode", "nearest") not in ("nearest", "nearest-exact"):
-        raise UnlikeError
-    came = layer(numbers).flatten().numpy().astype(np.int64) - 1
-    there = (came >= 0).nonzero()[0]
-    order = np.argsort(came[there], kind="stable")
-    counts = np.bincount(came[there], minlength=n_pixels)
-    return Windows(np.cumsum([0, *counts]), there[order], len(came))
-
-
-def _alike(options: FieldsView, kernel: Pair, before: Shape, after: Shape) -> bool:
-    """Say whether averages over windows all divide by the size of the kernel."""
-    stride = _pair(options.get("stride") or kernel[-(len(before) - 1) :], 1, before)
-    padding = _pair(options.get("padding", 0), 0, before)
-    within = all(
-        (n - 1) * s + k <= size + 2 * p
-        for n, s, k, size, p in zip(grid(after), stride, kernel, grid(before), padding, strict=True)
-    )
-    return within and (options.get("count_include_pad", True) or not any(padding))
-
-
-def _windows(options: FieldsView, kernel: Pair, before: Shape, after: Shape) -> Windows:
-    stride = _pair(options.get("stride") or kernel[-(len(before) - 1) :], 1, before)
-    padding = _pair(options.get("padding", 0), 0, before)
-    dilation = _pair(options.get("dilation", 1), 1, before)
-    (rows, columns), out = grid(before), grid(after)
-
-    def along(axis: int, size: int) -> tuple[Array, Array]:
-        """Return the pixels of the windows along an axis, (windows, kernel); which are there."""
-        first = np.arange(out[axis])[:, None] * stride[axis] - padding[axis]
-        at = first + np.arange(kernel[axis]) * dilation[axis]
-        return at, (at >= 0) & (at < size)
-
-    (y, y_there), (x, x_there) = along(0, rows), along(1, columns)
-    pixel = y[:, None, :, None] * columns + x[None, :, None, :]
-    there = y_there[:, None, :, None] & x_there[None, :, None, :]
-    window = np.broadcast_to(np.arange(prod(out)).reshape(*out, 1, 1), pixel.shape)[there]
-    order = np.argsort(pixel[there], kind="stable")
-    counts = np.bincount(pixel[there], minlength=rows * columns)
-    return Windows(np.cumsum([0, *counts]), window[order], prod(out))

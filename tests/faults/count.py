@@ -80,7 +80,7 @@ def main() -> None:
             n, cpu_s, wrong = n + 1, cpu_s + tried.cpu_s, wrong + bool(tried.faults)
             if tried.faults or given.only is not None:
                 print(f"{k}: {tried.what}: {tried.faults}\n    {tried.said.strip()}", flush=True)
-            if n % 50 == 0:
+            if n % 10 == 0:
                 print(f"{n} tried, {wrong} wrong, {cpu_s / 60:.1f} min of CPU", flush=True)
             if given.only is not None:
                 break

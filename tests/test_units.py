@@ -258,7 +258,6 @@ OTHERS: dict[str, Any] = {
     "Projection.number": 0.5, "Projection.delay_ms": 1.0, "Population.size": 10,
     "Population.cell": _SPEC.cell, "Circuit.populations": _POPULATIONS, "Circuit.synapse": "delta",
     "Circuit.tau_syn_ms": None, "Circuit.projections": (),
-    "with_missed.stats": ns.measure(_TRAINS, active_when=ns.ActiveWhen(window_ms=10.0)),
     **{f"Activations.{name}": [1.0] for name in ("active_count", "magnitude_sum", "square_sum")},
     "Activations.runs": [[1], [0], [1]],
     **{f"read.{name}": _FILE for name in ("source", "path")}, "read_all.sources": [_FILE],

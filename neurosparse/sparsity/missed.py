@@ -35,7 +35,8 @@ def with_missed(stats: ActivityStats, below_hz: float) -> ActivityStats:
     off there. It tells the share of cells below, and their rates; they are taken to fill windows as
     the others do, compared with Poisson cells. The interval resamples cells, moves the fit by a
     step of Fisher scoring, and adds the variance over time. Cells below `below_hz` that are in the
-    record are among those missed.
+    record are among those missed. Where rates are not log-normal and the test does not tell, too
+    few cells are taken as missed: see docs/findings/electrodes.md.
 
     Parameters
     ----------
@@ -72,7 +73,8 @@ def with_missed(stats: ActivityStats, below_hz: float) -> ActivityStats:
     if stats.unit_rates_hz is None or stats.duration_ms is None:
         raise ValueError(f"{stats.name!r} is not of spikes: nothing says which cells were missed")
     seconds = stats.duration_ms * 1e-3
-    least = max(1, math.ceil(checks.positive("below_hz", below_hz) * seconds - 1e-9))
+    below_hz = checks.positive("below_hz", below_hz)
+    least = max(1, math.ceil(below_hz * seconds - 1e-9))
     counts = np.rint(stats.unit_rates_hz * seconds).astype(np.int64)
     seen = counts >= least
     counts, fractions = counts[seen], stats.unit_active_fraction[seen]
@@ -96,7 +98,7 @@ def with_missed(stats: ActivityStats, below_hz: float) -> ActivityStats:
     error = (in_time.high - in_time.low) / 4 / stats.active_fraction if in_time.is_known else 0.0
     spread = np.log(again) + error * rng.normal(size=_N_RESAMPLED)
     low, high = np.exp(np.quantile(spread, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
-    method = f"log-normal rates, {100 * share:.0f} % of the cells below {below_hz:g} Hz"
+    method = f"if rates are log-normal, {100 * share:.0f} % of the cells below {below_hz:g} Hz"
     return replace(
         stats,
         missed_share=share,

@@ -75,7 +75,7 @@ def test_the_figure_has_every_network_where_it_belongs() -> None:
     dots = [line.get_xydata() for line in ax.lines if line.get_marker() == "."]
     np.testing.assert_allclose(dots[0], [[100, 2.50], [100, 2.52]])
     np.testing.assert_allclose(dots[1], [[4, 2.51], [4, 2.54]])
-    marks = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "|"]
+    marks = [line.get_xdata()[0] for line in ax.lines if line.get_marker() in "<v"]
     np.testing.assert_allclose(marks, [6.3, 3.0, 1.0])
     assert ax.get_xscale() == "log"
     plt.close("all")

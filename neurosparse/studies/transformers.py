@@ -81,10 +81,11 @@ SERIES = {
 }
 # shares of active units that others published, of other networks on other data
 PUBLISHED = {
-    "ViT-B/16": 0.063,  # Li et al. 2023, arXiv:2210.06313
-    "T5-Base": 0.030,
-    "language models with L1: below": 0.01,  # arXiv:2603.23198
+    "ViT-B/16\n6.3 %": 0.063,  # Li et al. 2023, arXiv:2210.06313
+    "T5-Base\n3.0 %": 0.030,
+    "L1 language\nmodels: < 1 %": 0.01,  # arXiv:2603.23198
 }
+TICKS = (1, 2, 4, 10, 20, 50, 100)
 
 
 def run(
@@ -243,8 +244,8 @@ def table(rows: Sequence[Row]) -> str:
                 arm,
                 f"{mine[0]['steps']:,}",
                 f"{100 * np.mean(_of(rows, arm, 'active_fraction')):.2f}",
-                _by_layer(mine, "active_by_layer", ".2g"),
-                _by_layer(mine, "alive_by_layer", ".0f"),
+                _by_layer(mine, "active_by_layer"),
+                _by_layer(mine, "alive_by_layer"),
                 f"{np.mean(_of(rows, arm, 'validation_bits')):.3f}",
             ]
         )
@@ -267,9 +268,10 @@ def _compared(rows: Sequence[Row], arm: str, other: str) -> str:
     return found.describe(1, 3) if found.n > 1 else f"{found.mean:+.3f}"
 
 
-def _by_layer(rows: Sequence[Row], name: str, form: str) -> str:
-    shares = np.mean([row[name] for row in rows], axis=0)
-    return ", ".join(f"{100 * share:{form}}" for share in shares)
+def _by_layer(rows: Sequence[Row], name: str) -> str:
+    """Return the mean share of each layer in per cent, with two digits or as a whole number."""
+    shares = 100 * np.mean([row[name] for row in rows], axis=0)
+    return ", ".join(f"{share:.0f}" if share >= 10 else f"{share:.2g}" for share in shares)
 
 
 def figure(rows: Sequence[Row], path: Path) -> None:
@@ -281,7 +283,7 @@ def bits_over_active(rows: Sequence[Row], ax: Axes) -> Axes:
     """Draw bits per character on the test plays over the share of active units.
 
     A small dot a seed, a large one an arm's mean, with its 95 % interval over seeds where there are
-    several. Published shares are marks on the axis: their networks and data are others.
+    several. Published shares are marks above: their networks and data are others.
     """
     band = bands()["glorot2011"]
     ends = {"xmin": 100 * band.low, "xmax": 100 * band.high}
@@ -298,18 +300,25 @@ def bits_over_active(rows: Sequence[Row], ax: Axes) -> Axes:
         ax.errorbar(
             [100 * np.mean(_of(rows, arm, "active_fraction")) for arm in there],
             [each.mean for each in means],
-            [0.0 if each.n == 1 else each.high - each.mean for each in means],
+            None if any(each.n == 1 for each in means) else [m.high - m.mean for m in means],
             marker=marker, color=colour, ms=6, lw=1, capsize=3, label=name,
         )  # fmt: skip
-    for share, name in zip(PUBLISHED.values(), PUBLISHED, strict=True):
-        ax.plot([100 * share], [0], "|", color="0.3", ms=14, mew=1.6, clip_on=False,
-                transform=ax.get_xaxis_transform())  # fmt: skip
-        ax.annotate(
-            name, (100 * share, 0), xycoords=ax.get_xaxis_transform(), xytext=(2, 10),
-            textcoords="offset points", rotation=90, fontsize=7, color="0.3", va="bottom",
-        )  # fmt: skip
-    ax.set(xscale="log", xlabel="active units (%)", ylabel="bits per character, test plays")
+    _mark_published(ax)
+    ax.set(xscale="log", xlim=(0.7, 140), xticks=TICKS, ylabel="bits per character, test plays")
+    ax.set_xlabel("active units (%)")
     ax.xaxis.set_major_formatter(plots.look.plain)
-    ax.xaxis.set_minor_formatter(plots.look.plain)
+    ax.minorticks_off()
     plots.legend_below(ax, ncols=2)
     return ax
+
+
+def _mark_published(ax: Axes) -> None:
+    """Mark published shares above the axes, since they have no bits per character."""
+    where = ax.get_xaxis_transform()
+    for name, share in PUBLISHED.items():
+        marker = "<" if "<" in name else "v"
+        ax.plot([100 * share], [1], marker, color="0.3", ms=5, clip_on=False, transform=where)
+        ax.annotate(
+            name, (100 * share, 1), xycoords=where, xytext=(0, 5), textcoords="offset points",
+            fontsize=7, color="0.3", ha="center", va="bottom",
+        )  # fmt: skip

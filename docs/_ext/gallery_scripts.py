@@ -27,6 +27,7 @@ PICTURES = {
     "14_table1": "table1_quick",
     "15_few_labels": "figure4_quick",
     "16_l1_to_spikes": "l1_to_spikes",
+    "17_transformers": "transformers",
 }
 
 

@@ -3,6 +3,7 @@ saved.
 """
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -152,10 +153,12 @@ def test_layers_of_a_network_can_be_passed_as_a_dict():
 
 
 def stats_of(successes, n, name):
-    """`successes` of n units active for one input, with Wilson's interval."""
+    """`successes` of n units active for one input, with Wilson's interval over units."""
     values = np.zeros((1, n))
     values[0, :successes] = 1
-    return ns.measure(observe(values, ns.ActiveWhen(threshold=0), name))
+    stats = ns.measure(observe(values, ns.ActiveWhen(threshold=0), name))
+    wilson = scipy.stats.binomtest(successes, n).proportion_ci(method="wilson")
+    return replace(stats, interval=replace(stats.interval, low=wilson.low, high=wilson.high))
 
 
 def test_differences_are_newcombes():

@@ -346,6 +346,8 @@ def test_which_path_a_layer_takes_and_why():
         "maximum of currents",
         "residual, no neurons on it",
         "densely connected",
+        "in chunks",
+        "upsampled, bilinear",
     }
     for found in by_events.values():
         assert (found.density is None) == ("work" not in found.why)

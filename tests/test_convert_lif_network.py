@@ -134,7 +134,7 @@ def test_convert_takes_the_recipe_by_its_name(
         sizes=(784, 20, 10), steps=20, tuning=Tuning(epochs=1, learning_rate=3e-3, seed=5)
     )
     again = train_lif_network(spec, splits).report(
-        splits.test.take(slice(20)), steps=20, name="lif_rates"
+        splits.test.mixed().take(slice(20)), steps=20, name="lif_rates"
     )
     said = " ".join(capsys.readouterr().out.split())
     assert all(" ".join(sentence.split()) in said for sentence in again.sentences()[:3])

@@ -395,7 +395,7 @@ DAMAGE = {
     "an index of floats": (lambda f: replace(f, "units/spike_times_index", [1.0, 1, 3, 3]), "whole number for each"),
     "times that are text": (lambda f: replace(f, "units/spike_times", [b"a", b"b", b"c"]), "spike_times are not times"),
     "intervals of one column": (lambda f: replace(f, "units/obs_intervals", np.ones((4, 1))), "obs_intervals are not times"),
-    "intervals that fall": (lambda f: replace(f, "units/obs_intervals", np.ones((4, 2))), "start before they stop"),
+    "intervals that fall": (lambda f: replace(f, "units/obs_intervals", np.tile([1.0, 0.5], (4, 1))), "start before they stop"),
     "a unit never observed": (lambda f: replace(f, "units/obs_intervals_index", [1, 1, 3, 4]), "the first is unit 1"),
     "overlapping intervals elsewhere": (
         lambda f: (

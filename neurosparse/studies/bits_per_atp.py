@@ -96,7 +96,7 @@ def best_share(r: float) -> float:
     Examples
     --------
     >>> round(best_share(1.0), 2), round(best_share(161.0), 3)
-    (0.5, 0.021)
+    (0.5, 0.023)
     """
 
     def negative(p: float) -> float:

@@ -31,7 +31,7 @@ class LIFRate(nn.Module):
     It is silent below 0, rises above it, and is bounded by 1/t_ref.
 
     The drive x is what the membrane would reach above its threshold, in units of V_th - V_reset: it
-    stands for the current I = rheobase + x (V_th - V_reset) / R. The output is f / scale_hz, with
+    stands for the current I = rheobase + x (V_th - V_reset) / R. The output is f / scale_hz, with::
 
         exact     f = 1 / (t_ref + tau ln(1 + 1/x)) for x > 0, else 0 (`neurosparse.lif.rate`)
         soft      the same with s ln(1 + exp(x/s)) for x: smooth, never quite 0

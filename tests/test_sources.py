@@ -3,6 +3,7 @@ where networks are measured.
 """
 
 import json
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -196,7 +197,7 @@ def test_anyones_network_is_measured(folder: Path) -> None:
         "own_network:make",
         "cpu",
     )
-    assert saved["provenance"]["versions"]["torch"] == torch.__version__
+    assert saved["provenance"]["versions"]["torch"] == metadata.version("torch")
     layers = {s["name"]: s for s in saved["stats"]}
     assert {
         name: (s["active_when"]["axis"], s["n_units"], s["n_samples"]) for name, s in layers.items()

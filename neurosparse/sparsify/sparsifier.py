@@ -21,7 +21,7 @@ from neurosparse.sparsify.controller import Plan, Steering
 from neurosparse.sparsify.penalty import Tap
 from neurosparse.sparsify.revive import Wanted, set_biases
 from neurosparse.sparsify.sites import Function, Site, find_sites
-from neurosparse.sparsify.telling import Tells, teller
+from neurosparse.sparsify.telling import Tells, is_teller, teller
 from neurosparse.sparsify.topk import top_k
 
 
@@ -156,7 +156,7 @@ class Sparsifier:
             handle.remove()
         self._mode.close()
         for block in self._model.modules():
-            if isinstance(block, Tells):
+            if is_teller(block):
                 block.tells = False
         self._functions, self._hooked = {}, []
 
@@ -262,7 +262,7 @@ class Sparsifier:
                 )
         for place, taps in by_module.items():
             block, take = modules[place], self._take
-            if isinstance(block, Tells):
+            if is_teller(block):
                 block.tells, take = True, partial(self._take_told, block)
             calls = Calls(taps, take)
             self._hooked.append(calls)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeGuard
 
 from torch import Tensor, nn
 
 
-@runtime_checkable
 class Tells(Protocol):
     """A block with one rectifier that leaves its penalty and its counts after every pass.
 
@@ -31,10 +30,18 @@ class Tells(Protocol):
     counts: Tensor | None
 
 
+def is_teller(block: object) -> TypeGuard[Tells]:
+    """Return whether a module is such a block.
+
+    `isinstance` does not see the submodules of a torch module from Python 3.12 on.
+    """
+    return all(hasattr(block, name) for name in ("activation", "tells", "l1", "counts"))
+
+
 def teller(modules: dict[str, nn.Module], rectifier: str) -> str | None:
     """Return the name of the block that tells of a rectifier; None where none does."""
     name = rectifier.rpartition(".")[0]
     block = modules.get(name)
-    if isinstance(block, Tells) and block.activation is modules[rectifier]:
+    if is_teller(block) and block.activation is modules[rectifier]:
         return name
     return None

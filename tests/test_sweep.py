@@ -495,9 +495,15 @@ def test_ctrl_c_keeps_what_is_complete_and_leaves_no_process(recipe, tmp_path):
         text=True,
     )
     deadline = time.monotonic() + 120
-    while not list((tmp_path / "out").glob("partial/*/checkpoint.safetensors")) or not any(
-        (tmp_path / "out" / "runs").iterdir()
-    ):
+
+    def under_way() -> bool:
+        """Return whether one run is complete and the other, not its remains, has a checkpoint."""
+        done = [path.name for path in (tmp_path / "out").glob("runs/*")]
+        kept = (tmp_path / "out").glob("partial/*/checkpoint.safetensors")
+        left = [path.parent.name for path in kept]
+        return bool(done) and any(not d.startswith(name) for name in left for d in done)
+
+    while not under_way():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     driver.send_signal(signal.SIGINT)

@@ -43,7 +43,7 @@ from torch.nn import functional as F
 name, path, steps, batch, timed = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
-z = torch.load(path)
+z = torch.load(path, weights_only=True)
 x, labels, layers = z["images"], z["labels"], z["layers"]
 
 if name == "spikingjelly":
@@ -163,7 +163,7 @@ def trained(name: str, kind: str, images: Tensor, labels: Tensor, epochs: int) -
     model = NETWORKS[name]()
     path = KEPT / f"digits_{name}{kind}_{epochs}.pt"
     if path.exists():
-        model.load_state_dict(torch.load(path))
+        model.load_state_dict(torch.load(path, weights_only=True))
         return model.eval()
     print(f"training {path.stem}, a few minutes, once", file=sys.stderr)
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)

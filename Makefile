@@ -22,7 +22,7 @@ demo: $(VENV)/.installed  ## circuit and network side by side, into results/demo
 	$(BIN)/neurosparse compare --out results/demo
 
 test: $(VENV)/.installed-test lint  ## linters, types, layers, the tests, the wheel
-	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/.installed-test  ## the long tests
 	$(BIN)/pytest -m slow
@@ -50,7 +50,7 @@ test-newest:  ## each job once, then the tests, with the newest versions that pi
 	$(PYTHON) -m venv $(NEWEST)
 	$(NEWEST)/bin/python $(PIP) --upgrade --upgrade-strategy eager '.[test]'
 	$(NEWEST)/bin/python tests/smoke.py
-	$(NEWEST)/bin/pytest -n auto --maxprocesses 4 --dist loadfile
+	$(NEWEST)/bin/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 build: $(VENV)/.installed-test  ## the wheel and the source archive, into dist/
 	$(BIN)/python -m build --outdir dist

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, settings
 from scipy.signal import lfilter
 
 from neurosparse._internal import limited_process
+from neurosparse._internal.threads import cores
 from neurosparse.activity import SpikeTrains
 
 # Examples are the same in every run; a slow, busy machine is no failure.
@@ -29,6 +30,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for processes that they started."""
+    return cores() + 1
 
 
 @pytest.fixture

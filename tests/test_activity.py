@@ -378,8 +378,8 @@ def test_records_add_up_in_any_grouping_and_order(a: Any, b: Any, c: Any) -> Non
     assert_same_record(x + y + z, observe(a + b + c, THRESHOLD))
 
 
-def test_one_at_a_time_is_as_good_as_a_thousand() -> None:
-    values = np.maximum(np.random.default_rng(3).normal(size=(1000, 37)), 0)
+def test_one_at_a_time_is_as_good_as_all_at_once() -> None:
+    values = np.maximum(np.random.default_rng(3).normal(size=(200, 37)), 0)
     whole = observe(values, THRESHOLD)
     stream = observe(values[:1], THRESHOLD)
     for row in values[1:]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from command_line import ask
 from safetensors.torch import load_file
 
 from neurosparse import claims, cli
@@ -20,18 +21,6 @@ from neurosparse._internal import share
 PROGRAM = [sys.executable, "-m", "neurosparse.cli"]
 ENVIRONMENT = {**os.environ, "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
 SMALL = ["--set", "network.sizes=[784, 32, 32, 10]", "--set", "epochs=1"]
-
-
-def neurosparse(*arguments, cwd=None):
-    return subprocess.run(
-        [*PROGRAM, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-        cwd=cwd,
-        timeout=300,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +40,7 @@ def small_network(tmp_path_factory):
 def compared(small_network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare") / "out"
     quick = ("--seconds", 1, "--column", "none", "--epochs", 1, "--network", small_network)
-    done = neurosparse("compare", *quick, "--claims", folder.parent / "none", "--out", folder)
+    done = ask("compare", *quick, "--claims", folder.parent / "none", "--out", folder)
     assert done.returncode == 0, done.stderr
     return folder, done
 
@@ -101,7 +90,7 @@ def test_earlier_results_are_replaced_and_foreign_folders_are_not(
     compared, tmp_path, small_network
 ):
     (tmp_path / "thesis.tex").write_text("years of work")
-    done = neurosparse("compare", "--network", small_network, "--out", tmp_path)
+    done = ask("compare", "--network", small_network, "--out", tmp_path)
     assert done.returncode == 2
     assert "holds files but no comparison.json" in done.stderr
     assert (tmp_path / "thesis.tex").exists()
@@ -109,7 +98,7 @@ def test_earlier_results_are_replaced_and_foreign_folders_are_not(
 
 def test_simulate_then_measure(tmp_path):
     out = tmp_path / "out"
-    done = neurosparse(
+    done = ask(
         "simulate",
         "cortical_population",
         "--seconds",
@@ -127,7 +116,7 @@ def test_simulate_then_measure(tmp_path):
     assert [(row["seed"], row["population"]) for row in rows] == [
         (s, p) for s in (1, 2) for p in ("all", "E", "I")
     ]
-    again = neurosparse("measure", out / "spikes.nwb")
+    again = ask("measure", out / "spikes.nwb")
     assert again.returncode == 0, again.stderr
     for row in rows[:3]:  # what is read back is what was simulated
         assert f"{row['rate_hz']:.2f} Hz" in again.stdout
@@ -135,7 +124,7 @@ def test_simulate_then_measure(tmp_path):
 
 def test_train_writes_weights_that_load(tmp_path):
     out = tmp_path / "weights.safetensors"
-    done = neurosparse("train", "rectifier_l1", *SMALL, "--device", "cpu", "--out", out)
+    done = ask("train", "rectifier_l1", *SMALL, "--device", "cpu", "--out", out)
     assert done.returncode == 0, done.stderr
     assert "hidden2" in done.stdout
     from neurosparse.rectifier import load
@@ -154,17 +143,13 @@ def test_a_stopped_training_goes_on_from_its_checkpoint(tmp_path):
         "cpu",
         "--out",
     ]
-    done = neurosparse(
-        *arguments, tmp_path / "a.safetensors", "--checkpoint", tmp_path / "c.safetensors"
-    )
+    done = ask(*arguments, tmp_path / "a.safetensors", "--checkpoint", tmp_path / "c.safetensors")
     assert done.returncode == 0, done.stderr
-    again = neurosparse(
-        *arguments, tmp_path / "b.safetensors", "--checkpoint", tmp_path / "c.safetensors"
-    )
+    again = ask(*arguments, tmp_path / "b.safetensors", "--checkpoint", tmp_path / "c.safetensors")
     assert again.returncode == 0, again.stderr
     first, second = (load_file(tmp_path / name) for name in ("a.safetensors", "b.safetensors"))
     assert all(bool((first[name] == second[name]).all()) for name in first)
-    other = neurosparse(
+    other = ask(
         *arguments,
         tmp_path / "c2.safetensors",
         "--seed",
@@ -229,7 +214,9 @@ def test_bad_input_is_one_sentence(case, tmp_path, monkeypatch, capfd):
 
 
 def test_the_process_exits_with_that_code_and_no_traceback():
-    done = neurosparse("simulate", "nonsense")
+    done = subprocess.run(
+        [*PROGRAM, "simulate", "nonsense"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 2
     assert done.stderr.startswith("neurosparse: no recipe 'nonsense'; there are: ")
     assert "Traceback" not in done.stderr
@@ -240,7 +227,7 @@ def test_the_process_exits_with_that_code_and_no_traceback():
 
 @pytest.mark.parametrize("command", ["compare", "simulate", "train", "measure"])
 def test_help_has_examples(command):
-    done = neurosparse(command, "--help")
+    done = ask(command, "--help")
     assert done.returncode == 0
     assert "Example" in done.stdout
     assert f"neurosparse {command}" in done.stdout

@@ -106,6 +106,16 @@ def test_damaged_caches_are_compiled_anew(shared_install, tmp_path):
         assert run(shared_install, KERNEL, NUMBA_CACHE_DIR=str(tmp_path)) == expected
 
 
+def test_a_second_copy_of_the_package_compiles_nothing_again(shared_install, tmp_path):
+    with tempfile.TemporaryDirectory(prefix="second") as second:
+        shutil.copytree(shared_install / "neurosparse", Path(second) / "neurosparse")
+        number, _ = run(shared_install, KERNEL, NEUROSPARSE_CACHE=str(tmp_path))
+        kept = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
+        assert kept
+        assert run(Path(second), KERNEL, NEUROSPARSE_CACHE=str(tmp_path)) == (number, "")
+        assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
+
+
 def test_a_change_of_one_kernel_makes_a_cache_of_its_own(tmp_path, monkeypatch):
     from neurosparse.kernels import compiled
 

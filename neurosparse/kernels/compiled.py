@@ -2,19 +2,20 @@
 
 Its cache is right and never in the way.
 
-numba keeps a compiled function next to its source, and knows it by that source file alone. Two
+numba keeps a compiled function next to its source, and knows it by that source file alone. Three
 things go wrong there. Where neither that folder nor the user's can be written, numba refuses to
-compile. And a kernel that has another one compiled into it stays as it was when only the other's
-file changes, as in an upgrade of the package. So the cache lies in a folder of its own, named after
-the sources of all kernels that can reach one another and after numba's version. Where no folder can
-be written there is no cache. A cache that cannot be read or written stops nothing.
+compile. A kernel that has another one compiled into it stays as it was when only the other's file
+changes, as in an upgrade of the package. And a second copy of the package, such as a new
+environment, compiles all of it again. So the cache lies in a folder of its own, named after the
+sources of all kernels that can reach one another and after numba's version, wherever they lie.
+Where no folder can be written there is no cache. A cache that cannot be read or written stops
+nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import inspect
-import threading
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numba
+from numba.core import caching
 
 from neurosparse._internal import places
 from neurosparse._internal.types import Foreign
@@ -30,7 +32,6 @@ from neurosparse._internal.types import Foreign
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
 _config: Foreign = numba.config  # made at run time, so unknown to a type checker
-_lock = threading.Lock()  # numba takes the folder from a variable of the process
 
 
 def njit(**options: object) -> Callable[[Kernel], Kernel]:
@@ -49,27 +50,18 @@ def njit(**options: object) -> Callable[[Kernel], Kernel]:
 
     def compiled(function: Kernel) -> Kernel:
         decorator: Foreign = numba.njit
-        folder = _folder(str(Path(inspect.getfile(function)).parent))
-        kept = None if folder is None else _kept(decorator(cache=True, **options), function, folder)
-        plain: Kernel = decorator(**options)(function) if kept is None else kept
-        return plain
+        dispatcher = decorator(**options)(function)
+        if _folder_of(function) is not None:
+            cache: Foreign = _Cache
+            dispatcher._cache = cache(function)
+        kernel: Kernel = dispatcher
+        return kernel
 
     return compiled
 
 
-def _kept(decorate: Foreign, function: Kernel, folder: Path) -> Kernel | None:
-    """Return the kernel, which keeps its code in `folder`; None where the folder went away."""
-    with _lock:
-        before, _config.CACHE_DIR = _config.CACHE_DIR, str(folder)
-        try:
-            dispatcher: Foreign = decorate(function)
-        except RuntimeError:  # "no locator available"
-            return None
-        finally:
-            _config.CACHE_DIR = before
-    _forgiving(dispatcher._cache)
-    kernel: Kernel = dispatcher
-    return kernel
+def _folder_of(function: Callable[..., object]) -> Path | None:
+    return _folder(str(Path(inspect.getfile(function)).parent))
 
 
 @lru_cache
@@ -90,28 +82,57 @@ def _folder(sources: str) -> Path | None:
     return root and places.writable(root / name)
 
 
-def _forgiving(cache: Foreign) -> None:
-    """Make a cache that cannot be read count as empty.
+class _Place(caching._CacheLocator):
+    """The folder in which numba keeps a kernel; its name says all that the code depends on."""
+
+    def __init__(self, folder: Path, line: int) -> None:
+        self._folder, self._line = folder, line
+
+    @classmethod
+    def from_function(cls, function: Callable[..., object], _file: str) -> _Place | None:
+        folder = _folder_of(function)
+        return None if folder is None else cls(folder, function.__code__.co_firstlineno)
+
+    def get_cache_path(self) -> str:
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        return self._folder.name
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+
+class _Compiled(caching.CompileResultCacheImpl):
+    _locator_classes: Foreign = (_Place,)
+
+
+class _Cache(caching.FunctionCache):
+    """A cache that counts as empty where it cannot be read.
 
     One that cannot be written counts as absent.
     """
-    load, save = cache.load_overload, cache.save_overload
 
-    def loaded(*arguments: object) -> object:
+    _impl_class = _Compiled
+
+    def load_overload(self, *arguments: object) -> object:
+        """Load what was compiled for these types, if it is there."""
         try:
+            load: Foreign = super().load_overload
             return load(*arguments)
         except Exception:  # damaged files raise whatever their bytes happen to mean
+            flush: Foreign = self.flush
             with suppress(OSError):
-                cache.flush()  # or what is compiled anew could not be kept
+                flush()  # or what is compiled anew could not be kept
             return None
 
-    def saved(*arguments: object) -> None:
+    def save_overload(self, *arguments: object) -> None:
+        """Save what was compiled for these types."""
         try:
+            save: Foreign = super().save_overload
             save(*arguments)
         except Exception as error:
             _say_once(str(error))
-
-    cache.load_overload, cache.save_overload = loaded, saved
 
 
 @lru_cache

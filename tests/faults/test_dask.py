@@ -136,6 +136,7 @@ def certificate(folder, name):
     }
 
 
+@pytest.mark.slow
 def test_a_sweep_over_tls_is_of_those_who_have_the_certificate(field, tmp_path):
     ours, strangers = certificate(tmp_path, "ours"), certificate(tmp_path, "strangers")
     with environment(ours):

@@ -67,7 +67,7 @@ def test_fifty_kills_of_two_drivers_and_their_workers(field, tmp_path):
 
 def test_two_drivers_share_a_sweep_and_do_each_run_once(field, tmp_path):
     folder = tmp_path / "sweep"
-    drivers = [field.start(folder), field.start(folder)]
+    drivers = [field.start(folder, workers=1), field.start(folder, workers=1)]
     for driver in drivers:
         _, errors = driver.communicate(timeout=300)
         assert driver.returncode == 0, errors

@@ -74,7 +74,12 @@ def test_every_spike_is_that_of_torch(neuron):
         found = dense(monitor["t"] * 1e3, monitor["i"], 3, STEPS, spikes.shape[2])
         np.testing.assert_array_equal(found, spikes.numpy())
     torch.testing.assert_close(many.outputs, expected.outputs)
-    counted = run_in_brian2(network, x, STEPS, target="numpy")  # the last layer's numbers alone
+
+
+def test_counts_are_those_of_torch_where_no_spikes_are_recorded():
+    x = images(3, 12)
+    network = to_spiking(chain(), x, NEURONS["lif"]).to(torch.float64)
+    expected, counted = network.run(x, STEPS), run_in_brian2(network, x, STEPS, target="numpy")
     for name, counts in expected.spike_counts.items():
         assert torch.equal(counts, counted.spike_counts[name])
 

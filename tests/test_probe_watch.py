@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812
 from torch.utils.checkpoint import checkpoint
 
 import neurosparse as ns
+from neurosparse.probe import watch as watching
 from neurosparse.probe.history import History
 from neurosparse.probe.watch import MANY_PASSES
 
@@ -262,6 +263,93 @@ def test_an_error_in_a_pass_leaves_the_model_free() -> None:
     assert w.latest["samples"] == 16
 
 
+# ---- Looks by hooks on modules
+
+
+class Varied(nn.Module):
+    """A perceptron that computes something else from pass `at` on, or does in one pass alone."""
+
+    def __init__(self, kind: str, at: int = 3) -> None:
+        super().__init__()
+        self.inner, self.kind, self.at, self.n = mlp(), kind, at, 0
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        varied, self.n = self.n >= self.at, self.n + 1
+        if not varied or (self.kind == "back again" and self.n > self.at + 1):
+            return self.inner(x)
+        if self.kind == "called twice":
+            return self.inner(x) + self.inner[4](
+                self.inner[3](self.inner[2](x[:, :1] + x.new_ones(20)))
+            )
+        if self.kind == "not called":
+            return self.inner[4](self.inner[1](self.inner[0](x))[:, :9])
+        return self.inner[4](F.gelu(self.inner[3](self.inner[2](self.inner[1](self.inner[0](x))))))
+
+
+def conv() -> nn.Module:
+    torch.manual_seed(0)
+    stem = [nn.Unflatten(1, (1, 2, 3)), nn.Conv2d(1, 5, 2), nn.BatchNorm2d(5), nn.ReLU()]
+    return nn.Sequential(*stem, nn.Flatten(), nn.Linear(10, 8), nn.GELU(), nn.Linear(8, 1))
+
+
+def encoder() -> nn.Module:
+    torch.manual_seed(0)
+    layer = nn.TransformerEncoderLayer(2, 1, 12, 0.0, nn.ReLU(), batch_first=True)
+    return nn.Sequential(
+        nn.Unflatten(1, (3, 2)), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    )
+
+
+@pytest.mark.parametrize("make", [mlp, conv, encoder])
+def test_hooks_on_modules_count_what_following_every_function_does(make, monkeypatch) -> None:
+    followed, monitoring = [], watching.monitoring
+    monkeypatch.setattr(
+        watching, "monitoring", lambda *a, **k: followed.append(1) or monitoring(*a, **k)
+    )
+    rows = []
+    for one_in in (1, 4):
+        monkeypatch.setattr(watching, "LOOKS_FOR_ONE_IN_FULL", one_in)
+        model = make()
+        with ns.watch(model, every=1) as w:
+            train(model, batches(10), accumulate=2 if make is conv else 1)
+        assert w.note == ""
+        rows.append(list(w.history))
+    assert rows[0] == rows[1]
+    # all passes, and those of steps 0, 4 and 8
+    assert len(followed) == (10 + 2 * 2 if make is conv else 10 + 3)
+
+
+@pytest.mark.parametrize("kind", ["a function more", "called twice", "not called", "back again"])
+def test_a_pass_that_computes_anything_else_is_seen(kind: str) -> None:
+    """Its row is left out; the next one counts all layers that there are by then."""
+    model, data = Varied(kind), batches(6)
+    with ns.watch(model, every=1) as w:
+        train(model, data, lr=0.0)
+    assert [row["step"] for row in w.history] == [0, 1, 2, 4, 5]
+    assert "differs from pass to pass" in w.note
+    layers = {key.partition("/")[2] for key in w.latest if key.startswith("active/")}
+    usual = {"inner.1", "inner.3"}
+    assert (
+        layers
+        == {
+            "a function more": usual | {"gelu"},
+            "called twice": usual | {"inner.3#2"},
+            "not called": {"inner.1"},
+            "back again": usual,
+        }[kind]
+    )
+    share = (by_hand(model.inner, data[5])["1"] > 0).double().mean().item()
+    assert w.latest["active/inner.1"] == pytest.approx(share)
+
+
+def test_looks_that_are_far_apart_see_a_change_at_the_next_one() -> None:
+    model = Varied("a function more", at=1)
+    with ns.watch(model, every=4) as w:
+        train(model, batches(9), lr=0.0)
+    assert [row["step"] for row in w.history] == [0, 5, 8]
+    assert "active/gelu" in w.history[1]
+
+
 # ---- Compiled
 
 
@@ -319,7 +407,12 @@ def _one_process(rank: int, port: int, folder: str) -> None:
     logged: list[dict[str, float]] = []
     with ns.watch(model, every=1, reduce=True, log=logged.append) as w:
         train(model, batches(2, seed=10 + rank))
-    torch.save([list(w.history), logged], f"{folder}/{rank}.pt")
+    # the pass of the second process computes something else in step 1, and its row is left out
+    with ns.watch(Varied("a function more", at=1 if rank else 9), every=1, reduce=True) as varied:
+        for x in batches(4):
+            varied._model(x)
+            varied.step()
+    torch.save([list(w.history), logged, list(varied.history)], f"{folder}/{rank}.pt")
     distributed.destroy_process_group()
 
 
@@ -328,8 +421,12 @@ def test_two_processes_are_summed_and_the_first_one_logs(tmp_path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     torch.multiprocessing.spawn(_one_process, (port, str(tmp_path)), nprocs=2)
-    (rows, logged), (others, silent) = (torch.load(tmp_path / f"{k}.pt") for k in (0, 1))
+    (rows, logged, varied), (others, silent, other_varied) = (
+        torch.load(tmp_path / f"{k}.pt") for k in (0, 1)
+    )
     assert rows == others == logged
+    assert varied == other_varied
+    assert [row["samples"] for row in varied] == [32, 16, 32, 32]
     assert silent == []
     both = by_hand(mlp(), torch.cat([batches(1, seed=10)[0], batches(1, seed=11)[0]]))
     assert rows[0]["active/1"] == pytest.approx((both["1"] > 0).double().mean().item())

@@ -43,15 +43,16 @@ class Running:
         axis = units_axis(active_when, output.ndim, output.shape)
         margins = on_cpu if output.device.type == "cpu" else by_torch
         units, samples, n_zero = margins(output, axis, active_when.threshold or 0.0)
-        squared, squares = samples[1] ** 2, samples[2]
+        magnitudes, squares = samples[1], samples[2]
         alive = squares != 0  # NaN counts, so that it is seen
+        effective = magnitudes * (magnitudes / np.where(alive, squares, 1.0))
         return cls(
             counts=units[0],
             n_inputs=len(output),
             n_samples=samples[0].size,
             n_zero=n_zero,
-            effective_sum=float((squared[alive] / squares[alive]).sum()),
-            n_population=int(alive.sum()),
+            effective_sum=float(effective.sum()),
+            n_population=int(np.count_nonzero(alive)),
         )
 
     def __add__(self, other: Running) -> Running:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurosparse.activity import Activations, ActiveWhen
-from neurosparse.kernels.network.margins import add_margins
+from neurosparse.kernels.network.margins import add_margins, add_margins_of_maps
 from neurosparse.sparsity import (
     MOST_MAGNITUDE,
     Floats,
@@ -200,9 +200,7 @@ def on_cpu(output: Tensor, axis: int, threshold: float) -> Margins:
     if axis == 1 and values.ndim > 2:  # (inputs, units, positions): rows are units
         maps = np.ascontiguousarray(values.reshape(len(values), n_units, -1))
         samples = np.zeros((len(maps), 3, maps.shape[2]))
-        n_zero = sum(
-            add_margins(x, threshold, units, sums) for x, sums in zip(maps, samples, strict=True)
-        )
+        n_zero = add_margins_of_maps(maps, threshold, units, samples)
         return units, samples.swapaxes(0, 1), n_zero
     rows = np.moveaxis(values, axis, -1)
     samples = np.zeros((3, rows.size // n_units))

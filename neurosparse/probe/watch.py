@@ -25,6 +25,7 @@ from neurosparse.probe import axes as ax
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook
 from neurosparse.probe.inputs import masks
+from neurosparse.probe.known_pass import KnownLayer, KnownPass, PlainLook
 from neurosparse.probe.nonlinear import LayerOutput, monitoring
 from neurosparse.probe.running import Running, is_first_process, over_processes
 
@@ -34,6 +35,12 @@ COMPILED = (
     "torch.compile is in use: in the steps that are looked at the compiled code runs eagerly"
     " (stance force_eager); no graph is broken and nothing is compiled again"
 )
+VARIES = (
+    "what the model computes differs from pass to pass: every look follows all functions, which"
+    " takes longer"
+)
+# of so many looks one follows every function, also where hooks on modules count the same
+LOOKS_FOR_ONE_IN_FULL = 50
 # passes of one step after which it is likely that nobody says when a step is over
 MANY_PASSES = 100
 NO_STEPS = (
@@ -60,6 +67,10 @@ def watch(
     parameter of the model, and all passes before it belong to it (gradient accumulation).
     Without such an optimizer, call `step()` after each update. Tokens that are 0 in an
     `attention_mask` among the model's inputs are not counted.
+
+    The first look follows every function. Where each layer is the output of a module, hooks on
+    these modules then count the same, and one look in 50 follows all. A pass that computes anything
+    else is seen by its graph: it has no row, `note` says so, and every later look follows all.
 
     Parameters
     ----------
@@ -151,6 +162,10 @@ class Watch:
         self._n_passes = 0
         self._mask: Tensor | None = None  # (inputs, tokens): those that are no padding
         self._inside: list[bool] = []  # of each pass under way, whether it has gradients
+        self._heard: list[KnownLayer] = []  # in the pass that is followed
+        self._known: KnownPass | None = None
+        self._plain: PlainLook | None = None  # of the pass under way, if hooks count it
+        self._varies = self._is_lost = False
         self._monitoring, self._eager = ExitStack(), ExitStack()
         self._clock: weakref.ref[Optimizer] | None = None
         self._closed = False
@@ -161,7 +176,7 @@ class Watch:
                 OwnHook(lambda _, args, kwargs: self._begin_pass(args, kwargs)), with_kwargs=True
             ),
             self._model.register_forward_hook(
-                OwnHook(lambda *_: self._end_pass()), always_call=True
+                OwnHook(lambda _module, _args, output: self._end_pass(output)), always_call=True
             ),
             register_optimizer_step_post_hook(_ticking(weakref.ref(self))),
         ]
@@ -200,14 +215,13 @@ class Watch:
     @property
     def note(self) -> str:
         """Difference of the watched training in steps that are looked at, in words, or ""."""
-        return COMPILED if self._compiled else ""
+        return "; ".join([COMPILED] * self._compiled + [VARIES] * self._varies)
 
     def step(self) -> None:
         """Say that a step is over, in a loop without a torch optimizer."""
         if self._closed:
             return
-        missed = self._looking and not self._running
-        self._end_look()
+        missed = self._looking and not self._end_look()
         self.n_steps += 1
         self._n_passes = 0
         self._looking = missed or self.n_steps % self._every == 0
@@ -215,13 +229,21 @@ class Watch:
         self._hold_compiled()
 
     @contextmanager
-    def one_pass(self) -> Iterator[None]:
-        """Take this block for one pass, in a loop that calls parts of the model one by one."""
+    def one_pass(self) -> Iterator[list[object]]:
+        """Take this block for one pass, in a loop that calls parts of the model one by one.
+
+        Yields
+        ------
+        list
+            For what comes of the pass, such as its loss. It may be left empty; looks then take
+            longer.
+        """
+        outputs: list[object] = []
         self._begin_pass()
         try:
-            yield
+            yield outputs
         finally:
-            self._end_pass()
+            self._end_pass(outputs or None)
 
     def _begin_pass(self, args: tuple[Any, ...] = (), kwargs: FieldsView | None = None) -> None:
         if torch.compiler.is_compiling():
@@ -236,37 +258,72 @@ class Watch:
             warnings.warn(NO_STEPS, stacklevel=2)
         kwargs = kwargs or {}
         self._mask, first_tokens = masks(args, kwargs, kwargs)
+        in_full = len(self.history) % LOOKS_FOR_ONE_IN_FULL == 0
+        if self._known is not None and self._mask is None and not in_full:
+            self._plain = PlainLook(self._known, self._count)
+            self._monitoring.enter_context(self._plain.hooked())
+            return
         monitor = self._monitoring.enter_context(
-            monitoring(self._model, self._count, self._layers, asks=False)
+            monitoring(self._model, self._hear, self._layers, asks=False)
         )
+        monitor.looks_for_zeros = False
         if args or kwargs:
             monitor.begin((args, kwargs), first_tokens)
 
-    def _end_pass(self) -> None:
-        if not torch.compiler.is_compiling():
-            del self._inside[-1:]
-            if not self._inside:
-                self._monitoring.close()
+    def _end_pass(self, output: object) -> None:
+        if torch.compiler.is_compiling():
+            return
+        del self._inside[-1:]
+        if not self._inside:
+            self._monitoring.close()
+            self._learn(output)
 
-    def _count(self, layer: LayerOutput) -> None:
+    def _learn(self, output: object) -> None:
+        """Note what a pass that was followed has shown, and whether one by hooks did the same."""
+        plain, heard = self._plain, self._heard
+        self._plain, self._heard = None, []
+        if output is None or self._mask is not None or self._varies:  # None: it was broken off
+            return
+        if plain is not None:
+            self._varies = self._is_lost = not plain.agrees(output)
+        elif heard:
+            found = KnownPass.of(self._model, heard, output)
+            self._varies = self._known is not None and found != self._known
+            self._known = found
+        if self._varies:
+            self._known = None
+
+    def _hear(self, layer: LayerOutput) -> None:
+        """Count a layer of a pass that is followed."""
         if self._inside[-1:] != [True]:  # a pass within, such as one that finds layers
             return
         name, output, axis = layer.name, layer.output.detach(), layer.shown_axis
+        self._heard.append(KnownLayer.of(name, output, axis))
+        if self._mask is None or layer.axes is None or not ax.of_tokens(layer.axes):
+            self._count(name, output, axis)
+            return
         with torch._C.DisableTorchFunction():
-            if self._mask is None or layer.axes is None or not ax.of_tokens(layer.axes):
-                found = Running.of(output, self._active_when, axis)
-            else:
-                tokens, _ = ax.rows(output, layer.axes, self._mask)
-                found = replace(Running.of(tokens, self._active_when, -1), n_inputs=len(self._mask))
+            tokens, _ = ax.rows(output, layer.axes, self._mask)
+            found = Running.of(tokens, self._active_when, -1)
+        self._add(name, replace(found, n_inputs=len(self._mask)))
+
+    def _count(self, name: str, output: Tensor, axis: int) -> None:
+        if self._inside[-1:] == [True]:
+            with torch._C.DisableTorchFunction():
+                self._add(name, Running.of(output, self._active_when, axis))
+
+    def _add(self, name: str, found: Running) -> None:
         self._running[name] = self._running[name] + found if name in self._running else found
 
-    def _end_look(self) -> None:
-        """Make a row of what was counted since the step began."""
+    def _end_look(self) -> bool:
+        """Make a row of what was counted since the step began; return whether there is one."""
         running, self._running = self._running, {}
+        if self._is_lost:  # hooks did not hear all that there was
+            running, self._is_lost = {}, False
         if self._reduce and self._looking:
             running = over_processes(running)
         if not running:
-            return
+            return False
         row: Row = {"step": self.n_steps, "samples": max(one.n_inputs for one in running.values())}
         n_units = sum(one.n_units for one in running.values())
         row["active"] = sum(one.active * one.n_units for one in running.values()) / n_units
@@ -280,6 +337,7 @@ class Watch:
         self.history.append(row)
         if self._log is not None and is_first_process():
             self._log(dict(row))
+        return True
 
     def _hold_compiled(self) -> None:
         """Let what was compiled run eagerly in a step that is looked at."""

@@ -183,10 +183,11 @@ def _lightning() -> Foreign:
 
                 assert training.watch is not None
                 if training.sparsity is None:
-                    with training.watch.one_pass():
-                        return plain(*args, **kwargs)
-                with training.sparsity.one_pass(run), training.watch.one_pass():
-                    output = plain(*args, **kwargs)
+                    with training.watch.one_pass() as outputs:
+                        outputs.append(plain(*args, **kwargs))
+                    return outputs[0]
+                with training.sparsity.one_pass(run), training.watch.one_pass() as outputs:
+                    outputs.append(output := plain(*args, **kwargs))
                 penalty = training.sparsity.penalty()
                 if isinstance(output, dict):
                     return {**output, "loss": output["loss"] + penalty}

@@ -41,6 +41,30 @@ def add_margins(x: Array, threshold: float, rows: Array, columns: Array) -> int:
     return int(n_zero)
 
 
+@jit
+def add_margins_of_maps(maps: Array, threshold: float, units: Array, samples: Array) -> int:
+    """Add the margins of several matrices whose rows are the same units.
+
+    Parameters
+    ----------
+    maps : array of float, shape (n_inputs, n_units, n_positions)
+        The values.
+    threshold
+        As for `add_margins`.
+    units, samples : arrays of float64, shapes (3, n_units) and (n_inputs, 3, n_positions)
+        Added to, as `rows` and `columns` in `add_margins`.
+
+    Returns
+    -------
+    int
+        How many values are exactly 0.
+    """
+    n_zero = 0
+    for k in range(maps.shape[0]):
+        n_zero += add_margins(maps[k], threshold, units, samples[k])
+    return n_zero
+
+
 @inner
 def _add_row(x: Array, i: int, threshold: float, rows: Array, columns: Array) -> float:
     """Add row i alone, as `add_margins` does."""

@@ -1,7 +1,8 @@
 """Progress of long work: a callable that takes the share done and a few words."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 # (share done in [0, 1], what is going on, at most 40 characters)
 Progress = Callable[[float, str], None]
@@ -21,6 +22,44 @@ def part_of(progress: Progress, low: float, high: float, name: str = "") -> Prog
     """
     before = f"{name}: " if name else ""
     return lambda done, text: progress(low + (high - low) * done, f"{before}{text}"[:40])
+
+
+_hearers: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def with_compilation(progress: Progress) -> Iterator[Progress]:
+    """Give a progress that also says which kernel is compiled, while the work stands still.
+
+    Examples
+    --------
+    >>> with with_compilation(lambda done, text: print(done, text)) as told:
+    ...     told(0.5, "epoch 3")
+    ...     compiling("add_rows")
+    0.5 epoch 3
+    0.5 compiling, once: add_rows
+    """
+    share = 0.0
+
+    def kept(done: float, text: str) -> None:
+        nonlocal share
+        share = done
+        progress(done, text)
+
+    def hear(name: str) -> None:
+        progress(share, f"compiling, once: {name}"[:40])
+
+    _hearers.append(hear)
+    try:
+        yield kept
+    finally:
+        _hearers.remove(hear)
+
+
+def compiling(name: str) -> None:
+    """Tell who listens that a kernel is being compiled."""
+    for hear in _hearers:
+        hear(name)
 
 
 class OnStderr:

@@ -116,6 +116,58 @@ def test_a_second_copy_of_the_package_compiles_nothing_again(shared_install, tmp
         assert kept == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.nb?")}
 
 
+def test_what_is_compiled_is_told_and_what_is_kept_is_not(tmp_path, monkeypatch):
+    from neurosparse.kernels.compiled import njit
+    from neurosparse.progress import with_compilation
+
+    monkeypatch.setenv("NEUROSPARSE_CACHE", str(tmp_path))
+    told = []
+
+    def thrice(x):
+        return 3 * x
+
+    for _ in range(2):  # the second kernel finds the code of the first
+        kernel = njit()(thrice)
+        with with_compilation(lambda done, text: told.append((done, text))) as progress:
+            progress(0.5, "epoch 3")
+            assert kernel(2) == kernel(2) == 6
+    told_once = (0.5, "epoch 3"), (0.5, "compiling, once: thrice"), (0.5, "epoch 3")
+    assert tuple(told) == told_once
+
+
+@pytest.mark.slow
+def test_after_warm_nothing_is_compiled(tmp_path):
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from command_line import ask
+from neurosparse import warming
+from neurosparse.progress import with_compilation
+assert min(warming.warm().values()) > 0 and not any(warming.warm().values())
+os.chdir({str(tmp_path)!r})
+compiled = []
+with with_compilation(lambda _, text: compiled.append(text)):
+    for words in (
+        "simulate cortical_population --seconds 0.2 -o a",
+        "simulate potjans2014 --scale 0.02 --seconds 0.1 -o b",
+        "simulate brunel2000_fast --scale 0.05 --seconds 0.1 -o c",
+        "train rectifier_l1 --set network.sizes=[784,32,32,10] --set epochs=1 -o n.safetensors",
+        "convert n.safetensors --images 20 --steps 8 -o d",
+        "measure n.safetensors --data mnist5k",
+        "train plays_4_percent --set steps=2 -o t.safetensors",
+        "generate t.safetensors --prompt The --length 9",
+    ):
+        done = ask(*words.split())
+        assert done.returncode == 0, done
+assert not compiled, compiled
+"""
+    environment = os.environ | {"NEUROSPARSE_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_change_of_one_kernel_makes_a_cache_of_its_own(tmp_path, monkeypatch):
     from neurosparse.kernels import compiled
 

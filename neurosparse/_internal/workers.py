@@ -28,7 +28,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from neurosparse._internal import scratch
 from neurosparse._internal.types import Fields
-from neurosparse.progress import Progress
+from neurosparse.progress import Progress, with_compilation
 
 Job = Callable[[Progress], Any]  # a picklable callable; what it returns must be picklable too
 Show = Callable[[str, float, str], None]  # (job, share done, what is going on)
@@ -317,7 +317,8 @@ def _limit_memory(most_bytes: int) -> None:
 
 def _do(job: Job, link: Connection) -> None:
     try:
-        result = job(lambda done, text: link.send(("progress", done, text)))
+        with with_compilation(lambda done, text: link.send(("progress", done, text))) as told:
+            result = job(told)
     except MemoryError as error:
         link.send(("starved", str(error) or "it ran out of memory"))
     except Exception as error:

@@ -14,6 +14,7 @@ from neurosparse.cli import (  # noqa: I001
     sweeping,
     claiming,
     listing,
+    warming,
 )
 from neurosparse.cli.program import BAD_INPUT, INTERRUPTED, app, main
 
@@ -32,4 +33,5 @@ __all__ = [
     "sweeping",
     "training",
     "transformers",
+    "warming",
 ]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from neurosparse._internal import names
 from neurosparse._internal.types import Fields
 from neurosparse.cli import boundary
+from neurosparse.progress import with_compilation
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -81,9 +82,16 @@ def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
             job: progress.add_task(label, total=1.0, text="starting")
             for job, label in labels.items()
         }
-        yield lambda job, done, text: progress.update(
-            tasks[job], completed=done, text=names.one_line(text)
-        )
+
+        def compiling(_: float, text: str) -> None:
+            for task in progress.tasks:
+                if not task.finished:
+                    progress.update(task.id, text=names.one_line(text))
+
+        with with_compilation(compiling):
+            yield lambda job, done, text: progress.update(
+                tasks[job], completed=done, text=names.one_line(text)
+            )
 
 
 def show_activity(

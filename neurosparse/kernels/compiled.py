@@ -24,14 +24,28 @@ from pathlib import Path
 from typing import TypeVar
 
 import numba
-from numba.core import caching
+from numba.core import caching, event
 
 from neurosparse._internal import places
 from neurosparse._internal.types import Foreign
+from neurosparse.progress import compiling
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 
 _config: Foreign = numba.config  # made at run time, so unknown to a type checker
+
+
+class _Compilations(event.Listener):
+    """Tells `progress` of what numba compiles, which takes seconds; what it loads is no event."""
+
+    def on_start(self, event: Foreign) -> None:
+        compiling(event.data["dispatcher"].py_func.__name__)
+
+    def on_end(self, event: Foreign) -> None:
+        """Tell nobody: the work goes on."""
+
+
+event.register("numba:compile", _Compilations())
 
 
 def njit(**options: object) -> Callable[[Kernel], Kernel]:

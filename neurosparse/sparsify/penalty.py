@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
+from neurosparse.sparsify.padding import Masks
 from neurosparse.sparsify.sites import Site
 from neurosparse.sparsify.telling import Tells
 
@@ -30,19 +31,34 @@ class Tap:
         self.counts = torch.zeros(site.n_units, dtype=torch.int64, device=device)
         self.samples = torch.zeros((), dtype=torch.int64, device=device)
 
-    def take(self, output: Tensor, *, penalise: bool) -> None:
-        """Count a layer's output, and keep its penalty where there is to be one."""
+    def take(self, output: Tensor, masks: Masks, *, penalise: bool) -> None:
+        """Count a layer's output, and keep its penalty where there is to be one.
+
+        Parameters
+        ----------
+        output
+            Of the layer.
+        masks
+            The attention masks of the batch: what is 0 in them is not counted and has no penalty.
+        penalise
+            Whether there is to be a penalty.
+        """
         site = self.site
-        n_samples = output.numel() // site.n_units
+        n_samples: int | Tensor = output.numel() // site.n_units
         if n_samples == 0:
             return
+        axis = site.axis % output.ndim
+        others = [k for k in range(output.ndim) if k != axis]
+        kept = None
+        if site.tokens is not None and masks:
+            kept = site.tokens.kept(masks, [output.shape[k] for k in others]).to(output.device)
+            n_samples, kept = kept.sum().clamp_min(1), kept.unsqueeze(axis)
         if penalise:
-            mean = magnitude(output, site.rectifies) / n_samples
+            mean = mean_magnitude(output, n_samples, site.rectifies, kept)
             self.mean = mean if self.mean is None else self.mean + mean
         values = output.detach()
         on = values > self.threshold if site.rectifies else values.abs() > self.threshold
-        axis = site.axis % output.ndim
-        others = [k for k in range(output.ndim) if k != axis]
+        on = on if kept is None else on & kept
         # a sum of 64 bits is several times as slow
         self.counts.add_(on.sum(dim=others, dtype=torch.int32))
         self.samples.add_(n_samples)
@@ -61,16 +77,35 @@ class Tap:
         self.samples.zero_()
 
 
-def magnitude(output: Tensor, rectifies: bool) -> Tensor:
-    """Return the sum of abs(a) with its graph, in single precision or better.
+def mean_magnitude(
+    output: Tensor, n_samples: int | Tensor, rectifies: bool, kept: Tensor | None = None
+) -> Tensor:
+    """Return the sum of abs(a) over units, a mean over samples, in single precision or better.
 
     Of a rectifier it saves no tensor, and of others none that gradient checkpointing counts: what
     is computed again in the backward pass has no penalty and must save as many.
+
+    Parameters
+    ----------
+    output
+        The activations, with their graph.
+    n_samples
+        How many samples count.
+    rectifies
+        None of the activations is negative.
+    kept
+        Those that count, in a shape that broadcasts; None: all.
     """
     dtype = torch.float64 if output.dtype == torch.float64 else torch.float32
-    if rectifies:
-        return output.sum(dtype=dtype)
+    if rectifies and kept is None:
+        return output.sum(dtype=dtype) / n_samples
+
+    def mean() -> Tensor:
+        values = output.abs()
+        values = values if kept is None else values.masked_fill(~kept, 0.0)
+        return values.sum(dtype=dtype) / n_samples
+
     if torch.compiler.is_compiling():
-        return output.abs().sum(dtype=dtype)
+        return mean()
     with saved_tensors_hooks(lambda saved: saved, lambda saved: saved):
-        return output.abs().sum(dtype=dtype)
+        return mean()

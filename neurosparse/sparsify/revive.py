@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from neurosparse.probe.nonlinear import listening
 from neurosparse.sparsify.aside import Run, aside, same_everywhere
+from neurosparse.sparsify.padding import Masks
 from neurosparse.sparsify.sites import Site, Trace
 
 
@@ -55,8 +56,21 @@ def shift_for(before: Tensor, share: float) -> Tensor:
     return -(mean + standard.kthvalue(place).values * deviation) + 1e-6 * (deviation == 0)
 
 
-def set_biases(model: nn.Module, run: Run, wanted: Mapping[Site, Wanted]) -> None:
+def set_biases(
+    model: nn.Module, run: Run, wanted: Mapping[Site, Wanted], masks: Masks | None = None
+) -> None:
     """Shift the biases before layers, first to last, each as the layers before it are by then.
+
+    Parameters
+    ----------
+    model
+        The network.
+    run
+        Runs it on a batch.
+    wanted
+        The layers, and what is wanted of each.
+    masks
+        The attention masks of the batch: padded tokens are no samples.
 
     Raises
     ------
@@ -74,14 +88,14 @@ def set_biases(model: nn.Module, run: Run, wanted: Mapping[Site, Wanted]) -> Non
         if site.bias is None or id(site.bias) in done:
             continue
         done.add(id(site.bias))
-        shift = shift_for(_inputs_of(model, run, site), want.share).to(site.bias)
+        shift = shift_for(_inputs_of(model, run, site, masks or {}), want.share).to(site.bias)
         if want.units is not None:
             shift = torch.where(want.units.to(shift.device), shift, torch.zeros_like(shift))
         site.bias.data.add_(shift)
     same_everywhere([site.bias.data for site in wanted if site.bias is not None])
 
 
-def _inputs_of(model: nn.Module, run: Run, site: Site) -> Tensor:
+def _inputs_of(model: nn.Module, run: Run, site: Site, masks: Masks) -> Tensor:
     """Return what goes into a layer in a pass, shape (n_samples, n_units)."""
     trace, found = Trace(), list[Tensor]()
 
@@ -92,4 +106,7 @@ def _inputs_of(model: nn.Module, run: Run, site: Site) -> Tensor:
     names: Sequence[str] = [site.name.partition("#")[0]]
     with aside(model), trace, listening(model, keep, names, live=True):
         run()
-    return found[0].movedim(site.axis, -1).reshape(-1, site.n_units)
+    rows = found[0].movedim(site.axis, -1)
+    if site.tokens is not None and masks:
+        return rows[site.tokens.kept(masks, rows.shape[:-1]).to(rows.device)]
+    return rows.reshape(-1, site.n_units)

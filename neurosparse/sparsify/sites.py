@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,8 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from neurosparse.probe.nonlinear import listening
+from neurosparse._internal.types import Fields
+from neurosparse.probe import axes as ax
+from neurosparse.probe.inputs import masks
+from neurosparse.probe.nonlinear import LayerOutput, monitoring
 from neurosparse.sparsify.aside import Run, aside
+from neurosparse.sparsify.padding import Tokens, masks_in
 
 Function = tuple[str, int]  # a function of torch, and the how-manyth call of it in a pass
 # through these the bias of a linear map reaches the rectifier
@@ -25,6 +30,8 @@ _TRAINED = frozenset(
     {*(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3)), "linear", "addmm"}
     | {"batch_norm", "layer_norm", "group_norm", "instance_norm"}
 )
+# of layers with tokens
+UNKNOWN = "which of the rows there are padding is not known"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +52,8 @@ class Site:
         Nothing that it puts out is negative, and some is exactly 0.
     bias
         What shifts its inputs, shape (n_units,), if anything does.
+    tokens
+        Where its tokens lie, if there is an attention mask for them among the inputs.
     """
 
     name: str
@@ -55,6 +64,7 @@ class Site:
     n_units: int
     rectifies: bool
     bias: nn.Parameter | None
+    tokens: Tokens | None
 
     def joined(self, other: Site) -> Site:
         """Return the layer with a further call: the same weights are used again in a pass."""
@@ -125,8 +135,25 @@ def _may_rectify(kind: str) -> bool:
     ) or (kind in ("silu", "mish", "elu", "where", "softplus"))
 
 
-def find_sites(model: nn.Module, run: Run, layers: Sequence[str] | None) -> list[Site]:
+def find_sites(
+    model: nn.Module,
+    run: Run,
+    layers: Sequence[str] | None,
+    args: tuple[Any, ...] = (),
+    kwargs: Fields | None = None,
+) -> list[Site]:
     """Find the layers to steer: those named, or else every rectifier.
+
+    Parameters
+    ----------
+    model
+        The network.
+    run
+        Runs it on a batch.
+    layers
+        The names of layers.
+    args, kwargs
+        What `run` calls the model with, where that is known.
 
     Raises
     ------
@@ -136,8 +163,11 @@ def find_sites(model: nn.Module, run: Run, layers: Sequence[str] | None) -> list
     trace, by_name, n_calls = Trace(), dict[str, Site](), Counter[str]()
     modules = dict(model.named_modules())
     asked = None if layers is None else [name.partition("#")[0] for name in layers]
+    kwargs = kwargs or {}
+    of_tokens, unknown = masks_in(kwargs), list[str]()
 
-    def found(name: str, output: Tensor, axis: int) -> None:
+    def found(layer: LayerOutput) -> None:
+        name, output, axis = layer.name, layer.output, layer.shown_axis
         place = name.partition("#")[0]
         n_calls[place] += 1
         is_module = place in modules
@@ -146,6 +176,9 @@ def find_sites(model: nn.Module, run: Run, layers: Sequence[str] | None) -> list
         function = None if is_module else trace.made_by.get(id(output))
         with torch._C.DisableTorchFunction():
             rectifies = bool((output >= 0).all()) and bool((output == 0).any())
+        tokens = None if layer.axes is None else Tokens.of(layer.axes, axis, of_tokens)
+        if of_tokens and tokens is None and layer.axes is not None and ax.of_tokens(layer.axes):
+            unknown.append(name)
         site = Site(
             name=name,
             module=place if is_module else None,
@@ -155,11 +188,17 @@ def find_sites(model: nn.Module, run: Run, layers: Sequence[str] | None) -> list
             n_units=units,
             rectifies=rectifies or isinstance(modules.get(place), nn.ReLU | nn.ReLU6),
             bias=bias if bias is not None and bias.numel() == units else None,
+            tokens=tokens,
         )
         by_name[name] = by_name[name].joined(site) if name in by_name else site
 
-    with aside(model), trace, listening(model, found, asked, live=True):
+    listening = monitoring(model, found, asked, asks=False, live=True)
+    with aside(model), trace, listening as monitor:
+        if args or kwargs:
+            monitor.begin((args, kwargs), masks(args, kwargs, kwargs)[1])
         run()
+    if unknown:
+        warnings.warn(f"padded tokens are counted in {', '.join(unknown)}: {UNKNOWN}", stacklevel=2)
     if layers is None:
         chosen = [site for site in by_name.values() if site.rectifies]
         if not chosen:

@@ -18,6 +18,7 @@ from neurosparse.probe.hooks import OwnHook
 from neurosparse.sparsify.aside import Run
 from neurosparse.sparsify.calls import Calls, Functions
 from neurosparse.sparsify.controller import Plan, Steering
+from neurosparse.sparsify.padding import Masks, masks_in
 from neurosparse.sparsify.penalty import Tap
 from neurosparse.sparsify.revive import Wanted, set_biases
 from neurosparse.sparsify.sites import Function, Site, find_sites
@@ -66,6 +67,8 @@ class Sparsifier:
         self._ready = self._taking = self._busy = self._penalised = False
         self._kept: FieldsView | None = None
         self._run: Run | None = None
+        self._masks: Masks = {}  # of the pass under way
+        self._known_masks: set[str] = set()
         self._handles = [model.register_forward_pre_hook(OwnHook(self._begin), with_kwargs=True)]
         self._hook_end()
 
@@ -206,7 +209,7 @@ class Sparsifier:
         """
         if not self._ready:
             self._prepare(run)
-        self._run = run
+        self._run, self._masks = run, {}
         self._open()
         self._busy = True  # the model's own hooks are not to end it
         try:
@@ -217,18 +220,18 @@ class Sparsifier:
 
     def prepare(self, args: tuple[Any, ...], kwargs: Fields) -> None:
         """Find the layers by a pass on a batch, and set the biases before them if asked to."""
-        self._prepare(lambda: self._model(*args, **kwargs))
+        self._prepare(lambda: self._model(*args, **kwargs), args, kwargs)
 
     # ---- Before the first pass
 
-    def _prepare(self, run: Run) -> None:
-        settings = self._settings
+    def _prepare(self, run: Run, args: tuple[Any, ...] = (), kwargs: Fields | None = None) -> None:
+        settings, masks = self._settings, masks_in(kwargs or {})
         self._busy = True
         try:
-            sites = find_sites(self._model, run, settings.layers)
+            sites = find_sites(self._model, run, settings.layers, args, kwargs)
             if settings.start_active is not None and self._kept is None:
                 share = settings.start_active
-                set_biases(self._model, run, {site: Wanted(share) for site in sites})
+                set_biases(self._model, run, {site: Wanted(share) for site in sites}, masks)
         finally:
             self._busy = False
         device = next(self._model.parameters()).device
@@ -239,7 +242,7 @@ class Sparsifier:
             self._plan = Plan(values, self._plan.steps, self._plan.reached, self._plan.start)
         self._steering = Steering.first(names, values if settings.way == "l1" else None)
         self._hook(sites)
-        self._ready = True
+        self._ready, self._known_masks = True, set(masks)
         if self._kept is not None:
             kept, self._kept = self._kept, None
             self.load_state_dict(kept)
@@ -275,7 +278,8 @@ class Sparsifier:
 
     def _may_be_told(self, site: Site) -> bool:
         settings = self._settings
-        return settings.way != "top_k" and settings.threshold == 0 and site.rectifies
+        by_target = settings.way != "top_k" and settings.threshold == 0
+        return by_target and site.rectifies and site.tokens is None
 
     # ---- In a pass
 
@@ -284,12 +288,18 @@ class Sparsifier:
             return
         if not self._ready:
             torch.compiler.disable(self.prepare)(args, kwargs)
+        self._masks = masks_in(kwargs)
         if self._settings.revive:
             self._run = partial(self._model, *args, **kwargs)
         self._open()
 
     def _open(self) -> None:
         self._taking = self._model.training and torch.is_grad_enabled()
+        if self._taking and not self._masks.keys() <= self._known_masks:
+            raise ValueError(
+                f"this batch has {', '.join(self._masks)}, and the batch that the layers were found"
+                " with had not: pass one that has as data=..."
+            )
         for calls in self._hooked:
             calls.n = 0
         if self._functions and (self._taking or self._settings.way == "top_k"):
@@ -309,10 +319,10 @@ class Sparsifier:
         if self._settings.way == "top_k":
             output = top_k(output, self._settings.of([tap.site.name])[tap.site.name], tap.site.axis)
             if self._taking:
-                tap.take(output, penalise=False)
+                tap.take(output, self._masks, penalise=False)
             return output
         if self._taking:
-            tap.take(output, penalise=True)
+            tap.take(output, self._masks, penalise=True)
         return None
 
     def _take_told(self, block: Tells, tap: Tap, output: Tensor) -> None:
@@ -371,7 +381,7 @@ class Sparsifier:
         }
         self._busy = True
         try:
-            set_biases(self._model, self._run, dead)
+            set_biases(self._model, self._run, dead, self._masks)
         finally:
             self._busy = False
         for site in dead:

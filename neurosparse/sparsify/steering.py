@@ -37,7 +37,8 @@ def sparsify(
     """Steer the share of a network's units that is active, in anybody's training loop.
 
     Add `penalty()` to the loss before `backward()`, and call `step()` after each step of the
-    optimizer. Exactly one of `target`, `l1` and `top_k` says how.
+    optimizer. Exactly one of `target`, `l1` and `top_k` says how. Tokens that are 0 in an
+    `attention_mask` among the model's inputs are not counted and have no penalty.
 
     Parameters
     ----------

@@ -1,0 +1,103 @@
+"""Padded tokens: what is 0 in an attention mask among a model's inputs counts for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from neurosparse._internal.types import FieldsView
+from neurosparse.probe import axes as ax
+
+Masks = Mapping[str, Tensor]  # (inputs, tokens) of bool, by the names of the inputs that they are
+_NAMES = ("attention_mask", "decoder_attention_mask")
+
+
+def masks_in(kwargs: FieldsView) -> dict[str, Tensor]:
+    """Return the attention masks among the inputs of a model, by their names.
+
+    Examples
+    --------
+    >>> masks_in({"attention_mask": torch.tensor([[1, 1, 0]]), "labels": None})
+    {'attention_mask': tensor([[ True,  True, False]])}
+    """
+    found = {name: kwargs[name] for name in _NAMES if isinstance(kwargs.get(name), Tensor)}
+    return {name: mask != 0 for name, mask in found.items() if mask.ndim == 2}
+
+
+class Tokens(NamedTuple):
+    """Axes of a layer's output in which its tokens lie, and the mask that says which count.
+
+    Attributes
+    ----------
+    mask
+        The name of the input.
+    factors
+        Of each axis without the layer's units, slowest first: a role, and a size for what is
+        neither inputs nor tokens.
+    """
+
+    mask: str
+    factors: tuple[tuple[tuple[str, int], ...], ...]
+
+    @classmethod
+    def of(cls, axes: ax.Axes, axis: int, masks: Masks) -> Tokens | None:
+        """Return where the tokens of an output lie; None where its rows are not all of a mask's.
+
+        Parameters
+        ----------
+        axes
+            What the axes of the output hold.
+        axis
+            The axis of its units.
+        masks
+            The masks of the batch that it was computed from.
+        """
+        units = axis % len(axes)
+        rest = [each for k, each in enumerate(axes) if k != units]
+        roles = [f.role for each in rest for f in each if f.role in (ax.INPUTS, ax.TOKENS, ax.ROWS)]
+        if sorted(roles) != [ax.INPUTS, ax.TOKENS]:
+            return None
+        first = 0
+        tokens = next(f for each in rest for f in each if f.role == ax.TOKENS)
+        for name, mask in masks.items():
+            if tokens == ax.Factor(ax.TOKENS, mask.shape[1], start=first):
+                return cls(name, tuple(tuple((f.role, f.size) for f in each) for each in rest))
+            first += mask.shape[1]
+        return None
+
+    def kept(self, masks: Masks, shape: Sequence[int]) -> Tensor:
+        """Return which samples of an output count, in the shape of its axes without units.
+
+        Parameters
+        ----------
+        masks
+            Those of the batch.
+        shape
+            The lengths of the axes without units.
+
+        Raises
+        ------
+        ValueError
+            Where the batch has no mask of that name, or one of another shape.
+        """
+        mask = masks.get(self.mask)
+        if mask is None:
+            return torch.ones((), dtype=torch.bool).expand(*shape)
+        sizes = {ax.INPUTS: mask.shape[0], ax.TOKENS: mask.shape[1]}
+        in_order = [role for each in self.factors for role, _ in each if role in sizes]
+        narrow, wide = list[int](), list[list[int]]()
+        for each, n in zip(self.factors, shape, strict=True):
+            own = any(role in sizes for role, _ in each)
+            narrow += [sizes.get(role, 1) for role, _ in each] if own else [1]
+            wide.append([sizes.get(role, size) for role, size in each] if own else [n])
+        if [prod(each) for each in wide] != list(shape):
+            raise ValueError(
+                f"{self.mask} has shape {tuple(mask.shape)}, and a layer put out {tuple(shape)}"
+                " samples: which of them are padding is not known"
+            )
+        rows = mask if in_order[0] == ax.INPUTS else mask.T
+        return rows.reshape(narrow).expand([n for each in wide for n in each]).reshape(*shape)

@@ -19,7 +19,8 @@ from neurosparse import cli, recipes, report
 from neurosparse._internal import names
 from neurosparse._internal.whole_files import new_folder
 from neurosparse.activity import ActiveWhen, SpikeTrains
-from neurosparse.cli import display
+from neurosparse.cli import boundary, display
+from neurosparse.cli import spikes as spikes_in_words
 from neurosparse.comparison import compare
 from neurosparse.measurement import measure
 from neurosparse.recordings import save_spikes
@@ -169,6 +170,41 @@ def test_a_narrow_table_becomes_a_list_and_loses_nothing(
     assert len([line for line in capsys.readouterr().out.splitlines() if "3.71 %" in line]) == 1
 
 
+def test_a_table_that_is_too_wide_is_turned_on_its_side(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rows = [{"name": name, **{f"column {k}": f"{k}.5±0.1" for k in range(7)}} for name in "ab"]
+    display.show(rows)
+    head, _, *lines = filter(None, map(str.split, capsys.readouterr().out.splitlines()))
+    assert head == ["name", "a", "b"]
+    assert lines == [["column", str(k), *[f"{k}.5±0.1"] * 2] for k in range(7)]
+
+
+def test_each_of_several_definitions_names_those_it_holds_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    trains = SpikeTrains([1.0, 2.0], [0, 1], n_units=2, duration_ms=100.0, dt_ms=0.1)
+    windows = {"a": 10.0, "b": 20.0, "c": 10.0}
+    display.show_activity(
+        [measure(trains, active_when=ActiveWhen(window_ms=w), name=n) for n, w in windows.items()]
+    )
+    text = " ".join(capsys.readouterr().out.split())
+    assert "(a, c: at least one spike in 10 ms; b: at least one spike in 20 ms)" in text
+
+
+def test_a_terminal_gets_an_error_with_its_words_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = "give " + ", ".join(f"word{k}.npz" for k in range(20))
+    monkeypatch.setattr(boundary, "run", lambda *_, **__: boundary._fail(error))
+    long = said(capsys, "x", code=2)
+    assert long == f"neurosparse: {error}\n"  # what a program reads is one line
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    lines = said(capsys, "x", code=2).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert " ".join(lines) == long.strip()
+
+
 @pytest.mark.parametrize("columns", ["60", "80"])
 def test_measuring_spikes_loses_no_name(
     spikes: Path,
@@ -266,11 +302,11 @@ def test_no_name_breaks_a_figure_or_a_page(
         dt_ms=0.1,
         populations={name: (10 * k, 10 * k + 10) for k, name in enumerate(HOSTILE)},
     )
-    stats = display.measure_parts(trains, ActiveWhen(window_ms=10.0), measure)
+    stats = spikes_in_words.measure_parts(trains, ActiveWhen(window_ms=10.0), measure)
     comparison = compare(*stats)
     with new_folder(tmp_path / "out") as folder:
         report.write(comparison, folder, cli.measuring._spike_panels(trains, comparison))
-    display.show_spikes(stats)
+    spikes_in_words.show_spikes(stats)
     text = capsys.readouterr().out
     assert "\x1b" not in text
     assert "\x00" not in text

@@ -173,9 +173,10 @@ def test_a_line_fits_under_its_heading() -> None:
         1,
         (0.0,) * 4,
     )
-    line = results.line(epoch)
-    assert len(line) <= 80
-    for heading in ("epoch", "error %", "loss", "alive", "dead", "MACs %", "samples/s"):
-        end = results.HEADING.index(heading) + len(heading)
-        assert line[end - 1] != " "
-        assert line[end] == " "
+    for head, columns in ((results.HEADING, 80), (results.NARROW, 60)):
+        line = results.line(epoch, head)
+        assert len(line) <= columns
+        for heading in head.partition("   active")[0].split("  "):
+            end = head.index(heading.strip()) + len(heading.strip())
+            assert line[end - 1] != " "
+            assert line[end] == " "

@@ -104,7 +104,7 @@ def run(
     for panel in panels(found)[1:]:
         _figure(panel, directory / "figures" / f"{panel.key}.png")
     _write(directory, spec, images, [entries[number] for number in sorted(entries)])
-    progress(1.0, f"{len(found)} claims")
+    progress(1.0, f"{len(found)} of {len(chosen)} claims")
     return found
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from neurosparse.cli.display import say, show_json, show_spikes
+from neurosparse.cli.display import say, show_json
 from neurosparse.cli.options import Json, Where, Window
 from neurosparse.cli.program import app
+from neurosparse.cli.spikes import show_spikes
 
 
 @app.command(
@@ -28,15 +29,17 @@ def atlas(
     ],
     n_sessions: Annotated[
         int,
-        typer.Option("--sessions", help="Of a dandiset: how many files, by path.", min=1),
+        typer.Option(
+            "--sessions", metavar="N", help="Of a dandiset: how many files, by path.", min=1
+        ),
     ] = 5,
     window_ms: Window = 10.0,
     where: Where = None,
     most_mb: Annotated[
-        float, typer.Option(help="What may be fetched of a session, in MB.", min=0.3)
+        float, typer.Option(metavar="MB", help="What may be fetched of a session, in MB.", min=0.3)
     ] = 50.0,
     most_s: Annotated[
-        float, typer.Option(help="How long a session may be fetched, in s.", min=1)
+        float, typer.Option(metavar="S", help="How long a session may be fetched, in s.", min=1)
     ] = 60.0,
     as_json: Json = False,
 ) -> None:

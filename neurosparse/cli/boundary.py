@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import codecs
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 import traceback
 import warnings
@@ -157,8 +159,17 @@ def _given(error: object) -> str:
 
 
 def _fail(sentence: str) -> int:
-    print(f"neurosparse: {sentence}", file=sys.stderr)
+    _say(sentence)
     return BAD_INPUT
+
+
+def _say(sentence: str) -> None:
+    """Print a sentence on the error stream; a terminal gets it with its words whole."""
+    text = f"neurosparse: {sentence}"
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+    print(text, file=sys.stderr)
 
 
 def _after_output(code: int) -> int:
@@ -227,7 +238,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     if issubclass(category, UserWarning | RuntimeWarning):
-        print(f"neurosparse: note: {names.one_line(str(message))}", file=sys.stderr)
+        _say(f"note: {names.one_line(str(message))}")
 
 
 @contextmanager

@@ -30,12 +30,15 @@ def claims(
         ),
     ] = False,
     threads: Annotated[
-        int, typer.Option(min=1, max=MOST_THREADS, help="Networks trained at once.")
+        int, typer.Option(min=1, max=MOST_THREADS, metavar="N", help="Networks trained at once.")
     ] = 2,
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", help="Folder for the results; trained networks in it are used again."
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            help="Folder for the results; trained networks in it are used again.",
         ),
     ] = Path("results/claims"),
     as_json: Json = False,

@@ -60,6 +60,7 @@ def compare(
         typer.Option(
             "--out",
             "-o",
+            metavar="FOLDER",
             help=(
                 "Folder for the results; replaced as a whole.  [default: results/compare; none for"
                 " A B C]"
@@ -95,25 +96,32 @@ def compare(
     units: Units = None,
     layout: Layout = None,
     circuit: Annotated[
-        str, typer.Option(help="Recipe of the spiking population.")
+        str, typer.Option(metavar="RECIPE", help="Recipe of the spiking population.")
     ] = "cortical_population",
     column: Annotated[
-        str, typer.Option(help="Recipe of a circuit to run at full scale, or none.")
+        str,
+        typer.Option(metavar="RECIPE", help="Recipe of a circuit to run at full scale, or none."),
     ] = "potjans2014",
     network: Annotated[
         list[str] | None,
         typer.Option(
-            help="Recipe of a network to train; may be given again.  [default: four of them]"
+            metavar="RECIPE",
+            help="Recipe of a network to train; may be given again.  [default: four of them]",
         ),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Biological time of the circuit.")] = 10.0,
+    seconds: Annotated[
+        float, typer.Option(metavar="S", help="Biological time of the circuit, in s.")
+    ] = 10.0,
     epochs: Annotated[
-        int | None, typer.Option(help="Training epochs, in place of the recipes' own.")
+        int | None, typer.Option(metavar="N", help="Training epochs, in place of the recipes' own.")
     ] = None,
     device: Device = "auto",
     data_dir: DataDir = None,
     claims: Annotated[
-        Path, typer.Option(help="Folder of `neurosparse claims`: the page shows its verdicts.")
+        Path,
+        typer.Option(
+            metavar="FOLDER", help="Folder of `neurosparse claims`: the page shows its verdicts."
+        ),
     ] = Path("results/claims"),
     seed: Seed = 1,
     as_json: Json = False,

@@ -50,28 +50,34 @@ def convert(
         typer.Option(
             "--out",
             "-o",
+            metavar="FOLDER",
             help="Folder for the report; replaced as a whole.  [default: results/NAME_spiking]",
         ),
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Time steps an image is shown for.  [default: 64, or the recipe's]"
+            min=1,
+            metavar="N",
+            help="Time steps an image is shown for.  [default: 64, or the recipe's]",
         ),
     ] = None,
     coding: Annotated[
-        str, typer.Option(help="constant: images as currents; poisson: as spikes.")
+        str,
+        typer.Option(metavar="CODING", help="constant: images as currents; poisson: as spikes."),
     ] = "constant",
     images: Annotated[
         int | None,
-        typer.Option(help="Only the first of the test images.  [default: all]"),
+        typer.Option(metavar="N", help="Only the first of the test images.  [default: all]"),
     ] = None,
     data: Annotated[
-        str | None, typer.Option(help="Image set.  [default: the one it was trained on]")
+        str | None,
+        typer.Option(metavar="NAME", help="Image set.  [default: the one it was trained on]"),
     ] = None,
     data_dir: DataDir = None,
     nir: Annotated[
-        Path | None, typer.Option(help="Also write the spiking network as a NIR file.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the spiking network as a NIR file."),
     ] = None,
     lossy: Annotated[
         bool, typer.Option("--lossy", help="Let the NIR file leave out what the format cannot say.")
@@ -133,7 +139,7 @@ def convert(
                     "active %": f"{100 * layer.source_active:.1f}",
                     "in a step %": f"{100 * layer.active_per_step:.2f}",
                     "in all %": f"{100 * layer.active_per_inference:.1f}",
-                    "spikes": f"{layer.spikes:.0f}",
+                    "spikes": f"{layer.spikes:,.0f}",
                     "error %": f"{100 * layer.error:.1f}",
                 }
                 for layer in report.layers

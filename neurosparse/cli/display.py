@@ -5,6 +5,7 @@ Lines are at most 80 columns wide, less where the terminal is narrower.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurosparse._internal import names
-from neurosparse._internal.types import Fields
 from neurosparse.cli import boundary
 from neurosparse.progress import with_compilation
 
@@ -59,9 +59,10 @@ def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
 
     labels = {job: names.one_line(label)[:_LONGEST_LABEL] for job, label in jobs.items()}
     width = max(map(len, labels.values()))
+    console = Console(stderr=True)
     columns: list[ProgressColumn] = [
         TextColumn(f"{{task.description:<{width}}}", markup=False),
-        BarColumn(10),
+        *([BarColumn(10)] if console.width >= WIDTH else []),
         TextColumn("{task.percentage:3.0f} %"),
         TimeElapsedColumn(Column(min_width=7)),
     ]
@@ -76,7 +77,7 @@ def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
         table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
     )
     with Progress(
-        *columns, words, console=Console(stderr=True), speed_estimate_period=_PACE_S
+        *columns, words, console=console, speed_estimate_period=_PACE_S, expand=True
     ) as progress:
         tasks = {
             job: progress.add_task(label, total=1.0, text="starting")
@@ -105,7 +106,6 @@ def show_activity(
     from neurosparse.report import row
 
     circuits = list(dict.fromkeys(name for windows in equivalents.values() for name in windows))
-    definitions = {s.active_when.describe() for s in stats}
     rows = []
     for s in stats:
         cells = row(s, equivalents)
@@ -114,13 +114,9 @@ def show_activity(
         chosen |= {f"as {name}, in": _window(equivalents, s.name, name) for name in circuits}
         if not circuits:
             chosen["never active"] = cells["never active"]
-        if len(definitions) > 1:
-            chosen["active means"] = cells["active means"]
         rows.append(chosen)
     show(rows)
-    parts = ["active: the share of the units that are active at once"]
-    if len(definitions) == 1:
-        parts[0] += f" ({definitions.pop()})"
+    parts = [f"active: the share of the units that are active at once ({_definitions(stats)})"]
     if circuits:
         parts.append("as ..., in: the window in which that circuit is as active")
     say(f"{'; '.join(parts)}.")
@@ -132,6 +128,16 @@ def show_activity(
                 f"{s.name}: {100 * alive:.3g} % of the {s.n_alive:,} units that are ever active;"
                 f" {s.n_silent:,} never are."
             )
+
+
+def _definitions(stats: Sequence[ActivityStats]) -> str:
+    """Return what "active" means, with the names of those that each definition holds for."""
+    named: dict[str, list[str]] = {}
+    for s in stats:
+        named.setdefault(s.active_when.describe(), []).append(s.name)
+    if len(named) == 1:
+        return next(iter(named))
+    return "; ".join(f"{', '.join(who)}: {definition}" for definition, who in named.items())
 
 
 def _say_of_intervals(stats: Sequence[ActivityStats]) -> None:
@@ -207,43 +213,46 @@ def show_beyond(stats: Sequence[ActivityStats]) -> None:
 def show(rows: Sequence[Mapping[str, str]]) -> None:
     """Print rows of text as a table, with the first column to the left.
 
-    Where the terminal is too narrow for it, print a list with a line for each cell that says
-    something. No cell is ever cut.
+    Where the terminal is too narrow for it, turn the table on its side. Where that is too wide as
+    well, print a list with a line for each cell that says something. No cell is ever cut.
     """
     from rich.measure import Measurement
 
     if not rows:
         return
     console = _console()
-    whole = [{names.one_line(k): names.one_line(v) for k, v in row.items()} for row in rows]
-    table = _table(whole)
-    if (
-        Measurement.get(console, console.options.update(max_width=10_000), table).maximum
-        <= console.width
-    ):
-        console.print(table, markup=False)
-        return
-    first, *others = whole[0]
-    width = max((len(heading) for heading in others), default=0)
-    for row in whole:
-        say(f"\n{row[first]}")
-        for heading in others:
-            if row[heading] != "-":  # a table needs a sign where nothing applies, a list does not
-                say(f"  {heading:<{width}}  {row[heading]}")
+    lines = [
+        [names.one_line(cell) for cell in line]
+        for line in (rows[0], *(row.values() for row in rows))
+    ]
+    endless = console.options.update(max_width=10_000)
+    for upright, tight in itertools.product((True, False), (False, True)):
+        table = _table(lines if upright else [*zip(*lines, strict=True)], tight=tight)
+        if Measurement.get(console, endless, table).maximum <= console.width:
+            console.print(table, markup=False)
+            return
+    (_, *headings), *whole = lines
+    width = max(map(len, headings), default=0)
+    for first, *cells in whole:
+        say(f"\n{first}")
+        for heading, cell in zip(headings, cells, strict=True):
+            if cell != "-":  # a table needs a sign where nothing applies, a list does not
+                say(f"  {heading:<{width}}  {cell}")
     say("")
 
 
-def _table(rows: Sequence[Mapping[str, str]]) -> Table:
+def _table(lines: Sequence[Sequence[str]], *, tight: bool) -> Table:
+    """Return a table whose first line is its head."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=tight)
     # as wide as its cells: a table that has to be squeezed becomes a list
-    for k, heading in enumerate(rows[0]):
+    for k, heading in enumerate(lines[0]):
         table.add_column(Text(heading), no_wrap=True, justify="right" if k else "left")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row.values()))
+    for line in lines[1:]:
+        table.add_row(*map(Text, line))
     return table
 
 
@@ -304,79 +313,11 @@ def finish(
         webbrowser.open(address.as_uri())
 
 
-def measure_parts(
-    spikes: Any, active_when: Any, measure: Any, provenance: Fields | None = None
-) -> tuple[ActivityStats, ...]:
-    """Measure all spikes together and each population."""
-    from neurosparse.activity import WHOLE
-
-    parts = {WHOLE: spikes, **{name: spikes.population(name) for name in spikes.populations}}
-    return tuple(
-        measure(part, active_when=active_when, name=name, provenance=provenance)
-        for name, part in parts.items()
-    )
-
-
-def show_spikes(stats: Sequence[ActivityStats]) -> None:
-    """Print how sparse spikes are, a line a population, and then a sentence for each."""
-    show_activity(stats)
-    for s in stats:
-        cv = regularity_in_words(s)
-        windows = ", ".join(
-            f"{100 * f:g} % in " + _window_with_interval(s, f) for f in (0.01, 0.02, 0.04)
-        )
-        say(
-            f"{s.name}: {s.mean_rate_hz:.2f} Hz (median {s.median_rate_hz:.2f}), ISI CV {cv};"
-            f" active {windows}"
-        )
-        cells = s.interval_over_cells
-        if cells is not None and s.interval.is_known:
-            ends = f"{100 * cells.low:.3g} to {100 * cells.high:.3g} %"
-            say(
-                f"{s.name}: 95 % interval for other cells of the same kind, over cells and time:"
-                f" {ends if cells.is_known else cells.method}."
-            )
-        if s.interval_with_missed is not None:
-            say(f"{s.name}, with the cells that were missed: {_with_missed(s)}.")
-
-
-def _with_missed(s: ActivityStats) -> str:
-    """Return the active fraction with the cells that were missed, or why there is none."""
-    found, fraction = s.interval_with_missed, s.active_fraction_with_missed
-    if found is None or fraction is None:
-        return "none" if found is None else found.method
-    return (
-        f"{100 * fraction:.3g} % ({100 * found.low:.3g} to {100 * found.high:.3g}) active;"
-        f" {found.method}"
-    )
-
-
-def _window_with_interval(s: ActivityStats, fraction: float) -> str:
-    """Return the window that holds a fraction, with the interval of it where there is one."""
-    from neurosparse.comparison.window_intervals import window_interval
-
-    if s.curve is None or (window := s.curve.window_ms(fraction)) is None:
-        return "no window"
-    found = window_interval(s, fraction)
-    ends = f" ({found.low:.3g} to {found.high:.3g})" if found and found.is_known else ""
-    return f"{window:.3g} ms{ends}"
-
-
-def regularity_in_words(s: ActivityStats) -> str:
-    """Return the CV of the inter-spike intervals, CV2 and the cells they rest on."""
-    if s.isi_cv_interval is None or not s.n_isi_cells:
-        return "-, no cell has two intervals"
-    low, high = s.isi_cv_interval.low, s.isi_cv_interval.high
-    cv = f"{low:.2f} to {high:.2f}" if s.isi_cv is None else f"{s.isi_cv:.2f}"
-    local = "" if s.isi_cv2 is None else f"CV2 {s.isi_cv2:.2f}, "
-    share = f"{100 * s.n_isi_cells / s.n_units:.3g} %"
-    return f"{cv} ({local}of {s.n_isi_cells:,} cells, {share})"
-
-
-def say(what: Any, *, indent: int = 0) -> None:
+def say(what: Any, *, indent: int = 0, hang: int = 0) -> None:
     """Print a text or a table, in at most 80 columns.
 
-    There is no colour where the output is not a terminal. A text may stand after `indent` spaces.
+    There is no colour where the output is not a terminal. A text may stand after `indent` spaces,
+    and its further lines after `hang` more.
     """
     console = _console()
     if not isinstance(what, str):
@@ -384,12 +325,20 @@ def say(what: Any, *, indent: int = 0) -> None:
         return
     margin = " " * indent
     wrap = textwrap.TextWrapper(
-        console.width, initial_indent=margin, subsequent_indent=margin, break_on_hyphens=False
+        console.width,
+        initial_indent=margin,
+        subsequent_indent=margin + " " * hang,
+        break_on_hyphens=False,
     )
     for line in what.split("\n"):
         whole = _UNIT.sub("\N{NO-BREAK SPACE}", names.printable(line))
         filled = wrap.fill(whole).replace("\N{NO-BREAK SPACE}", " ")
         console.print(filled, markup=False, soft_wrap=True)
+
+
+def columns() -> int:
+    """Return how wide a line may be."""
+    return _console().width
 
 
 def _console() -> Console:

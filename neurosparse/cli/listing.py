@@ -120,7 +120,7 @@ def brains(
     brain = known[source]
     for name, value in brain.to_dict().items():
         if name not in ("windows_ms", "low", "high", "share") and value not in (None, ""):
-            say(f"{name + ':':<14}{value}")
-    say(f"{'measured:':<14}{brain.measured()}")
+            say(f"{name + ':':<14}{value}", hang=14)
+    say(f"{'measured:':<14}{brain.measured()}", hang=14)
     for share in SHARES:
         say(f"{f'{100 * share:g} % in:':<14}{window_words(brain.windows_ms(share))}")

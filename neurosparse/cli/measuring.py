@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosparse.cli.display import (
-    finish,
-    measure_parts,
-    say,
-    show_beyond,
-    show_json,
-    show_layers,
-    show_spikes,
-)
+from neurosparse.cli.display import finish, say, show_beyond, show_json, show_layers
 from neurosparse.cli.options import (
     READING,
     Device,
@@ -37,6 +29,7 @@ from neurosparse.cli.options import (
     reading,
 )
 from neurosparse.cli.program import app
+from neurosparse.cli.spikes import measure_parts, show_spikes
 
 if TYPE_CHECKING:
     from neurosparse.activity import ActivityStats
@@ -79,10 +72,11 @@ def measure_file(
     data: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME|FILE",
             help=(
                 "For networks: an image set, .npy, or .npz of one array or of several by their"
                 " names; no code in it is run."
-            )
+            ),
         ),
     ] = None,
     input_shape: Annotated[
@@ -102,7 +96,9 @@ def measure_file(
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(help="For networks: samples at a time; by default as many as fit.", min=1),
+        typer.Option(
+            metavar="N", help="For networks: samples at a time; by default as many as fit.", min=1
+        ),
     ] = None,
     mask: Annotated[
         str | None,
@@ -149,14 +145,18 @@ def measure_file(
     missed_below_hz: Annotated[
         float | None,
         typer.Option(
+            metavar="HZ",
             help="Sorted recordings: cells that fire more rarely are not in the file. Also say what"
-            " is active with them, if rates are log-normal."
+            " is active with them, if rates are log-normal.",
         ),
     ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", "-o", help="Folder for numbers, figures and a page; replaced as a whole."
+            "--out",
+            "-o",
+            metavar="FOLDER",
+            help="Folder for numbers, figures and a page; replaced as a whole.",
         ),
     ] = None,
     as_json: Json = False,

@@ -45,23 +45,35 @@ def _recipes_of(kinds: Callable[[], Sequence[str]]) -> Any:
     return complete
 
 
-Seed = Annotated[int, typer.Option(min=0, max=MOST_SEED, help="Seed of everything random.")]
+def _seed(value: int) -> int:
+    """Return a seed; a range of typer would fill the help with the digits of the largest."""
+    if not 0 <= value <= MOST_SEED:
+        raise typer.BadParameter(f"it is not in the range 0 to {MOST_SEED}")
+    return value
 
 
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Seed = Annotated[int, typer.Option(metavar="N", callback=_seed, help="Seed of everything random.")]
 
 
-Window = Annotated[float, typer.Option(help="Window in which a spike counts as active, in ms.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mps.")]
+
+
+Window = Annotated[
+    float, typer.Option(metavar="MS", help="Window in which a spike counts as active, in ms.")
+]
 
 
 Threshold = Annotated[
-    float, typer.Option(help="A unit of a network is active where abs(a) is above this.")
+    float,
+    typer.Option(metavar="X", help="A unit of a network is active where abs(a) is above this."),
 ]
 
 
 DataDir = Annotated[
     Path | None,
-    typer.Option(help="Folder with the files of the image set, if not where they install."),
+    typer.Option(
+        metavar="FOLDER", help="Folder with the files of the image set, if not where they install."
+    ),
 ]
 
 
@@ -83,25 +95,31 @@ Populations = Annotated[
 
 
 Start = Annotated[
-    float | None, typer.Option(help="Start of the part to read, in the file's own time.")
+    float | None,
+    typer.Option(metavar="S", help="Start of the part to read, in the file's own time."),
 ]
 
 
 Duration = Annotated[
     float | None,
-    typer.Option(help="Length of the part to read; needed where the file does not state one."),
+    typer.Option(
+        metavar="S", help="Length of the part to read; needed where the file does not state one."
+    ),
 ]
 
 
 NUnits = Annotated[
     int | None,
-    typer.Option(help="All units that were observed, where the file holds only those that fired."),
+    typer.Option(
+        metavar="N",
+        help="All units that were observed, where the file holds only those that fired.",
+    ),
 ]
 
 
 TimeUnit = Annotated[
     str | None,
-    typer.Option(help="Unit of times that do not state it: s, ms, us, ns or min."),
+    typer.Option(metavar="UNIT", help="Unit of times that do not state it: s, ms, us, ns or min."),
 ]
 
 
@@ -120,7 +138,8 @@ Units = Annotated[
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="Text without a header: times,units or units,times or trains, a line a unit."
+        metavar="WORDS",
+        help="Text without a header: times,units or units,times or trains, a line a unit.",
     ),
 ]
 

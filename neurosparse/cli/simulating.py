@@ -52,27 +52,33 @@ def simulate(
         typer.Option(
             "--out",
             "-o",
+            metavar="FOLDER",
             help="Folder for the results; replaced as a whole.  [default: results/RECIPE]",
         ),
     ] = None,
     seconds: Annotated[
         float | None,
         typer.Option(
+            metavar="S",
             help=(
-                "Biological time to record, after the warm-up.  [default: 10 for populations, 2 for"
-                " circuits]"
-            )
+                "Biological time to record, in s, after the warm-up.  [default: 10 for"
+                " populations, 2 for circuits]"
+            ),
         ),
     ] = None,
-    engine: Annotated[str, typer.Option(help=f"{', '.join(engines.names())}, or auto.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(metavar="NAME", help=f"{', '.join(engines.names())}, or auto.")
+    ] = "auto",
     scale: Annotated[
-        float, typer.Option(help="Below 1: a smaller circuit, which is another one.")
+        float,
+        typer.Option(metavar="SHARE", help="Below 1: a smaller circuit, which is another one."),
     ] = 1.0,
     threads: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=MOST_THREADS,
+            metavar="N",
             help="Threads, for engines that take them.  [default: one a core]",
         ),
     ] = None,
@@ -86,9 +92,13 @@ def simulate(
     seed: Seed = 1,
     seeds: Annotated[
         int,
-        typer.Option(min=1, max=MOST_SEEDS, help="How many seeds to run, from --seed on."),
+        typer.Option(
+            min=1, max=MOST_SEEDS, metavar="N", help="How many seeds to run, from --seed on."
+        ),
     ] = 1,
-    spikes: Annotated[str, typer.Option(help="Format of the spikes: npz or nwb.")] = "npz",
+    spikes: Annotated[
+        str, typer.Option(metavar="FORMAT", help="Format of the spikes: npz or nwb.")
+    ] = "npz",
     settings: Settings = None,
     as_json: Json = False,
     open_page: Open = False,

@@ -37,6 +37,7 @@ def sweep(
         typer.Option(
             "--out",
             "-o",
+            metavar="FOLDER",
             help="Folder of the runs; what is complete stays.  [default: results/NAME]",
         ),
     ] = None,
@@ -45,11 +46,13 @@ def sweep(
         typer.Option(
             min=0,
             max=MOST_THREADS,
+            metavar="N",
             help="Processes, of one thread each; 0: this one.  [default: the cores]",
         ),
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler, to use its workers.")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address of a Dask scheduler, to use its workers."),
     ] = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Try again what failed before.")

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neurosparse.cli.display import bars, finish, say, show_activity, show_json
+from neurosparse.cli.display import WIDTH, bars, columns, finish, say, show_activity, show_json
 from neurosparse.cli.options import (
     DataDir,
     Device,
@@ -39,7 +39,8 @@ def train(
         ),
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="File for the weights (.safetensors).")
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="File for the weights (.safetensors)."),
     ] = None,
     device: Device = "auto",
     seed: Seed = 1,
@@ -55,7 +56,7 @@ def train(
         ),
     ] = None,
     tensorboard: Annotated[
-        Path | None, typer.Option(help="Folder for TensorBoard's event files.", metavar="DIR")
+        Path | None, typer.Option(help="Folder for TensorBoard's event files.", metavar="FOLDER")
     ] = None,
     settings: Settings = None,
     as_json: Json = False,
@@ -109,11 +110,12 @@ def train(
         nullcontext() if tensorboard is None else events(tensorboard) as write,
         bars({recipe: loaded.name}) as show,
     ):
+        heading = results.HEADING if columns() >= WIDTH else results.NARROW
 
         def watch(epoch: Any) -> None:
             print(
-                *([] if epoch.epoch else [results.HEADING]),
-                results.line(epoch),
+                *([] if epoch.epoch else [heading]),
+                results.line(epoch, heading),
                 sep="\n",
                 file=sys.stderr,
             )

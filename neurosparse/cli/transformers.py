@@ -98,10 +98,15 @@ def generate(
     weights: Annotated[
         Path, typer.Argument(metavar="WEIGHTS", help="File that `neurosparse train` wrote.")
     ],
-    prompt: Annotated[str, typer.Option(help="Text to go on from.")] = PROMPT,
-    n: Annotated[int, typer.Option("--length", "-n", min=0, help="Characters to write.")] = 400,
+    prompt: Annotated[str, typer.Option(metavar="TEXT", help="Text to go on from.")] = PROMPT,
+    n: Annotated[
+        int, typer.Option("--length", "-n", min=0, metavar="N", help="Characters to write.")
+    ] = 400,
     temperature: Annotated[
-        float, typer.Option(min=0.0, help="Divides the logits; 0 takes the likeliest character.")
+        float,
+        typer.Option(
+            min=0.0, metavar="X", help="Divides the logits; 0 takes the likeliest character."
+        ),
     ] = 0.8,
     seed: Seed = 1,
     dense: Annotated[

@@ -21,6 +21,11 @@ TOLERANCE = 0.005  # of accuracy, or of agreement where there are no labels
 FORMAT, VERSION = "neurosparse.conversion", 1
 
 
+def _in_nJ(energy: float) -> str:
+    """Return an energy with four digits, never as a power of ten."""
+    return f"{float(f'{energy:.4g}'):,.10g}"
+
+
 @dataclass(frozen=True, slots=True)
 class AtSteps:
     """Quality of the outputs after some steps, as shares of the inputs."""
@@ -171,13 +176,14 @@ class ConversionReport:
             *([bent] if self.bend > MOST_BEND else []),
             (
                 f"Rates differ most from activations in {worst.name}: by {100 * worst.error:.1f} %"
-                f" of their mean; worst unit [{place}], by {worst.worst_error:.3g}."
+                f" of their mean; the worst unit is {place}, by {worst.worst_error:.3g}."
             ),
             (
-                f"{self.spikes:.0f} spikes an inference; {100 * self.spiking.active_fraction:.2f} %"
-                f" of {self.n_units:,} neurons spike in a step of {self.dt_ms:g} ms,"
-                f" {100 * self.active_per_inference:.1f} % in the {self.steps * self.dt_ms:g} ms of"
-                f" an inference; mean rate {self.spiking.mean_rate_hz:.1f} Hz."
+                f"{self.spikes:,.0f} spikes an inference;"
+                f" {100 * self.spiking.active_fraction:.2f} % of {self.n_units:,} neurons"
+                f" spike in a step of {self.dt_ms:g} ms, {100 * self.active_per_inference:.1f} %"
+                f" in the {self.steps * self.dt_ms:g} ms of an inference; mean"
+                f" rate {self.spiking.mean_rate_hz:.1f} Hz."
             ),
             (
                 f"{100 * band.low:g} and {100 * band.high:g} % of the neurons spike in"

@@ -252,7 +252,8 @@ def activation_histogram(
             ls=dash,
             label=f"{for_figure(s.name)}: {dead} ({s.active_when.describe()})",
         )
-    ax.set(yscale="log")
+    ax.set_ylim(50 / max(s.n_units for s in found), 130)  # a bar of one unit is seen
+    ax.set_yscale("log")
     say(
         ax,
         title=findings.of_units(found),

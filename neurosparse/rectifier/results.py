@@ -14,21 +14,25 @@ from neurosparse.rectifier.history import Epoch, TrainResult, rows
 from neurosparse.rectifier.weights import save
 
 HEADING = "epoch  error %   loss  alive  dead  MACs %  samples/s   active %, by layer"
+NARROW = "epoch  error %  dead  MACs %   active %, by layer"
 
 
-def line(epoch: Epoch) -> str:
-    """Return an epoch on the validation images, under `HEADING`.
+def line(epoch: Epoch, heading: str = HEADING) -> str:
+    """Return an epoch on the validation images, under `HEADING` or `NARROW`.
 
-    At most 80 columns for up to four hidden layers.
+    At most 80 or 60 columns for up to four hidden layers.
 
     MACs are the multiply-accumulates whose input is not 0, in per cent of all.
     """
     speed = "" if epoch.samples_per_s is None else f"{epoch.samples_per_s:,.0f}"
     macs = 100 * epoch.active_macs / epoch.dense_macs
+    error, loss = f"{100 * epoch.validation_error:>9.2f}", f"{epoch.validation_loss:>7.3f}"
+    active = "".join(f"{100 * layer.active_fraction:>6.1f}" for layer in epoch.layers.values())
+    if heading == NARROW:
+        return f"{epoch.epoch:>5}{error}{epoch.n_dead:>6}{macs:>8.1f} {active}"
     return (
-        f"{epoch.epoch:>5}{100 * epoch.validation_error:>9.2f}{epoch.validation_loss:>7.3f}{epoch.n_alive:>7}{epoch.n_dead:>6}"  # noqa: E501
-        f"{macs:>8.1f}{speed:>11} "
-        + "".join(f"{100 * layer.active_fraction:>6.1f}" for layer in epoch.layers.values())
+        f"{epoch.epoch:>5}{error}{loss}{epoch.n_alive:>7}{epoch.n_dead:>6}{macs:>8.1f}{speed:>11} "
+        + active
     )
 
 

@@ -1,0 +1,81 @@
+"""Spikes in the words of the terminal: how sparse they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from neurosparse._internal.types import Fields
+from neurosparse.cli.display import say, show_activity
+
+if TYPE_CHECKING:
+    from neurosparse.activity import ActivityStats
+
+
+def measure_parts(
+    spikes: Any, active_when: Any, measure: Any, provenance: Fields | None = None
+) -> tuple[ActivityStats, ...]:
+    """Measure all spikes together and each population."""
+    from neurosparse.activity import WHOLE
+
+    parts = {WHOLE: spikes, **{name: spikes.population(name) for name in spikes.populations}}
+    return tuple(
+        measure(part, active_when=active_when, name=name, provenance=provenance)
+        for name, part in parts.items()
+    )
+
+
+def show_spikes(stats: Sequence[ActivityStats]) -> None:
+    """Print how sparse spikes are, a line a population, and then a sentence for each."""
+    show_activity(stats)
+    for s in stats:
+        cv = regularity_in_words(s)
+        windows = ", ".join(
+            f"{100 * f:g} % in " + _window_with_interval(s, f) for f in (0.01, 0.02, 0.04)
+        )
+        say(
+            f"{s.name}: {s.mean_rate_hz:.2f} Hz (median {s.median_rate_hz:.2f}), ISI CV {cv};"
+            f" active {windows}"
+        )
+        cells = s.interval_over_cells
+        if cells is not None and s.interval.is_known:
+            ends = f"{100 * cells.low:.3g} to {100 * cells.high:.3g} %"
+            say(
+                f"{s.name}: 95 % interval for other cells of the same kind, over cells and time:"
+                f" {ends if cells.is_known else cells.method}."
+            )
+        if s.interval_with_missed is not None:
+            say(f"{s.name}, with the cells that were missed: {_with_missed(s)}.")
+
+
+def _with_missed(s: ActivityStats) -> str:
+    """Return the active fraction with the cells that were missed, or why there is none."""
+    found, fraction = s.interval_with_missed, s.active_fraction_with_missed
+    if found is None or fraction is None:
+        return "none" if found is None else found.method
+    return (
+        f"{100 * fraction:.3g} % ({100 * found.low:.3g} to {100 * found.high:.3g}) active;"
+        f" {found.method}"
+    )
+
+
+def _window_with_interval(s: ActivityStats, fraction: float) -> str:
+    """Return the window that holds a fraction, with the interval of it where there is one."""
+    from neurosparse.comparison.window_intervals import window_interval
+
+    if s.curve is None or (window := s.curve.window_ms(fraction)) is None:
+        return "no window"
+    found = window_interval(s, fraction)
+    ends = f" ({found.low:.3g} to {found.high:.3g})" if found and found.is_known else ""
+    return f"{window:.3g} ms{ends}"
+
+
+def regularity_in_words(s: ActivityStats) -> str:
+    """Return the CV of the inter-spike intervals, CV2 and the cells they rest on."""
+    if s.isi_cv_interval is None or not s.n_isi_cells:
+        return "-, no cell has two intervals"
+    low, high = s.isi_cv_interval.low, s.isi_cv_interval.high
+    cv = f"{low:.2f} to {high:.2f}" if s.isi_cv is None else f"{s.isi_cv:.2f}"
+    local = "" if s.isi_cv2 is None else f"CV2 {s.isi_cv2:.2f}, "
+    share = f"{100 * s.n_isi_cells / s.n_units:.3g} %"
+    return f"{cv} ({local}of {s.n_isi_cells:,} cells, {share})"

@@ -16,12 +16,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
-from pairs import ask_peer, in_turn, row, show
+from pairs import ms_per_image, row, rows_of_converted, show
 
 from neurosparse import data
 from neurosparse.convert import SpikingNetwork, to_spiking
@@ -136,14 +135,6 @@ def export(spiking: SpikingNetwork, images: torch.Tensor, labels: torch.Tensor, 
     np.savez(path, **arrays)
 
 
-def ms_per_image(spiking: SpikingNetwork, images: torch.Tensor) -> float:
-    """Return the CPU milliseconds an image, in batches."""
-    begin = time.process_time()
-    for part in images.split(BATCH):
-        spiking.run(part, STEPS)
-    return (time.process_time() - begin) / len(images) * 1e3
-
-
 def accuracy(outputs: torch.Tensor, labels: torch.Tensor) -> float:
     return 100 * float((outputs.argmax(1) == labels).double().mean())
 
@@ -163,21 +154,24 @@ def main() -> None:
         spiking = to_spiking(source, splits.train.images[:1000])
         path = KEPT / f"fashion_{zeros}_zeros.npz"
         export(spiking, images[:COMPARED], labels[:COMPARED], path)
-        ms_per_image(spiking, images[:BATCH])
+        ms_per_image(spiking, images[:BATCH], STEPS, BATCH)
         job = f"convert_{zeros}"
         run = spiking.run(images, STEPS, outputs_at=(16,))
         ours = accuracy(run.outputs[:COMPARED], labels[:COMPARED])
-        for peer in ("spikingjelly", "snntorch", "sinabs", "norse"):
-            _, theirs = ask_peer(PEER, peer, path, STEPS, BATCH, TIMED)
-            mine, times = in_turn(
-                lambda spiking=spiking: ms_per_image(spiking, images[:TIMED]),  # type: ignore[misc]
-                lambda peer=peer, path=path: ask_peer(PEER, peer, path, STEPS, BATCH, TIMED)[0],  # type: ignore[misc]
-                options.pairs,
-            )
-            rows.append(row(job, peer, "ms CPU an image", mine, times, goal))
-            rows.append(
-                row(job, f"accuracy of {peer}", "% of 1,000 images", [ours], [theirs], "the same")
-            )
+        rows += rows_of_converted(
+            job,
+            spiking,
+            images[:TIMED],
+            ours,
+            PEER,
+            path,
+            steps=STEPS,
+            batch=BATCH,
+            peers=("spikingjelly", "snntorch", "sinabs", "norse"),
+            pairs=options.pairs,
+            goal=goal,
+            images=f"{COMPARED:,}",
+        )
         with torch.no_grad():
             base = accuracy(source(images), labels)
         for steps, outputs, most in ((STEPS, run.outputs, 0.1), (16, run.outputs_at[16], 0.5)):

@@ -19,11 +19,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 import torch
-from pairs import ask_peer, in_turn, row, show
+from pairs import rows_of_converted, show
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -207,14 +206,6 @@ def export(spiking: SpikingNetwork, images: Tensor, labels: Tensor, path: Path) 
     torch.save({"images": x, "labels": labels, "layers": layers}, path)
 
 
-def ms_per_image(spiking: SpikingNetwork, images: Tensor) -> float:
-    """Return the CPU milliseconds an image, in batches."""
-    begin = time.process_time()
-    for part in images.split(BATCH):
-        spiking.run(part, STEPS)
-    return (time.process_time() - begin) / len(images) * 1e3
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -243,16 +234,20 @@ def main() -> None:
             for layer in found.paths:
                 print(f"{layer.layer}: {layer.path}, {layer.why}", file=sys.stderr)
             job = f"convert_{name}{kind}"
-            for peer in options.peers:
-                _, theirs = ask_peer(PEER, peer, path, STEPS, BATCH, TIMED)
-                mine, times = in_turn(
-                    lambda spiking=spiking: ms_per_image(spiking, x[:TIMED]),  # type: ignore[misc]
-                    lambda peer=peer, path=path: ask_peer(PEER, peer, path, STEPS, BATCH, TIMED)[0],  # type: ignore[misc]
-                    options.pairs,
-                )
-                rows.append(row(job, peer, "ms CPU an image", mine, times, goal))
-                about = f"% of {TESTED} images"
-                rows.append(row(job, f"accuracy of {peer}", about, [ours], [theirs], "the same"))
+            rows += rows_of_converted(
+                job,
+                spiking,
+                x[:TIMED],
+                ours,
+                PEER,
+                path,
+                steps=STEPS,
+                batch=BATCH,
+                peers=options.peers,
+                pairs=options.pairs,
+                goal=goal,
+                images=f"{TESTED:,}",
+            )
     show(rows)
 
 

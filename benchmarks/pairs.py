@@ -16,8 +16,14 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from neurosparse.convert import SpikingNetwork
 
 # an environment with the peers: `make bench` creates one
 PEERS_PYTHON = os.environ.get("NEUROSPARSE_PEERS_PYTHON")
@@ -177,6 +183,49 @@ def ask_peer(program: str, *arguments: object) -> list[float]:
             f"the peer failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}"
         )
     return [float(x) for x in line.split()[1:]]
+
+
+def ms_per_image(spiking: SpikingNetwork, images: Tensor, steps: int, batch: int) -> float:
+    """Return the CPU milliseconds that a converted network takes an image, in batches."""
+    begin = time.process_time()
+    for part in images.split(batch):
+        spiking.run(part, steps)
+    return (time.process_time() - begin) / len(images) * 1e3
+
+
+def rows_of_converted(
+    job: str,
+    spiking: SpikingNetwork,
+    timed: Tensor,
+    accuracy: float,
+    program: str,
+    path: Path,
+    *,
+    steps: int,
+    batch: int,
+    peers: Sequence[str],
+    pairs: int | None,
+    goal: str,
+    images: str,
+) -> list[dict[str, Any]]:
+    """Time a converted network and each peer in turn; two rows a peer, for time and accuracy.
+
+    `program` runs a peer on what lies at `path`; it prints the same milliseconds an image, and its
+    accuracy in per cent.
+    """
+    rows = []
+    for peer in peers:
+        of_peer = partial(ask_peer, program, peer, path, steps, batch, len(timed))
+        theirs = of_peer()[1]
+        mine, times = in_turn(
+            partial(ms_per_image, spiking, timed, steps, batch),
+            lambda of_peer=of_peer: of_peer()[0],  # type: ignore[misc]
+            pairs,
+        )
+        rows.append(row(job, peer, "ms CPU an image", mine, times, goal))
+        name, unit = f"accuracy of {peer}", f"% of {images} images"
+        rows.append(row(job, name, unit, [accuracy], [theirs], "the same"))
+    return rows
 
 
 def show(rows: list[dict[str, Any]]) -> None:

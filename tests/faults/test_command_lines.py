@@ -134,7 +134,8 @@ def tried(server: world.Server, seed: int, k: int) -> world.Tried:
     outcome = server.ask(*words)
     codes = world.CODES_OF_RUNS if words[0] in ("sweep", "runs") else world.CODES
     found = world.faults(outcome, codes=codes)
-    return world.Tried(f"{words}", found, outcome["err"][-600:], outcome["cpu_s"])
+    said, ended = outcome["err"][-600:], f"exit code {outcome['code']}"
+    return world.Tried(f"{words}", found, said, outcome["cpu_s"], ended)
 
 
 def check(server: world.Server, n: int, seed: int) -> None:

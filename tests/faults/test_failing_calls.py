@@ -69,9 +69,8 @@ def tried(server: world.Server, job: str, error: str, at: int) -> world.Tried:
     if outcome["code"] and new and not job.startswith(("sweep", "train", "convert to")):
         found.append(f"it left {new}")
     shutil.rmtree(place)
-    return world.Tried(
-        f"{job}: {error} of call {at}", found, outcome["err"][-600:], outcome["cpu_s"]
-    )
+    said, ended = outcome["err"][-600:], f"exit code {outcome['code']}"
+    return world.Tried(f"{job}: {error} of call {at}", found, said, outcome["cpu_s"], ended)
 
 
 def check(server: world.Server, job: str, error: str, n: int) -> int:

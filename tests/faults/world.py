@@ -116,12 +116,13 @@ def make(folder: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One try of a harness: what it was, what was wrong with it, and what was said."""
+    """One try of a harness: what it was, what was wrong, what was said, and how it ended."""
 
     what: str
     faults: list[str]
     said: str
     cpu_s: float
+    ended: str
 
 
 # what compiles the kernels, and builds what is kept between runs

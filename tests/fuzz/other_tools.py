@@ -27,6 +27,24 @@ def read_folder(path: Path) -> Any:
     return read_spikes()(path.parent)
 
 
+def read_neo(path: Path) -> Any:
+    from neurosparse import recordings
+
+    return recordings.read(path).lines()
+
+
+def valid_neo(folder: Path) -> bytes:
+    import neo
+    import quantities as pq
+
+    train = neo.SpikeTrain(TIMES_S * pq.s, t_start=0 * pq.s, t_stop=1 * pq.s, quality="good")
+    segment, block = neo.Segment(), neo.Block()
+    segment.spiketrains.append(train)
+    block.segments.append(segment)
+    neo.io.NeoMatlabIO(str(folder / "valid.mat")).write_block(block)
+    return (folder / "valid.mat").read_bytes()
+
+
 def text(line: str) -> Callable[[Path], bytes]:
     """The content of a text with such lines, as a header and rows."""
     header, _, row = line.partition("|")

@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import own_files
 from other_tools import (
     read_folder,
+    read_neo,
     read_spikes,
     text,
     valid_kilosort,
     valid_mat,
     valid_mat_73,
+    valid_neo,
     valid_parquet,
     valid_pynapple,
     valid_sonata,
@@ -328,6 +331,31 @@ TARGETS = {
     "characters": Target(
         "text.txt", read_text, lambda folder: ("The café was closed.\n" * 60).encode()
     ),
+    "recipe": Target("small.toml", own_files.read_network, lambda _: own_files.NETWORK.encode()),
+    "circuit": Target(
+        "circuit.toml", own_files.read_circuit, own_files.shipped("circuits/brunel2000_ai.toml")
+    ),
+    "population": Target(
+        "population.toml",
+        own_files.read_population,
+        own_files.shipped("circuits/cortical_population.toml"),
+    ),
+    "cell": Target(
+        "cell.toml", own_files.read_cell, own_files.shipped("neurons/lif_cortical.toml")
+    ),
+    "findings": Target("claims.json", own_files.read_findings, own_files.valid_findings),
+    "idx": Target("images.gz", own_files.read_idx, own_files.valid_idx),
+    "matrix": Target("images.mat", own_files.read_matrix, own_files.valid_matrix),
+    "transformer": Target(
+        "weights.safetensors", own_files.read_transformer, own_files.valid_transformer
+    ),
+    "checkpoint of a transformer": Target(
+        "checkpoint.safetensors",
+        own_files.read_transformer_checkpoint,
+        own_files.valid_transformer_checkpoint,
+    ),
+    "steering": Target("steering.safetensors", own_files.read_steering, own_files.valid_steering),
+    "neo": Target("trials.mat", read_neo, valid_neo),
     "parquet": Target("spikes.parquet", read_spikes(), valid_parquet),
     "pynapple": Target("spikes.npz", read_spikes(), valid_pynapple),
 }

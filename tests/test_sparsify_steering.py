@@ -603,6 +603,32 @@ def test_a_training_goes_on_bit_for_bit(tmp_path) -> None:
         other.load_state_dict(halted[2].state_dict())
 
 
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("l1", None, "l1"),
+        ("l1", {}, "its l1 lacks the layer '1'"),
+        ("l1", {"1": float("nan")}, "l1.1"),
+        ("start", {"1": -0.5}, "start.1"),
+        ("counts", {"1": torch.zeros(5)}, r"\(5,\) units in layer '1', which has 8"),
+        ("idle", {}, "its idle lacks the layer '1'"),
+        ("samples", {"1": 2**63}, "samples.1"),
+        ("history", [{"step": "x"}], "history.0.step"),
+        ("n_steps", -1, "n_steps"),
+    ],
+)
+def test_a_damaged_state_is_refused(part, value, message):
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+    steering = ns.sparsify(model, target=0.1, data=batch((4, 6)))
+    before, state = steering.state_dict(), steering.state_dict() | {part: value}
+    with pytest.raises(ValueError, match=message):
+        steering.load_state_dict(state)
+    del state[part]
+    with pytest.raises(ValueError, match=part):
+        steering.load_state_dict(state)
+    assert str(steering.state_dict()) == str(before)
+
+
 # ---- Top-k
 
 

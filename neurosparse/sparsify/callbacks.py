@@ -313,7 +313,12 @@ def _write(state: FieldsView, path: Path) -> None:
 def _read(path: Path) -> Fields:
     """Read what `_write` wrote; no code in it is run."""
     with opened(path) as file:
-        state: Fields = json.loads((file.metadata() or {}).get("state", "{}"))
+        try:
+            state: Fields = json.loads((file.metadata() or {})["state"])
+            if not isinstance(state, dict):
+                raise TypeError
+        except (KeyError, TypeError, ValueError, RecursionError):
+            raise ValueError(f"{path} holds no state of a steering, or a damaged one") from None
         for part in _TENSORS:
             names = [name for name in file.keys() if name.startswith(f"{part}/")]  # noqa: SIM118
             state[part] = {n.removeprefix(f"{part}/"): file.get_tensor(n) for n in names}

@@ -18,6 +18,7 @@ from neurosparse.probe.hooks import OwnHook
 from neurosparse.sparsify.aside import Run
 from neurosparse.sparsify.calls import Calls, Functions
 from neurosparse.sparsify.controller import Plan, Steering
+from neurosparse.sparsify.kept import checked
 from neurosparse.sparsify.padding import Masks, masks_in
 from neurosparse.sparsify.penalty import Tap
 from neurosparse.sparsify.revive import Wanted, set_biases
@@ -181,22 +182,18 @@ class Sparsifier:
         Raises
         ------
         ValueError
-            Where it is of other layers.
+            Where it is of other layers, or damaged; before the first pass, that pass raises it.
         """
         if not self._ready:
             self._kept = state
             return
-        if set(state["counts"]) != set(self._taps):
-            raise ValueError(
-                f"this state is of the layers {list(state['counts'])}, and those steered are"
-                f" {list(self._taps)}"
-            )
-        self.n_steps, self.history = state["n_steps"], History(map(dict, state["history"]))
-        self._steering = Steering(dict(state["l1"]), dict(state["start"]))
+        kept = checked(state, {name: tap.site.n_units for name, tap in self._taps.items()})
+        self.n_steps, self.history = kept.n_steps, History(kept.history)
+        self._steering = Steering(kept.l1, kept.start)
         for name, tap in self._taps.items():
-            tap.counts.copy_(state["counts"][name])
-            tap.samples.fill_(state["samples"][name])
-            self._idle[name].copy_(state["idle"][name])
+            tap.counts.copy_(kept.counts[name])
+            tap.samples.fill_(kept.samples[name])
+            self._idle[name].copy_(kept.idle[name])
 
     @contextmanager
     def one_pass(self, run: Run) -> Iterator[None]:

@@ -332,8 +332,7 @@ def test_names_are_never_read_as_mathematics(tmp_path, name) -> None:
 
 
 def test_units_that_are_all_alike_are_drawn_without_a_warning() -> None:
-    alike = np.ones((20, 7))
-    stats = ns.measure(alike, active_when=ns.ActiveWhen(threshold=0), name="always")
+    stats = ns.measure(observe(np.ones((20, 7)), ns.ActiveWhen(threshold=0), "always"))
     ax = plots.activation_histogram(stats, ax=Figure().add_subplot())
     low, high = ax.get_ylim()
     assert low < 100 / 7 < 100 < high  # a bar of one unit, and that of all

@@ -181,7 +181,7 @@ def compare(
         show_json(comparison.to_dict())
         finish(page=out / PAGE, open_page=open_page, quiet=True)
         return
-    show_activity(comparison.stats, comparison.equivalent_window_ms)
+    show_activity(comparison.stats)
     errors = {
         n.name: n.provenance["test error"]
         for n in comparison.networks
@@ -192,7 +192,7 @@ def compare(
         + ", ".join(f"{name} {100 * error:.1f} %" for name, error in errors.items())
         + "."
     )
-    for sentence in comparison.answer()[: len(comparison.circuits)]:
+    for sentence in comparison.answer():
         say(sentence)
     finish(
         f"Numbers and figures: {out}",

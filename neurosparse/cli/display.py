@@ -5,7 +5,6 @@ Lines are at most 80 columns wide, less where the terminal is narrower.
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import os
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 WIDTH = 80
 _PACE_S = 3600.0  # the time left is told from the pace of so long
 _LONGEST_LABEL = 20
+_LEAST_NAMES = 16  # columns of a table for names that are wrapped
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|Hz|nA|mV)(?!\w))")  # a number keeps its unit
 
 
@@ -134,7 +134,8 @@ def _definitions(stats: Sequence[ActivityStats]) -> str:
     """Return what "active" means, with the names of those that each definition holds for."""
     named: dict[str, list[str]] = {}
     for s in stats:
-        named.setdefault(s.active_when.describe(), []).append(s.name)
+        name = f"'{s.name}'" if "," in s.name else s.name
+        named.setdefault(s.active_when.describe(), []).append(name)
     if len(named) == 1:
         return next(iter(named))
     return "; ".join(f"{', '.join(who)}: {definition}" for definition, who in named.items())
@@ -213,24 +214,19 @@ def show_beyond(stats: Sequence[ActivityStats]) -> None:
 def show(rows: Sequence[Mapping[str, str]]) -> None:
     """Print rows of text as a table, with the first column to the left.
 
-    Where the terminal is too narrow for it, turn the table on its side. Where that is too wide as
-    well, print a list with a line for each cell that says something. No cell is ever cut.
+    Where the terminal is too narrow for it, wrap the first column or turn the table on its side.
+    Where that is too wide as well, print a list with a line for each cell that says something. No
+    cell is ever cut.
     """
-    from rich.measure import Measurement
-
     if not rows:
         return
-    console = _console()
     lines = [
         [names.one_line(cell) for cell in line]
         for line in (rows[0], *(row.values() for row in rows))
     ]
-    endless = console.options.update(max_width=10_000)
-    for upright, tight in itertools.product((True, False), (False, True)):
-        table = _table(lines if upright else [*zip(*lines, strict=True)], tight=tight)
-        if Measurement.get(console, endless, table).maximum <= console.width:
-            console.print(table, markup=False)
-            return
+    if table := _fitting(lines):
+        _console().print(table, markup=False)
+        return
     (_, *headings), *whole = lines
     width = max(map(len, headings), default=0)
     for first, *cells in whole:
@@ -239,6 +235,26 @@ def show(rows: Sequence[Mapping[str, str]]) -> None:
             if cell != "-":  # a table needs a sign where nothing applies, a list does not
                 say(f"  {heading:<{width}}  {cell}")
     say("")
+
+
+def _fitting(lines: Sequence[Sequence[str]]) -> Table | None:
+    """Return the first table that fits: as it is, tight, with names wrapped, on its side."""
+    from rich.measure import Measurement
+
+    console = _console()
+    endless = console.options.update(max_width=10_000)
+    for cells in (lines, [*zip(*lines, strict=True)]):
+        for tight in (False, True):
+            table = _table(cells, tight=tight)
+            room = console.width - Measurement.get(console, endless, table).maximum
+            if room >= 0:
+                return table
+        left = max(len(name) for name, *_ in cells) + room
+        words = [len(word) for name, *_ in cells for word in name.split()]
+        if cells is lines and left >= max(_LEAST_NAMES, *words):
+            table.columns[0].no_wrap, table.columns[0].max_width = False, left
+            return table
+    return None
 
 
 def _table(lines: Sequence[Sequence[str]], *, tight: bool) -> Table:

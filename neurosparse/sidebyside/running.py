@@ -33,6 +33,7 @@ MARKER = "comparison.json"
 # 0 to 2 nA: the onset and the bend of the cell's curve
 FI_CURRENTS_NA = [0.002 * k for k in range(1000)]
 CIRCUIT, NETWORKS = "circuit", "networks"
+_IN_WORDS = {"potjans2014": "Potjans cortical column"}
 NO_COLUMN = "none"
 
 
@@ -111,8 +112,8 @@ def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
         active_when = ActiveWhen(window_ms=spec.window_ms)
         comparison = compare(
             *(
-                measure(spikes, active_when=active_when, name=name)
-                for name, spikes in circuit.spikes.items()
+                measure(spikes, active_when=active_when, name=_in_words(recipe))
+                for recipe, spikes in circuit.spikes.items()
             ),
             *(
                 measure(
@@ -176,7 +177,7 @@ def _run_circuit(spec: SideBySideSpec, progress: Progress) -> CircuitRun:
     fi = fi_curve(load_lif(spec.neuron), FI_CURRENTS_NA, progress=part_of(progress, 0.0, 0.1))
     population, share = recipes.load(spec.circuit), 1.0 if spec.column == NO_COLUMN else 0.5
     spikes = {
-        _name(population): simulate_population(
+        population.name: simulate_population(
             population.spec(PopulationSpec),
             duration_ms=spec.seconds * 1e3,
             seed=spec.seed,
@@ -185,7 +186,7 @@ def _run_circuit(spec: SideBySideSpec, progress: Progress) -> CircuitRun:
     }
     if spec.column != NO_COLUMN:
         column = recipes.load(spec.column)
-        spikes[_name(column)] = run_circuit(
+        spikes[column.name] = run_circuit(
             column.spec(CircuitSpec),
             seconds=spec.column_seconds,
             seed=spec.seed,
@@ -194,8 +195,8 @@ def _run_circuit(spec: SideBySideSpec, progress: Progress) -> CircuitRun:
     return CircuitRun(spikes, fi)
 
 
-def _name(recipe: Recipe) -> str:
-    return recipe.name.replace("_", " ")
+def _in_words(recipe: str) -> str:
+    return _IN_WORDS.get(recipe, recipe.replace("_", " "))
 
 
 def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dict[str, NetworkRun]:
@@ -293,7 +294,7 @@ def _write(
     from neurosparse.recordings import save_spikes
 
     for name, spikes in circuit.spikes.items():
-        save_spikes(spikes, folder / "spikes" / f"{name.replace(' ', '_')}.npz")
+        save_spikes(spikes, folder / "spikes" / f"{name}.npz")
     for name, network in networks.items():
         if network.twin:
             save_spikes(network.twin, folder / "spikes" / f"{recipes.load(name).name}_spiking.npz")

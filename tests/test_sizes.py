@@ -6,18 +6,22 @@ import time
 import tracemalloc
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from neurosparse import transformer
 from neurosparse._internal import checks, sizes
 from neurosparse.convert import to_spiking
-from neurosparse.rectifier import NetworkSpec, RectifierNetwork
+from neurosparse.data import ImageSet, Splits
+from neurosparse.rectifier import NetworkSpec, RectifierNetwork, TrainSpec, train
 from neurosparse.spiking import load_population, simulate_population
 from neurosparse.spiking import sizes as circuit_sizes
 from neurosparse.spiking.circuit import CircuitSpec, load, resolve
 from neurosparse.spiking.engines import brian2, kernel, nest
 from neurosparse.spiking.simulate import run_circuit
+from neurosparse.transformer import TransformerSpec, TransformerTrainSpec
 
 HUGE = 10**9
 
@@ -124,6 +128,24 @@ def test_networks_that_are_too_large_are_refused_at_once() -> None:
         RectifierNetwork(NetworkSpec(sizes=(784, 10**8, 10)))
     with pytest.raises(ValueError, match=r"seed must be < 2\*\*63"):
         RectifierNetwork(NetworkSpec(sizes=(4, 3, 2)), seed=2**64)
+
+
+def test_trainings_that_are_too_large_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = ImageSet(np.zeros((12, 4), np.float32), np.arange(12) % 2, 2, (4,))
+    splits = Splits("toy", images, images, images)
+    spec = TrainSpec(network=NetworkSpec(sizes=(4, 1000, 2)), epochs=1)
+    small = 4 * (5 * 1000 + 1001 * 2)  # bytes of its weights
+    monkeypatch.setattr(sizes, "memory_there", lambda: 2 * small)
+    RectifierNetwork(spec.network)  # fits, and its training does not
+    with pytest.raises(ValueError, match=r"a training of 4-1000-2 units needs about .* take sm"):
+        train(spec, splits, device="cpu")
+    monkeypatch.setattr(sizes, "memory_there", lambda: 6 * small)
+    train(spec, splits, device="cpu")
+    wide = TransformerTrainSpec(network=TransformerSpec(d_model=10**5, heads=1, d_ff=10**5))
+    with pytest.raises(ValueError, match="of 3 layers of 100000 and 100000 units needs about"):
+        transformer.train(wide, device="cpu")
+    with pytest.raises(ValueError, match=r"a transformer of this size needs .* of memory"):
+        transformer.CharacterTransformer(wide.network)
 
 
 class Wide(nn.Module):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 MOST_SEED = 2**63 - 1  # what every generator here takes; results keep it as a 64-bit integer
@@ -67,6 +68,17 @@ def memory_there() -> int | None:
     """
     found = [size for size in (_of_machine(), _of_container()) if size is not None]
     return min(found, default=None)
+
+
+def bytes_of(shapes: Mapping[str, tuple[int, ...]]) -> float:
+    """Return the bytes of tensors of float32 of these shapes.
+
+    Examples
+    --------
+    >>> bytes_of({"weight": (10, 100), "bias": (10,)})
+    4040.0
+    """
+    return 4.0 * sum(math.prod(shape) for shape in shapes.values())
 
 
 def in_bytes(n: float) -> str:

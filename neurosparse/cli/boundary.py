@@ -246,7 +246,8 @@ def _signals() -> Iterator[None]:
     """Let SIGTERM, and a terminal that is closed, end the work as Ctrl-C does.
 
     Python drops an exception in a callback from C, such as a compiler's. A signal that is lost so
-    is sent again.
+    is sent again. What else is dropped after a signal is not told: objects that were being made
+    cannot be taken down in order.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -254,17 +255,20 @@ def _signals() -> Iterator[None]:
         raise KeyboardInterrupt
 
     def lost(what: sys.UnraisableHookArgs) -> None:
-        if not issubclass(what.exc_type, KeyboardInterrupt):
+        if ending.signal is None:
             hook(what)
-            return
-        again = threading.Timer(
-            _AGAIN_S, os.kill, (os.getpid(), ending.signal or signal.Signals.SIGINT)
-        )
-        again.daemon = True
-        again.start()
+        elif issubclass(what.exc_type, KeyboardInterrupt):
+            again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), ending.signal))
+            again.daemon = True
+            again.start()
+
+    def lost_in_thread(what: threading.ExceptHookArgs) -> None:
+        if ending.signal is None:
+            hook_of_threads(what)
 
     before = {}
     hook, sys.unraisablehook = sys.unraisablehook, lost
+    hook_of_threads, threading.excepthook = threading.excepthook, lost_in_thread
     for number in _stopping():
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             with suppress(ValueError):  # not in the main thread
@@ -272,7 +276,8 @@ def _signals() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.unraisablehook = hook
+        if ending.signal is None:  # else the process is about to end
+            sys.unraisablehook, threading.excepthook = hook, hook_of_threads
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -281,7 +286,7 @@ def _signals() -> Iterator[None]:
 def _deaf() -> Iterator[None]:
     """Let no further signal end what is put in order."""
     before = {}
-    for number in (*_stopping(), signal.SIGINT):
+    for number in _stopping():
         with suppress(ValueError):
             before[number] = signal.signal(number, signal.SIG_IGN)
     try:
@@ -292,4 +297,5 @@ def _deaf() -> Iterator[None]:
 
 
 def _stopping() -> list[signal.Signals]:
-    return [signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    known = "SIGINT", "SIGTERM", "SIGHUP"
+    return [signal.Signals[name] for name in known if hasattr(signal, name)]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+import torch
 from torch import Tensor
 
 from neurosparse._internal import sizes
@@ -18,7 +19,7 @@ from neurosparse.data import Splits
 from neurosparse.data.augmentation import check_shape
 from neurosparse.rectifier import controller
 from neurosparse.rectifier.checkpoints import Checkpoint
-from neurosparse.rectifier.evaluation import diverged, look
+from neurosparse.rectifier.evaluation import EVALUATION_BATCH, diverged, look
 from neurosparse.rectifier.history import Epoch
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
@@ -196,10 +197,11 @@ class Course:
             mean.lerp_(weights[name], 1 / self.n_averaged)
 
 
-def check_fit(spec: TrainSpec, splits: Splits) -> None:
+def check_fit(spec: TrainSpec, splits: Splits, device: torch.device | None = None) -> None:
     """Refuse a network whose inputs and outputs are not those of the images.
 
-    Also images that cannot be altered as the spec says.
+    Also images that cannot be altered as the spec says, and a training that is too long or, on the
+    CPU (the default), too large.
     """
     for what, size, wanted in (
         ("first", spec.network.sizes[0], splits.n_features),
@@ -211,6 +213,8 @@ def check_fit(spec: TrainSpec, splits: Splits) -> None:
                 f" {size}"
             )
     check_length(spec.epochs, len(splits.train), spec.batch_size)
+    if device is None or device.type == "cpu":
+        _check_memory(spec, len(splits.validation))
     if spec.augmentation is not None:
         check_shape(splits.train.shape, spec.augmentation.shifted, spec.augmentation.shift_px)
 
@@ -219,6 +223,18 @@ def check_length(epochs: int, n_images: int, batch_size: int) -> None:
     """Refuse a training of more than a month."""
     seconds = epochs * math.ceil(n_images / batch_size) * _LEAST_STEP_S
     sizes.check_time(f"a training of {epochs:,} epochs", seconds, "take fewer epochs")
+
+
+def _check_memory(spec: TrainSpec, n_validation: int) -> None:
+    """Refuse a training whose weights and looks need more memory than there is."""
+    network = spec.network
+    rows = min(n_validation, EVALUATION_BATCH)
+    sizes.check_memory(
+        f"a training of {'-'.join(map(str, network.sizes))} units",
+        # the engine's weights, those that are looked at, and those of the best epoch
+        3 * sizes.bytes_of(network.shapes) + 4.0 * rows * sum(network.sizes),
+        "take smaller layers",
+    )
 
 
 def _copy(weights: Weights) -> Weights:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -91,7 +90,7 @@ class RectifierNetwork(nn.Sequential):
         spec = NetworkSpec() if spec is None else spec
         sizes.check_memory(
             f"a network of {'-'.join(map(str, spec.sizes))} units",
-            4.0 * sum((n_in + 1) * n_out for n_in, n_out in pairwise(spec.sizes)),
+            sizes.bytes_of(spec.shapes),
             "take smaller layers",
         )
         generator = (

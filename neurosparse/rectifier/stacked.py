@@ -219,7 +219,7 @@ def train_stacked(
     spec = check_stack(specs)
     where = devices.resolve(device)
     splits = data.load(spec.data) if splits is None else splits
-    check_fit(spec, splits)
+    check_fit(spec, splits, where)
     generators = [torch.Generator().manual_seed(s.seed) for s in specs]
     networks = [RectifierNetwork(spec.network, seed=generator) for generator in generators]
     images, labels = tensors(splits.train, where)

@@ -105,7 +105,7 @@ def train(
     """
     where = devices.resolve(device)
     splits = data.load(spec.data) if splits is None else splits
-    check_fit(spec, splits)
+    check_fit(spec, splits, where)
     generator = torch.Generator().manual_seed(spec.seed)
     network = _first_network(spec, start, generator).to(where).eval()
     kept, keep = _checkpoints(checkpoint, spec, splits, start)

@@ -154,10 +154,10 @@ def check(spec: SideBySideSpec, directory: str | Path) -> None:
     recipes.load(spec.circuit).spec(PopulationSpec)
     if spec.column != NO_COLUMN:
         recipes.load(spec.column).spec(CircuitSpec)
+    device = resolve(spec.device)
     for name in spec.networks:
         training = _training(spec, recipes.load(name))
-        check_fit(training, data.load(training.data, data_dir=spec.data_dir))
-    resolve(spec.device)
+        check_fit(training, data.load(training.data, data_dir=spec.data_dir), device)
 
 
 # ---- The two processes

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neurosparse._internal import sizes
 from neurosparse.sparsify.ffn import SparseFFN, start_at
 from neurosparse.sparsify.topk import top_k
 from neurosparse.transformer.specs import BEFORE, TransformerSpec
@@ -44,6 +45,9 @@ class CharacterTransformer(nn.Module):
 
     def __init__(self, spec: TransformerSpec, *, seed: int = 0) -> None:
         super().__init__()
+        sizes.check_memory(
+            "a transformer of this size", sizes.bytes_of(spec.shapes), "take smaller layers"
+        )
         self.spec, self.alphabet = spec, ""
         self.embeddings = nn.ModuleList(
             nn.Embedding(spec.alphabet + 1, spec.d_model) for _ in range(BEFORE + 1)

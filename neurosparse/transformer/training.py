@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from neurosparse._internal import sizes
 from neurosparse.data import texts
 from neurosparse.data.texts import TextSplits
 from neurosparse.progress import Progress, quiet
@@ -90,6 +91,8 @@ def train(
     where = devices.resolve(device)
     text = texts.load(spec.data) if text is None else text
     spec = fitted(spec, text)
+    if where.type == "cpu":
+        _check_memory(spec)
     digest = fingerprint(text)
     kept = None if checkpoint is None else load_for(checkpoint, spec, digest)
     with devices.one_thread(where):
@@ -129,6 +132,18 @@ def fitted(spec: TransformerTrainSpec, text: TextSplits) -> TransformerTrainSpec
             )
     network = spec.network.model_copy(update={"alphabet": len(text.alphabet)})
     return spec.model_copy(update={"network": network})
+
+
+def _check_memory(spec: TransformerTrainSpec) -> None:
+    """Refuse a training whose weights and hidden units need more memory than there is."""
+    network = spec.network
+    per_token = network.layers * (network.d_ff + network.d_model)
+    sizes.check_memory(
+        f"a transformer of {network.layers} layers of {network.d_model} and {network.d_ff} units",
+        # weights, their gradients, and AdamW's two moments; what the way back needs of each token
+        4 * sizes.bytes_of(network.shapes) + 4.0 * spec.batch_size * network.context * per_token,
+        "take fewer or smaller layers, smaller batches or a shorter context",
+    )
 
 
 def learning_rate_at(spec: TransformerTrainSpec, step: int) -> float:

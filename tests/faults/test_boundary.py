@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +208,18 @@ def test_a_signal_ends_it_as_ctrl_c_does(how: str, code: int, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def goes_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this process go on where a command that was stopped would have ended it."""
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+    monkeypatch.setattr(threading, "excepthook", threading.__excepthook__)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+    boundary.scratch.clean_up()
+
+
+@pytest.mark.usefixtures("goes_on")
 def test_a_signal_that_a_library_turns_into_another_error_is_still_a_signal(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,7 +233,6 @@ def test_a_signal_that_a_library_turns_into_another_error_is_still_a_signal(
 
     assert boundary.run(program, debug=False) == 143
     assert "stopped" in capfd.readouterr().err
-    boundary.scratch.clean_up()  # it goes on in this process
 
 
 def test_a_warning_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
@@ -237,6 +250,7 @@ def test_a_warning_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr().err in ("neurosparse: note: the build is not kept\n",)
 
 
+@pytest.mark.usefixtures("goes_on")
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_that_a_callback_from_c_drops_comes_again(
     how: signal.Signals, code: int, capfd: pytest.CaptureFixture[str]
@@ -254,12 +268,42 @@ def test_a_signal_that_a_callback_from_c_drops_comes_again(
         time.sleep(20)
         return 0
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        assert boundary.run(program, debug=False) == code
-    finally:
-        signal.signal(signal.SIGINT, before)
+    assert boundary.run(program, debug=False) == code
     said = capfd.readouterr().err
     assert "Traceback" not in said
     assert "stopped" in said
-    boundary.scratch._stopped = False  # it goes on in this process
+
+
+class HalfMade:
+    """An object that cannot be taken down where its maker was stopped."""
+
+    def __init__(self, stop: bool) -> None:
+        if stop:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(20)
+        self.handle = 1
+
+    def __del__(self) -> None:
+        del self.handle, self.other
+
+
+@pytest.mark.usefixtures("goes_on")
+@pytest.mark.parametrize("stop", [True, False])
+def test_what_a_signal_left_half_made_says_nothing(
+    stop: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def program() -> int:
+        thread = threading.Thread(target=lambda: waiting.wait() and 1 / 0)
+        waiting = threading.Event()
+        thread.start()
+        try:
+            HalfMade(stop)
+        finally:
+            waiting.set()
+            thread.join()
+        return 0
+
+    assert boundary.run(program, debug=False) == (143 if stop else 0)
+    said = capfd.readouterr().err
+    # without a signal both are told, as Python does
+    assert [word in said for word in ("HalfMade", "ZeroDivisionError")] == [not stop] * 2

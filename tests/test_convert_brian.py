@@ -12,7 +12,7 @@ import torch
 from test_convert_events import NEURONS, chain, images, on_grid
 from torch import nn
 
-from neurosparse.convert import brian, run_in_brian2, to_brian2, to_spiking
+from neurosparse.convert import NeuronSpec, brian, run_in_brian2, to_brian2, to_spiking
 from neurosparse.spiking.brian import running as engine
 
 STEPS = 20
@@ -53,7 +53,10 @@ def dense(t, i, n, steps, units):
     return spikes.reshape(n, steps, units).swapaxes(0, 1)
 
 
-@pytest.mark.parametrize("neuron", NEURONS.values(), ids=NEURONS)
+SYNAPSES = {"lif, synapses": NeuronSpec(kind="lif", tau_m_ms=5.0, tau_syn_ms=2.0, t_ref_ms=1.0)}
+
+
+@pytest.mark.parametrize("neuron", (NEURONS | SYNAPSES).values(), ids=NEURONS | SYNAPSES)
 def test_every_spike_is_that_of_torch(neuron):
     x = images(3, 12)
     network = to_spiking(chain(), x, neuron).to(torch.float64)

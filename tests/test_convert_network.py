@@ -236,3 +236,20 @@ def test_bad_runs_are_one_sentence() -> None:
         to_spiking(MODEL, torch.ones(2, 6), "izhikevich")
     with pytest.raises(ValueError, match="percentile"):
         Normalisation(percentile=0)
+
+
+def test_synapses_are_run_in_torch_and_keep_the_rates():
+    """Over many steps a filtered current is its mean, so that rates are those without synapses."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(6, 20), nn.ReLU(), nn.Linear(20, 4))
+    x = torch.rand(40, 6)
+    plain, filtered = (
+        to_spiking(model, x, NeuronSpec(kind="lif", tau_m_ms=5.0, tau_syn_ms=tau_syn_ms))
+        for tau_syn_ms in (None, 2.0)
+    )
+    counts = [next(iter(each.run(x, 1000).spike_counts.values())) for each in (plain, filtered)]
+    assert counts[0].max() > 100
+    assert float((counts[0] - counts[1]).abs().max()) < 6
+    assert not filtered.run(x, 10).paths
+    with pytest.raises(ValueError, match="its synapses filter what comes in"):
+        filtered.run(x, 10, engine="events")

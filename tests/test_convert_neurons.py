@@ -16,10 +16,10 @@ from neurosparse.recipes import build
 
 def run(neuron: NeuronSpec, currents: torch.Tensor) -> torch.Tensor:
     """The spikes under currents of shape (steps, n), of the same shape."""
-    v, waiting = start(currents[0], neuron)
+    state = start(currents[0], neuron)
     spikes = []
     for now in currents:
-        fired, v, waiting = step(now, v, waiting, neuron)
+        fired, state = step(now, state, neuron)
         spikes.append(fired)
     return torch.stack(spikes)
 
@@ -27,8 +27,11 @@ def run(neuron: NeuronSpec, currents: torch.Tensor) -> torch.Tensor:
 def looped(neuron: NeuronSpec, currents: list[float]) -> list[float]:
     """The same for one neuron, in plain Python."""
     v, waiting, spikes = neuron.v_initial * neuron.threshold, 0, []
+    synaptic = 0.0
     for now in currents:
         fires = False
+        if neuron.tau_syn_ms:
+            synaptic = now = now + (synaptic - now) * math.exp(-neuron.dt_ms / neuron.tau_syn_ms)
         if waiting:
             waiting -= 1
         else:
@@ -56,7 +59,16 @@ specs = st.builds(
 )
 
 
-@given(specs, st.lists(st.floats(-4, 8), min_size=1, max_size=40))
+with_synapses = st.builds(
+    NeuronSpec,
+    kind=st.just("lif"),
+    reset=st.sampled_from(["subtract", "value"]),
+    t_ref_ms=st.sampled_from([0.0, 1.0, 4.0]),
+    tau_syn_ms=st.sampled_from([0.5, 5.0]),
+)
+
+
+@given(specs | with_synapses, st.lists(st.floats(-4, 8), min_size=1, max_size=40))
 def test_equal_to_the_loop(neuron: NeuronSpec, currents: list[float]) -> None:
     found = run(neuron, torch.tensor(currents, dtype=torch.float64)[:, None])
     assert found[:, 0].tolist() == looped(neuron, currents)
@@ -92,6 +104,18 @@ def test_a_neuron_that_subtracts_keeps_what_is_above_the_threshold() -> None:
     I = torch.full((300, 1), 0.7, dtype=torch.float64)  # noqa: E741
     assert run(NeuronSpec(), I).sum() == 210
     assert run(NeuronSpec(reset="value"), I).sum() == 150  # two steps for every spike, 0.4 is lost
+
+
+def test_synapses_pass_on_the_mean_of_what_comes_in() -> None:
+    """1 in a single step is 1 - d, (1 - d) d, ... in the steps that follow: a sum of 1."""
+    neuron, d = NeuronSpec(kind="lif", tau_syn_ms=5.0, threshold=9.0), math.exp(-1 / 5)
+    given, currents = torch.eye(400, 1, dtype=torch.float64), []
+    state = start(given[0], neuron)
+    for now in given:
+        _, state = step(now, state, neuron)
+        currents.append(float(state.current))
+    np.testing.assert_allclose(currents, (1 - d) * d ** np.arange(400), rtol=1e-12)
+    assert sum(currents) == pytest.approx(1, rel=1e-12)
 
 
 def test_the_refractory_period_bounds_the_rate() -> None:
@@ -131,6 +155,7 @@ def test_the_balance_meets_the_curve_and_leaves_0_silent(neuron: NeuronSpec) -> 
             "max_rate_hz must be <= 1 / (dt_ms + t_ref_ms), 333.333, got 400",
         ),
         ({"v_initial": 1.0}, "v_initial"),
+        ({"tau_syn_ms": 5.0}, "tau_syn_ms is of kind=\"lif\" alone, got 5 with kind='if'"),
     ],
 )
 def test_neurons_that_cannot_be_are_refused(values: dict, words: str) -> None:

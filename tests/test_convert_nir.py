@@ -47,7 +47,14 @@ def convolutions() -> nn.Sequential:
     )
 
 
-@pytest.mark.parametrize("neuron", [PORTABLE, LOSSY, NeuronSpec()], ids=["portable", "lossy", "if"])
+SYNAPSES = PORTABLE.model_copy(update={"tau_syn_ms": 5.0})
+
+
+@pytest.mark.parametrize(
+    "neuron",
+    [PORTABLE, LOSSY, NeuronSpec(), SYNAPSES],
+    ids=["portable", "lossy", "if", "synapses"],
+)
 @pytest.mark.parametrize(
     ("model", "shape"),
     [(chain(), (6,)), (convolutions(), (2, 8, 8))],
@@ -131,6 +138,31 @@ def test_a_file_of_other_thresholds_and_resistances_runs_as_it_says(tmp_path):
         assert np.array_equal(spikes[t, 0].numpy(), v >= threshold)
         v = np.where(v >= threshold, 0.1 * threshold, v)
     assert torch.equal(run.outputs, run.spike_counts[read.graph.spikes[0].name] / 60)
+
+
+def test_a_cubalif_node_filters_what_comes_in(tmp_path):
+    """I = I (1 - dt/tau_syn) + dt/tau_syn w_in x, then v of that I, in a file not of this package."""
+    rng = np.random.default_rng(1)
+    weight, bias = rng.uniform(0, 2, (5, 3)), rng.uniform(0, 1, 5)
+    threshold, r, w_in = rng.uniform(0.5, 2, 5), rng.uniform(5, 20, 5), rng.uniform(0.5, 1, 5)
+    tau_syn, tau, dt = 4e-3, 8e-3, 1e-3
+    taus, reset = (np.full(5, tau_syn), np.full(5, tau)), 0.2 * threshold
+    node = nir.CubaLIF(*taus, r, np.zeros(5), threshold, v_reset=reset, w_in=w_in)
+    graph = nir.NIRGraph.from_list(
+        nir.Input({"input": np.array([3])}), nir.Affine(weight, bias), node
+    )
+    nir.write(tmp_path / "theirs.nir", graph)
+    x = rng.uniform(0, 1, 3)
+    read = from_nir(tmp_path / "theirs.nir", dt_s=dt)
+    run = read.run(torch.tensor(x[None], dtype=torch.float32), 60, record_spikes=True)
+    (spikes,) = run.spikes.values()
+    v, current = np.zeros(5), np.zeros(5)
+    for t in range(60):
+        current += dt / tau_syn * (w_in * (weight @ x + bias) - current)
+        v = v * (1 - dt / tau) + dt / tau * r * current
+        assert np.array_equal(spikes[t, 0].numpy(), v >= threshold)
+        v = np.where(v >= threshold, reset, v)
+    assert int(spikes.sum()) > 60
 
 
 def test_an_if_node_integrates_r_dt_times_its_input(tmp_path):
@@ -307,8 +339,11 @@ LIF = nir.LIF(np.full(3, 0.01), np.ones(3), np.zeros(3), np.ones(3))
 @pytest.mark.parametrize(
     ("nodes", "match"),
     [
-        ((AFFINE,), "neurons of one kind, IF or LIF"),
-        ((AFFINE, LIF, AFFINE, nir.IF(np.ones(3), np.ones(3))), "neurons of one kind, IF or LIF"),
+        ((AFFINE,), "neurons of one kind, IF, LIF or CubaLIF"),
+        (
+            (AFFINE, LIF, AFFINE, nir.IF(np.ones(3), np.ones(3))),
+            "neurons of one kind, IF, LIF or CubaLIF",
+        ),
         (
             (AFFINE, LIF, AFFINE, nir.LIF(np.full(3, 0.02), *[np.ones(3)] * 3)),
             "tau must be one for all neurons",
@@ -317,14 +352,20 @@ LIF = nir.LIF(np.full(3, 0.01), np.ones(3), np.zeros(3), np.ones(3))
             (AFFINE, nir.LIF(np.full(3, 1e-5), np.ones(3), np.zeros(3), np.ones(3))),
             "tau must be > dt_s=0.0001",
         ),
+        ((AFFINE, nir.Threshold(np.ones(3)), AFFINE, LIF), "is a Threshold; Affine, Linear, Scale"),
+        ((AFFINE, nir.CubaLIF(*[np.ones(3)] * 5), AFFINE, LIF), "neurons of one kind"),
+        ((AFFINE, nir.CubaLIF(*[np.ones(3)] * 5)), "v_leak of a CubaLIF must be 0"),
         (
-            (AFFINE, nir.CubaLIF(*[np.ones(3)] * 5), AFFINE, LIF),
-            "is a CubaLIF; Affine, Linear, Scale, Conv1d",
+            (AFFINE, nir.CubaLIF(np.full(3, 1e-5), *[np.ones(3)] * 2, np.zeros(3), np.ones(3))),
+            "tau_syn must be > dt_s=0.0001",
         ),
         ((nir.Affine(np.full((3, 3), np.nan), np.zeros(3)), LIF), "NaN or infinite"),
         ((AFFINE, nir.LIF(np.full(3, 0.01), np.ones(3), np.zeros(3), np.zeros(3))), "must be"),
     ],
-    ids=["no neurons", "two kinds", "two taus", "fast", "unknown node", "NaN", "threshold 0"],
+    ids=[
+        *("no neurons", "two kinds", "two taus", "fast", "unknown node", "CubaLIF and LIF", "leak"),
+        *("fast synapses", "NaN", "threshold 0"),
+    ],
 )
 def test_what_cannot_be_run_here_is_one_sentence(nodes, match, tmp_path):
     written(tmp_path / "x.nir", *nodes)

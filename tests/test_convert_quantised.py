@@ -21,10 +21,10 @@ GRID = 2**-10  # sums of multiples of it are exact
 def test_it_is_what_an_if_neuron_gives_in_as_many_steps(levels, drives):
     z = torch.tensor(drives) * GRID
     neuron = NeuronSpec(v_initial=0.5)
-    v, waiting = start(z, neuron)
+    state = start(z, neuron)
     count = torch.zeros_like(z)
     for _ in range(levels):
-        spikes, v, waiting = step(z, v, waiting, neuron)
+        spikes, state = step(z, state, neuron)
         count += spikes
     # z L is exact here and may lie just on a step: then the clip at 1, before the rounding, changes
     # nothing

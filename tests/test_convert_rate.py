@@ -80,11 +80,11 @@ def test_soft_tends_to_exact_and_siegert_is_that_of_the_cell():
 
 def spikes_a_step(neuron: NeuronSpec, currents: torch.Tensor, steps: int) -> torch.Tensor:
     """Simulated rates, from the intervals between the first and the last spike."""
-    v, waiting = start(currents, neuron)
+    state = start(currents, neuron)
     first = torch.full_like(currents, -1)
     last, n = first.clone(), torch.zeros_like(currents)
     for t in range(steps):
-        spikes, v, waiting = step(currents, v, waiting, neuron)
+        spikes, state = step(currents, state, neuron)
         fired = spikes > 0
         first[fired & (n == 0)] = t
         last[fired] = t

@@ -77,6 +77,8 @@ def prepared(
     ValueError
         With the reason, for a graph that has to be run in torch.
     """
+    if neuron.tau_syn_ms is not None:
+        raise ValueError(f"its synapses filter what comes in (tau_syn_ms={neuron.tau_syn_ms:g})")
     for layer in graph.layers:
         weight = getattr(layer, "weight", None)
         if weight is not None and (weight.dtype != torch.float32 or weight.device.type != "cpu"):

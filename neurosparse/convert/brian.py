@@ -115,9 +115,9 @@ def objects(
                 identifier(layer.name),
                 k * TURNS,
             )
-            begin += f"\nv += (v_initial - v) * {again}" + f"\nwaiting *= 1 - {again}" * bool(
-                neuron.t_ref_steps
-            )
+            begin += f"\nv += (v_initial - v) * {again}"
+            begin += f"\nwaiting *= 1 - {again}" * bool(neuron.t_ref_steps)
+            begin += f"\nS *= 1 - {again}" * bool(neuron.synaptic_decay)
             others.append(b2.SpikeMonitor(group, name=f"{group.name}_spikes"))
         else:
             group = b2.NeuronGroup(

@@ -10,6 +10,7 @@ from neurosparse._internal.types import Fields, Foreign
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.spiking.brian import running as engine
 
+SYNAPSES = "\nS : 1"  # their current
 TURNS = 8  # what a layer does in a step comes in this range of `order`
 
 
@@ -28,7 +29,7 @@ def neuron_group(
     after, space = _dynamics(neuron, current, space)
     cells = engine.brian2().NeuronGroup(
         n,
-        f"v : 1\nwaiting : integer\n{equations}",
+        f"v : 1\nwaiting : integer\n{equations}" + SYNAPSES * bool(neuron.synaptic_decay),
         threshold="v >= v_threshold" + " and waiting == 0" * waits,
         reset=("v -= v_threshold" if neuron.reset == "subtract" else "v = v_reset")
         + "\nwaiting = t_ref_steps + 1" * waits,
@@ -36,7 +37,7 @@ def neuron_group(
         clock=clock,
         name=name,
     )
-    each_step(cells, f"v = {after}" + "\nI = 0" * (current == "I"), turn + 2)
+    each_step(cells, after + "\nI = 0" * (current == "I"), turn + 2)
     take_turn(cells.thresholder["spike"], turn + 3)
     take_turn(cells.resetter["spike"], turn + 4)
     if waits:
@@ -59,10 +60,10 @@ def _counting_group(
     That is one pass over them, and no list of spikes.
     """
     after, space = _dynamics(neuron, current, space)
-    cells = engine.brian2().NeuronGroup(
-        n, f"v : 1\nwaiting : 1\ntotal : 1\n{equations}", namespace=space, clock=clock, name=name
-    )
-    code = f"v = {after}\nfires = int(v >= v_threshold)"
+    equations = f"v : 1\nwaiting : 1\ntotal : 1\n{equations}"
+    equations += SYNAPSES * bool(neuron.synaptic_decay)
+    cells = engine.brian2().NeuronGroup(n, equations, namespace=space, clock=clock, name=name)
+    code = f"{after}\nfires = int(v >= v_threshold)"
     if neuron.t_ref_steps:
         code += " * int(waiting == 0)\nwaiting += t_ref_steps * fires - int(waiting > 0)"
     kept = (
@@ -76,14 +77,19 @@ def _counting_group(
 
 
 def _dynamics(neuron: NeuronSpec, current: str, space: Fields) -> tuple[str, Fields]:
-    """Return the potential after a step under a current, before any spike, as code.
+    """Return the code that takes the potential through a step under an input, before any spike.
 
     With it comes `space`, to which all is added that the equations refer to.
     """
+    filtered = ""
+    if neuron.synaptic_decay:
+        filtered = f"S = {current} + (S - {current}) * synaptic_decay\n"
+        current = "S"
     after = f"v + {current}" if neuron.kind == "if" else f"{current} + (v - {current}) * decay"
     if neuron.t_ref_steps:
         after = f"({after}) * int(waiting == 0) + v * int(waiting > 0)"
-    return after, space | {
+    return f"{filtered}v = {after}", space | {
+        "synaptic_decay": neuron.synaptic_decay,
         "decay": neuron.decay,
         "v_threshold": neuron.threshold,
         "v_reset": neuron.v_reset,

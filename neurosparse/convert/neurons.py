@@ -9,12 +9,15 @@ Time goes in steps of dt. A neuron that is not refractory takes the current I of
 spikes where v >= threshold. Then v = v - threshold ("subtract", which keeps what is above the
 threshold: Rueckauer et al. 2017, Front Neurosci 11:682, eq. 4) or v = v_reset ("value"). For t_ref
 the neuron holds v and ignores its input.
+
+With `tau_syn_ms` the current is that of synapses (a current-based LIF neuron, NIR's CubaLIF): what
+comes in during a step is followed by S = input + (S - input) exp(-dt / tau_syn), and I = S.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -41,6 +44,9 @@ class NeuronSpec(Spec):
         Refractory period, a whole number of steps.
     tau_m_ms
         Membrane time constant of the LIF neuron.
+    tau_syn_ms
+        Time constant with which the current of a LIF neuron follows its input; None where it is the
+        input of the step. Means over time are the same.
     dt_ms
         Length of a step: the time scale on which rates are said in Hz. A neuron spikes at most once
         a step.
@@ -65,6 +71,7 @@ class NeuronSpec(Spec):
     v_reset: float = 0.0
     t_ref_ms: Annotated[float, Field(ge=0)] = 0.0
     tau_m_ms: Positive = 20.0
+    tau_syn_ms: Positive | None = None
     dt_ms: Positive = 1.0
     v_initial: Annotated[float, Field(ge=0, lt=1)] = 0.5
     max_rate_hz: Positive | None = None
@@ -74,6 +81,11 @@ class NeuronSpec(Spec):
         if self.reset == "subtract" and self.v_reset != 0:
             raise ValueError(
                 f'v_reset is of reset="value" alone, got {self.v_reset:g} with reset="subtract"'
+            )
+        if self.tau_syn_ms is not None and self.kind != "lif":
+            raise ValueError(
+                f'tau_syn_ms is of kind="lif" alone, got {self.tau_syn_ms:g} with'
+                f" kind={self.kind!r}"
             )
         if self.v_reset >= self.threshold:
             raise ValueError(
@@ -123,6 +135,14 @@ class NeuronSpec(Spec):
         return math.exp(-self.dt_ms / self.tau_m_ms) if self.kind == "lif" else 1.0
 
     @property
+    def synaptic_decay(self) -> float:
+        """Share of the distance between current and input that remains after a step.
+
+        It is exp(-dt / tau_syn), 0 where the current is the input itself.
+        """
+        return 0.0 if self.tau_syn_ms is None else math.exp(-self.dt_ms / self.tau_syn_ms)
+
+    @property
     def lif(self) -> LIF:
         """The neuron in the terms of `neurosparse.lif`.
 
@@ -140,46 +160,63 @@ class NeuronSpec(Spec):
         )
 
 
-def start(like: Tensor, neuron: NeuronSpec) -> tuple[Tensor, Tensor | None]:
-    """Return the state of neurons at the start, for currents of the shape of `like`.
+class State(NamedTuple):
+    """State of neurons of any shape.
 
-    Returns
-    -------
-    v : tensor
+    Attributes
+    ----------
+    v
         The membrane potential.
-    waiting : tensor of int32, or None where there is no refractory period
-        Steps that the neuron is still refractory.
+    waiting
+        Steps that the neuron is still refractory, int32; None where there is no refractory period.
+    current
+        The current of the synapses; None where it is the input itself.
     """
-    v = torch.full_like(like, neuron.v_initial * neuron.threshold)
-    return v, torch.zeros_like(like, dtype=torch.int32) if neuron.t_ref_steps else None
+
+    v: Tensor
+    waiting: Tensor | None = None
+    current: Tensor | None = None
 
 
-def step(
-    current: Tensor, v: Tensor, waiting: Tensor | None, neuron: NeuronSpec
-) -> tuple[Tensor, Tensor, Tensor | None]:
+def start(like: Tensor, neuron: NeuronSpec) -> State:
+    """Return the state of neurons at the start, for inputs of the shape of `like`."""
+    return State(
+        torch.full_like(like, neuron.v_initial * neuron.threshold),
+        torch.zeros_like(like, dtype=torch.int32) if neuron.t_ref_steps else None,
+        torch.zeros_like(like) if neuron.synaptic_decay else None,
+    )
+
+
+def step(given: Tensor, state: State, neuron: NeuronSpec) -> tuple[Tensor, State]:
     """Do one step of neurons of any shape; the arguments are left as they are.
 
     Parameters
     ----------
-    current, v, waiting
-        The current of this step, and the state as `start` or the step before left it.
+    given
+        The input of this step: the current, where synapses do not filter it.
+    state
+        As `start` or the step before left it.
     neuron
         The neuron.
 
     Returns
     -------
     spikes : tensor
-        1 where a neuron spikes and 0 elsewhere, of the kind of `current`.
-    v, waiting
+        1 where a neuron spikes and 0 elsewhere, of the kind of `given`.
+    state
         The state after the step.
 
     Examples
     --------
-    >>> spikes, v, _ = step(torch.tensor([0.25, 0.75]), torch.tensor([0.5, 0.5]), None, NeuronSpec())
-    >>> spikes.tolist(), v.tolist()
+    >>> given, neuron = torch.tensor([0.25, 0.75]), NeuronSpec()
+    >>> spikes, state = step(given, start(given, neuron), neuron)
+    >>> spikes.tolist(), state.v.tolist()
     ([0.0, 1.0], [0.75, 0.25])
-    """  # noqa: E501
-    after = v + current if neuron.kind == "if" else current + (v - current) * neuron.decay
+    """
+    v, waiting, current = state
+    if current is not None:
+        current = given = given + (current - given) * neuron.synaptic_decay
+    after = v + given if neuron.kind == "if" else given + (v - given) * neuron.decay
     if waiting is not None:
         after = torch.where(waiting > 0, v, after)
     fires = after >= neuron.threshold
@@ -188,5 +225,5 @@ def step(
         waiting = torch.where(fires, neuron.t_ref_steps, (waiting - 1).clamp(min=0))
     spikes = fires.to(after.dtype)
     if neuron.reset == "subtract":
-        return spikes, after - neuron.threshold * spikes, waiting
-    return spikes, torch.where(fires, neuron.v_reset, after), waiting
+        return spikes, State(after - neuron.threshold * spikes, waiting, current)
+    return spikes, State(torch.where(fires, neuron.v_reset, after), waiting, current)

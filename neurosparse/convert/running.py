@@ -147,8 +147,8 @@ def in_steps(
 
 def _step(layer: Layer, inputs: list[Tensor], state: Fields, neuron: NeuronSpec) -> Tensor:
     if isinstance(layer, Spike):
-        v, waiting = state.get(layer.name) or neurons.start(inputs[0], neuron)
-        spikes, *state[layer.name] = neurons.step(inputs[0], v, waiting, neuron)
+        before = state.get(layer.name) or neurons.start(inputs[0], neuron)
+        spikes, state[layer.name] = neurons.step(inputs[0], before, neuron)
         return spikes
     if isinstance(layer, MaxPool):
         # how much the largest sum has grown: of spikes that is 0 or 1, and in all as many as of the

@@ -122,6 +122,8 @@ def losses(neuron: NeuronSpec, layers: Collection[Layer] = ()) -> list[str]:
         lost.append("snnTorch lets IF neurons leak, and norse ignores R: use kind='lif'")
     if neuron.reset == "subtract":
         lost.append("NIR resets to a value, not by subtraction: use reset='value'")
+    if neuron.tau_syn_ms is not None:
+        lost.append("readers differ in whether a CubaLIF steps its current before its potential")
     if neuron.t_ref_steps:
         lost.append(f"NIR has no refractory period, got t_ref_ms={neuron.t_ref_ms:g}")
     if neuron.v_initial:
@@ -196,8 +198,10 @@ def from_nir(path: str | Path, *, dt_s: float = FILE_DT_S) -> SpikingNetwork:
     Parameters
     ----------
     path
-        A graph without loops of Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, Flatten, IF and
-        LIF nodes, of any thresholds and resistances. A node that several lead to gets their sum.
+        A graph without loops of Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, SumPool2d,
+        Flatten, IF, LIF and CubaLIF nodes, of any thresholds and resistances. In a step the current
+        of a CubaLIF comes before its potential, as in snnTorch. A node that several lead to gets
+        their sum.
     dt_s
         The length of a step in the time of the file, which only files of this package say
         themselves. Leaky neurons are stepped as norse, snnTorch and SpikingJelly do, by Euler's
@@ -276,7 +280,11 @@ def _network(graph: nir.NIRGraph, before: dict[str, list[str]], dt_s: float) -> 
         spec = recipes.build(NeuronSpec, json.loads(metadata["neuron"]), what="its metadata")
         names, dt_s = json.loads(metadata["names"]), FILE_DT_S
     else:
-        neurons = [node for node in graph.nodes.values() if isinstance(node, nir.IF | nir.LIF)]
+        neurons = [
+            node
+            for node in graph.nodes.values()
+            if isinstance(node, nir.IF | nir.LIF | nir.CubaLIF)
+        ]
         spec, names = nir_nodes.neuron_of(neurons, dt_s), {}
     first, *others, last = before
     shape = nir_nodes.shape_of(graph.nodes[first].output_type["output"])

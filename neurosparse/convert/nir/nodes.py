@@ -56,13 +56,12 @@ def node_of(layer: Layer, before: Shape, neuron: NeuronSpec) -> Foreign:
             full = np.full(layer.shape, 1.0, dtype=np.float32)
             if neuron.kind == "if":
                 return nir.IF(full / FILE_DT_S, full * neuron.threshold, full * neuron.v_reset)
-            return nir.LIF(
-                full * (FILE_DT_S / (1 - neuron.decay)),
-                full,
-                0 * full,
-                full * neuron.threshold,
-                full * neuron.v_reset,
-            )
+            tau = full * (FILE_DT_S / (1 - neuron.decay))
+            rest = (full, 0 * full, full * neuron.threshold, full * neuron.v_reset)
+            if neuron.synaptic_decay:
+                tau_syn = full * (FILE_DT_S / (1 - neuron.synaptic_decay))
+                return nir.CubaLIF(tau_syn, tau, *rest, w_in=full)
+            return nir.LIF(tau, *rest)
     raise ValueError(f"layer {layer.name!r} ({type(layer).__name__}) has no node in NIR")
 
 
@@ -173,18 +172,36 @@ def neuron_of(neurons: list[Foreign], dt_s: float) -> NeuronSpec:
     """Return the one kind of neuron of a file, thresholds and resistances aside."""
     import nir
 
-    leaky = isinstance(neurons[0], nir.LIF) if neurons else False
-    if not neurons or any(isinstance(node, nir.LIF) != leaky for node in neurons):
-        raise ValueError("it must hold neurons of one kind, IF or LIF")
+    if len({type(node) for node in neurons}) != 1:
+        raise ValueError("it must hold neurons of one kind, IF, LIF or CubaLIF")
     if not all((np.asarray(node.v_threshold) > 0).all() for node in neurons):
         raise ValueError("thresholds must be > 0")
     resets = _one([node.v_reset / node.v_threshold for node in neurons], "v_reset / v_threshold")
-    kept = 1 - dt_s / _one([node.tau for node in neurons], "tau") if leaky else 1.0
-    if not 0 < kept <= 1:
-        raise ValueError(f"its tau must be > dt_s={dt_s:g}: Euler's rule has no leak like it")
-    leak = {"kind": "lif", "tau_m_ms": -1e3 * dt_s / math.log(kept)} if leaky else {}
+    leak: Fields = {}
+    if not isinstance(neurons[0], nir.IF):
+        leak = {
+            "kind": "lif",
+            "tau_m_ms": _exact_ms([tau_of(node) for node in neurons], "tau", dt_s),
+        }
+    if isinstance(neurons[0], nir.CubaLIF):
+        leak["tau_syn_ms"] = _exact_ms([node.tau_syn for node in neurons], "tau_syn", dt_s)
     values = {**leak, "reset": "value", "v_reset": resets, "dt_ms": 1e3 * dt_s, "v_initial": 0.0}
     return recipes.build(NeuronSpec, values, what="its neurons")
+
+
+def tau_of(node: Foreign) -> Foreign:
+    """Return the time constants of the membranes of a node of leaky neurons."""
+    import nir
+
+    return node.tau_mem if isinstance(node, nir.CubaLIF) else node.tau
+
+
+def _exact_ms(taus: list[Foreign], name: str, dt_s: float) -> float:
+    """Return the time constant, in ms, whose exact step keeps as much as Euler's rule does."""
+    kept = 1 - dt_s / _one(taus, name)
+    if not 0 < kept <= 1:
+        raise ValueError(f"its {name} must be > dt_s={dt_s:g}: Euler's rule has no leak like it")
+    return -1e3 * dt_s / math.log(kept)
 
 
 def _one(arrays: list[Foreign], name: str) -> float:
@@ -204,13 +221,23 @@ def gain_of(node: Foreign, spec: NeuronSpec, dt_s: float) -> tuple[Foreign, Fore
     import nir
 
     per_threshold = spec.threshold / np.asarray(node.v_threshold, dtype=np.float64)
-    if isinstance(node, nir.IF) != (spec.kind == "if"):
+    filters = isinstance(node, nir.CubaLIF)
+    if isinstance(node, nir.IF) != (spec.kind == "if") or filters != bool(spec.synaptic_decay):
         raise ValueError("its neurons are not those of its metadata")
     if isinstance(node, nir.IF):
         return np.asarray(node.r) * dt_s * per_threshold, 0.0
-    if not math.isclose(1 - dt_s / _one([node.tau], "tau"), spec.decay, rel_tol=1e-5):
+    taus = [(tau_of(node), spec.decay)]
+    if filters:
+        taus.append((node.tau_syn, spec.synaptic_decay))
+    if not all(
+        math.isclose(1 - dt_s / _one([tau], "tau"), kept, rel_tol=1e-5) for tau, kept in taus
+    ):
         raise ValueError("its tau is not that of its metadata")
-    return np.asarray(node.r) * per_threshold, np.asarray(node.v_leak) * per_threshold
+    if not filters:
+        return np.asarray(node.r) * per_threshold, np.asarray(node.v_leak) * per_threshold
+    if np.any(node.v_leak):
+        raise ValueError("v_leak of a CubaLIF must be 0: its synapses would have to filter it")
+    return np.asarray(node.w_in) * np.asarray(node.r) * per_threshold, 0.0
 
 
 def layers_of(node: object, name: str, before: Layer, spec: NeuronSpec, dt_s: float) -> list[Layer]:
@@ -247,7 +274,7 @@ def layers_of(node: object, name: str, before: Layer, spec: NeuronSpec, dt_s: fl
             return [mean, Add(**total, weights=(size,), bias=torch.tensor(0.0))]
         case nir.Flatten():
             return [Reshape(**here | {"shape": (math.prod(before.shape),)})]
-        case nir.IF() | nir.LIF():
+        case nir.IF() | nir.LIF() | nir.CubaLIF():
             gain, offset = (
                 _per_channel(values, before.shape) for values in gain_of(node, spec, dt_s)
             )
@@ -255,8 +282,8 @@ def layers_of(node: object, name: str, before: Layer, spec: NeuronSpec, dt_s: fl
             return [drive, Spike(**here | {"inputs": (drive.name,)})]
     raise ValueError(
         f"node {name!r} is a {type(node).__name__}; "
-        "Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, SumPool2d, Flatten, IF and LIF are"
-        " read"
+        "Affine, Linear, Scale, Conv1d, Conv2d, AvgPool2d, SumPool2d, Flatten, IF, LIF and"
+        " CubaLIF are read"
     )
 
 

@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("--tries", type=int, default=sys.maxsize)
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--cpu-minutes", type=float, default=float("inf"))
+    parser.add_argument("--first", type=int, default=0, help="the tries before it are left out")
     parser.add_argument("--only", type=int, help="this try alone")
     given = parser.parse_args()
     n, wrong, cpu_s, up_to = 0, 0, 0.0, "all"
@@ -100,9 +101,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for k, attempt in enumerate(KINDS[given.kind](Path(folder), given.seed)):
             if k >= given.tries or cpu_s > 60 * given.cpu_minutes:
-                up_to = f"seed {given.seed}, up to {k}"
+                up_to = f"seed {given.seed}, {given.first} to {k - 1}"
                 break
-            if given.only not in (None, k):
+            if given.only not in (None, k) or k < given.first:
                 continue
             tried = attempt()
             n, cpu_s, wrong = n + 1, cpu_s + tried.cpu_s, wrong + bool(tried.faults)

@@ -3,6 +3,7 @@ never measured as 0.
 """
 
 import copy
+import warnings
 
 import numpy as np
 import pytest
@@ -215,14 +216,45 @@ def test_nothing_to_measure_is_an_error(
         record(model, data, ZERO, **options)
 
 
-def test_a_layer_that_never_fires_is_an_error() -> None:
+def test_an_activation_that_is_never_called_is_named_and_the_others_are_recorded() -> None:
+    model, inputs = Shared(), torch.rand(3, 6)
+    expected = record(model, inputs, ZERO)
+    model.unused, model.more = nn.Tanh(), nn.Sequential(nn.ReLU())
+    with pytest.warns(UserWarning, match=r"^activations that .* no activity: unused, more\.0$"):
+        found = record(model, inputs, ZERO)
+    assert list(found) == list(expected) == ["relu", "relu#2"]
+    for name, layer in expected.items():
+        np.testing.assert_array_equal(found[name].active_count, layer.active_count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(record(model, inputs, ZERO, layers=["relu"])) == ["relu", "relu#2"]
+
+
+def test_a_layer_that_was_asked_for_and_never_fires_is_an_error() -> None:
     model = Shared()
     model.unused = nn.Tanh()
     with pytest.raises(
         ValueError, match=r"^layer 'unused' was not called in the forward pass.*layers="
     ):
-        record(model, torch.rand(3, 6), ZERO)
-    assert list(record(model, torch.rand(3, 6), ZERO, layers=["relu"])) == ["relu", "relu#2"]
+        record(model, torch.rand(3, 6), ZERO, layers=["relu", "unused"])
+
+
+class Halves(nn.Module):
+    """A rectifier by hand that is not counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.unused = nn.Linear(6, 16), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        z = self.a(x)
+        return (z + z.abs()) / 2
+
+
+def test_where_nothing_is_counted_exact_zeros_are_named() -> None:
+    torch.manual_seed(1)
+    with pytest.raises(ValueError, match=r"^Halves called none .* counted: add \(\d+ %\)\); name"):
+        record(Halves(), torch.randn(30, 6), ZERO)
 
 
 @pytest.mark.parametrize("kind", NON_LINEARITIES)
@@ -233,6 +265,16 @@ def test_every_non_linearity_of_torch_is_recorded(kind: type[nn.Module]) -> None
     found = record(nn.Sequential(module), inputs, ZERO)["0"]
     expected = observe(module.eval()(inputs).detach().numpy(), ZERO, "0")
     np.testing.assert_array_equal(found.active_count, expected.active_count)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_axis_of_the_units_that_is_asked_for_is_the_one_that_is_recorded(axis: int) -> None:
+    torch.manual_seed(1)
+    inputs = torch.randn(5, 6, 4)
+    expected = (inputs > 0).movedim(axis, -1).flatten(0, -2).sum(0)
+    found = record(nn.ReLU(), inputs, ZERO, units_axis=axis)["relu"]
+    assert found.active_when.axis in (axis, axis - 3)
+    np.testing.assert_array_equal(found.active_count, expected)
 
 
 def test_a_window_is_no_definition_for_activations() -> None:

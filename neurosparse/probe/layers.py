@@ -67,13 +67,14 @@ class LayerRecords:
             if n_units and axis is not None:
                 self.empty.setdefault(layer.name, (n_units, when))
                 return
-        output, when, inputs = self._laid_out(layer, output, when)
+        output, laid_out, inputs = self._laid_out(layer, output, when)
         if not len(output):
             self.empty.setdefault(layer.name, (output.shape[-1], when))
             return
         found = counted(
-            output, when, layer.name, inputs=inputs, n_inputs=self.n_inputs, first=self.n_seen
+            output, laid_out, layer.name, inputs=inputs, n_inputs=self.n_inputs, first=self.n_seen
         )
+        found = found._replace(record=replace(found.record, active_when=when))
         before = self.of_pass.get(layer.name)
         if before is not None and len(before.counts) == len(found.counts):
             found = Counted(

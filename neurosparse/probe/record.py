@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from neurosparse._internal import checks
 from neurosparse._internal.names import in_words
 from neurosparse.activity import Activations, ActiveWhen
+from neurosparse.probe import heard
 from neurosparse.probe.inputs import Inputs, batches, inputs_of
 from neurosparse.probe.layers import LayerRecords, none_of
 from neurosparse.probe.nonlinear import NON_LINEARITIES, LayerOutput, Monitor, monitoring
@@ -119,7 +119,7 @@ def record(
         for name, module in modules.items():
             reached = {known: 1 for known, found in result.items() if found.n_samples}
             if isinstance(module, NON_LINEARITIES) and name not in result:
-                other = sibling_of(name, modules, reached)
+                other = heard.sibling_of(name, modules, reached)
                 if other is not None and name not in monitor.replaced:
                     like = result[other]
                     result[name] = none_of(name, like.n_units, like.active_when)
@@ -250,20 +250,13 @@ def _run(
             n_batches += 1
     if n_batches == 0:
         raise ValueError("data is empty: nothing to measure")
-    _check_fired(model, layers, ever, monitor)
+    heard.check(model, layers, ever, monitor)
     for name in units_axis if isinstance(units_axis, Mapping) else ():
         if name not in ever:
             raise ValueError(
                 f"units_axis names layer {name!r}, which was not heard; there are {', '.join(ever)}"
             )
-    if monitor.with_zeros:
-        shown = ", ".join(f"{name} ({100 * s:.0f} %)" for name, s in monitor.with_zeros.items())
-        warnings.warn(
-            f"outputs with exact zeros that were not counted: {shown}; name modules to count with"
-            " layers=(...)",
-            UserWarning,
-            stacklevel=4,
-        )
+    heard.tell_zeros(monitor)
     return monitor
 
 
@@ -324,54 +317,6 @@ def _named(inputs: Inputs) -> Iterator[tuple[str, Any]]:
     for each in inputs.args:
         yield from (("", t) for t in (each if isinstance(each, list | tuple) else (each,)))
     yield from ((f"{name} ", value) for name, value in inputs.kwargs.items())
-
-
-def _check_fired(
-    model: nn.Module, layers: Sequence[str] | None, fired: Counter[str], monitor: Monitor
-) -> None:
-    """Refuse data on which a layer that was to be recorded did not fire.
-
-    Such a layer has no activity, rather than none that is active. Experts that no sample reached
-    are none of these.
-    """
-    modules = {plain_name(name): module for name, module in model.named_modules()}
-    if layers is None:
-        layers = [
-            name for name, module in modules.items() if name and isinstance(module, NON_LINEARITIES)
-        ]
-        if not layers and not fired:
-            raise ValueError(
-                f"{type(model).__name__} called none of torch's non-linearities, as a module or as"
-                " a function, so there is nothing to record; name modules to record with"
-                " layers=(...)"
-            )
-    for name in layers:
-        if fired[name] or name in monitor.of_weights:
-            continue
-        if name not in modules:
-            raise ValueError(
-                f"no layer {name!r} in {type(model).__name__}; its modules are:"
-                f" {', '.join(filter(None, modules))}"
-            )
-        if sibling_of(name, modules, fired) is None:
-            raise ValueError(
-                f"layer {name!r} was not called in the forward pass, so it has no activity; "
-                "name those to record with layers=(...)"
-            )
-
-
-def sibling_of(name: str, modules: Mapping[str, nn.Module], fired: Mapping[str, int]) -> str | None:
-    """Return the layer that has fired at the same place of another entry of a list of modules."""
-    parts = name.split(".")
-    for k in range(len(parts) - 1, 0, -1):
-        above = modules.get(".".join(parts[:k]))
-        if not isinstance(above, nn.ModuleList | nn.ModuleDict):
-            continue
-        for other in above._modules:
-            found = ".".join([*parts[:k], other, *parts[k + 1 :]])
-            if other != parts[k] and fired.get(found):
-                return found
-    return None
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def main() -> None:
         TrainSpec(network=NetworkSpec(sizes=(784, 500, 10)), epochs=10), splits, device="cpu"
     ).network
     spiking = to_spiking(source, splits.train.images)
-    images = torch.tensor(splits.test.images[:IMAGES])
+    images = torch.tensor(splits.test.mixed().images[:IMAGES])
     first, last = (layer for layer in spiking.graph.layers if hasattr(layer, "weight"))
     current = (
         nn.functional.linear(spiking.graph.input(images), first.weight, first.bias).double().numpy()

@@ -217,10 +217,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     digits = data.load("mnist5k")
-    images, x = (
-        torch.tensor(split.images).reshape(-1, 1, 28, 28) for split in (digits.train, digits.test)
-    )
-    labels, y = (torch.tensor(split.labels) for split in (digits.train, digits.test))
+    mixed = digits.train.mixed(), digits.test.mixed()  # the digits stand class after class
+    images, x = (torch.tensor(split.images).reshape(-1, 1, 28, 28) for split in mixed)
+    labels, y = (torch.tensor(split.labels) for split in mixed)
     x, y = x[:TESTED], y[:TESTED]
     rows = []
     for name in options.networks:

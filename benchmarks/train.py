@@ -53,7 +53,7 @@ def engine(level: str, top_k: int = 0) -> SparseEngine:
     No more than `top_k` of a layer are active.
     """
     zeros = 0.0 if level == "dense" else int(level) / 100
-    network, images = RectifierNetwork(seed=0), data.load("mnist5k").train.take(slice(OURS))
+    network, images = RectifierNetwork(seed=0), data.load("mnist5k").train.mixed().take(slice(OURS))
     with torch.no_grad():
         h = torch.tensor(images.images)
         for linear in network.linears()[:-1]:
@@ -76,7 +76,7 @@ class Plain:
     def __init__(self) -> None:
         self.network = nn.Sequential(*RectifierNetwork(seed=0).children())
         self.optimiser = torch.optim.SGD(self.network.parameters(), lr=LEARNING_RATE)
-        images = data.load("mnist5k").train
+        images = data.load("mnist5k").train.mixed()
         self.images, self.labels = (
             torch.tensor(images.images[:THEIRS]),
             torch.tensor(images.labels[:THEIRS]),

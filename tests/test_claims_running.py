@@ -229,6 +229,11 @@ def test_a_finding_in_a_notebook(every) -> None:
     assert finding.effects[0].describe() in shown
 
 
+def test_some_test_images_are_of_all_classes(splits, tmp_path) -> None:
+    some = claims.Lab(SPEC, splits, tmp_path).some_test_images(100)
+    assert set(some.labels) == set(splits.test.labels)
+
+
 def test_what_is_stopped_goes_on(splits, tmp_path, monkeypatch) -> None:
     """The networks that are done stay; those under way end at their next report, so that Ctrl-C
     needs no patience.

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 
 from neurosparse import data, plots
@@ -18,12 +19,29 @@ PAGE = Path(__file__).parents[1] / "docs" / "converters.md"
 
 
 @pytest.fixture(scope="module")
-def reports():
+def few():
     splits = data.load("mnist5k")
-    few = type(splits)(
+    return type(splits)(
         "few", splits.train.take(slice(0, 1500)), splits.validation, splits.test.take(slice(0, 200))
     )
+
+
+@pytest.fixture(scope="module")
+def reports(few):
     return l1.l1_to_spikes((0.0, 1e-2), SPEC, few, steps=16)
+
+
+def test_scales_are_taken_from_images_of_all_classes(few, monkeypatch):
+    """The digits stand class after class: the first thousand are of three classes alone."""
+
+    def looked_at(_, calibration, neuron):
+        raise LookupError(*np.unique(calibration.labels))
+
+    monkeypatch.setattr(l1, "to_spiking", looked_at)
+    with pytest.raises(LookupError) as seen:
+        l1.l1_to_spikes((0.0,), SPEC, few)
+    assert seen.value.args == tuple(np.unique(few.train.labels))
+    assert len(np.unique(few.train.labels[: l1.N_CALIBRATION])) < len(seen.value.args)
 
 
 def test_a_stronger_penalty_means_fewer_active_units_spikes_and_operations(reports):

@@ -41,7 +41,7 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
     All rows are computed in torch's dense products, and in the same kernel with every unit active.
     """
     network = lab.network("rectifier_l1", seed)
-    images = lab.splits.test.images[:N_IMAGES]
+    images = lab.some_test_images(N_IMAGES).images
     sparse, torchs = SparseNetwork(network), SparseNetwork(network, dense_above=0.0)
     kernels = SparseNetwork(all_active(network), dense_above=1.0)
 

@@ -49,8 +49,8 @@ CLAIM = Claim(
 
 def measure(lab: Lab, seed: int) -> dict[str, float]:
     """Compare norms of the loss's gradient by the hidden activations, for 3 to 20 layers."""
-    images = torch.tensor(lab.splits.test.images[:N_IMAGES])
-    labels = torch.tensor(lab.splits.test.labels[:N_IMAGES])
+    some = lab.some_test_images(N_IMAGES)
+    images, labels = torch.tensor(some.images), torch.tensor(some.labels)
     kept = {
         f"{name}_{depth}": kept_by_depth(
             lab.untrained(seed, depth=depth, **settings), images, labels

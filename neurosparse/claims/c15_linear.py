@@ -8,6 +8,7 @@ from torch import Tensor
 from neurosparse.claims.frame import Claim, Criterion
 from neurosparse.claims.lab import Lab, hidden
 from neurosparse.rectifier import RectifierNetwork
+from neurosparse.rectifier.evaluation import tensors
 
 STEP = 1e-3  # length of the change of an image, as a share of the image's
 N_IMAGES = 200
@@ -36,7 +37,7 @@ def measure(lab: Lab, seed: int) -> dict[str, float]:
 
     A tanh network's, linearised in the same way, is for comparison.
     """
-    x = lab.test_images()[:N_IMAGES].double()
+    x = tensors(lab.some_test_images(N_IMAGES), torch.device("cpu"))[0].double()
     noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     near = x + noise * (STEP * x.norm(dim=1) / noise.norm(dim=1))[:, None]
     rectifier, tanh = (lab.network(arm, seed).double() for arm in ("rectifier_l1", "tanh"))

@@ -23,7 +23,7 @@ from torch import Tensor
 from neurosparse._internal.sizes import MOST_SEEDS
 from neurosparse._internal.threads import run_in_threads
 from neurosparse._internal.types import Fields
-from neurosparse.data import Splits
+from neurosparse.data import ImageSet, Splits
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Spec
 from neurosparse.rectifier import (
@@ -191,6 +191,10 @@ class Lab:
     def test_images(self) -> Tensor:
         """Return the test images, shape (n, features)."""
         return tensors(self.splits.test, torch.device("cpu"))[0]
+
+    def some_test_images(self, n: int) -> ImageSet:
+        """Return some test images, of all classes: in a set they may stand class after class."""
+        return self.splits.test.mixed().take(slice(n))
 
     def misclassified(self, arm: str, seed: int) -> NDArray[np.int8]:
         """Return 1 for each test image that a trained network misclassifies, 0 for the others."""

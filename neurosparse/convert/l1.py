@@ -42,7 +42,7 @@ def l1_to_spikes(
     splits
         The images; by default the set that the spec names.
     neuron
-        As for `to_spiking`, which is given the first thousand training images.
+        As for `to_spiking`, which is given a thousand training images, of all classes.
     steps
         Of an inference.
     progress
@@ -66,11 +66,12 @@ def l1_to_spikes(
         for l1 in strengths
     ]
     splits = data.load(spec.data) if splits is None else splits
+    calibration = splits.train.mixed().take(slice(N_CALIBRATION))
     reports = {}
     for k, one in enumerate(specs):
         of_one = part_of(progress, k / len(specs), (k + 1) / len(specs), f"L1 {one.l1:g}")
         network = train(one, splits, device="cpu", test=False, progress=of_one).network
-        spiking = to_spiking(network, splits.train.images[:N_CALIBRATION], neuron)
+        spiking = to_spiking(network, calibration, neuron)
         reports[one.l1] = verify(spiking, splits.test, steps=steps, name=f"L1 {one.l1:g}")
     return reports
 

@@ -59,9 +59,8 @@ def run(spec: Fields, lock: RunLock, device: str, progress: Progress) -> list[Ro
         training, images, device=device, checkpoint=lock.checkpoint, progress=progress
     )
     rectifier.save(result.network, lock.folder / WEIGHTS, training=training)
-    layers = measure(
-        result.network, images.test, active_when=ActiveWhen(threshold=training.active_threshold)
-    )
+    active_when = ActiveWhen(threshold=training.active_threshold)
+    layers = measure(result.network, images.test.mixed(), active_when=active_when)
     n_units = sum(layer.n_units for layer in layers.values())
     row = {
         "test_error": result.test_error,

@@ -30,6 +30,7 @@ extensions = [
     "repository",
     "gallery_scripts",
     "terms",
+    "units",
     "sphinx_gallery.gen_gallery",  # after what prepares its scripts
 ]
 exclude_patterns = ["_build", "gallery/*.ipynb", "gallery/*.py", "gallery/*.md5"]
@@ -75,6 +76,7 @@ autodoc_mock_imports: list[str] = []
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_preprocess_types = False
+default_role = "literal"  # of a docstring's single backticks
 python_use_unqualified_type_names = True
 add_module_names = False
 

@@ -7,8 +7,8 @@ Laughlin 2001, Lennie 2003). The question is this project's, and its plan stands
 `neurosparse.studies.brain_level`. Fashion-MNIST, 784-1000-1000-1000-10, seeds shared by all arms,
 of which the first is the one that others are compared with.
 
-Expected: docs/accuracy.md. Into a folder for the study in results/brain_level/, with --quick (5,000
-digits) in results/brain_level_quick/.
+Expected: docs/findings/brain_level.md. Into a folder for the study in results/brain_level/, with
+--quick (5,000 digits) in results/brain_level_quick/.
 
 Run time: 3 to 4 minutes of one busy core a network, some three hours of it for ten seeds; what is
 done stays done.
@@ -23,7 +23,10 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true", help="small networks, 5,000 digits")
     parser.add_argument("--seeds", type=int, default=10, help="networks an arm")
     parser.add_argument(
-        "--study", choices=brain_level.STUDIES, default="moved", help="which arms: docs/accuracy.md"
+        "--study",
+        choices=brain_level.STUDIES,
+        default="moved",
+        help="which arms: docs/findings/brain_level.md",
     )
     parser.add_argument(
         "--images", choices=("test", "validation"), default="test", help="whose errors are shown"

@@ -3,8 +3,8 @@
 Source: Glorot, Bordes & Bengio 2011, figure 3: 200 rectifier networks with L1 penalties from 0 to
 0.01, MNIST; here 5,000 digits. The networks are those of `neurosparse sweep figure3`.
 
-Expected: docs/accuracy.md. Into results/figure3/, with --quick (40 networks of 3 x 300 units, 10
-epochs) into results/figure3_quick/.
+Expected: docs/findings/figure3.md. Into results/figure3/, with --quick (40 networks of 3 x 300
+units, 10 epochs) into results/figure3_quick/.
 
 Run time: 10 seconds of a core a network, 2 with --quick; what is done stays done.
 """

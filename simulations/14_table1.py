@@ -4,8 +4,8 @@ Source: Glorot, Bordes & Bengio 2011, table 1 (MNIST, no pre-training: rectifier
 softplus 1.77 %; pre-trained 1.20, 1.16, 1.17 %). Here 5,000 digits, or Fashion-MNIST, seeds shared
 by all arms.
 
-Expected: docs/accuracy.md. Into results/table1_DATA/, with --quick (3 x 300 units, at most 10,000
-labels) into results/table1_DATA_quick/.
+Expected: docs/findings/table1.md. Into results/table1_DATA/, with --quick (3 x 300 units, at most
+10,000 labels) into results/table1_DATA_quick/.
 
 Run time: with --quick about 4 minutes of a busy core; the networks of 1,000 units take hours; what
 is done stays done.

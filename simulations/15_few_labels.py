@@ -4,7 +4,7 @@ Source: Glorot, Bordes & Bengio 2011, figure 4 (NORB): tanh gains at every numbe
 rectifier only where they are few. Here 3,500 digits, of which 100, 500 or all have labels, over
 several seeds.
 
-Expected: docs/accuracy.md. Into results/few_labels/, with --quick (3 x 300 units) into
+Expected: docs/findings/few_labels.md. Into results/few_labels/, with --quick (3 x 300 units) into
 results/few_labels_quick/.
 
 Run time: with --quick about 5 minutes of a busy core; what is done stays done.

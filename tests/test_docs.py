@@ -18,6 +18,7 @@ import gallery_scripts  # noqa: E402
 import reference  # noqa: E402
 import repository  # noqa: E402
 import terms  # noqa: E402
+import units  # noqa: E402
 
 WRITTEN = {"python.md", "command_line.md", "recipes.md"}  # from the code, while the site is built
 PAGES = [
@@ -80,6 +81,13 @@ def test_terms_are_found_whole_and_the_longest_first() -> None:
     assert found == ["Equivalent windows", "window", "lif"]
 
 
+def test_a_number_keeps_its_unit_and_nothing_else() -> None:
+    joined = units.joined("4 % of 10 ms, 3 sites, 2.5 points [-1, 2e-05], [a, 3]; a s")
+    assert joined.replace("\N{NO-BREAK SPACE}", "_") == (
+        "4_% of 10_ms, 3 sites, 2.5_points [-1,_2e-05], [a, 3]; a s"
+    )
+
+
 def test_links_out_of_the_docs_lead_to_the_repository() -> None:
     text = "[tests](../tests/faults), [x](claims.md), [`CHANGELOG.md`](../CHANGELOG.md)"
     hosted = repository.linked(text, DOCS, DOCS, "https://example.org/blob/main")
@@ -103,7 +111,17 @@ def test_each_script_of_the_gallery_is_titled_by_its_question() -> None:
         compile(text, script.name, "exec")
         title, line = text.splitlines()[1:3]
         assert title.endswith("?"), script.name
+        for page in re.findall(r":doc:`/([\w/]+)`", text):
+            assert (DOCS / f"{page}.md").exists(), script.name
         assert line == "=" * len(title)
+
+
+def test_a_script_that_is_not_run_shows_its_picture_and_links_to_its_page() -> None:
+    script = '"""Is it?\n\nExpected: docs/findings/table1.md, with --quick.\n"""\n'
+    text = gallery_scripts.titled(script, "table1_quick")
+    assert ":doc:`/findings/table1`, with \\--quick." in text
+    assert ".. image:: /images/table1_quick.png" in text
+    assert all((DOCS / "images" / f"{p}.png").exists() for p in gallery_scripts.PICTURES.values())
 
 
 def test_every_command_and_every_recipe_has_its_place() -> None:

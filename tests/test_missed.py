@@ -127,4 +127,4 @@ def test_probes_of_a_circuit_are_corrected(tmp_path) -> None:
     assert "| 0.1 " in electrodes.table(found)
     with plots.style():
         drawn = [line.get_label() for line in electrodes.draw(found).get_lines()]
-    assert drawn == ["all cells", "seen", "corrected, median of probes"]
+    assert drawn == ["all cells", "cells that are seen", "corrected, median of probes"]

@@ -54,6 +54,7 @@ def test_a_recording_is_measured_with_its_windows_and_its_caution(run, spikes, t
         " neuron" in words
     )
     assert "Energy by Lennie 2003" in words
+    assert "Energy by Howarth, Gleeson & Attwell 2012" in words
     assert "quiet: 0.00 Hz" in words
 
 

@@ -73,7 +73,10 @@ def test_table_and_figure() -> None:
     assert "spikes alone" in text
     with plots.style():
         ax = study.draw(rows())
-    assert {t.get_text() for t in ax.get_legend().get_texts()} >= {"1-4 %", "attwell2001"}
+    names = {t.get_text() for t in ax.get_legend().get_texts()}
+    assert names >= {"said of the brain: 1-4 %", "Howarth, Gleeson & Attwell 2012"}
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["1", "2", "4", "10", "20", "40"]
+    assert "at 2 to 2 % active" not in ax.get_title()
 
 
 def test_each_arm_has_its_target_and_each_seed_all_arms() -> None:

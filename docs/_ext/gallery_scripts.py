@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,20 +29,27 @@ PICTURES = {
     "15_few_labels": "figure4_quick",
     "16_l1_to_spikes": "l1_to_spikes",
     "17_transformers": "transformers",
+    "18_what_electrodes_miss": "electrodes",
+    "19_bits_per_atp": "bits_per_atp",
 }
+PAGE = re.compile(r"docs/([\w/]+)\.md")
 
 
 def titled(script: str, picture: str | None = None) -> str:
     """Return a script whose docstring opens with a title: its question, on one line.
 
-    A comment at its end, which the page leaves out, names its picture in docs/images.
+    Pages of the docs that it names become links. Its picture in docs/images is shown, and a comment
+    at its end, which the page leaves out, names it for the gallery.
     """
     tree = ast.parse(script)
     first = tree.body[0]
     question, _, rest = (ast.get_docstring(tree) or "").partition("\n\n")
     title = " ".join(question.split())
     # a star or a bar in the text is no markup
-    rest = textwrap.dedent(rest).replace("*", "\\*").replace("`", "``")
+    rest = textwrap.dedent(rest).replace("*", "\\*").replace("`", "``").replace(" --", " \\--")
+    rest = PAGE.sub(r":doc:`/\1`", rest)
+    if picture:
+        rest += f"\n\n.. image:: /images/{picture}.png"
     body = script.splitlines()[first.end_lineno :]
     if picture:
         body += ["", f"# sphinx_gallery_thumbnail_path = 'images/{picture}.png'"]

@@ -84,7 +84,12 @@ def remove_old(api: Path, names: dict[str, list[str]]) -> None:
 def _help(command: Any, name: str) -> str:
     import click
 
-    context = click.Context(command, info_name=f"neurosparse {name}".strip(), terminal_width=80)
+    context = click.Context(
+        command,
+        info_name=f"neurosparse {name}".strip(),
+        terminal_width=80,
+        help_option_names=["-h", "--help"],
+    )
     return str(command.get_help(context))
 
 
@@ -122,7 +127,7 @@ def recipe_page() -> str:
             continue
         parts.append(f"## {kind}\n\nUsed by `{command}`.\n")
         for recipe in found:
-            takes = f" Takes {recipe.run_time}." if recipe.run_time else ""
+            takes = f" It runs for {recipe.run_time}." if recipe.run_time else ""
             text = Path(recipe.path).read_text(encoding="utf-8")
             parts.append(f"### {recipe.name}\n\n{recipe.title}.{takes}\n\n```toml\n{text}```\n")
     return "\n".join(parts)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Format a Markdown table: the first column to the left, the others to the right.
+def markdown(head: Sequence[str], lines: Sequence[Sequence[str]], *, texts: int = 1) -> str:
+    """Format a Markdown table: the first columns to the left, `texts` of them, others to the right.
 
     Examples
     --------
@@ -18,13 +18,13 @@ def markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """
     widths = [max(len(line[k]) for line in (head, *lines)) for k in range(len(head))]
     rule = "|".join(
-        ("-" if k == 0 else "") + "-" * (w + 1) + ("" if k == 0 else ":")
+        ("-" if k < texts else "") + "-" * (w + 1) + ("" if k < texts else ":")
         for k, w in enumerate(widths)
     )
     first, *others = [
         "| "
         + " | ".join(
-            f"{cell:{'>' if k else '<'}{w}}"
+            f"{cell:{'<' if k < texts else '>'}{w}}"
             for k, (cell, w) in enumerate(zip(line, widths, strict=True))
         )
         + " |"

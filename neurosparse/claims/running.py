@@ -195,7 +195,8 @@ def table(findings: Sequence[Finding]) -> str:
         for finding in findings
         for effect in finding.effects
     ]
-    return markdown(["claim", "verdict", "measured", "effect [95 %]", "holds if"], lines)
+    head = ["claim", "verdict", "measured", "effect [95 %]", "holds if"]
+    return markdown(head, lines, texts=3)
 
 
 def panels(findings: Sequence[Finding]) -> list[Panel]:

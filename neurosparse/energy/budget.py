@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -51,6 +52,12 @@ class Budget:
             check["resting_ATP_per_s"] = checks.not_negative
         for name, checked in check.items():
             object.__setattr__(self, name, checked(name, getattr(self, name)))
+
+    @property
+    def authors(self) -> str:
+        """The authors and the year of the source, such as 'Lennie 2003'."""
+        found = re.match(r".*?\d{4}", self.source)
+        return found[0] if found else self.source
 
 
 @cache

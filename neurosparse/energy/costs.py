@@ -74,7 +74,7 @@ class EnergyUse:
             )
         afforded = self.mean_rate_hz / self.budget.mean_rate_hz
         return (
-            f"Energy by {self.budget.source.partition(',')[0]} ({self.budget.label}): {spikes},"
+            f"Energy by {self.budget.authors} ({self.budget.label}): {spikes},"
             f" {rest}. The mean rate is {afforded:.3g} times the budget's"
             f" {self.budget.mean_rate_hz:g} Hz."
         )

@@ -23,6 +23,7 @@ from scipy.optimize import minimize_scalar
 from neurosparse import plots
 from neurosparse._internal.tables import markdown
 from neurosparse.energy import budgets
+from neurosparse.plots.labels import legend_below
 from neurosparse.plots.look import axes, drawn
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier import NetworkSpec, TrainSpec
@@ -48,6 +49,7 @@ TARGETS = (
 )  # active share; None: free
 IMAGES_MS = (10.0, 100.0)  # the time of an image, in which an active unit fires once
 CLASSES = 10
+_TICKS = (1, 2, 4, 10, 20, 40)  # active units, in %
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ def table(rows: Sequence[Row]) -> str:
             r = ratio(budget, image_ms)
             lines.append(
                 [
-                    budget,
+                    budgets()[budget].authors,
                     f"{image_ms:g}",
                     "spikes alone" if r is None else f"{r:.3g}",
                     "-" if r is None else f"{100 * best_share(r):.2g}",
@@ -156,15 +158,15 @@ def table(rows: Sequence[Row]) -> str:
                     f"{top.bits.mean:.3g} [{top.bits.low:.3g}, {top.bits.high:.3g}]",
                 ]
             )
-    heads = ["budget", "image (ms)", "active over resting", "a neuron's best %", "best arm %"]
+    heads = ["budget", "image (ms)", "active over resting", "a neuron's best %", "best target %"]
     return markdown([*heads, "not told apart from it %", "bits per 10^12 ATP"], lines)
 
 
 @drawn
 def draw(rows: Sequence[Row], ax: Axes | None = None, *, image_ms: float = 10.0) -> Axes:
     """Draw bits per ATP over the active share, as shares of the best arm, a line a budget."""
-    ax = axes(ax)
-    ax.axvspan(1, 4, color="0.9", lw=0, label="1-4 %")
+    ax, peaks = axes(ax), []
+    ax.axvspan(1, 4, color="0.9", lw=0, label="said of the brain: 1-4 %")
     for k, budget in enumerate(budgets()):
         found = arms(rows, budget, image_ms)
         top = best(found)[0].bits.mean
@@ -180,11 +182,16 @@ def draw(rows: Sequence[Row], ax: Axes | None = None, *, image_ms: float = 10.0)
             ms=3,
             capsize=2,
             color=plots.COLOURS[k],
-            label=budget + ("" if ratio(budget, image_ms) else ", spikes alone"),
+            label=budgets()[budget].authors + ("" if ratio(budget, image_ms) else ", spikes alone"),
         )
+        peaks.append(100 * best(found)[0].active_fraction)
     ax.set(xscale="log", xlabel="active units (%)", ylabel="bits per ATP, of the most")
-    ax.set(title=f"Bits per ATP, {image_ms:g} ms an image", ylim=(0, None))
-    ax.legend()
+    ax.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
+    ax.minorticks_off()
+    shares = " to ".join(dict.fromkeys(f"{peak:.0f}" for peak in (min(peaks), max(peaks))))
+    title = f"Most bits per ATP at {shares} % active units,\n{image_ms:g} ms an image"
+    ax.set(title=title, ylim=(0, None))
+    legend_below(ax)
     return ax
 
 
@@ -215,5 +222,5 @@ def bits_per_atp(
     rows = run_all(runs(seeds, epochs), directory / "networks", threads=threads, progress=progress)
     text = table(rows)
     finish(rows, text, directory)
-    plots.save(directory / "bits_per_atp.png", partial(draw, rows), inches=(4.6, 3.4))
+    plots.save(directory / "bits_per_atp.png", partial(draw, rows), inches=(4.6, 4.2))
     return text

@@ -115,10 +115,23 @@ def draw(found: Sequence[Missed], ax: Axes | None = None) -> Axes:
     ax = axes(ax)
     below = [m.below_hz for m in found]
     ax.axhline(100 * found[0].truth, color="0.4", ls="--", label="all cells")
-    ax.plot(below, [100 * m.others for m in found], "o-", color=plots.COLOURS[0], label="seen")
+    ax.plot(
+        below,
+        [100 * m.others for m in found],
+        "o-",
+        color=plots.COLOURS[0],
+        label="cells that are seen",
+    )
     corrected = [100 * m.corrected for m in found]
     ax.plot(below, corrected, "s-", color=plots.COLOURS[1], label="corrected, median of probes")
     ax.set(xscale="log", xlabel="cells below this rate are missed (Hz)", ylim=(0, None))
-    ax.set(ylabel=f"active in {WINDOW.window_ms:g} ms (%)", title="What electrodes miss")
+    ax.set_xticks(below, [f"{each:g}" for each in below])
+    ax.minorticks_off()
+    most = found[-1]
+    ax.set(
+        ylabel=f"active in {WINDOW.window_ms:g} ms (%)",
+        title=f"Without cells below {most.below_hz:g} Hz, {100 * most.truth:.1f} % active look like"
+        f" {100 * most.others:.1f} %",
+    )
     ax.legend()
     return ax

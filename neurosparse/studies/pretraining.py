@@ -218,8 +218,11 @@ def _table1(rows: Sequence[Row]) -> str:
                 _papers(activation, pretrained),
             ]
         )
-    head = ["network", "rate", "error %", "- rectifier", "- not pre", "paper"]
-    notes = "(pre): pre-trained; rate: chosen on validation; paper: on MNIST, * unverified."
+    head = ["network", "rate", "error %", "less rectifier", "less not pre-trained", "paper %"]
+    notes = (
+        "Rate: of learning, chosen on validation images. (pre): pre-trained. Less: the error of the"
+        " network minus that one's, in points. Paper: its error on MNIST, * unverified."
+    )
     return f"{markdown(head, lines)}\n\n{notes}\n{OVER_SEEDS}"
 
 
@@ -238,7 +241,7 @@ def _few_labels(rows: Sequence[Row]) -> str:
                 ]
             )
     head = ["labels", "network", "without: error %", "pre-trained", "difference"]
-    return f"{markdown(head, lines)}\n\n{OVER_SEEDS}"
+    return f"{markdown(head, lines, texts=2)}\n\n{OVER_SEEDS}"
 
 
 def _error(rows: Sequence[Row], arm: str) -> tuple[Mean, float]:
@@ -260,6 +263,13 @@ def _papers(activation: str, pretrained: bool) -> str:
     return ""
 
 
+def _least_error(rows: Sequence[Row]) -> str:
+    """Return which network has the least mean test error, for the title of a figure."""
+    names = list(dict.fromkeys(row["arm"] for row in rows))
+    least = min(names, key=lambda name: _error(rows, name)[0].mean)
+    return f"least error: {least}, {100 * _error(rows, least)[0].mean:.1f} %"
+
+
 def errors_by_arm(rows: Sequence[Row], ax: Axes) -> Axes:
     """Test errors: a dot a seed, the mean with its interval beside."""
     names = list(dict.fromkeys(row["arm"] for row in rows))
@@ -278,7 +288,8 @@ def errors_by_arm(rows: Sequence[Row], ax: Axes) -> Axes:
         )
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
-    ax.set(xlabel="test error (%)", title=f"{rows[0]['data']}, {rows[0]['samples']:,} images")
+    title = f"Trained on {rows[0]['samples']:,} images; {_least_error(rows)}"
+    ax.set(xlabel="test error (%)", title=title)
     return ax
 
 

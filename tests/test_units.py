@@ -52,6 +52,36 @@ any_library = pytest.mark.parametrize("library", LIBRARIES)
 # --------------------------------------------------------------------------------------------------
 
 
+def test_masks_are_not_dropped() -> None:
+    masked = np.ma.masked_array([1.0, 2.0, 3.0], mask=[False, True, False])
+    with pytest.raises(ValueError, match="times_ms has masked values: leave them out"):
+        ns.SpikeTrains(masked, [0, 1, 0], n_units=2, duration_ms=5.0)
+    with pytest.raises(ValueError, match="has masked values"):
+        sparsity.treves_rolls(masked)
+    whole = np.ma.masked_array([1.0, 2.0, 3.0])
+    assert sparsity.treves_rolls(whole) == sparsity.treves_rolls([1.0, 2.0, 3.0])
+
+
+def test_series_of_pynapple_are_in_seconds() -> None:
+    nap = pytest.importorskip("pynapple")
+    np.testing.assert_allclose(plain("times_ms", nap.Ts([0.1, 0.25])), [100, 250], rtol=1e-14)
+    with pytest.raises(TypeError, match="times_ms must be in ms"):
+        plain("times_ms", nap.Tsd([0.1, 0.25], d=[3, 4]))
+    np.testing.assert_array_equal(plain("rates", nap.Tsd([0.1, 0.25], d=[3, 4])), [3, 4])
+
+
+def test_arrays_of_xarray_carry_their_unit_as_netcdf_does() -> None:
+    xr = pytest.importorskip("xarray")
+    for unit, factor in (("s", 1e3), ("seconds", 1e3), ("ms", 1), ("us", 1e-3), ("µs", 1e-3)):
+        array = xr.DataArray([0.3, 7.0], attrs={"units": unit})
+        np.testing.assert_allclose(plain("times_ms", array), [0.3 * factor, 7 * factor], rtol=1e-14)
+    for attrs in ({}, {"units": "1"}):
+        np.testing.assert_array_equal(plain("times_ms", xr.DataArray([0.3], attrs=attrs)), [0.3])
+    for name, unit in (("times_ms", "mV"), ("times_ms", "fortnight"), ("rates", "s")):
+        with pytest.raises(TypeError, match=f"{name} must be"):
+            plain(name, xr.DataArray([0.3], attrs={"units": unit}))
+
+
 @any_library
 @pytest.mark.parametrize(
     ("name", "unit", "factor"),

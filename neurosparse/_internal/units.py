@@ -1,8 +1,9 @@
 """Values that carry physical units, as plain numbers in the unit that a name states.
 
 NumPy drops the unit of most of them without a word: seconds would be read as milliseconds. What
-carries one is known by the library it comes from (Brian2, quantities and Neo, pint, astropy, unyt),
-none of which is imported here. Differences of times (NumPy's, Python's, pandas') carry one too.
+carries one is known by the library it comes from (Brian2, quantities and Neo, pint, astropy, unyt,
+pynapple, xarray), none of which is imported here. Differences of times (NumPy's, Python's, pandas')
+carry one too. Masks, which NumPy drops as well, are refused.
 """
 
 from __future__ import annotations
@@ -36,6 +37,13 @@ _UNITS = {
     "pJ": ("J", 1e-12),
     "nJ": ("J", 1e-9),
 }
+# other names of theirs
+_NAMES = {
+    **dict.fromkeys(("second", "sec"), "s"),
+    **dict.fromkeys(("millisecond", "milliseconds", "msec"), "ms"),
+    **dict.fromkeys(("microsecond", "microseconds", "usec", "µs"), "us"),
+    "Hz": "hz",
+}
 # exponents of metre, kilogram, second and ampere, which Brian2 keeps of a unit
 _DIMENSIONS = {
     None: (0, 0, 0, 0),
@@ -68,6 +76,8 @@ def plain(name: str, value: object, unit: str | None = None) -> Foreign:
     ------
     TypeError
         Where the value carries a unit that does not convert to the one of the name.
+    ValueError
+        Where it is an array of which a part is masked.
 
     Examples
     --------
@@ -80,9 +90,17 @@ def plain(name: str, value: object, unit: str | None = None) -> Foreign:
         return value
     if isinstance(value, list | tuple):
         return _of_entries(name, value, unit)
+    if isinstance(value, np.ma.MaskedArray):
+        if np.ma.is_masked(value):
+            raise ValueError(
+                f"{name} has masked values: leave them out (.compressed()) or fill them"
+            )
+        return value.data
     convert = _difference if is_time else _converter(type(value))  # type: ignore[arg-type]  # a class
     if convert is None:
         return value
+    if convert is _xarray and value.attrs.get("units", "") in ("", "1"):  # type: ignore[attr-defined]
+        return value.values  # type: ignore[attr-defined]
     if unit is None and (match := _SUFFIX.search(name)):
         unit = match[1]
     base, factor = _UNITS[unit] if unit else (None, 1.0)
@@ -141,6 +159,23 @@ def _astropy(value: Foreign, base: str | None) -> Foreign:
     return value.to_value(base or "")
 
 
+def _pynapple(value: Foreign, base: str | None) -> Foreign:
+    if base == "s" and hasattr(
+        value, "values"
+    ):  # a series of values, whose times are another thing
+        raise TypeError
+    return value.t if base == "s" else value.values
+
+
+def _xarray(value: Foreign, base: str | None) -> Foreign:
+    """Convert by the unit that netCDF files keep in the attribute `units`."""
+    unit = value.attrs["units"]
+    its_base, factor = _UNITS[_NAMES.get(unit, unit)]
+    if its_base != base:
+        raise TypeError
+    return value.values * factor
+
+
 def _difference(value: Foreign, base: str | None) -> Foreign:
     if base != "s" or np.asarray(value).dtype.kind == "M":  # a date is no time since the start
         raise TypeError
@@ -154,4 +189,6 @@ _CONVERTERS: dict[str, Converter] = {
     "pint": _pint,
     "astropy": _astropy,
     "unyt": _astropy,
+    "pynapple": _pynapple,
+    "xarray": _xarray,
 }

@@ -4,6 +4,7 @@ never measured as 0.
 
 import copy
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -239,22 +240,41 @@ def test_a_layer_that_was_asked_for_and_never_fires_is_an_error() -> None:
         record(model, torch.rand(3, 6), ZERO, layers=["relu", "unused"])
 
 
-class Halves(nn.Module):
+class ByHand(nn.Module):
     """A rectifier by hand that is not counted."""
 
-    def __init__(self) -> None:
+    def __init__(self, rectify: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
-        self.a, self.unused = nn.Linear(6, 16), nn.ReLU()
+        self.a, self.rectify = nn.Linear(6, 16), rectify
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        z = self.a(x)
-        return (z + z.abs()) / 2
+        return self.rectify(self.a(x))
 
 
-def test_where_nothing_is_counted_exact_zeros_are_named() -> None:
+def is_positive(z: torch.Tensor) -> torch.Tensor:
+    return (z > 0).to(z.dtype)
+
+
+@pytest.mark.parametrize(
+    ("function", "rectify"),
+    {
+        "add": lambda z: (z + z.abs()) / 2,
+        "minimum": lambda z: z - torch.minimum(z, torch.zeros(())),
+        "clamp": lambda z: -(-z).clamp(max=0),
+        "einsum": lambda z: torch.einsum("bi,bi->bi", z, is_positive(z)),
+        "addcmul": lambda z: torch.addcmul(torch.zeros(()), z, is_positive(z)),
+        "lerp": lambda z: torch.lerp(torch.zeros_like(z), z, is_positive(z)),
+    }.items(),
+)
+def test_where_nothing_is_counted_exact_zeros_are_named(
+    function: str, rectify: Callable[[torch.Tensor], torch.Tensor]
+) -> None:
     torch.manual_seed(1)
-    with pytest.raises(ValueError, match=r"^Halves called none .* counted: add \(\d+ %\)\); name"):
-        record(Halves(), torch.randn(30, 6), ZERO)
+    model, inputs = ByHand(rectify), torch.randn(30, 6)
+    assert torch.equal(model(inputs), torch.relu(model.a(inputs)))
+    named = rf"^ByHand called none .* not counted: {function} \(\d+ %\)\); name modules"
+    with pytest.raises(ValueError, match=named):
+        record(model, inputs, ZERO)
 
 
 @pytest.mark.parametrize("kind", NON_LINEARITIES)

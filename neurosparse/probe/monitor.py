@@ -17,6 +17,7 @@ from neurosparse.probe.flow import Flow, Key, Tag, tensors_in, zero_share
 from neurosparse.probe.layer_names import LayerNames
 from neurosparse.probe.originals import plain_name
 from neurosparse.probe.rectifiers import (
+    HAVE_FLOORS,
     KEEPS_ZEROS,
     is_non_linearity,
     rectifier_of,
@@ -195,8 +196,17 @@ class Monitor(TorchFunctionMode):
         """Return whether the inputs of a function had zeros, None where nobody looks."""
         if not self.looks_for_zeros or not isinstance(output, Tensor):
             return None
-        return kind in KEEPS_ZEROS or any(
-            (tag := self.flow[t]).has_zeros or tag.is_test or not tag.live for t in tensors_in(args)
+        if kind in KEEPS_ZEROS:
+            return True
+        inputs = [(self.flow[t], t) for t in tensors_in(args)]
+        live = [tag for tag, _ in inputs if tag.live]
+        return (
+            any(tag.has_zeros for tag in live)
+            or all(tag.is_test for tag in live)
+            or any(
+                not tag.live and not (kind in HAVE_FLOORS and zero_share(t) == 1)
+                for tag, t in inputs
+            )
         )
 
     def _note_zeros(self, kind: str, shown: str, output: Tensor, before: bool) -> None:

@@ -43,6 +43,8 @@ KEEPS_ZEROS = frozenset(
         *("padpackedsequence", "padpacked", "nantonum", "topk", "sort", "chunk", "split"),
     }
 )
+# functions in which a constant of zeros is a floor or ceiling, and no mask
+HAVE_FLOORS = frozenset({"minimum", "fmin", "min", "clampmax", "lerp", "addcmul"})
 
 
 class Rectifier(NamedTuple):

@@ -151,6 +151,28 @@ def test_the_order_of_the_input_does_not_matter(spikes: SpikeTrains, random: Any
     assert (np.diff(shuffled.ticks) >= 0).all()
 
 
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.floats(-4e-7, 4e-7), st.integers(0, 2)), max_size=40),
+    st.booleans(),
+    st.booleans(),
+)
+def test_spikes_keep_their_times_whatever_order_they_come_in(
+    drawn: list[tuple[int, float, int]], in_time: bool, is_split: bool
+) -> None:
+    """Many share a nanosecond, some of them a time; the order is by nanosecond and by unit."""
+    drawn = [(t, max(t * 1e-6 + d, 0.0), u) for t, d, u in drawn if not is_split or t != 6]
+    drawn = sorted(drawn, key=lambda each: each[1]) if in_time else drawn
+    _, times, units = zip(*drawn, strict=True) if drawn else ((), (), ())
+    halves = [(0, 6e-6), (7e-6, 1.3e-5)] if is_split else None
+    record = trains(times, units, duration_ms=1.3e-5, intervals=halves)
+    found = list(zip(record.times_ms.tolist(), record.units.tolist(), strict=True))
+    assert sorted(found) == sorted((time, unit) for _, time, unit in drawn)
+    keys = list(zip(record.ticks.tolist(), record.units.tolist(), strict=True))
+    assert keys == sorted(keys)
+    for tick, time in zip(record.ticks, record.times_ms, strict=True):
+        assert abs(tick - time * 1e6) <= 1
+
+
 def test_nothing_is_shared_with_the_caller() -> None:
     times, units, populations = np.array([1.0, 2.0]), np.array([0, 1]), {"E": (0, 2)}
     spikes = trains(times, units, populations=populations)

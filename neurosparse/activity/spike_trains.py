@@ -22,6 +22,7 @@ from neurosparse._internal.units import plain
 from neurosparse.activity import frozen
 from neurosparse.activity import intervals as observation
 from neurosparse.activity.active_when import WINDOW_TOLERANCE
+from neurosparse.activity.in_order import in_order
 from neurosparse.activity.populations import checked_populations
 
 NANOSECOND_MS = 1e-6
@@ -138,14 +139,7 @@ class SpikeTrains:
         if len(self.intervals) > 1 or self.observed_ticks < duration:
             last = self.dt_ms is None
             ticks = observation.inside(self.interval_ticks, self.intervals, ticks, times, last=last)
-        key = ticks * self.n_units + units
-        if (key[1:] < key[:-1]).any():
-            order = np.argsort(key)  # spikes of one key are alike: no need of a stable one
-            del key  # of 5e7 spikes each array takes 0.4 GB
-            ticks = ticks[order]
-            times, units = times[order], units[order]
-        else:
-            times, units = times.copy(), units.copy()
+        times, ticks, units = in_order(times, ticks, units, self.n_units)
         set_(self, "times_ms", times)
         set_(self, "units", units)
         set_(self, "ticks", ticks)

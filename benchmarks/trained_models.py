@@ -29,6 +29,8 @@ class Task:
     batches: Batches
     optimizer: torch.optim.Optimizer
     error: Callable[[], float]  # a share of images, or bits per character
+    trained_on: Tensor  # inputs to measure the activity with: (n, ...)
+    held_out: Tensor
 
     def loss(self) -> Tensor:
         """Return the loss of the coming batch."""
@@ -77,7 +79,9 @@ def images(make: Callable[[], nn.Module], seed: int, batch_size: int = 50) -> Ta
     """Return the task to learn the digits with a network, by AdamW."""
     torch.manual_seed(seed)
     model, digits = make(), data.load("mnist5k")
-    x = torch.tensor(digits.train.images).view(-1, 1, 28, 28)
+    x, test = (
+        torch.tensor(part.images).view(-1, 1, 28, 28) for part in (digits.train, digits.test)
+    )
     y = torch.tensor(digits.train.labels)
     generator = torch.Generator().manual_seed(seed)
 
@@ -89,7 +93,6 @@ def images(make: Callable[[], nn.Module], seed: int, batch_size: int = 50) -> Ta
     @torch.no_grad()
     def error() -> float:
         model.eval()
-        test = torch.tensor(digits.test.images).view(-1, 1, 28, 28)
         wrong = sum(
             int((model(part).argmax(1) != labels).sum())
             for part, labels in zip(
@@ -99,7 +102,7 @@ def images(make: Callable[[], nn.Module], seed: int, batch_size: int = 50) -> Ta
         model.train()
         return wrong / len(test)
 
-    return Task(model, batches(), torch.optim.AdamW(model.parameters(), lr=1e-3), error)
+    return Task(model, batches(), torch.optim.AdamW(model.parameters(), lr=1e-3), error, x, test)
 
 
 def characters(seed: int, batch_size: int = 8) -> Task:
@@ -108,25 +111,28 @@ def characters(seed: int, batch_size: int = 8) -> Task:
     spec = TransformerSpec(alphabet=len(plays.alphabet), start_active=0.5)
     model = CharacterTransformer(spec, seed=seed)
     text, generator = torch.tensor(plays.train).long(), torch.Generator().manual_seed(seed)
-    held_out = torch.tensor(plays.validation).long()
+    n = spec.context
+    seen, held_out = (
+        torch.tensor(part[: 64 * n + 1]).long().unfold(0, n + 1, n)
+        for part in (plays.train, plays.validation)
+    )
 
     def batches() -> Batches:
         while True:
-            starts = torch.randint(len(text) - spec.context, (batch_size,), generator=generator)
-            pieces = torch.stack([text[s : s + spec.context + 1] for s in starts.tolist()])
+            starts = torch.randint(len(text) - n, (batch_size,), generator=generator)
+            pieces = torch.stack([text[s : s + n + 1] for s in starts.tolist()])
             yield pieces[:, :-1], pieces[:, 1:]
 
     @torch.no_grad()
     def error() -> float:
         model.eval()
-        n = spec.context
-        pieces = held_out[: 64 * n + 1].unfold(0, n + 1, n)
-        scores = model(pieces[:, :-1]).flatten(0, 1)
-        nats = functional.cross_entropy(scores, pieces[:, 1:].flatten())
+        scores = model(held_out[:, :-1]).flatten(0, 1)
+        nats = functional.cross_entropy(scores, held_out[:, 1:].flatten())
         model.train()
         return float(nats / torch.log(torch.tensor(2.0)))
 
-    return Task(model, batches(), torch.optim.AdamW(model.parameters(), lr=2e-3), error)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    return Task(model, batches(), optimizer, error, seen[:, :-1], held_out[:, :-1])
 
 
 TASKS: dict[str, Callable[[int], Task]] = {

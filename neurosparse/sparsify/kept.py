@@ -20,6 +20,7 @@ class Kept(recipes.Spec):
     n_steps: NonNegativeInt
     l1: dict[str, Annotated[float, Field(ge=0)]]
     start: dict[str, Annotated[float, Field(ge=0, le=1)]]
+    error: dict[str, Annotated[float, Field(ge=-1, le=1)]]
     counts: dict[str, Tensor]
     samples: dict[str, Annotated[int, Field(ge=0, lt=2**63)]]
     idle: dict[str, Tensor]

@@ -170,6 +170,7 @@ class Sparsifier:
             "n_steps": self.n_steps,
             "l1": dict(self._steering.l1),
             "start": dict(self._steering.start),
+            "error": dict(self._steering.error),
             "counts": {name: tap.counts.cpu().clone() for name, tap in self._taps.items()},
             "samples": {name: int(tap.samples) for name, tap in self._taps.items()},
             "idle": {name: idle.clone() for name, idle in self._idle.items()},
@@ -189,7 +190,7 @@ class Sparsifier:
             return
         kept = checked(state, {name: tap.site.n_units for name, tap in self._taps.items()})
         self.n_steps, self.history = kept.n_steps, History(kept.history)
-        self._steering = Steering(kept.l1, kept.start)
+        self._steering = Steering(kept.l1, kept.start, kept.error)
         for name, tap in self._taps.items():
             tap.counts.copy_(kept.counts[name])
             tap.samples.fill_(kept.samples[name])

@@ -193,7 +193,7 @@ def test_panels(every) -> None:
     for row, finding in zip(head.table, every[1], strict=True):
         assert all(effect.describe() in row["found"] for effect in finding.effects)
     held = sum(finding.verdict == "holds" for finding in every[1])
-    assert head.caption.startswith(f"Of {len(claims.names())} claims {held} hold, ")
+    assert head.caption.startswith(f"Claims that hold: {held} of {len(claims.names())}; ")
     for panel, finding in zip(others, every[1], strict=True):
         assert panel.n_axes == len(finding.effects)
         assert finding.claim.text in panel.caption

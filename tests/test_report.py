@@ -398,7 +398,8 @@ def test_every_measured_brain_is_a_row_with_its_source(folder):
         assert brain.source in text
         assert row["source"].endswith(f"(doi:{brain.doi})" if brain.doi else brain.source)
         assert brain.doi in text
-        assert row["trust"] == ("C (unverified)" if brain.trust == "C" else brain.trust)
+        assert ("unverified" in row["read in"]) == (brain.trust == "C")
+        assert (row["read in"] == "the source itself") == (brain.trust == "A")
     rest = recordings()["waters2002"]  # cells of 1 Hz
     (row,) = brains.measured_rows([rest])
     assert (row["measured"], row["1 % in"]) == (rest.measured(), "10 ms")

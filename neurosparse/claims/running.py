@@ -208,12 +208,12 @@ def panels(findings: Sequence[Finding]) -> list[Panel]:
     head = Panel(
         "claims",
         _HEADING,
-        f"Of {len(findings)} claims {found['holds']} hold, {found['does not hold here']} do not"
-        f" hold here, {found['undecided']} are undecided. Each effect is a mean over {n_seeds}"
-        " seeds with its 95 % interval, that of an error over test images as well. A claim holds"
-        " where the interval lies within the range"
-        " that was written down beforehand. It does not hold here where the interval lies"
-        " outside, and is undecided otherwise. Of several criteria all must hold.",
+        f"Claims that hold: {found['holds']} of {len(findings)}; that do not hold here:"
+        f" {found['does not hold here']}; undecided: {found['undecided']}. Each effect is a mean"
+        f" over {n_seeds} seeds with its 95 % interval, that of an error over test images as well."
+        " A claim holds where the interval lies within the range that was written down beforehand."
+        " It does not hold here where the interval lies outside, and is undecided otherwise. Of"
+        " several criteria all must hold.",
         table=[
             {
                 "claim": finding.number,

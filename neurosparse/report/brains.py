@@ -8,7 +8,8 @@ from neurosparse import reference
 from neurosparse.reference import Band, MeasuredBrain
 from neurosparse.reference.brains import window_words
 
-_UNVERIFIED = "C (unverified)"
+_ACCOUNTS = {"A": "two accounts or more", "B": "one account", "C": "none: unverified"}
+_READ = {"A": "the source itself", "B": "another's account", "C": "not at all: unverified"}
 
 
 def said_rows(bands: Iterable[Band]) -> list[dict[str, str]]:
@@ -18,7 +19,7 @@ def said_rows(bands: Iterable[Band]) -> list[dict[str, str]]:
             "figure": band.label,
             "what it means": band.caption,
             "source": band.source,
-            "trust": _trust(band.trust),
+            "read in": _ACCOUNTS[band.trust],
         }
         for band in bands
     ]
@@ -41,19 +42,15 @@ def measured_rows(brains: Iterable[MeasuredBrain] | None = None) -> list[dict[st
     return [
         {
             "area": brain.area,
-            "species": f"{brain.species}, {brain.state}",
-            "method": brain.method,
+            "measured": brain.measured(),
             "counted": brain.counted,
             "window": brain.window,
-            "measured": brain.measured(),
+            "species": f"{brain.species}, {brain.state}",
+            "method": brain.method,
             "1 % in": window_words(brain.windows_ms(0.01)),
             "4 % in": window_words(brain.windows_ms(0.04)),
             "source": f"{brain.source} (doi:{brain.doi})" if brain.doi else brain.source,
-            "trust": _trust(brain.trust),
+            "read in": _READ[brain.trust],
         }
         for brain in shown
     ]
-
-
-def _trust(trust: str) -> str:
-    return _UNVERIFIED if trust == "C" else trust

@@ -99,7 +99,7 @@ def _row(network: NetworkRun) -> dict[str, object]:
         "of units that live (%)": 100
         * whole.active_fraction
         * (whole.n_units / whole.n_alive if whole.n_alive else 0.0),
-        "test error (%)": None if error is None else 100 * error,
+        "test error (%)": None if error is None else f"{100 * error:.1f}",
         "share": "found" if steered is None else f"steered to {100 * steered:.3g} %",
         "epoch kept": network.best_epoch,
         "epochs": max(row["epoch"] for row in network.history),

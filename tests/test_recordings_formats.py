@@ -320,6 +320,22 @@ def test_parquet_that_pandas_and_polars_wrote(tmp_path):
         recordings.read(tmp_path / "a.parquet", times="x", duration_s=1)
 
 
+@pytest.mark.parametrize("name", ["trial", "Trials", "trial_id", "sweep number", "repetition"])
+def test_trials_that_lie_over_each_other_are_refused(tmp_path, name):
+    anew = pandas.DataFrame({"time_s": TIMES_S, "unit": UNITS, name: [1, 2, 2, 1]})
+    anew.to_csv(tmp_path / "a.csv")
+    anew.to_parquet(tmp_path / "a.parquet")
+    said = rf"its 2 trials \(column '{name}'\) lie over each other: pass one trial at a time"
+    for file in ("a.csv", "a.parquet"):
+        with pytest.raises(ValueError, match=said):
+            recordings.read(tmp_path / file, duration_s=0.2)
+    for what in (anew, {column: anew[column].to_numpy() for column in anew}):
+        with pytest.raises(ValueError, match=said):
+            ns.as_spikes(what, duration_ms=200)
+    anew.assign(**{name: ["b", "b", "c", "a"]}).to_csv(tmp_path / "b.csv")  # one after the other
+    counted(tmp_path / "b.csv")
+
+
 # ---- HDF5: SONATA and NWB
 # --------------------------------------------------------------------------------------------------
 

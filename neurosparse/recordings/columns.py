@@ -28,6 +28,9 @@ _UNITS = (
     "id", "senders", "sender", "clusters", "cluster", "cluster_id", "cluster_ids", "spike_clusters",
     "node_ids", "node_id", "cell", "cells", "cell_id", "cell_ids", "gid", "gids", "i",
 )  # fmt: skip
+_TRIALS = re.compile(
+    r"(trials?|sweeps?|segments?|repetitions?|repeats?|episodes?)(_(id|ids|index|number|no|nr))?"
+)
 _MOST_SPARSE = 16  # how many times as many ids as spikes a table of them may hold
 
 
@@ -114,6 +117,11 @@ def find(names: Iterable[str], told: Told) -> tuple[str, str | None, str]:
 def unit_in(name: str) -> str | None:
     """Return the unit of time that the name of a column states, or None."""
     return _words(name)[1]
+
+
+def is_of_trials(name: str) -> bool:
+    """Return whether a column with this name holds the trial of each spike."""
+    return _TRIALS.fullmatch(_words(name)[0]) is not None
 
 
 def _words(name: str) -> tuple[str, str | None]:

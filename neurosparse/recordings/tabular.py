@@ -25,7 +25,7 @@ def of_columns(
     """Return the units of named columns, one with the time of each spike and one with its unit.
 
     Columns that name a place or are asked for must hold one value a unit. Silent units are not in
-    it, unless `n_units` is told.
+    it, unless `n_units` is told. Trials that lie over each other are refused.
     """
     times_name, stated_unit, units_name = by_name.find(names, told)
     times, ids = column(times_name), column(units_name)
@@ -38,6 +38,9 @@ def of_columns(
             f"times and units must be 1-D and of one length, got {times.shape} and {ids.shape}"
         )
     times_s = by_name.seconds(times, stated_unit, told, times_name)
+    for name in names:
+        if by_name.is_of_trials(name):
+            _check_trials(name, column(name), times_s)
     index, known, n_units = by_name.indexed(ids, told.n_units)
     wanted = [n for n in names if n in (*REGION_COLUMNS, *told.others) and n != times_name]
     found = {n: by_name.of_units(column(n), index, n_units, n) for n in wanted if n != units_name}
@@ -50,6 +53,22 @@ def of_columns(
         all_units=told.n_units is not None,
         ends=ends,
     )
+
+
+def _check_trials(name: str, trials: Array, times_s: Array) -> None:
+    """Refuse trials whose times begin anew: taken together, each would hold the spikes of all."""
+    if not trials.size:
+        return
+    known, of_spike = np.unique(trials.astype(str), return_inverse=True)
+    first, last = np.full(known.size, np.inf), np.full(known.size, -np.inf)
+    np.minimum.at(first, of_spike, times_s)
+    np.maximum.at(last, of_spike, times_s)
+    order = np.lexsort((last, first))
+    if (last[order][:-1] > first[order][1:]).any():
+        raise ValueError(
+            f"the times of its {known.size:,} trials (column {name!r}) lie over each other: pass"
+            " one trial at a time, or lay them end to end in a SpikeTrains with intervals=..."
+        )
 
 
 def of_units(

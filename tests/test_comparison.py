@@ -201,7 +201,7 @@ def test_bands_of_ones_own():
     assert "net is not. An estimate by way of an energy budget" in glorot
     assert "circuit in windows of up to 2.0" in lennie
     assert "net is within. The share of cells" in attwell
-    assert "the 5-20 % of mine (5-20 %) take windows" in comparison.answer()[0]
+    assert "the 5-20 % of mine take windows" in comparison.answer()[0]
     for bad in ("mine", "mine=5", "=0.1-0.2", "mine=0.1.2-0.3"):
         with pytest.raises(ValueError, match="a band is NAME=LOW-HIGH"):
             own_band(bad)

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from said import assert_alike
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -206,7 +207,7 @@ def test_there_are_twenty_short_answers() -> None:
 
 
 @pytest.mark.parametrize("page", RUN, ids=name_of)
-def test_the_python_of_an_answer_runs_as_it_stands(
+def test_the_python_of_an_answer_runs_and_prints_what_it_shows(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import torch
@@ -216,10 +217,15 @@ def test_the_python_of_an_answer_runs_as_it_stands(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # small networks; other tests run at once
     namespace: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL):
+    blocks = re.findall(
+        r"```python\n(.*?)```(?:\n\n```text\n(.*?)```)?", page.read_text(), flags=re.DOTALL
+    )
+    for block, shown in blocks:
         exec(compile(block, page.name, "exec"), namespace)
+        printed = capsys.readouterr().out
+        assert_alike(printed.rstrip(), shown.rstrip())
+        assert printed or list(tmp_path.iterdir())
     torch.set_num_threads(threads)
-    assert capsys.readouterr().out.strip() or list(tmp_path.iterdir())
 
 
 def test_tests_that_the_table_of_faults_names_are_there() -> None:

@@ -4,24 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+from said import assert_alike
 from typer.main import get_command
 
 from neurosparse.cli import app
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
-
-
-NUMBER = r"\d[\d,]*\.?\d*"
-
-
-def assert_alike(printed: str, said: str) -> None:
-    """The words are equal, and each number is within a tenth."""
-    assert re.sub(NUMBER, "#", printed) == re.sub(NUMBER, "#", said)
-    found, stated = (
-        [float(n.replace(",", "")) for n in re.findall(NUMBER, text)] for text in (printed, said)
-    )
-    assert found == pytest.approx(stated, rel=0.1)
 
 
 def test_its_python_runs_as_it_stands_and_prints_what_it_shows(capsys):

@@ -10,8 +10,10 @@ from neurosparse.reference import Band, bands
 
 def band_in_words(band: Band) -> str:
     """Return a band in words: "1-4 % said of the brain"; a band of the user's own by its label."""
-    whose = "said of the brain" if band.key in bands() else f"of {band.label}"
-    return f"{100 * band.low:g}-{100 * band.high:g} % {whose}"
+    range_ = f"{100 * band.low:g}-{100 * band.high:g} %"
+    if band.key in bands():
+        return f"{range_} said of the brain"
+    return f"{range_} of {band.label.removesuffix(f' ({range_})')}"
 
 
 def percent(fraction: float) -> str:

@@ -6,7 +6,7 @@ Rates in cortex look log-normal (Buzsaki & Mizuseki 2014).
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -51,7 +51,16 @@ class LogNormal:
     p_value: float | None = None
 
     def _repr_html_(self) -> str:
-        return cards.card("Compared with a log-normal", asdict(self))
+        rows = {
+            "median": self.median,
+            "spread: standard deviation of ln": self.log_sd,
+            "largest distance from a log-normal": self.distance,
+            "values above 0": self.n,
+            "values of 0": self.n_silent,
+            "counted": "yes" if self.counted else "no",
+            "p of the test": self.p_value,
+        }
+        return cards.card("Compared with a log-normal", rows)
 
     @property
     def can_be_told(self) -> bool:

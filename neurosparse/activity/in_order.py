@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 Times = NDArray[np.float64]
 Whole = NDArray[np.int64]
-_TABLE = 2**20
+_TABLE = 2**20  # a power of 2
 
 
 def in_order(times: Times, ticks: Whole, units: Whole, n_units: int) -> tuple[Times, Whole, Whole]:
-    """Return copies of times, ticks and units, by tick and, within a tick, by unit.
+    """Return times, ticks and units by tick and, within a tick, by unit; times and units as copies.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def in_order(times: Times, ticks: Whole, units: Whole, n_units: int) -> tuple[Ti
         some = np.flatnonzero(np.append(tied, False) | np.append(False, tied))
         order = np.argsort(ticks[some] * n_units + units[some], kind="stable")
         times[some], units[some] = times[some][order], units[some][order]
-    return times, ticks.copy(), units
+    return times, ticks, units
 
 
 def _sorted(times: Times, ticks: Whole, units: Whole, n_units: int) -> tuple[Times, Whole, Whole]:
@@ -54,6 +54,6 @@ def _sorted(times: Times, ticks: Whole, units: Whole, n_units: int) -> tuple[Tim
 def _among(values: Whole, some: Whole) -> NDArray[Any]:
     """Return where values are among some, which are few."""
     table = np.zeros(_TABLE, dtype=bool)
-    table[some % _TABLE] = True
-    where = np.flatnonzero(table[values % _TABLE])
+    table[some & (_TABLE - 1)] = True
+    where = np.flatnonzero(table[values & (_TABLE - 1)])
     return where[np.isin(values[where], some)]

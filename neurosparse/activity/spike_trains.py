@@ -251,14 +251,15 @@ class SpikeTrains:
         """
         with np.errstate(over="ignore"):  # inf is refused in the next lines
             exact = values_ms / self.tick_ms
-        ticks = np.rint(exact)
+        # in place: for millions of spikes new memory takes longer than the sums
+        ticks = np.rint(exact, out=exact if self.dt_ms is None else None)
         if ticks.size and (most := max(ticks.max(), -ticks.min())) >= _MOST_TICKS:
             raise ValueError(
                 f"{name} must be below {_MOST_TICKS * self.tick_ms:g} (2^53 ticks), got"
                 f" {most * self.tick_ms:g}"
             )
         if self.dt_ms is not None:
-            exact -= ticks  # in place: for millions of spikes new memory takes longer than the sums
+            exact -= ticks
             off = np.abs(exact, out=exact) > GRID_TOLERANCE
             if off.any():
                 message = off_grid(name, values_ms[off][0], self.dt_ms)

@@ -182,7 +182,7 @@ def indexed(ids: Array, n_units: int | None) -> tuple[NDArray[np.int64], Array, 
             seen = np.zeros(high - low + 1, dtype=bool)
             seen[offset] = True
             known = np.flatnonzero(seen) + low
-            index = (np.cumsum(seen) - 1)[offset]
+            index = offset if seen.all() else (np.cumsum(seen) - 1)[offset]
         else:
             known, index = np.unique(ids, return_inverse=True)
     if n is None:

@@ -222,7 +222,8 @@ def within(
         times_s, units, owner = times_s[inside], units[inside], owner[inside]
     times_ms = times_s - read_s[0, 0]
     times_ms *= 1e3
-    stops = intervals_ms[owner, 1]
+    one = len(intervals_ms) == 1  # of millions of spikes each has the same stop
+    stops = np.broadcast_to(intervals_ms[0, 1], owner.shape) if one else intervals_ms[owner, 1]
     late = times_ms >= stops
     if late.any():
         before = np.nextafter(stops[late], 0)

@@ -91,6 +91,7 @@ def test_a_number_keeps_its_unit_and_nothing_else() -> None:
 
 def test_links_out_of_the_docs_lead_to_the_repository() -> None:
     text = "[tests](../tests/faults), [x](claims.md), [`CHANGELOG.md`](../CHANGELOG.md)"
+    assert repository.linked("[test_docs](../tests/test_docs.py)", DOCS, DOCS, None) == "test_docs"
     hosted = repository.linked(text, DOCS, DOCS, "https://example.org/blob/main")
     assert "[tests](https://example.org/blob/main/tests/faults), [x](claims.md)" in hosted
     unknown = repository.linked(text, DOCS, DOCS, None)

@@ -38,7 +38,8 @@ def linked(text: str, folder: Path, docs: Path, base: str | None) -> str:
         name = path.relative_to(docs.parent).as_posix()
         if base:
             return f"[{label}]({base}/{name})"
-        return label if name in label.replace("`", "") else f"{label} (`{name}`)"
+        told = name in label.replace("`", "") or path.stem == label
+        return label if told else f"{label} (`{name}`)"
 
     return LINK.sub(led, text)
 

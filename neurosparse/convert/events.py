@@ -5,8 +5,8 @@
 The neurons and the order of layers are those of `convert.network`, but a layer goes through all its
 steps before the next begins. Each layer takes one of two paths, by how many spikes reach it. By
 "events", each spike adds its weights to the neurons that it reaches. Where so many units fire that
-this is no less work, or where a layer is no sum of spikes, it is computed from "values" by torch,
-for all steps at once.
+this is no less work, torch computes the layer from "values", for all steps at once. So it does
+where a layer is no sum of spikes.
 
 A current is summed in another order, so that in float32 a neuron which comes within a rounding of
 its threshold may spike a step sooner or later. Where the sums are exact, all spikes are the same.

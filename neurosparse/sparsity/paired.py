@@ -62,8 +62,9 @@ def crossed(values: ArrayLike) -> Mean:
 
     Both the seeds and the images are taken as drawn from more of their kind, so that the interval
     generalises over training seeds *and* over test images. The variance of the mean is that of the
-    seeds' means plus that of the images' means, less what both have of the single cells (Owen 2007,
-    Annals of Applied Statistics 1:386). The degrees of freedom are the smaller of the two.
+    seeds' means plus that of the images' means. What both have of the single cells is taken off
+    (Owen 2007, Annals of Applied Statistics 1:386). The degrees of freedom are the smaller of the
+    two.
 
     Parameters
     ----------

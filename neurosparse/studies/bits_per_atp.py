@@ -1,11 +1,12 @@
 """Bits that a network tells of its input for each molecule of ATP, over its active share.
 
 Levy & Baxter 1996 (Neural Computation 8:531) argue that neurons should be active as rarely as is
-best for bits per energy: a binary neuron that is active with probability p tells H(p) bits, and
-costs 1 + (r - 1) p, where r is what an active neuron costs over a resting one. Here the bits are
-those that a trained network tells of the class of an image, at least H - NLL (Barber & Agakov 2003,
-NeurIPS 16:201), and the cost is that of its hidden units by a budget of `energy`: rest for the time
-of an image, and a spike for each active unit.
+best for bits per energy. A binary neuron that is active with probability p tells H(p) bits. It
+costs 1 + (r - 1) p, where r is what an active neuron costs over a resting one.
+
+Here the bits are those that a trained network tells of the class of an image, at least H - NLL
+(Barber & Agakov 2003, NeurIPS 16:201). The cost is that of its hidden units by a budget of
+`energy`: rest for the time of an image, and a spike for each active unit.
 """
 
 from __future__ import annotations

@@ -18,12 +18,12 @@ written before a test score was read:
    epochs are such that its active multiply-accumulates and its training time, of both modules
    together, stay below those of the dense arm. A dense network in two modules stands beside it.
 6. An arm of moved images ("moved") has some of its training images moved by a pixel, anew in each
-   epoch, the dense arm among them; one of augmented images ("aug") has half of them mirrored
-   besides. How often is chosen for each arm on validation images, with the epochs within the time
-   of the dense arm. "short" arms have the epochs and the images of the moved dense one.
-7. Reported for each arm, whatever it says: test error and negative log-likelihood (NLL), their
-   differences from the dense arm of its study paired by seed with 95 % intervals, units alive and
-   active by layer, active multiply-accumulates, training time.
+   epoch, the dense arm among them. One of augmented images ("aug") has half of them mirrored too.
+   How often is chosen for each arm on validation images, with the epochs within the time of the
+   dense arm. "short" arms have the epochs and the images of the moved dense one.
+7. Reported for each arm, whatever it says: test error and negative log-likelihood (NLL); units
+   alive and active by layer; active multiply-accumulates; training time. Error and NLL are compared
+   with the dense arm of the study, paired by seed, with 95 % intervals.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ class LayerRecords:
         self.routed: dict[str, float | None] = {}
         self.n_seen = self.n_inputs = self.n_samples = self.n_offered = 0
         self.mask: Tensor | None = None
+        self.is_masked = False  # whether a mask has left anything out, or could have
         self.of_pass: dict[str, Counted] = {}
         self.empty: dict[str, tuple[int, ActiveWhen]] = {}
 
@@ -100,6 +101,7 @@ class LayerRecords:
         units = ax.of_units(axes)
         rest = [k for k in range(len(axes)) if k not in units]
         mask = self.mask if ax.of_tokens(axes) else None
+        self.is_masked |= mask is not None
         in_order = [k for k in rest if _of_inputs_in_order(axes[k], self.n_inputs)]
         alone = [k for k in rest if ax.has(axes[k], ax.INPUTS) or ax.has(axes[k], ax.ROWS)]
         if mask is None and axis is not None and alone == in_order == [0]:

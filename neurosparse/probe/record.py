@@ -113,6 +113,12 @@ def record(
         before_batch=records.begin,
         after_batch=records.end,
     )
+    if mask is not None and mask is not False and not records.is_masked:
+        n_tokens = 0 if records.mask is None else records.mask.shape[1]
+        raise ValueError(
+            f"mask has {n_tokens:,} tokens a sample, and no layer puts out that many rows a sample:"
+            " leave it out, or give one whose columns are the tokens"
+        )
     result = records.named(monitor)
     if layers is None:
         modules = {plain_name(name): module for name, module in model.named_modules()}
@@ -286,7 +292,7 @@ def _call(
             model(*inputs.args, **inputs.kwargs)
     except MemoryError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if error in own or error in monitor.errors:
             raise
         shapes = ", ".join(

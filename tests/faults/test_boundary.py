@@ -36,6 +36,9 @@ class Deep(nn.Module):
 class Hungry(nn.Module):
     def forward(self, x):
         raise MemoryError
+class Leaves(nn.Module):
+    def forward(self, x):
+        raise SystemExit(3)
 def fits(): return nn.Sequential(nn.Linear(784, 5), nn.ReLU())
 def wrong(): return nn.Sequential(nn.Linear(7, 5), nn.ReLU())
 def scripted(): return torch.jit.script(fits())
@@ -116,6 +119,7 @@ USERS = {
     "Bug": "missing",
     "Deep": "",
     "Hungry": "memory",
+    "Leaves": "Leaves failed on a batch of (4, 784) float32: SystemExit: 3",
     "wrong": "784",
     "fails": "division by zero",
     "exits": "no licence found",

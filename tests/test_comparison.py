@@ -3,6 +3,7 @@ saved.
 """
 
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 import neurosparse as ns
 from neurosparse.comparison import difference, load, own_band, percent
+from neurosparse.comparison.words import percents
 from neurosparse.reference import Band, bands, paper
 from neurosparse.sparsity import observe
 from neurosparse.sparsity.log_normal import log_normal, of_units
@@ -38,6 +40,21 @@ def network(active=0.1, n_units=1000, n_samples=50, threshold=0.0, name="net"):
     a = np.zeros((n_samples, n_units))
     a[:, : round(active * n_units)] = 1.0
     return ns.measure(observe(a, ns.ActiveWhen(threshold=threshold), name))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (0.0264, 0.0272, "2.6-2.7 %"),
+        (0.0188, 0.0191, "1.88-1.91 %"),
+        (0.49912, 0.49938, "49.91-49.94 %"),
+        (0.5, 0.5, "50.0-50.0 %"),
+        (0.0, 1.0, "0-100 %"),
+        (math.nan, 1.0, "none"),
+    ],
+)
+def test_ends_of_an_interval_that_differ_look_different(low: float, high: float, said: str) -> None:
+    assert percents(low, high) == said
 
 
 @pytest.mark.parametrize("active", [0.01, 0.04, 0.2])

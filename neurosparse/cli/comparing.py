@@ -127,7 +127,7 @@ def compare(
     as_json: Json = False,
     open_page: Open = False,
 ) -> None:
-    """Relate circuits, networks and recordings to each other and to the brain's 1-4 %.
+    """Relate circuits, networks and recordings to each other and to what is said of the brain.
 
     Without A B C it is the main job: a circuit and networks are run side by side. Writes
     comparison.json, activity.parquet, spikes, weights, figures and report.html, a page that opens

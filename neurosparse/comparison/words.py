@@ -32,10 +32,17 @@ def percent(fraction: float) -> str:
 
 
 def percents(low: float, high: float) -> str:
-    """Return a range in percent: '2.7-2.8 %'; 'none' where its ends are NaN."""
+    """Return a range in percent, such as '2.7-2.8 %', or 'none' where its ends are NaN.
+
+    Ends that differ and would look alike have a digit more: '1.88-1.91 %'.
+    """
     if math.isnan(low) or math.isnan(high):
         return "none"
-    return f"{percent(low).removesuffix(' %')}-{percent(high)}"
+    ends = [percent(low), percent(high)]
+    if low < high and ends[0] == ends[1]:
+        digits = 3 if 100 * low < 9.95 else 4
+        ends = [f"{100 * end:#.{digits}g} %" for end in (low, high)]
+    return f"{ends[0].removesuffix(' %')}-{ends[1]}"
 
 
 def milliseconds(window_ms: float) -> str:

@@ -13,7 +13,7 @@ import pytest
 import neurosparse as ns
 from neurosparse import recordings
 from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
-from neurosparse.comparison import compare
+from neurosparse.comparison import compare, load
 from neurosparse.sparsity import describe_activations, observe
 from neurosparse.spiking import circuit
 
@@ -136,3 +136,10 @@ def test_all_is_the_name_of_all_units(tmp_path: Path) -> None:
     np.savez(path, **arrays)
     with pytest.raises(ValueError, match=sentence):
         recordings.load_spikes(path)
+
+
+def test_names_with_halves_of_surrogate_pairs_are_saved_and_read_again(tmp_path: Path) -> None:
+    both = compare(circuit_stats("brain\udcff"), layer_stats("\ud800relu"))
+    assert [stats.name for stats in both.stats] == ["brain?", "?relu"]
+    both.save(tmp_path / "out")
+    assert [stats.name for stats in load(tmp_path / "out").stats] == ["brain?", "?relu"]

@@ -85,6 +85,17 @@ def printable(line: str) -> str:
     return "".join("?" if unicodedata.category(c) in _UNSAFE else c for c in text)
 
 
+def storable(name: str) -> str:
+    r"""Return a name that every file can hold: halves of surrogate pairs become "?".
+
+    Examples
+    --------
+    >>> storable("caf\u00e9\udcff")
+    'café?'
+    """
+    return name.encode("utf-8", "replace").decode()
+
+
 def for_figure(name: object, *, most: int = 40) -> str:
     r"""Return a name as matplotlib is to draw it.
 

@@ -10,12 +10,13 @@ python tests/faults/count.py lines --seed 2 --only 1234
 from __future__ import annotations
 
 import argparse
+import random
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import repeat, zip_longest
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -49,20 +50,19 @@ def signals(folder: Path, seed: int) -> Iterator[Try]:
 
 
 def calls(folder: Path, seed: int) -> Iterator[Try]:
-    """Yield each call of each job and kind of error, all jobs side by side; `seed` says nothing."""
+    """Yield the calls of all jobs and kinds of error that differ, in an order by the seed."""
     server = world.Server(folder)
     server.compile()
-    of_jobs = [
-        [
-            lambda job=job, error=error, at=at: test_failing_calls.tried(server, job, error, at)
-            for at in range(1, test_failing_calls.n_calls(server, job, error) + 1)
-        ]
+    each = [
+        (job, error, at)
         for job in test_failing_calls.JOBS
         for error in test_failing_calls.ERRORS
+        for at in test_failing_calls.calls(server, job, error)
     ]
-    print("calls", [len(each) for each in of_jobs], sum(map(len, of_jobs)), flush=True)
-    for group in zip_longest(*of_jobs):
-        yield from filter(None, group)
+    print(f"{len(each)} calls that differ", flush=True)
+    random.Random(seed).shuffle(each)
+    for job, error, at in each:
+        yield partial(test_failing_calls.tried, server, job, error, at)
 
 
 def files(folder: Path, seed: int) -> Iterator[Try]:

@@ -45,15 +45,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def n_calls(server: world.Server, job: str, error: str) -> int:
-    """Return how many calls of a job can fail so."""
+def calls(server: world.Server, job: str, error: str) -> list[int]:
+    """Return the numbers of the calls of a job that can fail so, two of those that are alike."""
     for _ in range(2):  # the first may compile, and import
         whole = server.ask(
             *JOBS[job].split(), fail={"at": 0, "error": error}, stop_s=world.PATIENCE_S
         )
         assert (whole["code"], world.faults(whole)) == (0, []), whole["err"]
-    assert whole["calls"] > 0
-    return int(whole["calls"])
+    assert whole["calls"]
+    return list(whole["calls"])
 
 
 def tried(server: world.Server, job: str, error: str, at: int) -> world.Tried:
@@ -75,8 +75,9 @@ def tried(server: world.Server, job: str, error: str, at: int) -> world.Tried:
 
 def check(server: world.Server, job: str, error: str, n: int) -> int:
     """Let calls of a job fail, one at a time; how many did."""
-    calls = n_calls(server, job, error)
-    numbers = range(1, calls + 1) if calls <= n else [1 + k * calls // n for k in range(n)]
+    numbers = calls(server, job, error)
+    if len(numbers) > n:
+        numbers = [numbers[k * len(numbers) // n] for k in range(n)]
     wrong = [each for at in numbers if (each := tried(server, job, error, at)).faults]
     assert not wrong, wrong
     return len(numbers)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import neurosparse as ns
 from neurosparse.comparison import difference, load, own_band, percent
-from neurosparse.comparison.words import percents
+from neurosparse.comparison.words import percents, three_digits
 from neurosparse.reference import Band, bands, paper
 from neurosparse.sparsity import observe
 from neurosparse.sparsity.log_normal import log_normal, of_units
@@ -55,6 +55,14 @@ def network(active=0.1, n_units=1000, n_samples=50, threshold=0.0, name="net"):
 )
 def test_ends_of_an_interval_that_differ_look_different(low: float, high: float, said: str) -> None:
     assert percents(low, high) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(7.0, "7.00"), (15.21, "15.2"), (149.0, "149"), (1234.0, "1,230"), (999.7, "1,000")],
+)
+def test_three_digits_are_shown_also_where_they_are_zeros(value: float, said: str) -> None:
+    assert three_digits(value) == said
 
 
 @pytest.mark.parametrize("active", [0.01, 0.04, 0.2])

@@ -103,6 +103,7 @@ def show_activity(
     For a network there is a column for each circuit: the window in which the circuit is as active
     as the network.
     """
+    from neurosparse.comparison.words import three_digits
     from neurosparse.report import row
 
     circuits = list(dict.fromkeys(name for windows in equivalents.values() for name in windows))
@@ -125,8 +126,8 @@ def show_activity(
         alive = s.active_fraction_alive
         if s.kind == "activations" and s.n_silent and alive is not None:
             say(
-                f"{s.name}: {100 * alive:.3g} % of the {s.n_alive:,} units that are ever active;"
-                f" {s.n_silent:,} never are."
+                f"{s.name}: {three_digits(100 * alive)} % of the {s.n_alive:,} units that are ever"
+                f" active; {s.n_silent:,} never are."
             )
 
 

@@ -143,7 +143,7 @@ def simulate(
         )
     else:
         _show_populations(result, window_ms)
-        for line in (*result.notes, *result.comparison.answer()[:1]):
+        for line in (*(f"Note: {note}" for note in result.notes), *result.comparison.answer()[:1]):
             say(line)
     finish(
         f"Numbers, spikes and figures: {out}",

@@ -27,6 +27,8 @@ def measure_parts(
 
 def show_spikes(stats: Sequence[ActivityStats]) -> None:
     """Print how sparse spikes are, a line a population, and then a sentence for each."""
+    from neurosparse.comparison.words import three_digits
+
     show_activity(stats)
     for s in stats:
         cv = regularity_in_words(s)
@@ -39,7 +41,7 @@ def show_spikes(stats: Sequence[ActivityStats]) -> None:
         )
         cells = s.interval_over_cells
         if cells is not None and s.interval.is_known:
-            ends = f"{100 * cells.low:.3g} to {100 * cells.high:.3g} %"
+            ends = f"{three_digits(100 * cells.low)} to {three_digits(100 * cells.high)} %"
             say(
                 f"{s.name}: 95 % interval for other cells of the same kind, over cells and time:"
                 f" {ends if cells.is_known else cells.method}."
@@ -62,12 +64,14 @@ def _with_missed(s: ActivityStats) -> str:
 def _window_with_interval(s: ActivityStats, fraction: float) -> str:
     """Return the window that holds a fraction, with the interval of it where there is one."""
     from neurosparse.comparison.window_intervals import window_interval
+    from neurosparse.comparison.words import three_digits
 
     if s.curve is None or (window := s.curve.window_ms(fraction)) is None:
         return "no window"
     found = window_interval(s, fraction)
-    ends = f" ({found.low:.3g} to {found.high:.3g})" if found and found.is_known else ""
-    return f"{window:.3g} ms{ends}"
+    if found is None or not found.is_known:
+        return f"{three_digits(window)} ms"
+    return f"{three_digits(window)} ms ({three_digits(found.low)} to {three_digits(found.high)})"
 
 
 def regularity_in_words(s: ActivityStats) -> str:

@@ -454,6 +454,13 @@ def test_the_rule_is_proportional_and_integral() -> None:
     assert state.after(plan, 350, {"a": 0.4}).l1["b"] == state.l1["b"]  # nothing was seen of it
 
 
+def test_no_layer_is_to_be_more_active_than_it_is_found() -> None:
+    """No penalty can be low enough for that, and it would have to rise from there later on."""
+    plan = Plan(dict.fromkeys("abc", 0.04), steps=700, reached=0.5, start=0.1)
+    state = Steering.first(["a", "b", "c"]).after(plan, 0, {"a": 0.3, "b": 0.07, "c": 0.0})
+    assert state.start == {"a": 0.1, "b": 0.07, "c": 0.04}
+
+
 @given(st.floats(0.0, 0.05), st.floats(0.4, 1.0), st.sampled_from([2, 8, 25]))
 def test_a_share_that_follows_late_while_its_gradient_vanishes_is_held(
     fall: float, gain: float, lag: int

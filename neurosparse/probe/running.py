@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,7 @@ class Running:
         output = output.detach()
         output = output if output.is_floating_point() else output.float()
         output = output if output.ndim > 1 else output.reshape(1, -1)
-        if active_when.axis is None:
-            active_when = replace(active_when, axis=axis)
+        active_when = _along(active_when, axis)
         if not output.numel():
             n_units = output.shape[active_when.axis or 0]
             return cls(np.zeros(n_units), 0, 0, 0, 0.0, 0)
@@ -84,6 +84,12 @@ class Running:
     def effective_units(self) -> float:
         """The participation ratio of a sample, as `ActivityStats.effective_units` has it."""
         return self.effective_sum / max(1, self.n_population)
+
+
+@lru_cache
+def _along(active_when: ActiveWhen, axis: int) -> ActiveWhen:
+    """Return the definition with the axis of the units, unless it names one itself."""
+    return active_when if active_when.axis is not None else replace(active_when, axis=axis)
 
 
 def over_processes(running: Mapping[str, Running]) -> dict[str, Running]:

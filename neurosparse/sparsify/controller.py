@@ -42,7 +42,7 @@ class Plan:
     reached
         The part of them after which the targets are to hold.
     start
-        The share at which the way of each layer begins; None: where its first look finds it.
+        The share at which the way of each layer begins, or lower, where its first look finds it.
     """
 
     targets: Mapping[str, float]
@@ -107,8 +107,8 @@ class Steering:
             nothing out are left out, and stay as they are.
         """
         seen = [name for name in plan.targets if name in active]
-        # a layer in which nothing is active has no way to go
-        here = {name: plan.start or active[name] or plan.targets[name] for name in seen}
+        # no layer is to be more active than it is; one in which nothing is has no way to go
+        here = {name: min(plan.start or 1.0, active[name]) or plan.targets[name] for name in seen}
         start = {**here, **self.start}
         wanted = plan.at(step, start)
         integral = min(INTEGRAL, INTEGRAL_STEP * plan.every)

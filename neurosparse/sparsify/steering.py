@@ -61,7 +61,7 @@ def sparsify(
         The part of them, in (0, 1], after which `target` is to hold. Until then it falls
         geometrically.
     start
-        Where it falls from. By default from what the first look finds in each layer.
+        Where it falls from, at most: a layer in which the first look finds less falls from there.
     start_active
         Set the biases before each layer once, from a batch, so that its units are active for this
         share of samples. A share of 0.10 keeps more units alive than the usual start, at about

@@ -21,6 +21,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -104,6 +105,7 @@ def in_fork(job: dict[str, Any], streams: list[int], begins: int) -> None:
     try:
         new = sorted(set(sys.modules) - before)
         Path(job["tmp"]).with_name("modules.json").write_text(json.dumps(new))
+        warnings.simplefilter("ignore", DeprecationWarning)  # said to this module, as to none else
         atexit._run_exitfuncs()
         std_silent.close()  # as Brian2 does at exit
         sys.stdout.flush()

@@ -502,8 +502,26 @@ def test_every_problem_is_listed() -> None:
 
 
 def test_a_model_that_does_not_run_on_the_inputs_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"Sequential does not run on inputs of shape \(n, 5\): "):
+    with pytest.raises(
+        ValueError, match=r"Sequential does not run on inputs of shape \(n, 5\): with n"
+    ):
         trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), torch.rand(3, 5))
+
+
+class Fails(nn.Module):
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [AssertionError("of 40"), KeyError("a"), SystemExit(3)])
+def test_whatever_a_model_raises_is_one_sentence(error: BaseException) -> None:
+    said = rf"^Fails does not run on .* \(n, 5\): with n = 3, {type(error).__name__}: "
+    with pytest.raises(ValueError, match=said):
+        trace(Fails(error), torch.rand(3, 5))
 
 
 def test_one_sample_is_enough() -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from neurosparse._internal.names import in_words
 from neurosparse.convert import copies, translation
 from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, Part, Shape
 from neurosparse.convert.refusals import RefusalError
@@ -118,10 +119,14 @@ def _run(own: nn.Module, few: Tensor) -> Any:
     try:
         with torch.no_grad():
             return own(few.clone())  # a rectifier may work in place
-    except (RuntimeError, ValueError, TypeError, IndexError) as error:
-        name, message = type(own).__name__, str(error).splitlines()[0]
-        shape = ", ".join(["n", *map(str, few.shape[1:])])
-        raise ValueError(f"{name} does not run on inputs of shape ({shape}): {message}") from None
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:
+        name, shape = type(own).__name__, ", ".join(["n", *map(str, few.shape[1:])])
+        raise ValueError(
+            f"{name} does not run on inputs of shape ({shape}): with n = {len(few)},"
+            f" {in_words(error)}"
+        ) from error
 
 
 _CALL, _GETATTR = nn.Module.__call__, nn.Module.__getattr__

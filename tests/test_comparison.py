@@ -4,6 +4,7 @@ saved.
 
 import json
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -63,6 +64,17 @@ def test_ends_of_an_interval_that_differ_look_different(low: float, high: float,
 )
 def test_three_digits_are_shown_also_where_they_are_zeros(value: float, said: str) -> None:
     assert three_digits(value) == said
+
+
+def test_the_sentence_of_a_network_names_every_circuit_once() -> None:
+    fast, slow = poisson_circuit(50.0, name="fast"), poisson_circuit(0.01, name="slow")
+    also = poisson_circuit(25.0, name="also")
+    *_, sentence = ns.compare(fast, also, slow, network(0.2)).answer()
+    assert re.fullmatch(
+        r"net: 20.0 % of the units are active \(abs\(a\) > 0\), as many as in fast in [\d.]+ ms,"
+        r" in also in [\d.]+ ms, more than slow in any window of its record.",
+        sentence,
+    )
 
 
 @pytest.mark.parametrize("active", [0.01, 0.04, 0.2])

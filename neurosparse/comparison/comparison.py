@@ -114,13 +114,12 @@ class Comparison:
             f"{percent(network.active_fraction)} of the units are active"
             f" ({network.active_when.describe()})"
         )
-        places = [
-            (
-                f"more than {circuit} in any window of its record"
-                if window is None
-                else f"as many as in {circuit} in {milliseconds(window)}"
-            )
-            for circuit, window in self.equivalent_window_ms[network.name].items()
+        found = self.equivalent_window_ms[network.name].items()
+        places = [f"in {name} in {milliseconds(ms)}" for name, ms in found if ms is not None]
+        if places:
+            places[0] = f"as many as {places[0]}"
+        places += [
+            f"more than {name} in any window of its record" for name, ms in found if ms is None
         ]
         return f"{network.name}: {', '.join([active, *places])}."
 

@@ -3,6 +3,7 @@ that cannot err.
 """
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -201,7 +202,10 @@ def test_it_stands_in_a_comparison(report):
 
 
 def test_table_sentences_and_json(report, tmp_path):
-    assert max(map(len, report.table().splitlines())) <= 80
+    text = report.table()
+    assert max(map(len, text.splitlines())) <= 80
+    assert re.search(r"\de[+-]\d", text) is None  # no powers of ten
+    assert "Break-even: up to so many steps" in text
     assert "1 and 4 % of the neurons spike in less than a step of 1 ms" in " ".join(
         report.sentences()
     )

@@ -232,7 +232,7 @@ class ConversionReport:
         for layer in self.layers:
             lines.append(
                 f"{layer.name[:14]:<14}{100 * layer.source_active:>9.1f}{100 * layer.active_per_step:>9.2f}"  # noqa: E501
-                f"{100 * layer.active_per_inference:>9.1f}{layer.spikes:>10.0f}{layer.rate_hz:>8.1f}"  # noqa: E501
+                f"{100 * layer.active_per_inference:>9.1f}{layer.spikes:>10,.0f}{layer.rate_hz:>8.1f}"  # noqa: E501
                 f"{100 * layer.error:>8.1f}{','.join(map(str, layer.worst_unit)):>9}"
             )
         lines += [
@@ -244,8 +244,13 @@ class ConversionReport:
         for found in self.energies:
             until = f"{found.break_even_steps:.1f} / {found.break_even_active_steps:.1f}"
             lines.append(
-                f"{found.device.label:<24}{found.dense_nJ:>10.4g}{found.active_nJ:>10.4g}{found.spiking_nJ:>10.4g}{until:>20}"
+                f"{found.device.label:<24}{_in_nJ(found.dense_nJ):>10}{_in_nJ(found.active_nJ):>10}"
+                f"{_in_nJ(found.spiking_nJ):>10}{until:>20}"
             )
+        lines += [
+            "Active: the network without its zeros. Break-even: up to so many steps spikes",
+            "cost less than the dense network / than the network without its zeros.",
+        ]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

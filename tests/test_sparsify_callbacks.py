@@ -80,6 +80,40 @@ def test_lightning_is_the_plain_loop(tmp_path, accumulate: int) -> None:
     assert state["n_steps"] == 12
 
 
+def test_lightning_leaves_padded_tokens_out(tmp_path) -> None:
+    """The counts of a step are those of the words of its batch alone."""
+    lightning = pytest.importorskip("lightning.pytorch")
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.net = nn.Sequential(nn.Embedding(9, 6), nn.Linear(6, 16), nn.ReLU())
+
+        def training_step(self, batch, _index):
+            return self.net(batch["input_ids"]).square().mean()
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.0)
+
+    mask = (torch.arange(7) < torch.tensor([7, 2, 4, 1])[:, None]).long()
+    words = torch.randint(1, 9, (4, 7), generator=torch.Generator().manual_seed(1)) * mask
+    rows = [{"input_ids": w, "attention_mask": m} for w, m in zip(words, mask, strict=True)]
+    for settings in ({"target": 0.05}, {}):
+        callback = callbacks.LightningSparsity(every=1, **settings)
+        trainer = lightning.Trainer(
+            max_steps=3, callbacks=[callback], accelerator="cpu", default_root_dir=tmp_path,
+            enable_progress_bar=False, enable_model_summary=False, logger=False,
+        )  # fmt: skip
+        module = Module()
+        trainer.fit(module, torch.utils.data.DataLoader(rows, batch_size=4))
+        on = module.net(words[mask == 1]) > 0
+        share = pytest.approx(on.double().mean().item())
+        assert [row["active/net.2"] for row in callback.watch.history] == [share] * 3
+        if settings:
+            assert callback.sparsity.active == {"net.2": share}
+
+
 def test_lightning_goes_on_from_a_checkpoint(tmp_path) -> None:
     """What goes on from the end of an epoch ends as the training that was not stopped."""
     lightning = pytest.importorskip("lightning.pytorch")

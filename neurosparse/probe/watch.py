@@ -229,8 +229,13 @@ class Watch:
         self._hold_compiled()
 
     @contextmanager
-    def one_pass(self) -> Iterator[list[object]]:
+    def one_pass(self, batch: FieldsView | None = None) -> Iterator[list[object]]:
         """Take this block for one pass, in a loop that calls parts of the model one by one.
+
+        Parameters
+        ----------
+        batch
+            The inputs by their names, for an `attention_mask` among them.
 
         Yields
         ------
@@ -239,7 +244,7 @@ class Watch:
             longer.
         """
         outputs: list[object] = []
-        self._begin_pass()
+        self._begin_pass((), batch)
         try:
             yield outputs
         finally:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -182,12 +182,15 @@ def _lightning() -> Foreign:
                         return plain(*args, **kwargs)
 
                 assert training.watch is not None
-                if training.sparsity is None:
-                    with training.watch.one_pass() as outputs:
-                        outputs.append(plain(*args, **kwargs))
-                    return outputs[0]
-                with training.sparsity.one_pass(run), training.watch.one_pass() as outputs:
+                given = (*args, *kwargs.values())
+                batch = next((dict(each) for each in given if isinstance(each, Mapping)), None)
+                with ExitStack() as stack:
+                    if training.sparsity is not None:
+                        stack.enter_context(training.sparsity.one_pass(run, batch))
+                    outputs = stack.enter_context(training.watch.one_pass(batch))
                     outputs.append(output := plain(*args, **kwargs))
+                if training.sparsity is None:
+                    return output
                 penalty = training.sparsity.penalty()
                 if isinstance(output, dict):
                     return {**output, "loss": output["loss"] + penalty}

@@ -197,17 +197,19 @@ class Sparsifier:
             self._idle[name].copy_(kept.idle[name])
 
     @contextmanager
-    def one_pass(self, run: Run) -> Iterator[None]:
+    def one_pass(self, run: Run, batch: Fields | None = None) -> Iterator[None]:
         """Take this block for one pass, in a loop that calls parts of the model one by one.
 
         Parameters
         ----------
         run
             Does the same; called once before the first pass, to find the layers.
+        batch
+            The inputs by their names, for an `attention_mask` among them.
         """
         if not self._ready:
-            self._prepare(run)
-        self._run, self._masks = run, {}
+            self._prepare(run, (), batch)
+        self._run, self._masks = run, masks_in(batch or {})
         self._open()
         self._busy = True  # the model's own hooks are not to end it
         try:

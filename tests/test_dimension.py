@@ -93,6 +93,12 @@ def test_unequal_rates_have_no_bias_in_short_records(seconds: float) -> None:
     assert np.mean(held) >= 0.8
 
 
+@pytest.mark.parametrize("shape", [(), (4,), (1, 4, 4)])
+def test_samples_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^samples must have shape \(n_samples, n_units\), got"):
+        effective_dimension(np.ones(shape))
+
+
 def test_units_that_fire_as_one_have_one_dimension() -> None:
     one = poisson([5.0], 60, 0)
     spikes = SpikeTrains(

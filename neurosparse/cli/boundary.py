@@ -86,7 +86,10 @@ def run(program: Callable[[], int | None], *, debug: bool) -> int:
 
 
 def results_are_written() -> None:
-    """Note that the results are in their place: what cannot be printed now is no failure."""
+    """Note that the results are in their place.
+
+    What cannot be printed from here on, for want of memory or room, is no failure.
+    """
     ending.written = True
 
 
@@ -103,7 +106,12 @@ def _code(program: Callable[[], int | None], *, debug: bool) -> int:
         if ending.signal is None:
             if debug:
                 traceback.print_exc()
-            return _fail(sentence(error)) if not hasattr(error, "exit_code") else _usage(error)
+            if hasattr(error, "exit_code"):
+                return _usage(error)
+            if ending.written:
+                _say(f"{sentence(error)}; the results are in their place")
+                return 0 if isinstance(error, MemoryError | OSError) else BAD_INPUT
+            return _fail(sentence(error))
         code = INTERRUPTED  # a library made something else of the signal
     if code == INTERRUPTED:
         print("neurosparse: stopped; what was complete and checkpoints are kept", file=sys.stderr)

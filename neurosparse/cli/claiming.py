@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from neurosparse.cli.boundary import results_are_written
 from neurosparse.cli.display import bars, finish, say, show_json
 from neurosparse.cli.options import MOST_THREADS, Json
 from neurosparse.cli.program import app
@@ -63,6 +64,7 @@ def claims(
             threads=threads,
             progress=lambda done, text: show("claims", done, text),
         )
+    results_are_written()
     if as_json:
         import json
 

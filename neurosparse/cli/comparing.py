@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neurosparse._internal.types import Fields
+from neurosparse.cli.boundary import results_are_written
 from neurosparse.cli.display import bars, finish, say, show_activity, show_beyond, show_json
 from neurosparse.cli.options import (
     READING,
@@ -154,6 +155,8 @@ def compare(
         chosen = _compare_sources(
             sources, out, window_ms, threshold, band or [], only or [], mixed, reading(context)
         )
+        if out is not None:
+            results_are_written()
         _show_sources(chosen, out, as_json=as_json, open_page=open_page)
         return
     out = out or Path("results/compare")
@@ -177,6 +180,7 @@ def compare(
     sidebyside.check(spec, out)
     with bars({sidebyside.CIRCUIT: "circuit", sidebyside.NETWORKS: "networks"}) as show:
         comparison = sidebyside.run(spec, out, show)
+    results_are_written()
     if as_json:
         show_json(comparison.to_dict())
         finish(page=out / PAGE, open_page=open_page, quiet=True)

@@ -10,6 +10,7 @@ import typer
 
 from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Fields
+from neurosparse.cli.boundary import results_are_written
 from neurosparse.cli.display import bars, finish, say, show, show_json
 from neurosparse.cli.options import DataDir, Json, Open, Seed, Settings, overrides
 from neurosparse.cli.program import app
@@ -129,6 +130,7 @@ def convert(
         (folder / PAGE).write_text(
             converters.conversion_page(report, folder / FIGURE), encoding="utf-8"
         )
+    results_are_written()
     if as_json:
         show_json(report.to_dict())
     else:

@@ -10,6 +10,7 @@ import typer
 
 from neurosparse._internal.sizes import MOST_SEED, MOST_SEEDS
 from neurosparse._internal.types import Fields
+from neurosparse.cli.boundary import results_are_written
 from neurosparse.cli.display import bars, finish, say, show, show_json
 from neurosparse.cli.options import (
     MOST_THREADS,
@@ -132,6 +133,7 @@ def simulate(
         result = simulation.run(
             spec, out, spikes_format=spikes, progress=lambda done, text: show(recipe, done, text)
         )
+    results_are_written()
     if as_json:
         show_json(
             {

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from neurosparse.cli.boundary import results_are_written
 from neurosparse.cli.display import WIDTH, bars, columns, finish, say, show_activity, show_json
 from neurosparse.cli.options import (
     DataDir,
@@ -145,6 +146,7 @@ def train(
     results.save_result(result, out)
     if checkpoint is None:
         kept.unlink(missing_ok=True)
+    results_are_written()
     when = ActiveWhen(threshold=spec.active_threshold)
     layers = measure(result.network, splits.test.mixed(), active_when=when)
     if as_json:

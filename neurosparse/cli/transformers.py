@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neurosparse.cli.boundary import results_are_written
 from neurosparse.cli.display import bars, finish, say, show_json
 from neurosparse.cli.options import Json, Seed
 from neurosparse.cli.program import app
@@ -67,6 +68,7 @@ def train_transformer(
     results.save_result(result, out)
     if checkpoint is None:
         kept.unlink(missing_ok=True)
+    results_are_written()
     if as_json:
         show_json({**results.summary(result), "weights": out})
         finish(quiet=True)

@@ -37,12 +37,19 @@ def effective_dimension(samples: ArrayLike) -> float | None:
     samples : array of float, shape (n_samples, n_units)
         Independent samples.
 
+    Raises
+    ------
+    ValueError, TypeError
+        Where `samples` has another shape, or holds what is no finite number.
+
     Examples
     --------
     >>> round(effective_dimension(np.random.default_rng(0).normal(size=(2000, 10))))
     10
     """
     values = checks.finite_array("samples", samples)
+    if values.ndim != 2:
+        raise ValueError(f"samples must have shape (n_samples, n_units), got {values.shape}")
     largest = np.abs(values).max(initial=0.0)
     if largest == 0 or len(values) < _LEAST:
         return None

@@ -239,6 +239,21 @@ def test_a_signal_that_a_library_turns_into_another_error_is_still_a_signal(
     assert "stopped" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(MemoryError(), 0), (OSError(28, "No space left on device"), 0), (ValueError("x"), 2)],
+)
+def test_what_fails_once_results_are_written_says_that_they_are(
+    error: Exception, code: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def program() -> int:
+        boundary.results_are_written()
+        raise error
+
+    assert boundary.run(program, debug=False) == code
+    assert capfd.readouterr().err.endswith("; the results are in their place\n")
+
+
 def test_a_warning_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     import warnings
 

@@ -88,7 +88,7 @@ def test_table_1_and_figure_4_on_small_networks(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(pretraining, "LABELS", (100,))
     monkeypatch.setattr(pretraining, "LEARNING_RATES", (0.05, 1e-6))
     text = pretraining.table1(tmp_path / "1", seeds=[0, 1], quick=True)
-    lines = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines()[2:-3]]
+    lines = [[c.strip() for c in line.split("|")[1:-1]] for line in text.splitlines()[2:-5]]
     assert [line[0] for line in lines] == [
         a + b for a in ("rectifier", "tanh", "softplus") for b in ("", " (pre)")
     ]

@@ -218,10 +218,11 @@ def _table1(rows: Sequence[Row]) -> str:
                 _papers(activation, pretrained),
             ]
         )
-    head = ["network", "rate", "error %", "less rectifier", "less not pre-trained", "paper %"]
+    head = ["network", "rate", "error %", "less rectifier", "less plain", "paper %"]
     notes = (
-        "Rate: of learning, chosen on validation images. (pre): pre-trained. Less: the error of the"
-        " network minus that one's, in points. Paper: its error on MNIST, * unverified."
+        "Rate: of learning, chosen on validation images. (pre): pre-trained.\n"
+        "Less: minus the error of the rectifier, or of the network without (pre), points.\n"
+        "Paper: its error on MNIST, * unverified."
     )
     return f"{markdown(head, lines)}\n\n{notes}\n{OVER_SEEDS}"
 

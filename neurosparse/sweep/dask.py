@@ -7,6 +7,7 @@ and nothing else.
 
 from __future__ import annotations
 
+import re
 import secrets
 import signal
 import time
@@ -20,7 +21,9 @@ from neurosparse.sweep.executors import Executor, Tell
 from neurosparse.sweep.runs import Task, perform
 
 _TLS = "DASK_DISTRIBUTED__COMM__TLS__"
-_WAIT_S = 30.0  # for a scheduler, and for its first worker
+_ADDRESS = re.compile(r"((tcp|tls|wss?|ucxx?)://)?(\[[\da-fA-F:.%]+\]|[^\s/:\[\]]+):\d{1,5}/?")
+_CONNECT_S = 10.0  # for a scheduler
+_WAIT_S = 30.0  # for its first worker
 _BEAT_S = 1.0  # how often to look whether the scheduler is there
 _TELL_S = 0.5  # how often a worker tells how far it is, at most
 _EACH = 2  # tasks that a worker has at hand, so that it never waits for the next
@@ -37,8 +40,12 @@ def executor(address: str, *, timeout_s: float | None) -> Executor:
     OSError
         Where there is no scheduler, it has no workers, or it goes away.
     ValueError
-        For workers with more than one thread.
+        For what is no such address, and for workers with more than one thread.
     """
+    if not _ADDRESS.fullmatch(address):  # Dask would wait for it for a minute
+        raise ValueError(
+            f"the Dask scheduler must be an address such as tcp://host:8786, got {address[:80]!r}"
+        )
 
     def run(tasks: deque[Task], tell: Tell) -> Generator[Ended[Task], None, None]:
         client = _connect(address)
@@ -83,7 +90,7 @@ def _connect(address: str) -> Foreign:
                 f"no certificate is configured: set {_TLS}CA_FILE, {_TLS}CLIENT__CERT and"
                 f" {_TLS}CLIENT__KEY"
             )
-        client = Client(address, timeout=_WAIT_S, set_as_default=False)
+        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, TimeoutError) as error:
         raise OSError(f"no Dask scheduler at {address}: {error}") from None
     try:

@@ -89,6 +89,21 @@ def test_dask_gives_the_same_table(field, tmp_path):
 def test_what_dask_cannot_do_is_said(field, tmp_path, monkeypatch):
     from neurosparse.sweep import dask
 
+    for wrong in (
+        "auto",
+        "",
+        "-1",
+        "tcp://host",
+        "host:",
+        "tcp://[::1:8786",
+        "inproc://a:1",
+        "a b:1",
+    ):
+        with pytest.raises(ValueError, match="must be an address such as tcp://host:8786, got"):
+            dask.executor(wrong, timeout_s=None)
+    for right in ("host:8786", "tls://10.0.0.1:8786", "tcp://[::1]:8786", "ws://a.b:80/"):
+        dask.executor(right, timeout_s=None)
+    monkeypatch.setattr(dask, "_CONNECT_S", 3.0)
     monkeypatch.setattr(dask, "_WAIT_S", 3.0)
     with pytest.raises(OSError, match=r"no Dask scheduler at tcp://127.0.0.1:9"):
         sweep.run(field.spec, tmp_path / "sweep", scheduler="tcp://127.0.0.1:9")

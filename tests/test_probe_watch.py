@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import socket
 import warnings
@@ -469,7 +470,6 @@ def test_a_watched_model_can_be_copied_and_pickled() -> None:
 
 
 def test_a_watch_that_is_forgotten_keeps_no_model_alive() -> None:
-    import gc
     import weakref
 
     from torch.optim import optimizer as torch_optimizer
@@ -482,6 +482,36 @@ def test_a_watch_that_is_forgotten_keeps_no_model_alive() -> None:
     assert gone() is None
     train(mlp(), batches(1))
     assert len(torch_optimizer._global_optimizer_post_hooks) < n_hooks
+
+
+def is_compiled() -> bool:
+    """Whether torch compiles what it is told to compile."""
+    graphs = []
+
+    def backend(graph, _inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    torch.compile(torch.sin, backend=backend)(torch.ones(3))
+    return bool(graphs)
+
+
+def test_what_is_compiled_runs_compiled_again_whichever_watch_ends_first() -> None:
+    assert is_compiled()
+    first, second = (ns.watch(mlp()) for _ in range(2))
+    assert not is_compiled()
+    first.close()
+    assert not is_compiled()
+    second.close()
+    assert is_compiled()
+
+
+def test_a_watch_that_is_forgotten_lets_go_of_what_is_compiled() -> None:
+    assert is_compiled()
+    ns.watch(mlp())
+    gc.collect()
+    assert is_compiled()
 
 
 @pytest.mark.parametrize(

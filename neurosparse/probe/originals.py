@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain
@@ -10,6 +9,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from neurosparse.probe.eager import eagerly
 
 _COMPILED = "_orig_mod"
 
@@ -51,8 +52,7 @@ def original(model: Any) -> nn.Module:
 def as_written(model: nn.Module) -> Iterator[None]:
     """Run what was compiled as it was written, and experts one by one, in this block."""
     with ExitStack() as stack:
-        if "torch._dynamo" in sys.modules and hasattr(torch.compiler, "set_stance"):
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(eagerly())
         for module in model.modules():
             if getattr(module, "_compiled_call_impl", None) is not None:
                 stack.callback(setattr, module, "_compiled_call_impl", module._compiled_call_impl)

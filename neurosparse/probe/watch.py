@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 import weakref
 from collections import deque
@@ -22,6 +21,7 @@ from neurosparse._internal import checks
 from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActiveWhen
 from neurosparse.probe import axes as ax
+from neurosparse.probe.eager import eagerly
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook
 from neurosparse.probe.inputs import masks
@@ -346,8 +346,8 @@ class Watch:
 
     def _hold_compiled(self) -> None:
         """Let what was compiled run eagerly in a step that is looked at."""
-        if self._looking and "torch._dynamo" in sys.modules:
-            self._eager.enter_context(torch.compiler.set_stance("force_eager"))
+        if self._looking:
+            self._eager.enter_context(eagerly())
 
     def _tick(self, optimizer: Optimizer) -> None:
         """Take a step of an optimizer for a step of the training, if it is the model's first."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import distributed, nn
+
+from neurosparse.probe.eager import eagerly
 
 Run = Callable[[], object]
 
@@ -22,8 +23,7 @@ def aside(model: nn.Module) -> Iterator[None]:
     accelerators = sorted({t.device.index or 0 for t in tensors if t.device.type == "cuda"})
     buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
     with ExitStack() as stack:
-        if "torch._dynamo" in sys.modules:
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        stack.enter_context(eagerly())
         stack.enter_context(torch.random.fork_rng(devices=accelerators))
         stack.enter_context(torch.no_grad())
         try:

@@ -76,6 +76,34 @@ def test_trials_are_taken_one_by_one() -> None:
     assert regularity(spikes).cv == pytest.approx(1, abs=0.02)
 
 
+def bursting(seconds: float, n_units: int = 400) -> SpikeTrains:
+    """Bursts of 4 spikes in 100 ms, once in 2 s by chance."""
+    rng = np.random.default_rng(5)
+    starts = np.sort(rng.uniform(0, seconds, (n_units, round(seconds / 2))), axis=1)
+    times = (starts[:, :, None] + rng.uniform(0, 0.1, (*starts.shape, 4))).reshape(n_units, -1)
+    inside = times < seconds
+    return SpikeTrains(
+        times[inside] * 1e3, np.nonzero(inside)[0], n_units=n_units, duration_ms=seconds * 1e3
+    )
+
+
+def test_a_cv_that_depends_on_the_length_of_the_record_is_refused_with_both_values() -> None:
+    short = regularity(bursting(5.0))
+    assert short.cv is None
+    assert short.cv_interval is not None
+    assert not short.cv_interval.is_known
+    assert "in halves of the record: record longer" in short.cv_interval.method
+    assert short.cv2 is not None
+    assert regularity(bursting(200.0)).cv == pytest.approx(2.63, abs=0.03)
+    assert regularity(bursting(400.0)).cv == pytest.approx(2.63, abs=0.03)
+    trials = [(1e3 * k, 1e3 * k + 1e3) for k in range(200)]
+    long = bursting(200.0)
+    in_trials = SpikeTrains(
+        long.times_ms, long.units, n_units=400, duration_ms=200_000, intervals=trials
+    )
+    assert regularity(in_trials).cv is None  # pieces of 1 s tell no more than a record of 1 s
+
+
 def test_clocks_single_intervals_and_silence() -> None:
     clocks = SpikeTrains(np.arange(20) * 5.0, [0] * 20, n_units=2, duration_ms=100.0)
     assert regularity(clocks).cv == pytest.approx(0, abs=1e-6)

@@ -61,6 +61,12 @@ def owners(intervals: Ticks, ticks: Ticks) -> NDArray[np.intp]:
     return np.searchsorted(intervals[:, 0], ticks, side="right") - 1
 
 
+def midpoints(intervals: Ticks, ticks: Ticks) -> Ticks:
+    """Return the middle of the interval that each tick lies in."""
+    middles: Ticks = intervals.sum(axis=1) // 2
+    return middles[owners(intervals, ticks)]
+
+
 def inside(
     intervals: Ticks,
     intervals_ms: NDArray[np.float64],

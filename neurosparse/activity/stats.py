@@ -216,9 +216,17 @@ class ActivityStats:
         """
         if self.isi_cv_interval is None:
             return None if self.isi_cv is None else f"{self.isi_cv:.4g}"
-        low, high = self.isi_cv_interval.low, self.isi_cv_interval.high
-        cv = f"{low:.2f} to {high:.2f}" if self.isi_cv is None else f"{self.isi_cv:.2f}"
-        return f"{cv}, of {self.n_isi_cells:,} cells"
+        return f"{self.isi_cv_in_words()}, of {self.n_isi_cells:,} cells"
+
+    def isi_cv_in_words(self) -> str:
+        """Return the CV of the inter-spike intervals, its interval, or why there is none."""
+        if self.isi_cv is not None:
+            return f"{self.isi_cv:.2f}"
+        if self.isi_cv_interval is None:
+            return "-"
+        if not self.isi_cv_interval.is_known:
+            return self.isi_cv_interval.method
+        return f"{self.isi_cv_interval.low:.2f} to {self.isi_cv_interval.high:.2f}"
 
     def _repr_html_(self) -> str:
         return cards.card(self.name, self._shown(), [self.interval.method, *self.notes])

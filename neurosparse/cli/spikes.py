@@ -78,8 +78,6 @@ def regularity_in_words(s: ActivityStats) -> str:
     """Return the CV of the inter-spike intervals, CV2 and the cells they rest on."""
     if s.isi_cv_interval is None or not s.n_isi_cells:
         return "-, no cell has two intervals"
-    low, high = s.isi_cv_interval.low, s.isi_cv_interval.high
-    cv = f"{low:.2f} to {high:.2f}" if s.isi_cv is None else f"{s.isi_cv:.2f}"
     local = "" if s.isi_cv2 is None else f"CV2 {s.isi_cv2:.2f}, "
     share = f"{100 * s.n_isi_cells / s.n_units:.3g} %"
-    return f"{cv} ({local}of {s.n_isi_cells:,} cells, {share})"
+    return f"{s.isi_cv_in_words()} ({local}of {s.n_isi_cells:,} cells, {share})"

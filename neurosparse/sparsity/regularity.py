@@ -6,7 +6,7 @@ mean than about the true one. Both make the coefficient of variation (CV) come o
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,13 @@ from scipy.special import ndtri
 
 from neurosparse._internal import cards
 from neurosparse.activity import Interval, SpikeTrains
+from neurosparse.activity import intervals as observation
 from neurosparse.sparsity.confidence import CONFIDENCE, TIME
 from neurosparse.sparsity.firing import by_unit, pieces_of
 from neurosparse.sparsity.sparseness import Floats
 
 PRECISION = 0.03  # of the CV: where it is known less well, there is none
+_NAN = float("nan")
 _MOST_SQUARE = 1e4  # of the CV: a CV of 100
 
 
@@ -31,9 +33,10 @@ class Regularity:
     ----------
     cv
         Coefficient of variation of the intervals; None where its 95 % interval is wider than
-        +- `PRECISION`.
+        +- `PRECISION`, and where halves of the record have another CV by more than that.
     cv_interval
-        The 95 % interval of the CV, for these cells; None where no cell has two intervals.
+        The 95 % interval of the CV, for these cells; None where no cell has two intervals. Its ends
+        are NaN where halves of the record have another CV: `method` gives both.
     cv2, lv
         Mean over cells of CV2 (Holt et al. 1996) and of LV (Shinomoto et al. 2003). They compare
         neighbouring intervals and so leave slow changes of the rate out.
@@ -65,6 +68,10 @@ def regularity(spikes: SpikeTrains) -> Regularity:
     The same argument makes CV2 and LV exact. Intervals of observation, such as trials, are taken
     one by one, and each cell counts as much as every other.
 
+    Cells that are neither, or whose rates drift, may still have a CV that depends on the length: in
+    a short record those that fire rarely tell of their short intervals alone. So each interval of
+    observation is cut in two, and there is a CV only where these halves have the same.
+
     Examples
     --------
     >>> rng = np.random.default_rng(0)
@@ -83,24 +90,71 @@ def of_sorted(
 ) -> Regularity:
     """Return `regularity` of spikes sorted by unit and then by time."""
     pieces = pieces_of(spikes, units, ticks)
-    within = pieces[1:] == pieces[:-1]
-    owner, first, piece = np.unique(pieces[1:][within], return_index=True, return_inverse=True)
-    intervals, unit = np.diff(ticks)[within].astype(np.float64), units[1:][within][first]
-    k, total = np.bincount(piece, minlength=owner.size), np.bincount(piece, intervals, owner.size)
-    held = (k >= 2) & (total > 0)
-    if not held.any():
+    whole = _Pieces(units, ticks, pieces)
+    if not whole.n_cells:
         return Regularity(None, None, None, None, 0, 0.0)
-    mean = np.divide(total, k, where=held, out=np.ones_like(total))
-    spread = np.bincount(piece, (intervals - mean[piece]) ** 2, owner.size)
-    variation = spread[held] / (k[held] - 1) / mean[held] ** 2
-    n_cells = int(np.unique(unit[held]).size)
-    # a cell has a weight of 1, shared among its pieces by their intervals
-    of_cell = np.bincount(unit[held], k[held])
-    weights = k[held] / of_cell[unit[held]] / n_cells
-    square = _square(variation, k[held].astype(np.float64), weights)
-    cv, cv_interval = _precise(square, k[held].astype(np.float64), weights)
-    cv2, lv = _local(intervals, piece, held, unit, n_cells)
-    return Regularity(cv, cv_interval, cv2, lv, n_cells, n_cells / spikes.n_units)
+    cv, interval = whole.cv()
+    late = ticks >= observation.midpoints(spikes.interval_ticks, ticks)
+    halves = _Pieces(units, ticks, 2 * pieces + late)
+    if halves.n_cells:
+        of_halves, their_interval = halves.cv()
+        apart = abs(cv - of_halves) - _half(interval) - _half(their_interval)
+        if apart > PRECISION:
+            said = f"{cv:.2f}, but {of_halves:.2f} in halves of the record: record longer"
+            interval = replace(interval, low=_NAN, high=_NAN, method=said)
+    precise = interval.is_known and _half(interval) <= PRECISION
+    cv2, lv = whole.local()
+    share = whole.n_cells / spikes.n_units
+    return Regularity(cv if precise else None, interval, cv2, lv, whole.n_cells, share)
+
+
+def _half(interval: Interval) -> float:
+    """Return half the width of an interval."""
+    return (interval.high - interval.low) / 2
+
+
+class _Pieces:
+    """Inter-spike intervals within pieces of the record, of the cells that have two in a piece."""
+
+    def __init__(
+        self, units: NDArray[np.int64], ticks: NDArray[np.int64], pieces: NDArray[np.int64]
+    ) -> None:
+        within = pieces[1:] == pieces[:-1]
+        owner, first, self.piece = np.unique(
+            pieces[1:][within], return_index=True, return_inverse=True
+        )
+        self.intervals = np.diff(ticks)[within].astype(np.float64)
+        self.unit = units[1:][within][first]
+        self.k = np.bincount(self.piece, minlength=owner.size)
+        total = np.bincount(self.piece, self.intervals, owner.size)
+        self.held = (self.k >= 2) & (total > 0)
+        self.mean = np.divide(total, self.k, where=self.held, out=np.ones(owner.size))
+        self.n_cells = int(np.unique(self.unit[self.held]).size)
+
+    def cv(self) -> tuple[float, Interval]:
+        """Return the CV and its interval."""
+        held, k = self.held, self.k[self.held].astype(np.float64)
+        spread = np.bincount(
+            self.piece, (self.intervals - self.mean[self.piece]) ** 2, self.mean.size
+        )
+        variation = spread[held] / (k - 1) / self.mean[held] ** 2
+        # a cell has a weight of 1, shared among its pieces by their intervals
+        weights = k / np.bincount(self.unit[held], k)[self.unit[held]] / self.n_cells
+        return _with_interval(_square(variation, k, weights), k, weights)
+
+    def local(self) -> tuple[float | None, float | None]:
+        """Return CV2 and LV, averaged over the pairs of each cell and then over cells."""
+        before, after = self.intervals[:-1], self.intervals[1:]
+        same = self.piece[1:] == self.piece[:-1]
+        pair = same & self.held[self.piece[1:]] & (before + after > 0)
+        contrast = np.abs(after - before)[pair] / (after + before)[pair]
+        cell = self.unit[self.piece[1:][pair]]
+        if not cell.size:
+            return None, None
+        n = np.bincount(cell)
+        means = (np.bincount(cell, value)[n > 0] / n[n > 0] for value in (contrast, contrast**2))
+        cv2, lv = (float(value.mean()) for value in means)
+        return 2 * cv2, 3 * lv
 
 
 def _square(variation: Floats, k: Floats, weights: Floats) -> float:
@@ -115,8 +169,8 @@ def _square(variation: Floats, k: Floats, weights: Floats) -> float:
     return _MOST_SQUARE if excess(_MOST_SQUARE) < 0 else float(brentq(excess, 0, _MOST_SQUARE))
 
 
-def _precise(square: float, k: Floats, weights: Floats) -> tuple[float | None, Interval]:
-    """Return the CV, None where it is not precise, and its interval."""
+def _with_interval(square: float, k: Floats, weights: Floats) -> tuple[float, Interval]:
+    """Return the CV and its interval."""
     cv = float(np.sqrt(square))
     error = 0.0
     if square > 0:
@@ -126,7 +180,7 @@ def _precise(square: float, k: Floats, weights: Floats) -> tuple[float | None, I
     interval = Interval(
         max(0.0, cv - half), cv + half, CONFIDENCE, "intervals taken as gamma-distributed", TIME
     )
-    return (cv if half <= PRECISION else None), interval
+    return cv, interval
 
 
 def _variance(square: float, k: Floats) -> Floats:
@@ -137,23 +191,3 @@ def _variance(square: float, k: Floats) -> Floats:
     fourth = (a + 1) * (a + 2) * (a + 3) + (k - 1) * a * (a + 1) ** 2
     second = fourth / ((total + 1) * (total + 2) * (total + 3))
     return np.asarray(np.maximum(second - mean**2, 0) * (k**2 / (k - 1)) ** 2)
-
-
-def _local(
-    intervals: Floats,
-    piece: NDArray[np.intp],
-    held: NDArray[np.bool_],
-    unit: NDArray[np.int64],
-    n_cells: int,
-) -> tuple[float | None, float | None]:
-    """Return CV2 and LV, averaged over the pairs of each cell and then over cells."""
-    before, after = intervals[:-1], intervals[1:]
-    pair = (piece[1:] == piece[:-1]) & held[piece[1:]] & (before + after > 0)
-    contrast = np.abs(after - before)[pair] / (after + before)[pair]
-    cell = unit[piece[1:][pair]]
-    if not cell.size:
-        return None, None
-    n = np.bincount(cell)
-    means = (np.bincount(cell, value)[n > 0] / n[n > 0] for value in (contrast, contrast**2))
-    cv2, lv = (float(value.mean()) for value in means)
-    return 2 * cv2, 3 * lv

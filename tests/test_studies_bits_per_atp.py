@@ -79,6 +79,27 @@ def test_table_and_figure() -> None:
     assert "at 2 to 2 % active" not in ax.get_title()
 
 
+def test_networks_without_arms_are_told_by_their_share_and_their_size() -> None:
+    """Three networks of 2,000 units: two in one bin, by hand, and one alone."""
+    found = [
+        a_row("", seed, share, math.log(2)) | {"n_units": 2000}
+        for seed, share in enumerate((0.05, 0.06, 0.35))
+    ]
+    lines = study.by_share(found).splitlines()
+    heads, between, alone = (
+        [cell.strip() for cell in lines[k].split("|")[1:-1]] for k in (0, 2, 3)
+    )
+    assert (between[:3], alone[:3]) == (["4-7", "2", "2.32"], ["30-100", "1", "2.32"])
+    column = heads.index("Attwell & Laughlin 2001, 10 ms")
+    by_hand = [
+        1e12 * (math.log2(10) - 1) / (2000 * (4.44e6 + share * 7.1e8)) for share in (0.05, 0.06)
+    ]
+    assert float(between[column].split(" [")[0]) == pytest.approx(np.mean(by_hand), rel=5e-3)
+    assert "[" in between[column]
+    assert "[" not in alone[column]
+    assert sum("spikes alone" in head for head in heads) == 1
+
+
 def test_each_arm_has_its_target_and_each_seed_all_arms() -> None:
     runs = study.runs([1, 2])
     assert len(runs) == 2 * len(study.TARGETS)

@@ -20,10 +20,13 @@ def on_a_curve(n: int = 200) -> list[dict]:
         {
             "active_fraction": 1 - zeros / 100,
             "test_error": 0.05 + 0.001 * max(0.0, zeros - 85) + 1e-3 * RNG.normal(),
+            "test_nll": 0.2,
+            "n_units": 3000,
         }
         for zeros in np.linspace(50, 99.5, n)
     ]
-    return [*rows, *[{"active_fraction": 0.01, "test_error": 0.9}] * 2]
+    lost = {"active_fraction": 0.01, "test_error": 0.9, "test_nll": 2.3, "n_units": 3000}
+    return [*rows, lost, lost]
 
 
 def test_bins_say_where_the_error_rises() -> None:
@@ -45,7 +48,8 @@ def test_bins_say_where_the_error_rises() -> None:
 
 def test_the_papers_curve_is_behind_the_points(tmp_path) -> None:
     text = figure3.write(on_a_curve(), tmp_path)
-    assert (tmp_path / "table.md").read_text() == text + "\n"
+    tables = [(tmp_path / name).read_text() for name in ("table.md", "bits_per_atp.md")]
+    assert "\n".join(tables) == text + "\n"
     assert (tmp_path / "figure3.png").stat().st_size > 1000
     import matplotlib.pyplot as plt
 

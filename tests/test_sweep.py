@@ -215,7 +215,9 @@ def test_a_run_is_what_training_alone_gives(undisturbed, recipe):
     weights = rectifier.load(folder / "runs" / row["run"] / "weights.safetensors")
     for name, value in expected.network.state_dict().items():
         assert np.array_equal(weights.state_dict()[name], value)
-    images = load_images(alone.data).test.images
+    test = load_images(alone.data).test
+    assert row["test_nll"] == rectifier.evaluate(weights, test).loss
+    images = test.images
     active = np.concatenate([np.asarray(a) for a in _activations(weights, images)], axis=1) != 0
     assert row["active_fraction"] == pytest.approx(active.mean(), abs=1e-9)
     table = pq.read_table(folder / "table.parquet").to_pylist()

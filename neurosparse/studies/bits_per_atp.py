@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,7 @@ TARGETS = (
 )  # active share; None: free
 IMAGES_MS = (10.0, 100.0)  # the time of an image, in which an active unit fires once
 CLASSES = 10
+BINS = (0, 2, 4, 7, 10, 15, 20, 30, 100)  # active units, in %
 _TICKS = (1, 2, 4, 10, 20, 40)  # active units, in %
 
 
@@ -111,11 +113,11 @@ def best_share(r: float) -> float:
 def bits_per_ATP(row: Row, budget: str, image_ms: float) -> float:
     """Return the bits that a network tells of the class of an image, per 10^12 ATP.
 
-    The row is one of `studies.runs`. A budget without rest counts spikes alone, and says so where
-    it is shown.
+    The row is one of `studies.runs`, of networks of `SIZES`, or of a sweep, with its `n_units`. A
+    budget without rest counts spikes alone, and says so where it is shown.
     """
     costs = budgets()[budget]
-    n_units = sum(SIZES[1:-1])
+    n_units = row.get("n_units", sum(SIZES[1:-1]))
     bits = math.log2(CLASSES) - row["test_nll"] / math.log(2)
     rest = (costs.resting_ATP_per_s or 0.0) * image_ms * 1e-3
     return float(1e12 * bits / (n_units * (rest + row["active_fraction"] * costs.spike_ATP)))
@@ -156,11 +158,38 @@ def table(rows: Sequence[Row]) -> str:
                     "-" if r is None else f"{100 * best_share(r):.2g}",
                     f"{100 * top.active_fraction:.2g}",
                     f"{min(shares):.2g} to {max(shares):.2g}",
-                    f"{top.bits.mean:.3g} [{top.bits.low:.3g}, {top.bits.high:.3g}]",
+                    _in_words(top.bits),
                 ]
             )
     heads = ["budget", "image (ms)", "active over resting", "a neuron's best %", "best target %"]
     return markdown([*heads, "not told apart from it %", "bits per 10^12 ATP"], lines)
+
+
+def by_share(rows: Sequence[Row]) -> str:
+    """Format bits per 10^12 ATP of networks that no arms join, by `BINS` of active units."""
+    ways = [(budget, image_ms) for budget in budgets() for image_ms in IMAGES_MS]
+    # spikes alone: the time of an image does not count
+    ways = [way for way in ways if ratio(*way) is not None or way[1] == IMAGES_MS[0]]
+    lines = []
+    for low, high in pairwise(BINS):
+        inside = [row for row in rows if low <= 100 * row["active_fraction"] < high]
+        if not inside:
+            continue
+        told = mean([math.log2(CLASSES) - row["test_nll"] / math.log(2) for row in inside])
+        each = [mean([bits_per_ATP(row, *way) for row in inside]) for way in ways]
+        lines.append([f"{low}-{high}", f"{len(inside)}", f"{told.mean:.2f}", *map(_in_words, each)])
+    heads = [
+        budgets()[budget].authors
+        + (f", {image_ms:g} ms" if ratio(budget, image_ms) else ", spikes alone")
+        for budget, image_ms in ways
+    ]
+    return markdown(["active %", "networks", "bits of 3.32", *heads], lines)
+
+
+def _in_words(bits: Mean) -> str:
+    """Return a mean with its interval, where there is one."""
+    ends = f" [{bits.low:.3g}, {bits.high:.3g}]" if math.isfinite(bits.low) else ""
+    return f"{bits.mean:.3g}{ends}"
 
 
 @drawn

@@ -27,6 +27,7 @@ from neurosparse import plots, reference
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.tables import markdown
 from neurosparse.sparsity.paired import unpaired
+from neurosparse.studies.bits_per_atp import by_share
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,20 +43,21 @@ BINS = (0, 60, 65, 70, 75, 80, 85, 90, 95, 100)  # % zeros
 
 
 def write(rows: Sequence[Row], directory: str | Path) -> str:
-    """Write `table.md` and `figure3.png` into `directory` and return the table.
+    """Write `table.md`, `bits_per_atp.md` and `figure3.png` into `directory`; return the tables.
 
     Parameters
     ----------
     rows
-        Those of the sweep "figure3": `test_error`, and `active_fraction` of all hidden units, on
-        the test images.
+        Those of the sweep "figure3": `test_error`, `test_nll`, and `active_fraction` of all hidden
+        units, on the test images.
     directory
         The folder, which is made where it is missing.
     """
     directory = Path(directory)
-    text = table(rows)
-    with files.new_file(directory / "table.md") as file:
-        file.write_text(text + "\n", encoding="utf-8")
+    texts = {"table.md": table(rows), "bits_per_atp.md": by_share(rows)}
+    for name, text in texts.items():
+        with files.new_file(directory / name) as file:
+            file.write_text(text + "\n", encoding="utf-8")
     plots.save(
         directory / "figure3.png",
         partial(error_over_zeros, rows),
@@ -63,7 +65,7 @@ def write(rows: Sequence[Row], directory: str | Path) -> str:
         inches=(9, 3.8),
         also=[".svg"],
     )
-    return text
+    return "\n\n".join(texts.values())
 
 
 def trained(rows: Sequence[Row]) -> tuple[Any, Any]:

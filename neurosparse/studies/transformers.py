@@ -35,12 +35,15 @@ if TYPE_CHECKING:
     from neurosparse.data.texts import TextSplits
 
 
-def _arm(steps: int = 1000, target: float | None = None, **network: object) -> TransformerTrainSpec:
-    """Return an arm's settings: the recipe's, but for the steps, the target and the network's."""
+def _arm(
+    steps: int = 1000, target: float | None = None, *, revive: bool = False, **network: object
+) -> TransformerTrainSpec:
+    """Return an arm's settings: the recipe's, but for those that are given."""
     return TransformerTrainSpec(
         network=TransformerSpec.model_validate(network),
         steps=steps,
         target_active=target,
+        revive=revive,
         validated_every=250,
     )
 
@@ -56,10 +59,10 @@ ARMS = {
     "4 %, same time": _arm(1250, 0.04),
     "2 %, same time": _arm(1400, 0.02),
     "1 %, same time": _arm(1500, 0.01),
-    "1 %, 4x wide": _arm(target=0.01, d_ff=WIDE),
+    "1 %, 4x wide": _arm(target=0.01, d_ff=WIDE, revive=True),
     "4x wide": _arm(d_ff=WIDE),
     "top-k, 1 %": _arm(top_k=0.01),
-    "1 %, 4x wide, same time": _arm(700, 0.01, d_ff=WIDE),
+    "1 %, 4x wide, same time": _arm(700, 0.01, d_ff=WIDE, revive=True),
 }
 LONG_STEPS = 5000  # until the validation loss has flattened
 LONG = {

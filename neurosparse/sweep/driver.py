@@ -88,10 +88,10 @@ def run(
     -------
     Sweep
         With `rows`, the table that is also written as table.parquet and table.csv. For each run it
-        has its key, its settings and its seed. "train" adds test_error, validation_error,
-        active_fraction (of all hidden units, on the test images), hidden1_active_fraction, n_dead
-        and more. "simulate" adds rate_hz, active_fraction and more of each population. Errors of
-        single runs do not stop it: see `failures`.
+        has its key, its settings and its seed. "train" adds test_error, test_nll (in nats),
+        validation_error, active_fraction (of all hidden units, on the test images),
+        hidden1_active_fraction, n_dead and more. "simulate" adds rate_hz, active_fraction and more
+        of each population. Errors of single runs do not stop it: see `failures`.
 
     Raises
     ------

@@ -64,6 +64,7 @@ def run(spec: Fields, lock: RunLock, device: str, progress: Progress) -> list[Ro
     n_units = sum(layer.n_units for layer in layers.values())
     row = {
         "test_error": result.test_error,
+        "test_nll": rectifier.evaluate(result.network, images.test).loss,
         "validation_error": result.validation_error,
         "validation_loss": result.best.validation_loss,
         "best_epoch": result.best_epoch,

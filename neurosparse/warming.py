@@ -115,10 +115,22 @@ def _measures() -> None:
         record(model, torch.rand(8, 1, 8, 8, dtype=dtype), active_when=ActiveWhen(threshold=0))
 
 
+def _spikes() -> None:
+    import numpy as np
+
+    from neurosparse.kernels import spike_order
+
+    times, ticks, units = np.array([2.0, 1.0]), np.array([2, 1]), np.array([0, 1])
+    spike_order.by_tick(times, ticks, units)
+    units.setflags(write=False)  # as columns of polars and Arrow are
+    spike_order.by_tick(times, ticks, units)
+
+
 JOBS: dict[str, Callable[[], None]] = {
     "circuits": _circuits,
     "sparse training": _training,
     "converted networks": _converted,
     "feed-forward blocks": _blocks,
     "measures": _measures,
+    "spikes": _spikes,
 }

@@ -6,6 +6,7 @@ import copy
 import itertools
 import json
 import pickle
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,8 @@ from drawn import spike_trains
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurosparse.activity import Activations, ActiveWhen, SpikeTrains
+from neurosparse.activity import Activations, ActiveWhen, SpikeTrains, in_order
+from neurosparse.kernels import spike_order
 from neurosparse.sparsity import (
     activity_curve,
     describe_activations,
@@ -171,6 +173,50 @@ def test_spikes_keep_their_times_whatever_order_they_come_in(
     assert keys == sorted(keys)
     for tick, time in zip(record.ticks, record.times_ms, strict=True):
         assert abs(tick - time * 1e6) <= 1
+
+
+spikes_in_any_order = st.tuples(st.integers(0, 53), st.integers(0, 2**32)).map(
+    lambda drawn: _shuffled(2 ** drawn[0], drawn[1])
+)
+
+
+def _shuffled(n_ticks: int, seed: int) -> tuple[Any, Any, Any]:
+    """Return times, ticks and units of up to 200 spikes; of some shared ticks, the times differ."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 200))
+    known = rng.integers(0, n_ticks, rng.integers(1, n + 1))
+    ticks = rng.choice(known, n) + rng.integers(0, 2**20)
+    return rng.random(n), ticks, rng.integers(0, 5, n)
+
+
+@given(spikes_in_any_order, st.booleans())
+def test_the_compiled_order_is_numpys(drawn: tuple[Any, Any, Any], is_read_only: bool) -> None:
+    times, ticks, units = drawn
+    units.setflags(write=not is_read_only)
+    order = np.argsort(ticks, kind="stable")
+    expected = times[order], ticks[order], units[order]
+    for found, wanted in zip(
+        spike_order.by_tick(times, ticks.copy(), units), expected, strict=True
+    ):
+        assert found.dtype == wanted.dtype
+        assert found.tobytes() == wanted.tobytes()
+
+
+@pytest.mark.parametrize("how", ["compiled", "plain", "without numba"])
+@given(drawn=spikes_in_any_order)
+def test_spikes_are_in_the_order_of_lexsort(how: str, drawn: tuple[Any, Any, Any]) -> None:
+    times, ticks, units = drawn
+    order = np.lexsort((units, ticks))
+    expected = times[order], ticks[order], units[order]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(in_order, "_MANY", 10**9 if how == "plain" else 0)
+        if how == "without numba":
+            for module in ("neurosparse.kernels.spike_order", "neurosparse.kernels.compiled"):
+                patch.delitem(sys.modules, module)
+            patch.setitem(sys.modules, "numba", None)
+        found = in_order.in_order(times, ticks.copy(), units, 5)
+    for each, wanted in zip(found, expected, strict=True):
+        assert each.tobytes() == wanted.tobytes()
 
 
 def test_nothing_is_shared_with_the_caller() -> None:

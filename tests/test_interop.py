@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import neurosparse as ns
+from neurosparse.activity import in_order
 from neurosparse.interop import adapters
 
 # unit 0 fires at 10, 40 and 160 ms, unit 1 at 70 ms, unit 2 never, in 200 ms
@@ -393,7 +394,7 @@ def test_types_that_inherit_are_found_and_nothing_is_imported_before():
     code = (
         "import sys, neurosparse as ns; ns.as_spikes({'time_s': [.1], 'unit': [0]}, duration_ms=200);"
         "print([m for m in ('brian2', 'neo', 'pynapple', 'pandas', 'polars', 'quantities',"
-        " 'spikeinterface', 'nest', 'torch', 'h5py', 'pyarrow') if m in sys.modules])"
+        " 'spikeinterface', 'nest', 'torch', 'h5py', 'pyarrow', 'numba') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -475,14 +476,24 @@ def test_a_missing_package_is_one_sentence(monkeypatch):
         spikes.to_pynapple()
 
 
-def test_many_spikes_of_many_units_from_a_frame():
+@pytest.mark.parametrize("kind", ["numbers", "texts", "categories"])
+@pytest.mark.parametrize("package", ["pandas", "polars"])
+def test_many_spikes_of_many_units_from_a_frame(monkeypatch, package, kind):
+    """Large frames are sorted by compiled code; NumPy's sort of the same spikes is the oracle."""
+    monkeypatch.setattr(in_order, "_MANY", 1000)
     rng = np.random.default_rng(1)
-    n, n_units = 500_000, 30_000
+    n, n_units = 50_000, 3_000
+    times = np.round(rng.uniform(0, 1e4, n), 2)  # some are of several units
+    units = rng.permutation(np.append(np.arange(n_units), rng.integers(0, n_units, n - n_units)))
+    names = np.array([f"unit {unit:04}" for unit in range(n_units)])
     frame = pandas.DataFrame(
-        {"time_ms": rng.uniform(0, 1e4, n), "unit": rng.integers(0, n_units, n)}
+        {"time_ms": times, "unit": units if kind == "numbers" else names[units]}
     )
-    spikes = ns.as_spikes(frame, n_units=n_units, duration_ms=1e4)
-    assert spikes.counts.tolist() == np.bincount(frame["unit"], minlength=n_units).tolist()
-    assert np.array_equal(spikes.times_ms, np.sort(frame["time_ms"].to_numpy())) or np.allclose(
-        spikes.times_ms, np.sort(frame["time_ms"].to_numpy())
-    )
+    if kind == "categories":
+        frame["unit"] = frame["unit"].astype("category")
+    if package == "polars":
+        frame = polars.from_pandas(frame)
+    spikes = ns.as_spikes(frame, duration_ms=1e4)
+    order = np.lexsort((units, np.rint(times * 1e6)))
+    assert spikes.units.tolist() == units[order].tolist()
+    np.testing.assert_array_equal(spikes.times_ms, times[order] * 1e-3 * 1e3)

@@ -27,6 +27,7 @@ from neurosparse.activity.populations import checked_populations
 
 NANOSECOND_MS = 1e-6
 _MOST_TICKS = 2**53  # beyond which a float64 does not tell neighbouring ticks apart
+_BLOCK = 2**16  # times at once: for millions of spikes new memory takes longer than the sums
 _MOST_PAIRS = 2**63  # (unit, tick) pairs are counted in int64
 
 
@@ -249,22 +250,28 @@ class SpikeTrains:
 
         Times off the grid are refused where a grid was promised.
         """
+        ticks = np.empty(values_ms.shape, dtype=np.int64)
+        values, found = values_ms.reshape(-1), ticks.reshape(-1)
+        for start in range(0, values.size, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            found[block] = self._whole_ticks(values[block], name)
+        return ticks
+
+    def _whole_ticks(self, values_ms: NDArray[np.float64], name: str) -> NDArray[np.float64]:
         with np.errstate(over="ignore"):  # inf is refused in the next lines
             exact = values_ms / self.tick_ms
-        # in place: for millions of spikes new memory takes longer than the sums
-        ticks = np.rint(exact, out=exact if self.dt_ms is None else None)
-        if ticks.size and (most := max(ticks.max(), -ticks.min())) >= _MOST_TICKS:
+        ticks = np.rint(exact)
+        if (most := max(ticks.max(), -ticks.min())) >= _MOST_TICKS:
             raise ValueError(
                 f"{name} must be below {_MOST_TICKS * self.tick_ms:g} (2^53 ticks), got"
                 f" {most * self.tick_ms:g}"
             )
         if self.dt_ms is not None:
-            exact -= ticks
-            off = np.abs(exact, out=exact) > GRID_TOLERANCE
+            off = np.abs(exact - ticks) > GRID_TOLERANCE
             if off.any():
                 message = off_grid(name, values_ms[off][0], self.dt_ms)
                 raise ValueError(f"{message}; for times off the grid leave dt_ms out")
-        return ticks.astype(np.int64)
+        return ticks
 
     def window_ticks(self, window_ms: object) -> int:
         """Return a window in ticks.

@@ -38,6 +38,8 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
 def _of_array(what: Any, told: Told) -> UnitTable:
     if what.dtype.names:
         return tabular.of_columns(what.dtype.names, lambda name: what[name], told, "array")
+    if what.dtype.kind == "m":
+        return quantities.tables(what, told)[0]
     if what.dtype == object and what.ndim == 1:
         return _of_list(list(what), told)[0]
     raise TypeError(
@@ -57,7 +59,8 @@ def _of_dict(what: Mapping[Any, Any], told: Told) -> Sequence[UnitTable]:
     if all(_is_numbers(value) for value in what.values()):
         return [tabular.of_units(list(what.values()), list(what), told, "dict of units")]
     parts = [(str(name), adapters.one_table(value, told)) for name, value in what.items()]
-    if all(table.format in _TRAINS for _, table in parts):  # names of units, not of populations
+    many = [isinstance(value, list | tuple | Mapping) for value in what.values()]
+    if not any(many) and all(table.format in _TRAINS for _, table in parts):  # units, by name
         table = adapters.merged([("", part) for _, part in parts], "dict of units")
         return [_with_ids(table, list(what))]
     return [adapters.merged(parts, "dict of populations")]
@@ -72,8 +75,19 @@ def _plain_columns(what: Mapping[Any, Any], told: Told) -> tuple[dict[str, Array
             columns[str(name)] = np.asarray(units.plain(f"{name}", values, stated_unit or "s"))
             told = told if stated_unit else replace(told, time_unit="s")
         else:
-            columns[str(name)] = np.asarray(values)
+            columns[str(name)] = _column(str(name), values)
     return columns, told
+
+
+def _column(name: str, values: Any) -> Array:
+    try:
+        return np.asarray(units.plain(name, values) if np.ma.isMaskedArray(values) else values)
+    except ValueError:
+        if isinstance(values, np.ma.MaskedArray):
+            raise
+    rows = np.empty(len(values), dtype=object)  # of unlike lengths: the times of a unit each
+    rows[:] = values
+    return rows
 
 
 def _with_ids(table: UnitTable, ids: Sequence[Any]) -> UnitTable:
@@ -81,11 +95,7 @@ def _with_ids(table: UnitTable, ids: Sequence[Any]) -> UnitTable:
 
 
 def _names_columns(what: Mapping[Any, Any]) -> bool:
-    try:
-        by_name.find([name for name in what if isinstance(name, str)], Told())
-    except ValueError:
-        return False
-    return True
+    return by_name.can_find([name for name in what if isinstance(name, str)], Told())
 
 
 def _of_list(what: Sequence[Any], told: Told) -> Sequence[UnitTable]:

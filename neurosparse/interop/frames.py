@@ -10,6 +10,7 @@ import numpy as np
 
 from neurosparse._internal.imports import need
 from neurosparse._internal.types import Array, FieldsView
+from neurosparse.recordings import columns as by_name
 from neurosparse.recordings import tabular
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UnitTable, names_of_units
@@ -19,21 +20,25 @@ if TYPE_CHECKING:
 
 PLAIN = True  # times carry no unit: the user may say which
 _ATTRS = "neurosparse"
-TYPES = ("pandas.DataFrame", "polars.DataFrame", "pyarrow.Table")
+TYPES = ("pandas.DataFrame", "polars.DataFrame", "pyarrow.Table", "pyarrow.RecordBatch")
 
 
 def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     """Return the units of a frame by the names of its columns; see `tabular.of_columns`."""
     package = type(what).__module__.partition(".")[0]
-    names = what.column_names if package == "pyarrow" else what.columns
+    names = [str(n) for n in (what.column_names if package == "pyarrow" else what.columns)]
+    levels = [str(n) for n in getattr(getattr(what, "index", None), "names", ()) if n is not None]
+    if levels and not by_name.can_find(names, told):  # what pandas keeps in its index
+        names = [*names, *levels]
 
     def column(name: str) -> Array:
-        return np.asarray(what[name].to_numpy())
+        in_index = name in levels and name not in what.columns
+        return np.asarray(what.index.get_level_values(name) if in_index else what[name])
 
     ours = dict(getattr(what, "attrs", {})).get(_ATTRS)
     if ours is not None and told.n_units is None:
         told = replace(told, n_units=int(ours["n_units"]))
-    table = tabular.of_columns([str(name) for name in names], column, told, f"{package} frame")
+    table = tabular.of_columns(names, column, told, f"{package} frame")
     return [table if ours is None else _observed(table, ours)]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from neurosparse._internal.imports import need
 from neurosparse._internal.types import Foreign
 from neurosparse.recordings.columns import Told
-from neurosparse.recordings.neo_files import of_trains
+from neurosparse.recordings.neo_files import alike, of_trains
 from neurosparse.recordings.recording import UnitTable, names_of_units
 
 if TYPE_CHECKING:
@@ -35,11 +35,9 @@ def many(what: Sequence[Foreign], told: Told) -> Sequence[UnitTable]:
     if not kinds <= {"Segment", "Block"}:
         raise TypeError(f"a list holds Neo objects of unlike kinds: {', '.join(sorted(kinds))}")
     segments = [s for item in what for s in getattr(item, "segments", [item])]
-    found = [
-        of_trains(f"Neo {' and '.join(sorted(kinds))}", list(segment.spiketrains))
-        for segment in segments
-        if len(segment.spiketrains)
-    ]
+    kind = f"Neo {' and '.join(sorted(kinds))}"
+    trains = [list(segment.spiketrains) for segment in segments if len(segment.spiketrains)]
+    found = [of_trains(kind, each) for each in alike(trains)]
     if not found:
         raise ValueError(f"this Neo {kinds.pop()} holds no spike trains")
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,8 @@ TYPES = ("pynapple.TsGroup", "pynapple.Ts")
 def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
     """Return the members of a group, or one series, observed where its `time_support` says."""
     if type(what).__name__ == "Ts":
-        return [_table([np.asarray(what.t)], what.time_support, {}, "pynapple Ts")]
+        table = _table([np.asarray(what.t)], what.time_support, {}, "pynapple Ts")
+        return [replace(table, observed_s=None, observed_units=None) if _guessed(what) else table]
     ids = np.asarray(what.index)
     columns: dict[str, Array] = {"id": ids}
     for name in getattr(what, "metadata_columns", ()):
@@ -31,6 +33,12 @@ def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
             columns[str(name)] = values if texts else values.astype(str)
     trains = [np.asarray(what[i].t) for i in ids.tolist()]
     return [_table(trains, what.time_support, columns, "pynapple TsGroup")]
+
+
+def _guessed(series: Foreign) -> bool:
+    """Return whether a support is what pynapple puts where none is given: first to last spike."""
+    bounds, t = series.time_support.values, series.t
+    return len(bounds) == 0 or (len(t) > 0 and bounds.tolist() == [[t[0], t[-1]]])
 
 
 def _table(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -111,14 +112,26 @@ def as_spikes(
     if isinstance(obj, str | Path):
         from neurosparse import recordings
 
-        spikes = recordings.read_wanted(Path(obj), wanted, told).spikes
+        spikes = _told(recordings.read_wanted(Path(obj), wanted, told), wanted)
     elif isinstance(obj, SpikeTrains | Recording):
         if given := [name for name, value in _given_options(told, wanted) if value]:
             raise ValueError(f"{given[0]} is settled in these spikes: leave it out")
         spikes = obj if isinstance(obj, SpikeTrains) else obj.spikes
     else:
-        spikes = _read(obj, told, wanted).spikes
+        spikes = _told(_read(obj, told, wanted), wanted)
     return spikes if dt_ms is None else replace(spikes, dt_ms=dt_ms)
+
+
+def _told(recording: Recording, wanted: Wanted) -> SpikeTrains:
+    """Return the spikes; warn where some were left out, unless a part of a record was asked for."""
+    is_part = wanted.start_s is not None or wanted.duration_s is not None
+    if recording.n_outside and not (is_part and recording.observed_s):
+        warnings.warn(
+            f"{recording.n_outside:,} spikes of {recording.name} are not in the time that was"
+            f" observed, {recording.start_s:.10g} to {recording.stop_s:.10g} s, and were left out",
+            stacklevel=3,
+        )
+    return recording.spikes
 
 
 def _given_options(told: Told, wanted: Wanted) -> list[tuple[str, Any]]:
@@ -149,5 +162,6 @@ def _read(obj: object, told: Told, wanted: Wanted) -> Recording:
         return pooled(found)
     except ValueError as error:
         message = str(error).replace(" (--duration-s)", "").replace(" (--start-s)", "")
+        message = message.replace(" (--n-units)", "")
         message = message.replace("duration_s", "duration_ms").replace("start_s", "start_ms")
         raise ValueError(f"cannot take spikes from this {kind}: {message}") from None

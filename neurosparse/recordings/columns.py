@@ -31,6 +31,8 @@ _UNITS = (
 _TRIALS = re.compile(
     r"(trials?|sweeps?|segments?|repetitions?|repeats?|episodes?)(_(id|ids|index|number|no|nr))?"
 )
+_LIKE_MISSING = ("", "None", "nan", "<NA>", "NaT")  # what missing values are as texts
+MOST_EXACT = 2**53  # beyond which a float64 does not tell neighbouring numbers apart
 _MOST_SPARSE = 16  # how many times as many ids as spikes a table of them may hold
 
 
@@ -68,7 +70,11 @@ def seconds(times: Array, stated_unit: str | None, told: Told, what: str) -> NDA
         Where neither is there, the two differ, or they are not numbers.
     """
     if times.dtype.kind == "m":
-        return np.asarray(times.astype("timedelta64[ns]").astype(np.int64) * 1e-9)
+        return _of_differences(times, told, what)
+    if times.dtype.kind == "M":
+        raise TypeError(dates(what))
+    if times.size and times.dtype.kind not in "iuf":
+        raise ValueError(f"{what} must be numbers, got {_no_number(times)}")
     if told.time_unit is not None:
         asked = unit_of_time(told.time_unit)
         if stated_unit is not None and stated_unit != asked:
@@ -81,10 +87,21 @@ def seconds(times: Array, stated_unit: str | None, told: Told, what: str) -> NDA
             f"nothing says in which unit {what} are: give time_unit (--time-unit), one of"
             f" {', '.join(TIME_UNITS)}"
         )
-    if times.size and times.dtype.kind not in "iuf":
-        raise ValueError(f"{what} must be numbers, got {_no_number(times)}")
     numbers = checks.finite_array(what, times)
     return numbers if stated_unit == "s" else numbers * TIME_UNITS[stated_unit]
+
+
+def _of_differences(times: Array, told: Told, what: str) -> NDArray[np.float64]:
+    if told.time_unit is not None:
+        raise ValueError(f"{what} carries a unit of its own: leave time_unit (--time-unit) out")
+    if (without := np.isnat(times)).any():
+        raise ValueError(f"{what} must be finite, got NaT at index {int(np.argmax(without))}")
+    return np.asarray(times.astype("timedelta64[ns]").astype(np.int64) * 1e-9)
+
+
+def dates(what: str) -> str:
+    """Return why dates cannot be taken as times, with the remedy."""
+    return f"{what} holds dates or times of day: subtract the moment when the record began"
 
 
 def _no_number(values: Array) -> str:
@@ -112,6 +129,15 @@ def find(names: Iterable[str], told: Told) -> tuple[str, str | None, str]:
     times = _one("times", told.times, known, _TIMES)
     units = _one("units", told.units, {k: v for k, v in known.items() if k != times}, _UNITS)
     return times, known[times][1], units
+
+
+def can_find(names: Iterable[str], told: Told) -> bool:
+    """Return whether `find` finds both columns."""
+    try:
+        find(names, told)
+    except ValueError:
+        return False
+    return True
 
 
 def unit_in(name: str) -> str | None:
@@ -162,15 +188,12 @@ def indexed(ids: Array, n_units: int | None) -> tuple[NDArray[np.int64], Array, 
         Where more ids occur than `n_units`, or they are neither whole numbers nor texts.
     """
     n = None if n_units is None else checks.whole("n_units", n_units)
+    if ids.dtype == object and ids.size:
+        ids = _numbers(ids)
     if ids.dtype.kind == "f":
-        whole = ids.astype(np.int64) if np.isfinite(ids).all() else None
-        if whole is None or (whole != ids).any():
-            raise ValueError("ids of units must be whole numbers or texts; some are not")
-        ids = whole
+        ids = _whole(ids)
     if ids.dtype.kind not in "iu":
-        if ids.dtype.kind not in "OUSTb":
-            raise TypeError(f"ids of units must be whole numbers or texts, got dtype {ids.dtype}")
-        known, index = np.unique(ids.astype(str), return_inverse=True)
+        known, index = _texts(ids)
     elif ids.size == 0:
         known, index = ids.astype(np.int64), ids.astype(np.int64)
     else:
@@ -193,6 +216,52 @@ def indexed(ids: Array, n_units: int | None) -> tuple[NDArray[np.int64], Array, 
     return index.astype(np.int64, copy=False), np.concatenate([known, silent]), n
 
 
+def _numbers(ids: Array) -> Array:
+    """Return Python's numbers as NumPy's; anything else as it is."""
+    for kinds, dtype in (((int, np.integer), np.int64), ((int, float, np.number), np.float64)):
+        if all(isinstance(each, kinds) and not isinstance(each, bool) for each in ids.flat):
+            try:
+                return ids.astype(dtype)
+            except OverflowError:  # names, not numbers
+                break
+    return ids
+
+
+def _whole(ids: Array) -> NDArray[np.int64]:
+    if np.isnan(ids).any():
+        raise ValueError(_no_id(int(np.argmax(np.isnan(ids)))))
+    if (np.abs(ids) >= MOST_EXACT).any():
+        raise ValueError(
+            "ids of units that are floats must be below 2^53, beyond which neighbours are one: pass"
+            " them as whole numbers or texts"
+        )
+    whole = ids.astype(np.int64)
+    if (whole != ids).any():
+        raise ValueError("ids of units must be whole numbers or texts; some are not")
+    return whole
+
+
+def _texts(ids: Array) -> tuple[Array, NDArray[np.int64]]:
+    """Return the distinct ids as texts, and the index of each."""
+    if ids.dtype.kind not in "OUSTb":
+        raise TypeError(f"ids of units must be whole numbers or texts, got dtype {ids.dtype}")
+    try:
+        known, index = np.unique(ids.astype(str), return_inverse=True)
+    except ValueError:  # of sequences
+        raise TypeError(
+            f"ids of units must be whole numbers or texts, got {reprlib.repr(ids.flat[0])}"
+        ) from None
+    for unit in np.flatnonzero(np.isin(known, _LIKE_MISSING)):
+        first = int(np.argmax(index == unit))
+        if known[unit] == "" or (ids.dtype == object and not isinstance(ids[first], str)):
+            raise ValueError(_no_id(first))
+    return known, index
+
+
+def _no_id(k: int) -> str:
+    return f"ids of units must be whole numbers or texts, and that at index {k} is missing"
+
+
 def of_units(values: Array, index: NDArray[np.int64], n_units: int, name: str) -> Array:
     """Return a column with a value a spike as one with a value a unit; silent units have "".
 
@@ -203,6 +272,7 @@ def of_units(values: Array, index: NDArray[np.int64], n_units: int, name: str) -
     """
     if values.dtype.kind not in "biuf":
         values = values.astype(str)
+        values = np.where(np.isin(values, _LIKE_MISSING), "", values)
     first = np.full(n_units, -1)
     first[index[::-1]] = np.arange(index.size)[::-1]
     differing = values != values[first[index]]

@@ -21,8 +21,16 @@ _MOST_LABELS = 64  # columns
 
 
 def fits(path: Path) -> bool:
-    """Return whether it is a folder with spike_times.npy."""
-    return path.is_dir() and (path / "spike_times.npy").is_file()
+    """Return whether it is a folder with spike_times.npy, or a file in it by which phy opens it."""
+    return (_folder(path) / "spike_times.npy").is_file()
+
+
+def _folder(path: Path) -> Path:
+    """Return the folder with the spikes; SpikeInterface puts it in another."""
+    if path.name in ("params.py", "spike_times.npy"):
+        return path.parent
+    inner = path / "sorter_output"
+    return inner if (inner / "spike_times.npy").is_file() else path
 
 
 def tables(path: Path, told: Told) -> Sequence[UnitTable]:
@@ -30,6 +38,7 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
 
     The sampling rate is read from params.py, as text: it is never run.
     """
+    path = _folder(path)
     rate_hz = _rate(path / "params.py")
     samples = _vector(path / "spike_times.npy")
     names = [n for n in ("spike_clusters", "spike_templates") if (path / f"{n}.npy").is_file()]

@@ -120,7 +120,7 @@ def _readers(neo_io: Foreign, path: Path) -> list[Foreign]:
 def _flat(reader: str, segments: Sequence[Sequence[Foreign]]) -> dict[str, Array]:
     """Return the tables of segments as arrays by name, as they leave the process."""
     arrays = {"reader": np.array(f"Neo {reader}"), "n_segments": np.array(len(segments))}
-    for k, trains in enumerate(segments):
+    for k, trains in enumerate(alike(segments)):
         table = of_trains(reader, trains, guessed=reader in GUESS_T_STOP)
         of = {
             "n_units": np.array(table.n_units),
@@ -148,6 +148,31 @@ def _read(reader: Foreign, path: Path) -> Iterator[list[Foreign]]:
         for segment in block.segments:
             if len(segment.spiketrains):
                 yield list(segment.spiketrains)
+
+
+def alike(segments: Sequence[Sequence[Foreign]]) -> list[list[Foreign]]:
+    """Return the trains of segments in the order of the first, by their names where these tell.
+
+    Raises
+    ------
+    ValueError
+        Where some names of a segment are those of another, and some are not.
+    """
+    found = [list(trains) for trains in segments]
+    names = [[str(train.name or "") for train in trains] for trains in found]
+    if any("" in each or len(set(each)) < len(each) for each in names):
+        return found
+    for k, each in enumerate(names):
+        common = set(each) & set(names[0])
+        if common and not len(common) == len(each) == len(names[0]):
+            lone = min(set(each) ^ set(names[0]))
+            raise ValueError(
+                f"a train {lone!r} is in some of its segments and not in all: pass one segment, or"
+                " give each the same trains"
+            )
+        if common:
+            found[k] = [found[k][each.index(name)] for name in names[0]]
+    return found
 
 
 def of_trains(kind: str, trains: Sequence[Foreign], *, guessed: bool = False) -> UnitTable:

@@ -1,4 +1,4 @@
-"""Parquet and Feather: a row a spike, with named columns."""
+"""Parquet: a row a spike, with named columns."""
 
 from __future__ import annotations
 
@@ -55,9 +55,15 @@ def contents(
         needed = {first, second, *others, *REGION_COLUMNS}
         named = [n for n in there if n in needed or by_name.is_of_trials(n)]
         table = file.read(columns=named, use_threads=False)
-    return {name: _array(table.column(name)) for name in named}
+    return {name: _array(name, table.column(name)) for name in named}
 
 
-def _array(column: Any) -> Array:
+def _array(name: str, column: Any) -> Array:
     values = np.asarray(column.to_numpy())
-    return values.astype(str) if values.dtype == object else values
+    if values.dtype != object:
+        return values
+    if any(isinstance(value, np.ndarray) for value in values):
+        raise ValueError(
+            f"column {name!r} holds a list a row: write a row a spike, as explode does"
+        )
+    return np.array(["" if value is None else str(value) for value in values], dtype=str)

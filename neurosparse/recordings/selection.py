@@ -60,7 +60,7 @@ def select(table: UnitTable, wanted: Wanted) -> Recording:
         As `recordings.read`, in a sentence of which the file is the subject.
     """
     if table.n_units == 0:
-        raise ValueError("it holds no units")
+        raise ValueError("it holds no units: give n_units (--n-units) where they were silent")
     chosen = np.ones(table.n_units, dtype=bool)
     for condition in wanted.where:
         chosen &= _meets(table.columns, condition)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import date, time
 from typing import Any
 
 import numpy as np
@@ -29,10 +31,10 @@ def of_columns(
     """
     times_name, stated_unit, units_name = by_name.find(names, told)
     times, ids = column(times_name), column(units_name)
-    if times.dtype == object:
-        raise TypeError(
-            f"column {times_name!r} must hold a number in each row, got {type(times.flat[0])}"
-        )
+    if times.dtype == object and times.size:
+        if all(_is_train(each) for each in times):
+            return _of_rows(names, column, told, kind, ends)
+        raise TypeError(_no_numbers(times_name, times.flat[0]))
     if times.shape != ids.shape or times.ndim != 1:
         raise ValueError(
             f"times and units must be 1-D and of one length, got {times.shape} and {ids.shape}"
@@ -53,6 +55,33 @@ def of_columns(
         all_units=told.n_units is not None,
         ends=ends,
     )
+
+
+def _is_train(value: object) -> bool:
+    return value is None or (hasattr(value, "__len__") and not isinstance(value, str | bytes))
+
+
+def _no_numbers(name: str, value: object) -> str:
+    if isinstance(value, date | time):
+        return by_name.dates(f"column {name!r}")
+    return f"column {name!r} must hold a number in each row, got {type(value)}"
+
+
+def _of_rows(
+    names: Sequence[str], column: Callable[[str], Array], told: Told, kind: str, ends: Ends
+) -> UnitTable:
+    """Return the units of a table with a row a unit, whose times are an array."""
+    times_name, stated_unit, units_name = by_name.find(names, told)
+    ids, trains = column(units_name), [() if t is None else t for t in column(times_name)]
+    units, _, n_units = by_name.indexed(ids, None)
+    if n_units < len(trains):
+        twice = ids[int(np.argmax(np.bincount(units)[units] > 1))]
+        raise ValueError(f"column {times_name!r} holds times a row, and unit {twice} has two rows")
+    table = of_units(trains, ids.tolist(), told, kind, stated_unit)
+    rest = [n for n in names if n in (*REGION_COLUMNS, *told.others) and n != units_name]
+    rows = np.arange(len(trains))
+    columns = {n: by_name.of_units(column(n), rows, table.n_units, n) for n in rest}
+    return replace(table, columns={units_name: table.columns["id"], **columns}, ends=ends)
 
 
 def _check_trials(name: str, trials: Array, times_s: Array) -> None:

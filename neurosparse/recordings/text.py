@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -187,20 +187,30 @@ def _by_name(path: Path, look: Look, told: Told, kind: str) -> UnitTable:
 def _column(path: Path, look: Look, at: int, name: str) -> Array:
     """Return a column as numbers, or as texts where some are none."""
     how: Fields = {
-        "delimiter": look.delimiter, "skiprows": look.skip, "usecols": at, "ndmin": 1,
-        "quotechar": '"', "encoding": "utf-8", "comments": "#",
+        "delimiter": look.delimiter, "usecols": at, "ndmin": 1, "quotechar": '"', "comments": None,
     }  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an empty file, which is refused below
         try:
-            return np.asarray(np.loadtxt(path, **how))
+            numbers = np.asarray(np.loadtxt(_rows(path, look.skip), **how))
+            if not (np.abs(numbers) >= by_name.MOST_EXACT).any():
+                return numbers
+            return np.asarray(np.loadtxt(_rows(path, look.skip), dtype=np.int64, **how))
         except ValueError:
             pass
         try:
-            values = np.asarray(np.loadtxt(path, dtype=str, **how))
+            values = np.asarray(np.loadtxt(_rows(path, look.skip), dtype=str, **how))
         except ValueError as error:
             raise ValueError(f"column {name!r} is damaged ({_first_line(error)})") from None
     return np.char.strip(values)
+
+
+def _rows(path: Path, skip: int) -> Iterator[str]:
+    """Yield the rows without comments: lines that begin with #, which may stand in a row too."""
+    with path.open(encoding="utf-8") as file:
+        for line in islice(file, skip, None):
+            if not line.startswith("#"):
+                yield line
 
 
 def _lines(path: Path, look: Look) -> list[NDArray[np.float64]]:

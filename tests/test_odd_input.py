@@ -1,0 +1,265 @@
+"""Odd but legal content of objects and files: counted right, or refused with the remedy."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+import pandas
+import polars
+import pyarrow
+import pynapple as nap
+import pytest
+import quantities as pq
+from neo import Block, Segment, SpikeTrain
+
+import neurosparse as ns
+
+TEN = {"duration_ms": 10}
+START = pandas.Timestamp("2024-01-01", tz="Europe/Berlin")
+
+
+def pairs(spikes):
+    return list(zip(spikes.times_ms.round(6).tolist(), spikes.units.tolist(), strict=True))
+
+
+def frame(unit, time=(1.0, 3.0), name="time_ms"):
+    return pandas.DataFrame({name: time, "unit": unit})
+
+
+# ---- Ids
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.array([250, 0], np.uint8),
+        np.array([100, -100], np.int8),
+        np.array([2**63 + 5, 0], np.uint64),
+        np.array([7.0, 2.0]),
+        np.array([True, False]),
+        np.array([10, 9], object),  # by their numbers, not as texts
+        pandas.array([9, 2], dtype="Int64"),
+        pandas.array(["b", "a"], dtype="string"),
+        pandas.Categorical(["b", "a"], categories=["a", "b", "c"]),
+        ["u#2", "u#1"],
+    ],
+)
+def test_ids_are_units_in_their_order(ids):
+    """The first spike is of the second unit."""
+    assert pairs(ns.as_spikes(frame(ids), **TEN)) == [(1.0, 1), (3.0, 0)]
+
+
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (pandas.array([9, None], dtype="Int64"), "at index 1 is missing"),
+        (pandas.array(["b", None], dtype="string"), "at index 1 is missing"),
+        (np.array(["b", None], object), "at index 1 is missing"),
+        (pandas.Categorical(["b", None]), "at index 1 is missing"),
+        ([1.0, np.nan], "at index 1 is missing"),
+        (["", "a"], "at index 0 is missing"),
+        ([2.0**53, 1.0], "must be below 2\\^53"),
+        ([(0, 1), (0, 2)], r"whole numbers or texts, got \(0, 1\)"),
+    ],
+)
+def test_ids_that_are_missing_or_cannot_be_told_apart_are_refused(ids, said):
+    with pytest.raises((ValueError, TypeError), match=said):
+        ns.as_spikes(frame(ids), **TEN)
+    if "missing" in said and not isinstance(ids, list):
+        with pytest.raises(ValueError, match=said):
+            ns.as_spikes(polars.from_pandas(frame(ids)), **TEN)
+
+
+def test_a_unit_may_be_called_nan_and_a_place_may_be_missing():
+    assert ns.as_spikes(frame(["nan", "None"]), **TEN).n_units == 2
+    places = frame([1, 2]).assign(region=["V1", None])
+    assert ns.as_spikes(places, **TEN).populations == {"V1": (0, 1)}
+
+
+# ---- Times
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (pandas.to_timedelta([1.0, None], unit="ms"), "must be finite, got NaT at index 1"),
+        (START + pandas.to_timedelta([1, 3], unit="ms"), "subtract the moment when the record"),
+        ([datetime.datetime(2024, 1, 1)] * 2, "subtract the moment when the record"),
+        ([datetime.time(1), datetime.time(2)], "subtract the moment when the record"),
+        (["2024-01-01", "2024-01-02"], "must hold a number in each row|must be numbers"),
+    ],
+)
+def test_times_that_are_dates_or_missing_are_refused(times, said):
+    with pytest.raises((ValueError, TypeError), match=said):
+        ns.as_spikes(frame([0, 1], times, "time"), **TEN)
+
+
+def test_differences_of_times_carry_their_unit():
+    spans = np.array([1, 3], "m8[ms]")
+    moments = pandas.Series(START + pandas.to_timedelta([1, 3], unit="ms"))
+    for times in (spans, pandas.to_timedelta(spans).as_unit("us"), moments - START):
+        assert pairs(ns.as_spikes(frame([0, 1], times, "time"), **TEN)) == [(1.0, 0), (3.0, 1)]
+        with pytest.raises(ValueError, match="carries a unit of its own: leave time_unit"):
+            ns.as_spikes(frame([0, 1], times, "time"), time_unit="s", **TEN)
+    assert pairs(ns.as_spikes([spans, spans[:1]], **TEN)) == [(1.0, 0), (1.0, 1), (3.0, 0)]
+
+
+def test_masked_times_are_refused():
+    masked = np.ma.array([1.0, 3.0], mask=[False, True])
+    with pytest.raises(ValueError, match="time_ms has masked values: leave them out"):
+        ns.as_spikes({"time_ms": masked, "unit": [0, 1]}, **TEN)
+    whole = np.ma.array([1.0, 3.0])
+    assert len(ns.as_spikes({"time_ms": whole, "unit": [0, 1]}, **TEN)) == 2
+
+
+@pytest.mark.parametrize("time", [-3.0, 10.0, 11.0])
+def test_spikes_outside_the_time_that_is_given_are_told(tmp_path, time):
+    table = frame([0, 1], (1.0, time))
+    table.to_csv(tmp_path / "spikes.csv", index=False)
+    for what in (table, tmp_path / "spikes.csv"):
+        with pytest.warns(UserWarning, match="^1 spikes of .* 0 to 0.01 s, and were left out"):
+            spikes = ns.as_spikes(what, **TEN)
+        assert spikes.counts.tolist() == [1, 0]
+
+
+def test_a_part_of_a_stated_record_leaves_spikes_out_without_a_word():
+    train = SpikeTrain([1, 7] * pq.ms, t_stop=10 * pq.ms)
+    assert len(ns.as_spikes(train, duration_ms=5)) == 1
+    other = SpikeTrain([1] * pq.ms, t_stop=5 * pq.ms)  # both were observed for 5 ms
+    with pytest.warns(UserWarning, match=r"1 spikes of .* 0 to 0.005 s, and were left out"):
+        assert len(ns.as_spikes([train, other])) == 2
+
+
+# ---- Tables
+# --------------------------------------------------------------------------------------------------
+
+ROWS = {"unit": ["b", "a", "c"], "spike_times_ms": [[1.0, 3.0], [2.0], []]}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        ROWS,
+        pandas.DataFrame(ROWS),
+        pandas.DataFrame(ROWS).set_index("unit"),
+        polars.DataFrame(ROWS),
+        pyarrow.table(ROWS),
+        pyarrow.RecordBatch.from_pydict(ROWS),
+    ],
+)
+def test_a_row_may_hold_the_times_of_a_unit(table):
+    spikes = ns.as_spikes(table, **TEN)
+    assert pairs(spikes) == [(1.0, 0), (2.0, 1), (3.0, 0)]
+    assert spikes.n_units == 3
+
+
+def test_a_row_a_unit_has_columns_of_units_and_one_row_each():
+    table = pandas.DataFrame(ROWS).assign(region=["V1", "CA1", "V1"], quality=[1, 2, 3])
+    assert ns.as_spikes(table, **TEN).populations == {"V1": (0, 2), "CA1": (2, 3)}
+    assert ns.as_spikes(table, where=["quality>1"], **TEN).counts.tolist() == [1, 0]
+    assert ns.as_spikes(table, n_units=5, **TEN).n_units == 5
+    with pytest.raises(ValueError, match="'spike_times_ms' holds times a row, and unit b has two"):
+        ns.as_spikes(pandas.concat([table, table]), **TEN)
+
+
+def test_columns_may_stand_in_the_index_of_pandas():
+    table = frame([7, 4])
+    for name in ("unit", "time_ms"):
+        assert pairs(ns.as_spikes(table.set_index(name), **TEN)) == [(1.0, 1), (3.0, 0)]
+    table.index.name = "id"  # of rows: a column of units is there
+    assert pairs(ns.as_spikes(table, **TEN)) == [(1.0, 1), (3.0, 0)]
+
+
+def test_a_table_without_spikes_asks_for_its_units():
+    with pytest.raises(ValueError, match="it holds no units: give n_units where they were silent"):
+        ns.as_spikes(frame([], []), **TEN)
+    assert ns.as_spikes(frame([], []), n_units=3, **TEN).counts.tolist() == [0, 0, 0]
+
+
+# ---- Objects of tools
+# --------------------------------------------------------------------------------------------------
+
+
+def block(*segments):
+    found = Block()
+    for names in segments:
+        found.segments.append(Segment())
+        for name in names:
+            time = {"a": 0.1, "b": 0.2, "c": 0.3}.get(name, 0.4)
+            train = SpikeTrain([time] * pq.s, t_stop=1 * pq.s, name=name)
+            found.segments[-1].spiketrains.append(train)
+    return found
+
+
+def test_trains_of_a_block_are_found_by_their_names_where_these_tell():
+    expected = [(100.0, 0), (200.0, 1), (1100.0, 0), (1200.0, 1)]
+    assert pairs(ns.as_spikes(block("ab", "ba"))) == expected
+    # names of trains, not of units
+    assert pairs(ns.as_spikes(block("ab", "xy")))[2:] == [(1400.0, 0), (1400.0, 1)]
+    with pytest.raises(ValueError, match="a train 'a' is in some of its segments and not in all"):
+        ns.as_spikes(block("ab", "bc"))
+
+
+def test_lists_of_trains_in_a_dict_are_populations():
+    train = SpikeTrain([0.1] * pq.s, t_stop=1 * pq.s)
+    spikes = ns.as_spikes({"E": [train, train], "I": [train]})
+    assert spikes.populations == {"E": (0, 2), "I": (2, 3)}
+
+
+def test_a_support_that_nobody_gave_does_not_say_how_long_a_series_was_observed():
+    series = [nap.Ts(np.array([1.0, 2.0])), nap.Ts(np.array([1.5, 1.7])), nap.Ts(np.array([]))]
+    with pytest.raises(ValueError, match="give duration_ms"):
+        ns.as_spikes(series)
+    assert ns.as_spikes(series, duration_ms=3000).counts.tolist() == [2, 2, 0]
+    support = nap.IntervalSet(0, 3)
+    known = [nap.Ts(each.t, time_support=support) for each in series]
+    assert ns.as_spikes(known).counts.tolist() == [2, 2, 0]
+
+
+# ---- Files
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("1,9007199254740993\n3,9007199254740992", [(1.0, 1), (3.0, 0)]),
+        ("1,u#2\n# a comment\n3,u#1", [(1.0, 1), (3.0, 0)]),
+        ('1,"b,1"\n\n3,"a"', [(1.0, 1), (3.0, 0)]),
+    ],
+)
+def test_ids_in_a_text_are_read_whole(tmp_path, rows, expected):
+    path = tmp_path / "spikes.csv"
+    path.write_text(f"time_ms,unit\n{rows}\n")
+    assert pairs(ns.as_spikes(path, **TEN)) == expected
+
+
+@pytest.mark.parametrize("rows", ["1,2\n3,", "1,a\n3,"])
+def test_a_row_of_a_text_without_its_unit_is_refused(tmp_path, rows):
+    path = tmp_path / "spikes.csv"
+    path.write_text(f"time_ms,unit\n{rows}\n")
+    with pytest.raises(ValueError, match="that at index 1 is missing"):
+        ns.as_spikes(path, **TEN)
+
+
+def test_lists_and_missing_ids_in_parquet_are_refused(tmp_path):
+    path = tmp_path / "spikes.parquet"
+    polars.DataFrame(ROWS).write_parquet(path)
+    with pytest.raises(ValueError, match="holds a list a row: write a row a spike"):
+        ns.as_spikes(path, **TEN)
+    polars.DataFrame({"time_ms": [1.0, 3.0], "unit": ["a", None]}).write_parquet(path)
+    with pytest.raises(ValueError, match="that at index 1 is missing"):
+        ns.as_spikes(path, **TEN)
+
+
+def test_a_folder_of_kilosort_may_be_named_as_phy_and_spikeinterface_do(tmp_path):
+    inner = tmp_path / "sorter_output"
+    inner.mkdir()
+    np.save(inner / "spike_times.npy", np.array([30, 90]))
+    np.save(inner / "spike_clusters.npy", np.array([5, 2]))
+    (inner / "params.py").write_text("sample_rate = 30000\n")
+    for path in (inner, tmp_path, inner / "params.py", inner / "spike_times.npy"):
+        assert pairs(ns.as_spikes(path, **TEN)) == [(1.0, 1), (3.0, 0)]

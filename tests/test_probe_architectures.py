@@ -4,7 +4,9 @@ the data, and a layer is known by its caller and its weights.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,27 +17,17 @@ from torch import Tensor, nn
 import neurosparse as ns
 from neurosparse import ActiveWhen
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+from counts_by_hand import KINDS, Noted, built, told
+
 ZERO = ActiveWhen(threshold=0)
-# what a network calls with each output of a layer: its name here, the output, the axis of its units
-Note = Callable[[str, Tensor, int], None]
 
 
 def counts(values: Tensor, axis: int) -> tuple[int, int, list[int]]:
     """Units, samples, and the samples in which each unit is active."""
     rows = values.movedim(axis, -1).reshape(-1, values.shape[axis])
     return rows.shape[1], rows.shape[0], (rows.abs() > 0).sum(0).tolist()
-
-
-class Noted(nn.Module):
-    """A network that can tell what its layers put out."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.note: Note = lambda name, output, axis: None
-        self.act = nn.ReLU()
-
-    def same(self, x: Tensor) -> Tensor:
-        return x
 
 
 class SqueezeExcitation(Noted):
@@ -330,6 +322,21 @@ def test_equal_to_a_plain_count(kind: type[Noted], batch_size: int) -> None:
         assert (found.n_units, found.n_samples) == (n_units, n_samples), name
         counted = found.unit_active_fraction * n_samples
         np.testing.assert_allclose(counted, active, atol=1.01 if n_samples > 500 else 0.01)
+
+
+@pytest.mark.filterwarnings("ignore:activations that were not called")
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("batch_size", [24, 5, 1])
+def test_units_are_counted_as_the_model_says(kind: type[Noted], batch_size: int) -> None:
+    model, data = built(kind)
+    expected = told(model, data)
+    stats = ns.measure(model, data, active_when=ZERO, batch_size=batch_size)
+    assert set(stats) == set(expected)
+    for name, rows in expected.items():
+        assert (stats[name].n_units, stats[name].n_samples) == (rows.shape[1], len(rows)), name
+        np.testing.assert_allclose(
+            stats[name].unit_active_fraction, (rows != 0).double().mean(0), atol=1e-12
+        )
 
 
 # ---- What batches cannot change

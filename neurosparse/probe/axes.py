@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 INPUTS, TOKENS, POSITIONS, UNITS, ROWS = "inputs", "tokens", "positions", "units", "rows"
+NO_TOKEN = -(2**40)  # the number of what stands among tokens and is none, such as a learned first
 
 
 class Factor(NamedTuple):
@@ -22,7 +23,7 @@ class Factor(NamedTuple):
 
     The entry at coordinate c of `inputs` or `tokens` is number `start + c * stride`. `rows` are
     chosen by the data, of `n_offered`: `origin`, shape (2, size), names the input and the token of
-    each.
+    each. So it does for `tokens` that do not lie at equal steps.
     """
 
     role: str
@@ -45,6 +46,11 @@ def axis(role: str, size: int) -> Axis:
 def has(an_axis: Axis, role: str) -> bool:
     """Return whether an axis holds a role."""
     return any(factor.role == role for factor in an_axis)
+
+
+def is_told(an_axis: Axis) -> bool:
+    """Return whether an axis says which input or token an entry is of."""
+    return any(factor.role in (INPUTS, TOKENS, ROWS) for factor in an_axis)
 
 
 def of_units(axes: Axes) -> list[int]:
@@ -84,6 +90,23 @@ def resized(old: Axis, size: int) -> Axis:
     return axis(UNITS if has(old, UNITS) else POSITIONS, size)
 
 
+def windowed(
+    old: Axis, size: int, *, kernel: int, stride: int, padding: int, dilation: int = 1
+) -> Axis:
+    """Return an axis after each window of it became one entry, as in a convolution.
+
+    A window of tokens stands for its last one, as a frame of a sound that is complete; where the
+    ends were padded, for the one in its middle. One that was padded by all but one of its length
+    looks at what came before (the rest is cut off later).
+    """
+    if len(old) != 1 or old[0].role != TOKENS or old[0].origin is not None or old[0].size == size:
+        return resized(old, size)
+    factor, reach = old[0], dilation * (kernel - 1)
+    first = reach - padding if padding in (0, reach) else int(reach / 2 - padding)
+    start = factor.start + first * factor.stride
+    return (factor._replace(size=size, stride=stride * factor.stride, start=start),)
+
+
 def viewed(axes: Axes, shape: Sequence[int]) -> Axes | None:
     """Return the axes after the elements were laid out in another shape, None if not known."""
     queue = [factor for each in axes for factor in each if factor.size != 1]
@@ -95,7 +118,7 @@ def viewed(axes: Axes, shape: Sequence[int]) -> Axes | None:
             if need % factor.size == 0:
                 found.append(factor)
                 need //= factor.size
-            elif factor.size % need == 0 and factor.role != ROWS:
+            elif factor.size % need == 0 and factor.origin is None:
                 rest = factor.size // need
                 found.append(factor._replace(size=need, stride=factor.stride * rest))
                 queue.insert(0, factor._replace(size=rest, start=0))
@@ -160,7 +183,7 @@ def chosen(old: Axis, index: slice | Tensor) -> Axis:
         n = len(range(start, stop, step))
         if n == size and step == 1:
             return old
-        if len(old) == 1 and old[0].role != ROWS:
+        if len(old) == 1 and old[0].origin is None:
             factor = old[0]
             return (
                 factor._replace(
@@ -174,10 +197,18 @@ def chosen(old: Axis, index: slice | Tensor) -> Axis:
         picked = index.reshape(-1)
     if has(old, UNITS):
         return axis(UNITS, picked.numel())
-    if not (has(old, INPUTS) or has(old, ROWS)):
+    if not is_told(old):
         return axis(POSITIONS, picked.numel())
     origin = origins(old, picked.device)
+    if not (has(old, INPUTS) or has(old, ROWS)):
+        return tokens(origin[1, picked.long()])
     return (Factor(ROWS, picked.numel(), origin=origin[:, picked.long()], n_offered=offered(old)),)
+
+
+def tokens(numbers: Tensor) -> Axis:
+    """Return an axis of tokens by their numbers, `NO_TOKEN` for what is none."""
+    origin = torch.stack([torch.zeros_like(numbers), numbers])
+    return (Factor(TOKENS, len(numbers), origin=origin),)
 
 
 def offered(an_axis: Axis) -> int:
@@ -185,14 +216,23 @@ def offered(an_axis: Axis) -> int:
     return prod(f.n_offered or f.size for f in an_axis)
 
 
-def joined(parts: Sequence[Axis | None], size: int) -> Axis:
-    """Return the axis along which tensors were put one after the other."""
+def joined(parts: Sequence[Axis | None], sizes: Sequence[int]) -> Axis:
+    """Return the axis along which tensors of these lengths were put one after the other."""
+    size = sum(sizes)
     known = [part for part in parts if part is not None]
     if any(has(part, UNITS) for part in known):
         return axis(UNITS, size)
     if len(known) == len(parts) and any(has(p, INPUTS) or has(p, ROWS) for p in known):
         origin = torch.cat([origins(p) for p in known], dim=1)
         return (Factor(ROWS, size, origin=origin, n_offered=size),)
+    if any(has(part, TOKENS) for part in known):
+        numbers = [
+            origins(part)[1]
+            if part is not None and has(part, TOKENS)
+            else torch.full((n,), NO_TOKEN)
+            for part, n in zip(parts, sizes, strict=True)
+        ]
+        return tokens(torch.cat(numbers))
     return axis(POSITIONS, size)
 
 
@@ -204,7 +244,7 @@ def origins(an_axis: Axis, device: torch.device | None = None) -> Tensor:
     total = torch.zeros(2, 1, dtype=torch.int64, device=device)
     for factor in an_axis:
         part = torch.zeros(2, factor.size, dtype=torch.int64, device=device)
-        if factor.role == ROWS and factor.origin is not None:
+        if factor.origin is not None:
             part = factor.origin.to(total.device)
         elif factor.role in (INPUTS, TOKENS):
             steps = torch.arange(factor.size, device=device) * factor.stride + factor.start
@@ -239,9 +279,17 @@ def rows(output: Tensor, axes: Axes, mask: Tensor | None = None) -> tuple[Tensor
     for k in rest:
         origin = (origin[:, :, None] + origins(axes[k]).cpu()[:, None]).reshape(2, -1)
     if mask is not None:
-        keep = mask[origin[0], origin[1]] != 0
+        keep = _counts(mask, origin)
         moved, origin = moved[keep.to(moved.device)], origin[:, keep]
     return moved, origin
+
+
+def _counts(mask: Tensor, origin: Tensor) -> Tensor:
+    """Return whether each row counts: its token does, or it is none."""
+    token, n = origin[1], mask.shape[1]
+    result: Tensor = mask[origin[0], token.clamp(0, n - 1)] != 0
+    result &= (token >= 0) & (token < n)
+    return result | (token < NO_TOKEN // 2)
 
 
 def of_tokens(axes: Axes) -> bool:

@@ -9,7 +9,7 @@ ran last. How a function lays out its output stands in `layout`.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from math import prod
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from neurosparse.probe import axes as ax
 from neurosparse.probe.layout import Call, axes_of_output
+from neurosparse.probe.tokens import BatchTokens
 
 
 class Key(NamedTuple):
@@ -85,7 +86,7 @@ _WEIGHTED = frozenset(
         *("multiheadattentionforward", "sparsemm", "smm", "groupedmm"),
     }
 )
-_SUMS = frozenset({"add", "iadd", "radd"})
+_SUMS = frozenset({"add", "iadd", "radd", "sub", "isub", "rsub", "subtract", "addcmul", "lerp"})
 _NORMS = frozenset({"batchnorm", "layernorm", "groupnorm", "instancenorm", "rmsnorm"})
 _COMPARISONS = frozenset(
     {"gt", "ge", "lt", "le", "eq", "ne", "greater", "greaterequal", "less", "lessequal"}
@@ -126,6 +127,7 @@ class Flow:
         self.trainable = {id(p) for p in model.parameters()}
         self.n_inputs = self.n_samples = 0
         self.n_tokens: int | None = None
+        self.columns: tuple[range, ...] = ()  # the tokens of each mask
 
     def __getitem__(self, tensor: Tensor) -> Tag:
         entry = self._tags.get(id(tensor))
@@ -140,15 +142,15 @@ class Flow:
     def __contains__(self, tensor: Tensor) -> bool:
         return self[tensor] is not UNKNOWN
 
-    def begin(self, batch: object, starts: Mapping[int, int] | None = None) -> None:
+    def begin(self, batch: object, tokens: BatchTokens | None = None) -> None:
         """Mark the tensors of a batch as the inputs: samples along axis 0.
 
         Parameters
         ----------
         batch
             A tensor, or a container of tensors.
-        starts
-            Of each tensor whose axis 1 holds the tokens of a mask, by its id: the first of them.
+        tokens
+            Which of them hold tokens, where a mask says which of these count.
         """
         self._tags = {k: entry for k, entry in self._tags.items() if entry[0]() is not None}
         found = [
@@ -159,9 +161,10 @@ class Flow:
         if not found:
             return
         self.n_inputs, self.n_tokens = len(found[0]), None
+        self.columns = () if tokens is None else tuple(tokens.columns.values())
         for tensor in found:
             is_float = tensor.is_floating_point() or tensor.is_quantized or tensor.is_complex()
-            start = None if starts is None else starts.get(id(tensor))
+            start = None if tokens is None else tokens.starts.get(id(tensor))
             axes = ax.of_inputs(tensor.shape, first_token=start, is_float=is_float)
             if tensor is found[0]:  # inputs, and positions of each
                 n_units = prod(f.size for each in axes for f in each if f.role == ax.UNITS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from torch import nn
 
@@ -47,6 +47,16 @@ def tell_zeros(monitor: Monitor) -> None:
     """Say which outputs with exact zeros were not counted, if there were any."""
     if monitor.with_zeros:
         _tell(f"{_with_zeros(monitor)}; name modules to count with layers=(...)")
+
+
+def tell_padding(masks: Mapping[str, bool], unmasked: Iterable[str]) -> None:
+    """Say which masks leave no padding out, since no layer was seen to put their tokens out."""
+    unused = [name for name, is_used in masks.items() if not is_used]
+    if unused and unmasked:
+        _tell(
+            f"padding is counted in {', '.join(sorted(unmasked))}: their samples are no tokens of"
+            f" {' or '.join(unused)}, as far as is known"
+        )
 
 
 def sibling_of(name: str, modules: Mapping[str, nn.Module], fired: Mapping[str, int]) -> str | None:

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from neurosparse._internal.types import Fields, FieldsView
+from neurosparse._internal.types import Fields
 from neurosparse._internal.units import plain
 from neurosparse.data import ImageSet
+from neurosparse.probe.tokens import TARGETS, BatchTokens, tokens_in
 
 MOST_SAMPLES = 500  # at a time
 _MOST_NUMBERS, _MOST_WORDS = 2**22, 2**14  # in a batch of images, of texts
-_TARGETS = ("label", "target")
 
 
 class Inputs(NamedTuple):
@@ -26,8 +26,7 @@ class Inputs(NamedTuple):
 
     args: tuple[Any, ...]
     kwargs: Fields
-    mask: Tensor | None = None  # (inputs, tokens): those that count
-    starts: Mapping[int, int] | None = None  # of each tensor with tokens, by id: its first in mask
+    tokens: BatchTokens | None = None  # where a mask says which of them count
 
 
 def batches(data: Any, batch_size: int | None, mask: Any = None) -> Iterator[tuple[Any, Any]]:
@@ -138,7 +137,8 @@ def inputs_of(
     else:
         args, kwargs = (_moved(batch, like),), {}
     given = batch if forward is not None and isinstance(batch, Mapping) else kwargs
-    return Inputs(args, kwargs, *masks(args, _moved(dict(given), like, strict=False), kwargs, mask))
+    named = _moved(dict(given), like, strict=False)
+    return Inputs(args, kwargs, tokens_in(model, args, named, kwargs, mask))
 
 
 def _check_dense(batch: Any) -> None:
@@ -156,50 +156,6 @@ def _check_dense(batch: Any) -> None:
             raise ValueError(
                 f"a batch must be a dense tensor, got a {layout} one: pass x.to_dense()"
             )
-
-
-def masks(
-    args: tuple[Any, ...], named: FieldsView, kwargs: FieldsView, mask: Any = None
-) -> tuple[Tensor | None, dict[int, int] | None]:
-    """Return the mask of all tokens, the decoder's after the encoder's, and where each begins.
-
-    Parameters
-    ----------
-    args, kwargs
-        What the model is called with.
-    named
-        Where an attention mask may stand by its name, as it does in `kwargs`.
-    mask
-        Given by the user, shape (n_inputs, tokens): it stands for `attention_mask`. False: none.
-
-    Returns
-    -------
-    mask : tensor of bool, shape (n_inputs, tokens), or None
-    starts : dict, or None
-        Of each tensor with these tokens along axis 1, by its id: the number of its first token.
-    """
-    if mask is False:
-        return None, None
-    parts, starts, first = [], {}, 0
-    everything = kwargs or named
-    for prefix in ("", "decoder_"):
-        found = mask if mask is not None and not prefix else named.get(f"{prefix}attention_mask")
-        if found is None or np.ndim(found) != 2:
-            continue
-        part = torch.as_tensor(np.asarray(found) if not isinstance(found, Tensor) else found) != 0
-        for key, value in [*everything.items(), *((f"{k}", a) for k, a in enumerate(args))]:
-            fits = isinstance(value, Tensor) and tuple(value.shape[:2]) == tuple(part.shape)
-            if key.startswith(_TARGETS):  # a decoder may read them: no tokens of the encoder's
-                continue
-            if fits and key.startswith("decoder_") == bool(prefix):
-                starts[id(value)] = first
-        if not starts and not args:
-            continue
-        parts.append(part.cpu())
-        first += part.shape[1]
-    if not parts:
-        return None, None
-    return torch.cat(parts, dim=1), starts
 
 
 def _of_sequence(
@@ -271,10 +227,10 @@ def _accepted(model: nn.Module, batch: Mapping[str, object]) -> Fields:
         return {
             key: value
             for key, value in batch.items()
-            if key in found or not key.startswith(_TARGETS)
+            if key in found or not key.startswith(TARGETS)
         }
     for key in batch:
-        if key not in found and not key.startswith(_TARGETS):
+        if key not in found and not key.startswith(TARGETS):
             raise ValueError(
                 f"{type(model).__name__} takes no input {key!r}; it takes {', '.join(found)}"
             )
@@ -299,7 +255,7 @@ def _is_mask(value: Any, first: Any) -> bool:
 
 def _are_targets(value: object, first: object, names: list[str]) -> bool:
     """Return whether a second entry can be the targets: one a sample, or the model names them."""
-    if any(name.startswith((*_TARGETS, "y")) for name in names[1:2]):
+    if any(name.startswith((*TARGETS, "y")) for name in names[1:2]):
         return True
     return isinstance(value, Tensor | np.ndarray) and value.ndim <= 1
 

@@ -5,6 +5,7 @@ They tell which input each sample is of, and which samples are padding.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from neurosparse.probe import axes as ax
 from neurosparse.probe.inputs import Inputs
 from neurosparse.probe.nonlinear import LayerOutput, Monitor
 from neurosparse.probe.tally import Counted, Whole, counted
+from neurosparse.probe.tokens import BatchTokens
 
 
 class LayerRecords:
@@ -28,26 +30,31 @@ class LayerRecords:
     def __init__(self, active_when: ActiveWhen) -> None:
         self.active_when = active_when
         self.total: dict[str, Activations] = {}
-        # samples offered to each routed layer an input; None: as many as the inputs have
-        self.routed: dict[str, float | None] = {}
-        self.n_seen = self.n_inputs = self.n_samples = self.n_offered = 0
-        self.mask: Tensor | None = None
-        self.is_masked = False  # whether a mask has left anything out, or could have
+        # samples offered to each routed layer an input, or whose they are: see `offered`
+        self.routed: dict[str, float | str] = {}
+        self.offered: Counter[str] = Counter()  # tokens that count, by mask; "" without one
+        self.n_seen = self.n_inputs = self.n_samples = 0
+        self.tokens: BatchTokens | None = None
+        self.masks: dict[str, bool] = {}  # of tokens, whether a layer puts these out
+        self.unmasked: set[str] = set()  # layers of several samples an input, none a token
         self.of_pass: dict[str, Counted] = {}
         self.empty: dict[str, tuple[int, ActiveWhen]] = {}
 
     def begin(self, inputs: Inputs, monitor: Monitor) -> None:
         """Start a batch."""
-        self.n_inputs, self.n_samples, self.mask = (
-            monitor.flow.n_inputs,
-            monitor.flow.n_samples,
-            inputs.mask,
-        )
-        if self.mask is not None and len(self.mask) != self.n_inputs:
-            raise ValueError(
-                f"mask has {len(self.mask)} rows for a batch of {self.n_inputs} inputs"
-            )
-        self.n_offered += self.n_samples if self.mask is None else int((self.mask != 0).sum())
+        self.n_inputs, self.n_samples = monitor.flow.n_inputs, monitor.flow.n_samples
+        self.tokens = inputs.tokens
+        if self.tokens is None:
+            self.offered[""] += self.n_samples
+            return
+        mask = self.tokens.mask
+        if len(mask) != self.n_inputs:
+            raise ValueError(f"mask has {len(mask)} rows for a batch of {self.n_inputs} inputs")
+        for name, columns in self.tokens.columns.items():
+            part = mask[:, columns.start : columns.stop]
+            self.offered[name] += int(part.sum())
+            if not part.all():
+                self.masks.setdefault(name, False)
 
     def add(self, layer: LayerOutput) -> None:
         """Add what a layer has put out."""
@@ -59,9 +66,7 @@ class LayerRecords:
             )
         for factor in (f for each in axes or () for f in each):
             if factor.role == ax.ROWS and factor.n_offered:
-                # how many were offered in all is known at the end
-                share = factor.n_offered / self.n_inputs
-                self.routed[layer.name] = None if factor.n_offered == self.n_samples else share
+                self.routed[layer.name] = self._offered_from(factor)
         when = replace(self.active_when, axis=-1 if axis is None else axis)
         if output.numel() == 0:
             n_units = output.shape[when.axis or -1] if output.ndim else 0
@@ -91,6 +96,17 @@ class LayerRecords:
             )
         self.of_pass[layer.name] = found
 
+    def _offered_from(self, rows: ax.Factor) -> float | str:
+        """Return from which tokens rows were chosen; how many these are is known at the end."""
+        if self.tokens is None and rows.n_offered == self.n_samples:
+            return ""
+        numbers = torch.empty(0) if rows.origin is None else rows.origin[1]
+        for name, columns in self.tokens.columns.items() if self.tokens else ():
+            inside = (numbers >= columns.start) & (numbers < columns.stop)
+            if rows.n_offered == self.n_inputs * len(columns) and inside.all():
+                return name
+        return rows.n_offered / self.n_inputs
+
     def _laid_out(
         self, layer: LayerOutput, output: Tensor, when: ActiveWhen
     ) -> tuple[Tensor, ActiveWhen, Whole | None]:
@@ -100,8 +116,7 @@ class LayerRecords:
             return output, when, None
         units = ax.of_units(axes)
         rest = [k for k in range(len(axes)) if k not in units]
-        mask = self.mask if ax.of_tokens(axes) else None
-        self.is_masked |= mask is not None
+        mask = self._mask_of(layer, tuple(axes[k] for k in rest))
         in_order = [k for k in rest if _of_inputs_in_order(axes[k], self.n_inputs)]
         alone = [k for k in rest if ax.has(axes[k], ax.INPUTS) or ax.has(axes[k], ax.ROWS)]
         if mask is None and axis is not None and alone == in_order == [0]:
@@ -122,6 +137,20 @@ class LayerRecords:
             return moved, shown, None
         return moved, when if axis is not None else shown, origin[0].numpy()
 
+    def _mask_of(self, layer: LayerOutput, rest: ax.Axes) -> Tensor | None:
+        """Return the mask that says which rows of an output count, and note that it was used."""
+        if self.tokens is None:
+            return None
+        if not ax.of_tokens(rest):
+            if any(f.size > 1 and f.role == ax.POSITIONS for each in rest for f in each):
+                self.unmasked.add(layer.name)
+            return None
+        numbers = torch.cat([ax.origins(each)[1] for each in rest]).unique()
+        for name, columns in self.tokens.columns.items():
+            if ((numbers >= columns.start) & (numbers < columns.stop)).any():
+                self.masks[name] = True
+        return self.tokens.mask
+
     def end(self) -> None:
         """End a batch: what each input has added becomes a run of its own."""
         for name, (record, counts, sizes) in self.of_pass.items():
@@ -138,13 +167,17 @@ class LayerRecords:
         for name, (n_units, when) in self.empty.items():
             if name not in self.total:
                 self.total[name] = none_of(name, n_units, when)
-                self.routed[name] = None
+                self.routed[name] = next(iter(self.offered))
         for final, name in monitor.final_names().items():
             if name in self.total and name not in monitor.replaced:
                 record = replace(self.total[name], name=final)
                 if name in self.routed:
                     share = self.routed[name]
-                    n_offered = self.n_offered if share is None else round(share * self.n_seen)
+                    n_offered = (
+                        self.offered[share]
+                        if isinstance(share, str)
+                        else round(share * self.n_seen)
+                    )
                     if n_offered > record.n_samples or not record.n_samples:
                         record = replace(record, n_offered=n_offered)
                 result[final] = record

@@ -22,6 +22,7 @@ from neurosparse.probe.rectifiers import (
     is_non_linearity,
     rectifier_of,
 )
+from neurosparse.probe.tokens import BatchTokens
 from neurosparse.probe.unit_axes import LayerOutput, with_unit_axis
 
 _KINDS: dict[str, str] = {}  # names of functions without their underscores
@@ -67,11 +68,11 @@ class Monitor(TorchFunctionMode):
         }
         self.called: set[str] = set()  # those of them that have called a non-linearity
 
-    def begin(self, batch: object, starts: Mapping[int, int] | None = None) -> None:
+    def begin(self, batch: object, tokens: BatchTokens | None = None) -> None:
         """Start a pass: the tensors of a batch are its inputs."""
         self.fired.clear()
         self.calls.clear()
-        self.flow.begin(batch, starts)
+        self.flow.begin(batch, tokens)
 
     def _has_begun(self, args: object, kwargs: object) -> bool:
         return any(t in self.flow and self.flow[t].live for t in _all(args, kwargs))

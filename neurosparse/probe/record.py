@@ -71,7 +71,8 @@ def record(
     mask : array of numbers, shape (n_samples, n_tokens)
         Tokens with 0 are padding and left out of every layer. For batches: an iterable of masks or
         a function of a batch. By default the `attention_mask` among the inputs; False: all tokens
-        count.
+        count. Tokens of a decoder beside an encoder have the `decoder_attention_mask`. Without one
+        those whose label is -100 are padding, also where the model makes its inputs of `labels`.
     units_axis
         The axis of the units of layers, by name, where it cannot be known.
 
@@ -92,7 +93,8 @@ def record(
     Warns
     -----
     UserWarning
-        Where outputs hold exact zeros and were not counted.
+        Where outputs hold exact zeros and were not counted, or padding may have been counted: a
+        layer's samples are not known to be tokens of the mask.
 
     Examples
     --------
@@ -113,12 +115,13 @@ def record(
         before_batch=records.begin,
         after_batch=records.end,
     )
-    if mask is not None and mask is not False and not records.is_masked:
-        n_tokens = 0 if records.mask is None else records.mask.shape[1]
+    if mask is not None and mask is not False and not any(records.masks.values()):
+        n_tokens = 0 if records.tokens is None else records.tokens.mask.shape[1]
         raise ValueError(
             f"mask has {n_tokens:,} tokens a sample, and no layer puts out that many rows a sample:"
             " leave it out, or give one whose columns are the tokens"
         )
+    heard.tell_padding(records.masks, records.unmasked)
     result = records.named(monitor)
     if layers is None:
         modules = {plain_name(name): module for name, module in model.named_modules()}
@@ -246,7 +249,7 @@ def _run(
                 inputs = inputs_of(
                     model, batch, False if mask is False else its_mask, parameter, forward, runs_on
                 )
-                monitor.begin((inputs.args, inputs.kwargs), inputs.starts)
+                monitor.begin((inputs.args, inputs.kwargs), inputs.tokens)
                 before_batch(inputs, monitor)
             _call(model, inputs, forward, monitor, own)
             monitor.looks_for_zeros = False

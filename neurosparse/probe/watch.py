@@ -24,10 +24,10 @@ from neurosparse.probe import axes as ax
 from neurosparse.probe.eager import eagerly
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook
-from neurosparse.probe.inputs import masks
 from neurosparse.probe.known_pass import KnownLayer, KnownPass, PlainLook
 from neurosparse.probe.nonlinear import LayerOutput, monitoring
 from neurosparse.probe.running import Running, is_first_process, over_processes
+from neurosparse.probe.tokens import tokens_in
 
 Log = Callable[[Row], object]
 
@@ -66,7 +66,8 @@ def watch(
     checkpointing computes again does not. A step is one of the first torch optimizer that holds a
     parameter of the model, and all passes before it belong to it (gradient accumulation).
     Without such an optimizer, call `step()` after each update. Tokens that are 0 in an
-    `attention_mask` among the model's inputs are not counted.
+    `attention_mask` among the model's inputs are not counted, and of a decoder beside an encoder
+    those that are 0 in its `decoder_attention_mask`, or without one have the label -100.
 
     The first look follows every function. Where each layer is the output of a module, hooks on
     these modules then count the same, and one look in 50 follows all. A pass that computes anything
@@ -262,7 +263,8 @@ class Watch:
         if self._n_passes == MANY_PASSES and self._clock is None and self.n_steps == 0:
             warnings.warn(NO_STEPS, stacklevel=2)
         kwargs = kwargs or {}
-        self._mask, first_tokens = masks(args, kwargs, kwargs)
+        tokens = tokens_in(self._model, args, kwargs, kwargs)
+        self._mask = None if tokens is None else tokens.mask
         in_full = len(self.history) % LOOKS_FOR_ONE_IN_FULL == 0
         if self._known is not None and self._mask is None and not in_full:
             self._plain = PlainLook(self._known, self._count)
@@ -273,7 +275,7 @@ class Watch:
         )
         monitor.looks_for_zeros = False
         if args or kwargs:
-            monitor.begin((args, kwargs), first_tokens)
+            monitor.begin((args, kwargs), tokens)
 
     def _end_pass(self, output: object) -> None:
         if torch.compiler.is_compiling():

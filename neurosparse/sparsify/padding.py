@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from neurosparse._internal.types import FieldsView
 from neurosparse.probe import axes as ax
-
-Masks = Mapping[str, Tensor]  # (inputs, tokens) of bool, by the names of the inputs that they are
-_NAMES = ("attention_mask", "decoder_attention_mask")
-
-
-def masks_in(kwargs: FieldsView) -> dict[str, Tensor]:
-    """Return the attention masks among the inputs of a model, by their names.
-
-    Examples
-    --------
-    >>> masks_in({"attention_mask": torch.tensor([[1, 1, 0]]), "labels": None})
-    {'attention_mask': tensor([[ True,  True, False]])}
-    """
-    found = {name: kwargs[name] for name in _NAMES if isinstance(kwargs.get(name), Tensor)}
-    return {name: mask != 0 for name, mask in found.items() if mask.ndim == 2}
+from neurosparse.probe.tokens import Masks
 
 
 class Tokens(NamedTuple):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from neurosparse.sparsify.padding import Masks
+from neurosparse.probe.tokens import Masks
 from neurosparse.sparsify.sites import Site
 from neurosparse.sparsify.telling import Tells
 

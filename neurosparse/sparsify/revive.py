@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from neurosparse.probe.nonlinear import listening
+from neurosparse.probe.tokens import Masks
 from neurosparse.sparsify.aside import Run, aside, same_everywhere
-from neurosparse.sparsify.padding import Masks
 from neurosparse.sparsify.sites import Site, Trace
 
 

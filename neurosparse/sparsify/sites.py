@@ -15,10 +15,10 @@ from torch.overrides import TorchFunctionMode
 
 from neurosparse._internal.types import Fields
 from neurosparse.probe import axes as ax
-from neurosparse.probe.inputs import masks
 from neurosparse.probe.nonlinear import LayerOutput, monitoring
+from neurosparse.probe.tokens import has_decoder, masks_in, tokens_in
 from neurosparse.sparsify.aside import Run, aside
-from neurosparse.sparsify.padding import Tokens, masks_in
+from neurosparse.sparsify.padding import Tokens
 
 Function = tuple[str, int]  # a function of torch, and the how-manyth call of it in a pass
 # through these the bias of a linear map reaches the rectifier
@@ -164,7 +164,7 @@ def find_sites(
     modules = dict(model.named_modules())
     asked = None if layers is None else [name.partition("#")[0] for name in layers]
     kwargs = kwargs or {}
-    of_tokens, unknown = masks_in(kwargs), list[str]()
+    of_tokens, unknown = masks_in(kwargs, has_decoder=has_decoder(model)), list[str]()
 
     def found(layer: LayerOutput) -> None:
         name, output, axis = layer.name, layer.output, layer.shown_axis
@@ -195,7 +195,7 @@ def find_sites(
     listening = monitoring(model, found, asked, asks=False, live=True)
     with aside(model), trace, listening as monitor:
         if args or kwargs:
-            monitor.begin((args, kwargs), masks(args, kwargs, kwargs)[1])
+            monitor.begin((args, kwargs), tokens_in(model, args, kwargs, kwargs))
         run()
     if unknown:
         warnings.warn(f"padded tokens are counted in {', '.join(unknown)}: {UNKNOWN}", stacklevel=2)

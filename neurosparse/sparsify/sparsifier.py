@@ -15,11 +15,11 @@ from torch import Tensor, distributed, nn
 from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook
+from neurosparse.probe.tokens import Masks, has_decoder, masks_in
 from neurosparse.sparsify.aside import Run
 from neurosparse.sparsify.calls import Calls, Functions
 from neurosparse.sparsify.controller import Plan, Steering
 from neurosparse.sparsify.kept import checked
-from neurosparse.sparsify.padding import Masks, masks_in
 from neurosparse.sparsify.penalty import Tap
 from neurosparse.sparsify.revive import Wanted, set_biases
 from neurosparse.sparsify.sites import Function, Site, find_sites
@@ -69,6 +69,7 @@ class Sparsifier:
         self._kept: FieldsView | None = None
         self._run: Run | None = None
         self._masks: Masks = {}  # of the pass under way
+        self._masks_in = partial(masks_in, has_decoder=has_decoder(model))
         self._known_masks: set[str] = set()
         self._handles = [model.register_forward_pre_hook(OwnHook(self._begin), with_kwargs=True)]
         self._hook_end()
@@ -209,7 +210,7 @@ class Sparsifier:
         """
         if not self._ready:
             self._prepare(run, (), batch)
-        self._run, self._masks = run, masks_in(batch or {})
+        self._run, self._masks = run, self._masks_in(batch or {})
         self._open()
         self._busy = True  # the model's own hooks are not to end it
         try:
@@ -225,7 +226,7 @@ class Sparsifier:
     # ---- Before the first pass
 
     def _prepare(self, run: Run, args: tuple[Any, ...] = (), kwargs: Fields | None = None) -> None:
-        settings, masks = self._settings, masks_in(kwargs or {})
+        settings, masks = self._settings, self._masks_in(kwargs or {})
         self._busy = True
         try:
             sites = find_sites(self._model, run, settings.layers, args, kwargs)
@@ -288,7 +289,7 @@ class Sparsifier:
             return
         if not self._ready:
             torch.compiler.disable(self.prepare)(args, kwargs)
-        self._masks = masks_in(kwargs)
+        self._masks = self._masks_in(kwargs)
         if self._settings.revive:
             self._run = partial(self._model, *args, **kwargs)
         self._open()

@@ -38,7 +38,8 @@ def sparsify(
 
     Add `penalty()` to the loss before `backward()`, and call `step()` after each step of the
     optimizer. Exactly one of `target`, `l1` and `top_k` says how. Tokens that are 0 in an
-    `attention_mask` among the model's inputs are not counted and have no penalty.
+    `attention_mask` among the model's inputs are not counted and have no penalty; nor are those of
+    a decoder that are 0 in its `decoder_attention_mask`, or without one have the label -100.
 
     Parameters
     ----------

@@ -21,6 +21,7 @@ class Tags(Protocol):
 
     n_inputs: int
     n_tokens: int | None
+    columns: tuple[range, ...]
     trainable: set[int]
 
     def __getitem__(self, tensor: Tensor) -> Any: ...
@@ -82,6 +83,11 @@ def tensors_of(call: Call) -> list[Tensor]:
         elif isinstance(value, list | tuple):
             found += [each for each in value if isinstance(each, Tensor)]
     return found
+
+
+def of_axis(value: int | Sequence[int], k: int) -> int:
+    """Return a setting of a window for one of its axes, where one number is that of all."""
+    return value if isinstance(value, int) else value[k % len(value)]
 
 
 def length(an_axis: ax.Axis) -> int:

@@ -69,6 +69,12 @@ def _table() -> dict[str, Rule]:
         (indexing.unbound, "unbind iter"),
         (indexing.split, "chunk split tensorsplit splitwithsizes narrow"),
         (shapes.joined, "cat concat concatenate stack"),
+        (shapes.padded, "pad"),
+        (
+            shapes.pooled,
+            "avgpool1d avgpool2d avgpool3d maxpool1d maxpool2d maxpool3d"
+            " maxpool1dwithindices maxpool2dwithindices maxpool3dwithindices",
+        ),
         (shapes.repeated, "repeat tile repeatinterleave"),
         (shapes.windows, "unfold fold"),
         (indexing.where, "where nonzero"),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from neurosparse.probe import axes as ax
-from neurosparse.probe.layout.calls import Answer, Call, guessed_axis, tensors_of
+from neurosparse.probe.layout.calls import Answer, Call, guessed_axis, of_axis, tensors_of
 
 
 def viewed(call: Call, outputs: Sequence[Tensor]) -> Answer:
@@ -63,9 +63,63 @@ def joined(call: Call, outputs: Sequence[Tensor]) -> Answer:
         dim %= outputs[0].ndim
         return (*first[:dim], ax.axis(ax.POSITIONS, outputs[0].shape[dim]), *first[dim:])
     dim %= outputs[0].ndim
-    axes = [call.axes(t) for t in parts if t.ndim == outputs[0].ndim]
-    along = ax.joined([None if a is None else a[dim] for a in axes], outputs[0].shape[dim])
-    return (*first[:dim], along, *first[dim + 1 :])
+    whole = [t for t in parts if t.ndim == outputs[0].ndim]
+    axes = [call.axes(t) for t in whole]
+    along = ax.joined([None if a is None else a[dim] for a in axes], [t.shape[dim] for t in whole])
+    result = [_told([first, *known], k) for k in range(outputs[0].ndim)]
+    result[dim] = _moved(call, along)
+    return tuple(result)
+
+
+def _told(known: Sequence[ax.Axes], k: int) -> ax.Axis:
+    """Return an axis that tensors share as the first of them knows it that knows anything."""
+    if ax.has(known[0][k], ax.UNITS):
+        return known[0][k]
+    return next((axes[k] for axes in known if ax.is_told(axes[k])), known[0][k])
+
+
+def _moved(call: Call, along: ax.Axis) -> ax.Axis:
+    """Return an axis of tokens that were moved: those of a mask where they are as many."""
+    if len(along) != 1 or along[0].role != ax.TOKENS:
+        return along
+    numbers = ax.origins(along)[1].tolist()
+    for columns in call.tags.columns:
+        if len(columns) == len(numbers) and any(n in columns for n in numbers):
+            return (ax.Factor(ax.TOKENS, len(columns), start=columns.start),)
+    return along
+
+
+def padded(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes after F.pad(x, (left, right, ...)), the last axis first."""
+    axes, output = call.axes(call.first), outputs[0]
+    if axes is None:
+        return None
+    result = [ax.resized(old, n) for old, n in zip(axes, output.shape, strict=True)]
+    for k, left in enumerate(call.argument(1, "pad")[::2], start=1):
+        if len(axes[-k]) == 1 and axes[-k][0].role == ax.TOKENS and axes[-k][0].origin is None:
+            factor = axes[-k][0]
+            start = factor.start - int(left) * factor.stride
+            result[-k] = _moved(call, (factor._replace(size=output.shape[-k], start=start),))
+    return tuple(result)
+
+
+def pooled(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes after a pooling of the last axes."""
+    axes, output = call.axes(call.first), outputs[0]
+    if axes is None or len(axes) != output.ndim:
+        return None
+    kernel, stride = call.argument(1, "kernel_size"), call.argument(2, "stride")
+    padding, n = call.argument(3, "padding", 0), int(call.kind[call.kind.index("pool") + 4])
+    result = list(axes)
+    for k in range(n):
+        result[k - n] = ax.windowed(
+            axes[k - n],
+            output.shape[k - n],
+            kernel=of_axis(kernel, k),
+            stride=of_axis(stride or kernel, k),
+            padding=of_axis(padding, k),
+        )
+    return tuple(result)
 
 
 def repeated(call: Call, outputs: Sequence[Tensor]) -> Answer:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from neurosparse.probe import axes as ax
-from neurosparse.probe.layout.calls import Answer, Call, by_shape, length, without_units
+from neurosparse.probe.layout.calls import Answer, Call, by_shape, length, of_axis, without_units
 
 
 def linear(call: Call, outputs: Sequence[Tensor]) -> Answer:
@@ -25,10 +25,28 @@ def conv(call: Call, outputs: Sequence[Tensor]) -> Answer:
     result = [ax.axis(ax.POSITIONS, n) for n in output.shape]
     if axes is not None and len(axes) == output.ndim:
         result = [
-            without_units(ax.resized(old, n)) for old, n in zip(axes, output.shape, strict=True)
+            without_units(_window(call, weight, k, old, n))
+            for k, (old, n) in enumerate(zip(axes, output.shape, strict=True))
         ]
     result[units] = ax.axis(ax.UNITS, output.shape[units])
     return tuple(result)
+
+
+def _window(call: Call, weight: object, k: int, old: ax.Axis, size: int) -> ax.Axis:
+    """Return what an axis of a convolution's output holds."""
+    n = call.kind[4]  # of conv1d, conv2d, conv3d
+    k -= call.first.ndim - int(n) if n.isdigit() else k + 1
+    padding = call.argument(4, "padding", 0)
+    if k < 0 or not isinstance(weight, Tensor) or padding == "same":
+        return ax.resized(old, size)
+    return ax.windowed(
+        old,
+        size,
+        kernel=weight.shape[2 + k],
+        stride=of_axis(call.argument(3, "stride", 1), k),
+        padding=0 if padding == "valid" else of_axis(padding, k),
+        dilation=of_axis(call.argument(5, "dilation", 1), k),
+    )
 
 
 def normalised(call: Call, outputs: Sequence[Tensor]) -> Answer:

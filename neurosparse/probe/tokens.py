@@ -1,0 +1,128 @@
+"""The tokens of a batch: which of them are padding, and which inputs hold them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from neurosparse._internal.types import FieldsView
+
+TARGETS = ("label", "target")
+MASK, DECODER_MASK = "attention_mask", "decoder_attention_mask"
+NOT_SCORED = -100  # in labels, as `torch.nn.CrossEntropyLoss` has it
+
+
+class BatchTokens(NamedTuple):
+    """The tokens of all inputs of a batch, the decoder's after the encoder's.
+
+    Attributes
+    ----------
+    mask : tensor of bool, shape (n_inputs, n_tokens)
+        Those that count.
+    columns
+        The tokens of each mask among the inputs, by its name.
+    starts
+        The first token of each tensor that holds those of a mask along axis 1, by its id.
+    """
+
+    mask: Tensor
+    columns: Mapping[str, range]
+    starts: Mapping[int, int]
+
+
+Masks = Mapping[str, Tensor]  # (inputs, tokens) of bool, by the names of the inputs that they are
+
+
+def masks_in(named: FieldsView, *, has_decoder: bool = False) -> dict[str, Tensor]:
+    """Return the masks of tokens among the inputs of a model, by their names.
+
+    A decoder without a mask of its own has that of its labels: a token whose label is -100 is
+    padding, for nothing is predicted there.
+
+    Parameters
+    ----------
+    named
+        The inputs by their names.
+    has_decoder
+        Whether `labels` are those of a decoder beside an encoder (`has_decoder`). In other models
+        they say nothing about padding.
+
+    Examples
+    --------
+    >>> masks_in({"attention_mask": torch.tensor([[1, 1, 0]]), "labels": None})
+    {'attention_mask': tensor([[ True,  True, False]])}
+    """
+    found = {}
+    for name in (MASK, DECODER_MASK):
+        mask = named.get(name)
+        if isinstance(mask, Tensor | np.ndarray) and mask.ndim == 2:
+            found[name] = torch.as_tensor(mask) != 0
+    if has_decoder and DECODER_MASK not in found:
+        labels = named.get("labels")
+        if isinstance(labels, Tensor) and labels.ndim == 2 and not labels.is_floating_point():
+            found[DECODER_MASK] = labels != NOT_SCORED
+    return found
+
+
+def has_decoder(model: nn.Module) -> bool:
+    """Return whether a model, or one that it wraps, has a decoder beside an encoder."""
+    return any(_takes_decoder_inputs(type(module).forward) for module in model.modules())
+
+
+def tokens_in(
+    model: nn.Module,
+    args: tuple[Any, ...],
+    named: FieldsView,
+    kwargs: FieldsView,
+    mask: Any = None,
+) -> BatchTokens | None:
+    """Return the tokens of a batch, None where no mask says which of them count.
+
+    Parameters
+    ----------
+    model, args, kwargs
+        The model, and what it is called with.
+    named
+        Where an attention mask may stand by its name, as it does in `kwargs`.
+    mask
+        Given by the user, shape (n_inputs, tokens): it stands for `attention_mask`. False: none.
+    """
+    if mask is False:
+        return None
+    masks = masks_in(named, has_decoder="labels" in named and has_decoder(model))
+    if mask is not None:
+        masks = {MASK: torch.as_tensor(mask) != 0} | {k: m for k, m in masks.items() if k != MASK}
+    parts, columns, starts, first = [], dict[str, range](), dict[int, int](), 0
+    positional = ((f"{k}", value) for k, value in enumerate(args))
+    everything = [*(kwargs or named).items(), *positional]
+    for name, part in masks.items():
+        of_decoder = name == DECODER_MASK
+        for key, value in everything:
+            fits = isinstance(value, Tensor) and value.shape[:2] == part.shape
+            if fits and _is_of_decoder(key) == of_decoder:
+                starts[id(value)] = first
+        if not starts and not args:
+            continue
+        parts.append(part.cpu())
+        columns[name] = range(first, first + part.shape[1])
+        first = columns[name].stop
+    return BatchTokens(torch.cat(parts, dim=1), columns, starts) if parts else None
+
+
+def _is_of_decoder(key: str) -> bool:
+    """Return whether an input's name is that of a decoder's, which may read its labels."""
+    return key.startswith(("decoder_", *TARGETS))
+
+
+@lru_cache
+def _takes_decoder_inputs(forward: Callable[..., Any]) -> bool:
+    try:
+        return "decoder_input_ids" in inspect.signature(forward).parameters
+    except (TypeError, ValueError):
+        return False

@@ -298,7 +298,41 @@ class Dense(Noted):
         return y
 
 
+class FeaturesFirst(Noted):
+    """Weights from the left: units along axis 0, inputs along axis 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(20, 24))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.act(self.weight @ x.mean(-1).flatten(1).T)
+        self.note("act", y, 0)
+        return y.T
+
+
+class WeightsOfData(Noted):
+    """A convolution with weights of each input's own, all inputs side by side in its groups."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(5, 3, 3, 3))
+        self.style, self.more, self.last = nn.Linear(3, 3), nn.Linear(3, 35), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        style = self.style(x.mean((2, 3)))
+        weight = self.weight * style[:, None, :, None, None]
+        y = F.conv2d(x.reshape(1, -1, 8, 8), weight.reshape(-1, 3, 3, 3), groups=len(x))
+        y = self.act(y.view(len(x), 5, 6, 6))
+        self.note("act", y, 1)
+        z = torch.bmm(self.more(style).view(-1, 7, 5), y.mean((2, 3))[..., None])[..., 0]
+        z = self.last(z)
+        self.note("last", z, -1)
+        return z
+
+
 NETWORKS = [
+    *(FeaturesFirst, WeightsOfData),
     *(SqueezeExcitation, FiLM, TimeEmbedding, ChannelsShuffled, Residual, Routed, StackedExperts),
     *(Bayesian, Parametrised, Mixer, Graph, Attention, Recurrent, SignedPair, Dense),
 ]
@@ -457,6 +491,7 @@ BY_HAND: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
         "relu*topk",
     ),
     "top-k mask": (_of_topk, "mul"),
+    "winner": (lambda z: z * F.one_hot(z.argmax(-1), 32).to(z.dtype), "mul"),
     "kth": (lambda z: z * (z >= z.topk(5).values[..., -1:]), "mul"),
 }
 
@@ -514,6 +549,32 @@ def test_zeros_that_were_not_counted_are_named_in_one_line() -> None:
     # named, it is counted
     found = ns.measure(model, torch.randn(50, 6), active_when=ZERO, layers=["1"])["1"]
     assert 0.2 < found.active_fraction < 0.8
+
+
+class OutsideTorch(nn.Module):
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.from_numpy(np.maximum(z.detach().numpy(), 0))
+
+
+class OwnFunction(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, z: Tensor) -> Tensor:
+        return torch.from_numpy(np.maximum(z.numpy(), 0))
+
+
+def test_zeros_that_no_function_of_torch_made_are_named() -> None:
+    class Calls(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide, self.narrow = nn.Linear(6, 20), nn.Linear(20, 5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(self.narrow(OwnFunction.apply(self.wide(x))))
+
+    module = nn.Sequential(nn.Linear(6, 20), OutsideTorch(), nn.Linear(20, 5), nn.ReLU())
+    for model, name in ((module, r"1 \("), (Calls(), r"\(no function of torch\) \(")):
+        with pytest.warns(UserWarning, match=rf"^outputs with exact zeros .*: {name}"):
+            ns.measure(model, torch.randn(50, 6), active_when=ZERO)
 
 
 def test_what_holds_the_units_can_be_said() -> None:

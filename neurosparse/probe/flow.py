@@ -216,6 +216,8 @@ class Flow:
         is_test = bool(kind in _RECAST and all(tag.is_test for tag in live))
         if kind in _COMPARISONS or kind in ("scatter", "sign"):
             is_test = self._tests(kind, call, outputs[0])
+        elif kind == "onehot":
+            is_test = live[0].picked_from is not False
         picked_from: Key | bool = False
         if kind in _PICKS:
             units = live[0].axes is not None and bool(ax.of_units(live[0].axes))

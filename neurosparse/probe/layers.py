@@ -135,7 +135,7 @@ class LayerRecords:
         shown = replace(when, axis=-1)
         if not alone:  # nothing says which input a row is of
             return moved, shown, None
-        return moved, when if axis is not None else shown, origin[0].numpy()
+        return moved, shown, origin[0].numpy()
 
     def _mask_of(self, layer: LayerOutput, rest: ax.Axes) -> Tensor | None:
         """Return the mask that says which rows of an output count, and note that it was used."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -89,6 +89,8 @@ class Monitor(TorchFunctionMode):
                 self.calls.clear()
                 with torch._C.DisableTorchFunction():
                     self.flow.begin((args, kwargs))
+            with torch._C.DisableTorchFunction():
+                self._note_unseen(_all(args, kwargs))
             self.inside.append(name)
 
         return hook
@@ -109,6 +111,7 @@ class Monitor(TorchFunctionMode):
         def after(args: object, kwargs: object, output: object) -> Tensor | None:
             inputs = list(_all(args, kwargs))
             if isinstance(output, Tensor) and output not in self.flow:
+                self._note_unseen([output], name)
                 self._tag_unseen(inputs, output)
             if by_kind or name in self.called or (self.layers is not None and shown in self.layers):
                 self.called.discard(name)
@@ -169,6 +172,8 @@ class Monitor(TorchFunctionMode):
                 return output
         elif not isinstance(output, Tensor | tuple | list):
             return output
+        if self.looks_for_zeros:
+            self._note_unseen(_all(args, kwargs))
         before = self._zeros_before(kind, args, output)
         rectifies = rectifier_of(kind, args, kwargs, output, self.flow)
         tag = self.flow.follow(kind, function, args, kwargs, output)
@@ -209,6 +214,18 @@ class Monitor(TorchFunctionMode):
                 for tag, t in inputs
             )
         )
+
+    def _note_unseen(self, tensors: Iterable[Tensor], name: str = "") -> None:
+        """Note the zeros of what no function of torch has made."""
+        for each in tensors if self.looks_for_zeros and self.flow.n_inputs else ():
+            if each in self.flow or not each.is_floating_point() or each.numel() < 32:
+                continue
+            share = zero_share(each) if len(each) % self.flow.n_inputs == 0 else 0.0
+            if share >= 0.1:
+                place = self.inside[-1] if self.inside else ""
+                shown = name or ".".join(filter(None, [place, "(no function of torch)"]))
+                self.with_zeros.setdefault(shown, share)
+                self.flow[each] = self.flow[each]._replace(has_zeros=True)
 
     def _note_zeros(self, kind: str, shown: str, output: Tensor, before: bool) -> None:
         tag = self.flow[output]

@@ -79,6 +79,8 @@ def _contracted(
         if letter not in out
     )
     kept = any(ax.has(each, ax.UNITS) for each in result)
+    if lost and kept and not new:  # weights that the data made
+        return tuple(result)
     if not data or lost or not kept:
         units = new or [len(out) - 1]
     elif new and new[-1] == len(out) - 1 and any(_is_trained(call, t) for _, t in weights):

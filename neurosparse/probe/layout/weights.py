@@ -28,7 +28,12 @@ def conv(call: Call, outputs: Sequence[Tensor]) -> Answer:
             without_units(_window(call, weight, k, old, n))
             for k, (old, n) in enumerate(zip(axes, output.shape, strict=True))
         ]
-    result[units] = ax.axis(ax.UNITS, output.shape[units])
+    n = output.shape[units]
+    result[units] = ax.axis(ax.UNITS, n)
+    if axes is not None and len(axes) == output.ndim:  # inputs side by side, a group each
+        data = tuple(f for f in axes[units] if f.role != ax.UNITS)
+        if ax.is_told(data) and call.argument(6, "groups", 1) % length(data) == 0:
+            result[units] = (*data, ax.Factor(ax.UNITS, n // length(data)))
     return tuple(result)
 
 

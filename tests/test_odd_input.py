@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 
+import brian2
 import numpy as np
 import pandas
 import polars
@@ -11,6 +12,7 @@ import pyarrow
 import pynapple as nap
 import pytest
 import quantities as pq
+import scipy.io
 from neo import Block, Segment, SpikeTrain
 
 import neurosparse as ns
@@ -263,3 +265,109 @@ def test_a_folder_of_kilosort_may_be_named_as_phy_and_spikeinterface_do(tmp_path
     (inner / "params.py").write_text("sample_rate = 30000\n")
     for path in (inner, tmp_path, inner / "params.py", inner / "spike_times.npy"):
         assert pairs(ns.as_spikes(path, **TEN)) == [(1.0, 1), (3.0, 0)]
+
+
+NEST = "# NEST version: 3.10.0\n# RecordBackend version: 2\nsender\ttime_ms\n"
+
+
+def test_ids_of_nest_count_from_1(tmp_path):
+    """Whether the last neuron fires makes no difference to the others."""
+    events = {"times": np.array([10.0, 40.0]), "senders": np.array([1, 3])}
+    path = tmp_path / "spikes-13-0.dat"
+    path.write_text(f"{NEST}1\t10.0\n3\t40.0\n")
+    for what in (events, path, tmp_path, tmp_path / "spikes-13-*.dat"):
+        assert ns.as_spikes(what, n_units=4, duration_ms=100).counts.tolist() == [1, 0, 1, 0]
+    with path.open("a") as file:
+        file.write("4\t50.0\n")
+    assert ns.as_spikes(path, n_units=4, duration_ms=100).counts.tolist() == [1, 0, 1, 1]
+
+
+def test_a_node_of_two_recorders_is_not_counted_twice(tmp_path):
+    (tmp_path / "E-101-0.dat").write_text(f"{NEST}1\t10.0\n")
+    (tmp_path / "E-101-1.dat").write_text(NEST)
+    (tmp_path / "all-102-0.dat").write_text(f"{NEST}1\t10.0\n2\t20.0\n")
+    with pytest.raises(ValueError, match=r"files of E-101 and of all-102.*'E-101-\*\.dat'"):
+        ns.as_spikes(tmp_path, duration_ms=100)
+    assert len(ns.as_spikes(tmp_path / "all-102-*.dat", duration_ms=100)) == 2
+
+
+def test_a_folder_of_nest_with_a_multimeter_names_its_file(tmp_path):
+    (tmp_path / "E-101-0.dat").write_text(f"{NEST}1\t10.0\n")
+    (tmp_path / "V-102-0.dat").write_text("# NEST version: 3\nsender\ttime_ms\tV_m\n1\t1.0\t-65\n")
+    with pytest.raises(ValueError, match=r"V-102-0\.dat: its column V_m .*name those of spikes by"):
+        ns.as_spikes(tmp_path, duration_ms=100)
+
+
+def cells(*trains):
+    found = np.empty((1, len(trains)), dtype=object)
+    for k, train in enumerate(trains):
+        found[0, k] = train
+    return found
+
+
+@pytest.mark.parametrize(
+    ("variables", "how", "expected"),
+    [
+        ({"spike_times_ms": cells([1.0, 3.0], [])}, {}, [(1.0, 0), (3.0, 0)]),
+        ({"spike_times_ms": cells([1.0, 3.0])}, {}, [(1.0, 0), (3.0, 0)]),
+        ({"s": {"x": cells([1.0, 3.0])}}, {"times": "s.x"}, [(1.0, 0), (3.0, 0)]),
+        ({"times": [1.0, 3.0], "units": cells("b", "a")}, {}, [(1.0, 1), (3.0, 0)]),
+        (
+            {"times": [[1.0], [3.0]], "units": np.array([[255, 1]], np.uint8)},
+            {},
+            [(1.0, 1), (3.0, 0)],
+        ),
+        ({"times": 1.0, "units": 3.0}, {}, [(1.0, 0)]),
+    ],
+)
+def test_variables_of_matlab_in_other_shapes(tmp_path, variables, how, expected):
+    path = tmp_path / "spikes.mat"
+    scipy.io.savemat(path, variables)
+    unit = {} if "spike_times_ms" in variables else {"time_unit": "ms"}
+    assert pairs(ns.as_spikes(path, **TEN, **how, **unit)) == expected
+
+
+@pytest.mark.parametrize("matrix", [[1.0, 3.0], [[1.0, 3.0], [2.0, np.nan]], [[1, 0], [0, 1]]])
+def test_a_matrix_of_matlab_does_not_say_which_unit_fired(tmp_path, matrix):
+    path = tmp_path / "spikes.mat"
+    scipy.io.savemat(path, {"times": matrix})
+    with pytest.raises(ValueError, match=r"its 'times' is no cell array.*as units=NAME"):
+        ns.as_spikes(path, time_unit="ms", **TEN)
+
+
+@pytest.mark.parametrize("part", ["", ".4e0a2b1c-0000-4000-8000-000000000000"])
+def test_a_folder_of_the_ibl(tmp_path, part):
+    for name, values in {
+        "spikes.times": [0.003, 0.001],
+        "spikes.clusters": [2, 5],
+        "spikes.amps": [1e-5, 2e-5],
+        "clusters.depths": [0.0, 0.0, 20.0, 0.0, 0.0, 50.0],
+        "clusters.waveforms": np.zeros((6, 3)),
+    }.items():
+        np.save(tmp_path / f"{name}{part}.npy", np.array(values))
+    assert pairs(ns.as_spikes(tmp_path, **TEN)) == [(1.0, 1), (3.0, 0)]
+    assert pairs(ns.as_spikes(tmp_path, where=["depths>30"], **TEN)) == [(1.0, 0)]
+    np.save(tmp_path / f"spikes.clusters{part}.npy", np.array([2]))
+    with pytest.raises(ValueError, match=r"spikes\.times hold 2 spikes and its spikes\.clusters 1"):
+        ns.as_spikes(tmp_path, **TEN)
+
+
+def test_series_of_pynapple_in_files_are_what_they_are_in_memory(tmp_path):
+    path = tmp_path / "series.npz"
+    nap.Tsd(np.array([0.001, 0.002]), d=np.array([1, 2])).save(path)
+    with pytest.raises(ValueError, match=r"a series of values .*, and no spikes"):
+        ns.as_spikes(path)
+    nap.Ts(np.array([0.001, 0.003])).save(path)
+    with pytest.raises(ValueError, match="give duration_s"):
+        ns.as_spikes(path)
+    assert ns.as_spikes(path, **TEN).counts.tolist() == [2]
+
+
+def test_times_and_units_of_a_brian2_monitor_in_a_dict():
+    brian2.start_scope()
+    brian2.prefs.codegen.target = "numpy"
+    group = brian2.SpikeGeneratorGroup(3, [0, 2], [1, 3] * brian2.ms)
+    monitor = brian2.SpikeMonitor(group)
+    brian2.Network(group, monitor).run(5 * brian2.ms)
+    for what in ({"t": monitor.t, "i": monitor.i}, monitor.get_states(["t", "i"])):
+        assert pairs(ns.as_spikes(what, n_units=3, **TEN)) == [(1.0, 0), (3.0, 2)]

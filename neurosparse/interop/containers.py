@@ -71,12 +71,23 @@ def _plain_columns(what: Mapping[Any, Any], told: Told) -> tuple[dict[str, Array
     columns: dict[str, Array] = {}
     for name, values in what.items():
         if adapters.find(values) is quantities:  # type: ignore[comparison-overlap]
+            if (without := _without_unit(values)) is not None:  # such as Brian2's monitor.i
+                columns[str(name)] = without
+                continue
             stated_unit = by_name.unit_in(str(name))
             columns[str(name)] = np.asarray(units.plain(f"{name}", values, stated_unit or "s"))
             told = told if stated_unit else replace(told, time_unit="s")
         else:
             columns[str(name)] = _column(str(name), values)
     return columns, told
+
+
+def _without_unit(values: object) -> Array | None:
+    """Return numbers of a type that carries units and has none; None for those that have one."""
+    try:
+        return np.asarray(units.plain("numbers", values))
+    except TypeError:
+        return None
 
 
 def _column(name: str, values: Any) -> Array:

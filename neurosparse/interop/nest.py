@@ -75,7 +75,7 @@ def of_events(events: FieldsView, told: Told) -> UnitTable:
         raise ValueError(
             f"times and senders must be of one length, got {times.size:,} and {senders.size:,}"
         )
-    units, ids, n_units = indexed(senders, told.n_units)
+    units, ids, n_units = indexed(senders, told.n_units, first=1)
     return UnitTable(
         format="NEST events",
         n_units=n_units,

@@ -43,7 +43,8 @@ def read(
     path
         A .npz of this package or of pynapple; NWB; SONATA's .h5; a .mat; Parquet; a text with
         columns or a line a unit (.csv, .tsv, .txt); a .dat or .gdf of NEST, a folder of them or a
-        pattern such as "out/spikes-13-*.dat"; a folder of Kilosort or phy; or what Neo reads.
+        pattern such as "out/spikes-13-*.dat"; a folder of Kilosort, phy or the IBL; or what Neo
+        reads.
     where
         Conditions on the columns of the units, all of which a unit must meet: "quality=good",
         "isi_violations<0.5", "group!=noise".

@@ -131,6 +131,11 @@ def find(names: Iterable[str], told: Told) -> tuple[str, str | None, str]:
     return times, known[times][1], units
 
 
+def find_times(names: Iterable[str]) -> str:
+    """Return the only name that is usual for times; ValueError where there is none or several."""
+    return _one("times", None, {str(name): _words(str(name)) for name in names}, _TIMES)
+
+
 def can_find(names: Iterable[str], told: Told) -> bool:
     """Return whether `find` finds both columns."""
     try:
@@ -176,11 +181,14 @@ def _one(
     raise ValueError(f"name the column of {what} with {what}=COLUMN (--{what}); {found}")
 
 
-def indexed(ids: Array, n_units: int | None) -> tuple[NDArray[np.int64], Array, int]:
+def indexed(
+    ids: Array, n_units: int | None, *, first: int = 0
+) -> tuple[NDArray[np.int64], Array, int]:
     """Return the unit of each spike as an index, the id of each unit, and how many there are.
 
-    Where `n_units` is given and all ids lie in [0, n_units), they are the indices. Otherwise the
-    units are the ids that occur, in ascending order, and silent ones up to `n_units` after them.
+    Where `n_units` is given and all ids lie in [first, first + n_units), they are counted from
+    there. Otherwise the units are the ids that occur, in ascending order, and silent ones up to
+    `n_units` after them.
 
     Raises
     ------
@@ -198,8 +206,9 @@ def indexed(ids: Array, n_units: int | None) -> tuple[NDArray[np.int64], Array, 
         known, index = ids.astype(np.int64), ids.astype(np.int64)
     else:
         low, high = int(ids.min()), int(ids.max())
-        if n is not None and low >= 0 and high < n:
-            return ids.astype(np.int64, copy=False), np.arange(n), n
+        if n is not None and low >= first and high < first + n:
+            index = ids.astype(np.int64, copy=False)
+            return index - first if first else index, np.arange(first, first + n), n
         if high - low < _MOST_SPARSE * ids.size + 1024:  # a table is far faster than sorting
             offset = ids - low if low else ids
             seen = np.zeros(high - low + 1, dtype=bool)

@@ -40,11 +40,11 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     """
     path = _folder(path)
     rate_hz = _rate(path / "params.py")
-    samples = _vector(path / "spike_times.npy")
+    samples = vector(path / "spike_times.npy")
     names = [n for n in ("spike_clusters", "spike_templates") if (path / f"{n}.npy").is_file()]
     if not names:
         raise ValueError("it holds no spike_clusters.npy, which says which unit fired")
-    clusters = _vector(path / f"{names[0]}.npy")
+    clusters = vector(path / f"{names[0]}.npy")
     if clusters.shape != samples.shape:
         raise ValueError(
             f"spike_times.npy holds {samples.size:,} spikes and {names[0]}.npy {clusters.size:,}"
@@ -62,7 +62,7 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     ]
 
 
-def _vector(path: Path) -> Array:
+def vector(path: Path) -> Array:
     """Return an array of shape (n,) or (n, 1) as (n,)."""
     try:
         array = foreign_npz.load(path)[""]

@@ -49,6 +49,11 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     if len(names) == 2:
         return [tabular.of_columns(names, arrays.__getitem__, told, "MATLAB")]
     (name,) = names
+    if f"{name}/counts" not in arrays:
+        raise ValueError(
+            f"its {name!r} is no cell array with the times of each unit: name the variable with the"
+            " unit of each spike as units=NAME (--units)"
+        )
     stated_unit = by_name.unit_in(name.rpartition(".")[2])
     trains = np.split(arrays[name], np.cumsum(arrays[f"{name}/counts"])[:-1])
     return [tabular.of_units(trains, range(len(trains)), told, "MATLAB", stated_unit=stated_unit)]
@@ -76,7 +81,7 @@ def contents(path: Path, *, times: str | None, units: str | None) -> dict[str, A
     for root in roots:
         if root not in listed:
             raise ValueError(f"it has no variable {root!r}; there are: {_shown(listed)}")
-    found = scipy.io.loadmat(path, variable_names=roots, struct_as_record=True, squeeze_me=True)
+    found = scipy.io.loadmat(path, variable_names=roots, struct_as_record=True)
     arrays: dict[str, Array] = {}
     for name in names:
         value = found[name.partition(".")[0]]
@@ -91,13 +96,17 @@ def _wanted(there: Sequence[str], times: str | None, units: str | None) -> list[
     if times is not None:
         return [times] if units is None else [times, units]
     try:
-        first, _, second = by_name.find(there, Told(units=units))
+        if by_name.can_find(there, Told(units=units)):
+            first, _, second = by_name.find(there, Told(units=units))
+            return [first, second]
+        if units is None:
+            return [by_name.find_times(there)]
     except ValueError:
-        raise ValueError(
-            "name the variable with the times as times=NAME (--times), and that with the unit of"
-            f" each as units=NAME (--units) unless it is a cell array; there are: {_shown(there)}"
-        ) from None
-    return [first, second]
+        pass
+    raise ValueError(
+        "name the variable with the times as times=NAME (--times), and that with the unit of each"
+        f" as units=NAME (--units) unless it is a cell array; there are: {_shown(there)}"
+    )
 
 
 def _shown(names: Sequence[str] | Mapping[str, object]) -> str:
@@ -110,7 +119,7 @@ def _field(value: Foreign, field: str, name: str) -> Foreign:
     if field not in fields:
         raise ValueError(f"its {name!r} has no field {field!r}; there are: {_shown(fields)}")
     found = value[field]
-    return found.item() if found.ndim == 0 else found
+    return found.item() if found.size == 1 else found
 
 
 def _as_arrays(name: str, value: Array) -> dict[str, Array]:
@@ -120,6 +129,8 @@ def _as_arrays(name: str, value: Array) -> dict[str, Array]:
             raise ValueError(f"its {name!r} does not hold numbers but {value.dtype}")
         return {name: value.reshape(-1)}
     cells = [np.asarray(cell).reshape(-1) for cell in value.reshape(-1)]
+    if cells and all(cell.dtype.kind == "U" and cell.size == 1 for cell in cells):
+        return {name: np.concatenate(cells)}
     return _flat_cells(name, cells)
 
 

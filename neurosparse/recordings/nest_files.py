@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosparse.recordings import text
 from neurosparse.recordings.columns import Told, indexed
@@ -41,19 +42,21 @@ def of_files(paths: Sequence[Path], told: Told) -> UnitTable:
             look = text.look_at(path)
         except ValueError:  # a thread without spikes leaves no rows
             continue
-        parts.append(text.of_nest(path, look, replace(told, n_units=None)))
+        try:
+            parts.append(text.of_nest(path, look, replace(told, n_units=None)))
+        except ValueError as error:
+            pattern = "; name those of spikes by a pattern, such as 'spikes-13-*.dat'"
+            remedy = pattern if len(paths) > 1 else ""
+            raise ValueError(f"{path.name}: {error}{remedy}") from None
         match = _NAME.fullmatch(path.stem)
         recorders.append(f"{match[1]}-{match[2]}" if match else path.stem)
     if not parts:
         raise ValueError("none of its files holds a spike")
     ids = np.concatenate([part.columns["sender"][part.units] for part in parts])
-    units, known, n_units = indexed(ids, told.n_units)
+    units, known, n_units = indexed(ids, told.n_units, first=1)
     columns = {"sender": known}
     if len(set(recorders)) > 1:
-        names = np.full(n_units, "", dtype=object)
-        sizes = [part.units.size for part in parts]
-        names[units] = np.repeat(np.array(recorders, dtype=object), sizes)
-        columns["population"] = names.astype(str)
+        columns["population"] = _recorders(parts, recorders, units, n_units)
     return UnitTable(
         format="NEST recorder",
         n_units=n_units,
@@ -63,3 +66,22 @@ def of_files(paths: Sequence[Path], told: Told) -> UnitTable:
         all_units=told.n_units is not None,
         ends="(]",
     )
+
+
+def _recorders(
+    parts: Sequence[UnitTable], recorders: Sequence[str], units: NDArray[np.int64], n_units: int
+) -> NDArray[np.str_]:
+    """Return the recorder of each unit; ValueError where one is in the files of several."""
+    kinds, code = np.unique(recorders, return_inverse=True)
+    of_spike = np.repeat(code, [part.units.size for part in parts])
+    last = np.full(n_units, -1)
+    last[units] = of_spike
+    several = last[units] != of_spike
+    if several.any():
+        k = int(np.argmax(several))
+        both = sorted((str(kinds[of_spike[k]]), str(kinds[last[units[k]]])))
+        raise ValueError(
+            f"a node is in the files of {both[0]} and of {both[1]}, so that its spikes would count"
+            f" twice: name those of one recorder by a pattern, such as '{both[0]}-*.dat'"
+        )
+    return np.where(last < 0, "", kinds[last])

@@ -49,7 +49,12 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     if units.max() >= keys.size:
         raise ValueError("its index names units that are not among its keys")
     with zipfile.ZipFile(path) as archive:
-        pickled = "_metadata.npy" in archive.namelist()
+        names = archive.namelist()
+    if "d.npy" in names and "index.npy" not in names:
+        raise ValueError("it holds a series of values (a Tsd of pynapple), and no spikes")
+    is_series = "index.npy" not in names
+    if is_series and times.size and bounds.tolist() == [[times[0], times[-1]]]:
+        bounds = bounds[:0]  # what pynapple puts where no support is given
     return [
         UnitTable(
             format="pynapple npz",
@@ -60,6 +65,6 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
             observed_s=np.tile(bounds, (keys.size, 1)),
             observed_units=np.repeat(np.arange(keys.size), len(bounds)),
             ends="[]",
-            said=(_PICKLED,) if pickled else (),
+            said=(_PICKLED,) if "_metadata.npy" in names else (),
         )
     ]

@@ -23,6 +23,7 @@ def of_columns(
     told: Told,
     kind: str,
     ends: Ends = "[)",
+    first_id: int = 0,
 ) -> UnitTable:
     """Return the units of named columns, one with the time of each spike and one with its unit.
 
@@ -43,7 +44,7 @@ def of_columns(
     for name in names:
         if by_name.is_of_trials(name):
             _check_trials(name, column(name), times_s)
-    index, known, n_units = by_name.indexed(ids, told.n_units)
+    index, known, n_units = by_name.indexed(ids, told.n_units, first=first_id)
     wanted = [n for n in names if n in (*REGION_COLUMNS, *told.others) and n != times_name]
     found = {n: by_name.of_units(column(n), index, n_units, n) for n in wanted if n != units_name}
     return UnitTable(

@@ -177,11 +177,11 @@ def _layout(look: Look, told: Told) -> str:
     )
 
 
-def _by_name(path: Path, look: Look, told: Told, kind: str) -> UnitTable:
+def _by_name(path: Path, look: Look, told: Told, kind: str, first_id: int = 0) -> UnitTable:
     def column(name: str) -> Array:
         return _column(path, look, look.names.index(name), name)
 
-    return tabular.of_columns(look.names, column, told, kind)
+    return tabular.of_columns(look.names, column, told, kind, first_id=first_id)
 
 
 def _column(path: Path, look: Look, at: int, name: str) -> Array:
@@ -245,7 +245,7 @@ def of_nest(path: Path, look: Look, told: Told) -> UnitTable:
     if given := [name for name, value in settled.items() if value is not None]:
         raise ValueError(f"NEST settles {given[0]} (--{given[0].replace('_', '-')}): leave it out")
     look = replace(look, names=("sender", "time_ms"), delimiter=None)
-    table = _by_name(path, look, told, "NEST recorder")
+    table = _by_name(path, look, told, "NEST recorder", first_id=1)
     return replace(table, ends="(]")
 
 

@@ -177,6 +177,69 @@ def test_a_model_that_takes_a_list_gets_it(views: list[Tensor]) -> None:
     assert found.n_samples == asked.n_samples
 
 
+def test_settings_in_a_dict_of_inputs_go_along() -> None:
+    class Model(Masked):
+        def forward(self, input_ids: Tensor, attention_mask: Any = None, **rest: Any) -> Tensor:
+            assert rest == {
+                "return_dict": True,
+                "scale": 2.0,
+                "cache": None,
+                "t": torch.tensor(1.0),
+            }
+            return super().forward(input_ids, attention_mask)
+
+    ids, mask = texts()
+    right = fraction(Masked(), {"input_ids": ids, "attention_mask": mask})
+    settings = {"return_dict": True, "scale": 2.0, "cache": None, "t": torch.tensor(1.0)}
+    for data in (
+        {"input_ids": ids, "attention_mask": mask, **settings},
+        {"input_ids": ids.tolist(), "attention_mask": mask.tolist(), **settings},
+    ):
+        assert fraction(Model(), data, batch_size=5) == right
+    assert (
+        fraction(Masked(), [{"input_ids": ids, "attention_mask": mask, "labels": ["a"]}]) == right
+    )
+    with pytest.raises(ValueError, match=r"^input 'input_ids' is a list of entries of unequal len"):
+        fraction(Masked(), {"input_ids": [[1, 2], [1]]})
+
+
+def test_arrays_of_any_layout_are_taken() -> None:
+    x, right = X.numpy(), fraction(net(), X)
+    for array in (x.astype(">f4"), x[::-1], np.asfortranarray(x), x.astype("f8")[:, ::1]):
+        assert fraction(net(), array) == pytest.approx(right)
+    for array in (np.array([["a"] * 8]), np.array([[None] * 8])):
+        with pytest.raises(TypeError, match=r"^data must be numbers, got an array of"):
+            fraction(net(), array)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"layers": [1]}, r"^layers must be a sequence of at least one name"),
+        ({"units_axis": {"1": "a"}}, r"^units_axis must be a whole number, got 'a'$"),
+        ({"units_axis": 1.0}, r"^units_axis must be a whole number"),
+        ({"mask": np.full((20, 8), np.nan)}, r"^mask must hold numbers, got NaN$"),
+    ],
+)
+def test_options_of_the_wrong_kind_are_refused(options: dict[str, Any], words: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=words):
+        fraction(net(), X, **options)
+
+
+def test_the_size_of_batches_that_are_there_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match=r"^batch_size is for inputs in one piece, got batch_size=3"
+    ):
+        fraction(net(), [X], batch_size=3)
+    with pytest.raises(
+        TypeError, match=r"^a batch must be a tensor or an array, got a list of float"
+    ):
+        fraction(net(), X.tolist())
+    ids = texts()[0]
+    right = fraction(Masked(), ids, mask=ids != 0)
+    assert fraction(Masked(), ids, mask=lambda batch: batch != 0, batch_size=5) == right
+
+
 def test_a_batch_that_is_not_understood_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^a batch of 2 tensors of one shape .* forward="):
         ns.measure(net(), [[X, X + 1]], active_when=ZERO)

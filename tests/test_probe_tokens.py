@@ -170,3 +170,67 @@ def test_experts_of_both_halves_are_offered_their_own_tokens() -> None:
             assert s.routed_fraction == pytest.approx(s.n_samples / float(n))
             shares[half] = shares.get(half, 0) + s.routed_fraction
     assert shares == pytest.approx({"encoder": 1, "decoder": 1})
+
+
+# ---- What masks look like
+
+
+class Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        layer = nn.TransformerEncoderLayer(6, 2, 16, dropout=0.0, batch_first=True)
+        layer.activation = nn.ReLU()
+        self.layers = nn.TransformerEncoder(layer, 2)
+
+    def forward(
+        self,
+        x: Tensor,
+        attention_mask: Tensor | None = None,
+        key_padding_mask: Tensor | None = None,
+    ) -> Tensor:
+        return self.layers(x, src_key_padding_mask=key_padding_mask)
+
+
+ADDED = (1.0 - MASK) * -1e4
+LIKE_MASK = {
+    "whole numbers": MASK,
+    "truth": MASK.bool(),
+    "added to scores": ADDED,
+    "minus infinity": torch.zeros(4, 10).masked_fill(MASK == 0, -torch.inf),
+    "for each query": ADDED[:, None, None].expand(4, 1, 10, 10),
+    "causal": (MASK[:, None] * torch.ones(10, 10).tril()).bool(),
+}
+
+
+@pytest.mark.parametrize("mask", LIKE_MASK.values(), ids=LIKE_MASK)
+def test_masks_of_every_form_say_the_same(mask: Tensor) -> None:
+    data = {"x": X, "attention_mask": mask}
+    model = OneLayer(lambda x: x, 6)
+    with torch.no_grad():
+        right = float((model(X)[MASK.bool()] > 0).double().mean())
+    for size in (4, 3, 1):
+        found = ns.measure(model, data, active_when=ZERO, batch_size=size)["act"]
+        assert found.n_samples == int(MASK.sum())
+        assert found.active_fraction == pytest.approx(right)
+
+
+def test_a_key_padding_mask_is_true_for_padding() -> None:
+    model, alone = Encoder(), [{"x": x[None, m == 1]} for x, m in zip(X, MASK, strict=True)]
+    right = by_hooks(model.eval(), alone)
+    shares = {name: active / total for name, (active, total) in right.items()}
+    for data in (
+        {"x": X, "key_padding_mask": MASK == 0},
+        [{"x": X, "key_padding_mask": MASK == 0}],
+    ):
+        found = ns.measure(model, data, active_when=SOME)
+        assert {name: s.active_fraction for name, s in found.items()} == pytest.approx(shares)
+    model.train()
+    with ns.watch(model, every=1, active_when=SOME) as w:
+        model(X, key_padding_mask=MASK == 0).sum().backward()
+    assert {name: w.latest[f"active/{name}"] for name in shares} == pytest.approx(shares)
+    steered = ns.sparsify(model, l1=0.1, steps=1, active_when=SOME)
+    model(X, key_padding_mask=MASK == 0)
+    steered.penalty().backward()
+    steered.step()
+    assert steered.active == pytest.approx(shares)

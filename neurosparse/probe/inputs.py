@@ -34,17 +34,20 @@ def batches(data: Any, batch_size: int | None, mask: Any = None) -> Iterator[tup
     if isinstance(data, ImageSet):
         data = data.images
     if isinstance(data, Mapping):
-        lengths = {key: len(value) for key, value in data.items()}
+        data = {key: _of_samples(key, value) for key, value in data.items()}
+        parted = {key: value for key, value in data.items() if np.ndim(value)}
+        lengths = {key: len(value) for key, value in parted.items()}
         if len(set(lengths.values())) != 1:
             raise ValueError(
                 f"the inputs in data must be of one length along axis 0, got {lengths or 'none'}"
             )
         n = next(iter(lengths.values()))
-        step = batch_size or _fitting([np.shape(v) for v in data.values()], _all_whole(data))
+        step = batch_size or _fitting([np.shape(v) for v in parted.values()], _all_whole(parted))
         mask = _checked(mask, n)
         for i in range(0, n, step):
             part = slice(i, i + step)
-            yield {k: v[part] for k, v in data.items()}, None if mask is None else mask[part]
+            batch = data | {key: value[part] for key, value in parted.items()}
+            yield batch, _part(mask, part, batch)
         return
     if isinstance(data, Tensor | np.ndarray):
         _check_dense(data)
@@ -56,7 +59,8 @@ def batches(data: Any, batch_size: int | None, mask: Any = None) -> Iterator[tup
         step = batch_size or _fitting([tuple(data.shape)], _all_whole({"data": data}))
         mask = _checked(mask, len(data))
         for i in range(0, len(data), step):
-            yield data[i : i + step], None if mask is None else mask[i : i + step]
+            batch = data[i : i + step]
+            yield batch, _part(mask, slice(i, i + step), batch)
         return
     if isinstance(data, Dataset):
         raise TypeError(
@@ -68,6 +72,11 @@ def batches(data: Any, batch_size: int | None, mask: Any = None) -> Iterator[tup
             "data must be a tensor, an array, an ImageSet, a dict of them or an iterable of"
             f" batches, got {type(data).__name__}"
         )
+    if batch_size is not None:
+        raise ValueError(
+            f"batch_size is for inputs in one piece, got batch_size={batch_size} for data that come"
+            " in batches: leave it out"
+        )
     if mask is not None and not callable(mask):
         if not isinstance(mask, Iterable) or isinstance(mask, str | bytes | Tensor | np.ndarray):
             raise ValueError(
@@ -78,6 +87,23 @@ def batches(data: Any, batch_size: int | None, mask: Any = None) -> Iterator[tup
         return
     for batch in data:
         yield batch, None if mask is None else mask(batch)
+
+
+def _of_samples(key: object, value: Any) -> Any:
+    """Return an input of a dict as samples along axis 0; a setting of the model as it is."""
+    if not isinstance(value, list | tuple):
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(
+            f"input {key!r} is a list of entries of unequal length: pad them, and give a mask"
+        ) from None
+
+
+def _part(mask: Any, part: slice, batch: object) -> Any:
+    """Return the mask of a batch."""
+    return mask(batch) if callable(mask) else None if mask is None else mask[part]
 
 
 def _fitting(shapes: Iterable[tuple[int, ...]], whole: bool) -> int:
@@ -94,14 +120,16 @@ def _all_whole(data: Mapping[str, object]) -> bool:
 
 
 def _checked(mask: object, n: int) -> Any:
-    if mask is None:
-        return None
+    if mask is None or callable(mask):
+        return mask
     if not isinstance(mask, Tensor | np.ndarray):
         mask = np.asarray(mask)
     if mask.ndim != 2 or len(mask) != n:
         raise ValueError(
             f"mask must have shape ({n}, tokens), a row for each sample, got {tuple(mask.shape)}"
         )
+    if bool(torch.isnan(torch.as_tensor(mask)).any()):
+        raise ValueError("mask must hold numbers, got NaN")
     return mask
 
 
@@ -131,7 +159,7 @@ def inputs_of(
     if forward is not None:
         args, kwargs = (_moved(batch, like, strict=False),), {}
     elif isinstance(batch, Mapping):
-        args, kwargs = (), _accepted(model, _moved(batch, like))
+        args, kwargs = (), _moved(_accepted(model, batch), like)
     elif isinstance(batch, tuple | list) and len(batch):
         args, kwargs = _of_sequence(model, batch, like, runs_on)
     else:
@@ -163,6 +191,10 @@ def _of_sequence(
 ) -> tuple[tuple[Any, ...], Any]:
     names, n_needed, n_most = _parameters(model)
     first = batch[0]
+    if isinstance(first, int | float):
+        raise TypeError(
+            f"a batch must be a tensor or an array, got a list of {type(first).__name__}"
+        )
     if len(batch) < n_needed and not isinstance(first, Mapping):
         raise ValueError(
             f"{type(model).__name__} takes {n_needed} inputs ({', '.join(names[:n_needed])}),"
@@ -180,10 +212,10 @@ def _of_sequence(
                 f" what {type(model).__name__} takes: pass forward=lambda model, batch: ..."
             )
         if isinstance(first, Mapping):
-            return (), _accepted(model, _moved(first, like))
+            return (), _moved(_accepted(model, first), like)
         return (_moved(first, like),), {}
     if isinstance(first, Mapping):
-        return (), _accepted(model, _moved(first, like))
+        return (), _moved(_accepted(model, first), like)
     if n_needed > 1 or (n_needed == 0 and n_most is None):
         return tuple(_moved(each, like) for each in batch[: max(n_needed, 1)]), {}
     # one input is needed and others may be given: a mask by its name, targets left out
@@ -267,7 +299,7 @@ def _moved(batch: object, like: Tensor, strict: bool = True) -> Any:
     if isinstance(batch, tuple | list) and not strict:
         return [_moved(value, like, strict) for value in batch]
     if not isinstance(batch, Tensor | np.ndarray):
-        if not strict or batch is None or isinstance(batch, bool | int | str):
+        if not strict or batch is None or isinstance(batch, bool | int | float | str):
             return batch
         raise TypeError(
             "a batch must be a tensor, an array, a dict of them or an (inputs, targets) pair, got"
@@ -276,7 +308,14 @@ def _moved(batch: object, like: Tensor, strict: bool = True) -> Any:
     if batch.ndim and len(batch) == 0:
         raise ValueError(f"a batch is empty, shape {tuple(batch.shape)}: nothing to measure")
     # a copy: the array may be read-only
-    tensor = batch if isinstance(batch, Tensor) else torch.tensor(plain("data", batch))
+    tensor = batch if isinstance(batch, Tensor) else _tensor(plain("data", batch))
     floats = tensor.is_floating_point() and like.is_floating_point()
     moved = tensor.to(like.device, like.dtype if floats else tensor.dtype)
     return moved.view_as(moved) if moved is batch else moved
+
+
+def _tensor(array: Any) -> Tensor:
+    """Return a copy of an array in any order of bytes and with any strides."""
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"data must be numbers, got an array of {array.dtype}")
+    return torch.tensor(np.ascontiguousarray(array, array.dtype.newbyteorder("=")))

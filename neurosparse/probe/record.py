@@ -224,8 +224,13 @@ def _run(
 
     `consume` gets what each layer puts out, and `after_batch` is called after each batch.
     """
-    if layers is not None and (not layers or isinstance(layers, str)):
+    if layers is not None and (
+        not layers or isinstance(layers, str) or not all(isinstance(n, str) for n in layers)
+    ):
         raise ValueError(f"layers must be a sequence of at least one name, got {layers!r}")
+    for axis in units_axis.values() if isinstance(units_axis, Mapping) else (units_axis,):
+        if axis is not None:
+            checks.whole("units_axis", axis, least=-64)
     parameter = next(chain(model.parameters(), model.buffers()), torch.empty(0))
     ever: Counter[str] = Counter()
     own: list[BaseException] = []

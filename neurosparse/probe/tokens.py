@@ -15,6 +15,9 @@ from neurosparse._internal.types import FieldsView
 
 TARGETS = ("label", "target")
 MASK, DECODER_MASK = "attention_mask", "decoder_attention_mask"
+# names of masks of an encoder and of a decoder; those of padding are True where others are 0
+_OF_ENCODER = (MASK, "src_key_padding_mask", "key_padding_mask")
+_OF_DECODER = (DECODER_MASK, "tgt_key_padding_mask")
 NOT_SCORED = -100  # in labels, as `torch.nn.CrossEntropyLoss` has it
 
 
@@ -42,6 +45,10 @@ Masks = Mapping[str, Tensor]  # (inputs, tokens) of bool, by the names of the in
 def masks_in(named: FieldsView, *, has_decoder: bool = False) -> dict[str, Tensor]:
     """Return the masks of tokens among the inputs of a model, by their names.
 
+    A mask is 0 for padding. One of real numbers, none above 0, is added to scores: 0 is a token. A
+    `key_padding_mask`, as torch has it, is True for padding. Of a mask for each pair of tokens
+    those that none may look at are padding.
+
     A decoder without a mask of its own has that of its labels: a token whose label is -100 is
     padding, for nothing is predicted there.
 
@@ -59,15 +66,27 @@ def masks_in(named: FieldsView, *, has_decoder: bool = False) -> dict[str, Tenso
     {'attention_mask': tensor([[ True,  True, False]])}
     """
     found = {}
-    for name in (MASK, DECODER_MASK):
-        mask = named.get(name)
-        if isinstance(mask, Tensor | np.ndarray) and mask.ndim == 2:
-            found[name] = torch.as_tensor(mask) != 0
-    if has_decoder and DECODER_MASK not in found:
+    for names in (_OF_ENCODER, _OF_DECODER):
+        for name in names:
+            mask = named.get(name)
+            if isinstance(mask, Tensor | np.ndarray) and 2 <= mask.ndim <= 4:
+                found[name] = _kept(
+                    torch.as_tensor(mask), of_padding=name not in (MASK, DECODER_MASK)
+                )
+                break
+    if has_decoder and not found.keys() & set(_OF_DECODER):
         labels = named.get("labels")
         if isinstance(labels, Tensor) and labels.ndim == 2 and not labels.is_floating_point():
             found[DECODER_MASK] = labels != NOT_SCORED
     return found
+
+
+def _kept(mask: Tensor, *, of_padding: bool) -> Tensor:
+    """Return which tokens count, bool of shape (inputs, tokens)."""
+    kept = (mask == 0) if of_padding else (mask != 0)
+    if mask.is_floating_point():
+        kept = torch.where((mask > 0).any(), kept, mask == 0)
+    return kept if mask.ndim == 2 else kept.flatten(1, -2).any(dim=1)
 
 
 def has_decoder(model: nn.Module) -> bool:
@@ -97,12 +116,13 @@ def tokens_in(
         return None
     masks = masks_in(named, has_decoder="labels" in named and has_decoder(model))
     if mask is not None:
-        masks = {MASK: torch.as_tensor(mask) != 0} | {k: m for k, m in masks.items() if k != MASK}
+        own = {MASK: torch.as_tensor(mask) != 0}
+        masks = own | {name: of for name, of in masks.items() if name in _OF_DECODER}
     parts, columns, starts, first = [], dict[str, range](), dict[int, int](), 0
     positional = ((f"{k}", value) for k, value in enumerate(args))
     everything = [*(kwargs or named).items(), *positional]
     for name, part in masks.items():
-        of_decoder = name == DECODER_MASK
+        of_decoder = name in _OF_DECODER
         for key, value in everything:
             fits = isinstance(value, Tensor) and value.shape[:2] == part.shape
             if fits and _is_of_decoder(key) == of_decoder:
@@ -117,7 +137,7 @@ def tokens_in(
 
 def _is_of_decoder(key: str) -> bool:
     """Return whether an input's name is that of a decoder's, which may read its labels."""
-    return key.startswith(("decoder_", *TARGETS))
+    return key.startswith(("decoder_", "tgt", *TARGETS))
 
 
 @lru_cache

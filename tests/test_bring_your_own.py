@@ -44,6 +44,23 @@ def test_every_block_of_python_runs(ran: tuple[Path, list[str]]) -> None:
     assert said.rstrip().endswith("True")
 
 
+@pytest.mark.parametrize(
+    ("start", "ours"),
+    [
+        ("import brian2", r"neurosparse|\bns\.|\bstats\b"),
+        ("def batch", r"\bns\.|\bwatched\b"),
+        ("import lightning", r"neurosparse|LightningSparsity|watching"),
+        ("from transformers", r"neurosparse|TransformersSparsity|watching"),
+    ],
+)
+def test_sparsity_is_seen_with_three_lines_more(start: str, ours: str) -> None:
+    block = next(block for block in blocks("python") if block.startswith(start))
+    lines = [line for line in block.splitlines() if re.search(ours, line)]
+    changed = [line for line in lines if "callbacks=" in line]  # of the user's own
+    imported = "import neurosparse" in block or "from neurosparse" in block
+    assert 0 < len(lines) - len(changed) + (not imported) <= 3
+
+
 def test_the_three_tables_give_one_number(ran: tuple[Path, list[str]]) -> None:
     _, printed = ran
     of_tables = next(

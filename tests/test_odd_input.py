@@ -371,3 +371,46 @@ def test_times_and_units_of_a_brian2_monitor_in_a_dict():
     brian2.Network(group, monitor).run(5 * brian2.ms)
     for what in ({"t": monitor.t, "i": monitor.i}, monitor.get_states(["t", "i"])):
         assert pairs(ns.as_spikes(what, n_units=3, **TEN)) == [(1.0, 0), (3.0, 2)]
+
+
+# ---- What looks like times of units, and is not
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [int, float])
+@pytest.mark.parametrize("shape", [list, lambda rows: dict(enumerate(rows))])
+def test_a_raster_holds_no_times(kind, shape):
+    rows = np.array([[0, 1, 0, 0, 1], [1, 0, 0, 1, 0]], kind)
+    with pytest.raises(ValueError, match="zeros and ones alone, as in a raster"):
+        ns.as_spikes(shape(list(rows)), time_unit="ms", **TEN)
+    assert len(ns.as_spikes([[0, 1], [1]], time_unit="ms", **TEN)) == 3
+
+
+def test_pairs_of_times_and_units_are_no_units_of_two_spikes():
+    with pytest.raises(ValueError, match=r"pass \(time, unit\) pairs as a dict"):
+        ns.as_spikes([(1.0, 0), (2.0, 1), (3.0, 0)], time_unit="ms", **TEN)
+    for trains in ([[1.0, 2.0], [3.0, 4.0]], [[3.0, 1.0]], [[3.0, 1.0], [2.0]]):
+        assert len(ns.as_spikes(trains, time_unit="ms", **TEN)) == sum(map(len, trains))
+
+
+# ---- What is asked for
+# --------------------------------------------------------------------------------------------------
+
+
+def test_one_condition_may_be_a_text_and_a_missing_number_is_no_difference():
+    table = frame([1, 2]).assign(quality=["a", "b"], snr=[1.0, np.nan])
+    assert ns.as_spikes(table, where="quality=a", **TEN).n_units == 1
+    assert ns.as_spikes(table, where="snr>0.5", **TEN).n_units == 1
+    assert ns.as_spikes(pandas.concat([table, table]), where="snr>0.5", **TEN).n_units == 1
+
+
+def test_a_duration_is_refused_as_it_was_given():
+    with pytest.raises(ValueError, match="duration_ms must be > 0, got -5"):
+        ns.as_spikes(frame([1, 2]), duration_ms=-5)
+
+
+def test_the_home_of_a_path_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    frame([0, 1]).to_csv(tmp_path / "spikes.csv", index=False)
+    assert len(ns.as_spikes("~/spikes.csv", **TEN)) == 2

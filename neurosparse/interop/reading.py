@@ -96,6 +96,7 @@ def as_spikes(
     >>> spikes.n_units, spikes.times_ms.tolist()
     (2, [1.0, 4.0])
     """
+    where = (where,) if isinstance(where, str) else tuple(where)
     told = Told(
         n_units=n_units,
         time_unit=time_unit,
@@ -104,15 +105,18 @@ def as_spikes(
         layout=layout,
         others=named_columns(where, populations),
     )
-    seconds = [
-        None if value is None else float(checks.number(name, value)) * 1e-3
-        for name, value in (("start_ms", start_ms), ("duration_ms", duration_ms))
-    ]
-    wanted = Wanted(tuple(where), populations, *seconds)
+    wanted = Wanted(
+        where,
+        populations,
+        start_s=None if start_ms is None else checks.number("start_ms", start_ms) * 1e-3,
+        duration_s=(
+            None if duration_ms is None else checks.positive("duration_ms", duration_ms) * 1e-3
+        ),
+    )
     if isinstance(obj, str | Path):
         from neurosparse import recordings
 
-        spikes = _told(recordings.read_wanted(Path(obj), wanted, told), wanted)
+        spikes = _told(recordings.read_wanted(Path(obj).expanduser(), wanted, told), wanted)
     elif isinstance(obj, SpikeTrains | Recording):
         if given := [name for name, value in _given_options(told, wanted) if value]:
             raise ValueError(f"{given[0]} is settled in these spikes: leave it out")

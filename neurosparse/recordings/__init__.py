@@ -81,6 +81,7 @@ def read(
     >>> len(recording.spikes), recording.n_outside
     (1, 1)
     """
+    where = (where,) if isinstance(where, str) else tuple(where)
     told = Told(
         n_units=n_units,
         time_unit=time_unit,
@@ -89,7 +90,9 @@ def read(
         layout=layout,
         others=named_columns(where, populations),
     )
-    return read_wanted(Path(path), Wanted(tuple(where), populations, start_s, duration_s), told)
+    return read_wanted(
+        Path(path).expanduser(), Wanted(where, populations, start_s, duration_s), told
+    )
 
 
 def read_wanted(path: Path, wanted: Wanted, told: Told) -> Recording:

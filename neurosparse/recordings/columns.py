@@ -284,7 +284,8 @@ def of_units(values: Array, index: NDArray[np.int64], n_units: int, name: str) -
         values = np.where(np.isin(values, _LIKE_MISSING), "", values)
     first = np.full(n_units, -1)
     first[index[::-1]] = np.arange(index.size)[::-1]
-    differing = values != values[first[index]]
+    others = values[first[index]]
+    differing = (values != others) & ((values == values) | (others == others))  # NaN is NaN
     if differing.any():
         unit = int(index[int(np.argmax(differing))])
         raise ValueError(f"column {name!r} differs between spikes of one unit, index {unit}")

@@ -111,6 +111,8 @@ def of_units(
     wrong = [i for i, array in zip(ids, arrays, strict=True) if array.ndim != 1]
     if wrong:
         raise ValueError(f"times of unit {wrong[0]} must be 1-D: pass an array of times a unit")
+    flat = np.concatenate(arrays) if arrays else np.empty(0)
+    _check_trains(arrays, flat)
     n_units = len(arrays) if told.n_units is None else checks.whole("n_units", told.n_units)
     if not len(arrays) or n_units < len(arrays):
         raise ValueError(f"{len(arrays)} units are given, got n_units={n_units}")
@@ -118,8 +120,23 @@ def of_units(
     return UnitTable(
         format=kind,
         n_units=n_units,
-        times_s=by_name.seconds(np.concatenate(arrays), stated_unit, told, "the times"),
+        times_s=by_name.seconds(flat, stated_unit, told, "the times"),
         units=np.repeat(np.arange(len(arrays)), [array.size for array in arrays]),
         columns={"id": names},
         all_units=told.n_units is not None,
     )
+
+
+def _check_trains(trains: Sequence[Array], times: Array) -> None:
+    """Refuse what has the shape of trains and holds something else: rasters, (time, unit) pairs."""
+    if times.size > 2 * len(trains) and ((times == 0) | (times == 1)).all():
+        raise ValueError(
+            "its times are zeros and ones alone, as in a raster of time steps: pass the times of"
+            " the ones, such as np.flatnonzero(row) * dt_ms"
+        )
+    are_pairs = len(trains) > 1 and all(train.size == 2 for train in trains)
+    if are_pairs and (times[1::2] < times[::2]).any():
+        raise ValueError(
+            f"each of {len(trains):,} units has two times, and they fall: pass (time, unit)"
+            " pairs as a dict {'times': ..., 'units': ...}, or sort the times"
+        )

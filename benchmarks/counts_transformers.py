@@ -36,6 +36,9 @@ ONE_KEY = {**TEXT, "num_key_value_heads": 1}
 EXPERTS = {**ONE_KEY, "num_experts_per_tok": 2, "moe_intermediate_size": 12}
 WIDTHS = {"vocab_size": N_WORDS, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 32}
 ENDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
+DEEPSEEK = {**EXPERTS, "num_key_value_heads": 2, "n_routed_experts": 4, "n_shared_experts": 1}
+DEEPSEEK |= {"n_group": 1, "topk_group": 1, "first_k_dense_replace": 1, "q_lora_rank": 8}
+DEEPSEEK |= {"kv_lora_rank": 8, "qk_rope_head_dim": 4, "qk_nope_head_dim": 4, "v_head_dim": 8}
 T5 = {"vocab_size": N_WORDS, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": 2, "num_heads": 2}
 BOTH = {"vocab_size": N_WORDS, "d_model": 16, "encoder_layers": 1, "decoder_layers": 2, **ENDS}
 BOTH |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "decoder_start_token_id": 2}
@@ -69,6 +72,7 @@ KINDS = [
     Kind("Mixtral", "left", {**EXPERTS, "num_local_experts": 4}, "ForCausalLM"),
     Kind("Qwen2Moe", "left", {**EXPERTS, "num_experts": 4, "shared_expert_intermediate_size": 20}),
     Kind("Olmoe", "left", {**EXPERTS, "num_experts": 4}),
+    Kind("DeepseekV3", "left", DEEPSEEK),
     Kind("Mamba", "right", {**TEXT, "state_size": 4, "use_cache": False}),
     Kind(
         "Mamba2",
@@ -91,6 +95,9 @@ KINDS = [
         {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24, "vocab_size": N_WORDS},
         "ForMaskedLM",
     ),
+    Kind("BigBird", "right", {**TEXT, "attention_type": "original_full"}),
+    Kind("LayoutLM", "right", TEXT),
+    Kind("XLNet", "right", {"vocab_size": N_WORDS, "d_model": 16, "n_layer": 2, "n_head": 2}),
     Kind("Albert", "right", {**TEXT, "embedding_size": 8}),
     Kind("Electra", "right", {**TEXT, "embedding_size": 8}),
     Kind(

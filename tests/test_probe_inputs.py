@@ -226,6 +226,11 @@ def test_options_of_the_wrong_kind_are_refused(options: dict[str, Any], words: s
         fraction(net(), X, **options)
 
 
+def test_a_class_of_models_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^model must be a torch module, got the class ReLU: call"):
+        ns.measure(nn.ReLU, X, active_when=ZERO)
+
+
 def test_the_size_of_batches_that_are_there_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"^batch_size is for inputs in one piece, got batch_size=3"

@@ -234,3 +234,40 @@ def test_a_key_padding_mask_is_true_for_padding() -> None:
     steered.penalty().backward()
     steered.step()
     assert steered.active == pytest.approx(shares)
+
+
+def test_tokens_of_several_answers() -> None:
+    """Inputs and mask of shape (inputs, answers, tokens), which the model lays out as texts."""
+
+    class Choice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.words, self.wide, self.act = nn.Embedding(20, 6), nn.Linear(6, 9), nn.ReLU()
+
+        def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+            return self.act(self.wide(self.words(input_ids.view(-1, input_ids.shape[-1]))))
+
+    model, ids = Choice(), torch.randint(0, 20, (2, 2, 10))
+    with torch.no_grad():
+        right = float((model(ids)[MASK.bool()] > 0).double().mean())
+    for size in (2, 1):
+        data = {"input_ids": ids, "attention_mask": MASK.view(2, 2, 10)}
+        found = ns.measure(model, data, active_when=ZERO, batch_size=size)["act"]
+        assert (found.n_samples, found.active_fraction) == (int(MASK.sum()), pytest.approx(right))
+
+
+def test_a_residual_tells_whose_tokens_they_are_and_masks_are_no_layers() -> None:
+    class Attends(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide, self.act = nn.Linear(6, 9), nn.ReLU()
+
+        def forward(self, x: Tensor, attention_mask: Tensor) -> Tensor:
+            seen = (attention_mask - 1).clamp(min=-1) + attention_mask.clamp(min=0)
+            lost = torch.from_numpy((0.5 * x * seen[..., None]).numpy())
+            return self.act(self.wide(lost + x))
+
+    torch.manual_seed(0)
+    found = ns.measure(Attends(), {"x": X, "attention_mask": MASK}, active_when=ZERO)
+    assert {name: s.n_samples for name, s in found.items()} == {"act": int(MASK.sum())}

@@ -53,12 +53,24 @@ def is_told(an_axis: Axis) -> bool:
     return any(factor.role in (INPUTS, TOKENS, ROWS) for factor in an_axis)
 
 
+def best_told(known: Sequence[Axis]) -> Axis:
+    """Return an axis as the first of those knows it that say most about inputs and tokens.
+
+    The first one stands if it holds units.
+    """
+    if has(known[0], UNITS):
+        return known[0]
+    return max(known, key=lambda each: len({f.role for f in each} & {INPUTS, TOKENS, ROWS}))
+
+
 def of_units(axes: Axes) -> list[int]:
     """Return the positions of the axes that hold units."""
     return [k for k, each in enumerate(axes) if has(each, UNITS)]
 
 
-def of_inputs(shape: Sequence[int], *, first_token: int | None, is_float: bool) -> Axes:
+def of_inputs(
+    shape: Sequence[int], *, first_token: int | None, is_float: bool, n_token_axes: int = 1
+) -> Axes:
     """Return the axes of a batch of inputs.
 
     Units are axis 1 of an image (4 axes or more) and the last one of other numbers. Whole numbers
@@ -69,13 +81,17 @@ def of_inputs(shape: Sequence[int], *, first_token: int | None, is_float: bool) 
     shape
         The shape of the batch.
     first_token
-        The number of the first of the tokens along axis 1, None if it holds none.
+        The number of the first of the tokens, None if it holds none.
+    n_token_axes
+        How many axes hold tokens, from axis 1 on.
     is_float
         Whether the inputs are real numbers, not whole ones.
     """
     axes = [axis(INPUTS, shape[0]), *(axis(POSITIONS, n) for n in shape[1:])]
-    if len(shape) > 1 and first_token is not None:
-        axes[1] = (Factor(TOKENS, shape[1], start=first_token),)
+    if first_token is not None:
+        for k in range(1, n_token_axes + 1):
+            stride = prod(shape[k + 1 : n_token_axes + 1])
+            axes[k] = (Factor(TOKENS, shape[k], stride, first_token if k == 1 else 0),)
     if is_float and len(shape) > 1:
         k = 1 if len(shape) > 3 else len(shape) - 1
         if not has(axes[k], TOKENS):
@@ -141,8 +157,9 @@ def viewed(axes: Axes, shape: Sequence[int]) -> Axes | None:
 def broadcast(operands: Sequence[tuple[Sequence[int], Axes]], shape: Sequence[int]) -> Axes | None:
     """Return the axes of an element by element result, None if the shapes do not broadcast to it.
 
-    Each axis is that of the first operand which has it at full length. Units are those of the first
-    operand of the whole shape, and otherwise of the first operand that has any.
+    Each axis is that of the first operand which has it at full length; where that one does not say
+    whose tokens or inputs they are, of another that does. Units are those of the first operand of
+    the whole shape, and otherwise of the first operand that has any.
     """
     shape = tuple(shape)
     n = len(shape)
@@ -154,13 +171,12 @@ def broadcast(operands: Sequence[tuple[Sequence[int], Axes]], shape: Sequence[in
     ordered = sorted(operands, key=lambda each: tuple(each[0]) != shape)
     result: list[Axis] = []
     for k in range(n):
-        found: Axis = axis(POSITIONS, shape[k])
-        for size, axes in ordered:
-            j = k - n + len(size)
-            if j >= 0 and size[j] == shape[k] and (axes[j] or shape[k] == 1):
-                found = axes[j]
-                break
-        result.append(found)
+        known = [
+            axes[j]
+            for size, axes in ordered
+            if (j := k - n + len(size)) >= 0 and size[j] == shape[k] and (axes[j] or shape[k] == 1)
+        ]
+        result.append(best_told(known) if known else axis(POSITIONS, shape[k]))
     units = [k for k, each in enumerate(result) if has(each, UNITS)]
     for size, axes in ordered:
         theirs = [k + n - len(size) for k in of_units(axes)]

@@ -164,8 +164,8 @@ class Flow:
         self.columns = () if tokens is None else tuple(tokens.columns.values())
         for tensor in found:
             is_float = tensor.is_floating_point() or tensor.is_quantized or tensor.is_complex()
-            start = None if tokens is None else tokens.starts.get(id(tensor))
-            axes = ax.of_inputs(tensor.shape, first_token=start, is_float=is_float)
+            start, n = (None, 0) if tokens is None else tokens.starts.get(id(tensor), (None, 0))
+            axes = ax.of_inputs(tensor.shape, first_token=start, is_float=is_float, n_token_axes=n)
             if tensor is found[0]:  # inputs, and positions of each
                 n_units = prod(f.size for each in axes for f in each if f.role == ax.UNITS)
                 self.n_samples = tensor.numel() // max(n_units, 1)

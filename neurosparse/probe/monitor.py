@@ -180,6 +180,8 @@ class Monitor(TorchFunctionMode):
         result = args[0] if kind == "setitem" else output
         if not tag.live or not isinstance(result, Tensor):
             return output
+        if not (result.is_floating_point() or result.is_quantized):
+            rectifies = None  # whole numbers, such as positions or a mask
         if rectifies is not None:
             place = self.inside[-1] if self.inside else ""
             shown = shown.partition(".")[0].strip("_")

@@ -28,6 +28,8 @@ def original(model: Any) -> nn.Module:
     ValueError
         For a model that runs outside Python, or on no device; one sentence.
     """
+    if isinstance(model, type):
+        raise TypeError(f"model must be a torch module, got the class {model.__name__}: call it")
     if type(model).__name__ == "ExportedProgram":
         model = model.module()
     while hasattr(model, _COMPILED):

@@ -31,12 +31,13 @@ class BatchTokens(NamedTuple):
     columns
         The tokens of each mask among the inputs, by its name.
     starts
-        The first token of each tensor that holds those of a mask along axis 1, by its id.
+        Of each tensor that holds the tokens of a mask, by its id: the first of them, and along how
+        many axes they lie, from axis 1 on.
     """
 
     mask: Tensor
     columns: Mapping[str, range]
-    starts: Mapping[int, int]
+    starts: Mapping[int, tuple[int, int]]
 
 
 Masks = Mapping[str, Tensor]  # (inputs, tokens) of bool, by the names of the inputs that they are
@@ -118,21 +119,32 @@ def tokens_in(
     if mask is not None:
         own = {MASK: torch.as_tensor(mask) != 0}
         masks = own | {name: of for name, of in masks.items() if name in _OF_DECODER}
-    parts, columns, starts, first = [], dict[str, range](), dict[int, int](), 0
+    parts, columns, starts, first = [], dict[str, range](), dict[int, tuple[int, int]](), 0
     positional = ((f"{k}", value) for k, value in enumerate(args))
     everything = [*(kwargs or named).items(), *positional]
     for name, part in masks.items():
-        of_decoder = name in _OF_DECODER
-        for key, value in everything:
-            fits = isinstance(value, Tensor) and value.shape[:2] == part.shape
-            if fits and _is_of_decoder(key) == of_decoder:
-                starts[id(value)] = first
+        values = {
+            key: value
+            for key, value in everything
+            if isinstance(value, Tensor) and _is_of_decoder(key) == (name in _OF_DECODER)
+        }
+        # tokens may lie along several axes, such as those of answers to choose from
+        whole = None if mask is not None and name == MASK else named.get(name)
+        like = {key: value for key, value in values.items() if _is_like(value, whole)}
+        if like.keys() - {name}:
+            part = torch.as_tensor(whole).flatten(1) != 0
+            starts |= {id(value): (first, value.ndim - 1) for value in like.values()}
+        starts |= {id(v): (first, 1) for v in values.values() if v.shape[:2] == part.shape}
         if not starts and not args:
             continue
         parts.append(part.cpu())
         columns[name] = range(first, first + part.shape[1])
         first = columns[name].stop
     return BatchTokens(torch.cat(parts, dim=1), columns, starts) if parts else None
+
+
+def _is_like(value: Tensor, mask: object) -> bool:
+    return isinstance(mask, Tensor) and mask.ndim > 2 and value.shape == mask.shape
 
 
 def _is_of_decoder(key: str) -> bool:

@@ -66,16 +66,9 @@ def joined(call: Call, outputs: Sequence[Tensor]) -> Answer:
     whole = [t for t in parts if t.ndim == outputs[0].ndim]
     axes = [call.axes(t) for t in whole]
     along = ax.joined([None if a is None else a[dim] for a in axes], [t.shape[dim] for t in whole])
-    result = [_told([first, *known], k) for k in range(outputs[0].ndim)]
+    result = [ax.best_told([axes[k] for axes in (first, *known)]) for k in range(len(first))]
     result[dim] = _moved(call, along)
     return tuple(result)
-
-
-def _told(known: Sequence[ax.Axes], k: int) -> ax.Axis:
-    """Return an axis that tensors share as the first of them knows it that knows anything."""
-    if ax.has(known[0][k], ax.UNITS):
-        return known[0][k]
-    return next((axes[k] for axes in known if ax.is_told(axes[k])), known[0][k])
 
 
 def _moved(call: Call, along: ax.Axis) -> ax.Axis:

@@ -330,7 +330,7 @@ def test_what_cannot_be_heard_is_refused_in_one_sentence() -> None:
         warnings.simplefilter("ignore")
         scripted, traced = torch.jit.script(net()), torch.jit.trace(net(), X)
     for model, words in (
-        (scripted, r"^the network is a scripted or traced one, .*measure the module"),
+        (scripted, r"^the network is a scripted or traced one, .*take the module"),
         (traced, r"^the network is a scripted or traced one"),
         (Part(), r"^module 'part' of the network is a scripted or traced one"),
         (net().to("meta"), r"^Sequential has parameters on the meta device"),

@@ -803,3 +803,54 @@ def test_mistakes_of_a_loop_are_named() -> None:
         ns.sparsify(nn.Sequential(nn.Linear(6, 4), nn.Sigmoid()), target=0.1, data=batch((4, 6)))
     with pytest.raises(TypeError, match="got str"):
         ns.sparsify("model", target=0.1)
+
+
+# ---- Recurrent and scripted modules
+
+
+@pytest.mark.parametrize("way", [{"l1": 0.5}, {"top_k": 0.25}])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_recurrent_layer_is_steered(way: dict[str, float], packed: bool) -> None:
+    class Reads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.rnn = nn.RNN(4, 16, nonlinearity="relu", batch_first=True)
+            self.out = nn.Linear(16, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if packed:
+                lengths = torch.tensor([5, 3, 1, 4])
+                x = nn.utils.rnn.pack_padded_sequence(x, lengths, True, enforce_sorted=False)
+            y = self.rnn(x)[0]
+            return self.out(y.data if packed else y)
+
+    model, x, found = Reads(), torch.randn(4, 5, 4), []
+    s = ns.sparsify(model, **way, steps=1)
+    model(x)  # finds the layers
+    s.penalty()
+    rows = lambda output: output[0].data if packed else output[0]  # noqa: E731
+    model.rnn.register_forward_hook(lambda _m, _x, output: found.append(rows(output)))
+    model(x)
+    penalty = s.penalty()
+    s.step()
+    share = (found[-1] > 0).double().mean().item()
+    assert s.active == pytest.approx({"rnn": share})
+    if "l1" in way:
+        torch.testing.assert_close(penalty, 0.5 * found[-1].sum(-1).mean())
+    else:
+        assert int((found[-1] > 0).sum(-1).max()) == 4
+
+
+def test_layers_below_in_a_recurrent_module_are_told() -> None:
+    model = nn.RNN(4, 8, 2, nonlinearity="relu", batch_first=True)
+    with pytest.warns(UserWarning, match=r"^the last of the 2 layers of .* is steered"):
+        ns.sparsify(nn.Sequential(model), target=0.1, data=torch.randn(3, 5, 4))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_scripted_models_are_refused() -> None:
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(4, 8), nn.ReLU()))
+    for call in (lambda: ns.sparsify(scripted, target=0.1), lambda: ns.watch(scripted)):
+        with pytest.raises(ValueError, match=r"^the network is a scripted or traced one"):
+            call()

@@ -115,7 +115,7 @@ class Monitor(TorchFunctionMode):
                 self._tag_unseen(inputs, output)
             if by_kind or name in self.called or (self.layers is not None and shown in self.layers):
                 self.called.discard(name)
-                rows = _rows_of(output)
+                rows = recurrent.rows_of(output)
                 named = self.layers is not None and shown in self.layers
                 if isinstance(rows, Tensor) and not self.flow[rows].live and not named:
                     self.of_weights.add(shown)
@@ -296,14 +296,6 @@ class Monitor(TorchFunctionMode):
 
 def _all(args: Any, kwargs: Any) -> Iterator[Tensor]:
     return tensors_in((args, tuple(kwargs.values())))
-
-
-def _rows_of(output: object) -> Any:
-    """Return the activity in what a module puts out: of a recurrent one its outputs, no states."""
-    if isinstance(output, tuple) and len(output) == 2 and isinstance(output[1], Tensor):
-        first = output[0]
-        return first.data if isinstance(first, nn.utils.rnn.PackedSequence) else first
-    return output
 
 
 def _place() -> Any:

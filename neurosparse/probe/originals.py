@@ -34,13 +34,7 @@ def original(model: Any) -> nn.Module:
         model = model.module()
     while hasattr(model, _COMPILED):
         model = model._orig_mod
-    for name, module in model.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            what = f"module {name!r} of the network" if name else "the network"
-            raise ValueError(
-                f"{what} is a scripted or traced one, whose layers cannot be followed: measure the"
-                " module that it was made from"
-            )
+    check_followed(model)
     if any(t.is_meta for t in chain(model.parameters(), model.buffers())):
         raise ValueError(
             f"{type(model).__name__} has parameters on the meta device, which hold no numbers: load"
@@ -48,6 +42,17 @@ def original(model: Any) -> nn.Module:
         )
     result: nn.Module = model
     return result
+
+
+def check_followed(model: nn.Module) -> None:
+    """Refuse a model that runs outside Python, in part or as a whole, with a ValueError."""
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            what = f"module {name!r} of the network" if name else "the network"
+            raise ValueError(
+                f"{what} is a scripted or traced one, whose layers cannot be followed: take the"
+                " module that it was made from"
+            )
 
 
 @contextmanager

@@ -10,6 +10,23 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 
+def rows_of(output: object) -> Any:
+    """Return the activity in what a module puts out: of a recurrent one its outputs, no states."""
+    if isinstance(output, tuple) and len(output) == 2 and isinstance(output[1], Tensor):
+        first = output[0]
+        return first.data if isinstance(first, nn.utils.rnn.PackedSequence) else first
+    return output
+
+
+def with_rows(output: Any, rows: Tensor) -> Any:
+    """Return what a module puts out with other activity."""
+    if isinstance(output, Tensor):
+        return rows
+    first, *states = output
+    packed = isinstance(first, nn.utils.rnn.PackedSequence)
+    return (first._replace(data=rows) if packed else rows, *states)
+
+
 def below(module: nn.RNN, x: Any, hx: Tensor | None = None) -> Iterator[Tensor]:
     """Yield the outputs of the layers below the last, at each step, the lowest first.
 

@@ -26,6 +26,7 @@ from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook
 from neurosparse.probe.known_pass import KnownLayer, KnownPass, PlainLook
 from neurosparse.probe.nonlinear import LayerOutput, monitoring
+from neurosparse.probe.originals import check_followed
 from neurosparse.probe.running import Running, is_first_process, over_processes
 from neurosparse.probe.tokens import tokens_in
 
@@ -113,6 +114,7 @@ def watch(
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch module, got {type(model).__name__}")
+    check_followed(model)
     active_when = ActiveWhen(threshold=0) if active_when is None else active_when
     if active_when.threshold is None:
         raise ValueError(

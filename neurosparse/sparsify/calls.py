@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from neurosparse.probe.recurrent import rows_of, with_rows
 from neurosparse.sparsify.penalty import Tap
 from neurosparse.sparsify.sites import Function, name_of
 
@@ -21,10 +22,11 @@ class Calls:
     ) -> None:
         self.taps, self.take, self.n = taps, take, 0
 
-    def __call__(self, _module: nn.Module, _args: Any, output: Tensor) -> Tensor | None:
+    def __call__(self, _module: nn.Module, _args: Any, output: Any) -> Any:
         self.n += 1
         tap = self.taps.get(self.n)
-        return None if tap is None else self.take(tap, output)
+        instead = None if tap is None else self.take(tap, rows_of(output))
+        return None if instead is None else with_rows(output, instead)
 
 
 class Functions(TorchFunctionMode):

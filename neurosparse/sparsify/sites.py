@@ -197,6 +197,12 @@ def find_sites(
         if args or kwargs:
             monitor.begin((args, kwargs), tokens_in(model, args, kwargs, kwargs))
         run()
+    for site in by_name.values():
+        module = modules.get(site.module or "")
+        if isinstance(module, nn.RNN) and module.num_layers > 1 and (site.rectifies or layers):
+            n = module.num_layers
+            last = f"the last of the {n} layers of {site.module} is steered, the others are not"
+            warnings.warn(last, stacklevel=2)
     if unknown:
         warnings.warn(f"padded tokens are counted in {', '.join(unknown)}: {UNKNOWN}", stacklevel=2)
     if layers is None:

@@ -101,7 +101,7 @@ class Sparsifier:
         if torch.is_grad_enabled() and not total.requires_grad:
             raise RuntimeError(
                 "the steered layers were computed without gradients, as gradient checkpointing with"
-                " use_reentrant=True does: pass use_reentrant=False"
+                " use_reentrant=True does: pass use_reentrant=False, or train weights before them"
             )
         return total
 

@@ -11,6 +11,7 @@ from torch import nn
 from neurosparse._internal import checks
 from neurosparse._internal.types import Fields
 from neurosparse.activity import ActiveWhen
+from neurosparse.probe.originals import check_followed
 from neurosparse.probe.watch import unwrapped
 from neurosparse.sparsify.controller import Plan
 from neurosparse.sparsify.sparsifier import Settings, Sparsifier
@@ -103,6 +104,7 @@ def sparsify(
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch module, got {type(model).__name__}")
+    check_followed(model)
     ways = {"target": target, "l1": l1, "top_k": top_k}
     given = {name: value for name, value in ways.items() if value is not None}
     if len(given) != 1:

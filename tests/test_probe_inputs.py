@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import torch
 from command_line import run
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, TensorDataset
 
 import neurosparse as ns
@@ -300,6 +303,48 @@ def test_compiled_models_are_measured_as_they_were_written() -> None:
     for model in (exported, exported.module()):
         (found,) = ns.measure(model, X, active_when=ZERO).values()
         assert found.active_fraction == right["1"]
+
+
+class Through(nn.Module):
+    """Calls a network by another way than itself."""
+
+    def __init__(self, call: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner, self.call = net(), call
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.call(self.inner, x)
+
+
+def in_a_thread(model: nn.Module, x: Tensor) -> Tensor:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(model, x).result()
+
+
+def by_other_weights(model: nn.Module, x: Tensor) -> Tensor:
+    weights = {name: 1 * p for name, p in model.named_parameters()}
+    return torch.func.functional_call(model, weights, (x,))
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: torch.fx.symbolic_trace(net()),
+        lambda: nn.DataParallel(net()),
+        lambda: Through(in_a_thread),
+        lambda: Through(by_other_weights),
+        lambda: Through(lambda m, x: checkpoint(m, x, use_reentrant=True)),
+    ],
+)
+def test_models_that_are_called_by_other_ways(make: Callable[[], nn.Module]) -> None:
+    assert fraction(make(), X) == fraction(net(), X)
+
+
+def test_models_are_measured_in_inference_mode() -> None:
+    right, model = fraction(net(), X), net()
+    with torch.inference_mode():
+        assert fraction(model, X) == right
 
 
 class Part(nn.Module):

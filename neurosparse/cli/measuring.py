@@ -55,9 +55,9 @@ def measure_file(
         typer.Argument(
             metavar="FILE|FOLDER|MODULE:FACTORY",
             help="Spikes: NWB, .npz, SONATA, CSV, Parquet, .mat, NEST's recorder files, a folder of"
-            " Kilosort or phy, or what Neo reads. Weights that `train` wrote: .safetensors. "
-            "Or a function that returns a torch module: its module is imported, which runs its"
-            " code.",
+            " Kilosort, phy or the IBL, or what Neo reads. Weights that `train` wrote:"
+            " .safetensors. Or a function that returns a torch module: its module is imported,"
+            " which runs its code.",
         ),
     ],
     window_ms: Window = 10.0,

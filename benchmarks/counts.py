@@ -35,7 +35,7 @@ FUNCTIONS = ("relu", "silu", "gelu", "softplus")
 # a linear layer that takes gated units, and those beside it that make the other factor
 GATED = {"down_proj": ("gate_proj", "gate_up_proj"), "wo": ("wi_1",)}
 # they make a table of biases for every pair of positions, which no input changes
-OF_WEIGHTS = ("position_bias_mlp", "cpb_mlp")
+OF_WEIGHTS = ("position_bias_mlp", "cpb_mlp", "rel_pos.mlp")
 Counts = dict[str, tuple[int, int]]  # active outputs and all outputs, of each layer
 
 

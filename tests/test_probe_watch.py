@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import io
+import math
 import socket
 import warnings
 
@@ -140,6 +141,20 @@ def test_padded_tokens_are_not_counted_as_in_measure(kind: str) -> None:
         assert w.latest[f"active/{layer.name}"] == pytest.approx(layer.active_fraction)
         assert w.latest[f"zeros/{layer.name}"] == pytest.approx(layer.zero_fraction)
         assert w.latest[f"dead/{layer.name}"] == pytest.approx(layer.n_silent / layer.n_units)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_batch_that_is_not_finite_has_no_share(value: float) -> None:
+    """NaN is not above 0, but such a layer is not silent."""
+    model = nn.Sequential(nn.Identity(), nn.ReLU())
+    watch = ns.watch(model, every=1)
+    for x in (torch.tensor([[1.0, -1.0]]), torch.tensor([[value, -1.0]])):
+        model(x.requires_grad_()).sum().backward()
+        watch.step()
+    watch.close()
+    finite, not_finite = watch.history
+    assert (finite["active/1"], finite["zeros/1"], finite["active"]) == (0.5, 0.5, 0.5)
+    assert all(math.isnan(not_finite[key]) for key in ("active/1", "zeros/1", "active"))
 
 
 def test_dead_units_are_those_of_the_last_looks() -> None:

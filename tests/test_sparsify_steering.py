@@ -785,6 +785,24 @@ def test_what_cannot_be_steered(values, error, message) -> None:
         ns.sparsify(mlp(), **values)
 
 
+def test_a_layer_is_steered_by_one_sparsifier_at_a_time() -> None:
+    model, x = mlp(), torch.randn(8, 6)
+
+    def a_step(steering: ns.sparsify.Sparsifier) -> None:
+        (model(x).sum() + steering.penalty()).backward()
+
+    first = ns.sparsify(model, target=0.1, steps=20, layers=["1"])
+    a_step(first)
+    other = ns.sparsify(model, target=0.2, steps=20, layers=["3"])
+    a_step(other)
+    third = ns.sparsify(model, target=0.3, steps=20)
+    with pytest.raises(ValueError, match=r"^1: steered by another sparsify already"):
+        a_step(third)
+    for one in (first, other, third):
+        one.remove()
+    a_step(ns.sparsify(model, target=0.3, steps=20))
+
+
 def test_mistakes_of_a_loop_are_named() -> None:
     model = mlp()
     s = ns.sparsify(model, target=0.1)

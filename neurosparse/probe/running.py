@@ -45,7 +45,8 @@ class Running:
         units, samples, n_zero = margins(output, axis, active_when.threshold or 0.0)
         magnitudes, squares = samples[1], samples[2]
         alive = squares != 0  # NaN counts, so that it is seen
-        effective = magnitudes * (magnitudes / np.where(alive, squares, 1.0))
+        with np.errstate(invalid="ignore"):  # inf / inf: NaN says it
+            effective = magnitudes * (magnitudes / np.where(alive, squares, 1.0))
         return cls(
             counts=units[0],
             n_inputs=len(output),
@@ -72,12 +73,16 @@ class Running:
 
     @property
     def active(self) -> float:
-        """The share of (sample, unit) pairs that are active."""
+        """The share of (sample, unit) pairs that are active; NaN where one is not finite."""
+        if np.isnan(self.effective_sum):
+            return float("nan")
         return float(self.counts.sum() / max(1, self.n_samples * self.n_units))
 
     @property
     def zeros(self) -> float:
-        """The share of (sample, unit) pairs that are exactly 0."""
+        """The share of (sample, unit) pairs that are exactly 0; NaN where one is not finite."""
+        if np.isnan(self.effective_sum):
+            return float("nan")
         return self.n_zero / max(1, self.n_samples * self.n_units)
 
     @property

@@ -230,6 +230,7 @@ class Sparsifier:
         self._busy = True
         try:
             sites = find_sites(self._model, run, settings.layers, args, kwargs)
+            self._check_free([site.name for site in sites])
             if settings.start_active is not None and self._kept is None:
                 share = settings.start_active
                 set_biases(self._model, run, {site: Wanted(share) for site in sites}, masks)
@@ -247,6 +248,18 @@ class Sparsifier:
         if self._kept is not None:
             kept, self._kept = self._kept, None
             self.load_state_dict(kept)
+
+    def _check_free(self, names: Sequence[str]) -> None:
+        """Refuse layers that another sparsifier of the model steers."""
+        for hook in self._model._forward_pre_hooks.values():
+            other = getattr(getattr(hook, "act", None), "__self__", None)
+            if not isinstance(other, Sparsifier) or other is self:
+                continue
+            if both := [name for name in names if name in other._taps]:
+                raise ValueError(
+                    f"{', '.join(both)}: steered by another sparsify already; call its remove()"
+                    " first, or name other layers with layers=[...]"
+                )
 
     def _hook(self, sites: Sequence[Site]) -> None:
         modules = dict(self._model.named_modules())

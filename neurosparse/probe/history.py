@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 Row = dict[str, float]
@@ -15,6 +16,10 @@ class History(list[Row]):
         import pandas
 
         return pandas.DataFrame(list(self))
+
+    def last(self, key: str) -> float:
+        """Return the newest value of a key, NaN where no row has it."""
+        return float(next((row[key] for row in reversed(self) if key in row), math.nan))
 
     def course(self, quantity: str) -> dict[str, dict[int, float]]:
         """Return one quantity of each layer by step.

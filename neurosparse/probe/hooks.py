@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
+
+from torch import nn
+
+T = TypeVar("T")
 
 
 class OwnHook:
@@ -21,6 +25,13 @@ class OwnHook:
 
     def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
         return idle, ()
+
+
+def owners(module: nn.Module, kind: type[T]) -> list[T]:
+    """Return the objects of a kind whose methods are called before each pass of a module."""
+    acts = [getattr(hook, "act", None) for hook in module._forward_pre_hooks.values()]
+    found = [getattr(act, "__self__", None) for act in acts]
+    return [one for one in found if isinstance(one, kind)]
 
 
 def idle() -> Callable[..., None]:

@@ -217,7 +217,7 @@ def _of_sequence(
     if isinstance(first, Mapping):
         return (), _moved(_accepted(model, first), like)
     if n_needed > 1 or (n_needed == 0 and n_most is None):
-        return tuple(_moved(each, like) for each in batch[: max(n_needed, 1)]), {}
+        return tuple(_entry(each, like) for each in batch[: max(n_needed, 1)]), {}
     # one input is needed and others may be given: a mask by its name, targets left out
     kwargs, rest = {}, list(batch[1:])
     masks = [name for name in names[1:] if name.endswith("mask")]
@@ -292,14 +292,21 @@ def _are_targets(value: object, first: object, names: list[str]) -> bool:
     return isinstance(value, Tensor | np.ndarray) and value.ndim <= 1
 
 
+def _entry(value: object, like: Tensor, strict: bool = True) -> Any:
+    """Return one of several inputs; a setting of the model goes along as it is."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return _moved(value, like, strict)
+
+
 def _moved(batch: object, like: Tensor, strict: bool = True) -> Any:
     """Return inputs on the model's device, floats in the model's precision."""
     if isinstance(batch, Mapping):
-        return {key: _moved(value, like, strict) for key, value in batch.items()}
+        return {key: _entry(value, like, strict) for key, value in batch.items()}
     if isinstance(batch, tuple | list) and not strict:
         return [_moved(value, like, strict) for value in batch]
     if not isinstance(batch, Tensor | np.ndarray):
-        if not strict or batch is None or isinstance(batch, bool | int | float | str):
+        if not strict:
             return batch
         raise TypeError(
             "a batch must be a tensor, an array, a dict of them or an (inputs, targets) pair, got"

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, distributed, nn
 
 from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.probe.history import History, Row
-from neurosparse.probe.hooks import OwnHook
+from neurosparse.probe.hooks import OwnHook, owners
 from neurosparse.probe.tokens import Masks, has_decoder, masks_in
 from neurosparse.sparsify.aside import Run
 from neurosparse.sparsify.calls import Calls, Functions
@@ -251,15 +250,11 @@ class Sparsifier:
 
     def _check_free(self, names: Sequence[str]) -> None:
         """Refuse layers that another sparsifier of the model steers."""
-        for hook in self._model._forward_pre_hooks.values():
-            other = getattr(getattr(hook, "act", None), "__self__", None)
-            if not isinstance(other, Sparsifier) or other is self:
-                continue
-            if both := [name for name in names if name in other._taps]:
-                raise ValueError(
-                    f"{', '.join(both)}: steered by another sparsify already; call its remove()"
-                    " first, or name other layers with layers=[...]"
-                )
+        others = [one for one in owners(self._model, Sparsifier) if one is not self]
+        if both := [name for name in names if any(name in one._taps for one in others)]:
+            raise ValueError(
+                f"{', '.join(both)}: steered by another sparsify already; call its remove() first"
+            )
 
     def _hook(self, sites: Sequence[Site]) -> None:
         modules = dict(self._model.named_modules())
@@ -402,9 +397,4 @@ class Sparsifier:
             self._idle[site.name][self._dead(site.name)] = 0
 
     def _latest(self, quantity: str) -> dict[str, float]:
-        found: dict[str, float] = {}
-        for name in self._taps:
-            key = f"{quantity}/{name}"
-            value = next((row[key] for row in reversed(self.history) if key in row), np.nan)
-            found[name] = float(value)
-        return found
+        return {name: self.history.last(f"{quantity}/{name}") for name in self._taps}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 
 # Tests run side by side: threads of one would but wait for a core. Before NumPy and torch look.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -40,6 +41,14 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: many tests wait for processes that they started."""
     return cores() + 1
+
+
+@pytest.fixture(autouse=True)
+def figures_closed() -> Iterator[None]:
+    """Close what a test has drawn: a process runs many tests, and may hold 20 open figures."""
+    yield
+    if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
+        pyplot.close("all")
 
 
 @pytest.fixture

@@ -466,3 +466,15 @@ def test_a_figure_of_ones_own_gets_room_for_its_labels(comparison) -> None:
     figure = Figure()
     plots.activity_curves(comparison, figure.add_subplot())
     assert figure.get_layout_engine() is not None
+
+
+def test_what_is_refused_leaves_no_figure_open(spikes) -> None:
+    import matplotlib.pyplot as plt
+
+    before = plt.get_fignums()
+    with pytest.raises(ValueError, match="duration_ms"):
+        plots.raster(spikes, duration_ms=-1)
+    assert plt.get_fignums() == before
+    ax = plots.raster(spikes)
+    assert len(plt.get_fignums()) == len(before) + 1
+    plt.close(ax.figure)

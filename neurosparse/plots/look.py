@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Literal, ParamSpec
 
 from neurosparse._internal import places
@@ -134,16 +134,26 @@ def is_on() -> bool:
 
 
 def drawn(plot: Callable[P, Axes]) -> Callable[P, Axes]:
-    """Decorate a plot: without axes it makes its own, in the package's look as it stands."""
+    """Decorate a plot: without axes it makes its own, in the package's look as it stands.
+
+    Where what is to be drawn is refused, no figure is left open.
+    """
     signature = inspect.signature(plot)
 
     @functools.wraps(plot)
     def draw(*args: P.args, **kwargs: P.kwargs) -> Axes:
-        given = signature.bind(*args, **kwargs).arguments.get("ax")
-        if given is not None or is_on():
+        if signature.bind(*args, **kwargs).arguments.get("ax") is not None:
             return plot(*args, **kwargs)
-        with style():
-            return plot(*args, **kwargs)
+        import matplotlib.pyplot as plt
+
+        before = plt.get_fignums()
+        with nullcontext() if is_on() else style():
+            try:
+                return plot(*args, **kwargs)
+            except BaseException:
+                for number in set(plt.get_fignums()) - set(before):
+                    plt.close(number)
+                raise
 
     return draw
 

@@ -44,6 +44,14 @@ BOTH = {"vocab_size": N_WORDS, "d_model": 16, "encoder_layers": 1, "decoder_laye
 BOTH |= {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "decoder_start_token_id": 2}
 BOTH |= {"encoder_ffn_dim": 24, "decoder_ffn_dim": 24, "max_position_embeddings": 32}
 IMAGE = {**SIZES, "image_size": 16, "patch_size": 4}
+WINDOWS = {
+    "image_size": 16,
+    "patch_size": 2,
+    "embed_dim": 8,
+    "depths": [1, 2],
+    "num_heads": [1, 2],
+    "window_size": 4,
+}
 STAGES = {"depths": [1, 2], "hidden_sizes": [8, 16]}
 SOUND = {**SIZES, "conv_dim": [8, 8], "conv_kernel": [10, 3], "conv_stride": [5, 2]}
 SOUND |= {"num_conv_pos_embeddings": 4, "num_conv_pos_embedding_groups": 2, "vocab_size": N_WORDS}
@@ -135,30 +143,8 @@ KINDS = [
     Kind("Dinov2", "image", IMAGE),
     Kind("CLIPVision", "image", IMAGE),
     Kind("SiglipVision", "image", IMAGE),
-    Kind(
-        "Swin",
-        "image",
-        {
-            "image_size": 16,
-            "patch_size": 2,
-            "embed_dim": 8,
-            "depths": [1, 2],
-            "num_heads": [1, 2],
-            "window_size": 4,
-        },
-    ),
-    Kind(
-        "Swinv2",
-        "image",
-        {
-            "image_size": 16,
-            "patch_size": 2,
-            "embed_dim": 8,
-            "depths": [1, 2],
-            "num_heads": [1, 2],
-            "window_size": 4,
-        },
-    ),
+    Kind("Swin", "image", WINDOWS),
+    Kind("Swinv2", "image", WINDOWS),
     Kind("ConvNext", "image", {"num_stages": 2, **STAGES, "patch_size": 2}),
     Kind("ConvNextV2", "image", {"num_stages": 2, **STAGES, "patch_size": 2}),
     Kind("ResNet", "image", {**STAGES, "embedding_size": 8, "layer_type": "basic"}),

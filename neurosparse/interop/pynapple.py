@@ -11,6 +11,7 @@ import numpy as np
 from neurosparse._internal.imports import need
 from neurosparse._internal.types import Array, Foreign
 from neurosparse.recordings.columns import Told
+from neurosparse.recordings.pynapple_npz import is_guessed
 from neurosparse.recordings.recording import UnitTable, names_of_units
 
 if TYPE_CHECKING:
@@ -22,8 +23,11 @@ TYPES = ("pynapple.TsGroup", "pynapple.Ts")
 def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
     """Return the members of a group, or one series, observed where its `time_support` says."""
     if type(what).__name__ == "Ts":
-        table = _table([np.asarray(what.t)], what.time_support, {}, "pynapple Ts")
-        return [replace(table, observed_s=None, observed_units=None) if _guessed(what) else table]
+        times, bounds = np.asarray(what.t), np.asarray(what.time_support.values)
+        table = _table([times], what.time_support, {}, "pynapple Ts")
+        if len(bounds) == 0 or is_guessed(bounds, times):
+            table = replace(table, observed_s=None, observed_units=None)
+        return [table]
     ids = np.asarray(what.index)
     columns: dict[str, Array] = {"id": ids}
     for name in getattr(what, "metadata_columns", ()):
@@ -33,12 +37,6 @@ def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
             columns[str(name)] = values if texts else values.astype(str)
     trains = [np.asarray(what[i].t) for i in ids.tolist()]
     return [_table(trains, what.time_support, columns, "pynapple TsGroup")]
-
-
-def _guessed(series: Foreign) -> bool:
-    """Return whether a support is what pynapple puts where none is given: first to last spike."""
-    bounds, t = series.time_support.values, series.t
-    return len(bounds) == 0 or (len(t) > 0 and bounds.tolist() == [[t[0], t[-1]]])
 
 
 def _table(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from neurosparse._internal import foreign_npz
+from neurosparse._internal.types import Array
 from neurosparse.recordings.columns import Told, indexed
 from neurosparse.recordings.recording import UnitTable
 
@@ -52,9 +53,8 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
         names = archive.namelist()
     if "d.npy" in names and "index.npy" not in names:
         raise ValueError("it holds a series of values (a Tsd of pynapple), and no spikes")
-    is_series = "index.npy" not in names
-    if is_series and times.size and bounds.tolist() == [[times[0], times[-1]]]:
-        bounds = bounds[:0]  # what pynapple puts where no support is given
+    if "index.npy" not in names and is_guessed(bounds, times):  # a single series
+        bounds = bounds[:0]
     return [
         UnitTable(
             format="pynapple npz",
@@ -68,3 +68,8 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
             said=(_PICKLED,) if "_metadata.npy" in names else (),
         )
     ]
+
+
+def is_guessed(bounds: Array, times: Array) -> bool:
+    """Return whether a support is what pynapple puts where none is given: first to last spike."""
+    return times.size > 0 and bounds.tolist() == [[times[0], times[-1]]]

@@ -32,6 +32,9 @@ if __name__ == "__main__":
         "--images", choices=("test", "validation"), default="test", help="whose errors are shown"
     )
     parser.add_argument("--threads", type=int, default=1, help="networks at once")
+    parser.add_argument(
+        "--done", help="a runs.parquet of networks that are trained: they are not trained again"
+    )
     options = parser.parse_args()
     folder = "results/brain_level_quick" if options.quick else "results/brain_level"
     try:
@@ -39,7 +42,7 @@ if __name__ == "__main__":
             brain_level.run(
                 *(folder,), study=options.study, seeds=range(options.seeds),
                 quick=options.quick, threads=options.threads, images=options.images,
-                progress=on_stderr,
+                done=options.done, progress=on_stderr,
             )
         )  # fmt: skip
     except (ValueError, OSError) as error:

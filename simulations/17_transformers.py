@@ -28,6 +28,9 @@ if __name__ == "__main__":
     parser.add_argument(
         "--trained-only", action="store_true", help="write the study of what is trained"
     )
+    parser.add_argument(
+        "--done", help="a runs.parquet of networks that are trained: they are not trained again"
+    )
     parser.add_argument("--out", help="the folder; by default under results/")
     options = parser.parse_args()
     default = "results/transformers_quick" if options.quick else "results/transformers"
@@ -39,6 +42,7 @@ if __name__ == "__main__":
                 seeds=range(options.seeds),
                 quick=options.quick,
                 trained_only=options.trained_only,
+                done=options.done,
                 progress=on_stderr,
             )
         )

@@ -21,6 +21,7 @@ import neurosparse as ns
 from neurosparse.probe import watch as watching
 from neurosparse.probe.history import History
 from neurosparse.probe.watch import MANY_PASSES
+from neurosparse.sparsify import SparseFFN
 
 
 def mlp(seed: int = 0) -> nn.Sequential:
@@ -316,7 +317,19 @@ def encoder() -> nn.Module:
     )
 
 
-@pytest.mark.parametrize("make", [mlp, conv, encoder])
+def blocks(start_active: float = 0.1, dropout: float = 0.0) -> nn.Module:
+    """Feed-forward blocks that tell what is active."""
+    torch.manual_seed(0)
+    made = [SparseFFN(6, 40, start_active=start_active, dropout=p) for p in (0.0, 0.0, dropout)]
+    layers = [layer for block in made for layer in (nn.LayerNorm(6), block)]
+    return nn.Sequential(nn.Unflatten(1, (1, 6)), *layers, nn.Linear(6, 1))
+
+
+def told_by(model: nn.Module) -> list[SparseFFN]:
+    return [module for module in model.modules() if isinstance(module, SparseFFN)]
+
+
+@pytest.mark.parametrize("make", [mlp, conv, encoder, blocks])
 def test_hooks_on_modules_count_what_following_every_function_does(make, monkeypatch) -> None:
     followed, monitoring = [], watching.monitoring
     monkeypatch.setattr(
@@ -330,9 +343,63 @@ def test_hooks_on_modules_count_what_following_every_function_does(make, monkeyp
             train(model, batches(10), accumulate=2 if make is conv else 1)
         assert w.note == ""
         rows.append(list(w.history))
-    assert rows[0] == rows[1]
+    # a block's fast path adds in another order
+    assert rows[0] == (rows[1] if make is not blocks else [pytest.approx(row) for row in rows[1]])
     # all passes, and those of steps 0, 4 and 8
     assert len(followed) == (10 + 2 * 2 if make is conv else 10 + 3)
+
+
+@pytest.mark.parametrize(("start_active", "path"), [(0.1, "active pairs"), (0.5, "dense")])
+@pytest.mark.parametrize("threshold", [0.0, 0.05])
+def test_a_block_that_is_watched_stays_on_its_fast_path(start_active, path, threshold) -> None:
+    """A block that tells is asked; its row is what a hook on its rectifier would count."""
+    model, active_when = blocks(start_active, dropout=0.3), ns.ActiveWhen(threshold=threshold)
+    data = batches(6, size=320)
+    expected = []
+    for x in data:
+        told = ns.measure(model.eval(), x, active_when=active_when)
+        expected.append({name: layer.active_fraction for name, layer in told.items()})
+    model.train()
+    with ns.watch(model, every=1, active_when=active_when) as w:
+        for k, x in enumerate(data):
+            model(x).sum().backward()
+            assert [block.ran.path for block in told_by(model)] == [path if k else "dense"] * 3
+            w.step()
+    assert w.note == ""
+    for row, shares in zip(w.history, expected, strict=True):
+        assert {name: row[f"active/{name}"] for name in shares} == pytest.approx(shares)
+    for name, last in ns.measure(model.eval(), data[-1], active_when=active_when).items():
+        assert w.latest[f"effective_units/{name}"] == pytest.approx(last.effective_units)
+        assert w.latest[f"zeros/{name}"] == pytest.approx(last.zero_fraction)
+    assert not any(block.tells or block.hidden is not None for block in told_by(model))
+
+
+def test_a_block_that_is_steered_and_watched_tells_both() -> None:
+    model, data = blocks(), batches(8)
+    s = ns.sparsify(model, target=0.05, steps=8)
+    with ns.watch(model, every=1) as w:
+        for x in data:
+            (model(x).sum() + s.penalty()).backward()
+            w.step()
+            s.step()
+    assert all(block.tells for block in told_by(model))
+    assert len(w.history) == len(s.history) == 8
+    assert len(s.active) == 3
+    for name in s.active:
+        watched, steered = ([row[f"active/{name}"] for row in one.history] for one in (w, s))
+        assert watched == pytest.approx(steered)
+
+
+def test_a_block_that_is_not_finite_has_no_share_on_its_fast_path() -> None:
+    model, data = blocks(), batches(2)
+    with ns.watch(model, every=1) as w:
+        for x in data:
+            model(x)
+            w.step()
+            with torch.no_grad():
+                model[2].up.bias[3] = float("nan")
+    assert math.isnan(w.latest["active/2.activation"])
+    assert math.isnan(w.latest["zeros/2.activation"])
 
 
 @pytest.mark.parametrize("kind", ["a function more", "called twice", "not called", "back again"])

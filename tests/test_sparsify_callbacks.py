@@ -99,7 +99,7 @@ def test_lightning_leaves_padded_tokens_out(tmp_path) -> None:
     mask = (torch.arange(7) < torch.tensor([7, 2, 4, 1])[:, None]).long()
     words = torch.randint(1, 9, (4, 7), generator=torch.Generator().manual_seed(1)) * mask
     rows = [{"input_ids": w, "attention_mask": m} for w, m in zip(words, mask, strict=True)]
-    for settings in ({"target": 0.05}, {}):
+    for settings in ({"l1": 0.01}, {}):
         callback = callbacks.LightningSparsity(every=1, **settings)
         trainer = lightning.Trainer(
             max_steps=3, callbacks=[callback], accelerator="cpu", default_root_dir=tmp_path,

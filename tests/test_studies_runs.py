@@ -12,7 +12,7 @@ from neurosparse.rectifier import NetworkSpec, TrainSpec, train
 from neurosparse.rectifier.evaluation import evaluate
 from neurosparse.rectifier.specs import PretrainSpec
 from neurosparse.studies import runs
-from neurosparse.studies.runs import Run, read, run_all, write
+from neurosparse.studies.runs import Run, done_in, finish, read, run_all, write
 
 SMALL = NetworkSpec(sizes=(16, 24, 24, 3))
 
@@ -79,6 +79,26 @@ def test_what_is_done_is_not_done_again(images, tmp_path, monkeypatch) -> None:
     assert len(list(tmp_path.glob("*.parquet"))) == 3
 
 
+def test_what_is_done_elsewhere_is_not_done_again(images, tmp_path, monkeypatch) -> None:
+    todo = [Run("a", spec_of(images, seed=seed)) for seed in range(2)]
+    finish(run_all(todo, tmp_path / "there"), "text", tmp_path / "study")
+    known = done_in(tmp_path / "study" / "runs.parquet")
+    monkeypatch.setattr(runs, "train", None)
+    assert run_all(todo, tmp_path / "here", done=known) == list(known.values())
+    assert not (tmp_path / "here").exists()
+    assert done_in(None) == {}
+
+
+def test_a_file_that_holds_no_runs_is_refused(tmp_path) -> None:
+    (tmp_path / "text.parquet").write_text("name,arm\n")
+    write([{"arm": "a"}], tmp_path / "other.parquet")
+    for name, message in (("text", "no Parquet file"), ("other", "rows without a name")):
+        with pytest.raises(ValueError, match=message):
+            done_in(tmp_path / f"{name}.parquet")
+    with pytest.raises(FileNotFoundError):
+        done_in(tmp_path / "missing.parquet")
+
+
 def test_what_was_done_before_a_failure_stays(images, tmp_path) -> None:
     wrong = Run("wrong", spec_of(images, network=NetworkSpec(sizes=(17, 24, 3))))
     with pytest.raises(ValueError, match="first of the network's sizes must be 16"):
@@ -114,7 +134,7 @@ def test_test_labels_change_nothing_but_the_test(images, tmp_path) -> None:
         run_all([Run("a", spec_of(name, target_active=0.1))], tmp_path / "runs")[0]
         for name in (images, other)
     ]
-    free = {"test_error", "test_nll", "cpu_s", "data", "spec"}
+    free = {"test_error", "test_nll", "cpu_s", "data", "spec", "name"}
     assert rows[0]["test_error"] != rows[1]["test_error"]
     assert {k: v for k, v in rows[0].items() if k not in free} == {
         k: v for k, v in rows[1].items() if k not in free

@@ -105,6 +105,9 @@ def test_a_study_goes_on_where_it_stopped_and_reads_test_plays_last(tmp_path, mo
     assert not any("checkpoint" in name for name in kept)
     assert transformers.run(tmp_path, seeds=[0], quick=True) == tables
     assert {p.name: p.stat().st_mtime_ns for p in (tmp_path / "runs").iterdir()} == kept
+    done = study / "runs.parquet"
+    assert transformers.run(tmp_path / "b", seeds=[0], quick=True, done=done) == tables
+    assert [p.name for p in (tmp_path / "b").iterdir()] == ["arms"]
     (gone,) = (tmp_path / "runs").glob("1_%-0-*.json")
     text = json.loads(gone.read_text())
     assert text["test"] is None  # what is stored with a network does not know the test plays

@@ -4,19 +4,26 @@ To follow every function of a model costs more than to count its layers. Where a
 followed has shown that each layer is what one module puts out in one call, hooks on these modules
 count the same. What the pass computes is read off the graph of its output, function by function.
 So a pass that does anything else is seen.
+
+A block that tells what its rectifier put out is asked instead of hooked, so that it stays on its
+fast path. Whichever path it takes, it computes the same: in the graph it is one function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
 from neurosparse.probe.flow import tensors_in
 from neurosparse.probe.originals import plain_name
+from neurosparse.probe.telling import Listed, is_teller, tellers, telling
+
+# of blocks that tell: what is last in the graph of each, and what its input came from
+Blocks: TypeAlias = dict[Node, Node | None]
 
 
 class KnownLayer(NamedTuple):
@@ -37,14 +44,19 @@ class KnownLayer(NamedTuple):
 
 
 class KnownPass(NamedTuple):
-    """The layers of a pass, in their order, the modules that put them out, and its functions."""
+    """The layers of a pass, in their order, the modules that put them out, and its functions.
+
+    Where a block tells what its rectifier puts out, the block stands for the rectifier.
+    """
 
     layers: tuple[KnownLayer, ...]
     modules: tuple[nn.Module, ...]
     functions: tuple[str, ...]
 
     @classmethod
-    def of(cls, model: nn.Module, layers: Sequence[KnownLayer], output: object) -> KnownPass | None:
+    def of(
+        cls, model: nn.Module, layers: Sequence[KnownLayer], output: object, blocks: Blocks
+    ) -> KnownPass | None:
         """Return what a pass that was followed has shown; None where hooks would not count it.
 
         Parameters
@@ -55,13 +67,16 @@ class KnownPass(NamedTuple):
             Those that were heard.
         output
             What the model put out, with its graph.
+        blocks
+            As `blocks_noted` gives them.
         """
         modules = {plain_name(name): module for name, module in model.named_modules()}
         names = [layer.name for layer in layers]
-        functions = functions_of(output)
+        functions = functions_of(output, blocks)
         if not functions or len(set(names)) < len(names) or not modules.keys() >= set(names):
             return None
-        return cls(tuple(layers), tuple(modules[name] for name in names), functions)
+        blocks_of, places = tellers(model), (modules[name] for name in names)
+        return cls(tuple(layers), tuple(blocks_of.get(each, each) for each in places), functions)
 
 
 class PlainLook:
@@ -73,39 +88,78 @@ class PlainLook:
         The layers that were put out so far.
     """
 
-    def __init__(self, known: KnownPass, count: Callable[[str, Tensor, int], object]) -> None:
+    def __init__(
+        self,
+        known: KnownPass,
+        count: Callable[[str, Tensor, int], object],
+        count_list: Callable[[str, Listed, int], object],
+    ) -> None:
         self.known, self.fired = known, list[KnownLayer]()
-        self._count = count
+        self._count, self._count_list = count, count_list
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
-        """Hand each layer's name, output and axis of units to `count` in this block."""
+        """Hand each layer's name, output and axis of units to `count` in this block.
+
+        What is a list goes to `count_list`, with the number of inputs.
+        """
         handles = [
             module.register_forward_hook(self._hook(layer))
             for layer, module in zip(self.known.layers, self.known.modules, strict=True)
         ]
         try:
-            yield
+            with telling(self.known.modules):
+                yield
         finally:
             for handle in handles:
                 handle.remove()
 
     def _hook(self, layer: KnownLayer) -> Callable[[nn.Module, object, object], None]:
-        def hook(_module: nn.Module, _args: object, output: object) -> None:
-            if isinstance(output, Tensor) and output.ndim == layer.n_axes:
-                self.fired.append(KnownLayer.of(layer.name, output, layer.axis))
-                self._count(layer.name, output, layer.axis)
+        def hook(module: nn.Module, _args: object, output: object) -> None:
+            if not isinstance(output, Tensor) or output.ndim != layer.n_axes:
+                return
+            hidden: Tensor | Listed | None = output
+            if is_teller(module):
+                hidden = module.hidden
+            if isinstance(hidden, Tensor):
+                hidden = hidden.view(*output.shape[:-1], -1) if is_teller(module) else hidden
+                self.fired.append(KnownLayer.of(layer.name, hidden, layer.axis))
+                self._count(layer.name, hidden, layer.axis)
+            elif hidden is not None:
+                self.fired.append(layer._replace(n_units=hidden.n_units))
+                self._count_list(layer.name, hidden, len(output))
 
         return hook
 
-    def agrees(self, output: object) -> bool:
+    def agrees(self, output: object, blocks: Blocks) -> bool:
         """Return whether the pass, whose output this is, did what is known of it."""
         known = self.known
-        return tuple(self.fired) == known.layers and functions_of(output) == known.functions
+        return tuple(self.fired) == known.layers and functions_of(output, blocks) == known.functions
 
 
-def functions_of(output: object) -> tuple[str, ...]:
+@contextmanager
+def blocks_noted(model: nn.Module) -> Iterator[Blocks]:
+    """Note where the blocks that tell begin and end in the graphs of the passes in this block."""
+    found: Blocks = {}
+
+    def note(_block: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        if output.grad_fn is not None:
+            found[output.grad_fn] = args[0].grad_fn
+
+    handles = [block.register_forward_hook(note) for block in tellers(model).values()]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def functions_of(
+    output: object, blocks: Mapping[Node, Node | None] | None = None
+) -> tuple[str, ...]:
     """Return the names of all functions in the graph of what a model puts out.
+
+    A block that tells is one function.
 
     Examples
     --------
@@ -114,11 +168,15 @@ def functions_of(output: object) -> tuple[str, ...]:
     ('ReluBackward0', 'torch::autograd::AccumulateGrad')
     """
     ahead = [tensor.grad_fn for tensor in tensors_in(output)]
-    seen, names = set[Node](), list[str]()
+    seen, names, blocks = set[Node](), list[str](), blocks or {}
     while ahead:
         node = ahead.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            names.append(node.name())
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        names.append("block" if node in blocks else node.name())
+        if node in blocks:
+            ahead.append(blocks[node])
+        else:
             ahead.extend(before for before, _ in node.next_functions)
     return tuple(names)

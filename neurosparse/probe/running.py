@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurosparse.activity import ActiveWhen
+from neurosparse.kernels.network.margins import add_margins_of_list
 from neurosparse.probe.tally import by_torch, on_cpu
+from neurosparse.probe.telling import Listed
 from neurosparse.sparsity import units_axis
 
 
@@ -43,18 +45,20 @@ class Running:
         axis = units_axis(active_when, output.ndim, output.shape)
         margins = on_cpu if output.device.type == "cpu" else by_torch
         units, samples, n_zero = margins(output, axis, active_when.threshold or 0.0)
-        magnitudes, squares = samples[1], samples[2]
-        alive = squares != 0  # NaN counts, so that it is seen
-        with np.errstate(invalid="ignore"):  # inf / inf: NaN says it
-            effective = magnitudes * (magnitudes / np.where(alive, squares, 1.0))
         return cls(
-            counts=units[0],
-            n_inputs=len(output),
-            n_samples=samples[0].size,
-            n_zero=n_zero,
-            effective_sum=float(effective.sum()),
-            n_population=int(np.count_nonzero(alive)),
+            units[0], len(output), samples[0].size, n_zero, *_effective(samples[1], samples[2])
         )
+
+    @classmethod
+    def of_list(cls, output: Listed, active_when: ActiveWhen) -> Running:
+        """Count one batch of a rectifier's output that is a list; each sample is an input."""
+        n_samples, counts = len(output.start) - 1, np.zeros(output.n_units)
+        samples = np.zeros((2, n_samples))
+        add_margins_of_list(
+            output.start, output.units, output.values, active_when.threshold or 0.0, counts, samples
+        )
+        n_zero = n_samples * output.n_units - len(output.values)
+        return cls(counts, n_samples, n_samples, n_zero, *_effective(*samples))
 
     def __add__(self, other: Running) -> Running:
         return Running(
@@ -89,6 +93,14 @@ class Running:
     def effective_units(self) -> float:
         """The participation ratio of a sample, as `ActivityStats.effective_units` has it."""
         return self.effective_sum / max(1, self.n_population)
+
+
+def _effective(magnitudes: NDArray[np.float64], squares: NDArray[np.float64]) -> tuple[float, int]:
+    """Return the sum of samples' effective units, and how many samples have any activity."""
+    alive = squares != 0  # NaN counts, so that it is seen
+    with np.errstate(invalid="ignore"):  # inf / inf: NaN says it
+        effective = magnitudes * (magnitudes / np.where(alive, squares, 1.0))
+    return float(effective.sum()), int(np.count_nonzero(alive))
 
 
 @lru_cache

@@ -24,10 +24,11 @@ from neurosparse.probe import axes as ax
 from neurosparse.probe.eager import eagerly
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook
-from neurosparse.probe.known_pass import KnownLayer, KnownPass, PlainLook
+from neurosparse.probe.known_pass import Blocks, KnownLayer, KnownPass, PlainLook, blocks_noted
 from neurosparse.probe.nonlinear import LayerOutput, monitoring
 from neurosparse.probe.originals import check_followed
 from neurosparse.probe.running import Running, is_first_process, over_processes
+from neurosparse.probe.telling import Listed
 from neurosparse.probe.tokens import tokens_in
 
 Log = Callable[[Row], object]
@@ -168,6 +169,7 @@ class Watch:
         self._heard: list[KnownLayer] = []  # in the pass that is followed
         self._known: KnownPass | None = None
         self._plain: PlainLook | None = None  # of the pass under way, if hooks count it
+        self._blocks: Blocks = {}
         self._varies = self._is_lost = False
         self._monitoring, self._eager = ExitStack(), ExitStack()
         self._clock: weakref.ref[Optimizer] | None = None
@@ -267,9 +269,10 @@ class Watch:
         kwargs = kwargs or {}
         tokens = tokens_in(self._model, args, kwargs, kwargs)
         self._mask = None if tokens is None else tokens.mask
+        self._blocks = self._monitoring.enter_context(blocks_noted(self._model))
         in_full = len(self.history) % LOOKS_FOR_ONE_IN_FULL == 0
         if self._known is not None and self._mask is None and not in_full:
-            self._plain = PlainLook(self._known, self._count)
+            self._plain = PlainLook(self._known, self._count, self._count_list)
             self._monitoring.enter_context(self._plain.hooked())
             return
         monitor = self._monitoring.enter_context(
@@ -289,14 +292,14 @@ class Watch:
 
     def _learn(self, output: object) -> None:
         """Note what a pass that was followed has shown, and whether one by hooks did the same."""
-        plain, heard = self._plain, self._heard
-        self._plain, self._heard = None, []
+        plain, heard, blocks = self._plain, self._heard, self._blocks
+        self._plain, self._heard, self._blocks = None, [], {}
         if output is None or self._mask is not None or self._varies:  # None: it was broken off
             return
         if plain is not None:
-            self._varies = self._is_lost = not plain.agrees(output)
+            self._varies = self._is_lost = not plain.agrees(output, blocks)
         elif heard:
-            found = KnownPass.of(self._model, heard, output)
+            found = KnownPass.of(self._model, heard, output, blocks)
             self._varies = self._known is not None and found != self._known
             self._known = found
         if self._varies:
@@ -320,6 +323,11 @@ class Watch:
         if self._inside[-1:] == [True]:
             with torch._C.DisableTorchFunction():
                 self._add(name, Running.of(output, self._active_when, axis))
+
+    def _count_list(self, name: str, output: Listed, n_inputs: int) -> None:
+        if self._inside[-1:] == [True]:
+            found = Running.of_list(output, self._active_when)
+            self._add(name, replace(found, n_inputs=n_inputs))
 
     def _add(self, name: str, found: Running) -> None:
         self._running[name] = self._running[name] + found if name in self._running else found

@@ -34,6 +34,18 @@ def aside(model: nn.Module) -> Iterator[None]:
                     buffer.copy_(buffers[name])
 
 
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a model and all its modules into evaluation in this block; each is as before after it."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
 def same_everywhere(tensors: Sequence[torch.Tensor]) -> None:
     """Give every process of `torch.distributed` the values of the first one."""
     if distributed.is_available() and distributed.is_initialized():

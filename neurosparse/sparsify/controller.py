@@ -7,6 +7,9 @@ The gain i is INTEGRAL a look, and at most INTEGRAL_STEP a step: a share follows
 steps late, for optimizers have momentum. The wanted share falls geometrically from where the layer
 is.
 
+In the last tenth of a training the biases of each layer are shifted as well
+(`revive.settle_biases`), for what the penalty can no longer move.
+
 Our own trainer has the first term alone, at a gain of 0.2 (`rectifier.controller`). In four other
 networks that overshot. It also left layers below their targets at the end, where the gradient of
 the loss vanishes and the penalty must fall as fast.
@@ -26,6 +29,7 @@ from neurosparse.rectifier.controller import (
     on_the_way,
 )
 
+SETTLED = 0.9  # of a training, from which biases are shifted too
 INTEGRAL, INTEGRAL_STEP, PROPORTIONAL = 0.6, 0.15, 2.0
 
 
@@ -54,6 +58,10 @@ class Plan:
     def every(self) -> int:
         """Steps from look to look: 350 looks a training, but at least one step."""
         return max(1, round(self.steps / LEAST_LOOKS))
+
+    def settled(self, step: int) -> Mapping[str, float]:
+        """Return the targets to which biases are shifted after so many steps; none before."""
+        return self.targets if step >= SETTLED * self.steps else {}
 
     def at(self, step: int, start: Mapping[str, float]) -> dict[str, float]:
         """Return the share wanted of each layer after so many steps, from where its way began.

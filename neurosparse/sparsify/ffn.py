@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from neurosparse._internal import checks
 from neurosparse._internal.types import Fields
-from neurosparse.sparsify.pairs import BREAK_EVEN, ActivePairs, unit_counts
+from neurosparse.sparsify.pairs import BREAK_EVEN, ActivePairs, Pairs, unit_counts
 
 CALLS_AT_REST = 15  # calls that run densely unseen after one in which too many were active
 
@@ -70,12 +70,12 @@ class SparseFFN(nn.Module):
     ran : Ran
         The way in which it ran last.
     tells : bool
-        Whether every pass leaves `l1` and `counts`, for a penalty or whoever counts. To listen to
+        Whether every pass leaves `l1` and `hidden`, for a penalty or whoever counts. To listen to
         `activation` by a hook instead takes the block off its fast path.
     l1 : tensor, or None
         The mean over tokens of the sum of rectified activations, with its graph.
-    counts : tensor of int64, or None
-        Shape (d_ff,): the tokens for which each unit was active.
+    hidden : tensor, Pairs, or None
+        What the rectifier put out: all of it, or a list of what is active.
 
     Raises
     ------
@@ -124,7 +124,7 @@ class SparseFFN(nn.Module):
         self.ran = Ran("dense", "it has not run yet")
         self.tells = False
         self.l1: Tensor | None = None
-        self.counts: Tensor | None = None
+        self.hidden: Tensor | Pairs | None = None
         self._at_rest = 0
         _store_by_unit(self.down)
         if start_active is not None:
@@ -159,7 +159,14 @@ class SparseFFN(nn.Module):
 
     def __getstate__(self) -> Fields:
         """Leave out what belongs to the last call: its graph can be neither copied nor kept."""
-        return {**self.__dict__, "l1": None, "counts": None}
+        return {**self.__dict__, "l1": None, "hidden": None}
+
+    @property
+    def counts(self) -> Tensor | None:
+        """The tokens for which each unit was active, (d_ff,) of int64; None where untold."""
+        if self.hidden is None:
+            return None
+        return self.hidden.counts() if isinstance(self.hidden, Pairs) else unit_counts(self.hidden)
 
     @property
     def rectified(self) -> nn.Linear:
@@ -190,11 +197,12 @@ class SparseFFN(nn.Module):
             return self._dense(x)
         gate = self.rectified
         up = self.up if self.gate is not None else None
-        y, self.l1, active, overfull, self.counts = ActivePairs.apply(  # type: ignore[no-untyped-call]
+        y, self.l1, active, overfull, hidden = ActivePairs.apply(  # type: ignore[no-untyped-call]
             x.reshape(-1, x.shape[-1]), gate.weight, gate.bias,
             None if up is None else up.weight, None if up is None else up.bias,
-            self.down.weight, self.down.bias, self.dropout if self.training else 0.0, self.tells,
+            self.down.weight, self.down.bias, self.dropout if self.training else 0.0,
         )  # fmt: skip
+        self.hidden = hidden[0] if self.tells else None
         self.ran = Ran("active pairs", "", active)
         if overfull:
             self.ran = Ran(
@@ -209,7 +217,7 @@ class SparseFFN(nn.Module):
         hidden = self.activation(self.rectified(x))
         if self.tells:
             self.l1 = hidden.sum() / max(1, hidden.numel() // hidden.shape[-1])
-            self.counts = unit_counts(hidden.detach())
+            self.hidden = hidden.detach()
         if self.gate is not None:
             hidden = hidden * self.up(x)
         result: Tensor = self.down(functional.dropout(hidden, self.dropout, self.training))

@@ -21,9 +21,9 @@ LEAST_PAIRS = 2**16  # (token, unit) pairs below which a second thread is not wo
 
 
 class ActivePairs(torch.autograd.Function):
-    """(y, mean L1 of the rectifier, share of active pairs, whether too many, counts by unit).
+    """(y, mean L1 of the rectifier, share of active pairs, whether too many, what it put out).
 
-    The counts, of the tokens for which each unit was active, are None unless asked for.
+    The last is in a tuple of its own, since it has no gradient: all of it, or the active pairs.
     """
 
     @staticmethod
@@ -37,8 +37,7 @@ class ActivePairs(torch.autograd.Function):
         down_weight: Tensor,
         down_bias: Tensor | None,
         dropout: float,
-        counted: bool,
-    ) -> tuple[Tensor, Tensor, float, bool, Tensor | None]:
+    ) -> tuple[Tensor, Tensor, float, bool, tuple[Tensor | Pairs]]:
         """Run the block over active pairs, or densely where these are too many."""
         x = x.contiguous()
         z = functional.linear(x, gate_weight, gate_bias)
@@ -55,8 +54,7 @@ class ActivePairs(torch.autograd.Function):
             ctx.linear = None if up_weight is None else functional.linear(x, up_weight, up_bias)
             ctx.kept = functional.dropout(torch.ones_like(z), dropout) if dropout else None
             y = functional.linear(_times(z, ctx.linear, ctx.kept), down_weight, down_bias)
-            counts = unit_counts(z) if counted else None
-            return y, z.sum() / ctx.n_tokens, active, True, counts
+            return y, z.sum() / ctx.n_tokens, active, True, (z,)
         ctx.linear = None if up_weight is None else pairs.dots(x, up_weight, up_bias)
         ctx.kept = (
             functional.dropout(torch.ones(len(pairs.values)), dropout).numpy() if dropout else None
@@ -64,8 +62,7 @@ class ActivePairs(torch.autograd.Function):
         ctx.written = _times(pairs.values, ctx.linear, ctx.kept)
         y = torch.zeros_like(x) if down_bias is None else down_bias.expand_as(x).clone()
         pairs.add_rows(ctx.written, rows_by_unit(down_weight), y.numpy())
-        counts = pairs.counts() if counted else None
-        return y, _scalar(pairs.values.sum() / ctx.n_tokens), pairs.active, False, counts
+        return y, _scalar(pairs.values.sum() / ctx.n_tokens), pairs.active, False, (pairs,)
 
     @staticmethod
     def backward(ctx: Foreign, *gradients: Foreign) -> tuple[Foreign, ...]:
@@ -77,7 +74,7 @@ class ActivePairs(torch.autograd.Function):
             )
         dy, d_l1 = gradients[0].contiguous(), float(gradients[1]) / ctx.n_tokens
         back = _backward_dense if ctx.pairs is None else _backward_pairs
-        return (*back(ctx, dy, d_l1), None, None)
+        return (*back(ctx, dy, d_l1), None)
 
 
 def _backward_dense(ctx: Foreign, dy: Tensor, d_l1: float) -> list[Tensor | None]:

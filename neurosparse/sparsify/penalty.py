@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.autograd.graph import saved_tensors_hooks
 
+from neurosparse.probe.telling import Tells
 from neurosparse.probe.tokens import Masks
 from neurosparse.sparsify.sites import Site
-from neurosparse.sparsify.telling import Tells
 
 
 class Tap:
@@ -19,6 +21,8 @@ class Tap:
     mean : tensor, or None
         The mean over samples of the sum over units of abs(a), with its graph, summed over the
         passes that no penalty has used yet.
+    magnitude : tensor, or None
+        The same of the last pass, without its graph.
     counts : tensor of int64, shape (n_units,)
         Samples in which each unit was active.
     samples : tensor of int64
@@ -28,6 +32,7 @@ class Tap:
     def __init__(self, site: Site, threshold: float, device: torch.device) -> None:
         self.site, self.threshold = site, threshold
         self.mean: Tensor | None = None
+        self.magnitude: Tensor | None = None
         self.counts = torch.zeros(site.n_units, dtype=torch.int64, device=device)
         self.samples = torch.zeros((), dtype=torch.int64, device=device)
 
@@ -54,8 +59,7 @@ class Tap:
             kept = site.tokens.kept(masks, [output.shape[k] for k in others]).to(output.device)
             n_samples, kept = kept.sum().clamp_min(1), kept.unsqueeze(axis)
         if penalise:
-            mean = mean_magnitude(output, n_samples, site.rectifies, kept)
-            self.mean = mean if self.mean is None else self.mean + mean
+            self._add(mean_magnitude(output, n_samples, site.rectifies, kept))
         values = output.detach()
         on = values > self.threshold if site.rectifies else values.abs() > self.threshold
         on = on if kept is None else on & kept
@@ -65,16 +69,45 @@ class Tap:
 
     def take_told(self, block: Tells, n_samples: int) -> None:
         """Take what a block says of its rectifier after a pass."""
-        if n_samples == 0 or block.l1 is None or block.counts is None:
+        counts = block.counts
+        if n_samples == 0 or block.l1 is None or counts is None:
             return
-        self.mean = block.l1 if self.mean is None else self.mean + block.l1
-        self.counts.add_(block.counts)
+        self._add(block.l1)
+        self.counts.add_(counts)
         self.samples.add_(n_samples)
+
+    def _add(self, mean: Tensor) -> None:
+        self.mean = mean if self.mean is None else self.mean + mean
+        self.magnitude = mean.detach()
 
     def reset(self) -> None:
         """Begin to count anew."""
+        self.mean = None
         self.counts.zero_()
         self.samples.zero_()
+
+
+def counts_of(taps: Mapping[str, Tap]) -> dict[str, tuple[Tensor, int]]:
+    """Return what taps have counted in all processes, and begin to count anew.
+
+    For each layer that put anything out: for how many samples each unit was active, and how many
+    samples there were.
+    """
+    found = {}
+    for name, tap in taps.items():
+        counts = torch.cat([tap.counts, tap.samples[None]])
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(counts)
+        tap.reset()
+        on, n_samples = counts[:-1].cpu(), int(counts[-1])
+        if n_samples:
+            found[name] = (on, n_samples)
+    return found
+
+
+def share(on: Tensor, n_samples: int) -> float:
+    """Return the share of (sample, unit) pairs that is active."""
+    return int(on.sum()) / (n_samples * len(on))
 
 
 def mean_magnitude(

@@ -1,10 +1,13 @@
 """Biases set from data, so that units are active for a wanted share of it.
 
-They are set at the start, and again for units that died.
+They are set at the start, and again for units that died. Near the end of a training those of whole
+layers are shifted a little, look by look: gradients and the rate of learning are next to nothing
+then, so that no penalty can move a layer that has fallen below its target.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +17,10 @@ from torch import Tensor, nn
 from neurosparse.probe.nonlinear import listening
 from neurosparse.probe.tokens import Masks
 from neurosparse.sparsify.aside import Run, aside, same_everywhere
+from neurosparse.sparsify.penalty import Tap
 from neurosparse.sparsify.sites import Site, Trace
+
+SHIFTED = 0.1  # of the shift that would reach the share at once, at a look
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,6 +99,36 @@ def set_biases(
             shift = torch.where(want.units.to(shift.device), shift, torch.zeros_like(shift))
         site.bias.data.add_(shift)
     same_everywhere([site.bias.data for site in wanted if site.bias is not None])
+
+
+def settle_biases(
+    taps: Mapping[str, Tap], active: Mapping[str, float], wanted: Mapping[str, float]
+) -> None:
+    """Shift the biases before layers a part of the way to the share that is wanted.
+
+    Above 0 the inputs of a rectifier fall off about as an exponential does. Then a shift by d
+    multiplies the active share by exp(d / m), where m is the mean of what is active. `SHIFTED` of
+    that d is added to every bias of a layer.
+
+    Parameters
+    ----------
+    taps
+        The layers, with what their last passes put out.
+    active
+        The share of each layer's units that is active. A layer in which nothing is stays as it is.
+    wanted
+        The share that is wanted, of some of the layers.
+    """
+    shifted = []
+    for name, share in active.items():
+        site, magnitude = taps[name].site, taps[name].magnitude
+        if name not in wanted or not share or magnitude is None:
+            continue
+        if site.bias is not None and site.rectifies:
+            m = float(magnitude) / (share * site.n_units)
+            site.bias.data.add_(SHIFTED * m * math.log(wanted[name] / share))
+            shifted.append(site.bias.data)
+    same_everywhere(shifted)
 
 
 def _inputs_of(model: nn.Module, run: Run, site: Site, masks: Masks) -> Tensor:

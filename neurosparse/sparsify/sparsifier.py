@@ -4,44 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook, owners
+from neurosparse.probe.telling import Tells, is_teller, teller
 from neurosparse.probe.tokens import Masks, has_decoder, masks_in
-from neurosparse.sparsify.aside import Run
+from neurosparse.sparsify.aside import Run, aside, evaluating
 from neurosparse.sparsify.calls import Calls, Functions
 from neurosparse.sparsify.controller import Plan, Steering
 from neurosparse.sparsify.kept import checked
-from neurosparse.sparsify.penalty import Tap
-from neurosparse.sparsify.revive import Wanted, set_biases
+from neurosparse.sparsify.penalty import Tap, counts_of, share
+from neurosparse.sparsify.revive import Wanted, set_biases, settle_biases
+from neurosparse.sparsify.settings import Settings
 from neurosparse.sparsify.sites import Function, Site, find_sites
-from neurosparse.sparsify.telling import Tells, is_teller, teller
 from neurosparse.sparsify.topk import top_k
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Settings by which a training is steered; see `sparsify`."""
-
-    way: str  # "target", "l1" or "top_k"
-    value: float | Mapping[str, float]
-    layers: Sequence[str] | None
-    threshold: float
-    start_active: float | None
-    revive: bool
-    dead_after: int
-
-    def of(self, names: Sequence[str]) -> dict[str, float]:
-        """Return the value of each layer."""
-        value = self.value
-        return {name: value[name] if isinstance(value, Mapping) else value for name in names}
 
 
 class Sparsifier:
@@ -64,6 +47,7 @@ class Sparsifier:
         self._hooked: list[Calls] = []  # modules
         self._functions: dict[Function, Tap] = {}
         self._mode = ExitStack()
+        self._normalises = any(isinstance(m, _BatchNorm) for m in model.modules())
         self._ready = self._taking = self._busy = self._penalised = False
         self._kept: FieldsView | None = None
         self._run: Run | None = None
@@ -161,7 +145,7 @@ class Sparsifier:
         self._mode.close()
         for block in self._model.modules():
             if is_teller(block):
-                block.tells = False
+                block.tells, block.hidden = False, None
         self._functions, self._hooked = {}, []
 
     def state_dict(self) -> Fields:
@@ -210,7 +194,7 @@ class Sparsifier:
         if not self._ready:
             self._prepare(run, (), batch)
         self._run, self._masks = run, self._masks_in(batch or {})
-        self._open()
+        self._open(self._model.training and torch.is_grad_enabled())
         self._busy = True  # the model's own hooks are not to end it
         try:
             yield
@@ -235,8 +219,8 @@ class Sparsifier:
                 set_biases(self._model, run, {site: Wanted(share) for site in sites}, masks)
         finally:
             self._busy = False
-        device = next(self._model.parameters()).device
-        self._taps = {site.name: Tap(site, settings.threshold, device) for site in sites}
+        on = next(self._model.parameters()).device
+        self._taps = {site.name: Tap(site, settings.threshold, on) for site in sites}
         self._idle = {s.name: torch.zeros(s.n_units, dtype=torch.int64) for s in sites}
         names, values = list(self._taps), settings.of(list(self._taps))
         if settings.way == "target":
@@ -298,12 +282,12 @@ class Sparsifier:
         if not self._ready:
             torch.compiler.disable(self.prepare)(args, kwargs)
         self._masks = self._masks_in(kwargs)
-        if self._settings.revive:
+        if self._settings.revive or self._normalises:
             self._run = partial(self._model, *args, **kwargs)
-        self._open()
+        self._open(self._model.training and torch.is_grad_enabled())
 
-    def _open(self) -> None:
-        self._taking = self._model.training and torch.is_grad_enabled()
+    def _open(self, taking: bool) -> None:
+        self._taking = taking
         if self._taking and not self._masks.keys() <= self._known_masks:
             raise ValueError(
                 f"this batch has {', '.join(self._masks)}, and the batch that the layers were found"
@@ -341,20 +325,14 @@ class Sparsifier:
     # ---- At a look
 
     def _look(self) -> None:
-        active: dict[str, float] = {}
-        for name, tap in self._taps.items():
-            counts = torch.cat([tap.counts, tap.samples[None]])
-            if distributed.is_available() and distributed.is_initialized():
-                distributed.all_reduce(counts)
-            found = counts.cpu()
-            tap.reset()
-            if (n_samples := int(found[-1])) == 0:
-                continue
-            on = found[:-1]
-            active[name] = int(on.sum()) / (n_samples * len(on))
+        counted = counts_of(self._taps)
+        active = {name: share(on, n) for name, (on, n) in counted.items()}
+        for name, (on, _) in counted.items():
             self._idle[name] = torch.where(on > 0, 0, self._idle[name] + 1)
         if self._settings.way == "target":
             self._steering = self._steering.after(self._plan, self.n_steps, active)
+            if wanted := self._plan.settled(self.n_steps):
+                settle_biases(self._taps, self._evaluated() or active, wanted)
         self._note(active)
         if self._settings.revive and any(self._dead(name).any() for name in self._taps):
             self._revive()
@@ -365,14 +343,31 @@ class Sparsifier:
         row: Row = {"step": self.n_steps}
         if units:
             row["active"] = sum(active[n] * k for n, k in units.items()) / sum(units.values())
-        for name, share in active.items():
-            row[f"active/{name}"] = share
+        for name, part in active.items():
+            row[f"active/{name}"] = part
             row[f"dead/{name}"] = float(self._dead(name).double().mean())
             if self._settings.way != "top_k":
                 row[f"l1/{name}"] = self._steering.l1[name]
             if name in wanted:
                 row[f"target/{name}"] = wanted[name]
         self.history.append(row)
+
+    def _evaluated(self) -> dict[str, float]:
+        """Return the active share of each layer in evaluation; empty without batch norm.
+
+        For what depends on the rest of the batch in training, and not afterwards.
+        """
+        if not self._normalises or self._run is None:
+            return {}
+        self._busy = True
+        try:
+            with aside(self._model), evaluating(self._model):
+                self._open(taking=True)
+                self._run()
+        finally:
+            self._busy = self._taking = False
+            self._mode.close()
+        return {name: share(on, n) for name, (on, n) in counts_of(self._taps).items()}
 
     def _dead(self, name: str) -> Tensor:
         return self._idle[name] >= self._settings.dead_after
@@ -382,9 +377,8 @@ class Sparsifier:
         if self._run is None:
             return
         wanted = self._plan.at(self.n_steps, self._steering.start)
-        last = self.active
         dead = {
-            tap.site: Wanted(wanted.get(name) or max(last.get(name, 0.0), 0.01), self._dead(name))
+            tap.site: Wanted(wanted.get(name) or max(self.active[name], 0.01), self._dead(name))
             for name, tap in self._taps.items()
             if self._dead(name).any()
         }

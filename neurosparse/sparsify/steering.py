@@ -14,7 +14,8 @@ from neurosparse.activity import ActiveWhen
 from neurosparse.probe.originals import check_followed
 from neurosparse.probe.watch import unwrapped
 from neurosparse.sparsify.controller import Plan
-from neurosparse.sparsify.sparsifier import Settings, Sparsifier
+from neurosparse.sparsify.settings import Settings
+from neurosparse.sparsify.sparsifier import Sparsifier
 
 __all__ = ["Sparsifier", "sparsify"]
 
@@ -48,7 +49,9 @@ def sparsify(
         The module that the loop calls. It may be compiled or wrapped before or after.
     target
         The share of each layer's units that is to be active, in (0, 1), or one for each layer
-        named. The weight of each layer's L1 penalty is steered to it.
+        named. The weight of each layer's L1 penalty is steered to it. In the last tenth of the
+        training the biases before each rectifier are shifted towards it too, with batch norm by
+        what is active in evaluation.
     l1
         A weight of the L1 penalty that stays. The penalty of a layer is the sum of abs(a) over its
         units, a mean over samples (inputs, and their positions or tokens).

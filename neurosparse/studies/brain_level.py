@@ -45,6 +45,7 @@ from neurosparse.studies.runs import (
     ROTATIONS,
     Row,
     TrainingRun,
+    done_in,
     finish,
     misclassified,
     run_all,
@@ -170,6 +171,7 @@ def run(
     quick: bool = False,
     threads: int = 1,
     images: str = "test",
+    done: str | Path | None = None,
     progress: Progress = quiet,
 ) -> str:
     """Train what is missing in `directory/runs` and write the study into `directory/study`.
@@ -190,6 +192,8 @@ def run(
         Networks at once.
     images
         "test" or, while settings are chosen, "validation": whose errors are shown.
+    done
+        A `runs.parquet` of networks that are trained: they are not trained again.
     progress
         Told how far the study is.
 
@@ -201,8 +205,8 @@ def run(
     Raises
     ------
     ValueError, OSError
-        On an unknown study or other images, no seeds, images that are not there, and a directory
-        that cannot be written.
+        On an unknown study or other images, no seeds, images that are not there, a file that is
+        no `runs.parquet`, and a directory that cannot be written.
     """
     if study not in STUDIES:
         raise ValueError(f"no study {study!r}; there are: {', '.join(STUDIES)}")
@@ -212,7 +216,7 @@ def run(
         raise ValueError(f"images must be 'test' or 'validation', got {images!r}")
     if study == "rotated" and images != "test":
         raise ValueError("in the study 'rotated' every image is a test image: leave images out")
-    directory = Path(directory)
+    directory, known = Path(directory), done_in(done)
     rotations = range(ROTATIONS) if study == "rotated" else (None,)
     todo = [
         replace(_seeded(arm, seed, quick), rotation=rotation)
@@ -220,7 +224,7 @@ def run(
         for rotation in rotations
         for arm in STUDIES[study]
     ]
-    rows = run_all(todo, directory / "runs", threads=threads, progress=progress)
+    rows = run_all(todo, directory / "runs", done=known, threads=threads, progress=progress)
     if study == "rotated":
         text = rotated_table(rows)
         finish(rows, text, directory / study)

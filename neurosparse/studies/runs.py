@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -58,13 +58,13 @@ class TrainingRun:
 
     @property
     def name(self) -> str:
-        """The name of its file."""
+        """The name of its row and of its file."""
         modules = f"x{self.modules}" if self.modules > 1 else ""
         begin = "" if self.start_active is None else f"from{self.start_active:g}"
         rotation = "" if self.rotation is None else f"r{self.rotation}"
         labels = f"{self.n_labels}{modules}{rotation}{begin}"
         specs = f"{_text(self.spec)}{_text(self.pretraining)}{labels}"
-        return f"{run_name(self.arm, self.spec.seed, specs)}.parquet"
+        return run_name(self.arm, self.spec.seed, specs)
 
 
 def run_name(arm: str, seed: int, specs: str) -> str:
@@ -77,6 +77,7 @@ def run_all(
     runs: Sequence[TrainingRun],
     directory: str | Path,
     *,
+    done: Mapping[str, Row] | None = None,
     threads: int = 1,
     progress: Progress = quiet,
 ) -> list[Row]:
@@ -89,6 +90,8 @@ def run_all(
         when they are neighbours.
     directory
         Has a Parquet file of one row for every run that is done; those of other studies do no harm.
+    done
+        Rows by their names, as `done_in` reads them: these runs are not trained.
     threads
         Networks at once.
     progress
@@ -97,11 +100,12 @@ def run_all(
     Returns
     -------
     list
-        A row a run, in their order: `arm`, `seed`, the specs, `validation_error`, `validation_nll`,
-        `test_error`, `test_nll`. Of the test images: `active_fraction`, `active_by_layer` and
-        `alive_by_layer` (shares), `zeros_percent`, `active_macs`; `train_nll` (of the last epoch,
-        while training; mean of the modules), `cpu_s` (of the training's thread), `modules`,
-        `samples` and `engine`. Of a rotation: `rotation`, `test_images` and `test_wrong`; see
+        A row a run, in their order: `name`, `arm`, `seed`, the specs, `validation_error`,
+        `validation_nll`, `test_error`, `test_nll`. Of the test images: `active_fraction`,
+        `active_by_layer` and `alive_by_layer` (shares), `zeros_percent`, `active_macs`; `train_nll`
+        (of the last epoch, while training; mean of the modules), `cpu_s` (of the training's
+        thread), `modules`, `samples` and `engine`. Of a rotation: `rotation`, `test_images` and
+        `test_wrong`; see
         `misclassified`.
 
     Raises
@@ -110,8 +114,11 @@ def run_all(
         As `train` and `pretrain`, and where `directory` cannot be written.
     """
     threads = checks.whole("threads", threads)
-    places = [Path(directory) / run.name for run in runs]
-    missing = [k for k, place in enumerate(places) if not place.exists()]
+    done = done or {}
+    places = [Path(directory) / f"{run.name}.parquet" for run in runs]
+    missing = [
+        k for k, place in enumerate(places) if runs[k].name not in done and not place.exists()
+    ]
     if missing:
         files.check_file(places[missing[0]])
     to_do = part_of(progress, 1 - len(missing) / max(1, len(runs)), 1.0)
@@ -124,7 +131,11 @@ def run_all(
         run_in_threads(
             one, [f"{runs[k].arm}, seed {runs[k].spec.seed}" for k in missing], threads, to_do
         )
-    return [row for place in places for row in read(place)]
+    return [
+        row
+        for run, place in zip(runs, places, strict=True)
+        for row in ([done[run.name]] if run.name in done else read(place))
+    ]
 
 
 def read(path: str | Path) -> list[Row]:
@@ -133,6 +144,27 @@ def read(path: str | Path) -> list[Row]:
 
     rows: list[Row] = pq.read_table(path).to_pylist()
     return rows
+
+
+def done_in(path: str | Path | None) -> dict[str, Row]:
+    """Return the rows of a `runs.parquet` by their names, none where there is no path.
+
+    Raises
+    ------
+    ValueError, OSError
+        Where the file cannot be read, or has rows without a name.
+    """
+    if path is None:
+        return {}
+    import pyarrow as pa
+
+    try:
+        rows = read(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is no Parquet file: {error}") from None
+    if not all(isinstance(row.get("name"), str) for row in rows):
+        raise ValueError(f"{path} has rows without a name: give the runs.parquet of a study")
+    return {row["name"]: row for row in rows}
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
@@ -176,6 +208,7 @@ def _row(run: TrainingRun, progress: Progress) -> Row:
         for images in (splits.validation, splits.test)
     )
     return {
+        "name": run.name,
         "arm": run.arm,
         "seed": run.spec.seed,
         "data": splits.name,

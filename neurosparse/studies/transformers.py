@@ -25,7 +25,7 @@ from neurosparse.data import texts
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.reference import bands
 from neurosparse.sparsity.paired import OVER_SEEDS, difference, mean
-from neurosparse.studies.runs import Row, finish, run_name
+from neurosparse.studies.runs import Row, done_in, finish, run_name
 from neurosparse.transformer import TransformerSpec, TransformerTrainSpec, evaluate, load, train
 from neurosparse.transformer.results import save_result
 
@@ -98,6 +98,7 @@ def run(
     seeds: Sequence[int] = tuple(range(5)),
     quick: bool = False,
     trained_only: bool = False,
+    done: str | Path | None = None,
     progress: Progress = quiet,
 ) -> str:
     """Train what is missing in `directory/runs` and write the study into `directory/study`.
@@ -117,6 +118,8 @@ def run(
         Networks of 32 units and 20 steps instead: to see that it runs, not to learn from.
     trained_only
         Whether to train nothing, and to write the study of the networks that there are.
+    done
+        A `runs.parquet` of networks that are trained: they are not trained again.
     progress
         Told how far the study is.
 
@@ -129,24 +132,28 @@ def run(
     ------
     ValueError, OSError
         On an unknown study, no seeds, no trained network where no other is wanted, plays that are
-        not there, and a directory that cannot be written.
+        not there, a file that is no `runs.parquet`, and a directory that cannot be written.
     """
     if study not in STUDIES:
         raise ValueError(f"no study {study!r}; there are: {', '.join(STUDIES)}")
     if not seeds:
         raise ValueError("seeds is empty: nothing to train")
-    directory = Path(directory)
+    directory, known = Path(directory), done_in(done)
     arms = STUDIES[study].items()
     todo = [_Training(arm, seed, spec, quick) for seed in seeds for arm, spec in arms]
     text = _short(texts.load("plays")) if quick else texts.load("plays")
     if not trained_only:
         for k, training in enumerate(todo):
             part = part_of(progress, k / len(todo), (k + 1) / len(todo), training.arm)
-            training.train(directory / "runs", text, part)
-    trained = [one for one in todo if one.summary(directory / "runs").exists()]
-    if not trained:
+            if training.name not in known:
+                training.train(directory / "runs", text, part)
+    rows = [
+        known[one.name] if one.name in known else one.row(directory / "runs", text)
+        for one in todo
+        if one.name in known or one.summary(directory / "runs").exists()
+    ]
+    if not rows:
         raise ValueError(f"{directory / 'runs'} has no trained network of the study {study!r}")
-    rows = [one.row(directory / "runs", text) for one in trained]
     tables = table(rows)
     finish(rows, tables, directory / study)
     figure(rows, directory / study / "transformers.png")
@@ -180,6 +187,7 @@ class _Training:
         network = load(directory / f"{self.name}.safetensors")
         validation, test = known["validation"], evaluate(network, text.test)
         return {
+            "name": self.name,
             "arm": self.arm,
             "seed": self.spec.seed,
             "spec": self.spec.model_dump_json(exclude_defaults=True),

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosparse._internal import checks
+from neurosparse.probe.telling import telling
 from neurosparse.sparsify import SparseFFN
 from neurosparse.sparsity.paired import mean
 from neurosparse.transformer.history import TransformerScores
@@ -131,14 +132,12 @@ def _layer_counted(layer: Layer, counts: Tensor) -> Iterator[None]:
     def count(_module: nn.Module, _args: Any, output: Tensor) -> None:
         counts.add_((output != 0).flatten(0, -2).sum(0, dtype=torch.int32).cpu())
 
-    if not isinstance(block, SparseFFN):
-        handle = layer.hidden.register_forward_hook(count)
-    else:
-        before, block.tells = block.tells, True
+    if isinstance(block, SparseFFN):
         handle = block.register_forward_hook(told)
+    else:
+        handle = layer.hidden.register_forward_hook(count)
     try:
-        yield
+        with telling([block]):
+            yield
     finally:
         handle.remove()
-        if isinstance(block, SparseFFN):
-            block.tells = before

@@ -65,6 +65,36 @@ def add_margins_of_maps(maps: Array, threshold: float, units: Array, samples: Ar
     return n_zero
 
 
+@jit
+def add_margins_of_list(
+    start: Array, units: Array, values: Array, threshold: float, counts: Array, samples: Array
+) -> None:
+    """Add the margins of a rectifier's output that is a list of what is not 0, sample by sample.
+
+    Parameters
+    ----------
+    start : array of int, shape (n_samples + 1,)
+        Where the entries of each sample begin.
+    units, values : arrays, shape (n_entries,)
+        The unit of each entry, and its activation.
+    threshold
+        As for `add_margins`.
+    counts : array of float64, shape (n_units,)
+        Added to: the samples for which each unit is above the threshold.
+    samples : array of float64, shape (2, n_samples)
+        Added to: the sums of magnitudes and of squares.
+    """
+    for i in range(len(start) - 1):
+        total = square = 0.0
+        for k in range(start[i], start[i + 1]):
+            a = np.float64(values[k])
+            counts[units[k]] += _one_if(a > threshold)
+            total += a
+            square += a * a
+        samples[0, i] += total
+        samples[1, i] += square
+
+
 @inner
 def _add_row(x: Array, i: int, threshold: float, rows: Array, columns: Array) -> float:
     """Add row i alone, as `add_margins` does."""

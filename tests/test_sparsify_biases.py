@@ -1,0 +1,118 @@
+"""Layers whose biases are shifted near the end, so that they end at their target."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import neurosparse as ns
+from neurosparse.sparsify import revive
+from neurosparse.sparsify.penalty import Tap
+from neurosparse.sparsify.revive import settle_biases
+from neurosparse.sparsify.sites import find_sites
+
+
+def tapped(x: torch.Tensor, bias: bool = True) -> tuple[nn.Linear, dict[str, Tap]]:
+    """An identity with a bias and a rectifier, and the tap of one pass."""
+    linear = nn.Linear(x.shape[1], x.shape[1], bias=bias)
+    with torch.no_grad():
+        linear.weight.copy_(torch.eye(x.shape[1]))
+        for parameter in [linear.bias] if bias else []:
+            parameter.zero_()
+    model = nn.Sequential(linear, nn.ReLU())
+    (site,) = find_sites(model, lambda: model(x), None)
+    tap = Tap(site, 0.0, torch.device("cpu"))
+    tap.take(model(x), {}, penalise=True)
+    return linear, {site.name: tap}
+
+
+def share(linear: nn.Linear, x: torch.Tensor) -> float:
+    return float((linear(x) > 0).double().mean())
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 300.0])
+@pytest.mark.parametrize(("active", "wanted"), [(0.03, 0.04), (0.01, 0.02), (0.05, 0.04)])
+def test_inputs_with_an_exponential_tail_come_to_the_share_at_once(
+    scale, active, wanted, monkeypatch
+) -> None:
+    """The closed form: P(x > -d) = P(x > 0) exp(d / m) for a tail with the mean m."""
+    monkeypatch.setattr(revive, "SHIFTED", 1.0)
+    torch.manual_seed(0)
+    x = scale * (torch.distributions.Exponential(1.0).sample((20000, 8)) + math.log(active))
+    linear, taps = tapped(x)
+    settle_biases(taps, {"1": share(linear, x)}, {"1": wanted})
+    assert share(linear, x) == pytest.approx(wanted, rel=0.04)
+
+
+@pytest.mark.parametrize(
+    ("active", "wanted"), [(0.04, {"1": 0.04}), (0.0, {"1": 0.04}), (0.01, {})]
+)
+def test_a_layer_at_its_share_and_one_that_is_dead_or_has_none_stays_as_it_is(
+    active, wanted
+) -> None:
+    x = torch.randn(50, 4)
+    linear, taps = tapped(x)
+    settle_biases(taps, {"1": active}, wanted)
+    assert not linear.bias.any()
+
+
+def test_a_layer_without_a_bias_stays_as_it_is() -> None:
+    x = torch.randn(50, 4)
+    linear, taps = tapped(x, bias=False)
+    settle_biases(taps, {"1": 0.01}, {"1": 0.04})
+    assert share(linear, x) == share(nn.Identity(), x)
+
+
+@pytest.mark.parametrize("start_active", [0.02, 0.3])
+def test_a_layer_that_no_gradient_reaches_ends_at_its_target(start_active) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(6, 50), nn.ReLU(), nn.Linear(50, 1)), torch.randn(400, 6)
+    s = ns.sparsify(model, target=0.10, steps=350, start_active=start_active, data=x)
+    for k in range(350):
+        (0.0 * model(x).sum() + s.penalty()).backward()  # no optimizer: weights stay
+        s.step()
+        if k < 314:
+            assert s.active["1"] == pytest.approx(start_active, abs=0.001)
+    assert s.active["1"] == pytest.approx(0.10, rel=0.08)  # from 0.02 or 0.30
+
+
+def normalised(momentum: float = 0.1) -> nn.Sequential:
+    torch.manual_seed(0)
+    last = [nn.ReLU(), nn.Dropout(0.2), nn.Linear(40, 1)]
+    return nn.Sequential(nn.Linear(12, 40), nn.BatchNorm1d(40, momentum=momentum), *last)
+
+
+def test_a_network_with_batch_norm_ends_at_its_target_in_evaluation() -> None:
+    """Its statistics in evaluation are others than those of the batches: here they never learn."""
+    model, x = normalised(momentum=0.0), torch.randn(400, 12)
+    s = ns.sparsify(model, target=0.10, steps=700, start_active=0.05, data=x)
+    for _ in range(700):
+        (0.0 * model(x).sum() + s.penalty()).backward()
+        s.step()
+    s.remove()
+    found = ns.measure(model.eval(), x, active_when=ns.ActiveWhen(threshold=0))["2"]
+    assert found.active_fraction == pytest.approx(0.10, rel=0.15)  # from less than 0.01
+    assert s.active["2"] > 0.15  # in training
+
+
+def test_a_look_in_evaluation_leaves_no_trace() -> None:
+    """Modes, statistics and random numbers are those of the same training without a look."""
+    states = []
+    for target in (0.10, None):
+        model, x = normalised(), torch.randn(64, 12)
+        modes = [module.training for module in model.train().modules()]
+        way = {"l1": 0.0} if target is None else {"target": target}
+        s = ns.sparsify(model, **way, steps=20, data=x)
+        torch.manual_seed(2)
+        for _ in range(20):
+            (0.0 * model(x).sum() + s.penalty()).backward()
+            s.step()
+        assert [module.training for module in model.modules()] == modes
+        assert s.history[-1]["active/2"] == s.active["2"]
+        states.append((model[1].running_mean.clone(), model[1].num_batches_tracked, torch.rand(3)))
+        assert all(tap.mean is None and not tap.samples for tap in s._taps.values())
+    for one, other in zip(*states, strict=True):
+        assert torch.equal(one, other)

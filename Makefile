@@ -86,8 +86,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	@echo "Installing the pinned set into $(VENV) (a few minutes, once) ..."
-	$(PIP_INSTALL) -e .
+	@echo "Installing the pinned set into $(VENV): fetches some 2 GB (5 to 10 minutes, once) ..."
+	$(filter-out --quiet,$(PIP_INSTALL)) -e .
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

@@ -27,8 +27,8 @@ def main(out: Path, steps: int, seed: int) -> None:
     print(l1.table(reports))
     out.mkdir(parents=True, exist_ok=True)
     with plots.style():
-        plots.l1_to_spikes(reports).figure.savefig(out / "l1_to_spikes.png")
-        plots.conversion(list(reports.values())).figure.savefig(out / "steps.png")
+        plots.save(out / "l1_to_spikes.png", plots.l1_to_spikes(reports), also=[".svg"])
+        plots.save(out / "steps.png", plots.conversion(list(reports.values())), also=[".svg"])
     for strength, report in reports.items():
         report.save(out / f"l1_{strength:g}.json")
     print(f"Figures and reports: {out}")

@@ -31,7 +31,7 @@ def main(out: Path, quick: bool) -> None:
     print(electrodes.table(found))
     out.mkdir(parents=True, exist_ok=True)
     with plots.style():
-        electrodes.draw(found).figure.savefig(out / "electrodes.png")
+        plots.save(out / "electrodes.png", electrodes.draw(found), also=[".svg"])
     print(f"Figure: {out}")
 
 

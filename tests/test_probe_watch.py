@@ -158,6 +158,14 @@ def test_a_batch_that_is_not_finite_has_no_share(value: float) -> None:
     assert all(math.isnan(not_finite[key]) for key in ("active/1", "zeros/1", "active"))
 
 
+def test_at_a_prompt_it_says_the_newest_share() -> None:
+    model = mlp()
+    with ns.watch(model, every=1) as watch:
+        assert repr(watch) == "<Watch: no look yet, 0 steps>"
+        train(model, batches(2))
+    assert repr(watch) == f"<Watch: {100 * watch.latest['active']:.3g} % active at step 1>"
+
+
 def test_dead_units_are_those_of_the_last_looks() -> None:
     """Unit k of four is active in look k alone."""
     model = nn.Sequential(nn.Identity(), nn.ReLU(), nn.Linear(4, 1))

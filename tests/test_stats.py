@@ -36,6 +36,19 @@ def layer_stats(name: str = "relu1") -> ActivityStats:
 # --------------------------------------------------------------------------------------------------
 
 
+def test_at_a_prompt_each_is_a_line() -> None:
+    stats, layer = circuit_stats(), layer_stats()
+    assert repr({"1": layer}) == (
+        f"{{'1': <ActivityStats 'relu1': {100 * layer.active_fraction:.3g} % of 50 units active"
+        " (abs(a) > 0)>}"
+    )
+    compared = compare(stats, layer)
+    assert repr(compared) == "<Comparison of spikes, relu1>"
+    assert str(compared).splitlines() == compared.answer()
+    spikes = SpikeTrains([1.0, 2.0], [0, 1], n_units=2, duration_ms=10.0, dt_ms=0.1)
+    assert repr(spikes).startswith("SpikeTrains(times_ms=<float64 (2,)>, units=<int64 (2,)>, n_uni")
+
+
 @pytest.mark.parametrize(
     "stats", [circuit_stats(), layer_stats(), circuit_stats("n" * 200), circuit_stats("a\nb")]
 )

@@ -96,6 +96,7 @@ class Activations:
         return int(self.active_count.size)
 
     __eq__ = frozen.equal
+    __repr__ = frozen.brief
 
     def _repr_html_(self) -> str:
         shown = {

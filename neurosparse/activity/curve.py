@@ -39,6 +39,7 @@ class ActivityCurve:
         frozen.freeze(self)
 
     __eq__ = frozen.equal
+    __repr__ = frozen.brief
 
     def _repr_html_(self) -> str:
         held = {f"window that holds {p} % (ms)": self.window_ms(p / 100) for p in (1, 2, 4, 50)}

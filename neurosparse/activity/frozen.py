@@ -30,3 +30,15 @@ def equal(a: Any, b: Any) -> bool:
         np.array_equal(x, y, equal_nan=True) if isinstance(x, np.ndarray) else x == y
         for x, y in pairs
     )
+
+
+def brief(record: Any) -> str:
+    """Return a record in words for a prompt: of arrays the type and shape, not the numbers."""
+    held = ((f.name, getattr(record, f.name)) for f in fields(record) if f.repr)
+    words = ", ".join(
+        f"{name}=<{value.dtype} {value.shape}>"
+        if isinstance(value, np.ndarray)
+        else f"{name}={value!r}"
+        for name, value in held
+    )
+    return f"{type(record).__name__}({words})"

@@ -162,7 +162,7 @@ class SpikeTrains:
         object.__setattr__(self, "intervals", intervals.astype(np.float64))
         object.__setattr__(self, "interval_ticks", ticks)
 
-    __eq__ = frozen.equal
+    __eq__, __repr__ = frozen.equal, frozen.brief
 
     def _repr_html_(self) -> str:
         shown: dict[str, object] = {

@@ -231,6 +231,13 @@ class ActivityStats:
     def _repr_html_(self) -> str:
         return cards.card(self.name, self._shown(), [self.interval.method, *self.notes])
 
+    def __repr__(self) -> str:
+        """Return a line: with its arrays an entry for each unit would be a thousand of them."""
+        return (
+            f"<ActivityStats {self.name!r}: {100 * self.active_fraction:.3g} % of"
+            f" {self.n_units:,} units active ({self.active_when.describe()})>"
+        )
+
     def __str__(self) -> str:
         """Return a table of at most 15 lines of 80 columns, and the notes in lines of their own."""
         shown = {

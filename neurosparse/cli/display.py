@@ -188,9 +188,25 @@ def show_layers(stats: Sequence[ActivityStats]) -> None:
     )
     say(
         f"active: {stats[0].active_when.describe()}; axis: that of the units, every other holds"
-        " samples; effective: units that share the activity of a sample; dead: units that are"
-        " never active; of alive: active among the others."
+        " samples; exact 0: outputs that are exactly 0; 95 % in: share of the units that hold 95 %"
+        " of a sample's activity; effective: units that share the activity of a sample; dead: units"
+        " that are never active; of alive: active among the others."
     )
+
+
+def say_answer(stats: Sequence[ActivityStats]) -> None:
+    """Print the share over the units of all layers, and which layers no threshold of 0 suits."""
+    from neurosparse.comparison import percent
+
+    n_units = sum(s.n_units for s in stats)
+    share = sum(s.active_fraction * s.n_units for s in stats) / n_units
+    where = f"{len(stats)} layers" if len(stats) > 1 else f"layer {stats[0].name}"
+    say(f"Answer: {percent(share)} of the {n_units:,} units of {where} are active at once.")
+    if smooth := [s.name for s in stats if s.zero_fraction == 0 and s.active_fraction == 1]:
+        say(
+            f"Note: no output of {', '.join(smooth)} is exactly 0, so that every unit counts."
+            " Give another --threshold, such as 0.5 for sigmoid, or .1 with --relative for GELU."
+        )
 
 
 def show_beyond(stats: Sequence[ActivityStats]) -> None:
@@ -208,7 +224,7 @@ def show_beyond(stats: Sequence[ActivityStats]) -> None:
     say(
         "effective: units that share the activity of a sample. dimension: of the covariance between"
         " units. population and lifetime: Treves-Rolls sparseness, low is sparse. spread: standard"
-        " deviation of ln(rate). log-normal: whether the rates may be."
+        " deviation of ln(rate). log-normal: whether the rates may be so distributed."
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosparse.cli.display import finish, say, show_beyond, show_json, show_layers
+from neurosparse.cli.display import finish, say, say_answer, show_beyond, show_json, show_layers
 from neurosparse.cli.options import (
     READING,
     Device,
@@ -330,6 +330,7 @@ def _measure_network(
             say(line)
         for words in notes:
             say(f"Note: {words}")
+        say_answer(reached)
     if out is None:
         return None
     comparison = compare_stats(

@@ -123,6 +123,13 @@ class Comparison:
         ]
         return f"{network.name}: {', '.join([active, *places])}."
 
+    def __repr__(self) -> str:
+        return f"<Comparison of {', '.join(s.name for s in self.stats)}>"
+
+    def __str__(self) -> str:
+        """Return the answer, a sentence a line."""
+        return "\n".join(self.answer())
+
     def _repr_html_(self) -> str:
         rows = [
             {

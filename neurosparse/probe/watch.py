@@ -188,6 +188,12 @@ class Watch:
         weakref.finalize(self, self._handles[-1].remove)
         self._hold_compiled()
 
+    def __repr__(self) -> str:
+        if not self.history:
+            return f"<Watch: no look yet, {self.n_steps:,} steps>"
+        share = 100 * float(self.history[-1]["active"])
+        return f"<Watch: {share:.3g} % active at step {self.history[-1]['step']:,}>"
+
     def __enter__(self) -> Watch:
         return self
 

@@ -84,7 +84,7 @@ def seconds(times: Array, stated_unit: str | None, told: Told, what: str) -> NDA
         stated_unit = asked
     if stated_unit is None:
         raise ValueError(
-            f"nothing says in which unit {what} are: give time_unit (--time-unit), one of"
+            f"the unit of {what} is not stated: give time_unit (--time-unit), one of"
             f" {', '.join(TIME_UNITS)}"
         )
     numbers = checks.finite_array(what, times)

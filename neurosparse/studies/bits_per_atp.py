@@ -196,7 +196,7 @@ def _in_words(bits: Mean) -> str:
 def draw(rows: Sequence[Row], ax: Axes | None = None, *, image_ms: float = 10.0) -> Axes:
     """Draw bits per ATP over the active share, as shares of the best arm, a line a budget."""
     ax, peaks = axes(ax), []
-    ax.axvspan(1, 4, color="0.9", lw=0, label="said of the brain: 1-4 %")
+    ax.axvspan(1, 4, color=plots.BAND_COLOUR, alpha=0.45, lw=0, label="said of the brain: 1-4 %")
     for k, budget in enumerate(budgets()):
         found = arms(rows, budget, image_ms)
         top = best(found)[0].bits.mean
@@ -238,7 +238,7 @@ def bits_per_atp(
     Parameters
     ----------
     directory
-        Gets runs.parquet, table.md and bits_per_atp.png.
+        Gets runs.parquet, table.md and bits_per_atp.png and .svg.
     seeds
         Networks an arm.
     epochs
@@ -252,5 +252,6 @@ def bits_per_atp(
     rows = run_all(runs(seeds, epochs), directory / "networks", threads=threads, progress=progress)
     text = table(rows)
     finish(rows, text, directory)
-    plots.save(directory / "bits_per_atp.png", partial(draw, rows), inches=(4.6, 4.2))
+    place = directory / "bits_per_atp.png"
+    plots.save(place, partial(draw, rows), inches=(4.6, 4.2), also=[".svg"])
     return text

@@ -82,7 +82,9 @@ def test_compare_says_what_was_measured_within_80_columns(compared):
     assert saved["provenance"]["versions"]["brian2"]
     assert saved["provenance"]["seconds"] == 1
     # the claims, with the remedy
-    untested = f"{len(claims.names())} claims are not tested yet"
+    untested = (
+        f"{len(claims.names())} claims of Glorot, Bordes and Bengio (2011) are not tested yet"
+    )
     assert (folder / "report.html").read_text().count(untested) == 1
 
 

@@ -4,6 +4,7 @@ without colours, and drawn from what `measure`, `compare` and `watch` return.
 
 import itertools
 import re
+from dataclasses import replace
 from types import SimpleNamespace
 
 import matplotlib as mpl
@@ -378,6 +379,28 @@ def test_figures_take_what_watch_returns() -> None:
             == shares
         )
     assert plots.by_epoch(watched, "dead", Figure().add_subplot()).get_ylabel() == "dead units (%)"
+
+
+@pytest.mark.parametrize("colour", plots.COLOURS[:3])
+def test_layers_of_one_colour_have_the_same_dashes_in_every_network(colour) -> None:
+    courses = {f"hidden{k}": {1: k, 2: k + 1} for k in range(3)}
+    ax = plots.by_epoch(
+        courses, "x", Figure().add_subplot(), colours=dict.fromkeys(courses, colour)
+    )
+    assert [line.get_color() for line in ax.lines[:3]] == [colour] * 3
+    other = plots.by_epoch(courses, "x", Figure().add_subplot())
+    dashes = [line._dash_pattern for line in ax.lines[:3]]
+    assert dashes == [line._dash_pattern for line in other.lines[:3]]
+    assert len(set(map(str, dashes))) == 3
+
+
+def test_the_title_is_of_what_was_found_not_of_what_was_steered(circuit) -> None:
+    steered = replace(network("steered", 2.0), provenance={"steered to": 0.01})
+    found = replace(network("found", 0.1), provenance={"steered to": None})
+    title = plots.activity_curves(ns.compare(circuit, steered, found)).get_title(loc="left")
+    assert title.startswith("found: ")
+    alone = plots.activity_curves(ns.compare(circuit, steered)).get_title(loc="left")
+    assert alone.startswith("steered: ")
 
 
 def test_what_cannot_be_drawn_is_refused(circuit, layers) -> None:

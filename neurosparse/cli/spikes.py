@@ -49,8 +49,8 @@ def show_spikes(stats: Sequence[ActivityStats]) -> None:
         if s.interval_with_missed is not None:
             say(f"{s.name}, with the cells that were missed: {_with_missed(s)}.")
     say(
-        "Hz: spikes a second of a cell. ISI CV: how irregular the intervals between spikes are, 0 for"
-        " a clock, 1 for chance. active 1 % in: the window in which 1 % are active."
+        "Hz: spikes a second of a cell. ISI CV: how irregular the intervals between spikes are, 0"
+        " for a clock, 1 for chance. active 1 % in: the window in which 1 % are active."
     )
 
 

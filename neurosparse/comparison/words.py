@@ -7,6 +7,8 @@ import math
 from neurosparse._internal import checks
 from neurosparse.reference import Band, bands
 
+STEERED = "steered to"  # in a provenance: the share that a network was trained to have
+
 
 def band_in_words(band: Band) -> str:
     """Return a band in words: "1-4 % said of the brain"; a band of the user's own by its label."""

@@ -9,6 +9,7 @@ import numpy as np
 from neurosparse._internal.names import for_figure
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison, band_in_words, milliseconds, percent
+from neurosparse.comparison.words import STEERED
 
 _TENTH = 0.1
 
@@ -16,6 +17,7 @@ _TENTH = 0.1
 def of_comparison(comparison: Comparison) -> str:
     """Return the window in which a circuit is as active as the sparsest network.
 
+    What a network was steered to is no finding: one that was left to find its share goes before.
     Where there is no network, the windows in which the circuit holds the band.
     """
     circuits, networks = comparison.circuits, comparison.networks
@@ -28,7 +30,8 @@ def of_comparison(comparison: Comparison) -> str:
             return _fires(circuits[0])
         ends = f"{milliseconds(low).removesuffix(' ms')} to {milliseconds(high)}"
         return f"{_short(circuits[0])}: {band_in_words(comparison.band)} take {ends}"
-    sparsest = min(networks, key=lambda s: s.active_fraction)
+    found = [s for s in networks if s.provenance.get(STEERED) is None]
+    sparsest = min(found or networks, key=lambda s: s.active_fraction)
     share = f"{_short(sparsest)}: {percent(sparsest.active_fraction)} of the units active"
     windows = comparison.equivalent_window_ms[sparsest.name]
     equal = [(name, window) for name, window in windows.items() if window]

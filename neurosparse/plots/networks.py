@@ -110,9 +110,11 @@ def by_epoch(
         return training(courses, label, ax)
     ax = axes(ax)
     shades = coloured(courses, colours)
+    # layers of one network share its colour: the first has the same dash in every network
+    apart = coloured(courses, None) if len(shades) > 1 and len({*shades}) == 1 else shades
     ends = []
     for (name, course), colour, dash, marker in zip(
-        courses.items(), shades, dashed(shades), marked(shades), strict=True
+        courses.items(), shades, dashed(apart), marked(apart), strict=True
     ):
         look: Fields = {"color": colour, "ls": dash}
         look |= {"marker": marker, "ms": scaled(4)} if len(course) <= _FEW_POINTS else {}

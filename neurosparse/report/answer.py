@@ -16,8 +16,9 @@ from neurosparse.comparison import (
     milliseconds,
     percent,
 )
+from neurosparse.comparison.words import STEERED
 
-STEERED, PENALTY, ERROR = "steered to", "penalty", "test error"  # names in a provenance
+PENALTY, ERROR = "penalty", "test error"  # names in a provenance
 BAR_MS = (5.0, 20.0)  # the windows between which the bar of a circuit lies
 _NO_WINDOW = "none of its record"
 _FEWEST = 1e-4  # the least share that has a place on the axis

@@ -55,10 +55,11 @@ def panels(
         Panel(
             "neurons_and_units",
             "A neuron and the units of networks",
-            "Left: the firing rate of leaky integrate-and-fire cells over their input, simulated"
-            " and in closed form, with parameters read off figure 1 of Glorot, Bordes & Bengio"
-            " 2011. Right: activation functions. The rectifier, like the neuron, is silent on one"
-            " side; the sigmoid rests in the middle of its range, tanh is antisymmetric.",
+            "The neuron: the firing rate of leaky integrate-and-fire cells over their input,"
+            " simulated and in closed form, with parameters read off figure 1 of Glorot, Bordes &"
+            " Bengio 2011. The units: activation functions. The rectifier, like the neuron, is"
+            " silent on one side; the sigmoid rests in the middle of its range, tanh is"
+            " antisymmetric.",
             cells_and_units,
             n_axes=2,
         ),

@@ -1,6 +1,7 @@
 """Measured brains: every row has its source, and the windows are those of the law."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,6 +120,13 @@ def test_the_command_prints_a_table_of_80_columns(capsys, monkeypatch):
     assert "macaque" in line
     assert "0.5 %" in line
     assert "trust:" in text
+
+
+def test_the_page_of_the_docs_shows_each_of_them() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "brains.md").read_text()
+    for key, brain in recordings().items():
+        row = (brain.area, brain.species, brain.counted, brain.measured(), brain.trust, key)
+        assert f"| {' | '.join(row)} |" in page
 
 
 def test_the_command_tells_one_source_and_json(capsys):

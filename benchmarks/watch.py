@@ -1,6 +1,6 @@
 """Cost of `ns.watch` in a training: at every 100th step, and at every step.
 
-    python benchmarks/watch.py [--pairs 7]
+    python benchmarks/watch.py [--networks ViT GPT ...] [--pairs 7]
 
 CPU seconds of 100 steps of training, watched and not, in turn; the ratio is taken pair by pair. One
 thread. There is no peer: nothing else counts active units in anybody's training loop.
@@ -48,6 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--networks", nargs="+", choices=list(TASKS), default=list(TASKS))
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--steps", type=int, default=STEPS)
     options = parser.parse_args()
@@ -62,7 +63,7 @@ def main() -> None:
             "",
         )
         for every, goal in GOALS.items()
-        for name in TASKS
+        for name in options.networks
     ]
     show(rows)
 

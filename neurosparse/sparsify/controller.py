@@ -59,9 +59,9 @@ class Plan:
         """Steps from look to look: 350 looks a training, but at least one step."""
         return max(1, round(self.steps / LEAST_LOOKS))
 
-    def settled(self, step: int) -> Mapping[str, float]:
-        """Return the targets to which biases are shifted after so many steps; none before."""
-        return self.targets if step >= SETTLED * self.steps else {}
+    def settles(self, step: int) -> bool:
+        """Return whether biases are shifted to the targets after so many steps."""
+        return step >= SETTLED * self.steps
 
     def at(self, step: int, start: Mapping[str, float]) -> dict[str, float]:
         """Return the share wanted of each layer after so many steps, from where its way began.

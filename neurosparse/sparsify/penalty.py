@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, distributed
@@ -11,6 +12,9 @@ from torch.autograd.graph import saved_tensors_hooks
 from neurosparse.probe.telling import Tells
 from neurosparse.probe.tokens import Masks
 from neurosparse.sparsify.sites import Site
+
+# for how many samples each unit of a layer was active, and how many samples there were
+Counted: TypeAlias = tuple[Tensor, int]
 
 
 class Tap:
@@ -87,11 +91,10 @@ class Tap:
         self.samples.zero_()
 
 
-def counts_of(taps: Mapping[str, Tap]) -> dict[str, tuple[Tensor, int]]:
+def counts_of(taps: Mapping[str, Tap]) -> dict[str, Counted]:
     """Return what taps have counted in all processes, and begin to count anew.
 
-    For each layer that put anything out: for how many samples each unit was active, and how many
-    samples there were.
+    A layer that put nothing out is left out.
     """
     found = {}
     for name, tap in taps.items():

@@ -8,7 +8,7 @@ then, so that no penalty can move a layer that has fallen below its target.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from neurosparse.probe.nonlinear import listening
 from neurosparse.probe.tokens import Masks
 from neurosparse.sparsify.aside import Run, aside, same_everywhere
-from neurosparse.sparsify.penalty import Tap
+from neurosparse.sparsify.penalty import Counted, Tap, share
 from neurosparse.sparsify.sites import Site, Trace
 
 SHIFTED = 0.1  # of the shift that would reach the share at once, at a look
+ROUNDS = 24  # at the end, of networks with batch norm
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +103,7 @@ def set_biases(
 
 
 def settle_biases(
-    taps: Mapping[str, Tap], active: Mapping[str, float], wanted: Mapping[str, float]
+    taps: Mapping[str, Tap], counted: Mapping[str, Counted], wanted: Mapping[str, float]
 ) -> None:
     """Shift the biases before layers a part of the way to the share that is wanted.
 
@@ -114,21 +115,54 @@ def settle_biases(
     ----------
     taps
         The layers, with what their last passes put out.
-    active
-        The share of each layer's units that is active. A layer in which nothing is stays as it is.
+    counted
+        What they counted. A layer in which nothing is active stays as it is.
     wanted
         The share that is wanted, of some of the layers.
     """
     shifted = []
-    for name, share in active.items():
-        site, magnitude = taps[name].site, taps[name].magnitude
-        if name not in wanted or not share or magnitude is None:
+    for name, (on, n) in counted.items():
+        site, magnitude, active = taps[name].site, taps[name].magnitude, share(on, n)
+        if name not in wanted or not active or magnitude is None:
             continue
         if site.bias is not None and site.rectifies:
-            m = float(magnitude) / (share * site.n_units)
-            site.bias.data.add_(SHIFTED * m * math.log(wanted[name] / share))
+            m = float(magnitude) / (active * site.n_units)
+            site.bias.data.add_(SHIFTED * m * math.log(wanted[name] / active))
             shifted.append(site.bias.data)
     same_everywhere(shifted)
+
+
+def settle_at_last(
+    taps: Mapping[str, Tap], count: Callable[[], Mapping[str, Counted]], wanted: Mapping[str, float]
+) -> None:
+    """Settle the biases in several rounds, and keep for each layer those that came nearest.
+
+    They come ever nearer, but for units that have the same input for many samples, such as an empty
+    background: such a unit jumps between all and nothing. The first half of the rounds is not
+    kept, for the layers before still move in it.
+
+    Parameters
+    ----------
+    taps
+        The layers.
+    count
+        Runs the network as it is by then, and returns what the taps counted.
+    wanted
+        The share that is wanted of each layer.
+    """
+    nearest: dict[str, tuple[float, Tensor]] = {}
+    for k in range(ROUNDS):
+        counted = count()
+        for name, (on, n) in counted.items():
+            bias, active = taps[name].site.bias, share(on, n)
+            off = abs(math.log(active / wanted[name])) if active else math.inf
+            if bias is not None and 2 * k >= ROUNDS and off < nearest.get(name, (math.inf,))[0]:
+                nearest[name] = off, bias.detach().clone()
+        settle_biases(taps, counted, wanted)
+    for name, (_, bias_then) in nearest.items():
+        bias = taps[name].site.bias
+        assert bias is not None
+        bias.data.copy_(bias_then)
 
 
 def _inputs_of(model: nn.Module, run: Run, site: Site, masks: Masks) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -20,11 +21,14 @@ from neurosparse.sparsify.aside import Run, aside, evaluating
 from neurosparse.sparsify.calls import Calls, Functions
 from neurosparse.sparsify.controller import Plan, Steering
 from neurosparse.sparsify.kept import checked
-from neurosparse.sparsify.penalty import Tap, counts_of, share
-from neurosparse.sparsify.revive import Wanted, set_biases, settle_biases
+from neurosparse.sparsify.penalty import Counted, Tap, counts_of, share
+from neurosparse.sparsify.revive import Wanted, set_biases, settle_at_last, settle_biases
+from neurosparse.sparsify.rows import row
 from neurosparse.sparsify.settings import Settings
 from neurosparse.sparsify.sites import Function, Site, find_sites
 from neurosparse.sparsify.topk import top_k
+
+PASSES = 4  # the newest, by which biases are settled at last
 
 
 class Sparsifier:
@@ -50,12 +54,17 @@ class Sparsifier:
         self._normalises = any(isinstance(m, _BatchNorm) for m in model.modules())
         self._ready = self._taking = self._busy = self._penalised = False
         self._kept: FieldsView | None = None
-        self._run: Run | None = None
+        self._passes: deque[tuple[Run, Masks]] = deque(maxlen=PASSES if self._normalises else 1)
         self._masks: Masks = {}  # of the pass under way
         self._masks_in = partial(masks_in, has_decoder=has_decoder(model))
         self._known_masks: set[str] = set()
         self._handles = [model.register_forward_pre_hook(OwnHook(self._begin), with_kwargs=True)]
         self._hook_end()
+
+    def __repr__(self) -> str:
+        if not (last := self.latest):
+            return f"<Sparsifier: no look yet, {self.n_steps:,} steps>"
+        return f"<Sparsifier: {100 * last.get('active', 0):.3g} % active at step {last['step']:,}>"
 
     # ---- What a loop calls
 
@@ -143,9 +152,8 @@ class Sparsifier:
         for handle in (*self._handles, self._end_handle):
             handle.remove()
         self._mode.close()
-        for block in self._model.modules():
-            if is_teller(block):
-                block.tells, block.hidden = False, None
+        for block in filter(is_teller, self._model.modules()):
+            block.tells, block.hidden = False, None
         self._functions, self._hooked = {}, []
 
     def state_dict(self) -> Fields:
@@ -193,7 +201,8 @@ class Sparsifier:
         """
         if not self._ready:
             self._prepare(run, (), batch)
-        self._run, self._masks = run, self._masks_in(batch or {})
+        self._masks = self._masks_in(batch or {})
+        self._passes.append((run, self._masks))
         self._open(self._model.training and torch.is_grad_enabled())
         self._busy = True  # the model's own hooks are not to end it
         try:
@@ -215,8 +224,8 @@ class Sparsifier:
             sites = find_sites(self._model, run, settings.layers, args, kwargs)
             self._check_free([site.name for site in sites])
             if settings.start_active is not None and self._kept is None:
-                share = settings.start_active
-                set_biases(self._model, run, {site: Wanted(share) for site in sites}, masks)
+                wanted = dict.fromkeys(sites, Wanted(settings.start_active))
+                set_biases(self._model, run, wanted, masks)
         finally:
             self._busy = False
         on = next(self._model.parameters()).device
@@ -270,9 +279,8 @@ class Sparsifier:
         self._end_handle = self._model.register_forward_hook(OwnHook(self._end), always_call=True)
 
     def _may_be_told(self, site: Site) -> bool:
-        settings = self._settings
-        by_target = settings.way != "top_k" and settings.threshold == 0
-        return by_target and site.rectifies and site.tokens is None
+        steered = self._settings.way != "top_k" and self._settings.threshold == 0
+        return steered and site.rectifies and site.tokens is None
 
     # ---- In a pass
 
@@ -282,9 +290,10 @@ class Sparsifier:
         if not self._ready:
             torch.compiler.disable(self.prepare)(args, kwargs)
         self._masks = self._masks_in(kwargs)
-        if self._settings.revive or self._normalises:
-            self._run = partial(self._model, *args, **kwargs)
-        self._open(self._model.training and torch.is_grad_enabled())
+        taking = self._model.training and torch.is_grad_enabled()
+        if taking and (self._settings.revive or self._normalises):
+            self._passes.append((partial(self._model, *args, **kwargs), self._masks))
+        self._open(taking)
 
     def _open(self, taking: bool) -> None:
         self._taking = taking
@@ -331,51 +340,47 @@ class Sparsifier:
             self._idle[name] = torch.where(on > 0, 0, self._idle[name] + 1)
         if self._settings.way == "target":
             self._steering = self._steering.after(self._plan, self.n_steps, active)
-            if wanted := self._plan.settled(self.n_steps):
-                settle_biases(self._taps, self._evaluated() or active, wanted)
-        self._note(active)
-        if self._settings.revive and any(self._dead(name).any() for name in self._taps):
-            self._revive()
-
-    def _note(self, active: Mapping[str, float]) -> None:
+        dead = {name: float(self._dead(name).double().mean()) for name in self._taps}
+        units = {name: tap.site.n_units for name, tap in self._taps.items()}
         wanted = self._plan.at(self.n_steps, self._steering.start)
-        units = {name: tap.site.n_units for name, tap in self._taps.items() if name in active}
-        row: Row = {"step": self.n_steps}
-        if units:
-            row["active"] = sum(active[n] * k for n, k in units.items()) / sum(units.values())
-        for name, part in active.items():
-            row[f"active/{name}"] = part
-            row[f"dead/{name}"] = float(self._dead(name).double().mean())
-            if self._settings.way != "top_k":
-                row[f"l1/{name}"] = self._steering.l1[name]
-            if name in wanted:
-                row[f"target/{name}"] = wanted[name]
-        self.history.append(row)
+        self.history.append(row(self.n_steps, active, dead, self.l1, wanted, units))
+        if self._settings.revive and any(dead.values()):
+            self._revive()
+        if self._settings.way == "target" and self._plan.settles(self.n_steps):
+            self._settle(counted)
 
-    def _evaluated(self) -> dict[str, float]:
-        """Return the active share of each layer in evaluation; empty without batch norm.
+    def _settle(self, counted: Mapping[str, Counted]) -> None:
+        """Shift biases towards the targets, with batch norm by what is active in evaluation.
 
-        For what depends on the rest of the batch in training, and not afterwards.
+        That is another share, which varies with the running statistics: the last look settles it.
         """
-        if not self._normalises or self._run is None:
-            return {}
+        taps, plan = self._taps, self._plan
+        if not self._normalises:
+            settle_biases(taps, counted, plan.targets)
+        elif 0 <= plan.steps - self.n_steps < plan.every:
+            settle_at_last(taps, lambda: self._evaluated(PASSES), plan.targets)
+        else:
+            settle_biases(taps, self._evaluated(1), plan.targets)
+
+    def _evaluated(self, n_passes: int) -> dict[str, Counted]:
+        """Count what is active in evaluation, in the newest passes."""
         self._busy = True
         try:
             with aside(self._model), evaluating(self._model):
-                self._open(taking=True)
-                self._run()
+                for run, masks in list(self._passes)[-n_passes:]:
+                    self._masks = masks
+                    self._open(taking=True)
+                    run()
         finally:
             self._busy = self._taking = False
             self._mode.close()
-        return {name: share(on, n) for name, (on, n) in counts_of(self._taps).items()}
+        return counts_of(self._taps)
 
     def _dead(self, name: str) -> Tensor:
         return self._idle[name] >= self._settings.dead_after
 
     def _revive(self) -> None:
         """Set the biases of dead units so that they are active for the share that is wanted."""
-        if self._run is None:
-            return
         wanted = self._plan.at(self.n_steps, self._steering.start)
         dead = {
             tap.site: Wanted(wanted.get(name) or max(self.active[name], 0.01), self._dead(name))
@@ -384,7 +389,8 @@ class Sparsifier:
         }
         self._busy = True
         try:
-            set_biases(self._model, self._run, dead, self._masks)
+            run, masks = self._passes[-1]
+            set_biases(self._model, run, dead, masks)
         finally:
             self._busy = False
         for site in dead:

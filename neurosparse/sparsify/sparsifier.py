@@ -344,7 +344,7 @@ class Sparsifier:
         units = {name: tap.site.n_units for name, tap in self._taps.items()}
         wanted = self._plan.at(self.n_steps, self._steering.start)
         self.history.append(row(self.n_steps, active, dead, self.l1, wanted, units))
-        if self._settings.revive and any(dead.values()):
+        if self._settings.revive and self._passes and any(dead.values()):
             self._revive()
         if self._settings.way == "target" and self._plan.settles(self.n_steps):
             self._settle(counted)

@@ -122,7 +122,7 @@ class PlainLook:
             if is_teller(module):
                 hidden = module.hidden
             if isinstance(hidden, Tensor):
-                hidden = hidden.view(*output.shape[:-1], -1) if is_teller(module) else hidden
+                hidden = hidden.view(*output.shape[:-1], -1) if hidden is not output else output
                 self.fired.append(KnownLayer.of(layer.name, hidden, layer.axis))
                 self._count(layer.name, hidden, layer.axis)
             elif hidden is not None:

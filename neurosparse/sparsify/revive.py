@@ -1,8 +1,8 @@
 """Biases set from data, so that units are active for a wanted share of it.
 
 They are set at the start, and again for units that died. Near the end of a training those of whole
-layers are shifted a little, look by look: gradients and the rate of learning are next to nothing
-then, so that no penalty can move a layer that has fallen below its target.
+layers are shifted a little, look by look. Gradients and the rate of learning are next to nothing
+then. No penalty can move a layer that has fallen below its target.
 """
 
 from __future__ import annotations

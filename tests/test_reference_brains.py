@@ -116,9 +116,10 @@ def test_the_command_prints_a_table_of_80_columns(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     text = said(capsys, "brains")
     assert max(map(len, text.splitlines())) <= 80
-    (line,) = [line for line in text.splitlines() if line.split()[:1] == ["tang2018"]]
-    assert "macaque" in line
-    assert "0.5 %" in line
+    row, what = (line for line in text.splitlines() if line.split()[:1] == ["tang2018"])
+    assert "0.5 %" in row
+    assert "macaque, V1, layer 2: cells above half" in what
+    assert "several, several" not in text
     assert "trust:" in text
 
 

@@ -288,7 +288,9 @@ def test_the_answer_says_what_was_found_before_what_was_steered():
         " with an error of 5.0 %, compared with 4.9 %.",
     ]
     assert "twin" not in " ".join(found)
-    marked = [(s.name, s.steered) for s in answer.overview(ns.compare(*parts)).systems]
+    systems = answer.overview(ns.compare(*parts)).systems
+    assert [s.name for s in systems if "a price on activity (L1)" in s.about] == ["penalised"]
+    marked = [(s.name, s.steered) for s in systems]
     assert [name for name, steered in marked if steered] == ["twin", "sparse"]
     assert [steered for _, steered in marked] == sorted(steered for _, steered in marked)
 

@@ -252,6 +252,7 @@ def test_the_end_is_the_answer_the_page_and_the_next_command(
     assert lines[-1].startswith("Next: neurosparse compare ")
     assert " active" in " ".join(lines[:-3])  # the answer comes first
     assert opened == [page.as_uri()]
+    assert said(capsys, "measure", spikes).splitlines()[-1].startswith("Next: add --out FOLDER")
 
 
 def test_a_terminal_gets_the_page_as_a_link(

@@ -60,7 +60,8 @@ def recipes(
         )
         return
     for each in dict.fromkeys(recipe.kind for recipe in found):
-        say(f"{each}: {kept.COMMANDS[each]}")
+        sweep = ", a sweep" if "sweep" in kept.COMMANDS[each] else ""
+        say(f"{each}{sweep}: {kept.COMMANDS[each]}")
         of_kind = [recipe for recipe in found if recipe.kind == each]
         width = max(len(recipe.name) for recipe in of_kind)
         for recipe in of_kind:
@@ -107,15 +108,19 @@ def brains(
         show_json([known[key].to_dict() for key in ([source] if source else known)])
         return
     if source is None:
-        columns = ("source", "species", "measured", "1 % in", "4 % in", "trust")
+        columns = ("source", "measured", "1 % in", "4 % in", "trust")
         show([{name: row[name] for name in columns} for row in rows()])
         say(
             "measured: the share of cells that are active, a rate, Treves-Rolls sparseness A, or"
-            " the shape of the rates' distribution. What is counted differs: see `neurosparse"
-            " brains SOURCE`. 1 % in: the window in which 1 % of cells that fire so fast have a"
-            " spike, if Poisson; - where no rate is stated. trust: A read in the source, B read in"
-            " another's account, C not read."
+            " the shape of the rates' distribution. 1 % in: the window in which 1 % of cells that"
+            " fire so fast have a spike, if Poisson; - where no rate is stated. trust: A read in"
+            " the source, B read in another's account, C not read.\n\nWhat is counted differs:"
         )
+        width = max(map(len, known)) + 2
+        for key, brain in known.items():
+            where = ", ".join(dict.fromkeys((brain.species, brain.area)))
+            say(f"{key:<{width}}{where}: {brain.counted}", hang=width)
+        say(f"\nAll that is known of one: neurosparse brains {next(iter(known))}")
         return
     brain = known[source]
     for name, value in brain.to_dict().items():

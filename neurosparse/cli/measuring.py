@@ -204,8 +204,7 @@ def measure_file(
             forward=forward,
             units_axis=None if units_axis is None else _axes(units_axis),
         )
-        if out is not None:
-            _finish(out, page, open_page=open_page, quiet=as_json)
+        _finish(out, page, open_page=open_page, quiet=as_json)
         return
     file = Path(what)
     from neurosparse import recordings, report
@@ -238,16 +237,21 @@ def measure_file(
         for cost in costs:
             say(cost.sentence())
         show_spikes(stats)
+    page = None
     if out is not None:
         comparison = compare_stats(
             *stats, provenance={"recording": recording.provenance, **report.environment()}
         )
         with files.new_folder(out) as folder:
             report.write(comparison, folder, _spike_panels(recording.spikes, comparison))
-        _finish(out, out / report.PAGE, open_page=open_page, quiet=as_json)
+        page = out / report.PAGE
+    _finish(out, page, open_page=open_page, quiet=as_json)
 
 
-def _finish(out: Path, page: Path | None, *, open_page: bool, quiet: bool) -> None:
+def _finish(out: Path | None, page: Path | None, *, open_page: bool, quiet: bool) -> None:
+    if out is None:
+        finish(then="add --out FOLDER for numbers, figures and a page", quiet=quiet)
+        return
     finish(
         f"Numbers and figures: {out}",
         page=page,

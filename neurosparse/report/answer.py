@@ -277,6 +277,8 @@ def _bar_ms(stats: ActivityStats) -> list[float]:
 
 def _about(stats: ActivityStats) -> str:
     marked = f", {how(stats)}" if steered_to(stats) is not None else ""
+    if not marked and stats.provenance.get(PENALTY):
+        marked = ", trained with a price on activity (L1)"
     if stats.curve is None:
         return f"network, one input{marked}"
     low, high = _bar_ms(stats)

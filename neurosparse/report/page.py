@@ -21,7 +21,7 @@ from neurosparse.report import answer, brains, methods
 from neurosparse.report.charts import chart
 from neurosparse.report.live import MOST_SPIKES, MOST_SPIKES_OF_A_PAGE, raster, windows
 from neurosparse.report.panel import Panel, cells, row
-from neurosparse.report.provenance import flat
+from neurosparse.report.provenance import flat, in_words
 from neurosparse.report.verdict import by_verdict, strip
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
         methods=methods.paragraph(comparison),
         bibtex=methods.bibtex(comparison),
         files=methods.files(comparison),
-        provenance=flat(comparison.provenance),
+        provenance=[(in_words(key), text) for key, text in flat(comparison.provenance)],
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -112,3 +113,14 @@ def flat(node: object, name: str = "") -> list[tuple[str, str]]:
     if isinstance(node, list):
         node = ", ".join(map(str, node))
     return [(name, "-" if node is None else node if isinstance(node, str) else json.dumps(node))]
+
+
+def in_words(key: str) -> str:
+    """Return a key of a provenance as words, its unit in brackets.
+
+    Examples
+    --------
+    >>> in_words("took_s"), in_words("circuit.window_ms"), in_words("versions.torch")
+    ('took (s)', 'circuit.window (ms)', 'versions.torch')
+    """
+    return re.sub(r"_(ms|s)$", r" (\1)", key).replace("_", " ")

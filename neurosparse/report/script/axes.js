@@ -14,9 +14,13 @@ function axis(spec, length) {
 }
 // Labels at the right ends of curves; on a phone there is no room, and the legend has them.
 const LETTER = 6.2; // px, on average
-const labelsWidth = (spec, plot) => Math.min(0.3 * plot.clientWidth, 12 + LETTER * Math.max(...spec.traces.map((trace) => shortName(trace.name).length)));
+const labelsWidth = (spec, plot) => Math.min(0.3 * plot.clientWidth, 12 + LETTER * Math.max(...spec.traces.map((trace) => shortName(trace, spec).length)));
 const hasLabels = (spec, plot) => spec.main && plot.clientWidth > 640;
-const shortName = (name) => name.split(": ")[0].replace(/ \(spikes\)$/, "");
+const shortest = (name) => name.split(": ")[0].replace(/ \(spikes\)$/, "");
+function shortName({ name }, { traces }) { // whole where two traces would have one name
+  const unique = traces.filter((other) => shortest(other.name) === shortest(name)).length === 1;
+  return unique ? shortest(name) : name.replace(/ \(spikes\)$/, "");
+}
 function endLabels(spec, plot, height) {
   const most = Math.floor((labelsWidth(spec, plot) - 8) / LETTER);
   const shown = spec.traces.filter((trace) => trace.name && !trace.hidden && trace.x.length > 1);
@@ -27,7 +31,7 @@ function endLabels(spec, plot, height) {
   });
   const places = spread(ends.map((end) => end * height), 15, height);
   return shown.map((trace, k) => {
-    const name = shortName(trace.name);
+    const name = shortName(trace, spec);
     return {
       text: text(name.length > most ? `${name.slice(0, most - 1)}…` : name), xref: "paper", x: 1, xanchor: "left", xshift: 4, yref: "paper", y: places[k] / height, yanchor: "middle",
       showarrow: false, font: { size: 11, color: visible(colourOf(trace)) },
@@ -72,7 +76,7 @@ function traces(spec) {
       ...(trace.line ? { line: { ...trace.line, color: colour } } : {}),
       ...(trace.marker ? { marker: { ...trace.marker, color: colour } } : {}),
       ...(trace.fill ? { fillcolor: colour + "44" } : {}),
-      hovertemplate: spec.together ? `${text(shortName(trace.name) || "-")}: %{y:.4~r}<extra></extra>` : `${trace.name ? "<b>%{fullData.name}</b><br>" : ""}${x}<br>${y}<extra></extra>`,
+      hovertemplate: spec.together ? `${text(shortName(trace, spec) || "-")}: %{y:.4~r}<extra></extra>` : `${trace.name ? "<b>%{fullData.name}</b><br>" : ""}${x}<br>${y}<extra></extra>`,
     };
   });
 }

@@ -348,3 +348,14 @@ def test_a_list_leaves_out_what_does_not_apply(capsys: pytest.CaptureFixture[str
     lines = list(filter(None, map(str.strip, capsys.readouterr().out.splitlines())))
     assert lines[:2] == ["a", "active  0"]
     assert lines[-2:] == ["b", "rate    3"]
+
+
+def test_progress_in_a_file_has_a_line_a_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+    with display.bars({"a": "first job", "b": "second"}) as show:
+        for k in range(101):
+            show("a", k / 100, f"step {k}")
+        show("b", 0.37, "two\nlines")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[:2] == ["first job: 0 %  step 0", "first job: 10 %  step 10"]
+    assert len(lines) == 12
+    assert lines[-1] == "second: 30 %  two lines"

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,7 +38,8 @@ _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|Hz|nA|mV)(?!\w))")  # a number keeps i
 def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
     """Show a progress bar for each job, with the time it took and the time left.
 
-    The bars are on the error stream, so that what is printed can be piped.
+    The bars are on the error stream, so that what is printed can be piped. Where that is no
+    terminal, such as the log of a batch job, each tenth of a job has a line.
 
     Parameters
     ----------
@@ -60,6 +62,9 @@ def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
     labels = {job: names.one_line(label)[:_LONGEST_LABEL] for job, label in jobs.items()}
     width = max(map(len, labels.values()))
     console = Console(stderr=True)
+    if not console.is_terminal:
+        yield _tenths(labels)
+        return
     columns: list[ProgressColumn] = [
         TextColumn(f"{{task.description:<{width}}}", markup=False),
         *([BarColumn(10)] if console.width >= WIDTH else []),
@@ -93,6 +98,20 @@ def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
             yield lambda job, done, text: progress.update(
                 tasks[job], completed=done, text=names.one_line(text)
             )
+
+
+def _tenths(labels: Mapping[str, str]) -> Show:
+    """Return what prints a line on the error stream for each tenth of a job."""
+    told = dict.fromkeys(labels, -1)
+
+    def show(job: str, done: float, text: str) -> None:
+        tenth = int(10 * done + 1e-9)
+        if tenth > told[job]:
+            told[job] = tenth
+            line = f"{labels[job]}: {10 * tenth} %  {names.one_line(text)}"
+            print(line, file=sys.stderr, flush=True)
+
+    return show
 
 
 def show_activity(

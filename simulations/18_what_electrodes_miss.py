@@ -8,15 +8,14 @@ or above 1 Hz 4.6 %. The correction for log-normal rates holds up to 0.2 Hz and 
 Figure in results/electrodes/.
 
 Run time: about 3 minutes and 1.3 GB of memory on two cores; `--quick` takes the 5,000 cells of
-Brunel 2000 in place of the column, and some seconds.
+the recipe cortical_population in place of the column, and half a minute.
 """
 
 from pathlib import Path
 
+import neurosparse as ns
 from neurosparse import plots
 from neurosparse._internal import share
-from neurosparse.spiking import run_circuit
-from neurosparse.spiking.circuit import load
 from neurosparse.studies import electrodes
 
 BELOW_HZ = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -24,8 +23,8 @@ BELOW_HZ = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 def main(out: Path, quick: bool) -> None:
     """Print the table, and draw the figure into `out`."""
-    recipe = "brunel2000_ai" if quick else "potjans2014"
-    spikes = run_circuit(load(recipe), seconds=10.0, seed=1, engine="kernel")
+    recipe = "cortical_population" if quick else "potjans2014"
+    spikes = ns.simulate(recipe, seconds=10.0, seed=1)
     found = [electrodes.missed(spikes, below, 10 if quick else 100) for below in BELOW_HZ]
     print(f"{recipe}: {100 * found[0].truth:.2f} % of all {spikes.n_units:,} cells in 10 ms")
     print(electrodes.table(found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TypeGuard
 
@@ -75,15 +75,6 @@ def is_teller(block: object) -> TypeGuard[Tells]:
 def tellers(model: nn.Module) -> dict[nn.Module, nn.Module]:
     """Return the blocks of a model that tell, by their rectifiers."""
     return {block.activation: module for module in model.modules() if is_teller(block := module)}
-
-
-def teller(modules: Mapping[str, nn.Module], rectifier: str) -> str | None:
-    """Return the name of the block that tells of a rectifier; None where none does."""
-    name = rectifier.rpartition(".")[0]
-    block = modules.get(name)
-    if is_teller(block) and block.activation is modules[rectifier]:
-        return name
-    return None
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook, owners
-from neurosparse.probe.telling import Tells, is_teller, teller
+from neurosparse.probe.telling import Tells, is_teller, tellers
 from neurosparse.probe.tokens import Masks, has_decoder, masks_in
 from neurosparse.sparsify.aside import Run, aside, evaluating
 from neurosparse.sparsify.calls import Calls, Functions
@@ -250,14 +250,14 @@ class Sparsifier:
             )
 
     def _hook(self, sites: Sequence[Site]) -> None:
-        modules = dict(self._model.named_modules())
-        by_module: dict[str, dict[int, Tap]] = {}
+        modules, blocks = dict(self._model.named_modules()), tellers(self._model)
+        by_module: dict[nn.Module, dict[int, Tap]] = {}
         for site in sites:
             tap = self._taps[site.name]
             if site.module is not None:
-                told = teller(modules, site.module) if self._may_be_told(site) else None
-                place = site.module if told is None else told
-                by_module.setdefault(place, {}).update(dict.fromkeys(site.calls, tap))
+                place = modules[site.module]
+                at = blocks[place] if self._may_be_told(site) and place in blocks else place
+                by_module.setdefault(at, {}).update(dict.fromkeys(site.calls, tap))
             elif site.functions:
                 self._functions.update(dict.fromkeys(site.functions, tap))
             else:
@@ -266,12 +266,12 @@ class Sparsifier:
                     " steered: put it into a module of its own, and name that in layers=[...]"
                 )
         for place, taps in by_module.items():
-            block, take = modules[place], self._take
+            block, take = place, self._take
             if is_teller(block):
                 block.tells, take = True, partial(self._take_told, block)
             calls = Calls(taps, take)
             self._hooked.append(calls)
-            self._handles.append(modules[place].register_forward_hook(OwnHook(calls)))
+            self._handles.append(place.register_forward_hook(OwnHook(calls)))
         self._end_handle.remove()  # it comes last, also where the model itself is hooked
         self._hook_end()
 

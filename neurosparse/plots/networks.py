@@ -225,7 +225,7 @@ def l1_to_spikes(reports: Mapping[float, ConversionReport], ax: Axes | None = No
     least, most = int(np.argmin(active)), int(np.argmax(active))
     say(
         ax,
-        title=f"{active[most]:.3g} to {active[least]:.2g} % of the units active:"
+        title=f"{active[most]:.3g} to {active[least]:.3g} % of the units active:"
         f" {spikes[most]:,.0f} to {spikes[least]:,.0f} spikes an input",
         xlabel="units active for an input (%)",
         ylabel=f"spikes in {first.steps} steps, {first.n_units:,} neurons",

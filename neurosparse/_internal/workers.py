@@ -36,6 +36,7 @@ Task = TypeVar("Task")
 
 _GRACE_S = 2.0
 _BEAT_S = 0.5  # how often a pool looks for tasks that take too long
+_START_S = 120.0  # the most that a process may take to begin with a task
 
 
 class WorkerError(RuntimeError):
@@ -163,7 +164,8 @@ def pool(
     tell
         Told as (task, share done, what is going on) when a task begins, and what it reports.
     timeout_s
-        A task that takes longer is killed, with its process.
+        A task that takes longer is killed, with its process. The time in which a process starts
+        does not count.
     memory_mb
         The most memory that a worker may allocate for itself.
     has_room
@@ -191,13 +193,13 @@ def pool(
                     _dismiss(worker, workers)
                     continue
                 worker.task = tasks.popleft()
-                worker.until = time.monotonic() + (timeout_s or float("inf"))
+                worker.until = time.monotonic() + _START_S + (timeout_s or float("inf"))
                 busy.append(worker)
                 tell(worker.task, 0.0, "")
             ready = wait([worker.link for worker in busy], timeout=_BEAT_S)
             for worker in busy:
                 if worker.link in ready:
-                    ended = _answer_of(worker, tell)
+                    ended = _answer_of(worker, tell, timeout_s)
                 elif time.monotonic() > worker.until:
                     ended = Ended(
                         worker.task,
@@ -234,7 +236,9 @@ def _dismiss(worker: _Worker, workers: list[_Worker]) -> None:
     workers.remove(worker)
 
 
-def _answer_of(worker: _Worker, tell: Callable[[Any, float, str], None]) -> Ended[Any] | None:
+def _answer_of(
+    worker: _Worker, tell: Callable[[Any, float, str], None], timeout_s: float | None
+) -> Ended[Any] | None:
     """Receive what a worker says; None where its task is under way.
 
     An error that the work raised is raised.
@@ -246,6 +250,9 @@ def _answer_of(worker: _Worker, tell: Callable[[Any, float, str], None]) -> Ende
         return Ended(worker.task, death=f"the process died ({_cause(worker.process.exitcode)})")
     if kind == "refused":
         raise _noted(content[0], content[1])
+    if kind == "begun":
+        worker.until = time.monotonic() + (timeout_s or float("inf"))
+        return None
     if kind == "starved":
         return Ended(worker.task, death="it ran out of memory")
     if kind == "failed":
@@ -265,6 +272,7 @@ def _serve(work: Callable[[Any, Progress], Any], link: Connection, memory_mb: fl
             task = link.recv()
         except EOFError:
             return
+        link.send(("begun",))
         _do(partial(work, task), link)
 
 

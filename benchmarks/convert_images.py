@@ -23,6 +23,7 @@ from pathlib import Path
 
 import torch
 from pairs import rows_of_converted, show
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -160,9 +161,9 @@ def trained(name: str, kind: str, images: Tensor, labels: Tensor, epochs: int) -
     """Return the network as it was kept, or trained."""
     torch.manual_seed(1)
     model = NETWORKS[name]()
-    path = KEPT / f"digits_{name}{kind}_{epochs}.pt"
+    path = KEPT / f"digits_{name}{kind}_{epochs}.safetensors"
     if path.exists():
-        model.load_state_dict(torch.load(path, weights_only=True))
+        model.load_state_dict(load_file(path))
         return model.eval()
     print(f"training {path.stem}, a few minutes, once", file=sys.stderr)
     optimiser = torch.optim.Adam(model.parameters(), 1e-3)
@@ -180,7 +181,7 @@ def trained(name: str, kind: str, images: Tensor, labels: Tensor, epochs: int) -
     if sparse is not None:
         sparse.remove()
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(model.state_dict(), path)
+    save_file(model.state_dict(), path)
     return model.eval()
 
 

@@ -359,3 +359,50 @@ def test_scripted_models_are_refused() -> None:
     for call in (lambda: ns.sparsify(scripted, target=0.1), lambda: ns.watch(scripted)):
         with pytest.raises(ValueError, match=r"^the network is a scripted or traced one"):
             call()
+
+
+# ---- What goes wrong without a word
+
+
+def test_a_model_is_free_again_after_a_refusal() -> None:
+    model, x = nn.Sequential(nn.Linear(6, 8), nn.GELU()), batch((5, 6))
+    ns.sparsify(model, target=0.1, steps=5)
+    with pytest.raises(ValueError, match="no rectifier to steer"):
+        model(x)
+    assert model(x).shape == (5, 8)
+    steering = ns.sparsify(
+        model, target=0.1, steps=5, layers=["1"], active_when=ns.ActiveWhen(threshold=0.1)
+    )
+    model(x)
+    assert steering.penalty() > 0
+
+
+def test_a_batch_that_does_not_fit_leaves_it_steered() -> None:
+    model = mlp()
+    steering = ns.sparsify(model, target=0.1, steps=5)
+    with pytest.raises(RuntimeError, match="cannot be multiplied"):
+        model(batch((5, 7)))
+    model(batch((5, 6)))
+    assert steering.penalty() > 0
+
+
+def test_a_step_that_is_forgotten_is_named() -> None:
+    model, x = mlp(), batch((5, 6))
+    steering = ns.sparsify(model, target=0.1, steps=1000)
+    with pytest.warns(UserWarning, match="200 times without step"):
+        for _ in range(200):
+            model(x)
+            steering.penalty()
+
+
+def test_many_dead_units_are_named_once() -> None:
+    model, x = mlp(), batch((40, 6))
+    with torch.no_grad():
+        model[0].bias[:20] = -100.0
+    steering = ns.sparsify(model, target=0.1, steps=100)
+    with pytest.warns(UserWarning, match=r"6[0-9] % in 1.*revive=True") as found:
+        for _ in range(30):
+            model(x)
+            steering.penalty()
+            steering.step()
+    assert len(found) == 1

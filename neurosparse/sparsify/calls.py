@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor, nn
@@ -52,3 +52,13 @@ class Functions(TorchFunctionMode):
                 instead = self.take(tap, output)
                 return output if instead is None else instead
         return output
+
+
+def note_of(names: Sequence[str]) -> str:
+    """Return what steering calls of functions costs a compiled model; "" where none are."""
+    if not names:
+        return ""
+    return (
+        f"calls of functions are steered ({', '.join(names)}): under torch.compile each pass has a"
+        " graph break at its beginning; modules (nn.ReLU) have none"
+    )

@@ -18,7 +18,7 @@ from neurosparse.probe.hooks import OwnHook, owners
 from neurosparse.probe.telling import Tells, is_teller, tellers
 from neurosparse.probe.tokens import Masks, has_decoder, masks_in
 from neurosparse.sparsify.aside import Run, aside, evaluating
-from neurosparse.sparsify.calls import Calls, Functions
+from neurosparse.sparsify.calls import Calls, Functions, note_of
 from neurosparse.sparsify.controller import Plan, Steering
 from neurosparse.sparsify.kept import checked
 from neurosparse.sparsify.penalty import Counted, Tap, counts_of, share
@@ -27,6 +27,7 @@ from neurosparse.sparsify.rows import row
 from neurosparse.sparsify.settings import Settings
 from neurosparse.sparsify.sites import Function, Site, find_sites
 from neurosparse.sparsify.topk import top_k
+from neurosparse.sparsify.warned import check_free, warn_of_dead, warn_without_step
 
 PASSES = 4  # the newest, by which biases are settled at last
 
@@ -52,7 +53,8 @@ class Sparsifier:
         self._functions: dict[Function, Tap] = {}
         self._mode = ExitStack()
         self._normalises = any(isinstance(m, _BatchNorm) for m in model.modules())
-        self._ready = self._taking = self._busy = self._penalised = False
+        self._ready = self._taking = self._busy = False
+        self._penalties, self._warned = 0, False  # calls since the last step
         self._kept: FieldsView | None = None
         self._passes: deque[tuple[Run, Masks]] = deque(maxlen=PASSES if self._normalises else 1)
         self._masks: Masks = {}  # of the pass under way
@@ -77,7 +79,8 @@ class Sparsifier:
             Where no pass in training mode with gradients has put anything out.
         """
         taps = self._taps.values()
-        self._penalised = True
+        self._penalties += 1
+        warn_without_step(self._penalties)
         if self._settings.way == "top_k":
             return torch.zeros((), device=next((t.counts.device for t in taps), None))
         taken = [(self._steering.l1[tap.site.name], tap.mean) for tap in taps]
@@ -105,11 +108,11 @@ class Sparsifier:
         RuntimeError
             Where `penalty()` was not called since the last step.
         """
-        if not self._penalised:
+        if not self._penalties:
             raise RuntimeError(
                 "step() without penalty(): add penalty() to the loss before backward()"
             )
-        self._penalised = False
+        self._penalties = 0
         for tap in self._taps.values():
             tap.mean = None
         self.n_steps += 1
@@ -139,13 +142,7 @@ class Sparsifier:
     @property
     def note(self) -> str:
         """Cost of steering for a compiled model, in words; "" where there is none."""
-        if not self._functions:
-            return ""
-        names = ", ".join(tap.site.name for tap in self._functions.values())
-        return (
-            f"calls of functions are steered ({names}): under torch.compile each pass has a graph"
-            " break at its beginning; modules (nn.ReLU) have none"
-        )
+        return note_of([tap.site.name for tap in self._functions.values()])
 
     def remove(self) -> None:
         """Leave the model as any other; what is off under `top_k` is on again."""
@@ -222,10 +219,14 @@ class Sparsifier:
         self._busy = True
         try:
             sites = find_sites(self._model, run, settings.layers, args, kwargs)
-            self._check_free([site.name for site in sites])
+            others = [s._taps for s in owners(self._model, Sparsifier) if s is not self]
+            check_free([site.name for site in sites], others)
             if settings.start_active is not None and self._kept is None:
                 wanted = dict.fromkeys(sites, Wanted(settings.start_active))
                 set_biases(self._model, run, wanted, masks)
+        except ValueError:  # no batch will: the model is left as any other
+            self.remove()
+            raise
         finally:
             self._busy = False
         on = next(self._model.parameters()).device
@@ -240,14 +241,6 @@ class Sparsifier:
         if self._kept is not None:
             kept, self._kept = self._kept, None
             self.load_state_dict(kept)
-
-    def _check_free(self, names: Sequence[str]) -> None:
-        """Refuse layers that another sparsifier of the model steers."""
-        others = [one for one in owners(self._model, Sparsifier) if one is not self]
-        if both := [name for name in names if any(name in one._taps for one in others)]:
-            raise ValueError(
-                f"{', '.join(both)}: steered by another sparsify already; call its remove() first"
-            )
 
     def _hook(self, sites: Sequence[Site]) -> None:
         modules, blocks = dict(self._model.named_modules()), tellers(self._model)
@@ -341,6 +334,8 @@ class Sparsifier:
         if self._settings.way == "target":
             self._steering = self._steering.after(self._plan, self.n_steps, active)
         dead = {name: float(self._dead(name).double().mean()) for name in self._taps}
+        if not self._settings.revive and not self._warned:
+            self._warned = warn_of_dead(dead)
         units = {name: tap.site.n_units for name, tap in self._taps.items()}
         wanted = self._plan.at(self.n_steps, self._steering.start)
         self.history.append(row(self.n_steps, active, dead, self.l1, wanted, units))

@@ -497,3 +497,12 @@ def test_many_spikes_of_many_units_from_a_frame(monkeypatch, package, kind):
     order = np.lexsort((units, np.rint(times * 1e6)))
     assert spikes.units.tolist() == units[order].tolist()
     np.testing.assert_array_equal(spikes.times_ms, times[order] * 1e-3 * 1e3)
+
+
+def test_errors_of_files_name_the_arguments_of_the_call(tmp_path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("time_s,unit\n0.1,1\n0.2,2\n")
+    with pytest.raises(ValueError, match="duration_ms") as found:
+        ns.measure(path, active_when=ns.ActiveWhen(window_ms=10))
+    assert "duration_s" not in str(found.value)
+    assert "--" not in str(found.value)

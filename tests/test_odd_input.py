@@ -358,7 +358,7 @@ def test_series_of_pynapple_in_files_are_what_they_are_in_memory(tmp_path):
     with pytest.raises(ValueError, match=r"a series of values .*, and no spikes"):
         ns.as_spikes(path)
     nap.Ts(np.array([0.001, 0.003])).save(path)
-    with pytest.raises(ValueError, match="give duration_s"):
+    with pytest.raises(ValueError, match="give duration_ms"):
         ns.as_spikes(path)
     assert ns.as_spikes(path, **TEN).counts.tolist() == [2]
 

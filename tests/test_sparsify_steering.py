@@ -389,10 +389,14 @@ def test_a_batch_that_does_not_fit_leaves_it_steered() -> None:
 def test_a_step_that_is_forgotten_is_named() -> None:
     model, x = mlp(), batch((5, 6))
     steering = ns.sparsify(model, target=0.1, steps=1000)
-    with pytest.warns(UserWarning, match="200 times without step"):
+
+    def loop() -> None:
         for _ in range(200):
             model(x)
             steering.penalty()
+
+    with pytest.warns(UserWarning, match="200 times without step"):
+        loop()
 
 
 def test_many_dead_units_are_named_once() -> None:
@@ -400,9 +404,13 @@ def test_many_dead_units_are_named_once() -> None:
     with torch.no_grad():
         model[0].bias[:20] = -100.0
     steering = ns.sparsify(model, target=0.1, steps=100)
-    with pytest.warns(UserWarning, match=r"6[0-9] % in 1.*revive=True") as found:
+
+    def loop() -> None:
         for _ in range(30):
             model(x)
             steering.penalty()
             steering.step()
+
+    with pytest.warns(UserWarning, match=r"6[0-9] % in 1.*revive=True") as found:
+        loop()
     assert len(found) == 1

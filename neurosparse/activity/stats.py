@@ -276,7 +276,7 @@ class ActivityStats:
         >>> stats.to_pandas()["active_fraction"].tolist()
         [0.5]
         """
-        frames = need("pandas", "a frame of statistics", extra="")
+        frames = need("pandas", "a frame of statistics", "interop")
         if not units:
             return frames.DataFrame([self.row()])
         columns = {

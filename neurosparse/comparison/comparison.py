@@ -205,7 +205,7 @@ class Comparison:
         MissingPackageError
             Where pandas is not installed.
         """
-        frames = need("pandas", "a frame of statistics", extra="")
+        frames = need("pandas", "a frame of statistics", "interop")
         return frames.DataFrame([stats.row() for stats in self.stats])
 
     def to_dict(self) -> Fields:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -116,7 +117,11 @@ def as_spikes(
     if isinstance(obj, str | Path):
         from neurosparse import recordings
 
-        spikes = _told(recordings.read_wanted(Path(obj).expanduser(), wanted, told), wanted)
+        try:
+            recording = recordings.read_wanted(Path(obj).expanduser(), wanted, told)
+        except ValueError as error:
+            raise ValueError(_in_our_words(error)) from error.__cause__
+        spikes = _told(recording, wanted)
     elif isinstance(obj, SpikeTrains | Recording):
         if given := [name for name, value in _given_options(told, wanted) if value]:
             raise ValueError(f"{given[0]} is settled in these spikes: leave it out")
@@ -165,7 +170,10 @@ def _read(obj: object, told: Told, wanted: Wanted) -> Recording:
             found.append(select(padded(tables.pop(0), told.n_units), wanted))
         return pooled(found)
     except ValueError as error:
-        message = str(error).replace(" (--duration-s)", "").replace(" (--start-s)", "")
-        message = message.replace(" (--n-units)", "")
-        message = message.replace("duration_s", "duration_ms").replace("start_s", "start_ms")
-        raise ValueError(f"cannot take spikes from this {kind}: {message}") from None
+        raise ValueError(f"cannot take spikes from this {kind}: {_in_our_words(error)}") from None
+
+
+def _in_our_words(error: ValueError) -> str:
+    """Return an error of a reader with the names that `as_spikes` has for its arguments."""
+    message = re.sub(r" \(--[a-z-]+\)", "", str(error))
+    return re.sub(r"\b(duration|start)_s\b", r"\1_ms", message)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from neurosparse._internal.imports import need
+
 Row = dict[str, float]
 
 
@@ -12,10 +14,14 @@ class History(list[Row]):
     """Rows in the order of their steps, each a flat dict: "step", and "<quantity>/<layer>"."""
 
     def to_pandas(self) -> Any:
-        """Return the rows as a pandas frame, a row a look and a column a key."""
-        import pandas
+        """Return the rows as a pandas frame, a row a look and a column a key.
 
-        return pandas.DataFrame(list(self))
+        Raises
+        ------
+        MissingPackageError
+            Where pandas is not installed.
+        """
+        return need("pandas", "a frame of looks", "interop").DataFrame(list(self))
 
     def last(self, key: str) -> float:
         """Return the newest value of a key, NaN where no row has it."""

@@ -27,6 +27,7 @@ from neurosparse import recipes
 from neurosparse._internal import checks
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.imports import need
 from neurosparse._internal.types import Fields, Foreign
 from neurosparse.convert.graph import (
     Add,
@@ -86,8 +87,7 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
     OSError
         Where the file cannot be written.
     """
-    import nir
-
+    nir = need("nir", "writing NIR", "nir")
     graph = _without_input_scale(spiking.graph.to("cpu", torch.float32))
     lost = losses(spiking.neuron, graph.layers)
     if lost and not lossy:
@@ -230,8 +230,7 @@ def from_nir(path: str | Path, *, dt_s: float = FILE_DT_S) -> SpikingNetwork:
 
 
 def _read(path: Path) -> nir.NIRGraph:
-    import nir
-
+    nir = need("nir", "reading NIR", "nir")
     if not path.is_file():
         raise FileNotFoundError(f"no NIR file {path}")
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.types import FieldsView
-from neurosparse.activity import ActiveWhen, ActivityStats
+from neurosparse.activity import WHOLE, ActiveWhen, ActivityStats
 from neurosparse.comparison import Comparison
 from neurosparse.comparison import files as saved
 from neurosparse.measurement import measure
@@ -77,7 +77,8 @@ def read_all(
 ) -> list[ActivityStats]:
     """Return the statistics of several sources.
 
-    A name that two of them have is preceded by the source's own.
+    All cells of a circuit, and those of its populations, are called by the source: "mine", "mine:
+    E". So is any name that two sources have.
 
     Parameters
     ----------
@@ -122,8 +123,12 @@ def read_all(
         )
     kept = [(label, stats) for label, stats in found if not only or stats.name in only]
     names = [stats.name for _, stats in kept]
+    in_parts = {label for label, stats in found if stats.name == WHOLE}
     return [
-        replace(s, name=f"{label}: {s.name}") if names.count(s.name) > 1 else s for label, s in kept
+        stats
+        if names.count(stats.name) == 1 and label not in in_parts
+        else replace(stats, name=f"{label}: {stats.name}".removesuffix(f": {WHOLE}"))
+        for label, stats in kept
     ]
 
 

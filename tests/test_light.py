@@ -12,8 +12,12 @@ import pytest
 import neurosparse as ns
 from neurosparse._internal import imports
 from neurosparse.comparison import load, unit_tables
+from neurosparse.convert import from_nir
+from neurosparse.probe.history import History
 
 ROOT = Path(__file__).parent.parent
+SPIKES = ns.SpikeTrains([1.0], [0], n_units=1, duration_ms=10.0, dt_ms=1.0)
+NEVER_SILENT = ns.measure(SPIKES, active_when=ns.ActiveWhen(window_ms=10.0))
 
 
 def test_the_core_runs_where_the_heavy_packages_are_hidden() -> None:
@@ -119,3 +123,20 @@ def test_what_is_installed_and_fails_is_not_called_missing(
         match=r"^reading X needs no_such, which is not installed: pip install 'neurosparse\[x\]'$",
     ):
         imports.need("no_such.part", "reading X", extra="x")
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "what"),
+    [
+        ("pandas", "interop", lambda path: History().to_pandas()),
+        ("pandas", "interop", lambda path: NEVER_SILENT.to_pandas()),
+        ("pandas", "interop", lambda path: ns.compare(NEVER_SILENT).to_pandas()),
+        ("nir", "nir", from_nir),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(
+    package: str, extra: str, what: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(imports.MissingPackageError, match=rf"'neurosparse\[{extra}\]'$"):
+        what(tmp_path / "a.nir")

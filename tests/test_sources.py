@@ -85,6 +85,16 @@ def test_names_that_repeat_are_told_apart_and_some_can_be_kept(folder: Path) -> 
         sources.read_all(everything, only=["other"])
 
 
+def test_a_circuit_and_its_populations_are_called_by_their_source(folder: Path) -> None:
+    parts = [
+        ns.measure(spikes(), active_when=ns.ActiveWhen(window_ms=10), name=name)
+        for name in ("all", "E")
+    ]
+    ns.compare(*parts).save("mine")
+    assert [s.name for s in sources.read_all(["mine", "run"])] == ["mine", "mine: E", "circuit"]
+    assert [s.name for s in sources.read_all(["mine"], only=["all"])] == ["mine"]
+
+
 def test_weights_that_do_not_say_what_they_were_trained_on(folder: Path) -> None:
     with pytest.raises(
         ValueError, match=r"untold.safetensors does not say what it was trained on: measure it with"

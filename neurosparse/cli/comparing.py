@@ -161,6 +161,7 @@ def compare(
         return
     out = out or Path("results/compare")
     from neurosparse import recipes, sidebyside
+    from neurosparse.comparison.differences import unlike
     from neurosparse.report import PAGE
 
     values: Fields = {
@@ -198,10 +199,11 @@ def compare(
     )
     for sentence in comparison.answer():
         say(sentence)
+    mixed = " --mixed" if unlike(comparison.stats) else ""
     finish(
         f"Numbers and figures: {out}",
         page=out / PAGE,
-        then=f"neurosparse compare {out} YOUR_FILE_OR_FOLDER",
+        then=f"neurosparse compare {out} YOUR_FILE_OR_FOLDER{mixed}",
         open_page=open_page,
     )
 

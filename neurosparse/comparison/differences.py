@@ -74,14 +74,22 @@ def difference(stats: ActivityStats, other: ActivityStats) -> Difference:
     return Difference(stats.name, other.name, p - q, p - q - below, p - q + above, mine.level)
 
 
-def refuse_mixed(stats: Sequence[ActivityStats]) -> None:
-    """Refuse statistics of one kind that mean different things by active. ValueError then."""
+def unlike(stats: Sequence[ActivityStats]) -> tuple[ActivityStats, ActivityStats] | None:
+    """Return two of one kind that mean different things by active, or None."""
     for kind in ("spikes", "activations"):
         alike = [s for s in stats if s.kind == kind]
         other = next((s for s in alike if not s.active_when.is_like(alike[0].active_when)), None)
         if other is not None:
-            raise ValueError(
-                f"{alike[0].name!r} ({alike[0].active_when.describe()}) and {other.name!r}"
-                f" ({other.active_when.describe()}) mean different things by active: measure both"
-                " alike, or pass mixed_definitions=True to show each with its own"
-            )
+            return alike[0], other
+    return None
+
+
+def refuse_mixed(stats: Sequence[ActivityStats]) -> None:
+    """Refuse statistics of one kind that mean different things by active. ValueError then."""
+    if found := unlike(stats):
+        one, other = found
+        raise ValueError(
+            f"{one.name!r} ({one.active_when.describe()}) and {other.name!r}"
+            f" ({other.active_when.describe()}) mean different things by active: measure both"
+            " alike, or pass mixed_definitions=True to show each with its own"
+        )

@@ -17,6 +17,7 @@ from neurosparse import plots
 from neurosparse._internal.types import Fields
 from neurosparse._internal.whole_files import new_file
 from neurosparse.comparison import Comparison, band_in_words, milliseconds
+from neurosparse.comparison.differences import unlike
 from neurosparse.report import answer, brains, methods
 from neurosparse.report.charts import chart
 from neurosparse.report.live import MOST_SPIKES, MOST_SPIKES_OF_A_PAGE, raster, windows
@@ -160,6 +161,7 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
         command=comparison.provenance.get("command"),
         commit=comparison.provenance.get("commit"),
         said=band_in_words(comparison.band),
+        mixed=unlike(comparison.stats) is not None,
         sentences=answer.sentences(comparison),
         details=comparison.answer(),
         overview=answer.overview(comparison),

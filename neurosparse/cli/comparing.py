@@ -199,11 +199,11 @@ def compare(
     )
     for sentence in comparison.answer():
         say(sentence)
-    mixed = " --mixed" if unlike(comparison.stats) else ""
+    needed = " --mixed" if unlike(comparison.stats) else ""
     finish(
         f"Numbers and figures: {out}",
         page=out / PAGE,
-        then=f"neurosparse compare {out} YOUR_FILE_OR_FOLDER{mixed}",
+        then=f"neurosparse compare {out} YOUR_FILE_OR_FOLDER{needed}",
         open_page=open_page,
     )
 

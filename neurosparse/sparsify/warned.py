@@ -1,4 +1,4 @@
-"""What a loop that steers is told, or refused, since it would go wrong without a word."""
+"""Warnings and refusals for a loop that steers, where it would go wrong without a word."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def show_activity(
     if circuits:
         parts.append("as ..., in: the window in which that circuit is as active")
     say(f"{'; '.join(parts)}.")
-    _say_of_intervals(stats)
+    say_of_intervals(stats)
     for s in stats:
         alive = s.active_fraction_alive
         if s.kind == "activations" and s.n_silent and alive is not None:
@@ -161,7 +161,7 @@ def _definitions(stats: Sequence[ActivityStats]) -> str:
     return "; ".join(f"{', '.join(who)}: {definition}" for definition, who in named.items())
 
 
-def _say_of_intervals(stats: Sequence[ActivityStats]) -> None:
+def say_of_intervals(stats: Sequence[ActivityStats]) -> None:
     """Print what the intervals generalise over, and why there is none where there is none."""
     over = list(dict.fromkeys(s.interval.over for s in stats if s.interval.is_known))
     if any(over):
@@ -180,52 +180,6 @@ def _window(
         return "-"
     found = equivalents[network][circuit]
     return "none" if found is None else milliseconds(found)
-
-
-def show_layers(stats: Sequence[ActivityStats]) -> None:
-    """Print a line a layer of any network."""
-    from neurosparse.comparison import percent
-
-    show(
-        [
-            {
-                "layer": s.name,
-                "units": f"{s.n_units:,}",
-                "axis": str(s.active_when.axis),
-                "samples": f"{s.n_samples:,}",
-                "active": percent(s.active_fraction),
-                "exact 0": "-" if s.zero_fraction is None else percent(s.zero_fraction),
-                "95 % in": (
-                    "-" if s.magnitude_95_fraction is None else percent(s.magnitude_95_fraction)
-                ),
-                "effective": "-" if s.effective_units is None else f"{s.effective_units:.3g}",
-                "dead": f"{s.n_silent:,}",
-                "of alive": "-" if (a := s.active_fraction_alive) is None else percent(a),
-            }
-            for s in stats
-        ]
-    )
-    say(
-        f"active: {stats[0].active_when.describe()}; axis: that of the units, every other holds"
-        " samples; exact 0: outputs that are exactly 0; 95 % in: share of the units that hold 95 %"
-        " of a sample's activity; effective: units that share the activity of a sample; dead: units"
-        " that are never active; of alive: active among the others."
-    )
-
-
-def say_answer(stats: Sequence[ActivityStats]) -> None:
-    """Print the share over the units of all layers, and which layers no threshold of 0 suits."""
-    from neurosparse.comparison import percent
-
-    n_units = sum(s.n_units for s in stats)
-    share = sum(s.active_fraction * s.n_units for s in stats) / n_units
-    where = f"{len(stats)} layers" if len(stats) > 1 else f"layer {stats[0].name}"
-    say(f"Answer: {percent(share)} of the {n_units:,} units of {where} are active at once.")
-    if smooth := [s.name for s in stats if s.zero_fraction == 0 and s.active_fraction == 1]:
-        say(
-            f"Note: no output of {', '.join(smooth)} is exactly 0, so that every unit counts."
-            " Give another --threshold, such as 0.5 for sigmoid, or .1 with --relative for GELU."
-        )
 
 
 def show_beyond(stats: Sequence[ActivityStats]) -> None:

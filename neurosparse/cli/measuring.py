@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosparse.cli.display import finish, say, say_answer, show_beyond, show_json, show_layers
+from neurosparse.cli.display import finish, say, show_beyond, show_json
+from neurosparse.cli.layers import of_experts, say_answer, show_layers
 from neurosparse.cli.options import (
     READING,
     Device,
@@ -32,7 +32,7 @@ from neurosparse.cli.program import app
 from neurosparse.cli.spikes import measure_parts, show_spikes
 
 if TYPE_CHECKING:
-    from neurosparse.activity import ActivityStats
+    pass
 
 
 @app.command(
@@ -330,7 +330,7 @@ def _measure_network(
     else:
         show_layers(reached)
         show_beyond(reached)
-        for line in _of_experts(stats.values()):
+        for line in of_experts(stats.values()):
             say(line)
         for words in notes:
             say(f"Note: {words}")
@@ -355,21 +355,6 @@ def _axes(words: str) -> int | dict[str, int]:
         raise ValueError(
             f"--units-axis takes a whole number or such as relu1=1,relu2=-1, got {words!r}"
         ) from None
-
-
-def _of_experts(stats: Iterable[ActivityStats]) -> Iterator[str]:
-    """Yield what is to be said of layers that saw a part of the samples."""
-    routed = [s for s in stats if s.routed_fraction is not None]
-    if routed:
-        over_all = sum(s.n_units * s.active_fraction_of_all for s in routed)
-        n_units = sum(s.n_units for s in routed)
-        yield (
-            f"Experts: {len(routed)} layers saw the samples that were sent to them. Units of an"
-            " expert that was not chosen are inactive; counted so, over all samples,"
-            f" {100 * over_all / n_units:.3g} % of their {n_units:,} units are active."
-        )
-    if never := [s.name for s in routed if not s.n_samples]:
-        yield f"No sample reached {', '.join(never)} (n = 0)."
 
 
 def _spike_panels(spikes: Any, comparison: Any) -> list[Any]:

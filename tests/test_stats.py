@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import neurosparse as ns
 from neurosparse import recordings
@@ -156,3 +157,15 @@ def test_names_with_halves_of_surrogate_pairs_are_saved_and_read_again(tmp_path:
     assert [stats.name for stats in both.stats] == ["brain?", "?relu"]
     both.save(tmp_path / "out")
     assert [stats.name for stats in load(tmp_path / "out").stats] == ["brain?", "?relu"]
+
+
+def test_nothing_of_the_interval_is_cut_and_smooth_outputs_are_named() -> None:
+    layers = ns.measure(
+        torch.nn.Sequential(torch.nn.Sigmoid()),
+        torch.randn(300, 50),
+        active_when=ActiveWhen(threshold=0),
+    )
+    text = str(layers["0"])
+    assert "..." not in text
+    assert "no output is exactly 0" in text
+    assert max(map(len, text.splitlines())) <= 80

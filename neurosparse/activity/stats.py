@@ -239,7 +239,7 @@ class ActivityStats:
         )
 
     def __str__(self) -> str:
-        """Return a table of at most 15 lines of 80 columns, and the notes in lines of their own."""
+        """Return a table of at most 14 lines of 80 columns; below it the interval and notes."""
         shown = {
             label: f"{value:,}"
             if isinstance(value, int)
@@ -250,9 +250,13 @@ class ActivityStats:
         }
         width = max(map(len, shown))
         lines = [self.name, *(f"{label:<{width}}  {value}" for label, value in shown.items())]
-        lines.append(f"interval: {self.interval.method}")
         table = [_within(line.replace("\n", " ")) for line in lines]
-        notes = [line for note in self.notes for line in wrap(f"Note: {note}", _COLUMNS)]
+        said = [f"interval: {self.interval.method}", *(f"Note: {note}" for note in self.notes)]
+        if self.zero_fraction == 0 and self.active_fraction == 1:
+            said.append(
+                "Note: no output is exactly 0, so every unit counts: give another threshold"
+            )
+        notes = [line for sentence in said for line in wrap(sentence, _COLUMNS)]
         return "\n".join([*table, *notes])
 
     def to_pandas(self, *, units: bool = False) -> pandas.DataFrame:

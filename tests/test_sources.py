@@ -219,6 +219,14 @@ def test_anyones_network_is_measured(folder: Path) -> None:
     assert Path("out/report.html").is_file()
 
 
+def test_weights_are_measured_on_the_images_that_they_were_trained_on(folder: Path) -> None:
+    done = run("measure", "net.safetensors", "--json")
+    assert done.exit_code == 0, done.output
+    layers = json.loads(done.stdout)["stats"]
+    assert {layer["provenance"]["data"] for layer in layers} == {"mnist5k"}
+    assert "give --data" in str(run("measure", "untold.safetensors").exception)
+
+
 def test_anything_is_compared(folder: Path) -> None:
     done = run(
         "compare",

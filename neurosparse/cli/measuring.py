@@ -75,7 +75,7 @@ def measure_file(
             metavar="NAME|FILE",
             help=(
                 "For networks: an image set, .npy, or .npz of one array or of several by their"
-                " names; no code in it is run."
+                " names; no code in it is run. By default the set that `neurosparse train` used."
             ),
         ),
     ] = None,
@@ -290,6 +290,7 @@ def _measure_network(
     from neurosparse.rectifier import load as load_network
     from neurosparse.rectifier import resolve
 
+    data = data or _trained_on(what)
     if data is None:
         raise ValueError(
             "a network needs inputs to be measured on: give --data, an image set"
@@ -342,6 +343,16 @@ def _measure_network(
         provenance={**provenance, "device": str(where), **report.environment()},
     )
     return sources.write(comparison, out)
+
+
+def _trained_on(what: str) -> str | None:
+    """Return the image set that the weights of `neurosparse train` were trained on."""
+    from neurosparse.rectifier.weights import load_training_spec
+
+    if not what.endswith(".safetensors"):
+        return None
+    training = load_training_spec(Path(what))
+    return None if training is None else training.data
 
 
 def _axes(words: str) -> int | dict[str, int]:

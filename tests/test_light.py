@@ -14,6 +14,7 @@ from neurosparse._internal import imports
 from neurosparse.comparison import load, unit_tables
 from neurosparse.convert import from_nir
 from neurosparse.probe.history import History
+from neurosparse.sweep.dask import _connect
 
 ROOT = Path(__file__).parent.parent
 SPIKES = ns.SpikeTrains([1.0], [0], n_units=1, duration_ms=10.0, dt_ms=1.0)
@@ -132,6 +133,7 @@ def test_what_is_installed_and_fails_is_not_called_missing(
         ("pandas", "interop", lambda path: NEVER_SILENT.to_pandas()),
         ("pandas", "interop", lambda path: ns.compare(NEVER_SILENT).to_pandas()),
         ("nir", "nir", from_nir),
+        ("distributed", "distributed", lambda path: _connect("tcp://127.0.0.1:1")),
     ],
 )
 def test_a_missing_package_is_named_with_its_extra(

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Generator
 from queue import Empty, SimpleQueue
 
+from neurosparse._internal.imports import need
 from neurosparse._internal.types import Foreign
 from neurosparse._internal.workers import Ended, WorkerError
 from neurosparse.sweep.executors import Executor, Tell
@@ -79,6 +80,7 @@ def executor(address: str, *, timeout_s: float | None) -> Executor:
 
 
 def _connect(address: str) -> Foreign:
+    need("distributed", "a sweep with --scheduler", extra="distributed")
     from distributed import Client, Security
 
     try:

@@ -24,7 +24,6 @@ extensions = [
     "sphinx.ext.napoleon",
     "myst_nb",
     "sphinx_copybutton",
-    "sphinx_design",
     "formulas",
     "reference",
     "repository",

@@ -194,6 +194,15 @@ def test_the_tools_of_the_docs_are_pinned() -> None:
     assert [name for name in wanted if f"\n{name}==" not in pins] == []
 
 
+def test_the_page_on_installing_explains_each_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    page = (DOCS / "installing.md").read_text(encoding="utf-8")
+    table = page[page.index("## Extras") :]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)) == set(
+        project["optional-dependencies"]
+    )
+
+
 RUN = [
     page
     for page in sorted([*(DOCS / "howto").glob("*.md"), DOCS / "explanation" / "brain.md"])

@@ -218,11 +218,11 @@ def _table1(rows: Sequence[Row]) -> str:
                 _papers(activation, pretrained),
             ]
         )
-    head = ["network", "rate", "error %", "less rectifier", "less plain", "paper %"]
+    head = ["network", "rate", "error %", "minus rectifier", "minus plain", "paper"]
     notes = (
         "Rate: of learning, chosen on validation images. (pre): pre-trained.\n"
-        "Less: minus the error of the rectifier, or of the network without (pre), points.\n"
-        "Paper: its error on MNIST, * unverified."
+        "Minus: the error minus the rectifier's, or minus that without (pre); points.\n"
+        "Paper: its error on MNIST in %, * unverified."
     )
     return f"{markdown(head, lines)}\n\n{notes}\n{OVER_SEEDS}"
 

@@ -187,16 +187,7 @@ def compare(
         finish(page=out / PAGE, open_page=open_page, quiet=True)
         return
     show_activity(comparison.stats)
-    errors = {
-        n.name: n.provenance["test error"]
-        for n in comparison.networks
-        if n.provenance["test error"] is not None
-    }
-    say(
-        "Test error: "
-        + ", ".join(f"{name} {100 * error:.1f} %" for name, error in errors.items())
-        + "."
-    )
+    _say_errors(comparison)
     for sentence in comparison.answer():
         say(sentence)
     needed = " --mixed" if unlike(comparison.stats) else ""
@@ -206,6 +197,20 @@ def compare(
         then=f"neurosparse compare {out} YOUR_FILE_OR_FOLDER{needed}",
         open_page=open_page,
     )
+
+
+def _say_errors(comparison: Any) -> None:
+    """Print the errors of networks, and of which data they are."""
+    from neurosparse.comparison.words import quoted
+    from neurosparse.report.answer import ERROR, tested_on
+
+    by_data: dict[str, list[str]] = {}
+    for n in comparison.networks:
+        if (error := n.provenance.get(ERROR)) is not None:
+            found = f"{quoted(n.name)} {100 * error:.1f} %"
+            by_data.setdefault(tested_on(n), []).append(found)
+    for data, found_on in by_data.items():
+        say(f"Wrong class, of {data}: {', '.join(found_on)}.")
 
 
 def _compare_sources(

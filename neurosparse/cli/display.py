@@ -122,7 +122,7 @@ def show_activity(
     For a network there is a column for each circuit: the window in which the circuit is as active
     as the network.
     """
-    from neurosparse.comparison.words import three_digits
+    from neurosparse.comparison.words import quoted, three_digits
     from neurosparse.report import row
 
     circuits = list(dict.fromkeys(name for windows in equivalents.values() for name in windows))
@@ -131,7 +131,8 @@ def show_activity(
         cells = row(s, equivalents)
         chosen = {"name": s.name, "active": cells["active"]}
         chosen["95 % interval"] = cells["95 % interval"]
-        chosen |= {f"as {name}, in": _window(equivalents, s.name, name) for name in circuits}
+        for name in circuits:
+            chosen[f"as {quoted(name)}, in"] = _window(equivalents, s.name, name)
         if not circuits:
             chosen["never active"] = cells["never active"]
         rows.append(chosen)
@@ -152,13 +153,13 @@ def show_activity(
 
 def _definitions(stats: Sequence[ActivityStats]) -> str:
     """Return what "active" means, with the names of those that each definition holds for."""
+    from neurosparse.comparison.words import quoted
+
     named: dict[str, list[str]] = {}
     for s in stats:
-        name = f"'{s.name}'" if "," in s.name else s.name
-        named.setdefault(s.active_when.describe(), []).append(name)
-    if len(named) == 1:
-        return next(iter(named))
-    return "; ".join(f"{', '.join(who)}: {definition}" for definition, who in named.items())
+        named.setdefault(s.active_when.describe(), []).append(quoted(s.name))
+    several = [f"{', '.join(who)}: {definition}" for definition, who in named.items()]
+    return "; ".join(several if len(named) > 1 else named)
 
 
 def say_of_intervals(stats: Sequence[ActivityStats]) -> None:

@@ -59,7 +59,8 @@ Device = Annotated[str, typer.Option(metavar="NAME", help="auto, cpu, cuda or mp
 
 
 Window = Annotated[
-    float, typer.Option(metavar="MS", help="Window in which a spike counts as active, in ms.")
+    float,
+    typer.Option(metavar="MS", help="Window in which a neuron must fire to be active, in ms."),
 ]
 
 

@@ -25,7 +25,7 @@ from neurosparse.activity import ActivityStats
 from neurosparse.comparison import files as saved
 from neurosparse.comparison.differences import Difference, difference, refuse_mixed
 from neurosparse.comparison.window_intervals import window_intervals, without_nan
-from neurosparse.comparison.words import band_in_words, milliseconds, percent, percents
+from neurosparse.comparison.words import band_in_words, milliseconds, percent, percents, quoted
 from neurosparse.reference import Band, bands
 from neurosparse.sparsity import log_normal as distributions
 
@@ -107,21 +107,21 @@ class Comparison:
             f"{percent(circuit.active_fraction)} of the neurons fire in"
             f" {circuit.active_when.window_ms:g} ms"
         )
-        return f"{circuit.name}: {fires}; {place}."
+        return f"{quoted(circuit.name)}: {fires}; {place}."
 
     def _network_sentence(self, network: ActivityStats) -> str:
         active = (
             f"{percent(network.active_fraction)} of the units are active"
             f" ({network.active_when.describe()})"
         )
-        found = self.equivalent_window_ms[network.name].items()
+        found = [(quoted(c), ms) for c, ms in self.equivalent_window_ms[network.name].items()]
         places = [f"in {name} in {milliseconds(ms)}" for name, ms in found if ms is not None]
         if places:
             places[0] = f"as many as {places[0]}"
         places += [
             f"more than {name} in any window of its record" for name, ms in found if ms is None
         ]
-        return f"{network.name}: {', '.join([active, *places])}."
+        return f"{quoted(network.name)}: {', '.join([active, *places])}."
 
     def __repr__(self) -> str:
         return f"<Comparison of {', '.join(s.name for s in self.stats)}>"
@@ -158,15 +158,15 @@ class Comparison:
         ]
 
     def _within(self, stats: ActivityStats, band: Band) -> str:
+        name = quoted(stats.name)
         if stats.curve is None:
-            return f"{stats.name} {'is within' if stats.active_fraction in band else 'is not'}"
+            return f"{name} {'is within' if stats.active_fraction in band else 'is not'}"
         low, high = circuit_window(stats, band.low), circuit_window(stats, band.high)
         if low is None:
-            return f"{stats.name} in no window of its record"
+            return f"{name} in no window of its record"
         until = "its whole record" if high is None else milliseconds(high)
-        return f"{stats.name} in windows of " + (
-            f"up to {until}" if low == 0 else f"{milliseconds(low)} to {until}"
-        )
+        windows = f"up to {until}" if low == 0 else f"{milliseconds(low)} to {until}"
+        return f"{name} in windows of {windows}"
 
     def differences(self) -> list[Difference]:
         """Return how each differs from the first of its kind.

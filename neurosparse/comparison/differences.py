@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from neurosparse._internal import cards
 from neurosparse.activity import ActivityStats
+from neurosparse.comparison.words import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +27,16 @@ class Difference:
 
     def sentence(self) -> str:
         """Return the difference in plain words, in percentage points."""
+        both = f"{quoted(self.name)} less {quoted(self.other)}"
         if math.isnan(self.low):
             return (
-                f"{self.name} less {self.other}: {100 * self.difference:+.2f} points, without an"
+                f"{both}: {100 * self.difference:+.2f} points, without an"
                 " interval, since one of them has none."
             )
         found, low, high = (
             f"{100 * value:+.2f}" for value in (self.difference, self.low, self.high)
         )
-        return (
-            f"{self.name} less {self.other}: {found} points ({100 * self.level:g} % interval {low}"
-            f" to {high})."
-        )
+        return f"{both}: {found} points ({100 * self.level:g} % interval {low} to {high})."
 
     def _repr_html_(self) -> str:
         return cards.card("Difference", {}, [self.sentence()])

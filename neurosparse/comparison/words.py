@@ -10,6 +10,17 @@ from neurosparse.reference import Band, bands
 STEERED = "steered to"  # in a provenance: the share that a network was trained to have
 
 
+def quoted(name: str) -> str:
+    """Return a name for a list with commas: in quotes where it has a comma itself.
+
+    Examples
+    --------
+    >>> quoted("circuit"), quoted("network, 4 % active")
+    ('circuit', "'network, 4 % active'")
+    """
+    return f"'{name}'" if "," in name else name
+
+
 def band_in_words(band: Band) -> str:
     """Return a band in words: "1-4 % said of the brain"; a band of the user's own by its label."""
     range_ = f"{100 * band.low:g}-{100 * band.high:g} %"

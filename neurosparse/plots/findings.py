@@ -9,7 +9,7 @@ import numpy as np
 from neurosparse._internal.names import for_figure
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.comparison import Comparison, band_in_words, milliseconds, percent
-from neurosparse.comparison.words import STEERED
+from neurosparse.comparison.words import STEERED, quoted
 
 _TENTH = 0.1
 
@@ -38,7 +38,7 @@ def of_comparison(comparison: Comparison) -> str:
     if not equal:
         return share
     name, window = equal[0]
-    return f"{share}, as many as fire in {for_figure(name)} in {milliseconds(window)}"
+    return f"{share}, as many as fire in {quoted(for_figure(name))} in {milliseconds(window)}"
 
 
 def of_spikes(spikes: SpikeTrains) -> str:

@@ -11,6 +11,7 @@ from neurosparse._internal.names import for_figure
 from neurosparse._internal.types import Fields
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison, milliseconds, percent
+from neurosparse.comparison.words import quoted
 from neurosparse.plots import findings
 from neurosparse.plots.fitting import End, wrapped
 from neurosparse.plots.inputs import Stats, networks, statistics
@@ -65,7 +66,7 @@ def activity_curves(comparison: Stats, ax: Axes | None = None) -> Axes:
     say(
         ax,
         title=findings.of_comparison(whole),
-        xlabel="window in which a spike counts (ms)",
+        xlabel="window in which a neuron must fire to be active (ms)",
         ylabel="active at once (%)",
     )
     ax.set_ylim(top=130)
@@ -102,7 +103,7 @@ def _levels(comparison: Comparison, ax: Axes) -> list[End]:
         share, definition = percent(network.active_fraction), network.active_when.describe()
         label = f"{for_figure(network.name)}: {share} ({definition})"
         for circuit, window in list(equivalent.items())[:1]:
-            label += f", as {for_figure(circuit)} in {milliseconds(window)}"
+            label += f", as {quoted(for_figure(circuit))} in {milliseconds(window)}"
         look: Fields = {"color": colour, "ls": dash_of[network.name], "lw": scaled(1.5)}
         ax.axhline(level, label=label, zorder=2, **look)
         dots: Fields = {"color": colour, "mec": "white", "ms": scaled(7), "zorder": 4}

@@ -16,9 +16,10 @@ from neurosparse.comparison import (
     milliseconds,
     percent,
 )
-from neurosparse.comparison.words import STEERED
+from neurosparse.comparison.words import STEERED, quoted
 
-PENALTY, ERROR = "penalty", "test error"  # names in a provenance
+# names in a provenance; TESTED_ON: "the 1,000 test images of mnist5k (handwritten digits)"
+PENALTY, ERROR, TESTED_ON = "penalty", "test error", "tested on"
 BAR_MS = (5.0, 20.0)  # the windows between which the bar of a circuit lies
 _NO_WINDOW = "none of its record"
 _FEWEST = 1e-4  # the least share that has a place on the axis
@@ -76,7 +77,7 @@ def subject(comparison: Comparison) -> str:
     circuits, networks = [c.name for c in comparison.circuits], comparison.networks
     names = circuits[:2] or [n.name for n in networks[:2]]
     others = len(comparison.stats) - len(names)
-    return _and([*names, *([f"{others} more"] if others else [])])
+    return _and([*map(quoted, names), *([f"{others} more"] if others else [])])
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -194,17 +195,32 @@ def _networks(networks: Sequence[ActivityStats]) -> list[str]:
         return _found(found)
     share = of_hundred(sparse.active_fraction)
     if base is None:
-        error = sparse.provenance.get(ERROR)
-        suffix = "" if error is None else f", with an error of {100 * error:.1f} %"
-        return [f"Steered to be sparse, “{sparse.name}” uses {share} units for an input{suffix}."]
-    first, second = _error_or_inf(sparse), _error_or_inf(base)
-    errors = ""
-    if math.isfinite(first + second):
-        errors = f", with an error of {100 * first:.1f} %, compared with {100 * second:.1f} %"
+        uses = f"Steered to be sparse, “{sparse.name}” uses {share} units for an input."
+        return [f"{uses}{_end(wrong(sparse))}"]
+    errors, other = wrong(sparse), base.provenance.get(ERROR)
+    if errors and other is not None and tested_on(base) == tested_on(sparse):
+        errors += f", compared with {100 * other:.1f} % for “{base.name}”"
     return [
         f"“{base.name}” uses {of_hundred(base.active_fraction)} units for an input. Steered to be"
-        f" sparse, “{sparse.name}” uses {share}{errors}."
+        f" sparse, “{sparse.name}” uses {share}.{_end(errors)}"
     ]
+
+
+def wrong(stats: ActivityStats) -> str:
+    """Return the error of a network in words, without a full stop; "" where it has none."""
+    error = stats.provenance.get(ERROR)
+    if error is None:
+        return ""
+    return f"It gives {100 * error:.1f} % of {tested_on(stats)} the wrong class"
+
+
+def tested_on(stats: ActivityStats) -> str:
+    """Return the data of its error in words: "the 1,000 test images of mnist5k"."""
+    return str(stats.provenance.get(TESTED_ON) or "the test data")
+
+
+def _end(sentence: str) -> str:
+    return f" {sentence}." if sentence else ""
 
 
 def _found(networks: Sequence[ActivityStats]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 from neurosparse import __version__
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison
-from neurosparse.report.answer import steered_to, subject
+from neurosparse.report.answer import steered_to, subject, wrong
 
 _ALWAYS = ("neurosparse", "glorot2011", "attwell2001", "lennie2003")
 # a reference, and the words in names or provenance that call for it
@@ -123,9 +123,10 @@ def _circuit(stats: ActivityStats) -> str:
 def _network(stats: ActivityStats) -> str:
     share = steered_to(stats)
     steered = "" if share is None else f" It was steered to {100 * share:g} % active units."
+    error = f" {found}." if (found := wrong(stats)) else ""
     return (
         f"“{stats.name}” has {stats.n_units:,} units and was given {stats.n_samples:,} inputs; a"
-        f" unit counts as active where {stats.active_when.describe()}.{steered}"
+        f" unit counts as active where {stats.active_when.describe()}.{steered}{error}"
     )
 
 

@@ -131,7 +131,8 @@ def _twin_panel(title: str, twin: SpikeTrains) -> Panel:
         f"{title}: as a spiking network",
         "The network with an integrate-and-fire neuron in the place of each rectifier, simulated"
         f" in Brian2: test images, shown for {TWIN_STEPS} steps of 1 ms each, in random order. A"
-        " neuron fires as often as its unit is active. In print: the first ten images.",
+        " neuron fires at a rate that follows its unit's activation. In print: the first ten"
+        " images.",
         lambda ax: plots.raster(twin, ax, n_units=1000, duration_ms=10.0 * TWIN_STEPS),
         spikes=twin,
     )

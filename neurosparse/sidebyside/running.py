@@ -35,6 +35,15 @@ FI_CURRENTS_NA = [0.002 * k for k in range(1000)]
 CIRCUIT, NETWORKS = "circuit", "networks"
 _IN_WORDS = {"potjans2014": "Potjans cortical column"}
 NO_COLUMN = "none"
+# what the images of a set show; a set that is not here has its name alone
+_SHOWN = {
+    "mnist5k": "handwritten digits",
+    "mnist": "handwritten digits",
+    "fashion_mnist": "pictures of clothes",
+    "cifar10": "photographs",
+    "norb": "photographs of toys",
+    "smallnorb": "photographs of toys",
+}
 
 
 class SideBySideSpec(Spec):
@@ -51,8 +60,8 @@ class SideBySideSpec(Spec):
     seconds, column_seconds
         Biological time of the population and of the column, after their warm-up.
     window_ms
-        The window in which a spike counts as active, where one number is wanted; the curve has
-        every window.
+        The window in which a neuron must fire to be active, where one number is wanted; the curve
+        has every window.
     epochs
         Training epochs, in place of each recipe's own.
     device
@@ -230,6 +239,8 @@ def _run_networks(spec: SideBySideSpec, folder: Path, progress: Progress) -> dic
                     rectifier.record_whole(net, images, active_when, name=title),
                     provenance={
                         "recipe": recipe.name,
+                        "data": splits.name,
+                        "tested on": _tested_on(splits),
                         "test error": errors.get(title),
                         **train_spec.sparsity,
                     },
@@ -253,6 +264,11 @@ def _training(spec: SideBySideSpec, recipe: Recipe) -> TrainSpec:
 
     overrides = {"seed": spec.seed} | ({} if spec.epochs is None else {"epochs": spec.epochs})
     return recipe.spec(TrainSpec, **overrides)
+
+
+def _tested_on(splits: Any) -> str:
+    shown = f" ({_SHOWN[splits.name]})" if splits.name in _SHOWN else ""
+    return f"the {len(splits.test):,} test images of {splits.name}{shown}"
 
 
 def _twin(network: Any, splits: Any, spec: SideBySideSpec) -> SpikeTrains:

@@ -43,7 +43,7 @@ class SimulationSpec(Spec):
     exact_weights
         Refuse a circuit whose weights the kernel would round.
     window_ms
-        The window in which a spike counts as active, where one number is wanted.
+        The window in which a neuron must fire to be active, where one number is wanted.
     settings
         Values of the recipe to replace, by their dotted names.
     """

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import neurosparse as ns
+from neurosparse._internal.digits import three_digits
 from neurosparse.comparison import difference, load, own_band, percent
-from neurosparse.comparison.words import percents, three_digits
+from neurosparse.comparison.words import percents, quoted
 from neurosparse.reference import Band, bands, paper
 from neurosparse.sparsity import observe
 from neurosparse.sparsity.log_normal import log_normal, of_units
@@ -64,6 +65,24 @@ def test_ends_of_an_interval_that_differ_look_different(low: float, high: float,
 )
 def test_three_digits_are_shown_also_where_they_are_zeros(value: float, said: str) -> None:
     assert three_digits(value) == said
+
+
+def test_names_with_a_comma_stand_in_quotes() -> None:
+    assert quoted("all") == "all"
+    spikes = ns.SpikeTrains([1.0, 6.0], [0, 1], n_units=50, duration_ms=10.0, dt_ms=1.0)
+    parts = [
+        ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name=name)
+        for name in ("a", "a, spiking")
+    ]
+    values = np.zeros((4, 50))
+    values[:, :2] = 1.0
+    network = ns.measure(observe(values, ns.ActiveWhen(threshold=0), "b, sparse"))
+    comparison = ns.compare(*parts, network)
+    assert comparison.answer()[-1].endswith("as many as in a in 9 ms, in 'a, spiking' in 9 ms.")
+    assert comparison.answer()[-1].startswith("'b, sparse': ")
+    assert "; 'a, spiking' in windows of" in comparison.in_bands()[0]
+    assert "; 'b, sparse' is within." in comparison.in_bands()[0]
+    assert comparison.differences()[0].sentence().startswith("'a, spiking' less a: ")
 
 
 def test_the_sentence_of_a_network_names_every_circuit_once() -> None:

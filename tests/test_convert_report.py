@@ -117,6 +117,25 @@ def test_energies_and_break_even_by_hand():
     assert "costs more at any number of steps" in loihi.sentence()
 
 
+@pytest.mark.parametrize(
+    ("break_even", "said"),
+    [
+        (24.52, "it costs less up to 24 steps."),
+        (24.0, "it costs less up to 23 steps."),  # at 24 it costs the same
+        (1.5, "it costs less up to 1 step."),
+        (1.0, "it costs more at any number of steps."),
+        (1234.5, "it costs less up to 1,234 steps."),
+    ],
+)
+def test_break_even_is_rounded_to_steps_that_cost_less(break_even, said):
+    found = costs.Energy(devices()["loihi"], 10.0, 25.0, 3256.0, break_even, 0.0)
+    assert found.sentence() == (
+        "Loihi, 14 nm: an inference takes 3,260 nJ. That is 326 times the energy of the dense"
+        f" network; {said} That is 130 times the energy of the network without its zeros; it costs"
+        " more at any number of steps."
+    )
+
+
 def test_every_device_has_a_source_and_a_trust():
     for device in devices().values():
         assert device.source

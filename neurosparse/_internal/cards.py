@@ -1,9 +1,13 @@
-"""Results in a notebook: a small table in HTML, every name and value in it escaped."""
+"""Results in a notebook: a small table in HTML, every name and value in it escaped.
+
+And the style that all pages share.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from importlib import resources
 
 
 def card(title: str, rows: Mapping[str, object], notes: Sequence[str] = ()) -> str:
@@ -25,11 +29,17 @@ def grid(title: str, rows: Sequence[Mapping[str, object]], notes: Sequence[str] 
     return f"<div><b>{escape(title)}</b>{table}{_paragraphs(notes)}</div>"
 
 
+def look() -> str:
+    """Return the style of every page: letters, colours by day and night, tables, figures."""
+    return (resources.files(__package__) / "look.css").read_text(encoding="utf-8")
+
+
 def _cell(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        four = f"{value:.4g}"  # not as a power of ten where it is large
+        return f"{float(four):,.0f}" if 1e4 <= abs(value) < float("inf") else four
     return (
         f"{value:,}"
         if isinstance(value, int) and not isinstance(value, bool)

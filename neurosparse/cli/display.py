@@ -122,7 +122,8 @@ def show_activity(
     For a network there is a column for each circuit: the window in which the circuit is as active
     as the network.
     """
-    from neurosparse.comparison.words import quoted, three_digits
+    from neurosparse._internal.digits import three_digits
+    from neurosparse.comparison.words import quoted
     from neurosparse.report import row
 
     circuits = list(dict.fromkeys(name for windows in equivalents.values() for name in windows))

@@ -27,7 +27,7 @@ def measure_parts(
 
 def show_spikes(stats: Sequence[ActivityStats]) -> None:
     """Print how sparse spikes are, a line a population, and then a sentence for each."""
-    from neurosparse.comparison.words import three_digits
+    from neurosparse._internal.digits import three_digits
 
     show_activity(stats)
     for s in stats:
@@ -67,8 +67,8 @@ def _with_missed(s: ActivityStats) -> str:
 
 def _window_with_interval(s: ActivityStats, fraction: float) -> str:
     """Return the window that holds a fraction, with the interval of it where there is one."""
+    from neurosparse._internal.digits import three_digits
     from neurosparse.comparison.window_intervals import window_interval
-    from neurosparse.comparison.words import three_digits
 
     if s.curve is None or (window := s.curve.window_ms(fraction)) is None:
         return "no window"

@@ -58,16 +58,6 @@ def percents(low: float, high: float) -> str:
     return f"{ends[0].removesuffix(' %')}-{ends[1]}"
 
 
-def three_digits(value: float) -> str:
-    """Return a number with three digits, zeros too, never as a power of ten.
-
-    '7.00', '15.2', '1,230'.
-    """
-    if abs(value) < 999.5:
-        return f"{value:#.3g}".removesuffix(".")
-    return f"{float(f'{value:.3g}'):,.0f}"
-
-
 def milliseconds(window_ms: float) -> str:
     """Return a window with three digits, never as a power of ten: '3.77 ms', '11,400 ms'."""
     digits = f"{checks.number('window_ms', window_ms):.3g}"

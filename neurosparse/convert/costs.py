@@ -10,6 +10,7 @@ the zeros has to do. Biases, pooling and comparisons are left out on both sides.
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from neurosparse import reference
 from neurosparse._internal import checks
+from neurosparse._internal.digits import three_digits
 from neurosparse.convert.graph import Add, AveragePool, Conv, Graph, Linear
 
 _DATA = Path(reference.__file__).with_name("operations.toml")
@@ -107,8 +109,8 @@ class Energy:
     dense_nJ, active_nJ
         The source network, on "float32_45nm" where the device has no multiplication.
     break_even_steps, break_even_active_steps
-        The steps up to which the spiking network costs less than the dense one, and than the active
-        one. Its rates are taken as they are. Below 1 where it never costs less.
+        The steps at which the spiking network costs as much as the dense one, and as the active
+        one: with fewer it costs less. Its rates are taken as they are.
     """
 
     device: Device
@@ -120,20 +122,30 @@ class Energy:
 
     def sentence(self) -> str:
         """Return the comparison in words."""
-        dense, active = (self.spiking_nJ / other for other in (self.dense_nJ, self.active_nJ))
-
-        def until(steps: float) -> str:
-            return (
-                f"costs less up to {steps:.0f} steps"
-                if steps >= 1
-                else "costs more at any number of steps"
+        parts = [f"{self.device.label}: an inference takes {three_digits(self.spiking_nJ)} nJ."]
+        for other, whose, until in (
+            (self.dense_nJ, "the dense network", self.break_even_steps),
+            (self.active_nJ, "the network without its zeros", self.break_even_active_steps),
+        ):
+            costs = (
+                f"less up to {last:,} step{'s' * (last > 1)}"
+                if (last := last_below(until))
+                else "more at any number of steps"
             )
+            times = three_digits(self.spiking_nJ / other)
+            parts.append(f"That is {times} times the energy of {whose}; it costs {costs}.")
+        return " ".join(parts)
 
-        return (
-            f"{self.device.label}: {self.spiking_nJ:.3g} nJ an inference, {dense:.2g} times the"
-            f" dense network ({until(self.break_even_steps)}) and {active:.2g} times the network"
-            f" with its zeros left out ({until(self.break_even_active_steps)})."
-        )
+
+def last_below(break_even: float) -> int:
+    """Return the most steps that cost less than those at the break-even; 0 where none do.
+
+    Examples
+    --------
+    >>> last_below(24.52), last_below(24.0), last_below(0.7)
+    (24, 23, 0)
+    """
+    return max(0, math.ceil(break_even) - 1)
 
 
 def energy(operations: Operations, device: Device) -> Energy:

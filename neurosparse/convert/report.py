@@ -12,18 +12,14 @@ from pathlib import Path
 from neurosparse import reference
 from neurosparse._internal import cards
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.digits import three_digits
 from neurosparse._internal.types import Fields
 from neurosparse.activity import ActivityStats
-from neurosparse.convert.costs import Energy, Operations
+from neurosparse.convert.costs import Energy, Operations, last_below
 
 MOST_BEND = 0.02  # of the highest rate, for nobody to be told
 TOLERANCE = 0.005  # of accuracy, or of agreement where there are no labels
 FORMAT, VERSION = "neurosparse.conversion", 1
-
-
-def _in_nJ(energy: float) -> str:
-    """Return an energy with four digits, never as a power of ten."""
-    return f"{float(f'{energy:.4g}'):,.10g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,24 +144,24 @@ class ConversionReport:
     def sentences(self) -> list[str]:
         """Return the findings in plain words."""
         last, band = self.curve[-1], reference.bands()["glorot2011"]
-        fewest = (
-            "not reached" if self.fewest_steps is None else f"from {self.fewest_steps} steps on"
-        )
+        alike = f"give the same class for {100 * last.agreement:.2f} % of the inputs"
         if self.source_accuracy is None or last.accuracy is None:
-            good = (
-                f"Agreement with the source after {self.steps} steps: {100 * last.agreement:.2f} %;"
-                f" 99.5 %: {fewest}."
-            )
+            good = f"After {self.steps} steps spikes and source {alike}."
+            lost = "the classes of at most 0.5 % of the inputs differ"
         else:
             good = (
-                f"Accuracy after {self.steps} steps {100 * last.accuracy:.2f} %, of the source"
-                f" {100 * self.source_accuracy:.2f} %; the same class for"
-                f" {100 * last.agreement:.2f} %; within 0.5 points: {fewest}."
+                f"After {self.steps} steps the spikes have an accuracy of"
+                f" {100 * last.accuracy:.2f} %, compared with {100 * self.source_accuracy:.2f} % of"
+                f" the source. The two {alike}."
             )
+            lost = "at most 0.5 points of accuracy are lost"
+        fewest = self.fewest_steps
+        good += f" From {fewest} steps on {lost}." if fewest else f" At no number of steps {lost}."
         worst = max(self.layers, key=lambda layer: layer.error)
         place = ", ".join(map(str, worst.worst_unit))
-        windows = [self._window(share) for share in (band.low, band.high)]
+        windows = self._windows(f"{100 * band.low:g}", f"{100 * band.high:g}")
         total = self.operations
+        spiking = total.synaptic + total.input
         bent = (
             f"The rates of these neurons bend away from a rectifier by {100 * self.bend:.1f} % of"
             " the highest. No weights make up for that: train on with the rates themselves,"
@@ -176,28 +172,36 @@ class ConversionReport:
             *([bent] if self.bend > MOST_BEND else []),
             (
                 f"Rates differ most from activations in {worst.name}: by {100 * worst.error:.1f} %"
-                f" of their mean; the worst unit is {place}, by {worst.worst_error:.3g}."
+                f" of the mean activation. The worst unit there is {place}, with a difference of"
+                f" {worst.worst_error:.3g}."
             ),
             (
-                f"{self.spikes:,.0f} spikes an inference;"
-                f" {100 * self.spiking.active_fraction:.2f} % of {self.n_units:,} neurons"
-                f" spike in a step of {self.dt_ms:g} ms, {100 * self.active_per_inference:.1f} %"
-                f" in the {self.steps * self.dt_ms:g} ms of an inference; mean"
-                f" rate {self.spiking.mean_rate_hz:.1f} Hz."
+                f"An inference takes {self.spikes:,.0f} spikes, at a mean rate of"
+                f" {self.spiking.mean_rate_hz:.1f} Hz. Of the {self.n_units:,} neurons"
+                f" {100 * self.spiking.active_fraction:.2f} % spike in a step of {self.dt_ms:g} ms,"
+                f" and {100 * self.active_per_inference:.1f} % in the"
+                f" {self.steps * self.dt_ms:g} ms of an inference."
             ),
             (
-                f"{100 * band.low:g} and {100 * band.high:g} % of the neurons spike in"
-                f" {' and '.join(dict.fromkeys(windows))}; of the source's units"
-                f" {100 * self.source.active_fraction:.1f} % are active for an input."
+                f"{windows} For an input {100 * self.source.active_fraction:.1f} % of the source's"
+                " units are active."
             ),
             (
-                f"{total.synaptic:,.0f} synaptic operations and {total.input:,.0f}"
-                f" multiply-accumulates, for {total.dense:,.0f} multiply-accumulates of the dense"
-                f" network, {total.active:,.0f} of them from values that are not 0:"
-                f" {(total.synaptic + total.input) / total.active:.3g} times these."
+                f"An inference takes {total.synaptic:,.0f} synaptic operations and"
+                f" {total.input:,.0f} multiply-accumulates. The dense network takes"
+                f" {total.dense:,.0f} multiply-accumulates, and {total.active:,.0f} without its"
+                f" zeros. So spikes take {three_digits(spiking / total.active)} times the"
+                " operations of the network without its zeros."
             ),
             *(found.sentence() for found in self.energies),
         ]
+
+    def _windows(self, low: str, high: str) -> str:
+        """Return the windows in which two shares of the neurons, in %, spike, in words."""
+        first, second = (self._window(float(share) / 100) for share in (low, high))
+        if first == second:
+            return f"{low} and {high} % of the neurons spike in {first}."
+        return f"{low} % of the neurons spike in {first}, and {high} % in {second}."
 
     def _window(self, share: float) -> str:
         window = self.spiking.curve.window_ms(share) if self.spiking.curve else None
@@ -242,10 +246,11 @@ class ConversionReport:
             ),
         ]
         for found in self.energies:
-            until = f"{found.break_even_steps:.1f} / {found.break_even_active_steps:.1f}"
+            ends = (found.break_even_steps, found.break_even_active_steps)
+            until = " / ".join(f"{last_below(end):,}" for end in ends)
             lines.append(
-                f"{found.device.label:<24}{_in_nJ(found.dense_nJ):>10}{_in_nJ(found.active_nJ):>10}"
-                f"{_in_nJ(found.spiking_nJ):>10}{until:>20}"
+                f"{found.device.label:<24}{three_digits(found.dense_nJ):>10}{three_digits(found.active_nJ):>10}"
+                f"{three_digits(found.spiking_nJ):>10}{until:>20}"
             )
         lines += [
             "Active: the network without its zeros. Break-even: up to so many steps spikes",

@@ -191,8 +191,8 @@ def _lost(report: ConversionReport, labelled: bool) -> list[float]:
 
 def _reached(report: ConversionReport) -> str:
     if report.fewest_steps is None:
-        return "not within 0.5"
-    return f"within 0.5 from {report.fewest_steps} steps"
+        return "not within 0.5 points"
+    return f"within 0.5 points from {report.fewest_steps} steps"
 
 
 @drawn

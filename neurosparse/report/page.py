@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurosparse import plots
+from neurosparse._internal.cards import look
 from neurosparse._internal.types import Fields
 from neurosparse._internal.whole_files import new_file
 from neurosparse.comparison import Comparison, band_in_words, milliseconds
@@ -150,7 +151,7 @@ def _html(comparison: Comparison, panels: Sequence[Panel], figures: dict[str, _F
     data = _data(comparison, panels, figures)
     spikes = [panel for panel in panels if panel.spikes is not None]
     return template.render(
-        style=Markup(_text("page.css")),
+        style=Markup(f"{look()}{_text('page.css')}"),
         script=Markup(_script()),
         data=Markup(
             json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

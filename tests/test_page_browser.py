@@ -434,6 +434,12 @@ def test_names_stay_text_wherever_they_are_shown(charts):
     page.locator(f"{MAIN} details.data summary").click()
     # the table is made once it is opened
     page.locator(f"{MAIN} details.data th", has_text=HOSTILE).first.wait_for()
+    names = page.locator(f"{MAIN} details.data tbody th").all_text_contents()
+    assert [name for name in names if name.startswith("net")] == [
+        f"net {HOSTILE} 0",  # a network is a row, by its plain name
+        f"net {HOSTILE} 1",
+    ]
+    assert set(names) == {"circuit", HOSTILE, f"net {HOSTILE} 0", f"net {HOSTILE} 1"}
 
 
 def test_hovering_shows_names_and_values(charts):
@@ -524,6 +530,9 @@ def test_nothing_is_wider_than_the_screen(charts, width):
     page = charts
     page.set_viewport_size({"width": width, "height": 800})
     page.wait_for_function("width => document.documentElement.scrollWidth === width", arg=width)
+    if width == 1400:  # no column is hidden where there is room beside the text
+        cut = "all => all.filter(s => s.scrollWidth > s.clientWidth).map(s => s.ariaLabel)"
+        assert page.eval_on_selector_all(".scroll.wide", cut) == []
 
 
 def test_at_night_the_page_is_dark_and_charts_follow(charts):

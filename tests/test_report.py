@@ -198,6 +198,12 @@ def test_a_network_and_a_circuit_have_one_colour_on_the_whole_page(comparison, s
     assert len({*colours.values(), *plots.PARTS}) == 4 + len(plots.PARTS)
 
 
+def test_more_than_eight_still_have_each_a_colour(comparison):
+    net = comparison.networks[0]
+    many = ns.compare(*(replace(net, name=str(k)) for k in range(16)))
+    assert len({*plots.colours(many).values()}) == 16
+
+
 def test_the_legend_says_of_which_circuit_the_window_is(comparison):
     labels = [line.get_label() for line in plots.activity_curves(comparison).lines]
     window = milliseconds(comparison.equivalent_window_ms[HOSTILE]["circuit"])
@@ -288,6 +294,15 @@ def test_the_answer_says_what_was_found_before_what_was_steered():
         " It gives 5.0 % of the test data the wrong class, compared with 4.9 % for “plain”.",
     ]
     assert "twin" not in " ".join(found)
+    digits = "the 1,000 test images of mnist5k (handwritten digits)"
+    told = [replace(s, provenance=s.provenance | {"tested on": digits}) for s in parts[:3]]
+    assert answer.sentences(ns.compare(*told))[0].endswith(
+        " uses 4 of 100. It gives 5.0 % of the 1,000 test images of mnist5k (handwritten digits)"
+        " the wrong class, compared with 4.9 % for “plain”."
+    )
+    assert f"It gives 3.0 % of {digits} the wrong class." in methods.paragraph(ns.compare(*told))
+    # errors on other data are not compared
+    assert answer.sentences(ns.compare(told[0], parts[2]))[0].endswith(f"{digits} the wrong class.")
     systems = answer.overview(ns.compare(*parts)).systems
     assert [s.name for s in systems if "a price on activity (L1)" in s.about] == ["penalised"]
     marked = [(s.name, s.steered) for s in systems]

@@ -25,6 +25,8 @@ Width = Literal["single", "double"]
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#6E6E6E")
 PARTS = ("#332288", "#CC6677", "#44AA99", "#882255", "#999933", "#AA4499", "#117733", "#88CCEE")
+# for more than eight: those of the second palette that are least like the first
+_MORE = (*COLOURS, *PARTS[3:], *PARTS[:3])
 # one for each colour, so that whoever sees no colour reads the dash or the marker
 DASHES: tuple[Foreign, ...] = (
     "-",
@@ -186,7 +188,7 @@ def small() -> float:
 def colours(comparison: Comparison) -> dict[str, str]:
     """Return the colour that each circuit and network has in all figures of a comparison."""
     names = (s.name for s in (*comparison.circuits, *comparison.networks))
-    return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
+    return {name: _MORE[k % len(_MORE)] for k, name in enumerate(names)}
 
 
 def coloured(

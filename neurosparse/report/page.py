@@ -41,7 +41,7 @@ _AT_NIGHT = {
     "#882255": "var(--wine)",
     "#117733": "var(--green)",
 }
-_NUMBER_WITH_UNIT = re.compile(r"(?<![\w.])([\d.,-]*\d) (%|ms|Hz|of [\d,]+)(?!\w)")
+_NUMBER_WITH_UNIT = re.compile(r"(?<![\w.])((?:&[lg]t; )?[\d.,-]*\d) (%|ms|Hz|of [\d,]+)(?!\w)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,8 @@ function readTogether(spec) {
   return spec.traces.every((trace) => trace.type !== "bar") && lines.length > 1 && (spec.main || lines.every((line) => line.x[0] === lines[0].x[0]));
 }
 
+const isLevel = (trace) => trace.type !== "bar" && trace.x.length > 2 && trace.y[0] !== null && trace.y.every((y) => y === trace.y[0]);
+
 function addChart(figure, spec, k, titled) {
   const plot = element("div", { class: "plot", role: "group", "aria-label": figure.querySelector(".paper").alt });
   spec.main = figure.querySelector("#window-controls") !== null;
@@ -34,13 +36,17 @@ function addChart(figure, spec, k, titled) {
     draw();
   }
   const value = (name, at) => (isNamed(spec[name]) ? placeName(spec[name], at) : significant(at, 4));
+  // In the table a network is a row, which has no window; marks on lines are no data of their own.
+  const plainName = (trace) => (spec.main ? [...data.windows.circuits, ...data.windows.networks][named.indexOf(trace)]?.name : null) ?? trace.name;
   function rows() {
     const most = 24;
     return spec.traces.flatMap((trace) => {
+      const owner = spec.traces.find((other) => other.name && colourOf(other) === colourOf(trace));
+      if (spec.main && !trace.name) return [];
+      const name = trace.name ? plainName(trace) : owner?.name ?? "-";
+      if (isLevel(trace)) return [[name, spec.main ? "any" : `${value("x", trace.x[0])} to ${value("x", trace.x.at(-1))}`, value("y", trace.y[0])]];
       const step = Math.max(1, Math.ceil(trace.x.length / most));
       const some = trace.x.map((_, i) => i).filter((i) => i % step === 0 && trace.x[i] !== null && trace.y[i] !== null);
-      const owner = spec.traces.find((other) => other.name && colourOf(other) === colourOf(trace));
-      const name = trace.name || (owner ? `${owner.name}: line` : "-");
       return some.map((i) => [name, value("x", trace.x[i]), value("y", trace.y[i])]);
     });
   }

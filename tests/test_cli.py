@@ -78,6 +78,9 @@ def test_compare_says_what_was_measured_within_80_columns(compared):
     assert network["kind"] == "activations"
     assert 0 < circuit["active_fraction"] < 0.2
     assert saved["equivalent_window_ms"][network["name"]][circuit["name"]] > 0
+    data = "the 1,000 test images of mnist5k (handwritten digits)"
+    assert (network["provenance"]["data"], network["provenance"]["tested on"]) == ("mnist5k", data)
+    assert f"Wrong class, of {data}: " in " ".join(done.stdout.split())
     assert saved["provenance"]["seed"] == 1
     assert saved["provenance"]["versions"]["brian2"]
     assert saved["provenance"]["seconds"] == 1

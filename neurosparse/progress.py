@@ -4,12 +4,32 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# (share done in [0, 1], what is going on, at most 40 characters)
+MOST = 40
+# (share done in [0, 1], what is going on, at most `MOST` characters)
 Progress = Callable[[float, str], None]
 
 
 def quiet(done: float, text: str) -> None:
     """Report to nobody."""
+
+
+def shortened(text: str, most: int = MOST) -> str:
+    """Return a text of at most `most` characters, cut at a comma or else between two words.
+
+    No number is cut, unless a word alone is longer.
+
+    Examples
+    --------
+    >>> shortened("rectifier_l1: seed 12, epoch 11/20, error 9.87 %")
+    'rectifier_l1: seed 12, epoch 11/20'
+    """
+    if len(text) <= most:
+        return text
+    for between, least in ((", ", most // 2), (" ", 1)):
+        before = text[: most + len(between)].rpartition(between)[0]
+        if len(before) >= least:
+            return before.rstrip(" ,:;")
+    return text[:most]
 
 
 def part_of(progress: Progress, low: float, high: float, name: str = "") -> Progress:
@@ -21,7 +41,7 @@ def part_of(progress: Progress, low: float, high: float, name: str = "") -> Prog
     0.75 seed 2: epoch 3
     """
     before = f"{name}: " if name else ""
-    return lambda done, text: progress(low + (high - low) * done, f"{before}{text}"[:40])
+    return lambda done, text: progress(low + (high - low) * done, shortened(before + text))
 
 
 _hearers: list[Callable[[str], None]] = []
@@ -47,7 +67,7 @@ def with_compilation(progress: Progress) -> Iterator[Progress]:
         progress(done, text)
 
     def hear(name: str) -> None:
-        progress(share, f"compiling, once: {name}"[:40])
+        progress(share, shortened(f"compiling, once: {name}"))
 
     _hearers.append(hear)
     try:

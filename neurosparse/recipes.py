@@ -145,9 +145,12 @@ def _sentence(error: Any, spec_type: type[BaseModel]) -> str:
     if error["type"] == "extra_forbidden":
         before, _, last = key.rpartition(".")
         models = _models_at(spec_type, error["loc"][:-1])
-        found = nearest(last, [name for model in models for name in model.model_fields])
-        hint = f"; did you mean {f'{before}.{found}'.lstrip('.')!r}?" if found else ""
-        return f"unknown key {key!r}{hint}"
+        known = dict.fromkeys(name for model in models for name in model.model_fields)
+        found = nearest(last, known)
+        hint = f"the keys{f' of {before!r}' if before else ''} are {', '.join(known)}"
+        if found:
+            hint = f"did you mean {f'{before}.{found}'.lstrip('.')!r}?"
+        return f"unknown key {key!r}; {hint}"
     if error["type"] == "missing":
         return f"key {key!r} is missing"
     message = error["msg"].removeprefix("Value error, ")
@@ -174,22 +177,23 @@ def _models_in(annotation: object) -> list[type[BaseModel]]:
     return [model for each in get_args(annotation) for model in _models_in(each)]
 
 
-def available(kind: str | None = None) -> list[str]:
-    """Return the names of the recipes that come with the package, of one kind or of all."""
+def available(*kinds: str) -> list[str]:
+    """Return the names of the recipes that come with the package, of some kinds or of all."""
     names = (path.stem for path in sorted(share.folder("models").rglob("*.toml")))
-    return [name for name in names if kind is None or load(name).kind == kind]
+    return [name for name in names if not kinds or load(name).kind in kinds]
 
 
-def load(name_or_path: str | Path, *, kind: str | None = None) -> Recipe:
+def load(name_or_path: str | Path, *, kind: str | Sequence[str] = ()) -> Recipe:
     """Read a recipe: the name of one that comes with the package, or the path of a TOML file.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        Where there is none, it is not a recipe, or not one of `kind`, where that is given; one
-        sentence.
+        Where there is none, it is not a recipe, or not one of `kind` or kinds, where they are
+        given; one sentence.
     """
-    path = _find(name_or_path)
+    kinds = (kind,) if isinstance(kind, str) else tuple(kind)
+    path = _find(name_or_path, kinds)
     if path.stat().st_size > MOST_BYTES:
         raise ValueError(f"recipe {path} is larger than {MOST_BYTES:,} bytes: not a recipe")
     try:
@@ -219,12 +223,12 @@ def load(name_or_path: str | Path, *, kind: str | None = None) -> Recipe:
     found: dict[str, str] = {}
     values = _plain(table, (), sources, found, path)
     recipe = Recipe(path.stem, its_kind, title, values, found, path, run_time)
-    if kind is not None:
-        expect(recipe, kind)
+    if kinds:
+        expect(recipe, *kinds)
     return recipe
 
 
-def _find(name_or_path: str | Path) -> Path:
+def _find(name_or_path: str | Path, kinds: Sequence[str]) -> Path:
     path = Path(name_or_path)
     if path.suffix == ".toml":
         if not path.is_file():
@@ -234,8 +238,8 @@ def _find(name_or_path: str | Path) -> Path:
         p for p in share.folder("models").rglob("*.toml") if p.stem == str(name_or_path)
     )
     if not matches:
-        known = sorted(p.stem for p in share.folder("models").rglob("*.toml"))
-        others = did_you_mean(str(name_or_path), known)
+        name, known = str(name_or_path), available(*kinds)
+        others = did_you_mean(name, known) or did_you_mean(name, available())
         others = others and f"{others} `neurosparse recipes` lists all"
         raise FileNotFoundError(
             f"no recipe {str(name_or_path)!r}"

@@ -296,7 +296,7 @@ def test_the_page_of_the_docs_has_the_criteria_of_the_code() -> None:
     ("number", "error", "message"),
     [
         (0, ValueError, "must be >= 1, got 0"),
-        (99, ValueError, "claim must be one of 1, 2, .*, 18, .*got 99"),
+        (99, ValueError, "claim must be 1 to 18, got 99"),
         (1.0, TypeError, "whole number"),
     ],
 )

@@ -121,8 +121,11 @@ def test_specs_are_frozen(write: Write) -> None:
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        ({"tau": 1.0}, "unknown key 'tau'"),
-        ({"cell.m": 1}, "unknown key 'cell.m'"),
+        (
+            {"tau": 1.0},
+            "unknown key 'tau'; the keys are seed, tau_m_ms, name, limit_mV, cell",
+        ),
+        ({"cell.m": 1}, "unknown key 'cell.m'; the keys of 'cell' are n"),
         ({"tau_m_ms": float("nan")}, "tau_m_ms: Input should be a finite number, got nan"),
         ({"tau_m_ms": float("inf")}, "tau_m_ms: Input should be a finite number, got inf"),
         ({"limit_mV": float("-inf")}, "limit_mV: Input should be a finite number, got -inf"),
@@ -158,7 +161,7 @@ def test_a_value_that_does_not_fit_is_named(
 
 def test_a_missing_key_is_named(write: Write) -> None:
     with pytest.raises(
-        ValueError, match=r"^recipe 'mine': key 'cell\.n' is missing; unknown key 'cell\.m'$"
+        ValueError, match=r"^recipe 'mine': key 'cell\.n' is missing; unknown key 'cell\.m'; the keys .* are n$"
     ):
         recipes.load(write(GOOD.replace("\nn =", "\nm ="))).spec(ExampleSpec)
 

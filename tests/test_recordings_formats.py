@@ -528,14 +528,28 @@ def test_what_a_format_settles_cannot_be_told(tmp_path, name):
 
 
 def test_what_is_not_read_is_refused_without_the_name_of_a_reader(tmp_path):
-    (tmp_path / "notes.docx").write_bytes(b"x")
-    (tmp_path / "folder").mkdir()
-    for path in (tmp_path / "notes.docx", tmp_path / "folder"):
-        with pytest.raises(ValueError, match="no format that is read") as caught:
-            recordings.read(path)
-        assert not re.search(
-            "Neo|IO", str(caught.value).removeprefix(f"cannot read spikes from {path}")
-        )
+    path = tmp_path / "notes.docx"
+    path.write_bytes(b"x")
+    with pytest.raises(ValueError, match="no format that is read") as caught:
+        recordings.read(path)
+    assert not re.search(
+        "Neo|IO", str(caught.value).removeprefix(f"cannot read spikes from {path}")
+    )
+
+
+def test_a_folder_without_a_recording_is_told_what_was_looked_for(tmp_path, monkeypatch):
+    said = r"no recording in .*folder: looked for .*params.py \(Kilosort, phy\), .*what Neo"
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with pytest.raises(FileNotFoundError, match=f"{said} reads; it is empty$"):
+        recordings.read(folder)
+    for name in ("settings.xml", "a.continuous", "notes.txt"):
+        (folder / name).write_text("1 2")
+    with pytest.raises(FileNotFoundError, match=f"{said} reads$"):
+        recordings.read(folder)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(FileNotFoundError, match=rf"{said} reads \(pip install "):
+        recordings.read(folder)
 
 
 @pytest.mark.parametrize("column", ["V_m", "weights"])

@@ -126,7 +126,7 @@ def test_pickle_is_never_opened(tmp_path, name):
 
 def test_a_folder_of_pickles_is_not_opened_either(tmp_path):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ValueError, match="no format that is read has this suffix or content"):
+    with pytest.raises(FileNotFoundError, match="no recording in"):
         read(tmp_path)
 
 
@@ -150,7 +150,7 @@ def test_what_neo_cannot_read_is_one_sentence(tmp_path, name, content, said):
 
 
 def test_an_empty_folder_and_a_missing_file_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="no format that is read"):
+    with pytest.raises(FileNotFoundError, match="no recording in .*; it is empty"):
         read(tmp_path)
     with pytest.raises(FileNotFoundError, match="no spike file"):
         read(tmp_path / "a.mat")

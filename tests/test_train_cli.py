@@ -107,7 +107,7 @@ def test_ctrl_c_keeps_the_last_epoch_and_the_same_command_goes_on(
     said = running.stderr.read()
     running.stderr.close()
     assert running.wait(30) == 130
-    assert "The last whole epoch is in" in said
+    assert "stopped; the last whole epoch is in" in said
     assert [file.name for file in tmp_path.iterdir()] == ["w.checkpoint.safetensors"]
     _train(monkeypatch, *arguments)
     assert not (tmp_path / "w.checkpoint.safetensors").exists()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -99,10 +99,13 @@ class Registry(Generic[Name, Entry]):
     def check(self, name: Name) -> Name:
         """Return the name, or raise a ValueError that says which names there are."""
         if name not in self._entries and name not in self:
-            near = difflib.get_close_matches(str(name), list(map(str, self._entries)), n=1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            known = ", ".join(map(str, self._entries))
-            raise ValueError(f"{self.what} must be one of {known}, got {name!r}{meant}")
+            if all(isinstance(each, int) for each in self._entries):  # no number is misspelt
+                known, meant = _in_ranges(cast(Iterable[int], self._entries)), ""
+            else:
+                known = f"one of {', '.join(map(str, self._entries))}"
+                near = difflib.get_close_matches(str(name), list(map(str, self._entries)), n=1)
+                meant = f"; did you mean {near[0]}?" if near else ""
+            raise ValueError(f"{self.what} must be {known}, got {name!r}{meant}")
         return name
 
     def home(self, name: Name) -> str:
@@ -116,6 +119,17 @@ class Registry(Generic[Name, Entry]):
     def _check(self, name: Name, entry: object) -> None:
         if missing := [need for need in self._needs if not hasattr(entry, need)]:
             raise TypeError(f"{self.what} {name!r} needs {' and '.join(missing)}, got {entry!r}")
+
+
+def _in_ranges(numbers: Iterable[int]) -> str:
+    """Return whole numbers in words: "1 to 18 or 21"."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return " or ".join(str(r[0]) if len(r) == 1 else f"{r[0]} to {r[-1]}" for r in runs)
 
 
 def modules_in(package: str, file: str, pattern: str = "[!_]*.py") -> Iterator[tuple[str, str]]:

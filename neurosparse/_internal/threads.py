@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 from typing import TypeVar
 
-from neurosparse.progress import Progress
+from neurosparse.progress import Progress, shortened
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ def run_in_threads(
                 raise CancelledError
             with lock:
                 shares[k] = done
-                progress(sum(shares) / len(names), f"{names[k]}: {text}"[:40])
+                progress(sum(shares) / len(names), shortened(f"{names[k]}: {text}"))
 
         try:
             part(0.0, "begins")

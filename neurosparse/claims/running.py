@@ -135,7 +135,9 @@ def overview(directory: str | Path) -> Panel:
             {"claim": number, "says": load(number).CLAIM.text, "verdict": "not tested yet"}
             for number in names()
         ]
-        remedy = "Run “neurosparse claims”, which takes minutes, and then this again."
+        remedy = (
+            "Run “neurosparse claims”, which takes minutes, and then “neurosparse compare” again."
+        )
         return Panel("claims", _HEADING, remedy, table=untested, section="claims")
     content, findings = _read(path)
     spec, head = LabSpec(**content["lab"]), panels(findings)[0]

@@ -27,6 +27,7 @@ BAD_INPUT, INTERRUPTED, BUG_HINT = 2, 130, " (--debug shows where)"
 _LONGEST = 1500
 _AGAIN_S = 0.05
 _ERRORS = "neurosparse.plain"  # how a character is written that the terminal does not have
+_NOTHING = "nothing was written, and older results are as they were"
 _PLAIN = {"±": "+-", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "µ": "u", "μ": "u", "…": "...",
           "×": "x", "→": "->", "²": "2", "°": "deg"}  # fmt: skip
 
@@ -37,6 +38,7 @@ class Ending:
 
     signal: int | None = None  # that stopped it
     written: bool = False  # whether results are in their place
+    kept: str = ""  # what is kept where it is stopped
     streams: list[Patient] = field(default_factory=list)
 
 
@@ -93,6 +95,11 @@ def results_are_written() -> None:
     ending.written = True
 
 
+def keeps(what: str) -> None:
+    """Note what a command that is stopped leaves, such as "networks that are trained are kept"."""
+    ending.kept = what
+
+
 def _code(program: Callable[[], int | None], *, debug: bool) -> int:
     try:
         code = int(program() or 0)
@@ -114,7 +121,8 @@ def _code(program: Callable[[], int | None], *, debug: bool) -> int:
             return _fail(sentence(error))
         code = INTERRUPTED  # a library made something else of the signal
     if code == INTERRUPTED:
-        print("neurosparse: stopped; what was complete and checkpoints are kept", file=sys.stderr)
+        left = "the results are in their place" if ending.written else ending.kept or _NOTHING
+        print(f"neurosparse: stopped; {left}", file=sys.stderr)
         return INTERRUPTED if ending.signal is None else 128 + ending.signal
     return code
 
@@ -262,6 +270,9 @@ def _signals() -> Iterator[None]:
         ending.signal = number
         raise KeyboardInterrupt
 
+    def ignore(number: int, frame: FrameType | None) -> None:
+        """Do nothing: Brian2 calls the handler that it finds, and SIG_IGN cannot be called."""
+
     def lost(what: sys.UnraisableHookArgs) -> None:
         if ending.signal is None:
             hook(what)
@@ -278,9 +289,9 @@ def _signals() -> Iterator[None]:
     hook, sys.unraisablehook = sys.unraisablehook, lost
     hook_of_threads, threading.excepthook = threading.excepthook, lost_in_thread
     for number in _stopping():
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            with suppress(ValueError):  # not in the main thread
-                before[number] = signal.signal(number, stop)
+        ignored = signal.getsignal(number) is signal.SIG_IGN  # nohup, or started with & in a script
+        with suppress(ValueError):  # not in the main thread
+            before[number] = signal.signal(number, ignore if ignored else stop)
     try:
         yield
     finally:

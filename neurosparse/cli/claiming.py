@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neurosparse.cli.boundary import results_are_written
+from neurosparse.cli.boundary import keeps, results_are_written
 from neurosparse.cli.display import bars, finish, say, show_json
 from neurosparse.cli.options import MOST_THREADS, Json
 from neurosparse.cli.program import app
@@ -56,6 +56,7 @@ def claims(
 
     for number in only or ():
         paper.load(number)  # before a bar is drawn
+    keeps(f"networks that are trained are in {out}: the same command goes on from there")
     with bars({"claims": "claims"}) as show:
         findings = paper.run(
             out,

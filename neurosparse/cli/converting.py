@@ -205,8 +205,7 @@ def _of_recipe(recipe: Path, settings: Fields, data: str | None, data_dir: Path 
     from neurosparse import data as image_sets
     from neurosparse import recipes
 
-    loaded = recipes.load(recipe)
-    recipes.expect(loaded, "lif_network")
+    loaded = recipes.load(recipe, kind="lif_network")
     spec = loaded.spec(
         converters.LIFNetworkSpec, **({} if data is None else {"data": data}), **settings
     )

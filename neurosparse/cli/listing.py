@@ -40,10 +40,8 @@ def recipes(
     from neurosparse._internal.names import did_you_mean
 
     if kind is not None and kind not in kept.COMMANDS:
-        known = ", ".join(kept.COMMANDS)
-        raise ValueError(
-            f"no recipes of kind {kind!r}{did_you_mean(kind, kept.COMMANDS)}; there are: {known}"
-        )
+        meant = did_you_mean(kind, kept.COMMANDS) or f"; there are: {', '.join(kept.COMMANDS)}"
+        raise ValueError(f"no recipes of kind {kind!r}{meant}")
     found = [
         recipe
         for each in ([kind] if kind else kept.COMMANDS)
@@ -100,9 +98,10 @@ def brains(
 
     known = recordings()
     if source is not None and source not in known:
+        begun = [repr(key) for key in known if key.startswith(source.casefold())]
+        meant = f"; did you mean {' or '.join(begun)}?" if begun else did_you_mean(source, known)
         raise ValueError(
-            f"no measured brain {source!r}{did_you_mean(source, known)};"
-            f" there are: {', '.join(known)}"
+            f"no measured brain {source!r}{meant or '; `neurosparse brains` lists all'}"
         )
     if as_json:
         show_json([known[key].to_dict() for key in ([source] if source else known)])
@@ -111,7 +110,7 @@ def brains(
         columns = ("source", "measured", "1 % in", "4 % in", "trust")
         show([{name: row[name] for name in columns} for row in rows()])
         say(
-            "measured: the share of cells that are active, a rate, Treves-Rolls sparseness A, or"
+            "measured: the share of cells that are active, a rate, Treves-Rolls sparseness, or"
             " the shape of the rates' distribution. 1 % in: the window in which 1 % of cells that"
             " fire so fast have a spike, if Poisson; - where no rate is stated. trust: A read in"
             " the source, B read in another's account, C not read.\n\nWhat is counted differs:"

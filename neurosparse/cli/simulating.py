@@ -116,8 +116,7 @@ def simulate(
 
     if seed + seeds - 1 > MOST_SEED:
         raise ValueError(f"the last of --seeds must be at most {MOST_SEED}, got {seed + seeds - 1}")
-    loaded = recipes.load(recipe)
-    recipes.expect(loaded, "circuit", "population")
+    loaded = recipes.load(recipe, kind=("circuit", "population"))
     if seconds is None:  # a population costs little, and slow changes need time
         seconds = 10.0 if loaded.kind == "population" else 2.0
     values: Fields = {

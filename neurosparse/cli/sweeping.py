@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from neurosparse._internal.names import one_line
+from neurosparse.cli.boundary import keeps
 from neurosparse.cli.display import bars, finish, say, show_json
 from neurosparse.cli.options import MOST_THREADS, Json, kinds_of_sweeps
 from neurosparse.cli.program import app
@@ -66,13 +67,14 @@ def sweep(
     from neurosparse import recipes
     from neurosparse.sweep import kinds
 
-    recipes.expect(recipes.load(spec), *kinds.names())
+    recipes.load(spec, kind=kinds.names())
     from neurosparse import sweep as sweeps
 
     name = Path(spec).stem
     place = out or Path("results") / name
     loaded = sweeps.load(spec)
     sweeps.plan(loaded, place)  # what cannot run is refused before a bar is drawn
+    keeps(f"runs that are complete are in {place}: the same command goes on from there")
     with bars({"sweep": name}, own_estimate=True) as show:
         result = sweeps.run(
             loaded,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neurosparse.cli.boundary import results_are_written
+from neurosparse.cli.boundary import keeps, results_are_written
 from neurosparse.cli.display import WIDTH, bars, columns, finish, say, show_activity, show_json
 from neurosparse.cli.options import (
     DataDir,
@@ -77,8 +77,7 @@ def train(
     from neurosparse.rectifier import train as train_network
     from neurosparse.rectifier.tensorboard import events
 
-    loaded = recipes.load(recipe)
-    recipes.expect(loaded, "network", "transformer")
+    loaded = recipes.load(recipe, kind=("network", "transformer"))
     if loaded.kind == "transformer":
         if download or tensorboard is not None:
             option = "--download" if download else "--tensorboard"
@@ -134,10 +133,7 @@ def train(
             )
         except KeyboardInterrupt:
             if kept.exists():
-                print(
-                    f"The last whole epoch is in {kept}: the same command goes on from there.",
-                    file=sys.stderr,
-                )
+                keeps(f"the last whole epoch is in {kept}: the same command goes on from there")
             raise
         except DivergenceError:
             if checkpoint is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurosparse.cli.boundary import results_are_written
+from neurosparse.cli.boundary import keeps, results_are_written
 from neurosparse.cli.display import bars, finish, say, show_json
 from neurosparse.cli.options import Json, Seed
 from neurosparse.cli.program import app
@@ -56,10 +56,7 @@ def train_transformer(
             )
         except KeyboardInterrupt:
             if kept.exists():
-                print(
-                    f"The last look is in {kept}: the same command goes on from there.",
-                    file=sys.stderr,
-                )
+                keeps(f"the last look is in {kept}: the same command goes on from there")
             raise
         except DivergenceError:
             if checkpoint is None:

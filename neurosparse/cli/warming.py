@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from neurosparse.cli.boundary import keeps
 from neurosparse.cli.display import bars, say
 from neurosparse.cli.program import app
 
@@ -20,6 +21,7 @@ def warm() -> None:
     from neurosparse import warming
     from neurosparse._internal import places
 
+    keeps("kernels that are compiled are kept: the same command goes on from there")
     with bars({"warm": "kernels"}) as show:
         found = warming.warm(lambda done, text: show("warm", done, text))
     n, folder = sum(found.values()), places.cache_folder("kernels")

@@ -11,6 +11,7 @@ from neurosparse.recordings.kilosort import vector
 from neurosparse.recordings.recording import UnitTable
 
 RANK = 1
+FOLDER = "spikes.times.npy with spikes.clusters.npy (IBL)"
 USES = ()
 
 

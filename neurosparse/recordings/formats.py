@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from neurosparse.recordings.columns import Told
-from neurosparse.recordings.recording import UnitTable
+from neurosparse.recordings.recording import NoRecordingError, UnitTable
 
 
 class Format(Protocol):
@@ -28,6 +28,7 @@ class Format(Protocol):
     USES: tuple[str, ...]
 
     # and, where it depends on the file: def takes(self, path: Path) -> tuple[str, ...]
+    # of a kind of folder: FOLDER: str, what is looked for in one, in words
 
     def fits(self, path: Path) -> bool:
         """Return whether a file or folder looks like this format by its name and first bytes."""
@@ -65,10 +66,18 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     ------
     ValueError
         As `recordings.read`, in a sentence of which the file is the subject.
+    FileNotFoundError
+        Where a folder holds nothing that is known; one sentence, whole.
     """
     kind = of(path)
     for name in ("time_unit", "times", "units", "layout"):
         if getattr(told, name) is not None and name not in kind.USES:
             option = name.replace("_", "-")
             raise ValueError(f"its format settles {name} (--{option}): leave it out")
-    return kind.tables(path, told)
+    try:
+        return kind.tables(path, told)
+    except NoRecordingError as error:
+        known = [words for each in registry() if (words := getattr(each, "FOLDER", ""))]
+        raise FileNotFoundError(
+            f"no recording in {path}: looked for {', '.join(known)}{error}"
+        ) from None

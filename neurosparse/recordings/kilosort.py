@@ -15,6 +15,7 @@ from neurosparse.recordings.columns import Told, indexed
 from neurosparse.recordings.recording import UnitTable
 
 RANK = 1
+FOLDER = "spike_times.npy with params.py (Kilosort, phy)"
 USES = ()
 _MOST_TEXT = 2**24  # bytes of params.py or of a table of labels
 _MOST_LABELS = 64  # columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,13 +13,15 @@ from neurosparse._internal import limited_process
 from neurosparse._internal.imports import need
 from neurosparse._internal.types import Array, Foreign
 from neurosparse.recordings.columns import Told
-from neurosparse.recordings.recording import UnitTable
+from neurosparse.recordings.recording import NoRecordingError, UnitTable
 
 RANK = 9
+FOLDER = "what Neo reads"
 USES = ()
 PICKLES = (".pkl", ".pickle")
 # formats without one: the reader takes the last spike
 GUESS_T_STOP = ("KlustaKwikIO", "NestIO", "PhyIO", "AsciiSpikeTrainIO")
+_NO_FOLDER = "no reader finds spikes in this folder"
 _UNKNOWN = (
     "no format that is read has this suffix or content; convert it to NWB, or to CSV with columns"
     " time_s and unit"
@@ -50,8 +53,18 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
             "it is a pickle, which runs code when it is opened: convert it to NWB, or save the"
             " times with numpy"
         )
+    if path.is_dir():
+        if not any(path.iterdir()):
+            raise NoRecordingError("; it is empty")
+        if importlib.util.find_spec("neo") is None:
+            raise NoRecordingError(" (pip install 'neurosparse[recordings]')")
     need("neo.io", f"reading {path.suffix or 'this'} files")
-    arrays = limited_process.read(path, contents, library="Neo", imports=("neo.io",))
+    try:
+        arrays = limited_process.read(path, contents, library="Neo", imports=("neo.io",))
+    except ValueError as error:
+        if str(error) == _NO_FOLDER:
+            raise NoRecordingError from None
+        raise
     kind = str(arrays["reader"])
     n, found = int(arrays["n_segments"]), []
     for k in range(n):
@@ -99,6 +112,8 @@ def contents(path: Path) -> dict[str, Array]:
             failures.append(
                 f"{reader.__name__}: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
             )
+    if path.is_dir() and len(failures) > 1:  # readers that take any folder; none of them helps
+        raise ValueError(_NO_FOLDER)
     raise ValueError("; ".join(dict.fromkeys(failures)))
 
 
@@ -106,14 +121,14 @@ def _readers(neo_io: Foreign, path: Path) -> list[Foreign]:
     try:
         candidates = neo_io.list_candidate_ios(path)
     except ValueError:
-        raise ValueError(_UNKNOWN) from None
+        raise ValueError(_NO_FOLDER if path.is_dir() else _UNKNOWN) from None
     if path.is_file():
         candidates = [reader for reader in candidates if reader.mode != "dir"]
     readers = [
         r for r in dict.fromkeys(candidates) if r is not neo_io.PickleIO and _knows_spikes(r)
     ]
     if not readers:
-        raise ValueError(_UNKNOWN)
+        raise ValueError(_NO_FOLDER if path.is_dir() else _UNKNOWN)
     return readers
 
 

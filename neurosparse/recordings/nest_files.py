@@ -15,6 +15,7 @@ from neurosparse.recordings.columns import Told, indexed
 from neurosparse.recordings.recording import UnitTable
 
 RANK = 2
+FOLDER = ".dat or .gdf files (NEST)"
 USES = ("times", "units")
 _NAME = re.compile(r"(.*)-(\d+)-\d+")  # label, id of the recorder, thread
 

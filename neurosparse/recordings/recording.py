@@ -20,6 +20,13 @@ UPPER_BOUND = (
 )
 
 
+class NoRecordingError(ValueError):
+    """A folder holds nothing that is known; its text, if any, is the end of the sentence."""
+
+
+OWN = "another for each unit"  # values of a column such as the units' names
+
+
 # how an interval of observation is meant: NEST's holds its stop and not its start
 Ends = Literal["[)", "[]", "(]"]
 
@@ -156,6 +163,7 @@ class Recording:
             "observation": [list(stretch) for stretch in self.observed_s] or "given by the user",
             "spikes_outside": self.n_outside,
             "note": self.note,
+            "said": list(self.said),
         }
 
     def __str__(self) -> str:
@@ -183,10 +191,7 @@ class Recording:
         ]
         if self.n_outside:
             lines.append(f"{self.n_outside:,} spikes outside that time were left out.")
-        if self.columns:
-            lines.append(
-                "Columns: "
-                + "; ".join(f"{name}: {values}" for name, values in self.columns.items())
-                + "."
-            )
+        told = [f"{name}: {values}" for name, values in self.columns.items() if values != OWN]
+        if told:
+            lines.append(f"Columns: {'; '.join(told)}.")
         return [*lines, *self.said, *filter(None, [self.note])]

@@ -14,7 +14,7 @@ from neurosparse._internal import checks
 from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Array
 from neurosparse.activity import SpikeTrains
-from neurosparse.recordings.recording import Recording, UnitTable
+from neurosparse.recordings.recording import OWN, Recording, UnitTable
 from neurosparse.recordings.stretches import (
     Observed,
     asked_for,
@@ -289,6 +289,8 @@ def _in_words(values: Array) -> str:
         finite = values[np.isfinite(values)]
         return f"{finite.min():.4g} to {finite.max():.4g}" if finite.size else "nan"
     distinct, counts = np.unique(values.astype(str), return_counts=True)
+    if distinct.size == values.size > _MOST_SHOWN:
+        return OWN
     order = np.argsort(-counts, kind="stable")
     shown = [f"{distinct[i] or 'empty'} {counts[i]:,}" for i in order[:_MOST_SHOWN]]
     more = distinct.size - len(shown)

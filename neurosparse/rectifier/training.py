@@ -25,7 +25,7 @@ from neurosparse._internal import checks
 from neurosparse._internal.threads import cores, run_in_threads
 from neurosparse.data import Splits
 from neurosparse.data.augmentation import augmented
-from neurosparse.progress import Progress, part_of, quiet
+from neurosparse.progress import Progress, part_of, quiet, shortened
 from neurosparse.rectifier import checkpoints, devices, stacked
 from neurosparse.rectifier.checkpoints import Checkpoint
 from neurosparse.rectifier.course import Course, check_fit
@@ -116,7 +116,7 @@ def train(
     engine, note = _engine(spec, network, images, labels)
     if note:
         log.info("trained in torch: %s", note)
-        progress(0.0, f"torch: {note}"[:40])
+        progress(0.0, shortened(f"torch: {note}"))
 
     # more threads of torch would spend their time in waiting, awake, while the sparse engine works
     with devices.one_thread(where):

@@ -142,7 +142,7 @@ class MeasuredBrain:
         if self.kind == "fraction":
             return f"{_range(self.low, self.high, scale=100)} %"
         if self.kind == "sparseness":
-            return f"A = {_range(self.low, self.high)}"
+            return f"Treves-Rolls {_range(self.low, self.high)}"
         some = f"{100 * self.share:g} % " if self.share < 1 else ""
         return f"{some}{_range(self.low, self.high)} Hz"
 

@@ -125,8 +125,13 @@ def measure(
         "mask": mask,
         "units_axis": units_axis,
     }
-    spiking = interop.can_read(what)
     kind = type(what).__name__
+    if _is_state(what, data):
+        raise TypeError(
+            f"this {kind} holds the weights of a network: load them into the model"
+            " (load_state_dict) and pass that"
+        )
+    spiking = interop.can_read(what)
     for option, value in of_networks.items() if spiking or isinstance(what, Activations) else ():
         if value is not None:
             raise ValueError(
@@ -178,3 +183,16 @@ def measure(
         layer: describe_activations(activations, name=f"{prefix}{layer}", provenance=provenance)
         for layer, activations in records.items()
     }
+
+
+def _is_state(what: object, data: object) -> bool:
+    """Return whether an object is what `state_dict` of a torch module gives.
+
+    A dict of tensors without inputs may also be spikes, an array of times a unit.
+    """
+    if not (isinstance(what, Mapping) and what):
+        return False
+    values = list(what.values())
+    if any(not type(value).__module__.startswith("torch") for value in values):
+        return False
+    return data is not None or any(getattr(value, "ndim", 1) > 1 for value in values)

@@ -106,9 +106,10 @@ def read_all(
         if not any(name in _takes(source) for source in sources):
             option = name.replace("_", "-")
             raise ValueError(f"none of {', '.join(map(str, sources))} takes {name} (--{option})")
+    labels = _labels(sources)
     found = [
-        (_label(s), stats)
-        for s in sources
+        (label, stats)
+        for label, s in zip(labels, sources, strict=True)
         for stats in read(
             s,
             window_ms=window_ms,
@@ -116,6 +117,8 @@ def read_all(
             how={name: value for name, value in told.items() if name in _takes(s)},
         )
     ]
+    if twice := [str(s) for k, s in enumerate(sources) if s in sources[:k]]:
+        raise ValueError(f"{twice[0]} is given twice: leave it out once")
     names = [stats.name for _, stats in found]
     if missing := set(only) - set(names):
         raise ValueError(
@@ -142,6 +145,15 @@ def _takes(source: str | Path) -> frozenset[str]:
     from neurosparse import recordings
 
     return recordings.takes(path)
+
+
+def _labels(sources: Sequence[str | Path]) -> list[str]:
+    """Return what each source is called: its stem, or its path where two have one stem."""
+    stems = [_label(source) for source in sources]
+    return [
+        stem if stems.count(stem) == 1 else str(source)
+        for stem, source in zip(stems, sources, strict=True)
+    ]
 
 
 def _label(source: str | Path) -> str:

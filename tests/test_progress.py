@@ -39,3 +39,11 @@ def test_a_terminal_has_one_line_that_is_written_anew(monkeypatch: pytest.Monkey
     assert before.startswith(" 99 %  seed 2: step 999/1000")
     assert last == "100 %  seed 2: step 1000/1000"
     assert len(before) >= len(last)  # nothing of a longer text stays
+
+
+def test_no_number_is_cut() -> None:
+    said: list[str] = []
+    tell = part_of(lambda _, text: said.append(text), 0.0, 1.0, "rectifier_4_percent")
+    tell(0.5, "epoch 1/20, error 9.87 %")
+    tell(0.5, "one_word_that_is_longer_than_all_that_fits")
+    assert said == ["rectifier_4_percent: epoch 1/20", "rectifier_4_percent"]

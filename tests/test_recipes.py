@@ -161,7 +161,8 @@ def test_a_value_that_does_not_fit_is_named(
 
 def test_a_missing_key_is_named(write: Write) -> None:
     with pytest.raises(
-        ValueError, match=r"^recipe 'mine': key 'cell\.n' is missing; unknown key 'cell\.m'; the keys .* are n$"
+        ValueError,
+        match=r"^recipe 'mine': key 'cell\.n' is missing; unknown key 'cell\.m'; the keys .* are n$",
     ):
         recipes.load(write(GOOD.replace("\nn =", "\nm ="))).spec(ExampleSpec)
 

@@ -187,7 +187,7 @@ def test_compare_takes_what_measure_takes(capsys, text, spikes):
     assert command_line.run("compare", *files[:1], *options[:2], *options[4:]) == 0
     assert "50.0 %" in capsys.readouterr().out
     for arguments, said in (
-        ([files[2], "--time-unit", "s"], "takes time_unit (--time-unit)"),
+        ([files[2], "--time-unit", "s"], "takes --time-unit"),
         ([files[0], "--time-unit", "s"], "--duration-s"),
         (["--duration-s", "2"], "--duration-s does nothing here"),
         ([files[0], *options[:2], "--duration-s", "2", "--where", "layer=1"], "no column 'layer'"),

@@ -150,7 +150,7 @@ def test_what_neo_cannot_read_is_one_sentence(tmp_path, name, content, said):
 
 
 def test_an_empty_folder_and_a_missing_file_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no recording in .*; it is empty"):
+    with pytest.raises(FileNotFoundError, match=r"no recording in .*; it is empty"):
         read(tmp_path)
     with pytest.raises(FileNotFoundError, match="no spike file"):
         read(tmp_path / "a.mat")

@@ -9,6 +9,8 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from neurosparse._internal import pytorch_files
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
@@ -18,6 +20,7 @@ def opened(path: Path) -> Iterator[Any]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"no weights file {path}")
+    pytorch_files.refuse(path, pytorch_files.WEIGHTS)
     try:
         with safe_open(path, framework="pt") as file:
             yield file

@@ -13,6 +13,10 @@ HIGHEST_MEAN_HZ = 1000.0  # no neuron fires faster for long
 UNUSUAL_HZ = (0.01, 500.0)
 FIRST_SHARE = 1e-3  # what seconds taken for milliseconds fill of a record
 DUPLICATE_SHARE = 0.01
+REMEDY = (
+    ": give times and duration in ms, or with their units (SpikeTrains.from_seconds takes seconds);"
+    " where it is so, give dt_ms, the grid of the times"
+)
 _WHOLE_MS = 1e-6  # what float64 leaves of a whole number of ms
 
 
@@ -65,11 +69,7 @@ def refuse_implausible(spikes: SpikeTrains) -> None:
         Where `plausibility` finds a reason.
     """
     if len(spikes) >= FEWEST_SPIKES and (reason := _refusal(spikes)) is not None:
-        raise ValueError(
-            f"{reason}: give times and duration in ms, or with their units"
-            " (SpikeTrains.from_seconds takes seconds); where it is so, give dt_ms, the grid of the"
-            " times"
-        )
+        raise ValueError(reason + REMEDY)
 
 
 def _refusal(spikes: SpikeTrains) -> str | None:

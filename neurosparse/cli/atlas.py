@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from neurosparse.cli.display import say, show_json
+from neurosparse.cli.examples import examples
 from neurosparse.cli.options import Json, Where, Window
 from neurosparse.cli.program import app
 from neurosparse.cli.spikes import show_spikes
@@ -15,9 +16,10 @@ from neurosparse.cli.spikes import show_spikes
 
 @app.command(
     short_help="Measure sessions of the DANDI archive, fetching their units alone.",
-    epilog=(
-        "Examples:\n\nneurosparse atlas 000020 --sessions 3\n\nneurosparse atlas 000021 --where"
-        " quality=good\n\nneurosparse atlas https://example.org/session.nwb --window-ms 5"
+    epilog=examples(
+        "neurosparse atlas 000020 --sessions 3",
+        "neurosparse atlas 000021 --where quality=good",
+        "neurosparse atlas https://example.org/session.nwb --window-ms 5",
     ),
 )
 def atlas(

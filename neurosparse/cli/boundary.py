@@ -22,6 +22,7 @@ from typing import Any, TextIO
 
 from neurosparse._internal import names, scratch
 from neurosparse._internal.imports import explained
+from neurosparse.cli import wording
 
 BAD_INPUT, INTERRUPTED, BUG_HINT = 2, 130, " (--debug shows where)"
 _LONGEST = 1500
@@ -39,6 +40,7 @@ class Ending:
     signal: int | None = None  # that stopped it
     written: bool = False  # whether results are in their place
     kept: str = ""  # what is kept where it is stopped
+    options: dict[str, tuple[str, str]] = field(default_factory=dict)  # flag and metavar, by name
     streams: list[Patient] = field(default_factory=list)
 
 
@@ -100,6 +102,16 @@ def keeps(what: str) -> None:
     ending.kept = what
 
 
+def takes(options: dict[str, tuple[str, str]]) -> None:
+    """Note the options of the command that runs, for `worded`: flag and metavar by name."""
+    ending.options = options
+
+
+def worded(text: str) -> str:
+    """Return a sentence of the library's as the command that runs says it, on one line."""
+    return names.one_line(wording.in_options(text, ending.options))
+
+
 def _code(program: Callable[[], int | None], *, debug: bool) -> int:
     try:
         code = int(program() or 0)
@@ -142,7 +154,7 @@ def sentence(error: BaseException) -> str:
         sentence = text
     else:
         sentence = (f"{kind}: {text}" if text else kind) + BUG_HINT
-    line = names.one_line(sentence)
+    line = worded(sentence)
     return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
 
 
@@ -254,7 +266,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     if issubclass(category, UserWarning | RuntimeWarning):
-        _say(f"note: {names.one_line(str(message))}")
+        _say(f"note: {worded(str(message))}")
 
 
 @contextmanager

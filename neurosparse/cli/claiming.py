@@ -9,15 +9,17 @@ import typer
 
 from neurosparse.cli.boundary import keeps, results_are_written
 from neurosparse.cli.display import bars, finish, say, show_json
+from neurosparse.cli.examples import examples
 from neurosparse.cli.options import MOST_THREADS, Json
 from neurosparse.cli.program import app
 
 
 @app.command(
     short_help="Test the claims of Glorot et al. 2011.",
-    epilog=(
-        "Examples:\n\nneurosparse claims\n\nneurosparse claims --only 8 --only 15\n\n"
-        "neurosparse claims --full -o results/claims_full"
+    epilog=examples(
+        "neurosparse claims",
+        "neurosparse claims --only 8 --only 15",
+        "neurosparse claims --full -o results/claims_full",
     ),
 )
 def claims(

@@ -11,6 +11,7 @@ import typer
 from neurosparse._internal.types import Fields
 from neurosparse.cli.boundary import results_are_written
 from neurosparse.cli.display import bars, finish, say, show_activity, show_beyond, show_json
+from neurosparse.cli.examples import examples
 from neurosparse.cli.options import (
     READING,
     DataDir,
@@ -40,12 +41,13 @@ if TYPE_CHECKING:
 
 @app.command(
     short_help="Compare circuits, networks and recordings.",
-    epilog=(
-        "Examples:\n\nneurosparse compare\n\nneurosparse compare --seconds 2 --epochs 3 --network"
-        " rectifier_l1 -o results/quick\n\nneurosparse compare results/potjans2014 session.nwb"
-        " results/rectifier_l1.safetensors --only all\n\nneurosparse compare a.csv b.csv"
-        " --duration-s 60 --time-unit ms\n\nneurosparse compare results/a results/b"
-        " --band 'mine=0.02-0.05' -o results/a_and_b"
+    epilog=examples(
+        "neurosparse compare",
+        "neurosparse compare --seconds 2 --epochs 3 --network rectifier_l1 -o results/quick",
+        "neurosparse compare results/potjans2014 session.nwb"
+        " results/rectifier_l1.safetensors --only all",
+        "neurosparse compare a.csv b.csv --duration-s 60 --time-unit ms",
+        "neurosparse compare results/a results/b --band 'mine=0.02-0.05' -o results/a_and_b",
     ),
 )
 def compare(

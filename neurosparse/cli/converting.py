@@ -12,6 +12,7 @@ from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Fields
 from neurosparse.cli.boundary import results_are_written
 from neurosparse.cli.display import bars, finish, say, show, show_json
+from neurosparse.cli.examples import examples
 from neurosparse.cli.options import DataDir, Json, Open, Seed, Settings, overrides
 from neurosparse.cli.program import app
 
@@ -29,10 +30,11 @@ CONVERSION, FIGURE, PAGE = "conversion.json", "conversion.png", "report.html"
 
 @app.command(
     short_help="Turn a network into a spiking one.",
-    epilog=(
-        "Examples:\n\nneurosparse convert results/rectifier_l1.safetensors\n\nneurosparse convert"
-        " results/rectifier_l1.safetensors --set neuron.kind=lif --steps 128 --nir twin.nir"
-        " --lossy\n\nneurosparse convert lif_rates --set tau_m_ms=50"
+    epilog=examples(
+        "neurosparse convert results/rectifier_l1.safetensors",
+        "neurosparse convert results/rectifier_l1.safetensors --set neuron.kind=lif"
+        " --steps 128 --nir twin.nir --lossy",
+        "neurosparse convert lif_rates --set tau_m_ms=50",
     ),
 )
 def convert(
@@ -97,11 +99,12 @@ def convert(
     """
     from neurosparse import convert as converters
     from neurosparse import plots
-    from neurosparse._internal import checks
+    from neurosparse._internal import checks, pytorch_files
     from neurosparse._internal import whole_files as files
 
     if images is not None:
         checks.whole("--images", images)
+    pytorch_files.refuse(weights, "in Python neurosparse.convert.to_spiking takes the model itself")
     if weights.suffix in ("", ".toml"):
         splits, usual_steps, convert_it = _of_recipe(
             weights, {"tuning.seed": seed, **overrides(settings)}, data, data_dir

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from neurosparse.cli.display import say, show, show_json
+from neurosparse.cli.examples import examples
 from neurosparse.cli.options import Json
 from neurosparse.cli.program import app
 
@@ -19,7 +20,7 @@ def _kinds(incomplete: str) -> list[str]:
 
 @app.command(
     short_help="List the recipes that come along.",
-    epilog="Examples:\n\nneurosparse recipes\n\nneurosparse recipes circuit --json",
+    epilog=examples("neurosparse recipes", "neurosparse recipes circuit --json"),
 )
 def recipes(
     kind: Annotated[
@@ -77,8 +78,9 @@ def _sources(incomplete: str) -> list[str]:
 
 @app.command(
     short_help="List measured brains: how sparse they are.",
-    epilog="Examples:\n\nneurosparse brains\n\nneurosparse brains tang2018\n\n"
-    "neurosparse brains --json",
+    epilog=examples(
+        "neurosparse brains", "neurosparse brains tang2018", "neurosparse brains --json"
+    ),
 )
 def brains(
     source: Annotated[

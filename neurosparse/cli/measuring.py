@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neurosparse.cli import meant
+from neurosparse.cli.boundary import worded
 from neurosparse.cli.display import finish, say, show_beyond, show_json
+from neurosparse.cli.examples import examples
 from neurosparse.cli.layers import of_experts, say_answer, show_layers
 from neurosparse.cli.options import (
     READING,
@@ -38,14 +41,15 @@ if TYPE_CHECKING:
 @app.command(
     name="measure",
     short_help="Measure spikes in a file, or a network.",
-    epilog=(
-        "Examples:\n\nneurosparse measure results/spikes.npz --window-ms 5\n\nneurosparse measure"
-        " kilosort_folder --duration-s 600 --where group=good\n\nneurosparse measure"
-        " session.nwb --where quality=good --where 'isi_violations<0.5' --out"
-        " results/session\n\nneurosparse measure mynet:make --weights mynet.safetensors --data"
-        " inputs.npy --threshold 0.01\n\nneurosparse measure torchvision.models:resnet18 --data"
-        " mnist5k --input-shape 1,28,28\n\nneurosparse measure mynet:lm --data tokens.npz"
-        " --threshold .1 --relative"
+    epilog=examples(
+        "neurosparse measure results/spikes.npz --window-ms 5",
+        "neurosparse measure kilosort_folder --duration-s 600 --where group=good",
+        "neurosparse measure session.nwb --where quality=good --where 'isi_violations<0.5'"
+        " --out results/session",
+        "neurosparse measure mynet:make --weights mynet.safetensors --data inputs.npy"
+        " --threshold 0.01",
+        "neurosparse measure results/rectifier_l1.safetensors --data mnist5k",
+        "neurosparse measure mynet:lm --data tokens.npz --threshold .1 --relative",
     ),
 )
 def measure_file(
@@ -176,7 +180,7 @@ def measure_file(
         "units_axis",
         "relative",
     }
-    is_network = what.endswith(".safetensors") or (":" in what and not Path(what).exists())
+    is_network = meant.is_network(what, has_inputs=data is not None)
     if given := [
         name
         for name in context.params
@@ -202,7 +206,7 @@ def measure_file(
             batch_size=batch_size,
             mask=mask,
             forward=forward,
-            units_axis=None if units_axis is None else _axes(units_axis),
+            units_axis=None if units_axis is None else meant.axes(units_axis),
         )
         _finish(out, page, open_page=open_page, quiet=as_json)
         return
@@ -325,7 +329,7 @@ def _measure_network(
             units_axis=units_axis,
         )
     reached = tuple(s for s in stats.values() if s.n_samples)
-    notes = dict.fromkeys(str(w.message) for w in noted if w.category is UserWarning)
+    notes = dict.fromkeys(worded(str(w.message)) for w in noted if w.category is UserWarning)
     if as_json:
         show_json({"stats": [s.to_dict() for s in reached]})
     else:
@@ -353,19 +357,6 @@ def _trained_on(what: str) -> str | None:
         return None
     training = load_training_spec(Path(what))
     return None if training is None else training.data
-
-
-def _axes(words: str) -> int | dict[str, int]:
-    """Return the axis of all layers, or of each by its name."""
-    try:
-        if "=" not in words:
-            return int(words)
-        pairs = [each.rpartition("=") for each in words.split(",")]
-        return {name.strip(): int(axis) for name, _, axis in pairs}
-    except ValueError:
-        raise ValueError(
-            f"--units-axis takes a whole number or such as relu1=1,relu2=-1, got {words!r}"
-        ) from None
 
 
 def _spike_panels(spikes: Any, comparison: Any) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -87,9 +87,20 @@ def _run(arguments: list[str]) -> int:
     """Run a command; what it raises passes through as it is, but for the end that it asks for."""
     if f"_{NAME.upper()}_COMPLETE" in os.environ:  # a shell asks what may follow
         app(args=arguments, prog_name=NAME)
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
+    chosen = next((word for word in arguments if word in command.commands), "")
+    boundary.takes(_options(command.commands[chosen]) if chosen else {})
     try:
         with command.make_context(NAME, arguments) as context:
             return int(command.invoke(context) or 0)
     except typer.Exit as ended:
         return ended.exit_code
+
+
+def _options(command: Any) -> dict[str, tuple[str, str]]:
+    """Return the flag of each option of a command and what it takes, by the argument's name."""
+    return {
+        each.name: (each.opts[0], each.metavar or each.name.upper())
+        for each in command.params
+        if each.opts[0].startswith("--")
+    }

@@ -12,6 +12,7 @@ from neurosparse._internal.sizes import MOST_SEED, MOST_SEEDS
 from neurosparse._internal.types import Fields
 from neurosparse.cli.boundary import results_are_written
 from neurosparse.cli.display import bars, finish, say, show, show_json
+from neurosparse.cli.examples import examples
 from neurosparse.cli.options import (
     MOST_THREADS,
     Json,
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
 
 @app.command(
     short_help="Run a spiking circuit and measure it.",
-    epilog=(
-        "Examples:\n\nneurosparse simulate cortical_population\n\nneurosparse simulate potjans2014"
-        " --seconds 1\n\nneurosparse simulate potjans2014 --scale 0.1 --engine brian2 --seeds"
-        " 3\n\nneurosparse simulate brunel2000_ai --set projections.inhibitory.weight_mV=-0.6"
-        " --spikes nwb"
+    epilog=examples(
+        "neurosparse simulate cortical_population",
+        "neurosparse simulate potjans2014 --seconds 1",
+        "neurosparse simulate potjans2014 --scale 0.1 --engine brian2 --seeds 3",
+        "neurosparse simulate brunel2000_ai --set projections.inhibitory.weight_mV=-0.6"
+        " --spikes nwb",
     ),
 )
 def simulate(

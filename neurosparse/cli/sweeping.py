@@ -10,15 +10,17 @@ import typer
 from neurosparse._internal.names import one_line
 from neurosparse.cli.boundary import keeps
 from neurosparse.cli.display import bars, finish, say, show_json
+from neurosparse.cli.examples import examples
 from neurosparse.cli.options import MOST_THREADS, Json, kinds_of_sweeps
 from neurosparse.cli.program import app
 
 
 @app.command(
     short_help="Run many networks or simulations.",
-    epilog=(
-        "Examples:\n\nneurosparse sweep figure3_quick\n\nneurosparse sweep mine.toml --workers 4"
-        " --retry-failed\n\nneurosparse sweep mine.toml --scheduler tcp://10.0.0.1:8786"
+    epilog=examples(
+        "neurosparse sweep figure3_quick",
+        "neurosparse sweep mine.toml --workers 4 --retry-failed",
+        "neurosparse sweep mine.toml --scheduler tcp://10.0.0.1:8786",
     ),
 )
 def sweep(
@@ -110,7 +112,7 @@ Runs = Annotated[Path, typer.Argument(metavar="FOLDER", help="The folder of a sw
 
 
 @runs_app.command(
-    "list", short_help="List the runs.", epilog="Example:\n\nneurosparse runs list results/figure3"
+    "list", short_help="List the runs.", epilog=examples("neurosparse runs list results/figure3")
 )
 def runs_list(folder: Runs, as_json: Json = False) -> None:
     """List the runs: key, kind, time, size, and what sets each apart.
@@ -149,7 +151,7 @@ def runs_list(folder: Runs, as_json: Json = False) -> None:
 @runs_app.command(
     "show",
     short_help="Show all that is known of a run.",
-    epilog="Example:\n\nneurosparse runs show results/figure3 79bc65",
+    epilog=examples("neurosparse runs show results/figure3 79bc65"),
 )
 def runs_show(
     folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]
@@ -173,7 +175,7 @@ def runs_show(
 @runs_app.command(
     "verify",
     short_help="Read every byte of every run.",
-    epilog="Example:\n\nneurosparse runs verify results/figure3",
+    epilog=examples("neurosparse runs verify results/figure3"),
 )
 def runs_verify(folder: Runs) -> None:
     """Read every byte of every run and put damaged or foreign runs into quarantine.
@@ -194,7 +196,7 @@ def runs_verify(folder: Runs) -> None:
 @runs_app.command(
     "export",
     short_help="Write one table of all runs.",
-    epilog="Example:\n\nneurosparse runs export results/figure3 figure3.csv",
+    epilog=examples("neurosparse runs export results/figure3 figure3.csv"),
 )
 def runs_export(
     folder: Runs, file: Annotated[Path, typer.Argument(help="Table to write: .parquet or .csv.")]

@@ -10,6 +10,7 @@ import typer
 
 from neurosparse.cli.boundary import keeps, results_are_written
 from neurosparse.cli.display import WIDTH, bars, columns, finish, say, show_activity, show_json
+from neurosparse.cli.examples import examples
 from neurosparse.cli.options import (
     DataDir,
     Device,
@@ -24,10 +25,10 @@ from neurosparse.cli.program import app
 
 @app.command(
     short_help="Train a network and measure its layers.",
-    epilog=(
-        "Examples:\n\nneurosparse train rectifier_l1\n\nneurosparse train rectifier_l1 --set"
-        " l1=0.002 --set epochs=5\n\nneurosparse train rectifier_4_percent --set target_active=0.02"
-        " --tensorboard results/runs"
+    epilog=examples(
+        "neurosparse train rectifier_l1",
+        "neurosparse train rectifier_l1 --set l1=0.002 --set epochs=5",
+        "neurosparse train rectifier_4_percent --set target_active=0.02 --tensorboard results/runs",
     ),
 )
 def train(

@@ -10,6 +10,7 @@ import typer
 
 from neurosparse.cli.boundary import keeps, results_are_written
 from neurosparse.cli.display import bars, finish, say, show_json
+from neurosparse.cli.examples import examples
 from neurosparse.cli.options import Json, Seed
 from neurosparse.cli.program import app
 
@@ -88,9 +89,8 @@ def train_transformer(
 
 @app.command(
     short_help="Write text by a trained transformer.",
-    epilog=(
-        "Examples:\n\nneurosparse generate results/plays_4_percent.safetensors --prompt"
-        ' "HAMLET. " -n 300'
+    epilog=examples(
+        'neurosparse generate results/plays_4_percent.safetensors --prompt "HAMLET. " -n 300'
     ),
 )
 def generate(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from neurosparse.cli.boundary import keeps
 from neurosparse.cli.display import bars, say
+from neurosparse.cli.examples import examples
 from neurosparse.cli.program import app
 
 
 @app.command(
     short_help="Compile all kernels now, once.",
-    epilog="Examples:\n\nneurosparse warm\n\nNEUROSPARSE_CACHE=/opt/cache neurosparse warm",
+    epilog=examples("neurosparse warm", "NEUROSPARSE_CACHE=/opt/cache neurosparse warm"),
 )
 def warm() -> None:
     """Compile all kernels now, so that no later command waits for a compiler.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from neurosparse._internal import pytorch_files
 from neurosparse._internal.imports import MissingPackageError
 from neurosparse._internal.names import one_line
 from neurosparse.activity import SpikeTrains, plausibility
@@ -100,6 +101,7 @@ def read_wanted(path: Path, wanted: Wanted, told: Told) -> Recording:
     several = _matching(path)
     if not several and not path.exists():
         raise FileNotFoundError(f"no spike file {path}")
+    pytorch_files.refuse(path)
     if path.suffix.lower() == ".npz" and not several and not pynapple_npz.fits(path):
         if (name := told.first()) is not None:
             raise ValueError(f"{path} settles {name} itself: leave it out")

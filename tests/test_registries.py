@@ -140,7 +140,7 @@ def test_each_file_of_the_folder_is_found_and_has_what_it_needs(found) -> None:
     for name in found.names():
         entry = found.get(name)
         assert entry is import_module(found.home(name))
-    with pytest.raises(ValueError, match=rf"^{found.what} must be one of .*, got"):
+    with pytest.raises(ValueError, match=rf"^{found.what} must be .*, got"):
         found.get(type(found.names()[0])(99))
 
 

@@ -1,4 +1,4 @@
-"""What a word on the command line means: a network or a file, the axes of layers."""
+"""Meaning of a word on the command line: a network or a file, the axes of layers."""
 
 from __future__ import annotations
 

@@ -147,11 +147,11 @@ def run(
             part = part_of(progress, k / len(todo), (k + 1) / len(todo), training.arm)
             if training.name not in known:
                 training.train(directory / "runs", text, part)
-    rows = [
-        known[one.name] if one.name in known else one.row(directory / "runs", text)
-        for one in todo
-        if one.name in known or one.summary(directory / "runs").exists()
-    ]
+    there = [one for one in todo if one.name in known or one.summary(directory / "runs").exists()]
+    rows = []
+    for k, one in enumerate(there):
+        progress(k / len(there), f"reads the test plays: {one.arm}"[:40])
+        rows.append(known.get(one.name) or one.row(directory / "runs", text))
     if not rows:
         raise ValueError(f"{directory / 'runs'} has no trained network of the study {study!r}")
     tables = table(rows)

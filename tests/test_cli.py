@@ -192,7 +192,7 @@ BAD_INPUTS = {  # {here} holds truncated.npz, wrong.toml and a_file
         "cortical_population",
     ),
     "no time": ("compare --seconds 0 --out {here}/o", "seconds"),
-    "negative window": ("compare --window-ms=-3 --out {here}/o", "window_ms"),
+    "negative window": ("compare --window-ms=-3 --out {here}/o", "--window-ms"),
 }
 
 

@@ -56,7 +56,8 @@ def test_every_value_has_a_source() -> None:
 
 
 def test_an_unknown_key_is_one_sentence() -> None:
-    with pytest.raises(ValueError, match=r"^recipe 'rectifier': unknown key 'network.widht'$"):
+    said = r"^recipe 'rectifier': unknown key 'network.widht'; the keys of 'network' are sizes, "
+    with pytest.raises(ValueError, match=said):
         recipes.load("rectifier").spec(TrainSpec, **{"network.widht": 3})
 
 

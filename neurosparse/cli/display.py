@@ -35,7 +35,9 @@ _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|Hz|nA|mV)(?!\w))")  # a number keeps i
 
 
 @contextmanager
-def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
+def bars(
+    jobs: dict[str, str], *, own_estimate: bool = False, own_rows: bool = False
+) -> Iterator[Show]:
     """Show a progress bar for each job, with the time it took and the time left.
 
     The bars are on the error stream, so that what is printed can be piped. Where that is no
@@ -47,6 +49,8 @@ def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
         The label of each job, by the name under which the yielded function is told about it.
     own_estimate
         The job's words say how much time is left, so that the bar does not.
+    own_rows
+        The job prints rows while it runs: enough for a log.
     """
     from rich.console import Console
     from rich.progress import (
@@ -63,7 +67,7 @@ def bars(jobs: dict[str, str], *, own_estimate: bool = False) -> Iterator[Show]:
     width = max(map(len, labels.values()))
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _tenths(labels)
+        yield (lambda job, done, text: None) if own_rows else _tenths(labels)
         return
     columns: list[ProgressColumn] = [
         TextColumn(f"{{task.description:<{width}}}", markup=False),

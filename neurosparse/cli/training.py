@@ -109,7 +109,7 @@ def train(
     kept = checkpoint or out.with_suffix(".checkpoint.safetensors")
     with (
         nullcontext() if tensorboard is None else events(tensorboard) as write,
-        bars({recipe: loaded.name}) as show,
+        bars({recipe: loaded.name}, own_rows=True) as show,
     ):
         heading = results.HEADING if columns() >= WIDTH else results.NARROW
 

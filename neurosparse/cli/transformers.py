@@ -39,7 +39,7 @@ def train_transformer(
     out = out or Path("results") / f"{name}.safetensors"
     files.check_file(out)
     kept = checkpoint or out.with_suffix(".checkpoint.safetensors")
-    with bars({name: name}) as show:
+    with bars({name: name}, own_rows=True) as show:
 
         def watch(look: Any) -> None:
             if look.step == 0:

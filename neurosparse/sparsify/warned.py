@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Collection, Iterable, Mapping
 
 MANY_PENALTIES = 200  # more than batches whose gradients are added up
-MANY_DEAD = 0.25
+MANY_DEAD = 0.5
 
 
 def check_free(names: Iterable[str], others: Collection[Collection[str]]) -> None:

@@ -101,6 +101,8 @@ def read_all(
         As `read`, where nothing has a name that is asked for, and where no source takes what is
         told.
     """
+    if twice := [str(s) for k, s in enumerate(sources) if s in sources[:k]]:
+        raise ValueError(f"{twice[0]} is given twice: leave it out once")
     told = {name: value for name, value in (how or {}).items() if value not in (None, (), [])}
     for name in told:
         if not any(name in _takes(source) for source in sources):
@@ -117,8 +119,6 @@ def read_all(
             how={name: value for name, value in told.items() if name in _takes(s)},
         )
     ]
-    if twice := [str(s) for k, s in enumerate(sources) if s in sources[:k]]:
-        raise ValueError(f"{twice[0]} is given twice: leave it out once")
     names = [stats.name for _, stats in found]
     if missing := set(only) - set(names):
         raise ValueError(

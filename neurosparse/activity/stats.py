@@ -238,6 +238,11 @@ class ActivityStats:
             f" {self.n_units:,} units active ({self.active_when.describe()})>"
         )
 
+    @property
+    def is_smooth(self) -> bool:
+        """True where no output is exactly 0 and every unit counts, as of GELU at threshold 0."""
+        return self.zero_fraction == 0 and self.active_fraction == 1
+
     def __str__(self) -> str:
         """Return a table of at most 14 lines of 80 columns; below it the interval and notes."""
         shown = {
@@ -252,7 +257,7 @@ class ActivityStats:
         lines = [self.name, *(f"{label:<{width}}  {value}" for label, value in shown.items())]
         table = [_within(line.replace("\n", " ")) for line in lines]
         said = [f"interval: {self.interval.method}", *(f"Note: {note}" for note in self.notes)]
-        if self.zero_fraction == 0 and self.active_fraction == 1:
+        if self.is_smooth:
             said.append(
                 "Note: no output is exactly 0, so every unit counts: give another threshold"
             )

@@ -52,7 +52,7 @@ def say_answer(stats: Sequence[ActivityStats]) -> None:
     share = sum(s.active_fraction * s.n_units for s in stats) / n_units
     where = f"{len(stats)} layers" if len(stats) > 1 else f"layer {stats[0].name}"
     say(f"Answer: {percent(share)} of the {n_units:,} units of {where} are active at once.")
-    if smooth := [s.name for s in stats if s.zero_fraction == 0 and s.active_fraction == 1]:
+    if smooth := [s.name for s in stats if s.is_smooth]:
         say(
             f"Note: no output of {', '.join(smooth)} is exactly 0, so that every unit counts."
             " Give another --threshold, such as 0.5 for sigmoid, or .1 with --relative for GELU."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -33,9 +33,6 @@ from neurosparse.cli.options import (
 )
 from neurosparse.cli.program import app
 from neurosparse.cli.spikes import measure_parts, show_spikes
-
-if TYPE_CHECKING:
-    pass
 
 
 @app.command(

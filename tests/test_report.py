@@ -498,3 +498,24 @@ def test_provenance_names_the_processor_where_kernels_are_compiled(monkeypatch):
     monkeypatch.setitem(sys.modules, "llvmlite", None)
     assert "processor" not in report.environment()
     provenance._processor.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("provenance", "called"),
+    [({"recipe": "potjans2014"}, "potjans2014"), ({"recording": {"file": "x/day 1.csv"}}, "day 1")],
+)
+def test_the_page_of_one_source_is_called_by_it(provenance, called):
+    spikes = ns.SpikeTrains([1.0, 6.0], [0, 1], n_units=50, duration_ms=10.0, dt_ms=1.0)
+    whole = ns.measure(spikes, active_when=ns.ActiveWhen(window_ms=10), name="all")
+    part = replace(whole, name="E")
+    comparison = ns.compare(whole, part, provenance=provenance)
+    assert answer.subject(comparison) == called
+    assert f": in “{called} (all)” " in answer.sentences(comparison)[-1]
+    text = methods.paragraph(comparison)
+    assert f"“{called} (all)” has 50 neurons" in text
+    assert "Intervals are of 95 %" in text
+    assert "missing" not in text
+    short = replace(whole.interval, low=float("nan"), high=float("nan"), method="record 9 s")
+    text = methods.paragraph(ns.compare(replace(whole, interval=short)))
+    assert "Where an interval is missing: record 9 s." in text
+    assert "of 95 %" not in text

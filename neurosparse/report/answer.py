@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 
 from neurosparse import plots
-from neurosparse.activity import ActivityStats
+from neurosparse.activity import WHOLE, ActivityStats
 from neurosparse.comparison import (
     Comparison,
     band_in_words,
@@ -74,10 +75,32 @@ def steered_to(stats: ActivityStats) -> float | None:
 
 def subject(comparison: Comparison) -> str:
     """Return what was compared in a few words, for titles."""
+    if source := _source(comparison):
+        return quoted(source)
     circuits, networks = [c.name for c in comparison.circuits], comparison.networks
     names = circuits[:2] or [n.name for n in networks[:2]]
     others = len(comparison.stats) - len(names)
     return _and([*map(quoted, names), *([f"{others} more"] if others else [])])
+
+
+def _source(comparison: Comparison) -> str | None:
+    """Return the recipe or file that all the cells are of, where the page is of one alone."""
+    if WHOLE not in {c.name for c in comparison.circuits}:
+        return None
+    recipe, recording = (comparison.provenance.get(key) for key in ("recipe", "recording"))
+    if recipe:
+        return Path(str(recipe)).stem
+    file = recording.get("file") if isinstance(recording, dict) else None
+    return Path(str(file)).stem if file else None
+
+
+def named_circuits(comparison: Comparison) -> list[ActivityStats]:
+    """Return its circuits, with all cells of a source called by that: "mine (all)"."""
+    source = _source(comparison)
+    return [
+        replace(c, name=f"{source} ({WHOLE})") if source and c.name == WHOLE else c
+        for c in comparison.circuits
+    ]
 
 
 def sentences(comparison: Comparison) -> list[str]:
@@ -93,12 +116,12 @@ def sentences(comparison: Comparison) -> list[str]:
     >>> sentences(ns.compare(circuit))[0]
     'In any 10 ms about 4 of 100 neurons fire in “circuit”.'
     """
-    found = [c for c in comparison.circuits if steered_to(c) is None]
-    circuits = [
+    found = [c for c in named_circuits(comparison) if steered_to(c) is None]
+    firing = [
         _firing(window, list(group))
         for window, group in groupby(found, lambda c: c.active_when.window_ms)
     ]
-    return [*circuits, *_networks(comparison.networks), *_windows(comparison, found)]
+    return [*firing, *_networks(comparison.networks), *_windows(comparison, found)]
 
 
 def overview(comparison: Comparison) -> Overview:

@@ -6,6 +6,7 @@ import base64
 import csv
 import io
 import json
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
@@ -14,7 +15,7 @@ from typing import Any
 from neurosparse import __version__
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison
-from neurosparse.report.answer import steered_to, subject, wrong
+from neurosparse.report.answer import named_circuits, steered_to, subject, wrong
 
 _ALWAYS = ("neurosparse", "glorot2011", "attwell2001", "lennie2003")
 # a reference, and the words in names or provenance that call for it
@@ -55,7 +56,7 @@ def paragraph(comparison: Comparison) -> str:
             "A neuron counts as active in a window where it fires in it at least once. The active"
             " fraction is the mean share of neurons, silent ones included, over all positions of"
             " the window in the record.",
-            *map(_circuit, circuits),
+            *map(_circuit, named_circuits(comparison)),
         ]
     sentences += list(map(_network, networks))
     if circuits and networks:
@@ -63,9 +64,12 @@ def paragraph(comparison: Comparison) -> str:
             "The equivalent window of a network is the window in which the circuit is as active as"
             " the network is for one input."
         )
-    methods = list(dict.fromkeys(s.interval.method for s in comparison.stats))
+    intervals = [s.interval for s in comparison.stats]
+    if given := dict.fromkeys(i.method for i in intervals if not math.isnan(i.low)):
+        sentences.append(f"Intervals are of {100 * intervals[0].level:g} %: {'; '.join(given)}.")
+    if none := dict.fromkeys(i.method for i in intervals if math.isnan(i.low)):
+        sentences.append(f"Where an interval is missing: {'; '.join(none)}.")
     sentences += [
-        f"Intervals are of {100 * comparison.stats[0].interval.level:g} %: {'; '.join(methods)}.",
         f"The range of {100 * band.low:g} to {100 * band.high:g} % is that of {band.source}:"
         f" {band.caption[:1].lower()}{band.caption[1:]}",
     ]

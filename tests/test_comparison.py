@@ -81,7 +81,7 @@ def test_names_with_a_comma_stand_in_quotes() -> None:
     assert comparison.answer()[-1].endswith("as many as in a in 9 ms, in 'a, spiking' in 9 ms.")
     assert comparison.answer()[-1].startswith("'b, sparse': ")
     assert "; 'a, spiking' in windows of" in comparison.in_bands()[0]
-    assert "; 'b, sparse' is within." in comparison.in_bands()[0]
+    assert "; within: 'b, sparse'." in comparison.in_bands()[0]
     assert comparison.differences()[0].sentence().startswith("'a, spiking' less a: ")
 
 
@@ -253,10 +253,10 @@ def test_bands_of_ones_own():
     comparison = ns.compare(poisson_circuit(), network(0.1), reference=[band, *bands().values()])
     first, glorot, lennie, attwell = comparison.in_bands()
     assert first.startswith("mine (5-20 %): circuit in windows of 10.")
-    assert "net is within. Given by whoever" in first
-    assert "net is not. An estimate by way of an energy budget" in glorot
+    assert "within: net. Given by whoever" in first
+    assert "not: net. An estimate by way of an energy budget" in glorot
     assert "circuit in windows of up to 2.0" in lennie
-    assert "net is within. The share of cells" in attwell
+    assert "within: net. The share of cells" in attwell
     assert "the 5-20 % of mine take windows" in comparison.answer()[0]
     for bad in ("mine", "mine=5", "=0.1-0.2", "mine=0.1.2-0.3"):
         with pytest.raises(ValueError, match="a band is NAME=LOW-HIGH"):

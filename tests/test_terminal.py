@@ -210,6 +210,22 @@ def test_each_of_several_definitions_names_those_it_holds_for(
     assert "(a, c: at least one spike in 10 ms; b: at least one spike in 20 ms)" in text
 
 
+def test_circuits_with_long_names_are_columns_by_letter(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    trains = SpikeTrains([1.0, 2.0], [0, 1], n_units=2, duration_ms=100.0, dt_ms=0.1)
+    places = ("the first of two long names", "the second of two long names", "the network")
+    stats = [measure(trains, active_when=ActiveWhen(window_ms=10.0), name=n) for n in places]
+    display.show_activity(stats, {places[2]: {places[0]: 12.5, places[1]: None}})
+    head, _, *rows = filter(None, map(str.strip, capsys.readouterr().out.splitlines()))
+    assert head.split()[-6:] == ["as", "A,", "in", "as", "B,", "in"]
+    assert rows[0].startswith("A: the first")
+    assert rows[1].startswith("B: the second")
+    assert rows[2].startswith("the network")
+    assert rows[2].split()[-3:] == ["12.5", "ms", "none"]
+
+
 def test_a_terminal_gets_an_error_with_its_words_whole(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

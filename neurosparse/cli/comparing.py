@@ -273,9 +273,11 @@ def _show_sources(comparison: Any, out: Path | None, *, as_json: bool, open_page
         show_beyond(comparison.stats)
         for line in (
             *_notes(comparison.stats),
+            "",
             *comparison.in_bands(),
             "",
             *(d.sentence() for d in comparison.differences()),
+            "",
             *comparison.answer(),
         ):
             say(line)

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import string
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -131,17 +132,25 @@ def show_activity(
     from neurosparse.report import row
 
     circuits = list(dict.fromkeys(name for windows in equivalents.values() for name in windows))
-    rows = []
-    for s in stats:
-        cells = row(s, equivalents)
-        chosen = {"name": s.name, "active": cells["active"]}
-        chosen["95 % interval"] = cells["95 % interval"]
-        for name in circuits:
-            chosen[f"as {quoted(name)}, in"] = _window(equivalents, s.name, name)
-        if not circuits:
-            chosen["never active"] = cells["never active"]
-        rows.append(chosen)
-    show(rows)
+
+    def rows(called: Mapping[str, str], titled: Mapping[str, str]) -> list[dict[str, str]]:
+        found = []
+        for s in stats:
+            cells = row(s, equivalents)
+            chosen = {key: cells[key] for key in ("active", "95 % interval")}
+            for name in circuits:
+                chosen[f"as {called[name]}, in"] = _window(equivalents, s.name, name)
+            if not circuits:
+                chosen["never active"] = cells["never active"]
+            found.append({"name": titled.get(s.name, s.name)} | chosen)
+        return found
+
+    table = rows({name: quoted(name) for name in circuits}, {})
+    if circuits and _fitting(_lines(table)) is None:  # letters for long names
+        letters = dict(zip(circuits, string.ascii_uppercase, strict=False))
+        if len(letters) == len(circuits):
+            table = rows(letters, {name: f"{a}: {name}" for name, a in letters.items()})
+    show(table)
     parts = [f"active: the share of the units that are active at once ({_definitions(stats)})"]
     if circuits:
         parts.append("as ..., in: the window in which that circuit is as active")
@@ -192,18 +201,13 @@ def show_beyond(stats: Sequence[ActivityStats]) -> None:
     """Print what the mean does not say, a line each."""
     from neurosparse.sparsity.log_normal import row
 
-    words = {
-        "beyond the mean": "beyond the mean",
-        "eff. units": "effective",
-        "dim.": "dimension",
-        "popul.": "population",
-        "sd ln": "spread",
-    }
+    words = {"eff. units": "eff.", "sd ln": "spread"}
     show([{words.get(key, key): cell for key, cell in row(s).items()} for s in stats])
     say(
-        "effective: units that share the activity of a sample. dimension: of the covariance between"
-        " units. population and lifetime: Treves-Rolls sparseness, low is sparse. spread: standard"
-        " deviation of ln(rate). log-normal: whether the rates may be so distributed."
+        "eff.: effective units, those that share the activity of a sample. dim.: dimension of the"
+        " covariance between units. popul. and lifetime: Treves-Rolls sparseness, low is sparse."
+        " spread: standard deviation of ln(rate). log-normal: whether the rates may be so"
+        " distributed."
     )
 
 
@@ -216,10 +220,7 @@ def show(rows: Sequence[Mapping[str, str]]) -> None:
     """
     if not rows:
         return
-    lines = [
-        [names.one_line(cell) for cell in line]
-        for line in (rows[0], *(row.values() for row in rows))
-    ]
+    lines = _lines(rows)
     if table := _fitting(lines):
         _console().print(table, markup=False)
         return
@@ -231,6 +232,14 @@ def show(rows: Sequence[Mapping[str, str]]) -> None:
             if cell != "-":  # a table needs a sign where nothing applies, a list does not
                 say(f"  {heading:<{width}}  {cell}")
     say("")
+
+
+def _lines(rows: Sequence[Mapping[str, str]]) -> list[list[str]]:
+    """Return the head of a table, then its rows."""
+    return [
+        [names.one_line(cell) for cell in line]
+        for line in (rows[0], *(row.values() for row in rows))
+    ]
 
 
 def _fitting(lines: Sequence[Sequence[str]]) -> Table | None:

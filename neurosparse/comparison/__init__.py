@@ -2,21 +2,21 @@
 
 comparison.py  the comparison, bands of one's own
 differences.py the difference of two fractions
+sentences.py   what a comparison says of each
 words.py       how fractions, windows and bands are said
-window_intervals.py  how sure windows are
+window_intervals.py  the window that holds a fraction, and how sure it is
 files.py       statistics on disk and back, exactly
 """
 
 from neurosparse.comparison.comparison import (
     BRAIN_FRACTIONS,
     Comparison,
-    circuit_window,
     compare,
     load,
     own_band,
 )
 from neurosparse.comparison.differences import Difference, difference
-from neurosparse.comparison.window_intervals import window_interval
+from neurosparse.comparison.window_intervals import circuit_window, window_interval
 from neurosparse.comparison.words import band_in_words, milliseconds, percent, percents
 
 said = band_in_words  # its name in version 0.1

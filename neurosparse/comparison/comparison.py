@@ -17,15 +17,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse._internal import cards, checks
+from neurosparse._internal import cards
 from neurosparse._internal.imports import need
 from neurosparse._internal.types import Fields, FieldsView
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import files as saved
+from neurosparse.comparison import sentences
 from neurosparse.comparison.differences import Difference, difference, refuse_mixed
-from neurosparse.comparison.window_intervals import window_intervals, without_nan
-from neurosparse.comparison.words import band_in_words, milliseconds, percent, percents, quoted
+from neurosparse.comparison.window_intervals import circuit_window, window_intervals, without_nan
+from neurosparse.comparison.words import percent, percents
 from neurosparse.reference import Band, bands
 from neurosparse.sparsity import log_normal as distributions
 
@@ -82,46 +83,9 @@ class Comparison:
 
         First each circuit's windows for the band, then the place of each network.
         """
-        return [self._circuit_sentence(c) for c in self.circuits] + [
-            self._network_sentence(n) for n in self.networks
+        return [sentences.of_circuit(c, self.band) for c in self.circuits] + [
+            sentences.of_network(n, self.equivalent_window_ms[n.name]) for n in self.networks
         ]
-
-    def _circuit_sentence(self, circuit: ActivityStats) -> str:
-        low, high = (
-            circuit_window(circuit, fraction) for fraction in (self.band.low, self.band.high)
-        )
-        share = f"the {band_in_words(self.band)}"
-        place = (
-            f"no window of the record holds {share}"
-            if low is None
-            else (
-                f"{share} are reached from {milliseconds(low)} on"
-                if high is None
-                else (
-                    f"{share} take windows of {milliseconds(low).removesuffix(' ms')} to"
-                    f" {milliseconds(high)}"
-                )
-            )
-        )
-        fires = (
-            f"{percent(circuit.active_fraction)} of the neurons fire in"
-            f" {circuit.active_when.window_ms:g} ms"
-        )
-        return f"{quoted(circuit.name)}: {fires}; {place}."
-
-    def _network_sentence(self, network: ActivityStats) -> str:
-        active = (
-            f"{percent(network.active_fraction)} of the units are active"
-            f" ({network.active_when.describe()})"
-        )
-        found = [(quoted(c), ms) for c, ms in self.equivalent_window_ms[network.name].items()]
-        places = [f"in {name} in {milliseconds(ms)}" for name, ms in found if ms is not None]
-        if places:
-            places[0] = f"as many as {places[0]}"
-        places += [
-            f"more than {name} in any window of its record" for name, ms in found if ms is None
-        ]
-        return f"{quoted(network.name)}: {', '.join([active, *places])}."
 
     def __repr__(self) -> str:
         return f"<Comparison of {', '.join(s.name for s in self.stats)}>"
@@ -152,21 +116,7 @@ class Comparison:
 
         The band's caption follows.
         """
-        return [
-            f"{band.label}: {'; '.join(self._within(s, band) for s in self.stats)}. {band.caption}"
-            for band in self.bands
-        ]
-
-    def _within(self, stats: ActivityStats, band: Band) -> str:
-        name = quoted(stats.name)
-        if stats.curve is None:
-            return f"{name} {'is within' if stats.active_fraction in band else 'is not'}"
-        low, high = circuit_window(stats, band.low), circuit_window(stats, band.high)
-        if low is None:
-            return f"{name} in no window of its record"
-        until = "its whole record" if high is None else milliseconds(high)
-        windows = f"up to {until}" if low == 0 else f"{milliseconds(low)} to {until}"
-        return f"{name} in windows of {windows}"
+        return [sentences.of_band(self.stats, band) for band in self.bands]
 
     def differences(self) -> list[Difference]:
         """Return how each differs from the first of its kind.
@@ -356,17 +306,6 @@ def compare(
         },
         provenance=provenance or {},
     )
-
-
-def circuit_window(circuit: ActivityStats, fraction: float) -> float | None:
-    """Return the window in ms in which a circuit is as active as `fraction`.
-
-    None where no window is, 0 for a fraction of 0.
-    """
-    if circuit.curve is None:
-        raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
-    fraction = checks.number("fraction", fraction)
-    return circuit.curve.window_ms(fraction) if fraction > 0 else 0.0
 
 
 def _flatten(

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
+from neurosparse._internal import checks
 from neurosparse._internal.types import Fields
 from neurosparse.activity import ActivityStats, Interval
 
@@ -100,3 +101,14 @@ def _window(circuit: ActivityStats, fraction: float) -> float:
         return 0.0
     window = circuit.curve.window_ms(fraction)
     return math.nan if window is None else window
+
+
+def circuit_window(circuit: ActivityStats, fraction: float) -> float | None:
+    """Return the window in ms in which a circuit is as active as `fraction`.
+
+    None where no window is, 0 for a fraction of 0.
+    """
+    if circuit.curve is None:
+        raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
+    fraction = checks.number("fraction", fraction)
+    return circuit.curve.window_ms(fraction) if fraction > 0 else 0.0

@@ -148,7 +148,7 @@ def test_what_is_stopped_says_what_is_kept(capsys: pytest.CaptureFixture[str]) -
         assert boundary.run(program, debug=False) == boundary.INTERRUPTED
         return capsys.readouterr().err.removeprefix("neurosparse: stopped; ")
 
-    assert stopped() == "nothing was written, and older results are as they were\n"
+    assert stopped() == "no result was written, and older results are as they were\n"
     assert stopped(lambda: boundary.keeps("a is in b")) == "a is in b\n"
     assert stopped(boundary.results_are_written) == "the results are in their place\n"
 

@@ -28,7 +28,7 @@ BAD_INPUT, INTERRUPTED, BUG_HINT = 2, 130, " (--debug shows where)"
 _LONGEST = 1500
 _AGAIN_S = 0.05
 _ERRORS = "neurosparse.plain"  # how a character is written that the terminal does not have
-_NOTHING = "nothing was written, and older results are as they were"
+_NOTHING = "no result was written, and older results are as they were"
 _PLAIN = {"±": "+-", "–": "-", "—": "-", "≤": "<=", "≥": ">=", "µ": "u", "μ": "u", "…": "...",
           "×": "x", "→": "->", "²": "2", "°": "deg"}  # fmt: skip
 

@@ -206,7 +206,7 @@ def test_a_signal_ends_it_as_ctrl_c_does(how: str, code: int, tmp_path: Path) ->
         running.kill()
     assert running.returncode == code
     assert said.splitlines()[-1] == (
-        "neurosparse: stopped; nothing was written, and older results are as they were"
+        "neurosparse: stopped; no result was written, and older results are as they were"
     )
     assert "Traceback" not in said
     assert list(tmp_path.iterdir()) == []

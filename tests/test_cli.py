@@ -276,7 +276,9 @@ def test_ctrl_c_leaves_neither_processes_nor_files(small_network, tmp_path):
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=30)
     assert running.returncode == 130
-    assert said.strip().endswith("stopped; no result was written, and older results are as they were")
+    assert said.strip().endswith(
+        "stopped; no result was written, and older results are as they were"
+    )
     end = time.monotonic() + 20
     while any(Path(f"/proc/{pid}").exists() for pid in below) and time.monotonic() < end:
         time.sleep(0.05)

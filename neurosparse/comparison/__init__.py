@@ -2,7 +2,7 @@
 
 comparison.py  the comparison, bands of one's own
 differences.py the difference of two fractions
-sentences.py   what a comparison says of each
+sentences.py   the plain sentences
 words.py       how fractions, windows and bands are said
 window_intervals.py  the window that holds a fraction, and how sure it is
 files.py       statistics on disk and back, exactly

@@ -1,4 +1,4 @@
-"""What a comparison says of each circuit and network, in plain sentences."""
+"""Plain sentences of a comparison: of a circuit, of a network, of a band."""
 
 from __future__ import annotations
 

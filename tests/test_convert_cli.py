@@ -57,11 +57,11 @@ def test_report_figure_and_nir_file(
     assert (out / "conversion.png").stat().st_size > 5000
     assert convert.from_nir(nir).graph.input.shape == (784,)
     printed = capsys.readouterr().out
-    assert all(sentence in " ".join(printed.split()) for sentence in again.sentences())
+    assert again.sentences()[0].split(",")[0] in " ".join(printed.split())
     assert all(layer.name in printed for layer in again.layers)
     written_page = (out / "report.html").read_text()
     assert all(escape(sentence) in written_page for sentence in again.sentences())
-    assert len(printed.splitlines()) < 45
+    assert len(printed.splitlines()) < 30
     assert max(map(len, printed.split("Report and figure")[0].splitlines())) <= 80
 
 

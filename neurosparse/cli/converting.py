@@ -154,7 +154,7 @@ def convert(
             "active: units of the source for an image; in a step, in all: neurons that spike;"
             " error: of the rates, compared with the activations."
         )
-        for sentence in report.sentences():
+        for sentence in report.sentences()[:3]:
             say(sentence)
     written = [] if nir is None else [f"NIR file: {nir}"]
     finish(

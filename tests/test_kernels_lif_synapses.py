@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare, norm
 
-from neurosparse.kernels.circuit import bit_rows
+from neurosparse.kernels.circuit import bit_rows, single_pass
 from neurosparse.kernels.circuit import synapses as wiring
 from neurosparse.kernels.circuit.partitions import ALIGN, MOST_LOCAL, Layout, layout
 from neurosparse.kernels.circuit.synapse_draws import IN_DEGREE, PAIRWISE, TOTAL, Bundle
@@ -203,6 +203,55 @@ def test_one_weight_a_source_needs_no_weights() -> None:
     )
     assert unlike.weight_of_source.size == 0
     assert unlike.words.size > alike.words.size
+
+
+# --------------------------------------------------------------------------------------------------
+# one pass
+def _tables() -> list[Bundle]:
+    delays = [kernel_engine.delay_table(mean, 0.5, 0.1) for mean in (1.5, 0.8)]
+    weights = [kernel_engine.weight_table(mean, 0.1, 1.0) for mean in (88.0, -60.0)]
+    return [
+        Bundle(0, 0, TOTAL, 9000, delays[0], weights[0]),
+        Bundle(0, 1, PAIRWISE, 0.1, delays[0], weights[0]),
+        Bundle(1, 0, TOTAL, 4001, delays[1], weights[1]),
+        Bundle(1, 1, PAIRWISE, 1.0, delays[1], weights[1]),
+    ]
+
+
+@pytest.mark.parametrize("room", [10.0, -5.0], ids=["room", "no room"])
+@pytest.mark.parametrize(("partitions", "threads"), [(1, 1), (2, 2), (3, 5), (4, 1)])
+@pytest.mark.parametrize("kind", ["own weights", "alike", "bits"])
+def test_one_pass_lays_out_what_two_do(
+    kind: str, partitions: int, threads: int, room: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundles = {
+        "own weights": _tables(),
+        "alike": [bundle(b, 0, TOTAL, 9000, delay=1 + 4 * b) for b in range(2)],
+        "bits": [bundle(0, 1, TOTAL, 9000, 3), bundle(1, 0, PAIRWISE, 0.4, 7), *_tables()[:1]],
+    }[kind]
+    how = {"partitions": partitions, "threads": threads}
+    if kind != "bits":
+        monkeypatch.setattr(wiring, "DENSE", 2.0)
+    monkeypatch.setattr(single_pass, "DEVIATIONS", room)
+    cells, once, _ = built([300, 120], bundles, **how)
+    monkeypatch.setattr(wiring, "_drawn_once", lambda *_: None)
+    _, twice, _ = built([300, 120], bundles, **how)
+    assert (twice.bits.weight.size > 0) == (kind == "bits")
+    np.testing.assert_array_equal(once.start, twice.start)
+    np.testing.assert_array_equal(once.bits.rows, twice.bits.rows)
+    # in the same order
+    np.testing.assert_array_equal(wiring.listed(cells, once), wiring.listed(cells, twice))
+
+
+def test_what_is_drawn_by_targets_is_drawn_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise AssertionError("drawn once")
+
+    monkeypatch.setattr(wiring, "_drawn_once", never)
+    mixed = [bundle(0, 0, TOTAL, 900), bundle(0, 0, IN_DEGREE, 9, 2)]
+    assert built([100], mixed)[1].n_synapses == 1800
+    with pytest.raises(AssertionError, match="drawn once"):
+        built([100], mixed[:1])
 
 
 # --------------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """The drawing of synapses.
 
-Each cell has a random stream of its own that is replayed, first to count, then to fill.
+Each cell has a random stream of its own. It can be replayed: first to count, then to fill.
 
 The stream belongs to the *source* for projections with a given number of synapses or a probability,
 to the *target* for given in-degrees. So the circuit depends on the seed alone, neither on the
@@ -177,7 +177,7 @@ def _gap(state: np.uint64, log_miss: float) -> np.int64:
 
 
 @njit(nogil=True)
-def _draw(
+def draw(
     cell: int,
     population: int,
     plan: Plan,
@@ -250,7 +250,7 @@ def count(
     )
     for k in range(low, high):
         cell = order[k]
-        n = _draw(cell, population_of[cell], plan, partner, delay, weight)
+        n = draw(cell, population_of[cell], plan, partner, delay, weight)
         if plan.by_target:
             p = partition_of[cell]
             of_target = counts[p]
@@ -304,7 +304,7 @@ def fill(
     weight_at = np.empty((n_partitions, n_delays), np.uint64)  # the byte of its weight
     for k in range(low, high):
         cell = order[k]
-        n = _draw(cell, population_of[cell], plan, partner, delay, weight)
+        n = draw(cell, population_of[cell], plan, partner, delay, weight)
         if plan.by_target:
             p = partition_of[cell]
             for i in range(n):

@@ -1,12 +1,12 @@
-"""Synapses laid out for delivery, built without sorting.
+"""Synapses laid out for delivery.
 
 All synapses of one (partition, source, delay) lie together in a *slice*. It has their targets as
 uint16. Then, where the weights of a source differ, it has their weights as int8, in units of a
 common quantum. A spike is delivered by walking one slice for each delay. Projections that are
 dense, and have one delay and one weight, are kept as bits instead (`bit_rows`).
 
-Nothing is stored twice and nothing is sorted: every draw is made twice, first to count, then to
-fill (`synapse_draws`).
+Nothing is stored twice. Where all draws are the sources', each is made once (`single_pass`); else
+every draw is made twice, first to count, then to fill (`synapse_draws`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal.types import Array
-from neurosparse.kernels.circuit import bit_rows, synapse_draws
+from neurosparse.kernels.circuit import bit_rows, single_pass, synapse_draws
 from neurosparse.kernels.circuit.bit_rows import BitRows
 from neurosparse.kernels.circuit.partitions import MOST_LOCAL, Layout
 from neurosparse.kernels.circuit.synapse_draws import IN_DEGREE, PAIRWISE, TOTAL, Bundle
@@ -100,7 +100,8 @@ def build(
     """
     least, most = 1, 1
     if bundles:
-        least, most = (int(f(f(b.delays) for b in bundles)) for f in (min, max))
+        least = min(int(b.delays.min()) for b in bundles)
+        most = max(int(b.delays.max()) for b in bundles)
     n_delays, n_units, n_partitions = most - least + 1, cells.n_units, cells.n_partitions
     if least < 1:
         raise ValueError(f"delays must be at least one step, got {least}")
@@ -120,6 +121,12 @@ def build(
     by_target = plan(
         cells, [b for b in bundles if b.rule == IN_DEGREE], seed, least, by_target=True
     )
+    if by_source is not None and by_target is None:
+        once = _drawn_once(
+            cells, bundles, by_source, bits, n_delays, own_weights, n_threads, progress
+        )
+        if once is not None:
+            return Synapses(least, n_delays, *once, weight_of_source, most_input, bits)
     # Threads must not share a row of counts: by source they take units, by target whole partitions.
     dealt = np.argsort(cells.partition_of, kind="stable")
     edges = np.searchsorted(cells.partition_of[dealt], np.arange(n_partitions + 1))
@@ -155,6 +162,48 @@ def build(
         in_threads(synapse_draws.fill, cuts, order, drawn, places, bits, *slices)
     progress(1.0)
     return Synapses(least, n_delays, start, base, words, weight_of_source, most_input, bits)
+
+
+def _drawn_once(
+    cells: Layout,
+    bundles: Sequence[Bundle],
+    plan: synapse_draws.Plan,
+    bits: BitRows,
+    n_delays: int,
+    own_weights: bool,
+    n_threads: int,
+    progress: Callable[[float], None],
+) -> tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint16]] | None:
+    """Return `start`, `base` and `words` of synapses that are all drawn by their sources.
+
+    None where they do not fit the room that their mean number is given.
+    """
+    cuts = [cells.n_units * i // n_threads for i in range(n_threads + 1)]
+    room = single_pass.stretches(
+        cells,
+        bundles,
+        cuts,
+        n_delays=n_delays,
+        own_weights=own_weights,
+        line_words=LINE_WORDS,
+    )
+    base = np.append(room.begin[0], room.limit[-1, -1])
+    if np.diff(base).max() >= MOST_WORDS:
+        return None
+    start = np.zeros((cells.n_partitions, cells.n_units * n_delays + 1), np.uint32)
+    words = _aligned_words(int(base[-1]))
+    places = (cells.population_of, cells.partition_of, cells.local_of)
+    slices = (start, words)
+    in_threads(
+        single_pass.fill, range(n_threads + 1), plan, *places, bits, own_weights, room, *slices
+    )
+    if room.end.min() < 0:
+        bits.rows[:] = 0
+        return None
+    progress(0.9)
+    in_threads(single_pass.close_gaps, range(cells.n_partitions + 1), n_delays, room, *slices)
+    progress(1.0)
+    return start, base, words
 
 
 def _in_bits(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
@@ -96,6 +98,7 @@ def delay_table(delay_ms: float, rel_sd: float, dt_ms: float) -> NDArray[np.uint
     return result
 
 
+@lru_cache(maxsize=16)  # a circuit asks for a few of them, for each projection again
 def _normal_quantiles(mean: float, sd: float, least: float) -> NDArray[np.float64]:
     """Return the middles of N_QUANTILES equally likely parts of a normal distribution.
 
@@ -104,4 +107,5 @@ def _normal_quantiles(mean: float, sd: float, least: float) -> NDArray[np.float6
     middles = (np.arange(synapse_draws.N_QUANTILES) + 0.5) / synapse_draws.N_QUANTILES
     below = ndtr((least - mean) / sd)
     result: NDArray[np.float64] = mean + sd * ndtri(below + middles * (1 - below))
+    result.flags.writeable = False
     return result

@@ -113,25 +113,25 @@ def fill(
             n = 0
             for i in range(drawn):
                 t, d = partner[i], np.uint64(delay[i])
-                p, local = np.uint64(partition_of[t]), local_of[t]
+                q, local = np.uint64(partition_of[t]), local_of[t]
                 if d >= n_delays:
                     group = np.int64(d) - n_delays
-                    if claim(bits, np.int64(p), group, cell, local):
+                    if claim(bits, np.int64(q), group, cell, local):
                         continue
                     d = np.uint64(bits.column[group])
-                s = p * np.uint64(n_delays) + d
-                counts[s] += 1
-                slice_of[n], partner[n], weight[n] = s, local, weight[i]
+                slice_of[n] = q * np.uint64(n_delays) + d
+                counts[slice_of[n]] += 1
+                partner[n], weight[n] = local, weight[i]
                 n += 1
             here = 0  # words: a source is put together in the cache, then copied
             for p in range(n_partitions):
                 begin = here
-                for d in range(n_delays):
-                    s = np.uint64(p * n_delays + d)
-                    start[p, cell * n_delays + d] = at[p] + here - begin - room.begin[0, p]
-                    next_target[s], to_weight[s] = here, here + 2 * counts[s]
-                    here += (3 * counts[s] + 1) // 2 if own_weights else counts[s]
-                    counts[s] = 0
+                for column in range(n_delays):
+                    j = p * n_delays + column
+                    start[p, cell * n_delays + column] = at[p] + here - begin - room.begin[0, p]
+                    next_target[j], to_weight[j] = here, here + 2 * counts[j]
+                    here += (3 * counts[j] + 1) // 2 if own_weights else counts[j]
+                    counts[j] = 0
                 first[p + 1] = here
                 if at[p] + here - begin > room.limit[k, p]:
                     return

@@ -21,7 +21,7 @@ DEVIATIONS = 10.0  # room for so many standard deviations of a number of synapse
 
 
 class Stretches(NamedTuple):
-    """What each thread draws, and where it writes.
+    """The sources that each thread draws, and its words.
 
     k: a stretch, p: a partition.
     """

@@ -33,7 +33,8 @@ def read(
         A folder that `neurosparse compare`, `simulate` or `measure --out` wrote, or the
         comparison.json in it: what was measured then. A file or folder of spikes, whatever
         `recordings.read` reads. Weights that `neurosparse train` wrote (.safetensors): measured on
-        the test images of the set that they were trained on, all hidden units as one layer.
+        the test data of their training; all hidden units of a rectifier network as one layer, each
+        block of a transformer by itself.
     window_ms, threshold
         What active means for spikes and for activations that are measured now.
     how
@@ -56,7 +57,7 @@ def read(
     if not path.exists():
         raise FileNotFoundError(f"no file or folder {path}")
     if path.suffix == ".safetensors":
-        return (_network(path, above),)
+        return _network(path, above)
     from neurosparse import recordings
 
     recording = recordings.read(path, **(how or {}))
@@ -161,10 +162,17 @@ def _label(source: str | Path) -> str:
     return path.parent.name if path.name == saved.NUMBERS else path.stem
 
 
-def _network(path: Path, active_when: ActiveWhen) -> ActivityStats:
-    from neurosparse import data, rectifier
+def _network(path: Path, active_when: ActiveWhen) -> tuple[ActivityStats, ...]:
+    from neurosparse import data, rectifier, trained
     from neurosparse.rectifier.weights import load_training_spec
 
+    if trained.is_transformer(path):
+        found = trained.read(path)
+        provenance = {"weights": str(path), "data": found.data, **found.sparsity}
+        layers = measure(
+            found.network, found.inputs, active_when=active_when, provenance=provenance
+        )
+        return tuple(replace(s, name=f"{path.stem}: {name}") for name, s in layers.items())
     network, training = rectifier.load(path), load_training_spec(path)
     if training is None:
         raise ValueError(
@@ -174,8 +182,10 @@ def _network(path: Path, active_when: ActiveWhen) -> ActivityStats:
     record = rectifier.record_whole(
         network, data.load(training.data).test.mixed(), active_when, name=path.stem
     )
-    return measure(
-        record, provenance={"weights": str(path), "data": training.data, **training.sparsity}
+    return (
+        measure(
+            record, provenance={"weights": str(path), "data": training.data, **training.sparsity}
+        ),
     )
 
 

@@ -170,9 +170,14 @@ def convert(
 def _of_weights(weights: Path, settings: Fields, data: str | None, data_dir: Path | None) -> Source:
     from neurosparse import convert as converters
     from neurosparse import data as image_sets
-    from neurosparse import recipes, rectifier
+    from neurosparse import recipes, rectifier, trained
     from neurosparse.rectifier.weights import load_training_spec
 
+    if trained.is_transformer(weights):
+        raise ValueError(
+            f"{weights} is a transformer, which has no spiking form here: measure it with"
+            f" `neurosparse measure {weights}`"
+        )
     chosen: dict[str, Fields] = {"neuron": {}, "normalisation": {}}
     for name, value in settings.items():
         table, _, key = name.partition(".")

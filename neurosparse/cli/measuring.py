@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from neurosparse._internal.types import FieldsView
 from neurosparse.cli import meant
 from neurosparse.cli.boundary import worded
 from neurosparse.cli.display import finish, say, show_beyond, show_json
@@ -46,6 +47,7 @@ from neurosparse.cli.spikes import measure_parts, show_spikes
         "neurosparse measure mynet:make --weights mynet.safetensors --data inputs.npy"
         " --threshold 0.01",
         "neurosparse measure results/rectifier_l1.safetensors --data mnist5k",
+        "neurosparse measure results/plays_4_percent.safetensors",
         "neurosparse measure mynet:lm --data tokens.npz --threshold .1 --relative",
     ),
 )
@@ -76,7 +78,8 @@ def measure_file(
             metavar="NAME|FILE",
             help=(
                 "For networks: an image set, .npy, or .npz of one array or of several by their"
-                " names; no code in it is run. By default the set that `neurosparse train` used."
+                " names; no code in it is run. For transformers of `neurosparse train`: a text"
+                " too. By default what `neurosparse train` used."
             ),
         ),
     ] = None,
@@ -282,21 +285,14 @@ def _measure_network(
     import warnings
 
     from neurosparse import data as image_sets
-    from neurosparse import report, sources
+    from neurosparse import report, sources, trained
     from neurosparse._internal import whole_files as files
     from neurosparse.activity import ActiveWhen
     from neurosparse.comparison import compare as compare_stats
     from neurosparse.measurement import measure
     from neurosparse.probe import loading
-    from neurosparse.rectifier import load as load_network
     from neurosparse.rectifier import resolve
 
-    data = data or _trained_on(what)
-    if data is None:
-        raise ValueError(
-            "a network needs inputs to be measured on: give --data, an image set"
-            f" ({', '.join(image_sets.NAMES)}) or a .npy or .npz file"
-        )
     try:
         sizes = None if shape is None else tuple(int(size) for size in shape.split(","))
     except ValueError:
@@ -305,18 +301,29 @@ def _measure_network(
         ) from None
     if out is not None:
         files.check_writable(out, marker="comparison.json")
-    network = load_network(what) if what.endswith(".safetensors") else loading.build(what, weights)
+    cause: FieldsView = {}
+    if what.endswith(".safetensors"):
+        found = trained.read(what, data=data, shape=sizes)
+        network, inputs, data, cause = found.network, found.inputs, found.data, found.sparsity
+    elif data is None:
+        raise ValueError(
+            "a network needs inputs to be measured on: give --data, an image set"
+            f" ({', '.join(image_sets.NAMES)}) or a .npy or .npz file"
+        )
+    else:
+        network, inputs = loading.build(what, weights), loading.inputs(data, sizes)
     where = resolve(device)
     provenance = {
         "network": what,
         "weights": None if weights is None else str(weights),
         "data": data,
+        **cause,
     }
     with warnings.catch_warnings(record=True) as noted:
         warnings.simplefilter("always", UserWarning)
         stats = measure(
             network.to(where),
-            loading.inputs(data, sizes),
+            inputs,
             active_when=ActiveWhen(threshold=threshold, relative=relative),
             provenance=provenance,
             layers=layers,
@@ -344,16 +351,6 @@ def _measure_network(
         provenance={**provenance, "device": str(where), **report.environment()},
     )
     return sources.write(comparison, out)
-
-
-def _trained_on(what: str) -> str | None:
-    """Return the image set that the weights of `neurosparse train` were trained on."""
-    from neurosparse.rectifier.weights import load_training_spec
-
-    if not what.endswith(".safetensors"):
-        return None
-    training = load_training_spec(Path(what))
-    return None if training is None else training.data
 
 
 def _spike_panels(spikes: Any, comparison: Any) -> list[Any]:

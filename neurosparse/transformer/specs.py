@@ -125,6 +125,12 @@ class TransformerTrainSpec(Spec):
     validated_every: Size = 100
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 
+    @property
+    def sparsity(self) -> dict[str, float | None]:
+        """Cause of its networks' sparsity, for a provenance; as for `rectifier.TrainSpec`."""
+        share = self.target_active if self.network.top_k is None else self.network.top_k
+        return {"steered to": share, "penalty": self.l1}
+
     @model_validator(mode="after")
     def _one_way_to_be_sparse(self) -> Self:
         ways = {

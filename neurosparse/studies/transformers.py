@@ -79,7 +79,7 @@ SERIES = {
     "ReLU from 10 %: unsteered, 4, 2, 1 %": (UNSTEERED, "4 %", "2 %", "1 %"),
     "4, 2, 1 % in the dense network's time": tuple(f"{p} %, same time" for p in (4, 2, 1)),
     "four times wider: unsteered, 1 %": ("4x wide", "1 %, 4x wide"),
-    "four times wider, 1 %, in that time": ("1 %, 4x wide, same time",),
+    "four times wider, 1 %, 700 steps": ("1 %, 4x wide, same time",),
     "top-k of 1 %": ("top-k, 1 %",),
 }
 # shares of active units that others published, of other networks on other data

@@ -140,7 +140,7 @@ Layout = Annotated[
     str | None,
     typer.Option(
         metavar="WORDS",
-        help="Text without a header: times,units or units,times or trains, a line a unit.",
+        help="Text without a header: 'times,units', 'units,times' or 'trains' (a line a unit).",
     ),
 ]
 

@@ -21,6 +21,7 @@ RANK = 5
 USES = ("time_unit", "times", "units", "layout")
 SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".gdf", ".asc", ".spikes")
 LAYOUTS = ("times,units", "units,times", "trains")
+_IN_WORDS = "'times,units', 'units,times' or 'trains' (a line a unit)"
 
 _MOST_SNIFFED = 200  # lines
 _MOST_LINE = 2**20  # characters of one that is looked at
@@ -163,7 +164,7 @@ def _layout(look: Look, told: Told) -> str:
     """Return the layout of rows without a header, as told or where only one fits."""
     if told.layout is not None:
         if told.layout not in LAYOUTS:
-            raise ValueError(f"layout must be one of {', '.join(LAYOUTS)}, got {told.layout!r}")
+            raise ValueError(f"layout must be {_IN_WORDS}, got {told.layout!r}")
         return told.layout
     if not look.rising and min(look.widths) < 2:
         raise ValueError("its rows are neither times of a unit nor a time and a unit")
@@ -173,7 +174,7 @@ def _layout(look: Look, told: Told) -> str:
         return "trains"
     raise ValueError(
         f"it has no header, so that its {look.widths[0]} columns may be times and units or the"
-        f" spikes of a unit each: give layout (--layout), one of {', '.join(LAYOUTS)}"
+        f" spikes of a unit each: give layout (--layout): {_IN_WORDS}"
     )
 
 

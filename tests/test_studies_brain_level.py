@@ -152,5 +152,7 @@ def test_the_rotated_study_tests_every_image_once(tmp_path, monkeypatch) -> None
         mine = [row for row in rows if (row["arm"], row["seed"]) == (arm, seed)]
         return np.concatenate([misclassified(row) for row in mine]).astype(float)
 
-    found = crossed([wrong("4 % moved", seed) - wrong("dense moved", seed) for seed in (0, 1)])
+    found = crossed(
+        [wrong("4 % from 10 moved", seed) - wrong("dense moved", seed) for seed in (0, 1)]
+    )
     assert sparse[3].strip() == found.describe(100)

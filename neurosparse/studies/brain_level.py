@@ -127,30 +127,28 @@ MIRRORED = (  # moved and half of them mirrored: what mirrors cost
     TrainingRun("2 % aug", _moved(_sparse(0.02, 46), 0.5, flipped=0.5)),
     TrainingRun("1 % aug", _moved(_sparse(0.01, 49), 0.3, flipped=0.5)),
 )
-# the study once more, on every image as a test image; its plan is in docs/findings/brain_level.md
-ROTATED = (
-    TrainingRun("dense moved", _moved(DENSE, 0.3)),
-    TrainingRun("dense 40 moved", _moved(DENSE.model_copy(update={"epochs": 40}), 0.5)),
-    TrainingRun("4 % moved", _moved(_sparse(0.04, 38), 0.75)),
-    TrainingRun("2 % x 2 moved", _moved(_sparse(0.02, 34), 0.4), modules=2),
-    TrainingRun("1 % x 2 moved", _moved(_sparse((0.0125, 0.0095, 0.008), 36), 0.3), modules=2),
-    TrainingRun("1 % 80 moved", _moved(_sparse(0.01, 80), 0.5)),
-    TrainingRun("1 % wide moved", _moved(_sparse((0.0125, 0.005, 0.0125), 40, width=WIDE), 0.3)),
-)
 
 
-def _from_10(percent: int, epochs: int) -> TrainingRun:
+def _from_10(arm: str, spec: TrainSpec) -> TrainingRun:
     """Return an arm whose units start active for 10 % of the images, where its target starts."""
-    spec = _moved(_sparse(percent / 100, epochs), 0.75)
-    spec = spec.model_copy(update={"target_start": 0.1})
-    return TrainingRun(f"{percent} % from 10 moved", spec, start_active=0.1)
+    spec = _moved(spec, 0.75).model_copy(update={"target_start": 0.1})
+    return TrainingRun(f"{arm} moved", spec, start_active=0.1)
 
 
 # what helped transformers; epochs within the time of the dense arm, and more for 1 %
 FROM_10 = (
     MOVED[0],
-    *(_from_10(percent, epochs) for percent, epochs in ((4, 50), (2, 60), (1, 70))),
-    replace(_from_10(1, 150), arm="1 % from 10, long, moved"),
+    _from_10("4 % from 10", _sparse(0.04, 50)),
+    _from_10("2 % from 10", _sparse(0.02, 60)),
+    _from_10("1 % from 10", _sparse(0.01, 70)),
+    _from_10("1 % from 10, long,", _sparse(0.01, 150)),
+)
+# these once more, on every image as a test image; the plan is in docs/findings/brain_level.md
+ROTATED = (
+    MOVED[0],
+    TrainingRun("dense 40 moved", _moved(DENSE.model_copy(update={"epochs": 40}), 0.5)),
+    *FROM_10[1:],
+    _from_10("1 % wide from 10", _sparse((0.0125, 0.005, 0.0125), 60, width=WIDE)),
 )
 STUDIES = {
     "moved": MOVED,

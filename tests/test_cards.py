@@ -195,6 +195,7 @@ NO_RESULTS = {
     "Screening",
     "State",
     "Task",
+    "Trained",
     "Verdict",
     "Watch",
 }

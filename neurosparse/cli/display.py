@@ -146,10 +146,10 @@ def show_activity(
         return found
 
     table = rows({name: quoted(name) for name in circuits}, {})
-    if circuits and _fitting(_lines(table)) is None:  # letters for long names
+    too_wide = circuits and _fitting(_lines(table)) is None
+    if too_wide and len(circuits) <= len(string.ascii_uppercase):
         letters = dict(zip(circuits, string.ascii_uppercase, strict=False))
-        if len(letters) == len(circuits):
-            table = rows(letters, {name: f"{a}: {name}" for name, a in letters.items()})
+        table = rows(letters, {name: f"{a}: {name}" for name, a in letters.items()})
     show(table)
     parts = [f"active: the share of the units that are active at once ({_definitions(stats)})"]
     if circuits:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from neurosparse.kernels.circuit.bit_rows import BitRows, Index, claim
 from neurosparse.kernels.circuit.partitions import Layout
-from neurosparse.kernels.circuit.synapse_draws import Bundle, Plan, draw
+from neurosparse.kernels.circuit.synapse_draws import Bundle, Plan, draw, room_for
 from neurosparse.kernels.compiled import njit
 
 DEVIATIONS = 10.0  # room for so many standard deviations of a number of synapses
@@ -93,11 +93,7 @@ def fill(
     """
     n_partitions = start.shape[0]
     n_delays = (start.shape[1] - 1) // population_of.size
-    partner, delay, weight = (
-        np.empty(plan.most, np.uint32),
-        np.empty(plan.most, np.uint16),
-        np.empty(plan.most, np.int16),
-    )
+    partner, delay, weight = room_for(plan)
     slice_of = np.empty(plan.most, np.uint32)  # of the source, over partitions and delays
     counts = np.zeros(n_partitions * n_delays, np.int64)
     next_target = np.zeros(n_partitions * n_delays, np.uint64)  # the word of it
@@ -164,8 +160,8 @@ def close_gaps(
         for k in range(room.cuts.size - 1):
             gap = room.begin[k, p] - at
             if gap > 0:
-                for source in range(room.begin[k, p], room.end[k, p]):
-                    words[source - gap] = words[source]
+                for word in range(room.begin[k, p], room.end[k, p]):
+                    words[word - gap] = words[word]
                 for i in range(room.cuts[k] * n_delays, room.cuts[k + 1] * n_delays):
                     start[p, i] -= np.uint32(gap)
             at = room.end[k, p] - gap

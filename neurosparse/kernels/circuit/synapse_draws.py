@@ -177,6 +177,16 @@ def _gap(state: np.uint64, log_miss: float) -> np.int64:
 
 
 @njit(nogil=True)
+def room_for(plan: Plan) -> tuple[NDArray[np.uint32], NDArray[np.uint16], NDArray[np.int16]]:
+    """Return the arrays that `draw` fills: partners, delays and weights of one cell."""
+    return (
+        np.empty(plan.most, np.uint32),
+        np.empty(plan.most, np.uint16),
+        np.empty(plan.most, np.int16),
+    )
+
+
+@njit(nogil=True)
 def draw(
     cell: int,
     population: int,
@@ -243,11 +253,7 @@ def count(
     """
     partition_of, population_of, local_of = places
     n_delays = counts.shape[2]
-    partner, delay, weight = (
-        np.empty(plan.most, np.uint32),
-        np.empty(plan.most, np.uint16),
-        np.empty(plan.most, np.int16),
-    )
+    partner, delay, weight = room_for(plan)
     for k in range(low, high):
         cell = order[k]
         n = draw(cell, population_of[cell], plan, partner, delay, weight)
@@ -293,11 +299,7 @@ def fill(
     `filled` says how much of each slice is.
     """
     partition_of, population_of, local_of = places
-    partner, delay, weight = (
-        np.empty(plan.most, np.uint32),
-        np.empty(plan.most, np.uint16),
-        np.empty(plan.most, np.int16),
-    )
+    partner, delay, weight = room_for(plan)
     n_partitions, n_delays = filled.shape[0], filled.shape[2]
     # the word of the next target of each slice of a source
     target_at = np.empty((n_partitions, n_delays), np.uint64)

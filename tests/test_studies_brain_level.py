@@ -6,9 +6,10 @@ import torch
 
 from neurosparse import recipes
 from neurosparse.rectifier import NetworkSpec, RectifierNetwork, TrainSpec
-from neurosparse.sparsity.paired import crossed
+from neurosparse.sparsity.paired import crossed, mean
 from neurosparse.studies import brain_level
-from neurosparse.studies.brain_level import DENSE, MOVED, STUDIES, table
+from neurosparse.studies.brain_level import DENSE, MOVED, STUDIES
+from neurosparse.studies.brain_level_results import OVER_ROTATIONS, table
 from neurosparse.studies.runs import misclassified, read, started_at
 
 
@@ -132,27 +133,71 @@ def test_what_cannot_be_compared_is_refused(tmp_path, options, message) -> None:
 # ---- Every image a test image once
 
 
-def test_the_rotated_study_tests_every_image_once(tmp_path, monkeypatch) -> None:
+@pytest.fixture
+def tiny_rotated(monkeypatch) -> None:
+    """A rotated study of three arms whose networks are trained in a moment."""
     tiny = {"network": NetworkSpec(sizes=(784, 8, 8, 8, 10)), "data": "mnist5k", "epochs": 1}
     monkeypatch.setattr(brain_level, "_quick", lambda spec: spec.model_copy(update=tiny))
-    monkeypatch.setitem(STUDIES, "rotated", brain_level.ROTATED[:3:2])
+    monkeypatch.setitem(STUDIES, "rotated", brain_level.ROTATED[:3])
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("|")[1:-1]]
+
+
+@pytest.mark.usefixtures("tiny_rotated")
+def test_the_rotated_study_tests_every_image_once(tmp_path) -> None:
     text = brain_level.run(tmp_path, study="rotated", seeds=[0, 1], quick=True)
     assert (tmp_path / "rotated" / "table.md").read_text() == text + "\n"
-    rotated, note = text.split("\n\n")
+    assert (tmp_path / "rotated" / "brain_level.svg").stat().st_size > 1000
+    rotated, note, activity = text.split("\n\n")
     assert note == "±: half of the 95 % interval over seeds and images."
-    head, _, dense, sparse = (line.split("|") for line in rotated.splitlines())
-    assert head[1].strip() == "2 seeds, 5,000 images"
-    assert dense[3].strip() == ""
+    head, _, *lines = map(cells, rotated.splitlines())
+    assert head[0] == "2 x 5,000 images"
     rows = read(tmp_path / "rotated" / "runs.parquet")
-    assert len(rows) == 2 * 5 * 2
-    errors = [row["test_error"] for row in rows if row["arm"] == "dense moved"]
-    assert float(dense[2]) == pytest.approx(100 * np.mean(errors), abs=0.006)
+    assert len(rows) == 2 * 5 * 3
 
-    def wrong(arm: str, seed: int) -> np.ndarray:
-        mine = [row for row in rows if (row["arm"], row["seed"]) == (arm, seed)]
-        return np.concatenate([misclassified(row) for row in mine]).astype(float)
+    def wrong(arm: str) -> np.ndarray:
+        mine = [[row for row in rows if (row["arm"], row["seed"]) == (arm, k)] for k in (0, 1)]
+        return np.array(
+            [np.concatenate([misclassified(row) for row in of_seed]) for of_seed in mine], float
+        )
 
-    found = crossed(
-        [wrong("4 % from 10 moved", seed) - wrong("dense moved", seed) for seed in (0, 1)]
-    )
-    assert sparse[3].strip() == found.describe(100)
+    shares = {arm: wrong(arm).mean() for arm in ("dense moved", "dense 40 moved")}
+    best = min(shares, key=shares.get)
+    assert head[2] == f"against {best.removesuffix(' moved')}"
+    for line in lines:
+        arm = f"{line[0]} moved"
+        errors = [row["test_error"] for row in rows if row["arm"] == arm]
+        assert float(line[1]) == pytest.approx(100 * np.mean(errors), abs=0.006)
+        found = crossed(wrong(arm) - wrong(best)).describe(100)
+        assert line[2] == ("" if arm == best else found)
+    assert [cells(line)[0] for line in activity.splitlines()[2:]] == [line[0] for line in lines]
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.usefixtures("tiny_rotated")
+def test_of_one_seed_the_rotations_tell_how_much_it_varies(tmp_path) -> None:
+    text = brain_level.run(tmp_path, study="rotated", seeds=[0], quick=True)
+    rotated, note, _ = text.split("\n\n")
+    assert note == OVER_ROTATIONS
+    head, _, *lines = map(cells, rotated.splitlines())
+    assert head[0] == "1 x 5,000 images"
+    rows = read(tmp_path / "rotated" / "runs.parquet")
+    errors = {
+        line[0]: np.array([row["test_error"] for row in rows if row["arm"] == f"{line[0]} moved"])
+        for line in lines
+    }
+    best = head[2].removeprefix("against ")
+    for name, _, more, *_ in lines:
+        assert more == ("" if name == best else mean(errors[name] - errors[best]).describe(100))
+
+
+def test_long_names_of_arms_fit_80_columns() -> None:
+    arms = [run.arm for run in brain_level.ROTATED]
+    rows = [
+        row | {"seed": 0, "rotation": k, "test_images": 16, "test_wrong": bytes([k, 7 * k])}
+        for arm in arms
+        for k, row in enumerate(rows_of(arm, [k / 16 for k in range(5)]))
+    ]
+    assert max(map(len, table(rows, "rotated").splitlines())) <= 80

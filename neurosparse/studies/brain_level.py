@@ -31,28 +31,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from neurosparse import plots
-from neurosparse._internal.tables import markdown
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier.specs import AugmentationSpec, NetworkSpec, TrainSpec
-from neurosparse.sparsity.paired import OVER_SEEDS, crossed, difference, mean
-from neurosparse.studies.runs import (
-    ROTATIONS,
-    Row,
-    TrainingRun,
-    done_in,
-    finish,
-    misclassified,
-    run_all,
-)
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from neurosparse.studies import brain_level_results as results
+from neurosparse.studies.runs import ROTATIONS, TrainingRun, done_in, finish, run_all
 
 DENSE = TrainSpec(
     data="fashion_mnist", epochs=20, learning_rate=0.05, learning_rate_end=0.002, average_last=0.25
@@ -174,7 +157,7 @@ def run(
 ) -> str:
     """Train what is missing in `directory/runs` and write the study into `directory/study`.
 
-    It holds `runs.parquet`, `table.md` and, save for the rotated one, `brain_level.png`.
+    It holds `runs.parquet`, `table.md` and `brain_level.png`.
 
     Parameters
     ----------
@@ -223,13 +206,10 @@ def run(
         for arm in STUDIES[study]
     ]
     rows = run_all(todo, directory / "runs", done=known, threads=threads, progress=progress)
-    if study == "rotated":
-        text = rotated_table(rows)
-        finish(rows, text, directory / study)
-        return text
-    text = table(rows, images)
+    images_of = "rotated" if study == "rotated" else images
+    text = results.table(rows, images_of)
     finish(rows, text, directory / study)
-    figure(rows, directory / study / "brain_level.png", images)
+    results.figure(rows, directory / study / "brain_level.png", images_of)
     return text
 
 
@@ -243,136 +223,3 @@ def _quick(spec: TrainSpec) -> TrainSpec:
     return spec.model_copy(
         update={"network": NetworkSpec(sizes=(784, *widths, 10)), "data": "mnist5k"}
     )
-
-
-def table(rows: Sequence[Row], images: str = "test") -> str:
-    """Return two Markdown tables of at most 80 columns, the errors of test or validation images.
-
-    What sparsity costs compared with the first arm, and how active each arm is.
-    """
-    arms = list(dict.fromkeys(row["arm"] for row in rows))
-    dense = arms[0]
-    dense_s = np.mean([row["cpu_s"] for row in rows if row["arm"] == dense])
-    n_seeds = len({row["seed"] for row in rows})
-    cost, activity = [], []
-    for arm in arms:
-        mine = [row for row in rows if row["arm"] == arm]
-        names = (f"{images}_error", f"{images}_nll")
-        error, nll = (mean([row[name] for row in mine]).mean for name in names)
-        paired = ["", ""]
-        if arm != dense:
-            paired = [
-                difference(rows, arm, dense, names[0]).describe(100),
-                difference(rows, arm, dense, names[1]).describe(1, 3),
-            ]
-        cost.append(
-            [
-                arm,
-                f"{100 * error:.2f}",
-                paired[0],
-                f"{nll:.3f}",
-                paired[1],
-                f"{np.mean([row['cpu_s'] for row in mine]) / dense_s:.2f}",
-            ]
-        )
-        activity.append(
-            [
-                arm,
-                f"{mine[0]['epochs']}",
-                f"{100 * np.mean([row['active_fraction'] for row in mine]):.2f}",
-                _by_layer(mine, "active_by_layer", ".2g"),
-                _by_layer(mine, "alive_by_layer", ".0f"),
-                f"{np.mean([row['active_macs'] for row in mine]) / 1000:,.0f}",
-            ]
-        )
-    head = [f"{n_seeds} seeds", "error %", "against dense", "NLL", "against dense", "time"]
-    other = ["arm", "epochs", "active %", "by layer", "alive by layer", "kMACs"]
-    return f"{markdown(head, cost)}\n\n{OVER_SEEDS}\n\n{markdown(other, activity)}"
-
-
-def rotated_table(rows: Sequence[Row]) -> str:
-    """Return a Markdown table of errors on all images, each a test image once.
-
-    Differences from the best dense arm have intervals over seeds and images.
-    """
-    wrong = {arm: _wrong(rows, arm) for arm in dict.fromkeys(row["arm"] for row in rows)}
-    dense = [arm for arm in wrong if arm.startswith("dense")]
-    best = min(dense, key=lambda arm: wrong[arm].mean())
-    lines = []
-    for arm, table_of in wrong.items():
-        mine = [row for row in rows if row["arm"] == arm]
-        over = ""
-        if arm != best:
-            difference_of = table_of.astype(float) - wrong[best]
-            if len(table_of) > 1:
-                over = crossed(difference_of).describe(100)
-            else:  # one seed says nothing of others
-                over = f"{100 * difference_of.mean():+.2f}"
-        active = 100 * np.mean([row["active_fraction"] for row in mine])
-        lines.append([arm, f"{100 * table_of.mean():.2f}", over, f"{active:.2f}"])
-    n_seeds, n_images = next(iter(wrong.values())).shape
-    head = [f"{n_seeds} seeds, {n_images:,} images", "error %", f"against {best}", "active %"]
-    note = "\n\n±: half of the 95 % interval over seeds and images." if n_seeds > 1 else ""
-    return markdown(head, lines) + note
-
-
-def _wrong(rows: Sequence[Row], arm: str) -> NDArray[np.int8]:
-    """Return what an arm misclassifies, shape (seeds, all images), by rotation."""
-    of_seed: dict[int, list[NDArray[np.int8]]] = {}
-    for row in sorted((row for row in rows if row["arm"] == arm), key=lambda r: r["rotation"]):
-        of_seed.setdefault(row["seed"], []).append(misclassified(row))
-    return np.array([np.concatenate(parts) for _, parts in sorted(of_seed.items())])
-
-
-def _by_layer(rows: Sequence[Row], name: str, form: str) -> str:
-    return ", ".join(
-        f"{100 * share:{form}}" for share in np.mean([row[name] for row in rows], axis=0)
-    )
-
-
-def figure(rows: Sequence[Row], path: Path, images: str = "test") -> None:
-    """Draw differences from the dense arm, a dot a seed, with their means and intervals."""
-    plots.save(
-        path,
-        lambda ax: differences(rows, f"{images}_error", 100, ax).set(
-            ylabel=f"{images} error - dense (points)", title="Error"
-        ),
-        lambda ax: differences(rows, f"{images}_nll", 1, ax).set(
-            ylabel=f"{images} NLL - dense", title="Negative log-likelihood"
-        ),
-        inches=(8, 3.4),
-        also=[".svg"],
-    )
-
-
-def differences(rows: Sequence[Row], quantity: str, scale: float, ax: Axes) -> Axes:
-    """Draw `scale` times the difference of a quantity from the first arm.
-
-    A dot a seed, with the mean and its interval.
-    """
-    first, *arms = dict.fromkeys(row["arm"] for row in rows)
-    dense = {row["seed"]: row[quantity] for row in rows if row["arm"] == first}
-    for k, arm in enumerate(arms):
-        each = [
-            scale * (row[quantity] - dense[row["seed"]])
-            for row in rows
-            if row["arm"] == arm and row["seed"] in dense
-        ]
-        whole = difference(rows, arm, first, quantity)
-        colour = plots.COLOURS[k % len(plots.COLOURS)]
-        ax.plot([k - 0.12] * len(each), each, "o", color=colour, ms=4, alpha=0.5, mew=0)
-        ax.errorbar(
-            k + 0.12,
-            scale * whole.mean,
-            scale * (whole.high - whole.mean),
-            fmt="D",
-            color=colour,
-            ms=6,
-            capsize=4,
-        )
-    ax.axhline(0, color="0.6", lw=1, ls="--", zorder=0)
-    ax.set_xticks(
-        range(len(arms)), [arm.replace("% ", "%\n").replace("dense ", "dense\n") for arm in arms]
-    )
-    ax.set(xlabel="active units", xlim=(-0.5, len(arms) - 0.5))
-    return ax

@@ -15,7 +15,7 @@ import world
 
 from neurosparse.cli.program import app
 
-N_FAST, N_SLOW = 12, 5000
+N_FAST, N_SLOW = 8, 5000
 SHARE_RIGHT = 0.8  # of the values that are drawn
 
 FILES = (

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 # Tests run side by side: threads of one would but wait for a core. Before NumPy and torch look.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,6 +19,7 @@ from scipy.signal import lfilter
 from neurosparse._internal import limited_process
 from neurosparse._internal.threads import cores
 from neurosparse.activity import SpikeTrains
+from neurosparse.data import places
 
 # Examples are the same in every run; a slow, busy machine is no failure.
 settings.register_profile(
@@ -82,6 +84,15 @@ def poisson() -> Callable[..., SpikeTrains]:
         )
 
     return draw
+
+
+@pytest.fixture
+def no_image_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Look for image sets where a test has put them, and nowhere else on this machine."""
+    monkeypatch.setattr(places, "system_folders", lambda name: [])
+    monkeypatch.setattr(
+        places, "own_folder", lambda name, data_dir=None: (data_dir or tmp_path / "own") / name
+    )
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ CELLS = "cells and time"
 INPUTS = "these units, over inputs"
 SEEDS = "over training seeds"
 LEAST_CELLS = 30  # for an interval over cells: skewed rates of fewer tell too little
-_DRIFT_S = 2.0  # half of the records as short as this are taken to drift, of longer ones fewer
+_DRIFT_S = 2.0  # half of the records as short as this are taken to drift, of longer ones fewer,
+_DRIFT_LEAST = 1 / 6  # but of none less
 _STEADY = 0.9  # prior probability that neighbouring inputs are no more alike than others
 _FEW = 30  # stretches or inputs, which do not tell whether neighbours are alike
 _RARE = 0.01  # share of inputs of a kind that an interval allows for, seen or not
@@ -32,6 +33,8 @@ def over_time(
     fraction: float, stretches: Floats, *, n_units: int, n_most: float, duration_s: float
 ) -> Interval:
     """Return the interval of an active fraction for these cells, over time.
+
+    The end on the side of the longer tail of the stretches is Hall's: bouts of activity may be rare.
 
     Parameters
     ----------
@@ -49,7 +52,8 @@ def over_time(
     if stretches.size < LEAST_STRETCHES or not np.ptp(stretches) > 0:
         return _wilson(fraction, n_units, f"{n_units} units taken as independent", TIME)
     few = stretches.size < _FEW
-    steady = _STEADY if few else max(0.5, duration_s / (duration_s + _DRIFT_S))
+    drift = np.clip(_DRIFT_S / (duration_s + _DRIFT_S), _DRIFT_LEAST, 0.5)
+    steady = _STEADY if few else 1 - float(drift)
     found = mean_over_time(stretches, CONFIDENCE, steady)
     if np.isnan(found.low):
         method = (
@@ -57,11 +61,11 @@ def over_time(
             f" slowly for {duration_s:g} s"
         )
         return Interval(np.nan, np.nan, CONFIDENCE, method, TIME)
-    variance = ((found.high - found.low) / (2 * _Z)) ** 2
-    trials = min(fraction * (1 - fraction) / variance, n_most)
+    half = (found.high - found.low) / 2
+    trials = min(fraction * (1 - fraction) / (half / _Z) ** 2, n_most)
     method = f"effective sample size from {stretches.size} stretches of the record"
     method += ", taken to be steady" if few else ""
-    return _wilson(fraction, trials, method, TIME)
+    return _with_tail(_wilson(fraction, trials, method, TIME), stretches, half)
 
 
 def over_cells(unit_fractions: Floats, time: Interval, *, n_windows: float) -> Interval:

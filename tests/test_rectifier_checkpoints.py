@@ -292,7 +292,10 @@ def _numbers(path: Path, **changes: object) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        (lambda p: {}, r"is not a checkpoint of a training: its metadata lacks format="),
+        (
+            lambda p: {},
+            r"does not hold a checkpoint of a rectifier network's training: its metadata lacks",
+        ),
         (lambda p: {"format": "neurosparse.training/1"}, r"is a damaged checkpoint: 'training'"),
         (lambda p: {**_metadata(p), "numbers": "{"}, r"is a damaged checkpoint: "),
         (lambda p: {**_metadata(p), "numbers": "[]"}, r"is a damaged checkpoint: "),

@@ -85,8 +85,9 @@ def _rewrite(path: Path, metadata: dict | None = None, **weights: torch.Tensor) 
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
-        ({}, r"was not written by neurosparse.rectifier.save: its metadata lacks format="),
-        ({"format": "pt"}, r"was not written by neurosparse.rectifier.save"),
+        ({}, r"does not hold weights of a rectifier network: its metadata lacks format="),
+        ({"format": "pt"}, r"does not hold weights of a rectifier network"),
+        ({"format": "neurosparse.transformer/1"}, r"holds weights of a transformer, not weights"),
         ({"format": "neurosparse.rectifier/1"}, r"its spec is not JSON"),
         (
             {"format": "neurosparse.rectifier/1", "network": "[1]"},

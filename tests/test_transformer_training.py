@@ -361,6 +361,11 @@ def test_foreign_files_are_refused_in_one_sentence(tmp_path):
     huge = json.dumps({**network.spec.model_dump(), "d_ff": 10**12})
     cases = [
         ({}, weights, "its metadata lacks format="),
+        (
+            {"format": "neurosparse.rectifier/1"},
+            weights,
+            "holds weights of a rectifier network, not",
+        ),
         ({**one, "network": "{"}, weights, "its network is not JSON"),
         ({**one, "network": "[" * 50_000}, weights, "its network is not JSON"),
         ({**one, "network": '{"layers": 0}'}, weights, "the spec in .*: layers"),

@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from neurosparse import recipes
 from neurosparse._internal import whole_files as files
+from neurosparse._internal.foreign_safetensors import check_format, opened
 from neurosparse._internal.types import Fields
 from neurosparse.data import Splits
 from neurosparse.rectifier.history import Epoch, LayerActivity
@@ -107,18 +107,10 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         network that it names.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{path} is truncated or not a safetensors file: {error}") from None
-    if metadata.get("format") != FORMAT:
-        raise ValueError(
-            f"{path} is not a checkpoint of a training: its metadata lacks format={FORMAT!r}"
-        )
+    with opened(path, "checkpoint") as file:
+        metadata = file.metadata() or {}
+        check_format(metadata, FORMAT, path)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     whole = metadata.pop("sha256", None) == _sum(tensors, metadata)
     try:
         spec_values, numbers = json.loads(metadata["training"]), json.loads(metadata["numbers"])

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from neurosparse import recipes
 from neurosparse._internal import whole_files as files
-from neurosparse._internal.foreign_safetensors import opened
+from neurosparse._internal.foreign_safetensors import check_format, opened
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
 
@@ -89,11 +89,7 @@ def load_training_spec(path: str | Path) -> TrainSpec | None:
 
 
 def _spec(path: Path, metadata: dict[str, str]) -> NetworkSpec:
-    if metadata.get("format") != FORMAT:
-        raise ValueError(
-            f"{path} was not written by neurosparse.rectifier.save: its metadata lacks"
-            f" format={FORMAT!r}"
-        )
+    check_format(metadata, FORMAT, path)
     return recipes.build(
         NetworkSpec, _json(metadata.get("network", ""), path), what=f"the spec in {path}"
     )

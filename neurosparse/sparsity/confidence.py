@@ -34,7 +34,8 @@ def over_time(
 ) -> Interval:
     """Return the interval of an active fraction for these cells, over time.
 
-    The end on the side of the longer tail of the stretches is Hall's: bouts of activity may be rare.
+    The end on the side of the longer tail of the stretches is Hall's, for bouts of activity may be
+    rare.
 
     Parameters
     ----------

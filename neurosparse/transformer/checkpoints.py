@@ -20,7 +20,7 @@ from torch import Tensor
 
 from neurosparse import recipes
 from neurosparse._internal import whole_files as files
-from neurosparse._internal.foreign_safetensors import opened
+from neurosparse._internal.foreign_safetensors import check_format, opened
 from neurosparse.data.texts import TextSplits
 from neurosparse.transformer.history import Look, TransformerScores
 from neurosparse.transformer.specs import TransformerTrainSpec
@@ -108,13 +108,9 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         Where the file is missing, truncated, not a checkpoint, or not as it was written.
     """
     path = Path(path)
-    with opened(path) as file:
+    with opened(path, "checkpoint") as file:
         metadata = file.metadata() or {}
-        if metadata.get("format") != FORMAT:
-            raise ValueError(
-                f"{path} is not a checkpoint of a transformer's training: its metadata lacks"
-                f" format={FORMAT!r}"
-            )
+        check_format(metadata, FORMAT, path)
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     # a flipped bit would train on, unseen, to other numbers
     if metadata.pop("sha256", None) != _sum(tensors, metadata):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from neurosparse import recipes
 from neurosparse._internal import whole_files as files
-from neurosparse._internal.foreign_safetensors import opened
+from neurosparse._internal.foreign_safetensors import check_format, opened
 from neurosparse.transformer.network import CharacterTransformer
 from neurosparse.transformer.specs import TransformerSpec, TransformerTrainSpec
 
@@ -65,11 +65,7 @@ def load(path: str | Path) -> CharacterTransformer:
     path = Path(path)
     with opened(path) as file:
         metadata = file.metadata() or {}
-        if metadata.get("format") != FORMAT:
-            raise ValueError(
-                f"{path} was not written by neurosparse.transformer.save: its metadata lacks"
-                f" format={FORMAT!r}"
-            )
+        check_format(metadata, FORMAT, path)
         spec = recipes.build(
             TransformerSpec, _json(metadata, "network", path), what=f"the spec in {path}"
         )

@@ -58,7 +58,13 @@ def currents_of(graph: Graph, spike: Spike, values: Mapping[str, Tensor]) -> Ten
 
 
 def matrix_of(graph: Graph, name: str, source: Layer, like: Tensor) -> Tensor:
-    """Return the weights from each unit of `source` to each of a layer, (source units, units)."""
+    """Return the weights from each unit of `source` to each of a layer, (source units, units).
+
+    Each unit of `source` is set to 1 in turn, unless the layer is one product of weights.
+    """
+    last = graph[name]
+    if isinstance(last, Linear) and last.inputs == (source.name,) and len(source.shape) == 1:
+        return last.weight.detach().t().to(like.dtype).contiguous()
     layers = (
         (
             replace(layer, bias=torch.zeros_like(layer.bias))

@@ -163,24 +163,24 @@ def fi_curve(
     return FICurve(currents, rates, theory, spikes)
 
 
-# Where a step ends above the threshold, the membrane crossed it tau ln((v_inf - v_th) / (v_inf -
-# v)) earlier. It is then put where the relaxation that begins at the reset, once the refractory
-# period is over, comes from: the further below, the longer it still has to wait. So a held cell
-# needs no case of its own and a step is one product; exact for any step shorter than the interval.
+# u is the membrane's distance from where its current takes it, negative below. Where a step ends
+# above the threshold, the membrane crossed it tau ln(u_th / u) earlier. It is then put where the
+# relaxation that begins at the reset, once the refractory period is over, comes from: the further
+# below, the longer it still has to wait. So a held cell needs no case of its own and a step is one
+# product; exact for any step shorter than the interval.
 _EQUATIONS = """
-v : volt
-v_inf : volt (constant)
-v_th : volt (constant)
-v_reset : volt (constant)
+u : volt
+u_th : volt (constant)
+u_reset : volt (constant)
 tau : second (constant)
 t_ref : second (constant)
 decay : 1 (constant)
 t_spike : second
 """
-_RELAX = "v = v_inf + (v - v_inf) * decay"
+_RELAX = "u *= decay"
 _SPIKE = """
-t_spike = t + dt - tau * log((v_inf - v_th) / (v_inf - v))
-v = v_inf + (v_reset - v_inf) * exp((t_spike + t_ref - t - dt) / tau)
+t_spike = t + dt - tau * log(u_th / u)
+u = u_reset * exp((t_spike + t_ref - t - dt) / tau)
 """
 
 
@@ -208,14 +208,15 @@ def exact_cells(
     def model() -> Any:
         b2 = engine.brian2()
         group = b2.NeuronGroup(
-            len(padded), _EQUATIONS, threshold="v >= v_th", reset=_SPIKE, name="cells"
+            len(padded), _EQUATIONS, threshold="u >= u_th", reset=_SPIKE, name="cells"
         )
         group.run_regularly(_RELAX, when="groups", name="relax")
-        group.v_inf = (value["e_leak_mV"] + drive_mV) * b2.mV
-        group.v_th, group.v_reset = value["v_threshold_mV"] * b2.mV, value["v_reset_mV"] * b2.mV
+        ends_mV = value["e_leak_mV"] + drive_mV
+        group.u_th = (value["v_threshold_mV"] - ends_mV) * b2.mV
+        group.u_reset = (value["v_reset_mV"] - ends_mV) * b2.mV
         group.tau, group.t_ref = value["tau_m_ms"] * b2.ms, value["t_ref_ms"] * b2.ms
         group.decay = np.exp(-dt_ms / value["tau_m_ms"])
-        group.v = value["v_reset_mV"] * b2.mV
+        group.u = group.u_reset
         return group, b2.SpikeMonitor(
             group, variables=["t_spike"], when="after_resets", name="spikes"
         )

@@ -116,9 +116,14 @@ def fill(
                         continue
                     d = np.uint64(bits.column[group])
                 slice_of[n] = q * np.uint64(n_delays) + d
-                counts[slice_of[n]] += 1
                 partner[n], weight[n] = local, weight[i]
                 n += 1
+            whole = n - n % 8  # written out, as in `lif_network.deliver`
+            for i in range(0, whole, 8):
+                for e in range(8):
+                    counts[slice_of[i + e]] += 1
+            for i in range(whole, n):
+                counts[slice_of[i]] += 1
             here = 0  # words: a source is put together in the cache, then copied
             for p in range(n_partitions):
                 begin = here

@@ -384,3 +384,15 @@ def test_progress_in_a_file_has_a_line_a_tenth(capsys: pytest.CaptureFixture[str
     assert lines[:2] == ["first job: 0 %  step 0", "first job: 10 %  step 10"]
     assert len(lines) == 12
     assert lines[-1] == "second: 30 %  two lines"
+
+
+def test_progress_in_a_file_has_a_line_after_a_long_silence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = iter(range(0, 3000, 100))
+    monkeypatch.setattr(display.time, "monotonic", lambda: next(seconds))
+    with display.bars({"a": "claims"}) as show:
+        for k in range(8):
+            show("a", 0.01 * k, f"step {k}")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["claims: 0 %  step 0", "claims: 3 %  step 3", "claims: 6 %  step 6"]

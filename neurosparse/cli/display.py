@@ -12,6 +12,7 @@ import re
 import string
 import sys
 import textwrap
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 _PACE_S = 3600.0  # the time left is told from the pace of so long
+_SILENCE_S = 300.0  # between two lines of a job in a log
 _LONGEST_LABEL = 20
 _LEAST_NAMES = 16  # columns of a table for names that are wrapped
 _UNIT = re.compile(r"(?<=\d) (?=(?:%|ms|s|Hz|nA|mV)(?!\w))")  # a number keeps its unit
@@ -42,7 +44,7 @@ def bars(
     """Show a progress bar for each job, with the time it took and the time left.
 
     The bars are on the error stream, so that what is printed can be piped. Where that is no
-    terminal, such as the log of a batch job, each tenth of a job has a line.
+    terminal, such as the log of a batch job, each tenth of a job has a line, and each five minutes.
 
     Parameters
     ----------
@@ -106,14 +108,18 @@ def bars(
 
 
 def _tenths(labels: Mapping[str, str]) -> Show:
-    """Return what prints a line on the error stream for each tenth of a job."""
-    told = dict.fromkeys(labels, -1)
+    """Return what prints a line on the error stream for each tenth of a job.
+
+    In jobs of hours a tenth may take long: then there is a line after `_SILENCE_S` too.
+    """
+    told, last_s = dict.fromkeys(labels, -1), dict.fromkeys(labels, time.monotonic())
 
     def show(job: str, done: float, text: str) -> None:
-        tenth = int(10 * done + 1e-9)
-        if tenth > told[job]:
-            told[job] = tenth
-            line = f"{labels[job]}: {10 * tenth} %  {names.one_line(text)}"
+        tenth, now_s = int(10 * done + 1e-9), time.monotonic()
+        if tenth > told[job] or now_s - last_s[job] >= _SILENCE_S:
+            per_cent = 10 * tenth if tenth > told[job] else int(100 * done + 1e-9)
+            told[job], last_s[job] = tenth, now_s
+            line = f"{labels[job]}: {per_cent} %  {names.one_line(text)}"
             print(line, file=sys.stderr, flush=True)
 
     return show

@@ -51,7 +51,7 @@ def brains(
     Examples
     --------
     >>> brains().get_xlabel()
-    'active at once (%)'
+    'active, as each source counts it (%)'
     """
     window_ms = checks.positive("window_ms", window_ms)
     ax = axes(ax)
@@ -94,7 +94,7 @@ def brains(
     ax.set(
         xscale="log",
         xlim=(_LEAST, _MOST),
-        xlabel="active at once (%)",
+        xlabel="active, as each source counts it (%)",
         title="Measured brains: what counts as active differs",
     )
     ax.xaxis.set_major_formatter(plain)

@@ -301,7 +301,7 @@ def test_the_mean_of_a_slow_process_is_covered() -> None:
 
 
 def test_a_skewed_rate_that_changes_slowly_is_held_or_refused() -> None:
-    """A log-normal rate that changes within a sixtieth of the record: 88 % before there was room
+    """A log-normal rate that changes within a sixtieth of the record: 87 % before there was room
     for its long tail, and for drift in records longer than 10 s.
     """
     rng, n, steps = np.random.default_rng(0), 600, 20  # of a correlation time

@@ -135,6 +135,18 @@ def test_what_is_compiled_is_told_and_what_is_kept_is_not(tmp_path, monkeypatch)
     assert tuple(told) == told_once
 
 
+def test_warm_counts_what_each_job_compiles(monkeypatch):
+    from neurosparse import warming
+    from neurosparse.progress import compiling
+
+    jobs = {"two": lambda: [compiling(name) for name in "ab"], "none": lambda: None}
+    monkeypatch.setattr(warming, "JOBS", jobs)
+    told = []
+    assert warming.warm(lambda *what: told.append(what)) == {"two": 2, "none": 0}
+    assert [text for _, text in told[:2]] == ["compiling, once: a", "compiling, once: b"]
+    assert told[-1] == (1.0, "none")
+
+
 @pytest.mark.slow
 def test_after_warm_nothing_is_compiled(tmp_path):
     code = f"""

@@ -24,6 +24,8 @@ OVER_ROTATIONS = (
     "images and another training."
 )
 
+_IMAGES = {"test": "test images", "validation": "validation images", "rotated": "all images"}
+
 
 def table(rows: Sequence[Row], images: str = "test") -> str:
     """Return two Markdown tables of at most 80 columns, with what their intervals are over.
@@ -53,9 +55,9 @@ def figure(rows: Sequence[Row], path: Path, images: str = "test") -> None:
     others = [arm for arm in arms if arm != dense]
 
     def error(ax: Axes) -> None:
+        quantity = "test_error" if images == "rotated" else f"{images}_error"
         of = {arm: error_difference(rows, arm, dense, images) for arm in others}
-        _differences(ax, rows, dense, "test_error" if images == "rotated" else f"{images}_error",
-                     100, of)  # fmt: skip
+        _differences(ax, rows, dense, quantity, 100, of)
         ax.set(ylabel="error - dense (points)", title=f"Error, {_IMAGES[images]}")
 
     def nll(ax: Axes) -> None:
@@ -66,9 +68,6 @@ def figure(rows: Sequence[Row], path: Path, images: str = "test") -> None:
 
     draw, wide = ([error], 6.0) if images == "rotated" else ([error, nll], 8.0)
     plots.save(path, *draw, inches=(wide, 3.4), also=[".svg"])
-
-
-_IMAGES = {"test": "test images", "validation": "validation images", "rotated": "all images"}
 
 
 def reference(rows: Sequence[Row], images: str) -> str:
@@ -109,8 +108,11 @@ def _cost(rows: Sequence[Row], arms: Sequence[str], images: str) -> str:
         error, nll = (mean([row[name] for row in _of(rows, arm)]).mean for name in quantities)
         more = ["", ""]
         if arm != dense:
-            of_error, of_nll = (difference(rows, arm, dense, name) for name in quantities)
-            more = [of_error.describe(100), of_nll.describe(1, 3)]
+            of_error = error_difference(rows, arm, dense, images)
+            more = [
+                of_error.describe(100),
+                difference(rows, arm, dense, quantities[1]).describe(1, 3),
+            ]
         time = _time(rows, arm, dense)
         lines.append([arm, f"{100 * error:.2f}", more[0], f"{nll:.3f}", more[1], time])
     n_seeds = len({row["seed"] for row in rows})

@@ -1,5 +1,6 @@
 """Measured brains: every row has its source, and the windows are those of the law."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -149,3 +150,20 @@ def test_the_figure_has_a_row_for_each_number():
     assert 0.5 in drawn  # Tang 2018
     assert round(100 * energy.active_in_window(1.0, 10.0), 6) in drawn  # a rate, in 10 ms
     assert round(100 * 0.274 * energy.active_in_window(10.0, 10.0), 6) in drawn
+
+
+@pytest.mark.parametrize("width", ["single", "double"])
+def test_the_figure_fits_the_column_of_a_journal(width):
+    with plots.style(width=width):
+        figure = plots.brains().figure
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    names = ax.get_yticklabels()
+    boxes = [name.get_window_extent() for name in names]
+    assert min(name.get_fontsize() for name in names) >= 6
+    assert all(box.x0 >= 0 and box.x1 <= figure.bbox.width for box in boxes)
+    assert not any(a.overlaps(b) for a, b in itertools.pairwise(boxes))
+    (legend,) = [*figure.legends, *filter(None, [ax.get_legend()])]
+    for words in [ax.title, ax._left_title, *legend.get_texts()]:
+        assert words.get_window_extent().x1 <= figure.bbox.width
+    assert ax.get_window_extent().width > 0.3 * figure.bbox.width

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurosparse._internal import checks
 from neurosparse._internal.names import for_figure
-from neurosparse.plots.labels import legend_below
-from neurosparse.plots.look import BAND_COLOUR, COLOURS, axes, drawn, plain
+from neurosparse.plots.labels import figure_of, legend_below
+from neurosparse.plots.look import BAND_COLOUR, COLOURS, axes, drawn, plain, small
 from neurosparse.reference import MeasuredBrain, bands, recordings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_NARROW_INCHES, _NARROW_LETTERS = 5.0, 26  # in a narrower figure, names are broken
+_LINE_INCHES, _REST_INCHES = 0.125, 1.4  # of each name; of the axis, the title and the legend
 _LEAST, _MOST = 0.002, 130.0  # per cent: the ends of the axis, where open ranges end
 _LOOKS = {
     "fraction": ("share of cells, as counted by the source", "o", COLOURS[0]),
@@ -54,12 +57,14 @@ def brains(
     'active, as each source counts it (%)'
     """
     window_ms = checks.positive("window_ms", window_ms)
-    ax = axes(ax)
     rows = [
         brain
         for brain in (recordings().values() if measured is None else measured)
         if brain.kind != "shape"
     ]
+    ax = axes(ax)
+    figure = figure_of(ax)
+    alone, narrow = len(figure.axes) == 1, figure.get_figwidth() < _NARROW_INCHES
     band = bands()["glorot2011"]
     label = f"brain: {for_figure(band.label)}"
     ax.axvspan(100 * band.low, 100 * band.high, color=BAND_COLOUR, alpha=0.45, lw=0, label=label)
@@ -88,17 +93,28 @@ def brains(
     for k, (name, fraction) in enumerate(beside.items()):
         ax.plot([100 * fraction], [len(rows) + k], "*", color=COLOURS[6], ms=8)
         names.append(name)
-    ax.set_yticks(np.arange(len(names)), [for_figure(name, most=70) for name in names])
-    ax.tick_params(axis="y", labelsize=7)
+    labels = [for_figure(name, most=70) for name in names]
+    title = "Measured brains: what counts as active differs"
+    if narrow:
+        labels = [fill(label, _NARROW_LETTERS) for label in labels]
+        title = fill(title, _NARROW_LETTERS)
+    ax.set_yticks(np.arange(len(names)), labels)
+    ax.tick_params(axis="y", labelsize=min(7.0, small()))
+    if alone:
+        lines = sum(1 + label.count("\n") for label in labels)
+        figure.set_figheight(max(_REST_INCHES + lines * _LINE_INCHES, figure.get_figheight()))
     ax.invert_yaxis()
     ax.set(
         xscale="log",
         xlim=(_LEAST, _MOST),
         xlabel="active, as each source counts it (%)",
-        title="Measured brains: what counts as active differs",
+        title=title,
     )
     ax.xaxis.set_major_formatter(plain)
-    legend_below(ax)
+    if alone and narrow and figure.get_layout_engine():
+        figure.legend(loc="outside lower left", fontsize=small())
+    else:
+        legend_below(ax)
     return ax
 
 

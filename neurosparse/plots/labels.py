@@ -47,7 +47,7 @@ def say(ax: Axes, *, title: str = "", xlabel: str = "", ylabel: str = "") -> Non
 
 def make_room(ax: Axes) -> None:
     """See to it that a figure of the user's own keeps room for labels outside the axes."""
-    figure = _figure(ax)
+    figure = figure_of(ax)
     if figure.get_layout_engine() is None and not is_on():
         figure.set_layout_engine("constrained")
 
@@ -75,7 +75,7 @@ def legend_below(
     lines = 1 + ax.get_xlabel().count("\n")
     away = points or scaled(26 + 14 * lines)
     below = ax.transAxes + ScaledTranslation(
-        0, -away / _POINTS_PER_INCH, _figure(ax).dpi_scale_trans
+        0, -away / _POINTS_PER_INCH, figure_of(ax).dpi_scale_trans
     )
     longest = max((len(text) for text in ax.get_legend_handles_labels()[1]), default=0)
     fit = int(width // ((EM * longest + _HANDLE) * size))
@@ -97,13 +97,14 @@ def legend_below(
 
 def _grow(ax: Axes, points: float) -> None:
     """Make a figure higher whose axes would have less height than its words need."""
-    figure, missing = _figure(ax), points + scaled(70) - _height(ax)
+    figure, missing = figure_of(ax), points + scaled(70) - _height(ax)
     if missing > 0:
         rows = figure.get_figheight() * _POINTS_PER_INCH / _height(ax)
         figure.set_figheight(figure.get_figheight() + rows * missing / _POINTS_PER_INCH)
 
 
-def _figure(ax: Axes) -> Figure:
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure of axes; ValueError where they belong to none any more."""
     figure = ax.get_figure(root=True)
     if figure is None:
         raise ValueError("these axes belong to no figure any more: make new ones")
@@ -112,12 +113,12 @@ def _figure(ax: Axes) -> Figure:
 
 def _width(ax: Axes) -> float:
     """Return the width of the axes' share of the figure in points."""
-    figure, place = _figure(ax), ax.get_subplotspec()
+    figure, place = figure_of(ax), ax.get_subplotspec()
     columns = 1 if place is None else place.get_gridspec().ncols
     return float(figure.get_figwidth()) * _POINTS_PER_INCH / columns
 
 
 def _height(ax: Axes) -> float:
-    figure, place = _figure(ax), ax.get_subplotspec()
+    figure, place = figure_of(ax), ax.get_subplotspec()
     rows = 1 if place is None else place.get_gridspec().nrows
     return float(figure.get_figheight()) * _POINTS_PER_INCH / rows

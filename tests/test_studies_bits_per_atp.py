@@ -79,6 +79,19 @@ def test_table_and_figure() -> None:
     assert "at 2 to 2 % active" not in ax.get_title()
 
 
+def test_each_target_has_its_share_error_and_bits_by_hand() -> None:
+    """Bits of 1/2 nat lost: log2 10 less 0.721; the error is the mean of the seeds."""
+    found = [
+        a_row("free", seed, 0.4, 0.5) | {"test_error": error}
+        for seed, error in enumerate((0.05, 0.07))
+    ]
+    line = study.by_target(found).splitlines()[2]
+    cells = [cell.strip() for cell in line.split("|")[1:-1]]
+    assert cells[:4] == ["free", "40", "6.0", "2.60"]
+    by_hand = 1e12 * (math.log2(10) - 0.5 / math.log(2)) / (900 * (4.44e6 + 0.4 * 7.1e8))
+    assert float(cells[4].split(" [")[0]) == pytest.approx(by_hand, rel=5e-3)
+
+
 def test_networks_without_arms_are_told_by_their_share_and_their_size() -> None:
     """Three networks of 2,000 units: two in one bin, by hand, and one alone."""
     found = [

@@ -52,6 +52,7 @@ TARGETS = (
 IMAGES_MS = (10.0, 100.0)  # the time of an image, in which an active unit fires once
 CLASSES = 10
 BINS = (0, 2, 4, 7, 10, 15, 20, 30, 100)  # active units, in %
+BITS_PER_ATP = "bits per 10^12 ATP"  # the head of a column
 _TICKS = (1, 2, 4, 10, 20, 40)  # active units, in %
 
 
@@ -118,9 +119,13 @@ def bits_per_ATP(row: Row, budget: str, image_ms: float) -> float:
     """
     costs = budgets()[budget]
     n_units = row.get("n_units", sum(SIZES[1:-1]))
-    bits = math.log2(CLASSES) - row["test_nll"] / math.log(2)
     rest = (costs.resting_ATP_per_s or 0.0) * image_ms * 1e-3
-    return float(1e12 * bits / (n_units * (rest + row["active_fraction"] * costs.spike_ATP)))
+    return float(1e12 * _bits(row) / (n_units * (rest + row["active_fraction"] * costs.spike_ATP)))
+
+
+def _bits(row: Row) -> float:
+    """Return the bits that a network tells of the class of an image: at least so many."""
+    return float(math.log2(CLASSES) - row["test_nll"] / math.log(2))
 
 
 def arms(rows: Sequence[Row], budget: str, image_ms: float) -> list[Arm]:
@@ -162,7 +167,24 @@ def table(rows: Sequence[Row]) -> str:
                 ]
             )
     heads = ["budget", "image (ms)", "active over resting", "a neuron's best %", "best target %"]
-    return markdown([*heads, "not told apart from it %", "bits per 10^12 ATP"], lines)
+    return markdown([*heads, "not told apart from it %", BITS_PER_ATP], lines)
+
+
+def by_target(rows: Sequence[Row], budget: str = "attwell2001", image_ms: float = 10.0) -> str:
+    """Format active units, error and bits of each target, by one budget."""
+    lines = []
+    for arm in arms(rows, budget, image_ms):
+        of_arm = [row for row in rows if row["arm"] == arm.name]
+        lines.append(
+            [
+                arm.name,
+                f"{100 * arm.active_fraction:.2g}",
+                f"{100 * float(np.mean([row['test_error'] for row in of_arm])):.1f}",
+                f"{float(np.mean([_bits(row) for row in of_arm])):.2f}",
+                _in_words(arm.bits),
+            ]
+        )
+    return markdown(["target", "active %", "test error %", "bits of 3.32", BITS_PER_ATP], lines)
 
 
 def by_share(rows: Sequence[Row]) -> str:
@@ -175,7 +197,7 @@ def by_share(rows: Sequence[Row]) -> str:
         inside = [row for row in rows if low <= 100 * row["active_fraction"] < high]
         if not inside:
             continue
-        told = mean([math.log2(CLASSES) - row["test_nll"] / math.log(2) for row in inside])
+        told = mean([_bits(row) for row in inside])
         each = [mean([bits_per_ATP(row, *way) for row in inside]) for way in ways]
         lines.append([f"{low}-{high}", f"{len(inside)}", f"{told.mean:.2f}", *map(_in_words, each)])
     heads = [
@@ -233,7 +255,7 @@ def bits_per_atp(
     threads: int = 1,
     progress: Progress = quiet,
 ) -> str:
-    """Train what is missing in `directory`/networks, write table and figure, return the table.
+    """Train what is missing in `directory`/networks, write tables and figure, return the tables.
 
     Parameters
     ----------
@@ -250,7 +272,8 @@ def bits_per_atp(
     """
     directory = Path(directory)
     rows = run_all(runs(seeds, epochs), directory / "networks", threads=threads, progress=progress)
-    text = table(rows)
+    first = budgets()["attwell2001"].authors
+    text = f"{table(rows)}\n\nBy {first}, 10 ms an image:\n\n{by_target(rows)}"
     finish(rows, text, directory)
     place = directory / "bits_per_atp.png"
     plots.save(place, partial(draw, rows), inches=(4.6, 4.2), also=[".svg"])

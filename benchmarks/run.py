@@ -50,7 +50,9 @@ NAMES = (
 QUICK_NAMES = ("inference", "train", "conversion", "sweep")
 QUICK_MINUTES = 10
 BEGIN, END = "<!-- table -->", "<!-- end of table -->"
-BUSY = 0.3  # processes that wait for a core, by core, from which on a row is marked
+BUSY = 0.15  # share of the cores that others take before a job, from which on a row is marked
+PROC_STAT = Path("/proc/stat")
+LOOK_S = 2.0  # for which they are looked at
 
 Row = dict[str, Any]
 
@@ -85,14 +87,14 @@ def version(package: str) -> str:
 
 @lru_cache
 def commit() -> str:
-    """Return the commit that is checked out, with a + where files differ from it."""
+    """Return the commit that is checked out, with a + where files but our table differ from it."""
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(HERE), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
     return git("rev-parse", "--short", "HEAD") + (
-        "+" if git("status", "--porcelain", "-uno") else ""
+        "+" if git("status", "--porcelain", "-uno", "--", ":/", ":!README.md") else ""
     )
 
 
@@ -110,7 +112,7 @@ def run(
         "MKL_NUM_THREADS": "1",
         JOURNAL: str(journal.resolve()),
     }
-    load = os.getloadavg()[0] / (os.cpu_count() or 1)
+    load = taken(LOOK_S)
     command = [sys.executable, str(HERE / f"{name}.py")]
     try:
         done = subprocess.run(
@@ -131,6 +133,24 @@ def run(
     rows: list[Row] = json.loads(done.stdout)
     about = {"benchmark": name, "code": code(name), "commit": commit(), "load": round(load, 2)}
     return [about | row for row in rows]
+
+
+def taken(seconds: float) -> float:
+    """Return the share of the cores that is taken, for so long; the load where no /proc tells.
+
+    The load average is that of a minute, and holds the job before.
+    """
+
+    def ticks() -> tuple[int, int]:
+        each = [int(word) for word in PROC_STAT.read_text().splitlines()[0].split()[1:9]]
+        return sum(each), each[3] + each[4]  # idle, and waiting for a disk
+
+    if not PROC_STAT.exists():
+        return os.getloadavg()[0] / (os.cpu_count() or 1)
+    before, idle_before = ticks()
+    time.sleep(seconds)
+    after, idle = ticks()
+    return 1 - (idle - idle_before) / max(after - before, 1)
 
 
 def state(row: Row) -> str:

@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -41,6 +42,7 @@ def bench(tmp_path, monkeypatch):
     run = importlib.import_module("run")
     monkeypatch.setattr(run, "HERE", tmp_path)
     monkeypatch.setattr(run, "NAMES", ("counting",))
+    monkeypatch.setattr(run, "LOOK_S", 0.01)
     forget(run)
     yield run
     forget(run)
@@ -110,6 +112,18 @@ def test_rows_older_than_their_code_are_stale_and_measured_again(bench, tmp_path
     assert bench.state(rows[0]) == "stale"
     assert bench.standing_rows(path, ("counting",)) == {}
     assert bench.table(rows).splitlines()[2].endswith("| stale |")
+
+
+def test_what_others_take_is_that_of_the_look_and_not_of_the_minute_before(bench, monkeypatch):
+    """Counters by hand: of 200 ticks, 120 idle and 20 waiting for a disk."""
+    looks = iter(["cpu 900 0 100 50 50 0 0 0 0 0", "cpu 950 0 110 170 70 0 0 0 0 0"])
+    stat = SimpleNamespace(exists=lambda: True, read_text=lambda: next(looks))
+    monkeypatch.setattr(bench, "PROC_STAT", stat)
+    assert bench.taken(0.0) == pytest.approx(0.3)
+    monkeypatch.setattr(bench, "PROC_STAT", Path("nowhere"))
+    monkeypatch.setattr(bench.os, "getloadavg", lambda: (1.0, 0.0, 0.0))
+    monkeypatch.setattr(bench.os, "cpu_count", lambda: 4)
+    assert bench.taken(0.0) == 0.25
 
 
 def test_what_a_benchmark_imports_beside_it_counts(bench, tmp_path):

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from neurosparse._internal import checks
 from neurosparse._internal.names import for_figure
-from neurosparse.plots.labels import figure_of, legend_below
+from neurosparse.plots.fitting import wrapped
+from neurosparse.plots.labels import figure_of, legend_below, make_room
 from neurosparse.plots.look import BAND_COLOUR, COLOURS, axes, drawn, plain, small
 from neurosparse.reference import MeasuredBrain, bands, recordings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NARROW_INCHES, _NARROW_LETTERS = 5.0, 26  # in a narrower figure, names are broken
+_NARROW_INCHES = 5.0  # in a narrower figure, title and legend have no room beside the names
+_NAMES, _TITLE = 0.42, 0.55  # of the width, that names and the title may take
 _LINE_INCHES, _REST_INCHES = 0.125, 1.4  # of each name; of the axis, the title and the legend
 _LEAST, _MOST = 0.002, 130.0  # per cent: the ends of the axis, where open ranges end
 _LOOKS = {
@@ -63,8 +64,10 @@ def brains(
         if brain.kind != "shape"
     ]
     ax = axes(ax)
-    figure = figure_of(ax)
+    make_room(ax)
+    figure, size = figure_of(ax), min(7.0, small())
     alone, narrow = len(figure.axes) == 1, figure.get_figwidth() < _NARROW_INCHES
+    points = 72 * figure.get_figwidth()  # of its width
     band = bands()["glorot2011"]
     label = f"brain: {for_figure(band.label)}"
     ax.axvspan(100 * band.low, 100 * band.high, color=BAND_COLOUR, alpha=0.45, lw=0, label=label)
@@ -93,13 +96,12 @@ def brains(
     for k, (name, fraction) in enumerate(beside.items()):
         ax.plot([100 * fraction], [len(rows) + k], "*", color=COLOURS[6], ms=8)
         names.append(name)
-    labels = [for_figure(name, most=70) for name in names]
+    labels = [wrapped(for_figure(name, most=70), _NAMES * points, size) for name in names]
     title = "Measured brains: what counts as active differs"
     if narrow:
-        labels = [fill(label, _NARROW_LETTERS) for label in labels]
-        title = fill(title, _NARROW_LETTERS)
+        title = wrapped(title, _TITLE * points, float(ax.title.get_fontsize()))
     ax.set_yticks(np.arange(len(names)), labels)
-    ax.tick_params(axis="y", labelsize=min(7.0, small()))
+    ax.tick_params(axis="y", labelsize=size)
     if alone:
         lines = sum(1 + label.count("\n") for label in labels)
         figure.set_figheight(max(_REST_INCHES + lines * _LINE_INCHES, figure.get_figheight()))
@@ -111,7 +113,7 @@ def brains(
         title=title,
     )
     ax.xaxis.set_major_formatter(plain)
-    if alone and narrow and figure.get_layout_engine():
+    if alone and narrow:
         figure.legend(loc="outside lower left", fontsize=small())
     else:
         legend_below(ax)

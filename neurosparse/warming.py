@@ -92,6 +92,7 @@ def _blocks() -> None:
     import torch
 
     from neurosparse.sparsify import SparseFFN, screened
+    from neurosparse.transformer import CharacterTransformer, TransformerSpec, generate
 
     for gated in (False, True):
         block = SparseFFN(16, 64, gated=gated, start_active=0.05)
@@ -99,6 +100,8 @@ def _blocks() -> None:
         block(x).sum().backward()
         with torch.no_grad():
             screened(block)(x[:1])
+    network = CharacterTransformer(TransformerSpec(d_model=16, d_ff=32, layers=1))
+    list(generate(network, [0, 1], 2))
 
 
 def _measures() -> None:

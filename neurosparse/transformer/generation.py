@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import torch
 
 from neurosparse._internal import checks
+from neurosparse.transformer.decoder import reader_of
 from neurosparse.transformer.network import CharacterTransformer
 
 
@@ -51,11 +52,11 @@ def generate(
         raise ValueError(f"the prompt has numbers outside the alphabet of {spec.alphabet}")
     generator = torch.Generator().manual_seed(checks.whole("seed", seed, least=0))
     text = list(prompt)
-    cache, unread = network.new_cache(), text[-(spec.context - 1) :]
+    reader, unread = reader_of(network), text[-(spec.context - 1) :]
     for _ in range(n):
-        if cache[0].n + len(unread) > spec.context:
-            cache, unread = network.new_cache(), text[-(spec.context // 2) :]
-        logits = network(torch.tensor([unread]), cache)[0, -1]
+        if reader.n + len(unread) > spec.context:
+            reader, unread = reader_of(network), text[-(spec.context // 2) :]
+        logits = reader.read(unread)
         if temperature == 0:
             k = int(logits.argmax())
         else:

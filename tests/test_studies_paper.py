@@ -67,6 +67,20 @@ def test_the_papers_curve_is_behind_the_points(tmp_path) -> None:
         next(line for line in left.lines if "collapsed" in str(line.get_label())).get_xdata().size
         == 2
     )
+    assert left.get_title() == "Error: 5.0 % below 80 % zeros, 6.2 % beyond 95 %"
+    assert right.get_title() == "The error rises from 85 % zeros on"
+    plt.close(fig)
+
+
+def test_titles_claim_nothing_where_nothing_is_seen() -> None:
+    import matplotlib.pyplot as plt
+
+    fig, (left, right) = plt.subplots(1, 2)
+    rows = [row for row in on_a_curve() if row["active_fraction"] > 0.4]
+    figure3.error_over_zeros(rows, left)
+    figure3.relative_error(rows, right)
+    assert left.get_title() == "Error over sparsity"
+    assert right.get_title() == "No rise of the error is seen"
     plt.close(fig)
 
 

@@ -144,7 +144,7 @@ def error_over_zeros(rows: Sequence[Row], ax: Axes) -> Axes:
         yscale="log",
         xlabel="exact zeros (%)",
         ylabel="test error (%)",
-        title="Error over sparsity",
+        title=_ends(zeros, errors),
         ylim=(1, 120),
     )
     ax.set_yticks([1, 2, 5, 10, 20, 50, 90], ["1", "2", "5", "10", "20", "50", "90"])
@@ -188,10 +188,31 @@ def relative_error(rows: Sequence[Row], ax: Axes) -> Axes:
     ax.set(
         xlabel="exact zeros (%)",
         ylabel=f"error / mean error below {FLAT} % zeros",
-        title="Where it begins to rise",
+        title=_rise(zeros, errors),
     )
     ax.legend(loc="upper left")
     return ax
+
+
+def _ends(zeros: Any, errors: Any) -> str:
+    """Say the mean errors below `FLAT` and of the sparsest bin."""
+    flat, sparsest = errors[zeros < FLAT], errors[zeros >= BINS[-2]]
+    if not (flat.size and sparsest.size):
+        return "Error over sparsity"
+    return (
+        f"Error: {flat.mean():.1f} % below {FLAT} % zeros, {sparsest.mean():.1f} % beyond"
+        f" {BINS[-2]} %"
+    )
+
+
+def _rise(zeros: Any, errors: Any) -> str:
+    """Say from which bin on the error is above that below `FLAT`, by Welch's intervals."""
+    flat = errors[zeros < FLAT]
+    for low, high in pairwise(BINS):
+        inside = errors[(zeros >= low) & (zeros < high)]
+        if low >= FLAT and min(inside.size, flat.size) > 1 and unpaired(inside, flat).low > 0:
+            return f"The error rises from {low} % zeros on"
+    return "No rise of the error is seen"
 
 
 def _zeros(rows: Sequence[Row]) -> Any:

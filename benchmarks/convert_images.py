@@ -228,7 +228,9 @@ def main() -> None:
             model = trained(name, kind, images, labels, options.epochs)
             spiking = to_spiking(model, images[:500])
             path = KEPT / f"digits_{name}{kind}.pt.peers"
+            timed_path = path.with_suffix(".timed")
             export(spiking, x, y, path)
+            export(spiking, x[:TIMED], y[:TIMED], timed_path)
             found = spiking.run(x, STEPS)
             ours = 100 * float((found.outputs.argmax(1) == y).double().mean())
             for layer in found.paths:
@@ -247,6 +249,7 @@ def main() -> None:
                 pairs=options.pairs,
                 goal=goal,
                 images=f"{TESTED:,}",
+                timed_path=timed_path,
             )
     show(rows)
 

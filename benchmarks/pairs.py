@@ -207,16 +207,17 @@ def rows_of_converted(
     pairs: int | None,
     goal: str,
     images: str,
+    timed_path: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Time a converted network and each peer in turn; two rows a peer, for time and accuracy.
 
     `program` runs a peer on what lies at `path`; it prints the same milliseconds an image, and its
-    accuracy in per cent.
+    accuracy in per cent. What lies at `timed_path` has the images that are timed, and no others.
     """
     rows = []
     for peer in peers:
-        of_peer = partial(ask_peer, program, peer, path, steps, batch, len(timed))
-        theirs = of_peer()[1]
+        theirs = ask_peer(program, peer, path, steps, batch, len(timed))[1]
+        of_peer = partial(ask_peer, program, peer, timed_path or path, steps, batch, len(timed))
         mine, times = in_turn(
             partial(ms_per_image, spiking, timed, steps, batch),
             lambda of_peer=of_peer: of_peer()[0],  # type: ignore[misc]

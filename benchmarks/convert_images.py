@@ -106,7 +106,7 @@ run(x[:batch])
 begin = time.process_time()
 right = [(run(part).argmax(1) == y).float().sum() for part, y in zip(x[:timed].split(batch), labels.split(batch))]
 took = time.process_time() - begin
-right += [(run(part).argmax(1) == y).float().sum() for part, y in zip(x[timed:].split(batch), labels[timed:].split(batch))]
+right += [(run(x[k:k + batch]).argmax(1) == labels[k:k + batch]).float().sum() for k in range(timed, len(x), batch)]
 print("RESULT", took / timed * 1e3, 100 * float(sum(right)) / len(x))
 """
 

@@ -85,32 +85,33 @@ def test_each_target_has_its_share_error_and_bits_by_hand() -> None:
         a_row("free", seed, 0.4, 0.5) | {"test_error": error}
         for seed, error in enumerate((0.05, 0.07))
     ]
-    line = study.by_target(found).splitlines()[2]
+    line = study.by_group(found).splitlines()[2]
     cells = [cell.strip() for cell in line.split("|")[1:-1]]
-    assert cells[:4] == ["free", "40", "6.0", "2.60"]
+    assert cells[:5] == ["free", "2", "40", "6.0", "2.60"]
     by_hand = 1e12 * (math.log2(10) - 0.5 / math.log(2)) / (900 * (4.44e6 + 0.4 * 7.1e8))
-    assert float(cells[4].split(" [")[0]) == pytest.approx(by_hand, rel=5e-3)
+    assert float(cells[5].split(" [")[0]) == pytest.approx(by_hand, rel=5e-3)
 
 
 def test_networks_without_arms_are_told_by_their_share_and_their_size() -> None:
     """Three networks of 2,000 units: two in one bin, by hand, and one alone."""
     found = [
-        a_row("", seed, share, math.log(2)) | {"n_units": 2000}
-        for seed, share in enumerate((0.05, 0.06, 0.35))
+        {"active_fraction": share, "test_nll": math.log(2), "test_error": 0.05, "n_units": 2000}
+        for share in (0.05, 0.06, 0.35)
     ]
-    lines = study.by_share(found).splitlines()
-    heads, between, alone = (
-        [cell.strip() for cell in lines[k].split("|")[1:-1]] for k in (0, 2, 3)
+    alone, between = (
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in study.by_group(found).splitlines()[2:]
     )
-    assert (between[:3], alone[:3]) == (["4-7", "2", "2.32"], ["30-100", "1", "2.32"])
-    column = heads.index("Attwell & Laughlin 2001, 10 ms")
+    assert between[:5] == ["4-7 %", "2", "5.5", "5.0", "2.32"]
+    assert alone[:5] == ["30-100 %", "1", "35", "5.0", "2.32"]
     by_hand = [
         1e12 * (math.log2(10) - 1) / (2000 * (4.44e6 + share * 7.1e8)) for share in (0.05, 0.06)
     ]
-    assert float(between[column].split(" [")[0]) == pytest.approx(np.mean(by_hand), rel=5e-3)
-    assert "[" in between[column]
-    assert "[" not in alone[column]
-    assert sum("spikes alone" in head for head in heads) == 1
+    assert float(between[5].split(" [")[0]) == pytest.approx(np.mean(by_hand), rel=5e-3)
+    assert "[" in between[5]
+    assert "[" not in alone[5]
+    peaks = study.table(found).splitlines()[2:]
+    assert all(line.split("|")[5].strip() == "5.5" for line in peaks)  # fewer spikes, equal bits
 
 
 def test_each_arm_has_its_target_and_each_seed_all_arms() -> None:

@@ -50,7 +50,8 @@ def test_the_papers_curve_is_behind_the_points(tmp_path) -> None:
     text = figure3.write(on_a_curve(), tmp_path)
     tables = [(tmp_path / name).read_text() for name in ("table.md", "bits_per_atp.md")]
     assert "\n".join(tables) == text + "\n"
-    assert (tmp_path / "figure3.png").stat().st_size > 1000
+    for name in ("figure3.png", "figure3.svg", "bits_per_atp.png", "bits_per_atp.svg"):
+        assert (tmp_path / name).stat().st_size > 1000
     import matplotlib.pyplot as plt
 
     fig, (left, right) = plt.subplots(1, 2)
@@ -70,6 +71,11 @@ def test_the_papers_curve_is_behind_the_points(tmp_path) -> None:
     assert left.get_title() == "Error: 5.0 % below 80 % zeros, 6.2 % beyond 95 %"
     assert right.get_title() == "The error rises from 85 % zeros on"
     plt.close(fig)
+
+
+def test_networks_that_all_collapsed_have_no_bits(tmp_path) -> None:
+    figure3.write(on_a_curve()[-2:], tmp_path)
+    assert not list(tmp_path.glob("bits_per_atp*"))
 
 
 def test_titles_claim_nothing_where_nothing_is_seen() -> None:

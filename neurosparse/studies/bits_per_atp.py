@@ -51,14 +51,14 @@ TARGETS = (
 )  # active share; None: free
 IMAGES_MS = (10.0, 100.0)  # the time of an image, in which an active unit fires once
 CLASSES = 10
-BINS = (0, 2, 4, 7, 10, 15, 20, 30, 100)  # active units, in %
+BINS = (0, 1, 2, 4, 7, 10, 15, 20, 30, 100)  # active units, in %, of networks that no arms join
 BITS_PER_ATP = "bits per 10^12 ATP"  # the head of a column
 _TICKS = (1, 2, 4, 10, 20, 40)  # active units, in %
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Networks of one target: their active share and bits per 10^12 ATP, over seeds."""
+    """Networks of one target or bin: their active share and bits per 10^12 ATP."""
 
     name: str
     active_fraction: float
@@ -128,13 +128,24 @@ def _bits(row: Row) -> float:
     return float(math.log2(CLASSES) - row["test_nll"] / math.log(2))
 
 
+def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return the rows of each arm; where no arms join them, of each of `BINS` of active units."""
+    if all("arm" in row for row in rows):
+        names = dict.fromkeys(row["arm"] for row in rows)
+        return {name: [row for row in rows if row["arm"] == name] for name in names}
+    found = {
+        f"{low}-{high} %": [row for row in rows if low <= 100 * row["active_fraction"] < high]
+        for low, high in pairwise(BINS)
+    }
+    return {name: inside for name, inside in found.items() if inside}
+
+
 def arms(rows: Sequence[Row], budget: str, image_ms: float) -> list[Arm]:
-    """Return the arms of a study, the densest first."""
+    """Return the arms or bins of a study, the densest first."""
     found = []
-    for name in dict.fromkeys(row["arm"] for row in rows):
-        of_arm = [row for row in rows if row["arm"] == name]
-        share = float(np.mean([row["active_fraction"] for row in of_arm]))
-        bits = mean([bits_per_ATP(row, budget, image_ms) for row in of_arm])
+    for name, inside in groups(rows).items():
+        share = float(np.mean([row["active_fraction"] for row in inside]))
+        bits = mean([bits_per_ATP(row, budget, image_ms) for row in inside])
         found.append(Arm(name, share, bits))
     return sorted(found, key=lambda arm: -arm.active_fraction)
 
@@ -166,46 +177,37 @@ def table(rows: Sequence[Row]) -> str:
                     _in_words(top.bits),
                 ]
             )
-    heads = ["budget", "image (ms)", "active over resting", "a neuron's best %", "best target %"]
+    heads = ["budget", "image (ms)", "active over resting", "a neuron's best %", "best active %"]
     return markdown([*heads, "not told apart from it %", BITS_PER_ATP], lines)
 
 
-def by_target(rows: Sequence[Row], budget: str = "attwell2001", image_ms: float = 10.0) -> str:
-    """Format active units, error and bits of each target, by one budget."""
-    lines = []
+def by_group(rows: Sequence[Row], budget: str = "attwell2001", image_ms: float = 10.0) -> str:
+    """Format active units, error and bits of each arm or bin, by one budget."""
+    lines, inside = [], groups(rows)
     for arm in arms(rows, budget, image_ms):
-        of_arm = [row for row in rows if row["arm"] == arm.name]
+        of_arm = inside[arm.name]
         lines.append(
             [
                 arm.name,
+                f"{len(of_arm)}",
                 f"{100 * arm.active_fraction:.2g}",
                 f"{100 * float(np.mean([row['test_error'] for row in of_arm])):.1f}",
                 f"{float(np.mean([_bits(row) for row in of_arm])):.2f}",
                 _in_words(arm.bits),
             ]
         )
-    return markdown(["target", "active %", "test error %", "bits of 3.32", BITS_PER_ATP], lines)
+    heads = ["networks", "n", "active %", "test error %", "bits of 3.32", BITS_PER_ATP]
+    return markdown(heads, lines)
 
 
-def by_share(rows: Sequence[Row]) -> str:
-    """Format bits per 10^12 ATP of networks that no arms join, by `BINS` of active units."""
-    ways = [(budget, image_ms) for budget in budgets() for image_ms in IMAGES_MS]
-    # spikes alone: the time of an image does not count
-    ways = [way for way in ways if ratio(*way) is not None or way[1] == IMAGES_MS[0]]
-    lines = []
-    for low, high in pairwise(BINS):
-        inside = [row for row in rows if low <= 100 * row["active_fraction"] < high]
-        if not inside:
-            continue
-        told = mean([_bits(row) for row in inside])
-        each = [mean([bits_per_ATP(row, *way) for row in inside]) for way in ways]
-        lines.append([f"{low}-{high}", f"{len(inside)}", f"{told.mean:.2f}", *map(_in_words, each)])
-    heads = [
-        budgets()[budget].authors
-        + (f", {image_ms:g} ms" if ratio(budget, image_ms) else ", spikes alone")
-        for budget, image_ms in ways
+def tables(rows: Sequence[Row]) -> str:
+    """Format where bits per ATP peak by every budget, and all arms or bins by the first one."""
+    first = budgets()["attwell2001"].authors
+    by_time = [
+        f"By {first}, {image_ms:g} ms an image:\n\n{by_group(rows, image_ms=image_ms)}"
+        for image_ms in IMAGES_MS
     ]
-    return markdown(["active %", "networks", "bits of 3.32", *heads], lines)
+    return "\n\n".join([table(rows), *by_time])
 
 
 def _in_words(bits: Mean) -> str:
@@ -216,7 +218,7 @@ def _in_words(bits: Mean) -> str:
 
 @drawn
 def draw(rows: Sequence[Row], ax: Axes | None = None, *, image_ms: float = 10.0) -> Axes:
-    """Draw bits per ATP over the active share, as shares of the best arm, a line a budget."""
+    """Draw bits per ATP over the active share, as shares of the most, a line a budget."""
     ax, peaks = axes(ax), []
     ax.axvspan(1, 4, color=plots.BAND_COLOUR, alpha=0.45, lw=0, label="said of the brain: 1-4 %")
     for k, budget in enumerate(budgets()):
@@ -240,7 +242,7 @@ def draw(rows: Sequence[Row], ax: Axes | None = None, *, image_ms: float = 10.0)
     ax.set(xscale="log", xlabel="active units (%)", ylabel="bits per ATP, of the most")
     ax.set_xticks(_TICKS, [f"{tick:g}" for tick in _TICKS])
     ax.minorticks_off()
-    shares = " to ".join(dict.fromkeys(f"{peak:.0f}" for peak in (min(peaks), max(peaks))))
+    shares = " to ".join(dict.fromkeys(f"{peak:.2g}" for peak in (min(peaks), max(peaks))))
     title = f"Most bits per ATP at {shares} % active units,\n{image_ms:g} ms an image"
     ax.set(title=title, ylim=(0, None))
     legend_below(ax)
@@ -272,9 +274,13 @@ def bits_per_atp(
     """
     directory = Path(directory)
     rows = run_all(runs(seeds, epochs), directory / "networks", threads=threads, progress=progress)
-    first = budgets()["attwell2001"].authors
-    text = f"{table(rows)}\n\nBy {first}, 10 ms an image:\n\n{by_target(rows)}"
+    text = tables(rows)
     finish(rows, text, directory)
-    place = directory / "bits_per_atp.png"
-    plots.save(place, partial(draw, rows), inches=(4.6, 4.2), also=[".svg"])
+    save(rows, directory)
     return text
+
+
+def save(rows: Sequence[Row], directory: Path) -> None:
+    """Write bits_per_atp.png and .svg, axes for each time of an image, into `directory`."""
+    both = [partial(draw, rows, image_ms=image_ms) for image_ms in IMAGES_MS]
+    plots.save(directory / "bits_per_atp.png", *both, inches=(9, 4.2), also=[".svg"])

@@ -27,7 +27,7 @@ from neurosparse import plots, reference
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.tables import markdown
 from neurosparse.sparsity.paired import unpaired
-from neurosparse.studies.bits_per_atp import by_share
+from neurosparse.studies import bits_per_atp
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,9 @@ BINS = (0, 60, 65, 70, 75, 80, 85, 90, 95, 100)  # % zeros
 
 
 def write(rows: Sequence[Row], directory: str | Path) -> str:
-    """Write `table.md`, `bits_per_atp.md` and `figure3.png` into `directory`; return the tables.
+    """Write tables and figures of error and of bits per ATP into `directory`; return the tables.
+
+    They are `table.md`, `bits_per_atp.md`, and `figure3` and `bits_per_atp` as PNG and SVG.
 
     Parameters
     ----------
@@ -54,7 +56,14 @@ def write(rows: Sequence[Row], directory: str | Path) -> str:
         The folder, which is made where it is missing.
     """
     directory = Path(directory)
-    texts = {"table.md": table(rows), "bits_per_atp.md": by_share(rows)}
+    kept = _kept(rows)
+    texts = {"table.md": table(rows)}
+    if kept:
+        texts["bits_per_atp.md"] = (
+            f"{bits_per_atp.tables(kept)}\n\nWith the networks that collapsed, which tell next to"
+            f" nothing:\n\n{bits_per_atp.table(rows)}"
+        )
+        bits_per_atp.save(kept, directory)
     for name, text in texts.items():
         with files.new_file(directory / name) as file:
             file.write_text(text + "\n", encoding="utf-8")
@@ -70,7 +79,7 @@ def write(rows: Sequence[Row], directory: str | Path) -> str:
 
 def trained(rows: Sequence[Row]) -> tuple[Any, Any]:
     """Return the zeros and the test errors, both in %, of the networks that did not collapse."""
-    kept = [row for row in rows if row["test_error"] <= COLLAPSED]
+    kept = _kept(rows)
     return _zeros(kept), 100 * np.array([row["test_error"] for row in kept])
 
 
@@ -213,6 +222,10 @@ def _rise(zeros: Any, errors: Any) -> str:
         if low >= FLAT and min(inside.size, flat.size) > 1 and unpaired(inside, flat).low > 0:
             return f"The error rises from {low} % zeros on"
     return "No rise of the error is seen"
+
+
+def _kept(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row["test_error"] <= COLLAPSED]
 
 
 def _zeros(rows: Sequence[Row]) -> Any:

@@ -15,7 +15,7 @@ the means.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -26,7 +26,7 @@ import numpy as np
 from neurosparse import plots, reference
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.tables import markdown
-from neurosparse.sparsity.paired import unpaired
+from neurosparse.sparsity.paired import Mean, unpaired
 from neurosparse.studies import bits_per_atp
 
 if TYPE_CHECKING:
@@ -89,18 +89,11 @@ def table(rows: Sequence[Row]) -> str:
     Also how far each is from the error of the networks below `FLAT`.
     """
     zeros, errors = trained(rows)
-    flat = errors[zeros < FLAT]
     lines = []
-    for low, high in pairwise(BINS):
-        inside = errors[(zeros >= low) & (zeros < high)]
-        if inside.size:
-            spread = f"{inside.std(ddof=1):.2f}" if inside.size > 1 else ""
-            over = (
-                unpaired(inside, flat).describe()
-                if low >= FLAT and min(inside.size, flat.size) > 1
-                else ""
-            )
-            lines.append([f"{low}-{high}", f"{inside.size}", f"{inside.mean():.2f}", spread, over])
+    for low, high, inside, above in _bins(zeros, errors):
+        spread = f"{inside.std(ddof=1):.2f}" if inside.size > 1 else ""
+        over = "" if above is None else above.describe()
+        lines.append([f"{low}-{high}", f"{inside.size}", f"{inside.mean():.2f}", spread, over])
     text = markdown(["zeros %", "networks", "test error %", "sd", f"above those < {FLAT} %"], lines)
     return (
         f"{text}\n\n±: half of Welch's 95 % interval over networks.\n"
@@ -216,12 +209,20 @@ def _ends(zeros: Any, errors: Any) -> str:
 
 def _rise(zeros: Any, errors: Any) -> str:
     """Say from which bin on the error is above that below `FLAT`, by Welch's intervals."""
+    for low, _, _, above in _bins(zeros, errors):
+        if above is not None and above.low > 0:
+            return f"The error rises from {low} % zeros on"
+    return "No rise of the error is seen"
+
+
+def _bins(zeros: Any, errors: Any) -> Iterator[tuple[int, int, Any, Mean | None]]:
+    """Yield the ends of each bin, its errors, and how far they are above those below `FLAT`."""
     flat = errors[zeros < FLAT]
     for low, high in pairwise(BINS):
         inside = errors[(zeros >= low) & (zeros < high)]
-        if low >= FLAT and min(inside.size, flat.size) > 1 and unpaired(inside, flat).low > 0:
-            return f"The error rises from {low} % zeros on"
-    return "No rise of the error is seen"
+        if inside.size:
+            compares = low >= FLAT and min(inside.size, flat.size) > 1
+            yield low, high, inside, unpaired(inside, flat) if compares else None
 
 
 def _kept(rows: Sequence[Row]) -> list[Row]:

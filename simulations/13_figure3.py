@@ -6,7 +6,7 @@ Source: Glorot, Bordes & Bengio 2011, figure 3: 200 rectifier networks with L1 p
 Expected: docs/findings/figure3.md. Into results/figure3/, with --quick (40 networks of 3 x 300
 units, 10 epochs) into results/figure3_quick/.
 
-Run time: 10 seconds of a core a network, 2 with --quick; what is done stays done.
+Run time: 10 to 30 seconds of a core a network, 2 with --quick; what is done stays done.
 """
 
 from pathlib import Path

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -115,6 +116,15 @@ class Course:
         """Return the learning rate of that part."""
         return controller.learning_rate_at(self.spec, part.before)
 
+    def draw(self, part: Part) -> int:
+        """Return the number that decides which units dropout leaves out in that part.
+
+        It is a function of the seed, the epoch and the part alone, so that a training goes on from
+        a checkpoint as it was.
+        """
+        state = np.random.SeedSequence([self.spec.seed, self.epoch, part.first])
+        return int(state.generate_state(1, np.uint64)[0])
+
     def add_descent(self, found: Descent, part: Part, order: Tensor) -> None:
         """Take in what the steps along a part of this epoch's `order` of the images came to.
 
@@ -143,6 +153,7 @@ class Course:
             self.l1 = controller.adjusted(
                 self.l1, active, controller.targets_at(spec, part.after), n / self._every
             )
+        self._decay(part)
         if part.after > 1 - spec.average_last:
             self._average()
 
@@ -187,6 +198,17 @@ class Course:
             "best": self.best_weights,
             "mean": self.mean,
         }
+
+    def _decay(self, part: Part) -> None:
+        """Shrink the weights, but not the biases, for all steps of a part at once."""
+        spec = self.spec
+        if not spec.weight_decay:
+            return
+        steps = math.ceil((part.stop - part.first) / spec.batch_size)
+        factor = (1 - self.learning_rate(part) * spec.weight_decay) ** steps
+        for name, values in self._weights().items():
+            if name.endswith(".weight"):
+                values.mul_(factor)
 
     def _average(self) -> None:
         self.n_averaged += 1

@@ -78,6 +78,8 @@ class SparseEngine:
         number. Of equal units the first stay.
     dense_input
         Whether most inputs are not zero; by default, looked up in the images.
+    smoothing, dropout
+        `TrainSpec.label_smoothing` and `TrainSpec.dropout`.
 
     Raises
     ------
@@ -105,6 +107,8 @@ class SparseEngine:
         *,
         top_k: Sequence[int] | None = None,
         dense_input: bool | None = None,
+        smoothing: float = 0.0,
+        dropout: float = 0.0,
     ) -> None:
         from neurosparse.kernels.network import minibatch, sparse_sgd
 
@@ -131,13 +135,16 @@ class SparseEngine:
             dense_input=dense_input,
         )
         self._batch_size = batch_size
+        self._smoothing, self._dropout = _share("smoothing", smoothing), _share("dropout", dropout)
         self._work = minibatch.work_for(self._net, batch_size)
         self._run_steps = sparse_sgd.run_steps
 
-    def descend(self, rows: object, *, learning_rate: float, l1: Sequence[float]) -> Descent:
+    def descend(
+        self, rows: object, *, learning_rate: float, l1: Sequence[float], draw: int = 0
+    ) -> Descent:
         """Descend along the images of `rows`, a minibatch at a time.
 
-        `l1` has a weight for each hidden layer.
+        `l1` has a weight for each hidden layer. `draw` decides which units dropout leaves out.
 
         A step whose loss is not finite leaves the weights as they are.
         """
@@ -156,6 +163,9 @@ class SparseEngine:
             _per_layer("l1", l1, len(self._top_k), np.float32),
             self._top_k,
             n_active,
+            self._smoothing,
+            self._dropout,
+            np.uint64(draw),
         )
         return Descent(loss, tuple(n_active.tolist()), None if broken < 0 else broken)
 
@@ -197,6 +207,12 @@ def _contiguous(name: str, values: Any, dtype: Any) -> Array:
     if dtype is np.int64 and array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"{name} must be integers, got dtype {array.dtype}")
     return np.require(array, dtype, ["C", "W", "A"])
+
+
+def _share(name: str, value: float) -> float:
+    if not 0 <= checks.number(name, value) < 1:
+        raise ValueError(f"{name} must be a share in [0, 1), got {value}")
+    return float(value)
 
 
 def _per_layer(name: str, values: Sequence[float], n_layers: int, dtype: Any) -> Array:

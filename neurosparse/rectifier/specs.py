@@ -147,6 +147,16 @@ class TrainSpec(Spec):
         `target_active` and `average_last`, whose plans need them all.
     augmentation
         How the training images are altered in each epoch; None: not at all.
+    label_smoothing
+        The share of each label that is spread evenly over the classes (Szegedy et al. 2016). The
+        losses that are reported are those of the labels as they are.
+    dropout
+        The share of the units of each hidden layer that is left out for an image, by chance, while
+        the network learns (Srivastava et al. 2014). The others are divided by 1 - `dropout`.
+        `target_active` counts units before they are left out; the penalty is on those that stay.
+    weight_decay
+        Weights, not biases, shrink by the factor 1 - (learning rate) `weight_decay` a step, apart
+        from the gradient (Loshchilov & Hutter 2019). It is done for up to 100 steps at once.
     engine
         What does the steps: "sparse" (the active units alone, in numba), "torch", or "auto": sparse
         where it can (`rectifier.sparse_training`), and torch elsewhere. Both give the same numbers
@@ -169,7 +179,19 @@ class TrainSpec(Spec):
     average_last: Annotated[float, Field(ge=0, lt=1)] = 0.0
     patience: Annotated[int, Field(ge=1)] | None = None
     augmentation: AugmentationSpec | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
     engine: Literal["auto", "sparse", "torch"] = "auto"
+
+    @model_validator(mode="after")
+    def _decay_leaves_something(self) -> Self:
+        if self.learning_rate * self.weight_decay >= 1:
+            raise ValueError(
+                "weight_decay must be below 1 / learning_rate, or no weight is left, got"
+                f" {self.weight_decay} with learning_rate = {self.learning_rate}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _patience_leaves_plans_alone(self) -> Self:

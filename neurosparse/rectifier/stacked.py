@@ -32,7 +32,8 @@ from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
 from neurosparse.rectifier.steps import Descent, slope
 
-SHARED = ("network", "data", "epochs", "batch_size")  # what networks in one stack have in common
+# what networks in one stack have in common
+SHARED = ("network", "data", "epochs", "batch_size", "label_smoothing")
 WARM_UP_STEPS = 3  # before a graph is captured, so that libraries have their workspace
 
 
@@ -47,12 +48,20 @@ class StackedEngine:
     labels : tensor of int64, shape (images,)
     batch_size
         Images a step, of each network.
+    smoothing
+        `TrainSpec.label_smoothing`.
     """
 
     name = "stacked"
 
     def __init__(
-        self, networks: Sequence[RectifierNetwork], images: Tensor, labels: Tensor, batch_size: int
+        self,
+        networks: Sequence[RectifierNetwork],
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        *,
+        smoothing: float = 0.0,
     ) -> None:
         n, first, where = len(networks), networks[0], images.device
         # of each layer, n of them
@@ -71,6 +80,7 @@ class StackedEngine:
                 torch.stack([linear.bias[None] for linear in layer]).to(where) for layer in linears
             ]
         self._images, self._labels, self._batch_size = images, labels, batch_size
+        self._smoothing = smoothing
         # what a step reads and writes stays in place, so that a graph finds it there
         self._rows = torch.zeros((n, batch_size), dtype=torch.int64, device=where)
         self._rates = torch.zeros((n, 1, 1), dtype=images.dtype, device=where)
@@ -142,7 +152,9 @@ class StackedEngine:
         self._loss += loss.masked_fill(stopped, 0)
         self._n_active += torch.stack([(h != 0).sum(dim=(1, 2)) for h in values[1:]], dim=1)
         delta = log_likelihood.exp()
-        delta.scatter_add_(2, labels, -torch.ones_like(labels, dtype=delta.dtype)).div_(n_images)
+        lowered = torch.full_like(labels, self._smoothing - 1, dtype=delta.dtype)
+        delta.scatter_add_(2, labels, lowered)
+        delta.sub_(self._smoothing / delta.shape[2]).div_(n_images)
         stopped = stopped[:, None, None]
         for k in range(len(self._weights) - 1, -1, -1):
             weight, below = self._weights[k], values[k].masked_fill(stopped, 0)
@@ -192,7 +204,7 @@ def train_stacked(
     Parameters
     ----------
     specs
-        One for each network, equal in network, data, epochs and batch_size.
+        One for each network, equal in what `SHARED` names.
     splits
         The images of all of them; by default the set that the specs name.
     device
@@ -213,8 +225,8 @@ def train_stacked(
     DivergenceError
         For the first network whose loss stopped being finite; the message is that of `train`.
     ValueError
-        Where the specs differ in what a stack has in common, ask for the sparse engine or altered
-        images, or do not fit the images.
+        Where the specs differ in what a stack has in common, ask for the sparse engine, altered
+        images or dropout, or do not fit the images.
     """
     spec = check_stack(specs)
     where = devices.resolve(device)
@@ -224,7 +236,9 @@ def train_stacked(
     networks = [RectifierNetwork(spec.network, seed=generator) for generator in generators]
     images, labels = tensors(splits.train, where)
     started = time.perf_counter()
-    engine = StackedEngine(networks, images, labels, spec.batch_size)
+    engine = StackedEngine(
+        networks, images, labels, spec.batch_size, smoothing=spec.label_smoothing
+    )
     network, validation = networks[0].to(where).eval(), tensors(splits.validation, where)
     courses = [
         Course(s, network, partial(engine.weights, k), images, validation)
@@ -286,9 +300,15 @@ def check_stack(specs: Sequence[TrainSpec]) -> TrainSpec:
             raise ValueError(
                 "engine = 'sparse' cannot train a stack; use engine = 'auto' or 'torch'"
             )
-        if spec.augmentation is not None:
-            raise ValueError(
-                "the networks of a stack share their images, so augmentation must be left out; use"
-                " train_many"
-            )
+        if reason := why_alone(spec):
+            raise ValueError(f"{reason}; use train_many")
     return specs[0]
+
+
+def why_alone(spec: TrainSpec) -> str:
+    """Return what keeps a network out of any stack; empty where nothing does."""
+    if spec.augmentation is not None:
+        return "the networks of a stack share their images, so augmentation must be left out"
+    if spec.dropout:
+        return "the networks of a stack keep all their units, so dropout must be left out"
+    return ""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from neurosparse.rectifier.dropout import masks as dropout_masks
 from neurosparse.rectifier.network import RectifierNetwork, mirror
 from neurosparse.rectifier.specs import NetworkSpec
 
@@ -42,10 +43,12 @@ class TrainingEngine(Protocol):
 
     name: str
 
-    def descend(self, rows: Tensor, *, learning_rate: float, l1: Sequence[float]) -> Descent:
+    def descend(
+        self, rows: Tensor, *, learning_rate: float, l1: Sequence[float], draw: int
+    ) -> Descent:
         """Descend along the images of `rows`, a minibatch at a time.
 
-        `l1` has a weight for each hidden layer.
+        `l1` has a weight for each hidden layer. `draw` decides which units dropout leaves out.
         """
         ...
 
@@ -69,20 +72,32 @@ class TorchEngine:
         The class of each image.
     batch_size
         Images a step.
+    smoothing, dropout
+        `TrainSpec.label_smoothing` and `TrainSpec.dropout`.
     """
 
     name = "torch"
 
     def __init__(
-        self, network: RectifierNetwork, images: Tensor, labels: Tensor, batch_size: int
+        self,
+        network: RectifierNetwork,
+        images: Tensor,
+        labels: Tensor,
+        batch_size: int,
+        *,
+        smoothing: float = 0.0,
+        dropout: float = 0.0,
     ) -> None:
         self._network = copy.deepcopy(network)
         self._images, self._labels, self._batch_size = images, labels, batch_size
+        self._smoothing, self._dropout = smoothing, dropout
 
-    def descend(self, rows: Tensor, *, learning_rate: float, l1: Sequence[float]) -> Descent:
+    def descend(
+        self, rows: Tensor, *, learning_rate: float, l1: Sequence[float], draw: int = 0
+    ) -> Descent:
         """Descend along the images of `rows`, a minibatch at a time.
 
-        `l1` has a weight for each hidden layer.
+        `l1` has a weight for each hidden layer. `draw` decides which units dropout leaves out.
         """
         images, labels = (
             self._images[rows].split(self._batch_size),
@@ -92,7 +107,14 @@ class TorchEngine:
         total = 0.0
         for step, (x, y) in enumerate(zip(images, labels, strict=True)):
             loss = float(
-                sgd_step(self._network, x, y, learning_rate=learning_rate, l1=l1, n_active=n_active)
+                sgd_step(
+                    *(self._network, x, y),
+                    learning_rate=learning_rate,
+                    l1=l1,
+                    n_active=n_active,
+                    smoothing=self._smoothing,
+                    masks=self._masks(draw, step * self._batch_size, x),
+                )
             )
             if not math.isfinite(loss):
                 return Descent(total, tuple(n_active.tolist()), step)
@@ -105,6 +127,12 @@ class TorchEngine:
         Views, not copies.
         """
         return self._network.state_dict()
+
+    def _masks(self, draw: int, first: int, images: Tensor) -> list[Tensor] | None:
+        if not self._dropout:
+            return None
+        places, widths = range(first, first + len(images)), self._network.spec.sizes[1:-1]
+        return dropout_masks(self._dropout, draw, places, widths, images)
 
 
 # The slope of each activation, from its value h; a is the sharpness of the softplus
@@ -136,6 +164,8 @@ def sgd_step(
     learning_rate: float,
     l1: float | Sequence[float] = 0.0,
     n_active: Tensor | None = None,
+    smoothing: float = 0.0,
+    masks: Sequence[Tensor] | None = None,
 ) -> Tensor:
     """Do one step of gradient descent on a minibatch, in place.
 
@@ -156,33 +186,42 @@ def sgd_step(
         activation h gets besides is l1 sign(h) / n.
     n_active : tensor of int64, shape (hidden layers,)
         To which the (image, unit) pairs of each layer that are not 0 are added, where it is given.
+    smoothing
+        The share of each label that is spread evenly over the classes.
+    masks
+        What the outputs of each hidden layer are multiplied by, shape (n, units); None for 1. The
+        penalty is on what comes of it.
 
     Returns
     -------
     Tensor
-        The mean negative log-likelihood before the step, without the penalty.
+        The mean negative log-likelihood before the step, of the labels as they are and without the
+        penalty.
     """
     n = len(labels)
     linears = network.linears()
     penalties = [l1] * (len(linears) - 1) if isinstance(l1, float | int) else l1
-    # values[k] goes into linears[k]; the scores last
-    values = [images, *network.activations(images).values()]
+    hidden = list(network.activations(images, masks).values())
+    scores = hidden.pop()
     if n_active is not None:
-        n_active += torch.stack([h.count_nonzero() for h in values[1:-1]])
-    log_likelihood = functional.log_softmax(values.pop(), dim=1)
+        n_active += torch.stack([h.count_nonzero() for h in hidden])
+    fed = hidden if masks is None else [h * mask for h, mask in zip(hidden, masks, strict=True)]
+    values = [images, *fed]  # values[k] goes into linears[k]
+    log_likelihood = functional.log_softmax(scores, dim=1)
     loss = functional.nll_loss(log_likelihood, labels)
     if not bool(loss.isfinite()):
         return loss
-    delta = log_likelihood.exp()  # (n, classes): d loss / d scores = (softmax - one-hot) / n
-    delta[torch.arange(n, device=delta.device), labels] -= 1
-    delta /= n
+    delta = log_likelihood.exp()  # (n, classes): d loss / d scores = (softmax - label) / n
+    delta[torch.arange(n, device=delta.device), labels] -= 1 - smoothing
+    delta.sub_(smoothing / delta.shape[1]).div_(n)
     for k in range(len(linears) - 1, -1, -1):
         weight, bias, below = linears[k].weight, linears[k].bias, values[k]
         delta_below = delta @ weight if k else None  # before the weight moves
         weight.addmm_(delta.t(), below, alpha=-learning_rate)
         bias.sub_(delta.sum(0), alpha=learning_rate)
         if delta_below is not None:
-            delta = delta_below.add_(below.sign(), alpha=penalties[k - 1] / n).mul_(
-                slope(network.spec, below)
-            )
+            delta = delta_below.add_(below.sign(), alpha=penalties[k - 1] / n)
+            if masks is not None:
+                delta.mul_(masks[k - 1])
+            delta.mul_(slope(network.spec, hidden[k - 1]))
     return loss

@@ -182,7 +182,7 @@ def train_many(
 
     The sparse engine leaves Python's lock alone while it works, so threads on two cores keep both
     busy. On CUDA the networks that differ in no more than penalties, learning rates, targets and
-    seeds share their steps (`rectifier.stacked`); with altered images each has its own.
+    seeds share their steps (`rectifier.stacked`); with altered images or dropout each has its own.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def _train_in_stacks(
     """Train the networks of one shape together, one shape after another."""
     stacks: dict[Any, list[int]] = {}
     for k, spec in enumerate(specs):
-        alone = None if spec.augmentation is None else k
+        alone = k if stacked.why_alone(spec) else None
         stacks.setdefault((alone, *(getattr(spec, key) for key in stacked.SHARED)), []).append(k)
     results: dict[int, TrainResult] = {}
     for stack in stacks.values():
@@ -245,7 +245,7 @@ def _train_in_stacks(
             progress, len(results) / len(specs), (len(results) + len(stack)) / len(specs)
         )
         splits = sets[specs[stack[0]].data]
-        if specs[stack[0]].augmentation is not None:
+        if stacked.why_alone(specs[stack[0]]):
             together = [train(specs[stack[0]], splits, device=where, test=test, progress=of_one)]
         else:
             together = stacked.train_stacked(
@@ -305,19 +305,20 @@ def _engine(
 
     The reason is given where any engine would have done.
     """
+    options = {"smoothing": spec.label_smoothing, "dropout": spec.dropout}
     if spec.engine != "torch":
         from neurosparse.rectifier.sparse_training import SparseEngine, why_not
 
         reason = why_not(network, batch_size=spec.batch_size, device=images.device)
         if reason is None:
-            return SparseEngine(network, images, labels, spec.batch_size), ""
+            return SparseEngine(network, images, labels, spec.batch_size, **options), ""
         if spec.engine == "sparse":
             raise ValueError(
                 f"engine = 'sparse' cannot train this network: {reason}; use engine = 'auto' or"
                 " 'torch'"
             )
-        return TorchEngine(network, images, labels, spec.batch_size), reason
-    return TorchEngine(network, images, labels, spec.batch_size), ""
+        return TorchEngine(network, images, labels, spec.batch_size, **options), reason
+    return TorchEngine(network, images, labels, spec.batch_size, **options), ""
 
 
 def _run_epoch(
@@ -330,7 +331,12 @@ def _run_epoch(
     total = 0.0
     for part in course.parts():
         rows = order[part.first : part.stop]
-        found = engine.descend(rows, learning_rate=course.learning_rate(part), l1=course.l1)
+        found = engine.descend(
+            rows,
+            learning_rate=course.learning_rate(part),
+            l1=course.l1,
+            draw=course.draw(part),
+        )
         course.add_descent(found, part, order)
         total += found.loss
         report(part.after)

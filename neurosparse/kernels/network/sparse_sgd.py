@@ -20,6 +20,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse.kernels.network.dropout import drop_units, scale_up
 from neurosparse.kernels.network.layout import Floats, Net
 from neurosparse.kernels.network.minibatch import Work
 from neurosparse.kernels.network.sparse_forward import (
@@ -52,6 +53,9 @@ def run_steps(
     l1: Floats,
     top_k: NDArray[np.int64],
     n_active: NDArray[np.int64],
+    smoothing: float,
+    dropout: float,
+    draw: np.uint64,
 ) -> tuple[float, int]:
     """Descend along images[rows], `batch` at a time; the last minibatch may be smaller.
 
@@ -62,7 +66,13 @@ def run_steps(
     top_k : (hidden layers,)
         The most units that may be active in each; 0 for any number.
     n_active : (hidden layers,)
-        To which the active (sample, unit) pairs are added.
+        To which the active (sample, unit) pairs are added, those that are then left out among them.
+    smoothing
+        The share of each label that is spread evenly over the classes.
+    dropout
+        The share of hidden units that is left out for each image.
+    draw
+        Decides which (`kernels.network.dropout`).
     net
         The weights, changed in place.
     work
@@ -90,12 +100,12 @@ def run_steps(
         first = step * batch
         n = min(batch, len(rows) - first)
         _take_images(net, work, images, rows, first, n)
-        _forward(net, work, n, top_k, n_active)
-        loss = _output_delta(net, work, labels, rows, first, n, learning_rate)
+        _forward(net, work, n, top_k, n_active, dropout, draw, first)
+        loss = _output_delta(net, work, labels, rows, first, n, learning_rate, smoothing)
         if not np.isfinite(loss):
             return total, step
         total += loss
-        _backward(net, work, n, learning_rate, l1)
+        _backward(net, work, n, learning_rate, l1, dropout)
     return total, -1
 
 
@@ -124,7 +134,14 @@ def _take_images(
 
 @inner
 def _forward(
-    net: Net, work: Work, n: int, top_k: NDArray[np.int64], n_active: NDArray[np.int64]
+    net: Net,
+    work: Work,
+    n: int,
+    top_k: NDArray[np.int64],
+    n_active: NDArray[np.int64],
+    dropout: float,
+    draw: np.uint64,
+    first: int,
 ) -> None:
     """Find the active units of each hidden layer, and the scores in `work.z`."""
     z, n_layers = work.z, len(net.rows)
@@ -149,8 +166,10 @@ def _forward(
                 count = list_positive(z, b, size, units, values, b)
                 if 0 < top_k[k] < count:
                     count = keep_largest(units, values, b, count, top_k[k], work.sorting)
-                work.n_listed[k + 1, b] = count
                 n_active[k] += count
+                if dropout > 0:
+                    count = drop_units(units, values, b, count, dropout, draw, first + b, k)
+                work.n_listed[k + 1, b] = count
 
 
 @inner
@@ -162,10 +181,12 @@ def _output_delta(
     first: int,
     n: int,
     learning_rate: float,
+    smoothing: float,
 ) -> float:
-    """Set the deltas of the scores, -learning_rate (softmax - one-hot) / n; return the loss.
+    """Set the deltas of the scores, -learning_rate (softmax - label) / n; return the loss.
 
-    They are -learning_rate * d loss / d scores; the loss is summed over the samples.
+    They are -learning_rate * d loss / d scores, of smoothed labels; the loss is that of the labels
+    as they are, summed over the samples.
     """
     n_classes, z, delta = net.sizes[-1], work.z, work.delta[len(net.rows)]
     loss = 0.0
@@ -178,7 +199,8 @@ def _output_delta(
             total += np.exp(z[b, c] - most)
         loss += np.log(total) + most - z[b, label]
         for c in range(n_classes):
-            delta[b, c] = -learning_rate / n * (np.exp(z[b, c] - most) / total - (c == label))
+            wanted = (1 - smoothing) * (c == label) + smoothing / n_classes
+            delta[b, c] = -learning_rate / n * (np.exp(z[b, c] - most) / total - wanted)
     return loss
 
 
@@ -187,7 +209,9 @@ def _output_delta(
 
 
 @inner
-def _backward(net: Net, work: Work, n: int, learning_rate: float, l1: Floats) -> None:
+def _backward(
+    net: Net, work: Work, n: int, learning_rate: float, l1: Floats, dropout: float
+) -> None:
     """Move every weight and bias, from the last layer to the first."""
     n_layers = len(net.rows)
     for k in range(n_layers - 1, -1, -1):
@@ -199,6 +223,8 @@ def _backward(net: Net, work: Work, n: int, learning_rate: float, l1: Floats) ->
             list_by_row(work, work.units[k], work.values[k], work.n_listed[k], n, net.rows[k])
             push = np.float32(-learning_rate / n * l1[k - 1])
             learn_rows(W, net.columns[k], delta, work, net.rows[k], push, work.delta[k])
+            if dropout > 0:
+                scale_up(work.delta[k], work.units[k], work.n_listed[k], n, dropout)
         # roles swapped: a row belongs to an active unit, and what is added to it are the inputs
         elif net.dense_input:
             pack(delta, work.units[1], work.n_listed[1], n, work.packed)

@@ -177,6 +177,7 @@ def test_divergence_is_named_as_alone(few: Splits) -> None:
             {"augmentation": AugmentationSpec(flipped=0.5)},
             r"share their images, so augmentation must be left out",
         ),
+        ({"label_smoothing": 0.1}, r"must have one label_smoothing, got 0\.0 and 0\.1"),
     ],
 )
 def test_what_cannot_be_stacked(few: Splits, changes: dict[str, Any], message: str) -> None:

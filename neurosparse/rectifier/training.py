@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -34,6 +34,9 @@ from neurosparse.rectifier.history import Epoch, TrainResult
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
 from neurosparse.rectifier.steps import TorchEngine, TrainingEngine
+
+if TYPE_CHECKING:
+    from neurosparse.rectifier.sparse_training import SparseEngine
 
 __all__ = ["check_fit", "error", "evaluate", "train", "train_many"]
 
@@ -305,20 +308,27 @@ def _engine(
 
     The reason is given where any engine would have done.
     """
-    options = {"smoothing": spec.label_smoothing, "dropout": spec.dropout}
+    kind: type[SparseEngine] | type[TorchEngine] = TorchEngine
+    note = ""
     if spec.engine != "torch":
         from neurosparse.rectifier.sparse_training import SparseEngine, why_not
 
         reason = why_not(network, batch_size=spec.batch_size, device=images.device)
         if reason is None:
-            return SparseEngine(network, images, labels, spec.batch_size, **options), ""
-        if spec.engine == "sparse":
+            kind = SparseEngine
+        elif spec.engine == "sparse":
             raise ValueError(
                 f"engine = 'sparse' cannot train this network: {reason}; use engine = 'auto' or"
                 " 'torch'"
             )
-        return TorchEngine(network, images, labels, spec.batch_size, **options), reason
-    return TorchEngine(network, images, labels, spec.batch_size, **options), ""
+        else:
+            note = reason
+    engine = kind(
+        *(network, images, labels, spec.batch_size),
+        smoothing=spec.label_smoothing,
+        dropout=spec.dropout,
+    )
+    return engine, note
 
 
 def _run_epoch(

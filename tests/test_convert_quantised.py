@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
+import neurosparse as ns
 from neurosparse.convert.network import to_spiking
 from neurosparse.convert.neurons import NeuronSpec, start, step
 from neurosparse.convert.quantised import QuantisedReLU, quantise
@@ -126,3 +127,17 @@ def test_bad_arguments_are_refused():
         QuantisedReLU(4, 0.0)
     with pytest.raises(ValueError, match=r"percentile must lie in \(0, 100\], got 0"):
         quantise(Functional(), torch.rand(5, 12), 4, percentile=0)
+
+
+def test_its_units_are_active_where_they_put_out_more_than_0():
+    """Inputs below half a level are rounded to 0: no spike stands for them."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4))
+    x = torch.rand(50, 8)
+    quantised = quantise(model, x, levels=4)
+    with torch.no_grad():
+        share = float((quantised.quantised1(quantised.get_submodule("0")(x)) > 0).double().mean())
+        rectified = float((model[:2](x) > 0).double().mean())
+    (layer,) = ns.measure(quantised, x, active_when=ns.ActiveWhen(threshold=0)).values()
+    assert (layer.name, layer.active_fraction) == ("quantised1", share)
+    assert share < 0.95 * rectified

@@ -72,6 +72,8 @@ def is_non_linearity(module: nn.Module) -> bool:
         return True
     if isinstance(module, nn.RNN | nn.RNNCell):
         return module.nonlinearity == "relu"
+    if hasattr(module, "spike_balance"):  # of convert: it stands for spiking neurons
+        return True
     kind = type(module)  # fused and quantised ones, such as LinearReLU
     return kind.__module__.startswith("torch.ao.nn") and kind.__name__.startswith(
         ("LinearReLU", "ConvReLU", "ReLU6", "BNReLU", "LinearLeakyReLU", "Hardswish", "Sigmoid")

@@ -36,7 +36,7 @@ from neurosparse.convert.graph import Add, AveragePool, Conv, Linear, Reshape, S
 KEPT = Path("results/bench/networks")
 STEPS, BATCH, TIMED, TESTED = 32, 50, 100, 500
 # of the rectifiers, fewer than steps: spikes of deep layers come unevenly
-LEVELS = 8
+LEVELS = 4
 EPOCHS, TUNED = 4, {"": 4, "_95": 14}  # as usual, and with levels
 GOALS = {"": ">= 4x", "_95": ">= 8x"}
 PEERS = ("spikingjelly", "sinabs", "snntorch")

@@ -17,6 +17,7 @@ from neurosparse.activity import (
     SpikeTrains,
     refuse_implausible,
 )
+from neurosparse.activity.given import check_active_when
 from neurosparse.sparsity import describe_activations, describe_spikes, with_missed
 
 
@@ -131,6 +132,8 @@ def measure(
             f"this {kind} holds the weights of a network: load them into the model"
             " (load_state_dict) and pass that"
         )
+    if active_when is not None:
+        check_active_when(active_when)
     spiking = interop.can_read(what)
     for option, value in of_networks.items() if spiking or isinstance(what, Activations) else ():
         if value is not None:
@@ -168,7 +171,7 @@ def measure(
         return stats if missed_below_hz is None else with_missed(stats, missed_below_hz)
     if not hasattr(what, "forward") and type(what).__name__ != "ExportedProgram":
         raise TypeError(
-            f"cannot measure a {type(what).__name__}: pass spikes of any tool (`as_spikes`),"
+            f"cannot measure {checks.kind_of(what)}: pass spikes of any tool (`as_spikes`),"
             " Activations, or a torch module with data"
         )
     if data is None:

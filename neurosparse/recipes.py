@@ -20,7 +20,7 @@ from typing import Annotated, Any, TypeVar, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from neurosparse._internal import cards, share
+from neurosparse._internal import cards, checks, share
 from neurosparse._internal.names import did_you_mean, nearest
 from neurosparse._internal.sizes import MOST_SEED
 from neurosparse._internal.types import Fields
@@ -229,7 +229,7 @@ def load(name_or_path: str | Path, *, kind: str | Sequence[str] = ()) -> Recipe:
 
 
 def _find(name_or_path: str | Path, kinds: Sequence[str]) -> Path:
-    path = Path(name_or_path)
+    path = checks.path("name_or_path", name_or_path)
     if path.suffix == ".toml":
         if not path.is_file():
             raise FileNotFoundError(f"no recipe file {path}")
@@ -302,3 +302,14 @@ def _put(values: Fields, dotted: str, value: object) -> None:
         if not isinstance(values, dict):
             raise ValueError(f"cannot set {dotted!r}: {parent!r} is a value, not a table")
     values[last] = value
+
+
+def check_spec(spec: object, kind: type[Spec]) -> None:
+    """Refuse what is no spec of a kind with a TypeError."""
+    name = kind.__name__
+    checks.instance(
+        "spec",
+        spec,
+        kind,
+        f"make one, {name}(...), or take a recipe's: recipes.load(name).spec({name})",
+    )

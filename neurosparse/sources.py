@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.types import FieldsView
 from neurosparse.activity import WHOLE, ActiveWhen, ActivityStats
@@ -46,7 +47,7 @@ def read(
         Where there is no such thing, or it is damaged; one sentence.
     """
     window, above = ActiveWhen(window_ms=window_ms), ActiveWhen(threshold=threshold)
-    path = Path(source)
+    path = checks.path("source", source)
     if path.name == saved.NUMBERS or (path / saved.NUMBERS).is_file():
         return saved.read(path.parent if path.name == saved.NUMBERS else path)[1]
     if ":" in str(source) and not path.exists():
@@ -230,6 +231,6 @@ def write(comparison: Comparison, directory: str | Path) -> Path:
             table=[distributions.row(s) for s in comparison.stats],
         )
     )
-    with files.new_folder(Path(directory)) as folder:
+    with files.new_folder(checks.path("directory", directory)) as folder:
         report.write(comparison, folder, panels)
     return Path(directory) / report.PAGE

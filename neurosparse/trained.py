@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from neurosparse import rectifier, transformer
+from neurosparse._internal import checks
 from neurosparse._internal.foreign_safetensors import opened
 from neurosparse.data import texts
 from neurosparse.probe import loading
@@ -39,7 +40,7 @@ def is_transformer(path: str | Path) -> bool:
     FileNotFoundError, ValueError
         Where there is no such file, or it is no safetensors file; one sentence.
     """
-    with opened(Path(path)) as file:
+    with opened(checks.path("path", path)) as file:
         return (file.metadata() or {}).get("format") == of_transformers.FORMAT
 
 
@@ -66,7 +67,7 @@ def read(
     FileNotFoundError, ValueError
         Where it is no such network, or there are no inputs; one sentence.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     if is_transformer(path):
         return _transformer(path, data, shape)
     training = of_rectifiers.load_training_spec(path)

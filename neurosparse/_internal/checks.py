@@ -4,13 +4,31 @@ Each error names the thing, the value and, where it is not plain, the remedy.
 """
 
 import math
+import os
 import reprlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from neurosparse._internal import units
 from neurosparse._internal.types import Array
+
+T = TypeVar("T")
+
+_IN_WORDS = {  # kinds whose names say little
+    "Iterable": "list",
+    "Mapping": "dict",
+    "Module": "torch module",
+    "NoneType": "None",
+    "Path": "path",
+    "Real": "number",
+    "Sequence": "list",
+    "SupportsIndex": "whole number",
+    "str": "string",
+}
 
 
 def number(name: str, value: object) -> float:
@@ -114,3 +132,80 @@ def rates_array(name: str, values: ArrayLike, axis: int) -> NDArray[np.float64]:
             " activations"
         )
     return array
+
+
+def instance(name: str, value: object, kind: type | tuple[type, ...], remedy: str = "") -> None:
+    """Refuse what is not of a kind, or of one of several, with a TypeError.
+
+    Parameters
+    ----------
+    name
+        How the caller knows it: the argument, such as "spikes".
+    value
+        What was given.
+    kind
+        What it must be.
+    remedy
+        Where one comes from.
+
+    Examples
+    --------
+    >>> instance("error", 3, LookupError, "catch one")
+    Traceback (most recent call last):
+    TypeError: error must be a LookupError, got an int: catch one
+    >>> instance("error", KeyError, LookupError, "catch one")
+    Traceback (most recent call last):
+    TypeError: error must be a LookupError, got the class KeyError: call it
+    """
+    if isinstance(value, kind):
+        return
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    a_class = isinstance(value, type) and issubclass(value, kinds)
+    raise wrong_kind(name, " or ".join(map(_one, kinds)), value, "call it" if a_class else remedy)
+
+
+def instances(name: str, values: object, kind: type[T], remedy: str = "") -> list[T]:
+    """Return several of a kind as a list; a TypeError where they are not.
+
+    Any list passes where the kind is `object`.
+    """
+    one = kind is not object and isinstance(values, kind)
+    if one or isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+        raise wrong_kind(name, f"a list, each {_one(kind)}", values, remedy)
+    found = list(values)
+    for k, value in enumerate(found):
+        instance(f"{name}[{k}]", value, kind, remedy)
+    return found
+
+
+def path(name: str, value: object) -> Path:
+    """Return `value` as a path; a TypeError where it is none."""
+    if isinstance(value, str | os.PathLike) and isinstance(found := os.fspath(value), str):
+        return Path(found)
+    raise wrong_kind(name, "a path", value)
+
+
+def wrong_kind(name: str, wanted: str, value: object, remedy: str = "") -> TypeError:
+    """Return the refusal of a value: what it must be, what it is, and the remedy."""
+    end = f": {remedy}" if remedy else ""
+    return TypeError(f"{name} must be {wanted}, got {kind_of(value)}{end}")
+
+
+def kind_of(value: object) -> str:
+    """Return the kind of an object in words.
+
+    Examples
+    --------
+    >>> kind_of(3), kind_of(None), kind_of(dict)
+    ('an int', 'None', 'the class dict')
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return _one(type(value))
+
+
+def _one(kind: type) -> str:
+    word = _IN_WORDS.get(kind.__name__, kind.__name__)
+    if word == "None":
+        return word
+    return f"{'an' if word[0] in 'AEIOUaeiou' or word == 'ndarray' else 'a'} {word}"

@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
+from neurosparse._internal import checks
 from neurosparse._internal.imports import working_folder
 
 VARIABLE, GROUP = "NEUROSPARSE_PLUGINS", "neurosparse.plugins"
@@ -70,6 +71,7 @@ class Registry(Generic[Name, Entry]):
         TypeError
             Where the entry lacks what it needs; of a module that is named, when it is first used.
         """
+        self._check_name(name)
         if self._entries.get(name, entry) != entry:
             raise ValueError(f"{self.what} {name!r} is there already: choose another name")
         if not isinstance(entry, str):
@@ -86,6 +88,7 @@ class Registry(Generic[Name, Entry]):
         TypeError
             Where the module of that name lacks what an entry needs.
         """
+        self._check_name(name)
         if name not in self._entries:  # a name of this package needs no plugins
             self.check(name)
         entry = self._entries[name]
@@ -98,6 +101,7 @@ class Registry(Generic[Name, Entry]):
 
     def check(self, name: Name) -> Name:
         """Return the name, or raise a ValueError that says which names there are."""
+        self._check_name(name)
         if name not in self._entries and name not in self:
             if all(isinstance(each, int) for each in self._entries):  # no number is misspelt
                 known, meant = _in_ranges(cast(Iterable[int], self._entries)), ""
@@ -115,6 +119,10 @@ class Registry(Generic[Name, Entry]):
             return entry
         found: str = getattr(entry, "__name__", "") if hasattr(entry, "__spec__") else ""
         return found or type(entry).__module__
+
+    def _check_name(self, name: object) -> None:
+        if not isinstance(name, Hashable):
+            raise checks.wrong_kind(self.what, "a name", name)
 
     def _check(self, name: Name, entry: object) -> None:
         if missing := [need for need in self._needs if not hasattr(entry, need)]:

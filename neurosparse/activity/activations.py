@@ -62,6 +62,7 @@ class Activations:
 
     def __post_init__(self) -> None:
         # none only where no input reached the layer, as an expert that was never chosen
+        checks.whole("n_repeats", self.n_repeats, least=0)
         checks.whole("n_samples", self.n_samples, least=min(1, self.n_repeats))
         object.__setattr__(
             self, "active_count", np.array(plain("active_count", self.active_count), dtype=np.int64)

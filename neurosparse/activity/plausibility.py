@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurosparse.activity.given import check_spikes
 from neurosparse.activity.spike_trains import SpikeTrains
 
 FEWEST_SPIKES = 10  # below which nothing can be said
@@ -41,6 +42,7 @@ def plausibility(spikes: SpikeTrains) -> Plausibility:
     >>> plausibility(seconds).refusal
     'all 20 spikes lie within the first thousandth of the record, 2 of 2000 ms'
     """
+    check_spikes(spikes)
     if len(spikes) < FEWEST_SPIKES:
         return Plausibility(None, ())
     keys = spikes.ticks * spikes.n_units + spikes.units  # in order, as spikes are
@@ -49,6 +51,7 @@ def plausibility(spikes: SpikeTrains) -> Plausibility:
 
 def notes_on(spikes: SpikeTrains, n_repeated: int) -> tuple[str, ...]:
     """Return what is unusual about spikes, of which `n_repeated` repeat another of their unit."""
+    check_spikes(spikes)
     if len(spikes) < FEWEST_SPIKES:
         return ()
     notes = (
@@ -67,7 +70,10 @@ def refuse_implausible(spikes: SpikeTrains) -> None:
     ------
     ValueError
         Where `plausibility` finds a reason.
+    TypeError
+        Where an argument is of another kind.
     """
+    check_spikes(spikes)
     if len(spikes) >= FEWEST_SPIKES and (reason := _refusal(spikes)) is not None:
         raise ValueError(reason + REMEDY)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse._internal import cards, names
+from neurosparse._internal import cards, checks, names
 from neurosparse._internal.imports import need
 from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.activity import frozen
@@ -135,6 +135,7 @@ class ActivityStats:
     provenance: FieldsView = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        checks.instance("name", self.name, str)
         object.__setattr__(self, "name", names.storable(self.name))
         object.__setattr__(self, "provenance", dict(self.provenance))
         object.__setattr__(self, "notes", tuple(self.notes))

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse._internal import cards
+from neurosparse._internal import cards, checks
 from neurosparse.sparsity.paired import Mean, crossed, mean
 
 Verdict = Literal["holds", "does not hold here", "undecided"]
@@ -170,6 +170,8 @@ def examine(
     ------
     ValueError
         Where a quantity that a criterion asks for is missing or not finite, or there are no rows.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -177,6 +179,9 @@ def examine(
     >>> examine(1, claim, [{"difference": 0.4}, {"difference": 0.5}, {"difference": 0.6}]).verdict
     'holds'
     """
+    checks.instance("claim", claim, Claim)
+    for row in checks.instances("rows", rows, object):
+        checks.instance("each of rows", row, Mapping)
     if not rows:
         raise ValueError(f"claim {number}: nothing was measured")
     means = {}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurosparse import data, plots, recipes
+from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.names import for_figure
 from neurosparse._internal.tables import markdown
@@ -21,6 +22,7 @@ from neurosparse.claims.lab import QUICK, Lab, LabSpec
 from neurosparse.claims.registry import load, names
 from neurosparse.claims.stored import File, entry_of, finding_of, quantity_of
 from neurosparse.data import Splits
+from neurosparse.data.images import check_splits
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier.checkpoints import fingerprint
 from neurosparse.report import Measured, Panel, Verdict, environment
@@ -73,10 +75,11 @@ def run(
         For a claim that there is not, and where every seed of a claim has a training that diverges.
         Where `directory` holds findings of another spec or other images, and as `Lab.prepare`.
     """
-    directory = Path(directory)
+    directory = checks.path("directory", directory)
     chosen = {number: load(number) for number in sorted(set(numbers)) or names()}
     files.check_file(directory / RESULT)
-    splits = splits or data.load(spec.data)
+    splits = data.load(spec.data) if splits is None else splits
+    check_splits(splits)
     images = fingerprint(splits)[:12]
     before = _found_before(directory / RESULT, spec, images)
     lab = Lab(spec, splits, directory / "networks" / images)
@@ -116,7 +119,7 @@ def read(directory: str | Path) -> list[Finding]:
     FileNotFoundError, ValueError
         Where there are none, or the file is not one of these; one sentence.
     """
-    return _read(Path(directory) / RESULT)[1]
+    return _read(checks.path("directory", directory) / RESULT)[1]
 
 
 def overview(directory: str | Path) -> Panel:
@@ -129,7 +132,7 @@ def overview(directory: str | Path) -> Panel:
     ValueError
         Where the file is not one of these; one sentence.
     """
-    path = Path(directory) / RESULT
+    path = checks.path("directory", directory) / RESULT
     if not path.is_file():
         untested: list[FieldsView] = [
             {"claim": number, "says": load(number).CLAIM.text, "verdict": "not tested yet"}
@@ -186,6 +189,7 @@ def _read(path: Path) -> tuple[Fields, list[Finding]]:
 
 def table(findings: Sequence[Finding]) -> str:
     """Format findings as a Markdown table, a line for each criterion."""
+    findings = _checked(findings)
     lines = [
         [
             str(finding.number),
@@ -203,6 +207,7 @@ def table(findings: Sequence[Finding]) -> str:
 
 def panels(findings: Sequence[Finding]) -> list[Panel]:
     """Return the parts of the page: all findings as one table, then a figure for each."""
+    findings = _checked(findings)
     if not findings:
         raise ValueError("findings is empty: nothing to show")
     n_seeds = findings[0].effects[0].mean.n
@@ -353,3 +358,7 @@ def _figure(panel: Panel, path: Path) -> None:
             fig.savefig(file, format="png")
         finally:
             plt.close(fig)
+
+
+def _checked(findings: object) -> list[Finding]:
+    return checks.instances("findings", findings, Finding, "neurosparse.claims.run returns them")

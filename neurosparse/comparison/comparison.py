@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse._internal import cards
+from neurosparse._internal import cards, checks
 from neurosparse._internal.imports import need
 from neurosparse._internal.types import Fields, FieldsView
 from neurosparse._internal.whole_files import new_file
@@ -194,7 +194,7 @@ class Comparison:
 
         `report.write` adds figures and page.
         """
-        directory = Path(directory)
+        directory = checks.path("directory", directory)
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
         with new_file(directory / saved.NUMBERS) as file:
             file.write_text(text, encoding="utf-8")
@@ -228,6 +228,7 @@ def own_band(text: str) -> Band:
     >>> own_band("mine=0.02-0.05").label
     'mine (2-5 %)'
     """
+    checks.instance("text", text, str)
     found = re.fullmatch(r"\s*([^=]+?)\s*=\s*([0-9.]+)\s*-\s*([0-9.]+)\s*", text)
     try:
         name, low, high = found.groups() if found else ("", "", "")
@@ -318,7 +319,7 @@ def _flatten(
             yield from _flatten(item.values())
         else:
             raise TypeError(
-                f"compare takes what neurosparse.measure returned, got a {type(item).__name__}"
+                f"compare takes what neurosparse.measure returned, got {checks.kind_of(item)}"
             )
 
 

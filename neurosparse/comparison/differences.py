@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from neurosparse._internal import cards
 from neurosparse.activity import ActivityStats
+from neurosparse.activity.given import check_stats
 from neurosparse.comparison.words import quoted
 
 
@@ -53,7 +54,11 @@ def difference(stats: ActivityStats, other: ActivityStats) -> Difference:
     ------
     ValueError
         Where the two mean different things by active.
+    TypeError
+        Where an argument is of another kind.
     """
+    check_stats("stats", stats)
+    check_stats("other", other)
     refuse_mixed((stats, other))
     if stats.kind != other.kind:
         raise ValueError(

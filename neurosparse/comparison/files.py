@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from neurosparse._internal import checks
 from neurosparse._internal import foreign_npz as archives
 from neurosparse._internal.imports import MissingPackageError
 from neurosparse._internal.types import Fields
@@ -65,7 +66,7 @@ def read(directory: str | Path) -> tuple[Fields, tuple[ActivityStats, ...]]:
     FileNotFoundError, ValueError
         Where a file is missing, damaged or of another format; one sentence.
     """
-    directory = Path(directory)
+    directory = checks.path("directory", directory)
     if not (directory / NUMBERS).is_file():
         raise FileNotFoundError(f"no comparison in {directory}: it holds no {NUMBERS}")
     table = unit_tables.find(directory)

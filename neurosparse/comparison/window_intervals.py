@@ -9,6 +9,7 @@ from dataclasses import asdict
 from neurosparse._internal import checks
 from neurosparse._internal.types import Fields
 from neurosparse.activity import ActivityStats, Interval
+from neurosparse.activity.given import check_stats
 
 
 def window_interval(circuit: ActivityStats, fraction: float | ActivityStats) -> Interval | None:
@@ -38,10 +39,15 @@ def window_interval(circuit: ActivityStats, fraction: float | ActivityStats) -> 
     >>> window_interval(stats, 0.02).over
     'these cells, over time'
     """
+    check_stats("circuit", circuit)
     if circuit.curve is None:
         raise ValueError(f"{circuit.name!r} is of {circuit.kind}: only spikes have windows")
     network = fraction if isinstance(fraction, ActivityStats) else None
-    q = fraction.active_fraction if isinstance(fraction, ActivityStats) else fraction
+    q = (
+        fraction.active_fraction
+        if isinstance(fraction, ActivityStats)
+        else checks.number("fraction", fraction)
+    )
     if not 0 < q < 1 or circuit.curve.window_ms(q) is None:
         return None
     own = circuit.interval
@@ -108,6 +114,7 @@ def circuit_window(circuit: ActivityStats, fraction: float) -> float | None:
 
     None where no window is, 0 for a fraction of 0.
     """
+    check_stats("circuit", circuit)
     if circuit.curve is None:
         raise ValueError(f"{circuit.name!r} has no curve over the window: it is not a circuit")
     fraction = checks.number("fraction", fraction)

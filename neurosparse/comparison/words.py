@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 from neurosparse._internal import checks
 from neurosparse.reference import Band, bands
@@ -23,6 +24,7 @@ def quoted(name: str) -> str:
 
 def band_in_words(band: Band) -> str:
     """Return a band in words: "1-4 % said of the brain"; a band of the user's own by its label."""
+    checks.instance("band", band, Band, "neurosparse.reference.bands() has them")
     range_ = f"{100 * band.low:g}-{100 * band.high:g} %"
     if band.key in bands():
         return f"{range_} said of the brain"
@@ -49,6 +51,8 @@ def percents(low: float, high: float) -> str:
 
     Ends that differ and would look alike have a digit more: '1.88-1.91 %'.
     """
+    for name, end in (("low", low), ("high", high)):
+        checks.instance(name, end, Real)
     if math.isnan(low) or math.isnan(high):
         return "none"
     ends = [percent(low), percent(high)]

@@ -21,7 +21,7 @@ from neurosparse.convert.graph import Spike
 from neurosparse.convert.linear_stretches import currents_of, matrix_of, neurons_before, value_of
 from neurosparse.convert.network import SpikingNetwork
 from neurosparse.convert.running import Coding
-from neurosparse.convert.runs import SpikingRun, as_inputs
+from neurosparse.convert.runs import SpikingRun, as_inputs, check_network
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.brian import running as engine
 
@@ -73,7 +73,8 @@ def to_brian2(
     >>> net["layer_1"].N, net["output"].N
     (3, 1)
     """
-    return engine.brian2().Network(*objects(network, inputs, steps, coding=coding))
+    found = objects(network, inputs, steps, coding=coding)
+    return engine.brian2().Network(*found)
 
 
 def objects(
@@ -83,6 +84,7 @@ def objects(
 
     With its arguments bound, this is a model for `spiking.engine.run`.
     """
+    check_network("network", network)
     b2 = engine.brian2()
     graph, neuron = network.graph.to("cpu"), network.neuron
     clock = b2.Clock(neuron.dt_ms * b2.ms, name="step_clock")
@@ -209,6 +211,7 @@ def run_in_brian2(
     RuntimeError
         Where the simulation fails.
     """
+    check_network("network", network)
     graph, steps = network.graph.to("cpu"), checks.whole("steps", steps)
     x = as_inputs(inputs, graph)
     how = running.plan(graph, coding)

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from neurosparse.probe.originals import check_module
+
 M = TypeVar("M", bound=nn.Module)
 
 _HALF = (torch.float16, torch.bfloat16)
@@ -91,8 +93,8 @@ def _check(model: object) -> None:
     kind = type(model).__name__
     if isinstance(model, torch.jit.ScriptModule):
         raise TypeError(f"{kind} is scripted: give the module that it was made from")
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch module, got {kind}: give the module itself")
+    check_module(model)
+    assert isinstance(model, nn.Module)
     for name, t in (*model.named_parameters(), *model.named_buffers()):
         if is_lazy(t):
             raise ValueError(

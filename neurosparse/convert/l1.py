@@ -13,6 +13,7 @@ from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.report import ConversionReport
 from neurosparse.convert.verification import verify
 from neurosparse.data import Splits
+from neurosparse.data.images import check_splits
 from neurosparse.progress import Progress, part_of, quiet
 from neurosparse.rectifier import TrainSpec, train
 
@@ -66,6 +67,7 @@ def l1_to_spikes(
         for l1 in strengths
     ]
     splits = data.load(spec.data) if splits is None else splits
+    check_splits(splits)
     calibration = splits.train.mixed().take(slice(N_CALIBRATION))
     reports = {}
     for k, one in enumerate(specs):

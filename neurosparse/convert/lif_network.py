@@ -21,9 +21,10 @@ from neurosparse.convert.network import SpikingNetwork, to_spiking
 from neurosparse.convert.rate import LIFRate, Variant
 from neurosparse.convert.tuning import Tuning, tune
 from neurosparse.data import Splits
+from neurosparse.data.images import check_splits
 from neurosparse.lif import LIF
 from neurosparse.progress import Progress, quiet
-from neurosparse.recipes import Spec
+from neurosparse.recipes import Spec, check_spec
 from neurosparse.rectifier import NetworkSpec, RectifierNetwork
 
 Positive = Annotated[float, Field(gt=0)]
@@ -98,6 +99,8 @@ def train_lif_network(
     ------
     ValueError
         Where images and sizes do not fit together, and where the training diverges.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -105,7 +108,9 @@ def train_lif_network(
     >>> [spike.name for spike in train_lif_network(spec).source.spikes]
     ['hidden1']
     """
+    check_spec(spec, LIFNetworkSpec)
     splits = data.load(spec.data) if splits is None else splits
+    check_splits(splits)
     train = splits.train
     if (spec.sizes[0], spec.sizes[-1]) != (train.images.shape[1], train.n_classes):
         raise ValueError(

@@ -17,6 +17,7 @@ from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.normalisation import Normalisation, ceilings, normalised
 from neurosparse.convert.running import Coding, Plan
 from neurosparse.convert.runs import LayerPath, SpikingRun, as_inputs, as_tensor
+from neurosparse.probe.originals import check_module
 from neurosparse.progress import Progress, quiet
 
 if TYPE_CHECKING:
@@ -261,8 +262,11 @@ def to_spiking(
     >>> spiking.run(torch.ones(3, 2), steps=8).outputs.shape
     torch.Size([3, 1])
     """
+    check_module(model)
     spec = NeuronSpec(kind=neuron) if isinstance(neuron, str) else neuron
     how = Normalisation(method=normalisation) if isinstance(normalisation, str) else normalisation
+    checks.instance("neuron", spec, NeuronSpec, 'or "if" or "lif"')
+    checks.instance("normalisation", how, Normalisation, "or the name of a method")
     samples = as_tensor(calibration, "calibration")
     if not samples.any():
         raise ValueError(

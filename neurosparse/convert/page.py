@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from neurosparse._internal import cards
+from neurosparse._internal import cards, checks
 from neurosparse._internal.digits import three_digits
 from neurosparse.convert.costs import last_below
 from neurosparse.convert.report import ConversionReport
@@ -26,6 +26,8 @@ def conversion_page(report: ConversionReport, figure: Path) -> str:
     figure
         The PNG file of its figure, which goes into the page.
     """
+    checks.instance("report", report, ConversionReport, "neurosparse.convert.verify returns one")
+    figure = checks.path("figure", figure)
     title = f"{report.name}, converted to spikes"
     labelled = report.source_accuracy is not None
     steps = [

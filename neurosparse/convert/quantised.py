@@ -20,6 +20,7 @@ from torch.nn import functional
 from neurosparse._internal import checks
 from neurosparse.convert import copies, normalisation
 from neurosparse.convert.neurons import NeuronSpec
+from neurosparse.convert.runs import as_inputs_of
 
 _RELU_FUNCTIONS: tuple[Any, ...] = (torch.relu, torch.relu_, functional.relu, functional.relu_)
 _RELU_METHODS = ("relu", "relu_")
@@ -72,7 +73,7 @@ class QuantisedReLU(nn.Module):
 
 
 def quantise(
-    model: nn.Module, calibration: Tensor, levels: int, *, percentile: float = 99.9
+    model: nn.Module, calibration: object, levels: int, *, percentile: float = 99.9
 ) -> fx.GraphModule:
     """Return a copy of a model with a `QuantisedReLU` for every rectifier.
 
@@ -84,7 +85,7 @@ def quantise(
     ----------
     model
         Any module that torch.fx can trace; it is left as it is.
-    calibration : tensor, shape (n, ...)
+    calibration : tensor, array or ImageSet, shape (n, ...)
         Inputs.
     levels
         L of every activation: the time steps that the network is to run for.
@@ -96,11 +97,15 @@ def quantise(
     ------
     ValueError
         Where there is no rectifier, or one that is never active on the calibration inputs.
+    TypeError
+        Where the calibration inputs are no numbers, or `model` is no module.
     """
     checks.whole("levels", levels)
     if not 0 < checks.number("percentile", percentile) <= 100:
         raise ValueError(f"percentile must lie in (0, 100], got {percentile}")
-    traced = fx.symbolic_trace(copies.copied(model).eval())
+    own = copies.copied(model).eval()
+    samples = as_inputs_of(own, calibration, "calibration")
+    traced = fx.symbolic_trace(own)
     places = [node for node in traced.graph.nodes if _is_relu(node, traced)]
     if not places:
         raise ValueError(
@@ -109,7 +114,7 @@ def quantise(
         )
     tops = _Tops(traced, places, percentile)
     with torch.no_grad():
-        tops.run(calibration)
+        tops.run(samples)
     for k, node in enumerate(places):
         if tops.found[node.name] <= 0:
             raise ValueError(

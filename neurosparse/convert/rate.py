@@ -17,7 +17,9 @@ from neurosparse._internal import checks
 from neurosparse._internal.types import Fields
 from neurosparse.convert.graph import Graph, Spike
 from neurosparse.convert.neurons import NeuronSpec
+from neurosparse.convert.runs import check_network
 from neurosparse.lif import LIF, rate, siegert_rate, soft_rate
+from neurosparse.lif.rates import check_lif
 
 if TYPE_CHECKING:
     from neurosparse.convert.network import SpikingNetwork
@@ -84,11 +86,9 @@ class LIFRate(nn.Module):
         sigma_mV: float = 5.0,
     ) -> None:
         super().__init__()
-        if variant not in get_args(Variant):
-            raise ValueError(
-                f"variant must be one of {', '.join(get_args(Variant))}, got {variant!r}"
-            )
+        _check_variant(variant)
         self.lif = LIF() if lif is None else lif
+        check_lif(self.lif)
         self.variant = variant
         self.scale_hz = checks.positive("scale_hz", scale_hz)
         self.onset = checks.positive("onset", onset)
@@ -175,6 +175,11 @@ class _ExactRate(torch.autograd.Function):
         return torch.where(drive > 0, grad * slope, 0.0), None, None
 
 
+def _check_variant(variant: object) -> None:
+    if variant not in get_args(Variant):
+        raise ValueError(f"variant must be one of {', '.join(get_args(Variant))}, got {variant!r}")
+
+
 class StepRate(nn.Module):
     """The mean spikes a step of a neuron over a constant current, differentiable.
 
@@ -191,6 +196,7 @@ class StepRate(nn.Module):
 
     def __init__(self, neuron: NeuronSpec, variant: Variant = "exact") -> None:
         super().__init__()
+        _check_variant(variant)
         self.neuron = neuron
         self.leaky = None
         if neuron.kind == "lif":
@@ -238,6 +244,7 @@ class RateNetwork(nn.Module):
     """
 
     def __init__(self, spiking: SpikingNetwork, variant: Variant = "exact") -> None:
+        check_network("spiking", spiking)
         super().__init__()
         self._spiking, self._graph = (
             spiking,
@@ -311,6 +318,11 @@ def to_rate(spiking: SpikingNetwork, *, variant: Variant = "exact") -> RateNetwo
         As `to_spiking` made it; it is left as it is.
     variant
         Of LIF neurons: "exact", "soft" or "siegert" (`LIFRate`).
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an unknown variant, and for what is no spiking network.
 
     Examples
     --------

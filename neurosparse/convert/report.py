@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from neurosparse import reference
-from neurosparse._internal import cards
+from neurosparse._internal import cards, checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.digits import three_digits
 from neurosparse._internal.types import Fields
@@ -303,5 +303,5 @@ class ConversionReport:
     def save(self, path: str | Path) -> None:
         """Write the report as a JSON file, which appears whole or not at all."""
         text = json.dumps(self.to_dict(), indent=1, allow_nan=False)
-        with files.new_file(Path(path)) as file:
+        with files.new_file(checks.path("path", path)) as file:
             file.write_text(text, encoding="utf-8")

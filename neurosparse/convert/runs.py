@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 
 from neurosparse._internal import cards, checks
+from neurosparse._internal.units import plain
 from neurosparse.convert.graph import Graph
 from neurosparse.data import ImageSet
 
@@ -96,11 +99,49 @@ def as_inputs(inputs: object, graph: Graph, *, name: str = "inputs") -> Tensor:
     return x.to(like.device, like.dtype)
 
 
+def as_inputs_of(model: nn.Module, inputs: object, name: str) -> Tensor:
+    """Return inputs as a tensor of the kind and on the device of a model's weights.
+
+    Whole numbers of 64 bits stay what they are: they may be places in a table.
+    """
+    x = as_tensor(inputs, name)
+    like = next((weight for weight in model.parameters() if weight.is_floating_point()), x)
+    return x.to(like.device, x.dtype if x.dtype == torch.int64 else like.dtype)
+
+
+def as_labels(labels: object, n: int, device: torch.device) -> Tensor:
+    """Return the classes of n inputs as a tensor of int64; a ValueError where they are none."""
+    given = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else plain("labels", labels)
+    classes = np.asarray(given)
+    if classes.shape != (n,) or classes.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels must be {n} whole numbers, one an input, got shape {classes.shape} of"
+            f" {classes.dtype}"
+        )
+    return torch.tensor(classes.astype(np.int64), device=device)
+
+
+def check_network(name: str, network: object) -> None:
+    """Refuse what is no SpikingNetwork with a TypeError."""
+    if not isinstance(getattr(network, "graph", None), Graph):
+        raise checks.wrong_kind(
+            name, "a SpikingNetwork", network, "make one by to_spiking(model, inputs)"
+        )
+
+
 def as_tensor(inputs: object, name: str) -> Tensor:
     """Return a tensor, an array or the images of an ImageSet as a tensor.
 
     They are at least one sample, all finite.
     """
+    if isinstance(inputs, DataLoader | Dataset):
+        batch = "loader" if isinstance(inputs, DataLoader) else "DataLoader(data, batch_size=1000)"
+        raise checks.wrong_kind(
+            name,
+            "a tensor, an array or an ImageSet",
+            inputs,
+            f"give a batch of it: next(iter({batch}))[0]",
+        )
     if isinstance(inputs, ImageSet):
         inputs = inputs.images
     if isinstance(inputs, Tensor):

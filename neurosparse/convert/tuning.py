@@ -9,10 +9,12 @@ from typing import Annotated, TypeVar
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
+from neurosparse._internal import checks
 from neurosparse.convert import copies
+from neurosparse.convert.runs import as_inputs_of, as_labels
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Spec
 
@@ -40,8 +42,8 @@ class Tuning(Spec):
 
 def tune(
     model: M,
-    images: Tensor,
-    labels: Tensor,
+    images: object,
+    labels: object,
     spec: Tuning | None = None,
     *,
     progress: Progress = quiet,
@@ -52,9 +54,9 @@ def tune(
     ----------
     model
         Any module with gradients; it is left as it is.
-    images : tensor, shape (n, ...)
+    images : tensor, array or ImageSet, shape (n, ...)
         The inputs to train on.
-    labels : tensor of int64, shape (n,)
+    labels : tensor or array of int, shape (n,)
         The class of each image.
     spec
         How to train.
@@ -68,9 +70,9 @@ def tune(
 
     Raises
     ------
-    ValueError
-        Where images and labels are none or not alike in number, and where the loss is no longer
-        finite.
+    ValueError, TypeError
+        Where images and labels are none or not alike in number, where labels are no whole numbers,
+        and where the loss is no longer finite.
 
     Examples
     --------
@@ -81,24 +83,18 @@ def tune(
     >>> for_4_steps = tune(quantise(model, x, levels=4), x, (x[:, 0] > x[:, 1]).long(), Tuning(epochs=1))
     """  # noqa: E501
     spec = Tuning() if spec is None else spec
-    if len(images) != len(labels) or not len(labels):
-        raise ValueError(
-            f"images and labels must be alike in number, at least 1, got {len(images)} and"
-            f" {len(labels)}"
-        )
+    checks.instance("spec", spec, Tuning)
     tuned = copies.copied(model).train()
+    x = as_inputs_of(tuned, images, "images")
+    y = as_labels(labels, len(x), x.device)
     optimiser = torch.optim.Adam(tuned.parameters(), lr=spec.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, spec.epochs)
     generator = torch.Generator().manual_seed(spec.seed)
     for epoch in range(spec.epochs):
         total = 0.0
-        for rows in (
-            torch.randperm(len(labels), generator=generator)
-            .to(labels.device)
-            .split(spec.batch_size)
-        ):
+        for rows in torch.randperm(len(y), generator=generator).to(y.device).split(spec.batch_size):
             optimiser.zero_grad()
-            loss = functional.cross_entropy(tuned(images[rows]), labels[rows])
+            loss = functional.cross_entropy(tuned(x[rows]), y[rows])
             loss.backward()
             optimiser.step()
             total += loss.item() * len(rows)
@@ -110,6 +106,6 @@ def tune(
         schedule.step()
         progress(
             (epoch + 1) / spec.epochs,
-            f"epoch {epoch + 1}/{spec.epochs}, loss {total / len(labels):.3g}",
+            f"epoch {epoch + 1}/{spec.epochs}, loss {total / len(y):.3g}",
         )
     return tuned.eval()

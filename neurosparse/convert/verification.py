@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from neurosparse._internal import checks
-from neurosparse._internal.units import plain
 from neurosparse.activity import Activations, ActiveWhen, ActivityStats, SpikeTrains
 from neurosparse.convert import costs
 from neurosparse.convert.costs import Operations
@@ -19,7 +18,7 @@ from neurosparse.convert.normalisation import bend
 from neurosparse.convert.rate import LIFRate, StepRate
 from neurosparse.convert.report import AtSteps, ConversionReport, LayerReport
 from neurosparse.convert.running import Coding
-from neurosparse.convert.runs import SpikingRun, as_inputs
+from neurosparse.convert.runs import SpikingRun, as_inputs, as_labels, check_network
 from neurosparse.data import ImageSet
 from neurosparse.progress import Progress, quiet
 from neurosparse.sparsity import describe_activations, describe_spikes, observe
@@ -67,19 +66,11 @@ def verify(
     ValueError, TypeError
         For inputs that do not fit, labels of another number, and where nothing ever spikes.
     """
+    check_network("spiking", spiking)
     if labels is None and isinstance(inputs, ImageSet):
         labels = inputs.labels
     x = as_inputs(inputs, spiking.graph)
-    y = (
-        None
-        if labels is None
-        else torch.as_tensor(np.array(plain("labels", labels)), device=x.device)
-    )
-    if y is not None and (tuple(y.shape) != (len(x),) or y.is_floating_point()):
-        raise ValueError(
-            f"labels must be {len(x)} whole numbers, one an input, got shape {tuple(y.shape)} of"
-            f" {y.dtype}"
-        )
+    y = None if labels is None else as_labels(labels, len(x), x.device)
     looks = sorted({2**k for k in range(checks.whole("steps", steps).bit_length())} | {steps})
     tally = _Tally(spiking, steps, coding)
     right, same = torch.zeros(2, len(looks), dtype=torch.float64)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neurosparse._internal import checks
 from neurosparse.data.images import ImageSet, Splits, rotated
 from neurosparse.data.sets import registry
 from neurosparse.progress import Progress, quiet
@@ -27,7 +28,7 @@ def __getattr__(name: str) -> tuple[str, ...]:
 
 
 def load(
-    name: str,
+    name: str | Path,
     *,
     data_dir: str | Path | None = None,
     download: bool = False,
@@ -63,7 +64,13 @@ def load(
     >>> load("mnist5k").test.images.shape
     (1000, 784)
     """
-    folder = None if data_dir is None else Path(data_dir)
+    checks.instance(
+        "name",
+        name,
+        (str, Path),
+        "neurosparse.data.names() has names, and a path is an .npz's",
+    )
+    folder, name = None if data_dir is None else checks.path("data_dir", data_dir), str(name)
     if name.endswith(".npz"):
         from neurosparse.data import npz
 

@@ -109,6 +109,8 @@ class Splits:
 
     def __post_init__(self) -> None:
         parts = (self.train, self.validation, self.test)
+        for name, part in zip(("train", "validation", "test"), parts, strict=True):
+            check_images(part, name)
         kinds = {(part.n_classes, part.shape) for part in parts}
         if len(kinds) > 1:
             raise ValueError(
@@ -199,3 +201,13 @@ def _frozen_copy(array: Array, dtype: Any) -> Array:
     copy = np.array(array, dtype=dtype, order="C")
     copy.flags.writeable = False
     return copy
+
+
+def check_images(images: object, name: str = "images") -> None:
+    """Refuse what is no ImageSet with a TypeError."""
+    checks.instance(name, images, ImageSet, "neurosparse.data.load(name).train is one")
+
+
+def check_splits(splits: object) -> None:
+    """Refuse what is no Splits with a TypeError."""
+    checks.instance("splits", splits, Splits, "neurosparse.data.load(name) gives them")

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal import checks
+
 NAMES = ("plays",)
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 MOST_BYTES = 2**30  # of a text, all files together
@@ -73,9 +75,11 @@ def load(name: str | Path, *, data_dir: str | Path | None = None) -> TextSplits:
     'As You Like It'
     """
     if name == "plays":
-        train, validation, test = _plays(PLAYS if data_dir is None else Path(data_dir))
+        train, validation, test = _plays(
+            PLAYS if data_dir is None else checks.path("data_dir", data_dir)
+        )
         return encoded("plays", train, validation, test)
-    path = Path(name)
+    path = checks.path("name", name)
     if path.is_dir():
         return encoded(path.name, *_of_folder(path))
     if not path.is_file():

@@ -103,6 +103,7 @@ def named(budget: str | Budget) -> Budget:
     """Return a budget by its key, or the budget itself. ValueError where there is none."""
     if isinstance(budget, Budget):
         return budget
+    checks.instance("budget", budget, (str, Budget))
     if budget not in budgets():
         if budget in figures():
             with_cost = ", ".join(budgets())

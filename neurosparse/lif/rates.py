@@ -124,6 +124,7 @@ def rate(current_nA: Given, lif: LIF) -> Rates:
     >>> rate([0.1, 0.3], LIF()).round(2)
     array([ 0.  , 41.71])
     """
+    check_lif(lif)
     xp, current = _namespace(current_nA, "current_nA")
     # mV above threshold at rest
     drive = lif.resistance_MOhm * current + (lif.e_leak_mV - lif.v_threshold_mV)
@@ -156,7 +157,10 @@ def current(rate_hz: Given, lif: LIF) -> Rates:
     ------
     ValueError
         On NaN, negative rates, and rates of 1/t_ref or more, which no current reaches.
+    TypeError
+        Where an argument is of another kind.
     """
+    check_lif(lif)
     xp, f = _namespace(rate_hz, "rate_hz")
     limit_hz = 1e3 / lif.t_ref_ms if lif.t_ref_ms > 0 else np.inf
     if bool((f < 0).any()) or bool((f >= limit_hz).any()):
@@ -197,6 +201,7 @@ def soft_rate(current_nA: Given, lif: LIF, smoothing: float = 0.1) -> Rates:
     smoothing
         s > 0, in units of V_th - V_reset.
     """
+    check_lif(lif)
     s = checks.positive("smoothing", smoothing)
     xp, drive_nA = _namespace(current_nA, "current_nA")
     span_mV = lif.v_threshold_mV - lif.v_reset_mV
@@ -250,6 +255,7 @@ def siegert_rate(mean_mV: Given, sigma_mV: Given, lif: LIF) -> Rates:
     >>> siegert_rate([-60.0, -45.0], 5.0, LIF()).round(3)
     array([ 0.856, 32.182])
     """
+    check_lif(lif)
     if _is_tensor(mean_mV) or _is_tensor(sigma_mV):
         return _siegert_of_tensors(mean_mV, sigma_mV, lif)
     mean = checks.finite_array("mean_mV", mean_mV)
@@ -338,8 +344,14 @@ def _siegert_function() -> Foreign:
     return Siegert
 
 
+def check_lif(lif: object) -> None:
+    """Refuse what is no LIF with a TypeError."""
+    checks.instance("lif", lif, LIF, "make one: neurosparse.LIF()")
+
+
 def _is_tensor(values: object) -> bool:
-    return type(values).__module__.split(".")[0] == "torch" or hasattr(values, "requires_grad")
+    of_torch = type(values).__module__.split(".")[0] == "torch"
+    return hasattr(values, "dtype") and (of_torch or hasattr(values, "requires_grad"))
 
 
 def _namespace(values: Given, name: str) -> tuple[ModuleType, Foreign]:
@@ -352,7 +364,12 @@ def _namespace(values: Given, name: str) -> tuple[ModuleType, Foreign]:
         if bool(torch.isnan(values).any()):
             raise ValueError(f"{name} must not be NaN")
         return torch, values
-    array = np.asarray(plain(name, values), dtype=np.float64)
+    given = plain(name, values)
+    try:
+        array = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        wanted = "a number, an array or a tensor of numbers"
+        raise checks.wrong_kind(name, wanted, values) from None
     if np.isnan(array).any():
         raise ValueError(f"{name} must not be NaN")
     return np, array

@@ -13,6 +13,7 @@ from neurosparse._internal.names import for_figure
 from neurosparse._internal.types import Fields, Foreign
 from neurosparse.activity import ActivityStats, SpikeTrains
 from neurosparse.lif import LIF, rate
+from neurosparse.lif.rates import check_lif
 from neurosparse.plots import findings
 from neurosparse.plots.fitting import End
 from neurosparse.plots.inputs import Stats, circuits
@@ -39,9 +40,15 @@ def fi_curve(lif: LIF, currents_nA: object, rates_hz: object, ax: Axes | None = 
     ax
         The axes to draw on; new ones by default.
     """
+    check_lif(lif)
     ax = axes(ax)
     currents = checks.finite_array("currents_nA", currents_nA)
     rates = checks.finite_array("rates_hz", rates_hz)
+    if currents.ndim != 1 or currents.size == 0 or rates.shape != currents.shape:
+        raise ValueError(
+            "currents_nA and rates_hz must be lists of one length, at least 1, got shapes"
+            f" {currents.shape} and {rates.shape}"
+        )
     dense = np.linspace(currents.min(), currents.max(), 2000)
     ax.plot(dense, rate(dense, lif), color=PARTS[0], label="closed form", zorder=2)
     some = np.linspace(0, currents.size - 1, min(currents.size, _MOST_CELLS)).astype(int)

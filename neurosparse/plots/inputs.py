@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from neurosparse._internal import checks
 from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison, compare
@@ -22,8 +23,8 @@ def statistics(what: Stats) -> list[ActivityStats]:
     if isinstance(what, list | tuple):
         return [s for each in what for s in statistics(each)]
     raise TypeError(
-        "plots take what neurosparse.measure or neurosparse.compare returned, got a"
-        f" {type(what).__name__}: measure it first"
+        "plots take what neurosparse.measure or neurosparse.compare returned, got"
+        f" {checks.kind_of(what)}: measure it first"
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from neurosparse._internal.types import Fields
 from neurosparse.plots.fitting import EM, End, wrapped
-from neurosparse.plots.look import is_on, scaled, small
+from neurosparse.plots.look import check_axes, is_on, scaled, small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,6 +22,7 @@ def label_ends(ax: Axes, ends: Sequence[End]) -> None:
     """Name lines at their ends, to the right of the axes, so that no label overlaps another."""
     from neurosparse.plots.end_labels import Column
 
+    check_axes(ax)
     if not ends:
         return
     make_room(ax)
@@ -33,6 +34,7 @@ def label_ends(ax: Axes, ends: Sequence[End]) -> None:
 
 def say(ax: Axes, *, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
     """Set title and labels of axes, in as many lines as they need."""
+    check_axes(ax)
     make_room(ax)
     width, height = _width(ax), _height(ax)
     texts: Fields = {}
@@ -70,6 +72,7 @@ def legend_below(
     """
     from matplotlib.transforms import ScaledTranslation
 
+    check_axes(ax)
     make_room(ax)
     size, width = small(), 0.7 * _width(ax)
     lines = 1 + ax.get_xlabel().count("\n")

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Literal, ParamSpec
 
-from neurosparse._internal import places
+from neurosparse._internal import checks, places
 from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Foreign
+from neurosparse.comparison import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-    from neurosparse.comparison import Comparison
 
 places.house_matplotlib()
 
@@ -163,10 +162,18 @@ def drawn(plot: Callable[P, Axes]) -> Callable[P, Axes]:
 def axes(ax: Axes | None) -> Axes:
     """Return the given axes, or new ones."""
     if ax is not None:
+        check_axes(ax)
         return ax
     import matplotlib.pyplot as plt
 
     return plt.subplots()[1]
+
+
+def check_axes(ax: object) -> None:
+    """Refuse what are no axes with a TypeError."""
+    from matplotlib.axes import Axes
+
+    checks.instance("ax", ax, Axes, "matplotlib.pyplot.subplots() makes them")
 
 
 def scaled(points: float) -> float:
@@ -187,6 +194,7 @@ def small() -> float:
 
 def colours(comparison: Comparison) -> dict[str, str]:
     """Return the colour that each circuit and network has in all figures of a comparison."""
+    checks.instance("comparison", comparison, Comparison, "neurosparse.compare returns one")
     names = (s.name for s in (*comparison.circuits, *comparison.networks))
     return {name: _MORE[k % len(_MORE)] for k, name in enumerate(names)}
 
@@ -195,16 +203,20 @@ def coloured(
     names: Iterable[str], known: Mapping[str, str] | None, palette: tuple[str, ...] = COLOURS
 ) -> list[str]:
     """Return a colour for each name: the known one, or that of its place in the palette."""
+    checks.instance("names", names, Iterable)
+    checks.instance("known", known, (Mapping, type(None)))
     return [(known or {}).get(name, palette[k % len(palette)]) for k, name in enumerate(names)]
 
 
 def dashed(found: Sequence[str]) -> list[Foreign]:
     """Return the dash that goes with each colour; a colour that comes again gets another."""
+    checks.instance("found", found, Sequence)
     return [DASHES[k] for k in _places(found)]
 
 
 def marked(found: Sequence[str]) -> list[str]:
     """Return the marker that goes with each colour; a colour that comes again gets another."""
+    checks.instance("found", found, Sequence)
     return [MARKERS[k] for k in _places(found)]
 
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from neurosparse._internal import checks
 from neurosparse._internal.names import for_figure
-from neurosparse._internal.types import Fields
+from neurosparse._internal.types import Fields, Foreign
 from neurosparse.plots.fitting import End
 from neurosparse.plots.labels import label_ends, say
 from neurosparse.plots.look import (
@@ -39,6 +40,10 @@ WATCHED = {
     "l1": ("weight of the L1 penalty", 1.0),
 }
 _FEW_POINTS = 30  # of a line, up to which each has a marker
+
+
+_REPORTED = "neurosparse.convert.verify returns one"
+_WATCHED = "neurosparse.watch and neurosparse.sparsify keep one"
 
 
 class Watched(Protocol):
@@ -146,9 +151,7 @@ def conversion(
     ax
         The axes to draw on; new ones by default.
     """
-    if isinstance(reports, Mapping):
-        reports = list(reports.values())
-    ax, found = axes(ax), reports if isinstance(reports, Sequence) else [reports]
+    found, ax = _reports(reports), axes(ax)
     labelled = all(report.source_accuracy is not None for report in found)
     shades = coloured([report.name for report in found], None)
     ends = []
@@ -208,6 +211,8 @@ def l1_to_spikes(reports: Mapping[float, ConversionReport], ax: Axes | None = No
     ax
         The axes to draw on; new ones by default.
     """
+    checks.instance("reports", reports, Mapping, "convert.l1.l1_to_spikes returns one")
+    _reports(reports)
     ax = axes(ax)
     active = [100 * report.source.active_fraction for report in reports.values()]
     spikes = [report.spikes for report in reports.values()]
@@ -264,8 +269,10 @@ def training(
     """
     from neurosparse.probe.history import History
 
+    rows: Foreign = getattr(history, "history", history)
+    for row in checks.instances("history", rows, object, _WATCHED):
+        checks.instance("each row of history", row, Mapping, _WATCHED)
     ax = axes(ax)
-    rows = history if isinstance(history, Sequence) else history.history
     label, scale = WATCHED.get(quantity, (quantity, 1.0))
     course = {
         layer: {step: scale * value for step, value in values.items()}
@@ -284,3 +291,14 @@ def _from_to(course: Mapping[str, Mapping[int, float]], label: str) -> str:
     unit = " %" if label.endswith("(%)") else ""
     of = f", mean of {len(course)} layers" if len(course) > 1 else ""
     return f"{label.removesuffix(' (%)').capitalize()}: {first:.3g} to {last:.3g}{unit}{of}"
+
+
+def _reports(reports: object) -> list[ConversionReport]:
+    from neurosparse.convert.report import ConversionReport
+
+    if isinstance(reports, Mapping):
+        reports = list(reports.values())
+    elif not isinstance(reports, Sequence):
+        checks.instance("reports", reports, ConversionReport, _REPORTED)
+        reports = [reports]
+    return checks.instances("reports", reports, ConversionReport, _REPORTED)

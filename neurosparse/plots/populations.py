@@ -9,7 +9,6 @@ import numpy as np
 
 from neurosparse._internal.names import for_figure
 from neurosparse._internal.types import Fields, Foreign
-from neurosparse.activity import ActivityStats
 from neurosparse.comparison import BRAIN_FRACTIONS, milliseconds
 from neurosparse.plots import findings
 from neurosparse.plots.inputs import Stats, circuits
@@ -126,7 +125,7 @@ Windows = dict[str, list[tuple[float, float]]]  # population -> mean and spread 
 
 
 def _are_rows(what: object) -> bool:
-    return isinstance(what, list | tuple) and bool(what) and not isinstance(what[0], ActivityStats)
+    return isinstance(what, list | tuple) and bool(what) and hasattr(what[0], "window")
 
 
 def _of_rows(rows: Foreign, fractions: Sequence[float]) -> Windows:

@@ -7,6 +7,7 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neurosparse._internal import checks
 from neurosparse._internal.types import Fields
 from neurosparse._internal.whole_files import new_file
 from neurosparse.plots.look import Width, is_on, style
@@ -61,7 +62,7 @@ def save(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     plots.save(f"{folder}/units.pdf", plots.activation_functions, width="single")
     """
-    path = Path(path)
+    path = checks.path("path", path)
     places = [path, *(path.with_suffix(_suffix(suffix, path)) for suffix in also)]
     _suffix(path.suffix, path)
     made = _made(draw)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from neurosparse._internal import checks
 from neurosparse.probe.eager import eagerly
 
 _COMPILED = "_orig_mod"
@@ -27,11 +28,12 @@ def original(model: Any) -> nn.Module:
     ------
     ValueError
         For a model that runs outside Python, or on no device; one sentence.
+    TypeError
+        For what is no torch module.
     """
-    if isinstance(model, type):
-        raise TypeError(f"model must be a torch module, got the class {model.__name__}: call it")
     if type(model).__name__ == "ExportedProgram":
         model = model.module()
+    check_module(model)
     while hasattr(model, _COMPILED):
         model = model._orig_mod
     check_followed(model)
@@ -44,8 +46,17 @@ def original(model: Any) -> nn.Module:
     return result
 
 
+def check_module(model: object) -> None:
+    """Refuse what is no torch module with a TypeError."""
+    checks.instance("model", model, nn.Module, "give the module itself")
+
+
 def check_followed(model: nn.Module) -> None:
-    """Refuse a model that runs outside Python, in part or as a whole, with a ValueError."""
+    """Refuse a model that runs outside Python, in part or as a whole, with a ValueError.
+
+    What is no torch module is refused with a TypeError.
+    """
+    check_module(model)
     for name, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             what = f"module {name!r} of the network" if name else "the network"

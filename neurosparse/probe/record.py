@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from neurosparse._internal import checks
 from neurosparse._internal.names import in_words
 from neurosparse.activity import Activations, ActiveWhen
+from neurosparse.activity.given import check_active_when
 from neurosparse.probe import heard
 from neurosparse.probe.inputs import Inputs, batches, inputs_of
 from neurosparse.probe.layers import LayerRecords, none_of
@@ -102,6 +103,7 @@ def record(
     >>> record(model, torch.zeros(3, 4), ActiveWhen(threshold=0))["1"].n_units
     8
     """
+    check_active_when(active_when)
     records = LayerRecords(active_when)
     model = original(model)
     monitor = _run(
@@ -171,6 +173,7 @@ def record_whole(
     >>> record_whole(model, torch.zeros(3, 4), ActiveWhen(threshold=0)).n_units
     13
     """
+    check_active_when(active_when)
     total: list[Activations] = []
     outputs: list[Floats] = []
 

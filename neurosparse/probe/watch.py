@@ -20,6 +20,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from neurosparse._internal import checks
 from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActiveWhen
+from neurosparse.activity.given import check_active_when
 from neurosparse.probe import axes as ax
 from neurosparse.probe.eager import eagerly
 from neurosparse.probe.history import History, Row
@@ -113,10 +114,9 @@ def watch(
     >>> sorted(w.latest)
     ['active', 'active/1', 'dead/1', 'effective_units/1', 'samples', 'step', 'zeros/1']
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch module, got {type(model).__name__}")
     check_followed(model)
     active_when = ActiveWhen(threshold=0) if active_when is None else active_when
+    check_active_when(active_when)
     if active_when.threshold is None:
         raise ValueError(
             f"active_when must have a threshold to watch a network, got {active_when.describe()!r}"

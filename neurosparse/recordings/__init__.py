@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from neurosparse._internal import pytorch_files
+from neurosparse._internal import checks, pytorch_files
 from neurosparse._internal.imports import MissingPackageError
 from neurosparse._internal.names import one_line
 from neurosparse.activity import SpikeTrains, plausibility
@@ -92,7 +92,9 @@ def read(
         others=named_columns(where, populations),
     )
     return read_wanted(
-        Path(path).expanduser(), Wanted(where, populations, start_s, duration_s), told
+        checks.path("path", path).expanduser(),
+        Wanted(where, populations, start_s, duration_s),
+        told,
     )
 
 
@@ -128,7 +130,7 @@ def takes(path: str | Path) -> frozenset[str]:
 
     What selects units and time is among them for all, also where it will be refused.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     selecting = frozenset(("where", "populations", "start_s", "duration_s"))
     if path.suffix.lower() == ".npz" and not pynapple_npz.fits(path):
         return selecting
@@ -189,7 +191,7 @@ def load_spikes(path: str | Path) -> SpikeTrains:
 
 
 def _ours(path: str | Path) -> Path:
-    path = Path(path)
+    path = checks.path("path", path)
     if path.suffix not in (".npz", ".nwb"):
         raise ValueError(f"spikes are kept in .npz or .nwb files, got {path}")
     return path

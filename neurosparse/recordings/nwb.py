@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal import checks
 from neurosparse._internal import foreign_hdf5 as hdf5
 from neurosparse._internal.imports import need
 from neurosparse._internal.names import clean, clean_array
@@ -289,7 +290,7 @@ def write_nwb(
     MissingPackageError
         Where pynwb is not installed.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     if path.suffix != ".nwb":
         raise ValueError(f"NWB files are named .nwb, got {path}")
     names = _names_of_units(spikes)

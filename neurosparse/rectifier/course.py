@@ -18,6 +18,7 @@ from neurosparse._internal import sizes
 from neurosparse._internal.types import Fields
 from neurosparse.data import Splits
 from neurosparse.data.augmentation import check_shape
+from neurosparse.data.images import check_splits
 from neurosparse.rectifier import controller
 from neurosparse.rectifier.checkpoints import Checkpoint
 from neurosparse.rectifier.evaluation import EVALUATION_BATCH, diverged, look
@@ -225,6 +226,7 @@ def check_fit(spec: TrainSpec, splits: Splits, device: torch.device | None = Non
     Also images that cannot be altered as the spec says, and a training that is too long or, on the
     CPU (the default), too large.
     """
+    check_splits(splits)
     for what, size, wanted in (
         ("first", spec.network.sizes[0], splits.n_features),
         ("last", spec.network.sizes[-1], splits.n_classes),

@@ -13,8 +13,9 @@ from torch.nn import functional
 
 from neurosparse._internal import checks
 from neurosparse.data import ImageSet
+from neurosparse.data.images import check_images
 from neurosparse.rectifier.history import DivergenceError, LayerActivity, Scores
-from neurosparse.rectifier.network import RectifierNetwork
+from neurosparse.rectifier.network import RectifierNetwork, check_network
 from neurosparse.rectifier.specs import TrainSpec
 
 EVALUATION_BATCH = 1000
@@ -27,6 +28,8 @@ def error(network: RectifierNetwork, images: ImageSet) -> float:
 
 def evaluate(network: RectifierNetwork, images: ImageSet, active_threshold: float = 0.0) -> Scores:
     """Return the loss, the error and the activity of `network` on `images`."""
+    check_network(network)
+    check_images(images)
     active_threshold = checks.not_negative("active_threshold", active_threshold)
     return look(network, *tensors(images, next(network.parameters()).device), active_threshold)
 

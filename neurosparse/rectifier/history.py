@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
-from neurosparse._internal import cards
+from neurosparse._internal import cards, checks
 from neurosparse._internal.types import Fields
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import TrainSpec
@@ -177,6 +177,7 @@ def rows(history: Iterable[Epoch]) -> list[Fields]:
 
     What is of the epoch as a whole stands in each of its rows.
     """
+    history = checks.instances("history", history, Epoch, "a TrainResult has it")
     return [
         {
             "epoch": epoch.epoch,

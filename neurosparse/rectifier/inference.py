@@ -45,6 +45,8 @@ class SparseNetwork:
     ------
     ValueError
         For another kind of network.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -57,6 +59,7 @@ class SparseNetwork:
     def __init__(self, network: nn.Module, *, dense_above: float | None = None) -> None:
         from neurosparse.kernels.network import sparse_forward
 
+        checks.instance("network", network, nn.Module, "give the module itself")
         if reason := why_not(network):
             raise ValueError(f"sparse inference cannot run this network: {reason}")
         if dense_above is not None:

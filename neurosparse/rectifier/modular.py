@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from neurosparse._internal import checks
 from neurosparse.rectifier.network import RectifierNetwork
 from neurosparse.rectifier.specs import NetworkSpec
 
@@ -35,6 +36,8 @@ def joined(networks: Sequence[RectifierNetwork]) -> RectifierNetwork:
     ------
     ValueError
         For networks that do not fit together.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -45,6 +48,7 @@ def joined(networks: Sequence[RectifierNetwork]) -> RectifierNetwork:
     >>> both.spec.sizes, bool(torch.allclose(both(x), (a(x) + b(x)) / 2))
     ((4, 16, 2), True)
     """
+    networks = checks.instances("networks", networks, RectifierNetwork)
     if not networks:
         raise ValueError("networks is empty: nothing to join")
     first = networks[0].spec

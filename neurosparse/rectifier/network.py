@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -164,6 +164,8 @@ def folded(network: RectifierNetwork) -> RectifierNetwork:
     ------
     ValueError
         For a network that is not mirrored.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -172,6 +174,7 @@ def folded(network: RectifierNetwork) -> RectifierNetwork:
     >>> torch.equal(folded(network)(x), network(x))
     True
     """
+    check_network(network)
     if not network.spec.mirrored:
         raise ValueError("the network is not mirrored: there is nothing to fold")
     plain = _like(network, network.spec.model_copy(update={"mirrored": False}))
@@ -201,7 +204,12 @@ def rescaled(network: RectifierNetwork, factors: Sequence[float]) -> RectifierNe
     ------
     ValueError
         For another activation, and for factors that are not positive or of another number.
+    TypeError
+        Where an argument is of another kind.
     """
+    check_network(network)
+    checks.instance("factors", factors, Iterable)
+    factors = list(factors)
     linears = network.linears()
     if network.spec.activation != "rectifier":
         raise ValueError(
@@ -219,6 +227,16 @@ def rescaled(network: RectifierNetwork, factors: Sequence[float]) -> RectifierNe
             linear.weight.div_(factor)
             linear.bias.div_(product)
     return other
+
+
+def check_network(network: object) -> None:
+    """Refuse what is no RectifierNetwork with a TypeError."""
+    checks.instance(
+        "network",
+        network,
+        RectifierNetwork,
+        "neurosparse.rectifier.train makes one, neurosparse.rectifier.load reads one",
+    )
 
 
 def _like(network: RectifierNetwork, spec: NetworkSpec) -> RectifierNetwork:

@@ -38,7 +38,9 @@ from torch.nn import functional
 from neurosparse import data
 from neurosparse._internal import cards
 from neurosparse.data import Splits
+from neurosparse.data.images import check_splits
 from neurosparse.progress import Progress, quiet
+from neurosparse.recipes import check_spec
 from neurosparse.rectifier import devices
 from neurosparse.rectifier.course import check_length
 from neurosparse.rectifier.history import DivergenceError
@@ -121,6 +123,8 @@ def pretrain(
         finite, or the layer all of whose units fell silent, and the remedy.
     ValueError
         Where images and network do not fit together, or there is no such device or image set.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -131,8 +135,10 @@ def pretrain(
     >>> second < first
     True
     """
+    check_spec(spec, PretrainSpec)
     where = devices.resolve(device)
     splits = data.load(spec.data) if splits is None else splits
+    check_splits(splits)
     if spec.network.sizes[0] != splits.n_features:
         raise ValueError(
             f"the first of the network's sizes must be {splits.n_features} for {splits.name!r}, got"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.types import Fields
 from neurosparse.rectifier.history import Epoch, TrainResult, rows
@@ -84,7 +85,7 @@ def save_result(result: TrainResult, path: str | Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = Path(path)
+    path = checks.path("path", path)
     save(result.network, path, training=result.spec)
     with files.new_file(path.with_suffix(".json")) as file:
         file.write_text(json.dumps(summary(result), indent=1, allow_nan=False), encoding="utf-8")

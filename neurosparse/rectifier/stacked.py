@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosparse import data
+from neurosparse._internal import checks
 from neurosparse.data import Splits
 from neurosparse.progress import Progress, quiet
 from neurosparse.rectifier import devices
@@ -288,6 +289,7 @@ def check_stack(specs: Sequence[TrainSpec]) -> TrainSpec:
 
     Raises ValueError as `train_stacked` does.
     """
+    specs = checks.instances("specs", specs, TrainSpec)
     if not specs:
         raise ValueError("specs is empty: nothing to train")
     for spec in specs:

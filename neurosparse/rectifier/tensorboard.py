@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.imports import need
 from neurosparse.rectifier.history import Epoch
@@ -30,7 +31,7 @@ def events(directory: str | Path) -> Iterator[Callable[[Epoch], None]]:
     need("tensorboard", "watching a training in TensorBoard", extra="tensorboard")
     from torch.utils.tensorboard import SummaryWriter
 
-    files.check_file(Path(directory) / "events")
+    files.check_file(checks.path("directory", directory) / "events")
     writer: Any = SummaryWriter(str(directory), purge_step=0)
     try:
         yield lambda epoch: _write(writer, epoch)

@@ -26,6 +26,7 @@ from neurosparse._internal.threads import cores, run_in_threads
 from neurosparse.data import Splits
 from neurosparse.data.augmentation import augmented
 from neurosparse.progress import Progress, part_of, quiet, shortened
+from neurosparse.recipes import check_spec
 from neurosparse.rectifier import checkpoints, devices, stacked
 from neurosparse.rectifier.checkpoints import Checkpoint
 from neurosparse.rectifier.course import Course, check_fit
@@ -97,6 +98,8 @@ def train(
         checkpoint is that of another training.
     OSError
         Where the checkpoint cannot be written.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -106,6 +109,7 @@ def train(
     >>> result.validation_error < 0.5
     True
     """
+    check_spec(spec, TrainSpec)
     where = devices.resolve(device)
     splits = data.load(spec.data) if splits is None else splits
     check_fit(spec, splits, where)
@@ -211,7 +215,10 @@ def train_many(
     ------
     DivergenceError, ValueError
         As `train`, for the first network that cannot be trained; those not yet begun are not.
+    TypeError
+        Where an argument is of another kind.
     """
+    specs = checks.instances("specs", specs, TrainSpec)
     if not specs:
         raise ValueError("specs is empty: nothing to train")
     threads = min(len(specs), checks.whole("threads", threads or cores()))
@@ -267,11 +274,12 @@ def _first_network(
 ) -> RectifierNetwork:
     if start is None:
         return RectifierNetwork(spec.network, seed=generator)
-    if not isinstance(start, RectifierNetwork):
-        raise TypeError(
-            f"start must be a RectifierNetwork, got a {type(start).__name__}: steer the training of"
-            " a network of your own by neurosparse.sparsify"
-        )
+    checks.instance(
+        "start",
+        start,
+        RectifierNetwork,
+        "steer the training of a network of your own by neurosparse.sparsify",
+    )
     if start.spec != spec.network:
         raise ValueError(
             f"start must be a network of spec.network, {spec.network!r}, got {start.spec!r}"

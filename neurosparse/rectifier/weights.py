@@ -9,9 +9,10 @@ from typing import Any
 from safetensors.torch import save_file
 
 from neurosparse import recipes
+from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.foreign_safetensors import check_format, opened
-from neurosparse.rectifier.network import RectifierNetwork
+from neurosparse.rectifier.network import RectifierNetwork, check_network
 from neurosparse.rectifier.specs import NetworkSpec, TrainSpec
 
 FORMAT = "neurosparse.rectifier/1"
@@ -35,14 +36,17 @@ def save(network: RectifierNetwork, path: str | Path, *, training: TrainSpec | N
     ------
     OSError
         Where the file cannot be written.
+    TypeError
+        Where an argument is of another kind.
     """
+    check_network(network)
     metadata = {"format": FORMAT, "network": network.spec.model_dump_json()}
     if training is not None:
         metadata["training"] = training.model_dump_json()
     weights = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
-    with files.new_file(Path(path)) as temporary:
+    with files.new_file(checks.path("path", path)) as temporary:
         save_file(weights, temporary, metadata=metadata)
 
 
@@ -54,7 +58,7 @@ def load(path: str | Path) -> RectifierNetwork:
     FileNotFoundError, ValueError
         Where the file is missing, truncated, not one of these networks, or holds NaN; one sentence.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     with opened(path) as file:
         spec = _spec(path, file.metadata() or {})
         names = list(file.keys())
@@ -79,7 +83,7 @@ def load_training_spec(path: str | Path) -> TrainSpec | None:
 
     None where `save` was not given one. Raises as `load` does.
     """
-    with opened(Path(path)) as file:
+    with opened(checks.path("path", path)) as file:
         text = (file.metadata() or {}).get("training")
     return (
         None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurosparse import plots
+from neurosparse._internal import checks
 from neurosparse._internal.cards import look
 from neurosparse._internal.types import Fields
 from neurosparse._internal.whole_files import new_file
@@ -73,7 +74,11 @@ def write(comparison: Comparison, directory: str | Path, panels: Sequence[Panel]
         Where two panels have one key.
     OSError
         Where the directory cannot be written.
+    TypeError
+        Where an argument is of another kind.
     """
+    checks.instance("comparison", comparison, Comparison, "neurosparse.compare returns one")
+    panels = checks.instances("panels", panels, Panel)
     parts = (_main_panel(comparison), *panels)
     keys = [panel.key for panel in parts]
     if repeated := sorted({key for key in keys if keys.count(key) > 1}):

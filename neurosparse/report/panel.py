@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from neurosparse._internal import checks
 from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActivityStats, SpikeTrains
+from neurosparse.activity.given import check_stats
 from neurosparse.comparison import milliseconds, percent, percents
 from neurosparse.report.verdict import Verdict
 
@@ -67,6 +69,7 @@ class Panel:
     verdicts: Sequence[Verdict] = ()
 
     def __post_init__(self) -> None:
+        checks.instance("key", self.key, str)
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.key):
             raise ValueError(
                 f"key must be letters, digits, _ and -, got {self.key!r}: it names files"
@@ -88,6 +91,8 @@ def row(
     stats: ActivityStats, equivalent_window_ms: Mapping[str, Mapping[str, float | None]]
 ) -> dict[str, str]:
     """Return one line of the table of results, for the page and the terminal."""
+    check_stats("stats", stats)
+    checks.instance("equivalent_window_ms", equivalent_window_ms, Mapping)
     equivalents = equivalent_window_ms.get(stats.name, {})
     error = stats.provenance.get("test error")
     return {

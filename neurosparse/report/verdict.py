@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from neurosparse._internal import checks
+
 _KINDS = {"holds": "holds", "undecided": "undecided", "does not hold here": "fails"}
 _ROOM = 0.15  # of the axis, on either side of what is drawn
 
@@ -67,6 +69,7 @@ class Verdict:
     limits: str = field(default="", kw_only=True)
 
     def __post_init__(self) -> None:
+        checks.instance("verdict", self.verdict, str)
         if self.verdict not in _KINDS:
             raise ValueError(
                 f"verdict of claim {self.number} must be one of {', '.join(_KINDS)}, got"

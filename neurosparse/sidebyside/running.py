@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from neurosparse import claims, recipes
+from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.workers import Show, run_side_by_side
 from neurosparse.activity import ActiveWhen, SpikeTrains
@@ -106,7 +107,7 @@ def run(spec: SideBySideSpec, directory: str | Path, show: Show) -> Comparison:
         On a recipe that is missing or wrong, an unknown device, a directory that cannot be written;
         one sentence, before any work.
     """
-    directory = Path(directory)
+    directory = checks.path("directory", directory)
     check(spec, directory)
     started, clock = time.strftime("%Y-%m-%d %H:%M:%S %z"), time.monotonic()
     with files.new_folder(directory) as folder:
@@ -157,7 +158,8 @@ def check(spec: SideBySideSpec, directory: str | Path) -> None:
     from neurosparse.rectifier.training import check_fit
     from neurosparse.spiking import CircuitSpec, PopulationSpec, load_lif
 
-    files.check_writable(Path(directory), marker=MARKER)
+    checks.instance("spec", spec, SideBySideSpec)
+    files.check_writable(checks.path("directory", directory), marker=MARKER)
     claims.overview(spec.claims)
     load_lif(spec.neuron)
     recipes.load(spec.circuit).spec(PopulationSpec)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from neurosparse._internal import cards
+from neurosparse._internal import cards, checks
 from neurosparse._internal.types import Fields
 from neurosparse.activity import WHOLE, ActiveWhen, ActivityStats, SpikeTrains
+from neurosparse.activity.given import check_active_when, check_spikes
 from neurosparse.comparison import BRAIN_FRACTIONS
 from neurosparse.measurement import measure
 from neurosparse.sparsity import count_correlation, synchrony, windows_over_time
@@ -86,6 +87,7 @@ def window_column(fraction: float) -> str:
     >>> window_column(0.02)
     'window_ms_at_2_percent'
     """
+    fraction = checks.number("fraction", fraction)
     return f"window_ms_at_{100 * fraction:g}_percent"
 
 
@@ -93,6 +95,8 @@ def population_rows(
     spikes: SpikeTrains, active_when: ActiveWhen, *, seed: int
 ) -> list[PopulationRow]:
     """Return a row for all cells together and one for each population."""
+    check_spikes(spikes)
+    check_active_when(active_when)
     return [row_of(seed, name, *both) for name, both in by_population(spikes, active_when).items()]
 
 

@@ -10,6 +10,7 @@ import warnings
 from pathlib import Path
 
 from neurosparse import recipes
+from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse.activity import ActiveWhen, SpikeTrains
 from neurosparse.comparison import compare
@@ -49,7 +50,7 @@ def run(
         On a recipe that is missing, wrong or of another kind, an engine that cannot run it, a
         directory that cannot be written.
     """
-    directory = Path(directory)
+    directory = checks.path("directory", directory)
     simulate_one = check(spec, directory, spikes_format)
     recipe, clock = recipes.load(spec.recipe), time.monotonic()
     active_when = ActiveWhen(window_ms=spec.window_ms)

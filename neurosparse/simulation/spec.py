@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 
 from neurosparse import recipes
+from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.sizes import MOST_SEEDS
 from neurosparse._internal.types import Fields
@@ -69,6 +70,7 @@ def check(spec: SimulationSpec, directory: Path, spikes_format: str = "npz") -> 
     """Refuse what cannot run or be written before any work, and return what simulates a seed."""
     from neurosparse.spiking import CircuitSpec, PopulationSpec, run_circuit, simulate_population
 
+    checks.instance("spec", spec, SimulationSpec)
     if spikes_format not in ("npz", "nwb"):
         raise ValueError(f'spikes_format must be "npz" or "nwb", got {spikes_format!r}')
     if spec.window_ms > 1e3 * spec.seconds:

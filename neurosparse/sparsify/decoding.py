@@ -15,7 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from neurosparse._internal import checks
 from neurosparse.kernels.network import active_pairs, screening
+from neurosparse.probe.originals import check_module
 from neurosparse.sparsify.ffn import SparseFFN
 from neurosparse.sparsify.pairs import rows_by_unit
 
@@ -52,10 +54,13 @@ class ScreenedFFN(nn.Module):
     ------
     ValueError
         Where the block is not in float32 on a CPU.
+    TypeError
+        Where an argument is of another kind.
     """
 
     def __init__(self, block: SparseFFN) -> None:
         super().__init__()
+        checks.instance("block", block, SparseFFN, "replace_ffn(model) puts them into a model")
         if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in block.parameters()):
             raise ValueError("only a block in float32 on a CPU can be screened")
         self.block = block.eval()
@@ -125,6 +130,8 @@ def screened(model: nn.Module) -> nn.Module:
     ------
     ValueError
         Where the model has no `SparseFFN`, or one that is not in float32 on a CPU.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -133,6 +140,7 @@ def screened(model: nn.Module) -> nn.Module:
     >>> bool(torch.allclose(fast(x), block(x), atol=1e-5))
     True
     """
+    check_module(model)
     if isinstance(model, SparseFFN):
         return ScreenedFFN(copy.deepcopy(model))
     twin = copy.deepcopy(model).eval()
@@ -150,6 +158,7 @@ def screened(model: nn.Module) -> nn.Module:
 
 def screenings(model: nn.Module) -> dict[str, Screening]:
     """Return what was screened so far, by the name of the block."""
+    check_module(model)
     return {n: m.screening for n, m in model.named_modules() if isinstance(m, ScreenedFFN)}
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from neurosparse.probe.originals import check_module
 from neurosparse.sparsify.ffn import SparseFFN
 
 TOLERANCE = 1e-5
@@ -90,6 +91,7 @@ def replace_ffn(model: nn.Module) -> Replaced:
     >>> print(replace_ffn(nn.Sequential(layer)))
     1 block replaced: 0
     """
+    check_module(model)
     blocks, left = [], {}
     for name, holder, pattern in list(_found(model)):
         why = _replace(model, name, holder, pattern)

@@ -15,6 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook, owners
+from neurosparse.probe.originals import check_module
 from neurosparse.probe.telling import Tells, is_teller, tellers
 from neurosparse.probe.tokens import Masks, has_decoder, masks_in
 from neurosparse.sparsify.aside import Run, aside, evaluating
@@ -44,6 +45,7 @@ class Sparsifier:
     """
 
     def __init__(self, model: nn.Module, plan: Plan, settings: Settings) -> None:
+        check_module(model)
         self.history, self.n_steps = History(), 0
         self._model, self._plan, self._settings = model, plan, settings
         self._taps: dict[str, Tap] = {}

@@ -11,6 +11,7 @@ from torch import nn
 from neurosparse._internal import checks
 from neurosparse._internal.types import Fields
 from neurosparse.activity import ActiveWhen
+from neurosparse.activity.given import check_active_when
 from neurosparse.probe.originals import check_followed
 from neurosparse.probe.watch import unwrapped
 from neurosparse.sparsify.controller import Plan
@@ -105,8 +106,6 @@ def sparsify(
     >>> list(s.active), s.n_steps
     (['1'], 100)
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch module, got {type(model).__name__}")
     check_followed(model)
     ways = {"target": target, "l1": l1, "top_k": top_k}
     given = {name: value for name, value in ways.items() if value is not None}
@@ -123,6 +122,7 @@ def sparsify(
         else:
             _share(way, share)
     active_when = ActiveWhen(threshold=0) if active_when is None else active_when
+    check_active_when(active_when)
     if active_when.threshold is None:
         raise ValueError(
             f"active_when must have a threshold to steer a network, got {active_when.describe()!r}"
@@ -178,5 +178,5 @@ def _inputs(data: object) -> tuple[tuple[Any, ...], Fields]:
     if isinstance(data, tuple | list):
         return (data[0],), {}
     if not isinstance(data, torch.Tensor):
-        raise TypeError(f"data must be one batch: a tensor or a dict, got {type(data).__name__}")
+        raise checks.wrong_kind("data", "one batch, a tensor or a dict", data)
     return (data,), {}

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import checks
 from neurosparse.activity import KEPT, Activations, ActiveWhen, ActivityStats, Interval
+from neurosparse.activity.given import check_activations, check_active_when
 from neurosparse.sparsity.confidence import CONFIDENCE, INPUTS, over_inputs
 from neurosparse.sparsity.dimension import effective_dimension
 from neurosparse.sparsity.sparseness import Floats, gini_of_ascending, mean_sparseness, of_moments
@@ -43,7 +44,10 @@ def observe(
     ------
     ValueError
         On NaN, infinity, an empty batch, or a definition without a threshold.
+    TypeError
+        Where an argument is of another kind.
     """
+    check_active_when(active_when)
     if active_when.threshold is None:
         raise ValueError(
             "activations need a threshold: pass ActiveWhen(threshold=...), not a window"
@@ -121,6 +125,9 @@ def from_margins(
         Activations to keep a sample of, shape (n, n_units), and a key for each: by default those at
         the first position of each input, and keys from themselves.
     """
+    check_active_when(active_when)
+    for what, values in (("units", units), ("samples", samples), ("some", some)):
+        checks.instance(what, values, np.ndarray)
     per_input, n_positions = samples[0].sum(axis=1).astype(np.int64), samples.shape[2]
     n_units = units.shape[1]
     total, square = samples[1:, samples[2] > 0]
@@ -172,6 +179,7 @@ def describe_activations(
 
     Lifetime Gini needs every value at once, so a stream has none.
     """
+    check_activations(activations)
     n, width = activations.n_samples, activations.n_units
     if n == 0:
         return _never_reached(activations, name, provenance)
@@ -259,6 +267,8 @@ def units_axis(active_when: ActiveWhen, n_axes: int, shape: Sequence[int]) -> in
 
     A ValueError where there is none.
     """
+    check_active_when(active_when)
+    n_axes = checks.whole("n_axes", n_axes, least=0)
     axis = -1 if active_when.axis is None else active_when.axis
     if not -n_axes <= axis < n_axes:
         raise ValueError(f"axis {axis} does not exist in activations of shape {tuple(shape)}")
@@ -270,6 +280,7 @@ def few_positions(n: int) -> list[int]:
 
     They are clear of a map's edges, and never in step with its rows.
     """
+    n = checks.whole("n", n, least=0)
     return list(range(n)) if n <= FEW else [int(n * (k * _GOLDEN % 1)) for k in range(1, FEW + 1)]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy import stats as distributions
 
 from neurosparse.activity import ActivityStats, Interval
+from neurosparse.activity.given import all_stats
 from neurosparse.sparsity.over_time import LEAST_STRETCHES, mean_over_time
 from neurosparse.sparsity.sparseness import Floats
 
@@ -167,6 +168,8 @@ def over_seeds(networks: Sequence[ActivityStats]) -> Interval:
     ------
     ValueError
         Where there are fewer than two.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -181,6 +184,7 @@ def over_seeds(networks: Sequence[ActivityStats]) -> Interval:
     >>> found.method, found.over
     ("Student's t, 3 networks", 'over training seeds')
     """
+    networks = all_stats("networks", networks)
     n = len(networks)
     if n < 2:
         raise ValueError(f"an interval over training seeds needs at least 2 networks, got {n}")

@@ -6,6 +6,7 @@ import numpy as np
 
 from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
+from neurosparse.activity.given import check_spikes
 from neurosparse.sparsity.firing import by_unit, filled_windows, windows_of
 
 _PARTS_OF_A_BIN = (2 / 3, 1 / 2, 2 / 5)  # a rhythm that fits into a bin does not fit into each
@@ -34,6 +35,8 @@ def synchrony(spikes: SpikeTrains, bin_ms: float = 3.0, *, n_cells: int | None =
     ValueError
         Where there are fewer than two bins, no spikes in them, fewer cells than `n_cells`, or a
         rhythm that the bins hide.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -42,6 +45,7 @@ def synchrony(spikes: SpikeTrains, bin_ms: float = 3.0, *, n_cells: int | None =
     >>> round(synchrony(spikes, 2.0), 1)
     16.8
     """
+    check_spikes(spikes)
     width, n_bins = _bins(spikes, bin_ms)
     bins = windows_of(spikes, spikes.ticks, width)[0]
     if not (bins >= 0).any():
@@ -96,6 +100,8 @@ def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
     ------
     ValueError
         Where there are fewer than two bins, or fewer than two units whose counts vary.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -103,6 +109,7 @@ def count_correlation(spikes: SpikeTrains, bin_ms: float = 2.0) -> float:
     >>> round(count_correlation(together), 9)
     1.0
     """  # noqa: E501
+    check_spikes(spikes)
     bin_ms = checks.positive("bin_ms", bin_ms)
     width, n_bins = _bins(spikes, bin_ms)
     units, ticks = by_unit(spikes)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from neurosparse._internal import checks
 from neurosparse.activity import SpikeTrains
 from neurosparse.activity import intervals as observation
+from neurosparse.activity.given import check_spikes
 from neurosparse.sparsity.sparseness import Floats
 
 MIN_INTERVALS = 5  # inter-spike intervals a unit needs before its CV counts
@@ -18,6 +19,7 @@ def firing_rates_hz(spikes: SpikeTrains) -> Floats:
 
     Spikes over the time observed; 0 for the silent ones.
     """
+    check_spikes(spikes)
     return spikes.counts / (spikes.observed_ms * 1e-3)
 
 
@@ -29,6 +31,7 @@ def isi_cv(spikes: SpikeTrains, min_intervals: int = MIN_INTERVALS) -> Floats:
     unit; `regularity` is the estimate over units that does not. Time between spikes in different
     intervals of observation does not count.
     """
+    check_spikes(spikes)
     min_intervals = checks.whole("min_intervals", min_intervals, least=2)
     units, ticks = by_unit(spikes)
     n_units, pieces = spikes.n_units, pieces_of(spikes, units, ticks)
@@ -54,6 +57,7 @@ def spike_counts(spikes: SpikeTrains, window_ms: float) -> NDArray[np.int64]:
 
     A spike on the edge of two windows belongs to the one that begins there.
     """
+    check_spikes(spikes)
     windows, n_windows = windows_of(spikes, spikes.ticks, spikes.window_ticks(window_ms))
     whole = windows >= 0
     cell = windows[whole] * spikes.n_units + spikes.units[whole]

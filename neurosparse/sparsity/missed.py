@@ -17,6 +17,7 @@ from scipy.special import gammaincc, roots_hermitenorm
 
 from neurosparse._internal import checks
 from neurosparse.activity import ActivityStats, Interval
+from neurosparse.activity.given import check_stats
 from neurosparse.sparsity.confidence import CONFIDENCE, LEAST_CELLS
 from neurosparse.sparsity.counted_rates import Bins, fit
 from neurosparse.sparsity.sparseness import Floats
@@ -56,6 +57,8 @@ def with_missed(stats: ActivityStats, below_hz: float) -> ActivityStats:
     ------
     ValueError
         Where `stats` are not of spikes, or `below_hz` is not positive.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -70,6 +73,7 @@ def with_missed(stats: ActivityStats, below_hz: float) -> ActivityStats:
     >>> 100 * stats.active_fraction > 2.2 > 100 * stats.active_fraction_with_missed > 1.2
     True
     """
+    check_stats("stats", stats)
     if stats.unit_rates_hz is None or stats.duration_ms is None:
         raise ValueError(f"{stats.name!r} is not of spikes: nothing says which cells were missed")
     seconds = stats.duration_ms * 1e-3

@@ -16,6 +16,7 @@ from scipy.special import ndtri
 from neurosparse._internal import cards
 from neurosparse.activity import Interval, SpikeTrains
 from neurosparse.activity import intervals as observation
+from neurosparse.activity.given import check_spikes
 from neurosparse.sparsity.confidence import CONFIDENCE, TIME
 from neurosparse.sparsity.firing import by_unit, pieces_of
 from neurosparse.sparsity.sparseness import Floats
@@ -82,6 +83,7 @@ def regularity(spikes: SpikeTrains) -> Regularity:
     >>> round(found.cv, 1), round(found.cv2, 1), round(found.lv, 1)
     (1.0, 1.0, 1.0)
     """
+    check_spikes(spikes)
     return of_sorted(spikes, *by_unit(spikes))
 
 

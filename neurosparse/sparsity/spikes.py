@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal import checks
 from neurosparse.activity import ActiveWhen, ActivityStats, Sparseness, SpikeTrains, notes_on
+from neurosparse.activity.given import check_active_when, check_spikes
 from neurosparse.sparsity.confidence import over_cells, over_time
 from neurosparse.sparsity.dimension import dimension_of_counts
 from neurosparse.sparsity.firing import (
@@ -46,7 +48,11 @@ def describe_spikes(
     ------
     ValueError
         Where `active_when` has no window, or one that does not fit into the record or on its grid.
+    TypeError
+        Where an argument is of another kind.
     """
+    check_spikes(spikes)
+    check_active_when(active_when)
     if active_when.window_ms is None:
         raise ValueError("spikes need a window: pass ActiveWhen(window_ms=...), not a threshold")
     return _describe_windows(spikes, [active_when], name, provenance)[0]
@@ -63,6 +69,8 @@ def describe_windows(
 
     They share the curve, rates and intervals.
     """
+    check_spikes(spikes)
+    checks.instance("windows_ms", windows_ms, Iterable)
     return _describe_windows(
         spikes, [ActiveWhen(window_ms=w) for w in windows_ms], name, provenance
     )

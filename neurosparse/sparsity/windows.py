@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neurosparse._internal import checks
 from neurosparse.activity import ActivityCurve, SpikeTrains
 from neurosparse.activity import intervals as observation
+from neurosparse.activity.given import check_spikes
 from neurosparse.sparsity.firing import by_unit, pieces_of
 from neurosparse.sparsity.sparseness import Floats
 
@@ -37,6 +38,7 @@ def activity_curve(spikes: SpikeTrains) -> ActivityCurve:
 
     See `ActivityCurve`.
     """
+    check_spikes(spikes)
     return curve_of_gaps(spikes, gaps_between(spikes, *by_unit(spikes))[0])
 
 
@@ -61,14 +63,19 @@ def windows_over_time(
         NaN where no window of a stretch reaches a fraction. Its spread over stretches is how steady
         the windows are over time.
     """
+    check_spikes(spikes)
     checks.whole("n_stretches", n_stretches)
+    shares = [
+        checks.number("fraction", fraction)
+        for fraction in checks.instances("fractions", fractions, object)
+    ]
     observed = spikes.observed_ticks * np.arange(n_stretches + 1) // n_stretches
     edges = observation.at_observed(spikes.interval_ticks, observed) * spikes.tick_ms
     curves = [
         activity_curve(spikes.between(start, stop))
         for start, stop in itertools.pairwise(edges.tolist())
     ]
-    windows = [[curve.window_ms(fraction) for fraction in fractions] for curve in curves]
+    windows = [[curve.window_ms(share) for share in shares] for curve in curves]
     return np.array([[np.nan if w is None else w for w in row] for row in windows])
 
 

@@ -124,6 +124,8 @@ def fi_curve(
     ------
     ValueError
         On NaN, on no currents, on unlike lengths, on cells that fire faster than once a step.
+    TypeError
+        On what is no LIF cell.
 
     Examples
     --------
@@ -140,7 +142,10 @@ def fi_curve(
         raise ValueError(
             f"currents_nA must be a list of at least one current, got shape {currents.shape}"
         )
-    cells = [lif] * currents.size if isinstance(lif, LIF) else list(lif)
+    if isinstance(lif, LIF):
+        cells = [lif] * currents.size
+    else:
+        cells = checks.instances("lif", lif, LIF, "make one: neurosparse.LIF()")
     if len(cells) != currents.size:
         raise ValueError(
             f"lif must be one cell or one for each of the {currents.size} currents, got"

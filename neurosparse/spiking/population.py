@@ -24,6 +24,7 @@ from neurosparse.activity import SpikeTrains
 from neurosparse.lif import LIF
 from neurosparse.meanfield import MeanField
 from neurosparse.progress import Progress, quiet
+from neurosparse.recipes import check_spec
 from neurosparse.spiking import sizes
 from neurosparse.spiking.brian import running as engine
 from neurosparse.spiking.circuit_specs import CellSpec
@@ -174,6 +175,7 @@ def simulate_population(
     >>> population = load_population()
     >>> spikes = simulate_population(population, duration_ms=100.0, seed=1)  # doctest: +SKIP
     """
+    check_spec(spec, PopulationSpec)
     duration_ms = checks.positive("duration_ms", duration_ms)
     seed = checks.seed(seed)
     circuit = spec.circuit()

@@ -85,7 +85,7 @@ def simulate(
         )
     if not isinstance(what, PopulationSpec):
         raise TypeError(
-            f"simulate takes a recipe or a circuit, got {type(what).__name__}: {ELSEWHERE}"
+            f"simulate takes a recipe or a circuit, got {checks.kind_of(what)}: {ELSEWHERE}"
         )
     if engine not in ("auto", "brian2") or options:
         asked = f"engine={engine!r}" if engine not in ("auto", "brian2") else next(iter(options))
@@ -159,6 +159,9 @@ def run_circuit(
     --------
     >>>     >>> spikes = run_circuit(load("brunel2000_ai"), seconds=0.1, seed=1)  # doctest: +SKIP
     """
+    checks.instance(
+        "spec", spec, (CircuitSpec, Circuit), "neurosparse.spiking.load_circuit(name) gives one"
+    )
     engine = engines.resolve(engine)
     dt_ms, seconds = checks.positive("dt_ms", dt_ms), checks.positive("seconds", seconds)
     duration_ms = seconds * 1e3

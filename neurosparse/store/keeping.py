@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from neurosparse._internal import checks
 from neurosparse.store import disk
 from neurosparse.store.locks import claim
 from neurosparse.store.reading import read, runs
@@ -15,6 +16,7 @@ def verify(directory: Path) -> dict[str, str]:
 
     Returns the reasons, by name.
     """
+    directory = checks.path("directory", directory)
     found = {
         name: str(run)
         for name, run in runs(directory, thorough=True)
@@ -35,6 +37,7 @@ def verify(directory: Path) -> dict[str, str]:
 
 def tidy(directory: Path) -> None:
     """Remove what killed processes left of complete runs, and locks that nobody holds."""
+    directory = checks.path("directory", directory)
     names = {name for place in ("partial", "locks") for name in disk.entries(directory / place)}
     for name in sorted(filter(disk.KEY.fullmatch, names)):
         with claim(directory, name) as ours:  # which removes its lock, and all but a checkpoint

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from neurosparse._internal import checks
 from neurosparse._internal.locks import lock_file
 from neurosparse.store import disk
 from neurosparse.store.reading import MANIFEST, read
@@ -104,6 +105,8 @@ def claim(directory: Path, key: str) -> Iterator[RunLock | None]:
     ValueError, OSError
         On a key that is none, and a directory that cannot be written.
     """
+    directory = checks.path("directory", directory)
+    checks.instance("key", key, str)
     if not disk.KEY.fullmatch(key):
         raise ValueError(f"a key is 32 hexadecimal digits, got {key!r}")
     path = directory / "locks" / key
@@ -132,7 +135,7 @@ def open_directory(directory: str | Path) -> Path:
     ValueError
         Where one of its folders is a link, which might lead out of it.
     """
-    directory = Path(directory)
+    directory = checks.path("directory", directory)
     try:
         for name in FOLDERS:
             if (directory / name).is_symlink():

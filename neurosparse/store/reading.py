@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from neurosparse._internal import checks
 from neurosparse.store import disk
 from neurosparse.store.records import DamageError, Failure, Run, read_record
 
@@ -30,7 +31,10 @@ def read(directory: Path, key: str, *, thorough: bool = True) -> Run | None:
     ------
     DamageError
         Where something else stands there: what it is, in one sentence.
+    TypeError
+        Where an argument is of another kind.
     """
+    directory = checks.path("directory", directory)
     folder = directory / "runs" / key
     try:
         if not stat.S_ISDIR(folder.lstat().st_mode):
@@ -57,6 +61,7 @@ def read(directory: Path, key: str, *, thorough: bool = True) -> Run | None:
 
 def runs(directory: Path, *, thorough: bool = False) -> Iterator[tuple[str, Run | DamageError]]:
     """Yield every entry of `runs`, by name: the run, or what is wrong with it."""
+    directory = checks.path("directory", directory)
     for name in disk.entries(directory / "runs"):
         try:
             if not disk.KEY.fullmatch(name):
@@ -74,6 +79,7 @@ def failures(directory: Path) -> dict[str, Failure]:
 
     A note that is damaged is as good as none: the run is tried again.
     """
+    directory = checks.path("directory", directory)
     found = {}
     for name in disk.entries(directory / "failed"):
         with suppress(DamageError):
@@ -88,6 +94,7 @@ def find(directory: Path, start: str) -> str:
 
     ValueError where there is none, or more than one.
     """
+    directory = checks.path("directory", directory)
     keys = {name for name, _ in runs(directory)} | set(failures(directory))
     matches = sorted(name for name in keys if name.startswith(start))
     if len(matches) != 1:
@@ -100,6 +107,7 @@ def find(directory: Path, start: str) -> str:
 
 def existing(directory: Path) -> Path:
     """Return `directory` if it is that of a sweep; FileNotFoundError otherwise."""
+    directory = checks.path("directory", directory)
     if not (directory / "runs").is_dir():
         raise FileNotFoundError(f"no runs in {directory}: it is not the folder of a sweep")
     return directory

@@ -11,6 +11,7 @@ from typing import Literal, TypeVar
 
 from pydantic import Field, ValidationError
 
+from neurosparse._internal import checks
 from neurosparse._internal.types import Fields
 from neurosparse.recipes import Spec
 
@@ -103,6 +104,9 @@ def key(kind: str, spec: Mapping[str, object], code: str) -> str:
     >>> key("train", {"l1": 0.001, "seed": 1}, "c0de") == key("train", {"seed": 1, "l1": 0.001}, "c0de")
     True
     """  # noqa: E501
+    checks.instance("kind", kind, str)
+    checks.instance("spec", spec, Mapping)
+    checks.instance("code", code, str)
     return hashlib.sha256(_canonical({"kind": kind, "spec": spec, "code": code})).hexdigest()[:32]
 
 

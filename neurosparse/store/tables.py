@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from neurosparse._internal import checks
 from neurosparse.store import disk
 from neurosparse.store.locks import claim
 from neurosparse.store.records import Row, key
@@ -13,6 +14,7 @@ from neurosparse.store.records import Row, key
 
 def write_table(directory: Path, rows: Sequence[Row], name: str) -> None:
     """Write rows as NAME.parquet and NAME.csv into a store; each file appears whole."""
+    directory = checks.path("directory", directory)
     with claim(directory, key("table", {}, name)) as ours:
         if ours is not None:  # otherwise another driver is writing it
             ours.prepare()
@@ -31,10 +33,15 @@ def export(rows: Sequence[Row], path: Path) -> None:
     ------
     ValueError
         On another suffix.
+    TypeError
+        Where an argument is of another kind.
     """
     import pyarrow as pa
     from pyarrow import csv, parquet
 
+    path = checks.path("path", path)
+    for row in checks.instances("rows", rows, object):
+        checks.instance("each of rows", row, Mapping)
     if path.suffix not in (".parquet", ".csv"):
         raise ValueError(f"a table is written as .parquet or .csv, got {path}")
     columns = dict.fromkeys(name for row in rows for name in row)

@@ -143,6 +143,7 @@ def plan(spec: SweepSpec, directory: str | Path) -> list[Task]:
 
     ValueError, with what varies in it, for the first that is not valid.
     """
+    checks.instance("spec", spec, SweepSpec, "neurosparse.sweep.load(name) gives one")
     recipe = recipes.load(spec.recipe)
     tasks: dict[str, Task] = {}
     for point, seed in spec.points():

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from neurosparse import recipes
+from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.foreign_safetensors import check_format, opened
 from neurosparse.data.texts import TextSplits
@@ -95,7 +96,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: str | Path) -> None:
         "numbers": json.dumps(numbers),
     }
     metadata["sha256"] = _sum(tensors, metadata)
-    with files.new_file(Path(path)) as temporary:
+    with files.new_file(checks.path("path", path)) as temporary:
         save_file(tensors, temporary, metadata=metadata)
 
 
@@ -107,7 +108,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     FileNotFoundError, ValueError
         Where the file is missing, truncated, not a checkpoint, or not as it was written.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     with opened(path, "checkpoint") as file:
         metadata = file.metadata() or {}
         check_format(metadata, FORMAT, path)
@@ -134,7 +135,7 @@ def load_for(path: str | Path, spec: TransformerTrainSpec, text: str) -> Checkpo
     ValueError, OSError
         Where the file is that of another training, or cannot be read, or cannot be written later.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     files.check_file(path)
     if not path.exists():
         return None

@@ -18,7 +18,7 @@ from neurosparse.probe.telling import telling
 from neurosparse.sparsify import SparseFFN
 from neurosparse.sparsity.paired import mean
 from neurosparse.transformer.history import TransformerScores
-from neurosparse.transformer.network import CharacterTransformer, Layer
+from neurosparse.transformer.network import CharacterTransformer, Layer, check_network
 
 AT_ONCE = 4096  # characters
 
@@ -47,6 +47,8 @@ def evaluate(
     ------
     ValueError
         Where the text is shorter than a piece, or has numbers outside the alphabet.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -56,6 +58,7 @@ def evaluate(
     >>> evaluate(network, texts.load("plays").validation[:1000]).n_pieces
     7
     """
+    check_network(network)
     found = pieces(text, network.spec, most_pieces)
     device = network.positions.device
     counts = [torch.zeros(network.spec.d_ff, dtype=torch.int64) for _ in network.layers]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import SupportsIndex
 
 import torch
 
 from neurosparse._internal import checks
 from neurosparse.transformer.decoder import reader_of
-from neurosparse.transformer.network import CharacterTransformer
+from neurosparse.transformer.network import CharacterTransformer, check_network
 
 
 @torch.no_grad()
@@ -43,6 +44,9 @@ def generate(
     ValueError, TypeError
         On an empty prompt, numbers outside the alphabet, or a negative temperature.
     """
+    check_network(network)
+    for k in checks.instances("prompt", prompt, object, "network.alphabet numbers characters"):
+        checks.instance("each of prompt", k, SupportsIndex)
     checks.whole("n", n, least=0)
     checks.not_negative("temperature", temperature)
     spec = network.spec

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from neurosparse._internal import sizes
+from neurosparse._internal import checks, sizes
 from neurosparse.sparsify.ffn import SparseFFN, start_at
 from neurosparse.sparsify.topk import top_k
 from neurosparse.transformer.specs import BEFORE, TransformerSpec
@@ -45,6 +45,7 @@ class CharacterTransformer(nn.Module):
 
     def __init__(self, spec: TransformerSpec, *, seed: int = 0) -> None:
         super().__init__()
+        checks.instance("spec", spec, TransformerSpec)
         sizes.check_memory(
             "a transformer of this size", sizes.bytes_of(spec.shapes), "take smaller layers"
         )
@@ -218,3 +219,13 @@ class Layer(nn.Module):
         )
         out: Tensor = self.attend_out(found.transpose(1, 2).reshape(batch, n, d))
         return out
+
+
+def check_network(network: object) -> None:
+    """Refuse what is no CharacterTransformer with a TypeError."""
+    checks.instance(
+        "network",
+        network,
+        CharacterTransformer,
+        "neurosparse.transformer.train makes one, neurosparse.transformer.load reads one",
+    )

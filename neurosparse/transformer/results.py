@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse.transformer.generation import generate
 from neurosparse.transformer.history import Look, TransformerResult, rows
@@ -71,7 +72,7 @@ def save_result(result: TransformerResult, path: str | Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = Path(path)
+    path = checks.path("path", path)
     save(result.network, path, training=result.spec)
     with files.new_file(path.with_suffix(".json")) as file:
         file.write_text(json.dumps(summary(result), indent=1), encoding="utf-8")

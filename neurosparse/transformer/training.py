@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurosparse._internal import sizes
+from neurosparse._internal import checks, sizes
 from neurosparse.data import texts
 from neurosparse.data.texts import TextSplits
 from neurosparse.progress import Progress, quiet
+from neurosparse.recipes import check_spec
 from neurosparse.rectifier import devices
 from neurosparse.rectifier.history import DivergenceError
 from neurosparse.sparsify import Sparsifier, sparsify
@@ -79,6 +80,8 @@ def train(
         A ValueError that names the step at which the loss stopped being finite, and the remedy.
     ValueError, OSError
         Where the text is too short, or the checkpoint is of another training or cannot be written.
+    TypeError
+        Where an argument is of another kind.
 
     Examples
     --------
@@ -88,6 +91,7 @@ def train(
     >>> train(spec, device="cpu").validation.bits_per_character < 8  # 6.4 for a guess
     True
     """
+    check_spec(spec, TransformerTrainSpec)
     where = devices.resolve(device)
     text = texts.load(spec.data) if text is None else text
     spec = fitted(spec, text)
@@ -122,6 +126,7 @@ def fitted(spec: TransformerTrainSpec, text: TextSplits) -> TransformerTrainSpec
     ValueError
         Where a part of the text is too short for the network's context.
     """
+    checks.instance("text", text, TextSplits, "neurosparse.data.texts.load(name) gives one")
     least = spec.network.context + 2
     for name in ("train", "validation", "test"):
         if len(getattr(text, name)) < least:

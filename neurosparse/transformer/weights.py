@@ -11,9 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from neurosparse import recipes
+from neurosparse._internal import checks
 from neurosparse._internal import whole_files as files
 from neurosparse._internal.foreign_safetensors import check_format, opened
-from neurosparse.transformer.network import CharacterTransformer
+from neurosparse.transformer.network import CharacterTransformer, check_network
 from neurosparse.transformer.specs import TransformerSpec, TransformerTrainSpec
 
 FORMAT = "neurosparse.transformer/1"
@@ -42,7 +43,10 @@ def save(
     ------
     OSError
         Where the file cannot be written.
+    TypeError
+        Where an argument is of another kind.
     """
+    check_network(network)
     metadata = {
         "format": FORMAT,
         "network": network.spec.model_dump_json(),
@@ -50,7 +54,7 @@ def save(
     }
     if training is not None:
         metadata["training"] = training.model_dump_json()
-    with files.new_file(Path(path)) as temporary:
+    with files.new_file(checks.path("path", path)) as temporary:
         save_file(plain(network.state_dict()), temporary, metadata=metadata)
 
 
@@ -62,7 +66,7 @@ def load(path: str | Path) -> CharacterTransformer:
     FileNotFoundError, ValueError
         Where the file is missing, truncated, not one of these networks, or holds NaN; one sentence.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     with opened(path) as file:
         metadata = file.metadata() or {}
         check_format(metadata, FORMAT, path)
@@ -88,7 +92,7 @@ def load_training_spec(path: str | Path) -> TransformerTrainSpec | None:
     FileNotFoundError, ValueError
         As `load` does.
     """
-    with opened(Path(path)) as file:
+    with opened(checks.path("path", path)) as file:
         metadata = file.metadata() or {}
     if "training" not in metadata:
         return None

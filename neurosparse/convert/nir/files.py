@@ -47,6 +47,7 @@ from neurosparse.convert.nir import nodes as nir_nodes
 from neurosparse.convert.nir.nodes import FILE_DT_S
 from neurosparse.convert.normalisation import Normalisation
 from neurosparse.convert.rate import of_rates
+from neurosparse.convert.runs import check_network
 from neurosparse.convert.tracing import fused
 
 if TYPE_CHECKING:
@@ -86,7 +87,10 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
         Where a layer has no node in NIR, and, unless `lossy`, where anything is lost.
     OSError
         Where the file cannot be written.
+    TypeError
+        Where an argument is of another kind.
     """
+    check_network("spiking", spiking)
     nir = need("nir", "writing NIR", "nir")
     graph = _without_input_scale(spiking.graph.to("cpu", torch.float32))
     lost = losses(spiking.neuron, graph.layers)
@@ -103,7 +107,7 @@ def to_nir(spiking: SpikingNetwork, path: str | Path, *, lossy: bool = False) ->
             "dt": FILE_DT_S, "reset": spiking.neuron.reset, "t_ref": spiking.neuron.t_ref_steps * FILE_DT_S,  # noqa: E501
         },
     )  # fmt: skip
-    with files.new_file(Path(path)) as temporary:
+    with files.new_file(checks.path("path", path)) as temporary:
         nir.write(temporary, written)
     return lost
 
@@ -219,7 +223,7 @@ def from_nir(path: str | Path, *, dt_s: float = FILE_DT_S) -> SpikingNetwork:
         One sentence: where there is no such file, it is cut off, no NIR file, too large, or holds
         what cannot be run here.
     """
-    path = Path(path)
+    path = checks.path("path", path)
     dt_s = checks.positive("dt_s", dt_s)
     graph = _read(path)
     before = _before(graph, path)

@@ -404,7 +404,7 @@ def test_the_title_is_of_what_was_found_not_of_what_was_steered(circuit) -> None
 
 
 def test_what_cannot_be_drawn_is_refused(circuit, layers) -> None:
-    with pytest.raises(TypeError, match=r"plots take what neurosparse.measure .* got a int"):
+    with pytest.raises(TypeError, match=r"plots take what neurosparse.measure .* got an int"):
         plots.rate_histogram(3)
     with pytest.raises(ValueError, match="rate_histogram draws firing rates, and nothing here"):
         plots.rate_histogram(layers)

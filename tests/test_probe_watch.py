@@ -432,7 +432,7 @@ def test_a_watch_that_is_forgotten_lets_go_of_what_is_compiled() -> None:
 def test_what_cannot_be_watched(values, error, message) -> None:
     with pytest.raises(error, match=message):
         ns.watch(mlp(), **values)
-    with pytest.raises(TypeError, match="got int"):
+    with pytest.raises(TypeError, match="got an int"):
         ns.watch(3)
 
 

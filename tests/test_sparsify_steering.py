@@ -306,7 +306,7 @@ def test_mistakes_of_a_loop_are_named() -> None:
         ns.sparsify(mlp(), target=0.1, layers=["5"], data=batch((4, 6)))
     with pytest.raises(ValueError, match="layers found: 1"):
         ns.sparsify(nn.Sequential(nn.Linear(6, 4), nn.Sigmoid()), target=0.1, data=batch((4, 6)))
-    with pytest.raises(TypeError, match="got str"):
+    with pytest.raises(TypeError, match="got a string"):
         ns.sparsify("model", target=0.1)
 
 

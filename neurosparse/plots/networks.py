@@ -294,11 +294,10 @@ def _from_to(course: Mapping[str, Mapping[int, float]], label: str) -> str:
 
 
 def _reports(reports: object) -> list[ConversionReport]:
-    from neurosparse.convert.report import ConversionReport
-
     if isinstance(reports, Mapping):
         reports = list(reports.values())
-    elif not isinstance(reports, Sequence):
-        checks.instance("reports", reports, ConversionReport, _REPORTED)
-        reports = [reports]
-    return checks.instances("reports", reports, ConversionReport, _REPORTED)
+    found: Foreign = reports if isinstance(reports, Sequence) else [reports]
+    for report in checks.instances("reports", found, object, _REPORTED):
+        if not hasattr(report, "source_accuracy"):
+            raise checks.wrong_kind("each of reports", "a ConversionReport", report, _REPORTED)
+    return list(found)

@@ -23,6 +23,7 @@ import neurosparse as ns
 from neurosparse import convert, lif, plots, rectifier, sparsity, store
 from neurosparse._internal import checks
 from neurosparse.activity import ActivityStats
+from neurosparse.convert.tuning import Tuning
 from neurosparse.data import ImageSet
 
 WRONG: dict[str, Callable[[], object]] = {
@@ -262,7 +263,7 @@ def test_arrays_serve_where_tensors_do() -> None:
     assert torch.equal(by_tensor(X), by_array(X))
     labels = np.array([0, 1, 1], np.int32)
     tuned = [
-        convert.tune(by_tensor, images, classes)
+        convert.tune(by_tensor, images, classes, Tuning(epochs=1))
         for images, classes in ((X, torch.from_numpy(labels).long()), (X.double().numpy(), labels))
     ]
     assert torch.equal(tuned[0](X), tuned[1](X))

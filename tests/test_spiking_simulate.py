@@ -85,7 +85,7 @@ class Monitor:
 
 
 WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
-    "another object": (Monitor(), {}, "got Monitor: the engines run .* pass the monitor to neuro"),
+    "another object": (Monitor(), {}, "got a Monitor: the engines run .* pass the monitor to neuro"),
     "a recipe of a network": ("rectifier_l1", {}, "is of kind 'network'; simulate takes"),
     "no recipe": ("no_such_recipe", {}, "no_such_recipe"),
     "an engine for a population": (

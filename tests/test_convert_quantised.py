@@ -127,6 +127,8 @@ def test_bad_arguments_are_refused():
         QuantisedReLU(4, 0.0)
     with pytest.raises(ValueError, match=r"percentile must lie in \(0, 100\], got 0"):
         quantise(Functional(), torch.rand(5, 12), 4, percentile=0)
+    with pytest.raises(ValueError, match=r"labels must lie in \[0, 3\), got 1 to 3"):
+        tune(nn.Linear(2, 3), torch.rand(3, 2), [1, 2, 3])
 
 
 def test_its_units_are_active_where_they_put_out_more_than_0():

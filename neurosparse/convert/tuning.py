@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from neurosparse._internal import checks
 from neurosparse.convert import copies
-from neurosparse.convert.runs import as_inputs_of, as_labels
+from neurosparse.convert.runs import as_inputs_of, as_labels, check_classes
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Spec
 
@@ -94,7 +94,9 @@ def tune(
         total = 0.0
         for rows in torch.randperm(len(y), generator=generator).to(y.device).split(spec.batch_size):
             optimiser.zero_grad()
-            loss = functional.cross_entropy(tuned(x[rows]), y[rows])
+            scores = tuned(x[rows])
+            check_classes(y[rows], scores.shape[1])
+            loss = functional.cross_entropy(scores, y[rows])
             loss.backward()
             optimiser.step()
             total += loss.item() * len(rows)

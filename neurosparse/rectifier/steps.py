@@ -108,7 +108,9 @@ class TorchEngine:
         for step, (x, y) in enumerate(zip(images, labels, strict=True)):
             loss = float(
                 sgd_step(
-                    *(self._network, x, y),
+                    self._network,
+                    x,
+                    y,
                     learning_rate=learning_rate,
                     l1=l1,
                     n_active=n_active,

@@ -332,7 +332,10 @@ def _engine(
         else:
             note = reason
     engine = kind(
-        *(network, images, labels, spec.batch_size),
+        network,
+        images,
+        labels,
+        spec.batch_size,
         smoothing=spec.label_smoothing,
         dropout=spec.dropout,
     )

@@ -30,6 +30,7 @@ from neurosparse._internal.units import plain
 from neurosparse.spiking.circuit import load as load_circuit
 from neurosparse.spiking.circuit import resolve
 from neurosparse.spiking.circuit_specs import CellSpec
+from neurosparse.spiking.population import load_population
 
 brian2.prefs.codegen.target = "numpy"
 REGISTRY = pint.UnitRegistry()
@@ -284,6 +285,7 @@ OTHERS: dict[str, Any] = {
     "evaluate.images": _IMAGES, "quantise.model": torch.nn.Linear(2, 2), "rescaled.factors": [1.0, 1.0],
     "measure.what": _TRAINS, "measure.active_when": ns.ActiveWhen(window_ms=10.0),
     "with_missed.stats": ns.measure(_TRAINS, active_when=ns.ActiveWhen(window_ms=10.0)), "as_spikes.obj": _TRAINS, "as_spikes.dt_ms": 1.0, "simulate.what": "brunel2000_ai",
+    "simulate_population.spec": load_population(),
     "Projection.rule": "pairwise", "Projection.pre": 0, "Projection.post": 0,
     "Projection.number": 0.5, "Projection.delay_ms": 1.0, "Population.size": 10,
     "Population.cell": _SPEC.cell, "Circuit.populations": _POPULATIONS, "Circuit.synapse": "delta",

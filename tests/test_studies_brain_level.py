@@ -31,7 +31,7 @@ def test_the_arms_differ_from_the_dense_one_in_what_the_plan_says() -> None:
     for run in (arm for arms in STUDIES.values() for arm in arms):
         name, spec = run.arm, run.spec
         widths = spec.network.sizes[1:-1]
-        assert widths == ((1000, 4000, 1000) if "wide" in name else (widths[0],) * 3)
+        assert widths == (widths[0],) * 3
         assert (spec.data, spec.batch_size, spec.average_last) == (
             "fashion_mnist",
             10,
@@ -41,6 +41,17 @@ def test_the_arms_differ_from_the_dense_one_in_what_the_plan_says() -> None:
         assert (spec.augmentation is not None) == name.endswith(("moved", "short", "aug"))
         if not name.startswith("dense"):
             assert np.mean(spec.targets) == pytest.approx(float(name.split()[0]) / 100)
+
+
+def test_the_rotated_arms_are_the_trials_that_did_best() -> None:
+    found = {run.arm: run.spec for run in STUDIES["rotated"]}
+    assert {name: spec.epochs for name, spec in found.items()} == {
+        "dense 40 moved": 40,
+        "4 % 80 moved": 80,
+        "2 % 90 moved": 90,
+        "1 % 100 moved": 100,
+    }
+    assert {spec.label_smoothing for spec in found.values()} == {0.1}
 
 
 def test_the_recipe_is_the_arm() -> None:
@@ -135,10 +146,10 @@ def test_what_cannot_be_compared_is_refused(tmp_path, options, message) -> None:
 
 @pytest.fixture
 def tiny_rotated(monkeypatch) -> None:
-    """A rotated study of three arms whose networks are trained in a moment."""
+    """A rotated study of three arms, two of them dense, whose networks are trained in a moment."""
     tiny = {"network": NetworkSpec(sizes=(784, 8, 8, 8, 10)), "data": "mnist5k", "epochs": 1}
     monkeypatch.setattr(brain_level, "_quick", lambda spec: spec.model_copy(update=tiny))
-    monkeypatch.setitem(STUDIES, "rotated", brain_level.ROTATED[:3])
+    monkeypatch.setitem(STUDIES, "rotated", (MOVED[0], *brain_level.ROTATED[:2]))
 
 
 def cells(line: str) -> list[str]:

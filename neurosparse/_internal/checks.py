@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from neurosparse._internal import units
-from neurosparse._internal.types import Array
+from neurosparse._internal.types import Array, Foreign
 
 T = TypeVar("T")
 
@@ -117,6 +117,12 @@ def finite_array(
         )
         raise ValueError(f"{name} must be finite, got {array[where]}{at}")
     return array
+
+
+def classes(labels: Foreign, n: int) -> None:
+    """Refuse labels, an array or a tensor, that are none of n classes with a ValueError."""
+    if not 0 <= labels.min() <= labels.max() < n:
+        raise ValueError(f"labels must lie in [0, {n}), got {labels.min()} to {labels.max()}")
 
 
 def rates_array(name: str, values: ArrayLike, axis: int) -> NDArray[np.float64]:

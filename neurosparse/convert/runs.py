@@ -121,12 +121,6 @@ def as_labels(labels: object, n: int, device: torch.device) -> Tensor:
     return torch.tensor(classes.astype(np.int64), device=device)
 
 
-def check_classes(labels: Tensor, n: int) -> None:
-    """Refuse labels that are none of n classes with a ValueError."""
-    if not 0 <= (least := int(labels.min())) <= (most := int(labels.max())) < n:
-        raise ValueError(f"labels must lie in [0, {n}), got {least} to {most}")
-
-
 def check_network(name: str, network: object) -> None:
     """Refuse what is no SpikingNetwork with a TypeError."""
     if not isinstance(getattr(network, "graph", None), Graph):

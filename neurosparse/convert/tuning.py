@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from neurosparse._internal import checks
 from neurosparse.convert import copies
-from neurosparse.convert.runs import as_inputs_of, as_labels, check_classes
+from neurosparse.convert.runs import as_inputs_of, as_labels
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Spec
 
@@ -84,9 +84,12 @@ def tune(
     """  # noqa: E501
     spec = Tuning() if spec is None else spec
     checks.instance("spec", spec, Tuning)
-    tuned = copies.copied(model).train()
+    tuned = copies.copied(model).eval()
     x = as_inputs_of(tuned, images, "images")
     y = as_labels(labels, len(x), x.device)
+    with torch.no_grad():
+        checks.classes(y, tuned(x[:1]).shape[1])
+    tuned.train()
     optimiser = torch.optim.Adam(tuned.parameters(), lr=spec.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, spec.epochs)
     generator = torch.Generator().manual_seed(spec.seed)
@@ -94,9 +97,7 @@ def tune(
         total = 0.0
         for rows in torch.randperm(len(y), generator=generator).to(y.device).split(spec.batch_size):
             optimiser.zero_grad()
-            scores = tuned(x[rows])
-            check_classes(y[rows], scores.shape[1])
-            loss = functional.cross_entropy(scores, y[rows])
+            loss = functional.cross_entropy(tuned(x[rows]), y[rows])
             loss.backward()
             optimiser.step()
             total += loss.item() * len(rows)

@@ -46,9 +46,9 @@ def original(model: Any) -> nn.Module:
     return result
 
 
-def check_module(model: object) -> None:
+def check_module(model: object, name: str = "model") -> None:
     """Refuse what is no torch module with a TypeError."""
-    checks.instance("model", model, nn.Module, "give the module itself")
+    checks.instance(name, model, nn.Module, "give the module itself")
 
 
 def check_followed(model: nn.Module) -> None:

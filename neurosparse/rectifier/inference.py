@@ -14,6 +14,7 @@ from torch.nn import functional
 from neurosparse._internal import checks
 from neurosparse._internal.units import plain
 from neurosparse.kernels.network import layout
+from neurosparse.probe.originals import check_module
 from neurosparse.rectifier.sparse_training import why_not
 
 MOST_AT_ONCE = 64  # samples that pass through the network together
@@ -59,7 +60,7 @@ class SparseNetwork:
     def __init__(self, network: nn.Module, *, dense_above: float | None = None) -> None:
         from neurosparse.kernels.network import sparse_forward
 
-        checks.instance("network", network, nn.Module, "give the module itself")
+        check_module(network, "network")
         if reason := why_not(network):
             raise ValueError(f"sparse inference cannot run this network: {reason}")
         if dense_above is not None:

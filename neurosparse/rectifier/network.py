@@ -126,21 +126,13 @@ class RectifierNetwork(nn.Sequential):
         """Return the linear maps, from the input to the output."""
         return [module for module in self.children() if isinstance(module, nn.Linear)]
 
-    def activations(
-        self, inputs: Tensor, masks: Sequence[Tensor] | None = None
-    ) -> dict[str, Tensor]:
-        """Return the output of each hidden layer and "output", for inputs (n, features).
-
-        Where there are masks, a hidden layer's output goes on multiplied by its own.
-        """
-        found: dict[str, Tensor] = {}
-        values = inputs
+    def activations(self, inputs: Tensor) -> dict[str, Tensor]:
+        """Return the output of each hidden layer and "output", for inputs (n, features)."""
+        found, values = {}, inputs
         for name, module in self.named_children():
             values = module(values)
             if not name.startswith("linear"):
                 found[name] = values
-                if masks is not None and len(found) <= len(masks):
-                    values = values * masks[len(found) - 1]
         return found
 
 

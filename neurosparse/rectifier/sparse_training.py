@@ -190,10 +190,7 @@ class SparseEngine:
             raise ValueError(
                 f"labels must have shape ({len(images)},), one an image, got {labels.shape}"
             )
-        if not 0 <= labels.min() <= labels.max() < n_classes:
-            raise ValueError(
-                f"labels must lie in [0, {n_classes}), got {labels.min()} to {labels.max()}"
-            )
+        checks.classes(labels, n_classes)
         checks.finite_array("images", images, dtype=np.float32)
 
 

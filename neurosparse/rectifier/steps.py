@@ -157,6 +157,21 @@ def slope(spec: NetworkSpec, values: Tensor) -> Tensor:
     return _SLOPES[spec.activation](values * sign, spec.sharpness) * sign
 
 
+def _forward(
+    network: RectifierNetwork, images: Tensor, masks: Sequence[Tensor] | None
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """Return what goes into each linear map, what each hidden layer puts out, and the scores."""
+    if masks is None:
+        *hidden, scores = network.activations(images).values()
+        return [images, *hidden], hidden, scores
+    *linears, output = network.linears()
+    values, hidden = [images], []
+    for layer, linear, mask in zip(network.layers, linears, masks, strict=True):
+        hidden.append(network.get_submodule(layer)(linear(values[-1])))
+        values.append(hidden[-1] * mask)
+    return values, hidden, output(values[-1])
+
+
 @torch.no_grad()
 def sgd_step(
     network: RectifierNetwork,
@@ -203,12 +218,10 @@ def sgd_step(
     n = len(labels)
     linears = network.linears()
     penalties = [l1] * (len(linears) - 1) if isinstance(l1, float | int) else l1
-    hidden = list(network.activations(images, masks).values())
-    scores = hidden.pop()
+    # values[k] goes into linears[k]; hidden[k] are the outputs of a layer before its mask
+    values, hidden, scores = _forward(network, images, masks)
     if n_active is not None:
         n_active += torch.stack([h.count_nonzero() for h in hidden])
-    fed = hidden if masks is None else [h * mask for h, mask in zip(hidden, masks, strict=True)]
-    values = [images, *fed]  # values[k] goes into linears[k]
     log_likelihood = functional.log_softmax(scores, dim=1)
     loss = functional.nll_loss(log_likelihood, labels)
     if not bool(loss.isfinite()):

@@ -1,7 +1,7 @@
 """Units left out by chance: the same ones whoever asks, on any device.
 
-Whether a unit is left out is a function of the draw, the image, the layer and the unit alone: they
-are mixed into 64 bits as in SplitMix64 (Steele, Lea & Flood 2014), of which the highest 24 decide.
+Whether a unit is left out is a function of the draw, the image, the layer and the unit alone. They
+are mixed into 64 bits as in SplitMix64 (Steele, Lea & Flood 2014). The highest 24 bits decide.
 `rectifier.dropout` does the same in torch.
 """
 

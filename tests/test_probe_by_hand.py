@@ -118,6 +118,30 @@ def test_zeros_that_were_not_counted_are_named_in_one_line() -> None:
     assert 0.2 < found.active_fraction < 0.8
 
 
+@pytest.mark.parametrize("bias", [100.0, -100.0, 0.0])
+def test_the_share_of_zeros_is_that_of_all_units(bias: float) -> None:
+    """Not of those alone at which a step through the memory of 4,096 numbers arrives."""
+    torch.manual_seed(0)
+    model = ByHand(lambda z: (z + z.abs()) / 2)
+    model.a, model.b = nn.Linear(16, 512), nn.Linear(512, 8)
+    nn.init.constant_(model.a.bias[0], bias)
+    with pytest.warns(UserWarning, match=r"were not counted: add \((49|50|51) %\)"):
+        ns.measure(model, torch.randn(64, 64, 16), active_when=ZERO)
+
+
+@pytest.mark.parametrize("batch_size", [500, 100])
+@pytest.mark.parametrize("name", ["where", "maximum"])
+def test_floors_of_zeros_are_seen_in_layers_of_any_size(name: str, batch_size: int) -> None:
+    def rectified(z: Tensor) -> Tensor:
+        zeros = torch.zeros_like(z)
+        return torch.maximum(z, zeros) if name == "maximum" else torch.where(z > 0, z, zeros)
+
+    model = ByHand(rectified)
+    model.a, model.b = nn.Linear(16, 4096), nn.Linear(4096, 8)
+    found = ns.measure(model, torch.randn(500, 16), active_when=ZERO, batch_size=batch_size)
+    assert list(found) == [name, "last"]
+
+
 class OutsideTorch(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         return torch.from_numpy(np.maximum(z.detach().numpy(), 0))

@@ -14,11 +14,11 @@ from itertools import chain
 from math import prod
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from neurosparse.probe import axes as ax
 from neurosparse.probe.layout import Call, axes_of_output
+from neurosparse.probe.tensors import tensors_in, zero_share
 from neurosparse.probe.tokens import BatchTokens
 
 
@@ -173,7 +173,7 @@ class Flow:
                 self.n_tokens = tensor.shape[1]
             if len(tensor) != self.n_inputs:
                 axes = (ax.axis(ax.POSITIONS, len(tensor)), *axes[1:])
-            self[tensor] = Tag(live=True, axes=axes, has_zeros=_zero_share(tensor) > 0)
+            self[tensor] = Tag(live=True, axes=axes, has_zeros=zero_share(tensor) > 0)
 
     def follow(self, kind: str, function: Any, args: Any, kwargs: Any, output: Any) -> Tag:
         """Tag what a function has put out, and return the tag of its first output."""
@@ -270,17 +270,6 @@ class Flow:
         return False
 
 
-def tensors_in(values: object) -> Iterator[Tensor]:
-    """Yield the tensors in arguments, lists and dicts, in their order."""
-    if isinstance(values, Tensor):
-        yield values
-    elif isinstance(values, dict):
-        yield from tensors_in(values.values())
-    elif isinstance(values, list | tuple) or type(values) is type({}.values()):
-        for value in values:
-            yield from tensors_in(value)
-
-
 def _flat(output: object) -> Iterable[Tensor]:
     return tensors_in(output) if isinstance(output, list | tuple) else ()
 
@@ -349,25 +338,3 @@ def _numbers(index: object) -> Iterator[int]:
         isinstance(index, Tensor) and index.ndim == 0 and not index.is_floating_point()
     ):
         yield int(index)
-
-
-def _zero_share(tensor: Tensor) -> float:
-    """Return the share of exact zeros in a sample of a tensor."""
-    if tensor.numel() == 0 or not holds_numbers(tensor) or tensor.is_sparse:
-        return 0.0
-    flat = tensor.detach().reshape(-1)
-    flat = flat[:: max(1, flat.numel() // 4096)]
-    if flat.is_quantized:
-        flat = flat.dequantize()
-    return float((flat == 0).double().mean())
-
-
-def holds_numbers(tensor: Tensor) -> bool:
-    """Return whether a tensor has numbers of its own: not on the meta device, nor in `vmap`."""
-    return not (tensor.is_meta or torch._C._functorch.is_functorch_wrapped_tensor(tensor))
-
-
-def zero_share(tensor: Tensor) -> float:
-    """Return the share of exact zeros in a sample of a tensor, outside any mode."""
-    with torch._C.DisableTorchFunctionSubclass():
-        return _zero_share(tensor)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from torch import nn
 
@@ -56,6 +56,15 @@ def tell_padding(masks: Mapping[str, bool], unmasked: Iterable[str]) -> None:
         _tell(
             f"padding is counted in {', '.join(sorted(unmasked))}: their samples are no tokens of"
             f" {' or '.join(unused)}, as far as is known"
+        )
+
+
+def tell_masks_of_call(masks: Collection[str]) -> None:
+    """Say which masks of padding `forward` has made, which are not those of a batch."""
+    if masks:
+        _tell(
+            f"padding is counted: forward calls the model with {' and '.join(sorted(masks))}, which"
+            " no batch has under that name; pass mask=..., or dicts as batches"
         )
 
 

@@ -15,7 +15,13 @@ from torch.utils.data import Dataset
 from neurosparse._internal.types import Fields
 from neurosparse._internal.units import plain
 from neurosparse.data import ImageSet
-from neurosparse.probe.tokens import TARGETS, BatchTokens, tokens_in
+from neurosparse.probe.tokens import (
+    TARGETS,
+    BatchTokens,
+    inputs_by_name,
+    parameters_of,
+    tokens_in,
+)
 
 MOST_SAMPLES = 500  # at a time
 _MOST_NUMBERS, _MOST_WORDS = 2**22, 2**14  # in a batch of images, of texts
@@ -164,9 +170,9 @@ def inputs_of(
         args, kwargs = _of_sequence(model, batch, like, runs_on)
     else:
         args, kwargs = (_moved(batch, like),), {}
-    given = batch if forward is not None and isinstance(batch, Mapping) else kwargs
-    named = _moved(dict(given), like, strict=False)
-    return Inputs(args, kwargs, tokens_in(model, args, named, kwargs, mask))
+    whole = args[0] if forward is not None else None
+    named = whole if isinstance(whole, dict) else inputs_by_name(model, args, kwargs)
+    return Inputs(args, kwargs, tokens_in(model, named, mask))
 
 
 def _check_dense(batch: Any) -> None:
@@ -237,7 +243,7 @@ def _of_sequence(
 def _parameters(model: nn.Module) -> tuple[list[str], int, int | None]:
     """Return the names of a model's positional inputs, how many it needs, and how many it takes."""
     try:
-        found = inspect.signature(model.forward).parameters.values()
+        found = parameters_of(model).values()
     except (TypeError, ValueError):
         return [], 1, 1
     positional = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -252,10 +258,10 @@ def _parameters(model: nn.Module) -> tuple[list[str], int, int | None]:
 def _accepted(model: nn.Module, batch: Mapping[str, object]) -> Fields:
     """Return the inputs by name, without the labels that a model does not take."""
     try:
-        found = inspect.signature(model.forward).parameters
+        own, found = inspect.signature(model.forward).parameters, parameters_of(model)
     except (TypeError, ValueError):
         return dict(batch)
-    if any(p.kind is p.VAR_KEYWORD for p in found.values()):
+    if any(p.kind is p.VAR_KEYWORD for p in own.values()):
         return {
             key: value
             for key, value in batch.items()

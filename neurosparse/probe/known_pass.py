@@ -18,9 +18,9 @@ from typing import NamedTuple, TypeAlias
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
-from neurosparse.probe.flow import tensors_in
 from neurosparse.probe.originals import plain_name
 from neurosparse.probe.telling import Listed, is_teller, tellers, telling
+from neurosparse.probe.tensors import tensors_in
 
 # of blocks that tell: what is last in the graph of each, and what its input came from
 Blocks: TypeAlias = dict[Node, Node | None]

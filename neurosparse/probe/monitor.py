@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from neurosparse._internal.types import Fields
 from neurosparse.probe import recurrent
-from neurosparse.probe.flow import Flow, Key, Tag, tensors_in, zero_share
+from neurosparse.probe.flow import Flow, Key, Tag
 from neurosparse.probe.layer_names import LayerNames
 from neurosparse.probe.originals import plain_name
 from neurosparse.probe.rectifiers import (
@@ -22,7 +23,8 @@ from neurosparse.probe.rectifiers import (
     is_non_linearity,
     rectifier_of,
 )
-from neurosparse.probe.tokens import BatchTokens
+from neurosparse.probe.tensors import tensors_in, zero_share
+from neurosparse.probe.tokens import BatchTokens, inputs_by_name, masks_in
 from neurosparse.probe.unit_axes import LayerOutput, with_unit_axis
 
 _KINDS: dict[str, str] = {}  # names of functions without their underscores
@@ -49,6 +51,7 @@ class Monitor(TorchFunctionMode):
         self.names = LayerNames()
         self.replaced: set[str] = set()  # layers before a selection of their units
         self.of_weights: set[str] = set()  # non-linearities that weights alone went through
+        self.masks: set[str] = set()  # of padding, among what the model was called with
         self.with_zeros: dict[str, float] = {}  # outputs with exact zeros that were not counted
         self.looks_for_zeros = True
         self.is_paused = False  # while the model runs on trial
@@ -81,9 +84,13 @@ class Monitor(TorchFunctionMode):
         """Return the hook that is called before a module."""
         is_root = not name
 
-        def hook(_module: nn.Module, args: object, kwargs: object) -> None:
+        def hook(module: nn.Module, args: Sequence[Any], kwargs: Fields) -> None:
             if self.is_paused:
                 return
+            if is_root:
+                with torch._C.DisableTorchFunction():
+                    masks = masks_in(inputs_by_name(module, args, kwargs))
+                    self.masks |= {key for key, mask in masks.items() if not mask.all()}
             first = is_root or not self.flow.n_inputs
             if first and not self.inside and not self._has_begun(args, kwargs):
                 self.calls.clear()

@@ -123,6 +123,8 @@ def record(
             f"mask has {n_tokens:,} tokens a sample, and no layer puts out that many rows a sample:"
             " leave it out, or give one whose columns are the tokens"
         )
+    if mask is None and records.tokens is None:
+        heard.tell_masks_of_call(monitor.masks)
     heard.tell_padding(records.masks, records.unmasked)
     result = records.named(monitor)
     if layers is None:

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from neurosparse.probe.flow import Flow, Key, Tag, holds_numbers, tensors_in
+from neurosparse.probe.flow import Flow, Key, Tag
+from neurosparse.probe.tensors import is_all_zero, tensors_in
 
 NON_LINEARITIES: tuple[type[nn.Module], ...] = (
     *(
@@ -170,7 +171,7 @@ def _selection(picked: Key | bool) -> Rectifier:
 
 def _is_zero(value: object) -> bool:
     if isinstance(value, Tensor):
-        return value.numel() < 1e6 and holds_numbers(value) and not bool(value.any())
+        return is_all_zero(value)
     return value is not None and not isinstance(value, bool) and value == 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from neurosparse._internal.types import FieldsView
+from neurosparse._internal.types import Fields, FieldsView
+from neurosparse.probe.tensors import tensors_in
 
 TARGETS = ("label", "target")
 MASK, DECODER_MASK = "attention_mask", "decoder_attention_mask"
@@ -95,21 +96,62 @@ def has_decoder(model: nn.Module) -> bool:
     return any(_takes_decoder_inputs(type(module).forward) for module in model.modules())
 
 
-def tokens_in(
-    model: nn.Module,
-    args: tuple[Any, ...],
-    named: FieldsView,
-    kwargs: FieldsView,
-    mask: Any = None,
-) -> BatchTokens | None:
+def parameters_of(model: nn.Module) -> Mapping[str, inspect.Parameter]:
+    """Return the parameters of a model's forward pass, by their names.
+
+    One that takes anything (`*args`) hands it on: to the forward of its base class, or else to the
+    only module inside, as what is wrapped for several devices.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Where Python cannot tell them.
+    """
+    found = inspect.signature(model.forward).parameters
+    if any(p.kind is p.VAR_POSITIONAL for p in found.values()) and not _positional(found):
+        for kind in type(model).__mro__[1:]:
+            own = vars(kind).get("forward") if kind is not nn.Module else None
+            if own is not None and (names := _positional(inspect.signature(own).parameters)[1:]):
+                return {parameter.name: parameter for parameter in names}
+        inside = list(model.children())
+        if len(inside) == 1:
+            return parameters_of(inside[0])
+    return found
+
+
+def _positional(found: Mapping[str, inspect.Parameter]) -> list[inspect.Parameter]:
+    return [p for p in found.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def inputs_by_name(model: nn.Module, args: Sequence[Any], kwargs: FieldsView) -> Fields:
+    """Return what a model is called with, by the names of its parameters.
+
+    What is passed by a position that has no name has its number.
+
+    Examples
+    --------
+    >>> inputs_by_name(nn.Linear(2, 2), (1.0, 2.0), {"more": 3.0})
+    {'input': 1.0, '1': 2.0, 'more': 3.0}
+    """
+    if not args:
+        return dict(kwargs)
+    try:
+        names = [parameter.name for parameter in _positional(parameters_of(model))]
+    except (TypeError, ValueError):
+        names = []
+    names += [str(k) for k in range(len(names), len(args))]
+    return {**dict(zip(names, args, strict=False)), **kwargs}
+
+
+def tokens_in(model: nn.Module, named: FieldsView, mask: Any = None) -> BatchTokens | None:
     """Return the tokens of a batch, None where no mask says which of them count.
 
     Parameters
     ----------
-    model, args, kwargs
-        The model, and what it is called with.
+    model
+        The model.
     named
-        Where an attention mask may stand by its name, as it does in `kwargs`.
+        Its inputs by name (`inputs_by_name`); tensors may stand in lists and dicts in them.
     mask
         Given by the user, shape (n_inputs, tokens): it stands for `attention_mask`. False: none.
     """
@@ -120,27 +162,31 @@ def tokens_in(
         own = {MASK: torch.as_tensor(mask) != 0}
         masks = own | {name: of for name, of in masks.items() if name in _OF_DECODER}
     parts, columns, starts, first = [], dict[str, range](), dict[int, tuple[int, int]](), 0
-    positional = ((f"{k}", value) for k, value in enumerate(args))
-    everything = [*(kwargs or named).items(), *positional]
     for name, part in masks.items():
-        values = {
-            key: value
-            for key, value in everything
-            if isinstance(value, Tensor) and _is_of_decoder(key) == (name in _OF_DECODER)
-        }
+        values = [
+            (key, value)
+            for key, value in _tensors_by_name(named)
+            if _is_of_decoder(key) == (name in _OF_DECODER)
+        ]
         # tokens may lie along several axes, such as those of answers to choose from
         whole = None if mask is not None and name == MASK else named.get(name)
-        like = {key: value for key, value in values.items() if _is_like(value, whole)}
-        if like.keys() - {name}:
+        like = [(key, value) for key, value in values if _is_like(value, whole)]
+        if {key for key, _ in like} - {name}:
             part = torch.as_tensor(whole).flatten(1) != 0
-            starts |= {id(value): (first, value.ndim - 1) for value in like.values()}
-        starts |= {id(v): (first, 1) for v in values.values() if v.shape[:2] == part.shape}
-        if not starts and not args:
-            continue
+            starts |= {id(value): (first, value.ndim - 1) for _, value in like}
+        starts |= {id(v): (first, 1) for _, v in values if v.shape[:2] == part.shape}
         parts.append(part.cpu())
         columns[name] = range(first, first + part.shape[1])
         first = columns[name].stop
     return BatchTokens(torch.cat(parts, dim=1), columns, starts) if parts else None
+
+
+def _tensors_by_name(named: FieldsView) -> Iterator[tuple[str, Tensor]]:
+    for key, value in named.items():
+        if isinstance(value, dict):
+            yield from _tensors_by_name(value)
+        else:
+            yield from ((key, tensor) for tensor in tensors_in(value))
 
 
 def _is_like(value: Tensor, mask: object) -> bool:

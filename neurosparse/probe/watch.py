@@ -30,7 +30,7 @@ from neurosparse.probe.nonlinear import LayerOutput, monitoring
 from neurosparse.probe.originals import check_followed
 from neurosparse.probe.running import Running, is_first_process, over_processes
 from neurosparse.probe.telling import Listed
-from neurosparse.probe.tokens import tokens_in
+from neurosparse.probe.tokens import inputs_by_name, tokens_in
 
 Log = Callable[[Row], object]
 
@@ -273,7 +273,7 @@ class Watch:
         if self._n_passes == MANY_PASSES and self._clock is None and self.n_steps == 0:
             warnings.warn(NO_STEPS, stacklevel=2)
         kwargs = kwargs or {}
-        tokens = tokens_in(self._model, args, kwargs, kwargs)
+        tokens = tokens_in(self._model, inputs_by_name(self._model, args, kwargs))
         self._mask = None if tokens is None else tokens.mask
         self._blocks = self._monitoring.enter_context(blocks_noted(self._model))
         in_full = len(self.history) % LOOKS_FOR_ONE_IN_FULL == 0

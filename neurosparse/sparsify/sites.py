@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from neurosparse._internal.types import Fields
 from neurosparse.probe import axes as ax
 from neurosparse.probe.nonlinear import LayerOutput, monitoring
-from neurosparse.probe.tokens import has_decoder, masks_in, tokens_in
+from neurosparse.probe.tokens import has_decoder, inputs_by_name, masks_in, tokens_in
 from neurosparse.sparsify.aside import Run, aside
 from neurosparse.sparsify.padding import Tokens
 
@@ -164,7 +164,8 @@ def find_sites(
     modules = dict(model.named_modules())
     asked = None if layers is None else [name.partition("#")[0] for name in layers]
     kwargs = kwargs or {}
-    of_tokens, unknown = masks_in(kwargs, has_decoder=has_decoder(model)), list[str]()
+    named = inputs_by_name(model, args, kwargs)
+    of_tokens, unknown = masks_in(named, has_decoder=has_decoder(model)), list[str]()
 
     def found(layer: LayerOutput) -> None:
         name, output, axis = layer.name, layer.output, layer.shown_axis
@@ -195,7 +196,7 @@ def find_sites(
     listening = monitoring(model, found, asked, asks=False, live=True)
     with aside(model), trace, listening as monitor:
         if args or kwargs:
-            monitor.begin((args, kwargs), tokens_in(model, args, kwargs, kwargs))
+            monitor.begin((args, kwargs), tokens_in(model, named))
         run()
     for site in by_name.values():
         module = modules.get(site.module or "")

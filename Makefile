@@ -6,7 +6,8 @@ VENV := .venv$(VERSION)
 PEERS := .venv-peers
 FUZZ := .venv-fuzz
 BIN := $(VENV)/bin
-PIP := -m pip install --quiet --disable-pip-version-check
+# without --compile, which takes a minute: Python compiles a module when it is first imported
+PIP := -m pip install --quiet --no-compile --disable-pip-version-check
 PIP_INSTALL := $(BIN)/python $(PIP) -c constraints.txt
 LIGHT := $(VENV)-light
 OLDEST := $(VENV)-oldest

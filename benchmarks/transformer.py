@@ -37,6 +37,7 @@ from neurosparse.transformer import (
     save,
     train,
 )
+from neurosparse.transformer.decoder import Reader
 from neurosparse.transformer.speed import as_dense
 from neurosparse.transformer.training import optimiser_of
 
@@ -226,12 +227,11 @@ def _written(network: CharacterTransformer, prompt: list[int]) -> list[int]:
     return list(generate(network, prompt, WRITTEN, temperature=0))
 
 
-@torch.no_grad()
 def _written_by_torch(network: CharacterTransformer, prompt: list[int]) -> list[int]:
     """Write with the network as it stands, keys and values kept, as one would in torch."""
-    cache, text, unread = network.new_cache(), [], prompt
+    reader, text, unread = Reader(network), [], prompt
     for _ in range(WRITTEN):
-        text.append(int(network(torch.tensor([unread]), cache)[0, -1].argmax()))
+        text.append(int(reader.read(unread).argmax()))
         unread = text[-1:]
     return text
 

@@ -5,7 +5,7 @@ Results of runs, spike files, recordings, trained networks.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,8 +91,8 @@ def read_all(
     threshold
         See `read`.
     only
-        The names to keep, such as "all" for the whole of a circuit without its populations; all
-        where empty.
+        The names to keep: those of the result, or of a source, such as "E". "all" is the whole of
+        each source: of a circuit without its populations. All names where empty.
     how
         What `recordings.read` is told of all that hold spikes. What says how a file is parsed goes
         to those files that leave it open.
@@ -103,38 +103,53 @@ def read_all(
         As `read`, where nothing has a name that is asked for, and where no source takes what is
         told.
     """
-    if twice := [str(s) for k, s in enumerate(sources) if s in sources[:k]]:
+    given = [str(source) for source in sources]
+    if twice := [source for k, source in enumerate(given) if source in given[:k]]:
         raise ValueError(f"{twice[0]} is given twice: leave it out once")
     told = {name: value for name, value in (how or {}).items() if value not in (None, (), [])}
     for name in told:
         if not any(name in _takes(source) for source in sources):
             option = name.replace("_", "-")
             raise ValueError(f"none of {', '.join(map(str, sources))} takes {name} (--{option})")
-    labels = _labels(sources)
-    found = [
-        (label, stats)
-        for label, s in zip(labels, sources, strict=True)
-        for stats in read(
+    of_source = {
+        label: read(
             s,
             window_ms=window_ms,
             threshold=threshold,
             how={name: value for name, value in told.items() if name in _takes(s)},
         )
-    ]
-    names = [stats.name for _, stats in found]
-    if missing := set(only) - set(names):
-        raise ValueError(
-            f"none is called {min(missing)!r}; there are: {', '.join(dict.fromkeys(names))}"
-        )
-    kept = [(label, stats) for label, stats in found if not only or stats.name in only]
-    names = [stats.name for _, stats in kept]
-    in_parts = {label for label, stats in found if stats.name == WHOLE}
+        for label, s in zip(_labels(sources), sources, strict=True)
+    }
+    found = _named_apart(of_source)
+    if missing := set(only) - {name for names, _ in found for name in names}:
+        there = ", ".join(dict.fromkeys(names[-1] for names, _ in found))
+        raise ValueError(f"none is called {min(missing)!r}; there are: {there}")
     return [
-        stats
-        if names.count(stats.name) == 1 and label not in in_parts
-        else replace(stats, name=f"{label}: {stats.name}".removesuffix(f": {WHOLE}"))
-        for label, stats in kept
+        replace(stats, name=names[-1])
+        for names, stats in found
+        if not only or not set(names).isdisjoint(only)
     ]
+
+
+def _named_apart(
+    of_source: Mapping[str, Sequence[ActivityStats]],
+) -> list[tuple[list[str], ActivityStats]]:
+    """Return what all sources hold, each with the names by which it can be asked for.
+
+    The last of them is that by which it is told apart from the others. What is all that its source
+    holds is the whole of it.
+    """
+    own = [stats.name for held in of_source.values() for stats in held]
+    found = []
+    for label, held in of_source.items():
+        in_parts = any(stats.name == WHOLE for stats in held)
+        for stats in held:
+            names = [WHOLE] if len(held) == 1 else []
+            names.append(stats.name)
+            if in_parts or own.count(stats.name) > 1:
+                names.append(f"{label}: {stats.name}".removesuffix(f": {WHOLE}"))
+            found.append((names, stats))
+    return found
 
 
 def _takes(source: str | Path) -> frozenset[str]:

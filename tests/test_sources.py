@@ -81,7 +81,15 @@ def test_names_that_repeat_are_told_apart_and_some_can_be_kept(folder: Path) -> 
         "net",
     ]
     assert [s.name for s in sources.read_all(everything, only=["net"])] == ["net"]
-    with pytest.raises(ValueError, match=r"^none is called 'other'; there are: circuit, net$"):
+    assert [s.name for s in sources.read_all(everything, only=["circuit"])] == [
+        "circuit: circuit",
+        "run: circuit",
+    ]
+    assert [s.name for s in sources.read_all(everything, only=["run: circuit"])] == ["run: circuit"]
+    with pytest.raises(
+        ValueError,
+        match=r"^none is called 'other'; there are: circuit: circuit, run: circuit, net$",
+    ):
         sources.read_all(everything, only=["other"])
 
 
@@ -93,6 +101,8 @@ def test_a_circuit_and_its_populations_are_called_by_their_source(folder: Path) 
     ns.compare(*parts).save("mine")
     assert [s.name for s in sources.read_all(["mine", "run"])] == ["mine", "mine: E", "circuit"]
     assert [s.name for s in sources.read_all(["mine"], only=["all"])] == ["mine"]
+    wholes = sources.read_all(["mine", "circuit.npz", "net.safetensors"], only=["all"])
+    assert [s.name for s in wholes] == ["mine", "circuit", "net"]
 
 
 def test_weights_that_do_not_say_what_they_were_trained_on(folder: Path) -> None:

@@ -77,7 +77,7 @@ def test_while_settings_are_chosen_the_table_knows_validation_images_alone() -> 
     rows = rows_of("dense", [0.10, 0.12]) + rows_of("4 %", [0.11, 0.14])
     for row in rows:
         row |= {"validation_error": row.pop("test_error"), "validation_nll": row.pop("test_nll")}
-    assert "  +1.50 ± 6.35 |" in table(rows, "validation")
+    assert "| +1.50 ± 6.35 |" in table(rows, "validation")
 
 
 def test_arms_from_10_percent_start_there() -> None:
@@ -176,7 +176,7 @@ def test_the_rotated_study_tests_every_image_once(tmp_path) -> None:
 
     shares = {arm: wrong(arm).mean() for arm in ("dense moved", "dense 40 moved")}
     best = min(shares, key=shares.get)
-    assert head[2] == f"against {best.removesuffix(' moved')}"
+    assert head[2] == f"minus {best.removesuffix(' moved')}"
     for line in lines:
         arm = f"{line[0]} moved"
         errors = [row["test_error"] for row in rows if row["arm"] == arm]
@@ -199,7 +199,7 @@ def test_of_one_seed_the_rotations_tell_how_much_it_varies(tmp_path) -> None:
         line[0]: np.array([row["test_error"] for row in rows if row["arm"] == f"{line[0]} moved"])
         for line in lines
     }
-    best = head[2].removeprefix("against ")
+    best = head[2].removeprefix("minus ")
     for name, _, more, *_ in lines:
         assert more == ("" if name == best else mean(errors[name] - errors[best]).describe(100))
 

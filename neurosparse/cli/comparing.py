@@ -55,7 +55,7 @@ def compare(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[A B C ...]",
+            metavar="A B C",
             help=(
                 "Folders of results, spike files, recordings, weights that `train` wrote. "
                 " [default: run the main job]"
@@ -85,7 +85,13 @@ def compare(
     ] = None,
     only: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="For A B C: keep these alone; may be given again."),
+        typer.Option(
+            metavar="NAME",
+            help=(
+                "For A B C: keep what has this name in the table; `all`: each of A B C as a whole,"
+                " without its populations; may be given again."
+            ),
+        ),
     ] = None,
     mixed: Annotated[
         bool,

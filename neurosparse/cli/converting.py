@@ -71,7 +71,7 @@ def convert(
     ] = "constant",
     images: Annotated[
         int | None,
-        typer.Option(metavar="N", help="Only the first of the test images.  [default: all]"),
+        typer.Option(metavar="N", help="So many test images, of all classes.  [default: all]"),
     ] = None,
     data: Annotated[
         str | None,
@@ -94,8 +94,8 @@ def convert(
 
     The report says how well they agree and what the spikes cost.
 
-    --set takes neuron.KEY and normalisation.KEY; for a recipe, its keys. Writes conversion.json and
-    conversion.png.
+    --set takes neuron.KEY and normalisation.KEY; for a recipe, its keys. Writes conversion.json,
+    conversion.png and report.html.
     """
     from neurosparse import convert as converters
     from neurosparse import plots

@@ -26,7 +26,7 @@ def recipes(
     kind: Annotated[
         str | None,
         typer.Argument(
-            metavar="[KIND]",
+            metavar="KIND",
             help="Such as circuit or network.  [default: all]",
             autocompletion=_kinds,
         ),
@@ -86,7 +86,7 @@ def brains(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="Such as tang2018: all that is known of it.  [default: a table of all]",
             autocompletion=_sources,
         ),

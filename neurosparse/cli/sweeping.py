@@ -154,7 +154,8 @@ def runs_list(folder: Runs, as_json: Json = False) -> None:
     epilog=examples("neurosparse runs show results/figure3 79bc65"),
 )
 def runs_show(
-    folder: Runs, key: Annotated[str, typer.Argument(help="Key of a run, or the start of it.")]
+    folder: Runs,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="Key of a run, or the start of it.")],
 ) -> None:
     """Show all that is known of a run.
 
@@ -199,7 +200,8 @@ def runs_verify(folder: Runs) -> None:
     epilog=examples("neurosparse runs export results/figure3 figure3.csv"),
 )
 def runs_export(
-    folder: Runs, file: Annotated[Path, typer.Argument(help="Table to write: .parquet or .csv.")]
+    folder: Runs,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Table to write: .parquet or .csv.")],
 ) -> None:
     """Write the rows of every complete run, of all sweeps in the folder, as one table."""
     from neurosparse import store

@@ -39,7 +39,7 @@ def brains(
     """Draw how sparse measured brains are, a row a source, over the band of 1 to 4 %.
 
     What is counted differs from row to row. Rates are turned into the share of cells with a spike
-    in one window. An arrow ends a range that its source leaves open. Faint rows were not read.
+    in one window. An arrow ends a range that its source leaves open. Faint rows have trust C.
 
     Parameters
     ----------

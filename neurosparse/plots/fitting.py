@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+# what stays in one line: a number with its unit, and what stands in short brackets
+_WHOLE = re.compile(r" %|\((?:[^()]|\(\w*\)){1,24}\)")
 EM = 0.56  # mean width of a letter, as a part of its height
 
 
@@ -65,5 +68,6 @@ def wrapped(text: str, points: float, size: float) -> str:
     Dollars that were made harmless stay so: no line ends between them and their backslash.
     """
     letters = max(8, int(points / (EM * size)))
-    lines = textwrap.wrap(text.replace(" %", "\xa0%"), letters)  # a number keeps its unit
-    return "\n".join(lines).replace("\xa0%", " %").replace("\\\n$", "\n\\$") or text
+    whole = _WHOLE.sub(lambda part: part[0].replace(" ", "\xa0"), text)
+    lines = textwrap.wrap(whole, letters)
+    return "\n".join(lines).replace("\xa0", " ").replace("\\\n$", "\n\\$") or text

@@ -258,4 +258,4 @@ def _contrast(rgb: Sequence[float]) -> float:
 
 def plain(value: float, _: float) -> str:
     """Return the label of a tick without powers of ten."""
-    return f"{value:g}"
+    return f"{value:,g}"

@@ -113,6 +113,8 @@ def by_epoch(
     """
     if not isinstance(courses, Mapping):
         return training(courses, label, ax)
+    for name, course in courses.items():
+        checks.instance(f"courses[{name!r}]", course, Mapping, "a course is {epoch: value}")
     ax = axes(ax)
     shades = coloured(courses, colours)
     # layers of one network share its colour: the first has the same dash in every network

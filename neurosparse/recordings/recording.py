@@ -190,7 +190,8 @@ class Recording:
             f" s{gaps}{source}."
         ]
         if self.n_outside:
-            lines.append(f"{self.n_outside:,} spikes outside that time were left out.")
+            spikes = "spike" if self.n_outside == 1 else "spikes"
+            lines.append(f"Left out: {self.n_outside:,} {spikes} outside that time.")
         told = [f"{name}: {values}" for name, values in self.columns.items() if values != OWN]
         if told:
             lines.append(f"Columns: {'; '.join(told)}.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from neurosparse import plots
 from neurosparse._internal.tables import markdown
+from neurosparse._internal.types import Fields
 from neurosparse.sparsity.paired import OVER_SEEDS, Mean, crossed, difference, mean
 from neurosparse.studies.runs import Row, misclassified
 
@@ -53,18 +55,20 @@ def figure(rows: Sequence[Row], path: Path, images: str = "test") -> None:
     """Draw differences from the dense arm, a dot a network, with their means and intervals."""
     arms, dense = _arms(rows), reference(rows, images)
     others = [arm for arm in arms if arm != dense]
+    found = partial(_finding, _IMAGES[images])
 
     def error(ax: Axes) -> None:
         quantity = "test_error" if images == "rotated" else f"{images}_error"
         of = {arm: error_difference(rows, arm, dense, images) for arm in others}
         _differences(ax, rows, dense, quantity, 100, of)
-        ax.set(ylabel="error - dense (points)", title=f"Error, {_IMAGES[images]}")
+        ax.set(ylabel="error - dense (points)", title=found("error", "points", of, 100, 1))
+        ax.legend(loc="best", frameon=False, fontsize=plots.look.small())
 
     def nll(ax: Axes) -> None:
         quantity = f"{images}_nll"
         of = {arm: difference(rows, arm, dense, quantity) for arm in others}
         _differences(ax, rows, dense, quantity, 1, of)
-        ax.set(ylabel="NLL - dense", title="Negative log-likelihood")
+        ax.set(ylabel="NLL - dense (nats)", title=found("NLL", "nats", of, 1, 3))
 
     draw, wide = ([error], 6.0) if images == "rotated" else ([error, nll], 8.0)
     plots.save(path, *draw, inches=(wide, 3.4), also=[".svg"])
@@ -116,7 +120,7 @@ def _cost(rows: Sequence[Row], arms: Sequence[str], images: str) -> str:
         time = _time(rows, arm, dense)
         lines.append([arm, f"{100 * error:.2f}", more[0], f"{nll:.3f}", more[1], time])
     n_seeds = len({row["seed"] for row in rows})
-    head = [f"{n_seeds} seeds", "error %", "against dense", "NLL", "against dense", "time"]
+    head = [f"{n_seeds} seeds", "error %", "minus dense", "NLL", "minus dense", "time"]
     return f"{markdown(head, lines)}\n\n{OVER_SEEDS}"
 
 
@@ -131,7 +135,7 @@ def _rotated_cost(rows: Sequence[Row], arms: Sequence[str]) -> str:
     head = [
         f"{n_seeds} x {n_images:,} images",
         "error %",
-        f"against {_short(dense)}",
+        f"minus {_short(dense)}",
         "NLL",
         "time",
     ]
@@ -161,12 +165,27 @@ def _differences(
             if _pair(row) in start
         ]
         colour = plots.COLOURS[k % len(plots.COLOURS)]
-        ax.plot([k - 0.12] * len(each), each, "o", color=colour, ms=4, alpha=0.5, mew=0)
+        dots, bar = ("a network", "mean, 95 % interval") if k == 0 else (None, None)
+        look: Fields = {"color": colour, "ms": 4, "alpha": 0.5, "mew": 0, "label": dots}
+        ax.plot([k - 0.12] * len(each), each, "o", **look)
         half = scale * (whole.high - whole.mean)
-        ax.errorbar(k + 0.12, scale * whole.mean, half, fmt="D", color=colour, ms=6, capsize=4)
+        look = {"color": colour, "ms": 6, "capsize": 4, "label": bar}
+        ax.errorbar(k + 0.12, scale * whole.mean, half, fmt="D", **look)
     ax.axhline(0, color="0.6", lw=1, ls="--", zorder=0)
     ax.set_xticks(range(len(of)), [_in_lines(arm) for arm in of])
     ax.set(xlabel="active units", xlim=(-0.5, len(of) - 0.5))
+
+
+def _finding(
+    images: str, quantity: str, unit: str, of: Mapping[str, Mean], scale: float, digits: int
+) -> str:
+    """Return the least and the largest mean difference of sparse arms from the dense one."""
+    means = [scale * each.mean for arm, each in of.items() if not arm.startswith("dense")]
+    if not means:
+        return quantity
+    low, high = f"{min(means):+.{digits}f}", f"{max(means):+.{digits}f}"
+    span = low if low == high else f"{low} to {high}"
+    return f"Sparse minus dense, {images}:\n{quantity} {span} {unit}"
 
 
 def _short(arm: str) -> str:

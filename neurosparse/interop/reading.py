@@ -167,7 +167,10 @@ def _read(obj: object, told: Told, wanted: Wanted) -> Recording:
     try:
         found = []
         while tables:  # a table goes when it has been read: it may be large
-            found.append(select(padded(tables.pop(0), told.n_units), wanted))
+            table = padded(tables.pop(0), told.n_units)
+            for sentence in table.said:
+                warnings.warn(sentence, stacklevel=3)
+            found.append(select(table, wanted))
         return pooled(found)
     except ValueError as error:
         raise ValueError(f"cannot take spikes from this {kind}: {_in_our_words(error)}") from None

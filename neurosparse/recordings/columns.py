@@ -28,10 +28,16 @@ _UNITS = (
     "id", "senders", "sender", "clusters", "cluster", "cluster_id", "cluster_ids", "spike_clusters",
     "node_ids", "node_id", "cell", "cells", "cell_id", "cell_ids", "gid", "gids", "i",
 )  # fmt: skip
-_TRIALS = re.compile(
-    r"(trials?|sweeps?|segments?|repetitions?|repeats?|episodes?)(_(id|ids|index|number|no|nr))?"
+_COUNTED = r"s?(_?(id|ids|idx|index|num|number|no|nr|count|name))?"  # after the name of a group
+_TRIALS = re.compile(f"(trial|sweep|segment|repetition|repeat|rep|episode){_COUNTED}")
+_SESSIONS = re.compile(  # whose names may come back, as those of "rest" and "task" do
+    f"(session|run|block|epoch|presentation|recording|day|animal|subject){_COUNTED}"
+)
+_PLACES = re.compile(  # in each of which sorters count units from 0 or 1
+    f"(channel|chan|ch|electrode|probe|shank|tetrode|stereotrode|ntrode|array){_COUNTED}"
 )
 _LIKE_MISSING = ("", "None", "nan", "<NA>", "NaT")  # what missing values are as texts
+_MOST_SIGNED = 2**63 - 1
 MOST_EXACT = 2**53  # beyond which a float64 does not tell neighbouring numbers apart
 _MOST_SPARSE = 16  # how many times as many ids as spikes a table of them may hold
 
@@ -107,13 +113,10 @@ def dates(what: str) -> str:
 def _no_number(values: Array) -> str:
     """Return the first entry that is no number, and where it stands."""
     for k, value in enumerate(values.reshape(-1).tolist()):
-        try:
-            if isinstance(value, str):
-                float(value)
-                continue
-        except ValueError:
-            pass
-        return f"{reprlib.repr(value)} at index {k}"
+        if isinstance(value, str) and number(value) is not None:
+            continue
+        point = isinstance(value, str) and number(value.replace(",", ".")) is not None
+        return f"{reprlib.repr(value)} at index {k}{': write a decimal point' if point else ''}"
     return f"values of dtype {values.dtype}"
 
 
@@ -155,6 +158,54 @@ def is_of_trials(name: str) -> bool:
     return _TRIALS.fullmatch(_words(name)[0]) is not None
 
 
+def is_of_sessions(name: str) -> bool:
+    """Return whether a column with this name holds the session or epoch of each spike."""
+    return _SESSIONS.fullmatch(_words(name)[0]) is not None
+
+
+def is_of_places(name: str) -> bool:
+    """Return whether a column with this name holds the channel or probe of each spike."""
+    return _PLACES.fullmatch(_words(name)[0]) is not None
+
+
+def is_checked(name: str) -> bool:
+    """Return whether a column with this name tells that times or ids begin anew."""
+    return is_of_trials(name) or is_of_sessions(name) or is_of_places(name)
+
+
+def is_of_units(name: str) -> bool:
+    """Return whether a name is usual for the units of spikes."""
+    return _words(name)[0] in _UNITS
+
+
+def parts(asked: str, names: Iterable[str]) -> list[str]:
+    """Return the columns that are named together, as in "probe,cluster_id"; one is by itself."""
+    known, several = set(names), [part.strip() for part in asked.split(",")]
+    return several if asked not in known and known.issuperset(several) else [asked]
+
+
+def pairs(columns: Sequence[Array]) -> Array:
+    """Return the units that several columns name together, as texts such as "A/1"."""
+    found = [indexed(column, None) for column in columns]
+    code = np.zeros_like(found[0][0])
+    for index, _, n in found:
+        code = code * n + index
+    distinct, code = np.unique(code, return_inverse=True)
+    names = np.full(distinct.size, "", dtype=object)
+    for _, known, n in reversed(found):
+        distinct, at = np.divmod(distinct, max(n, 1))
+        names = known[at].astype(str).astype(object) + np.where(names == "", "", "/") + names
+    return np.asarray(names.astype(str)[code])
+
+
+def number(text: str) -> float | None:
+    """Return a text as a number, or None; Python alone takes "1_2" for 12."""
+    try:
+        return None if "_" in text else float(text)
+    except ValueError:
+        return None
+
+
 def _words(name: str) -> tuple[str, str | None]:
     """Split "Spike time [ms]" into spike_time and ms."""
     word = re.sub(r"[\W_]+", "_", name.strip().lower()).strip("_")
@@ -171,7 +222,7 @@ def _one(
 ) -> str:
     there = ", ".join(known) or "none"
     if asked is not None:
-        if asked not in known:
+        if not known.keys() >= set(parts(asked, known) if what == "units" else [asked]):
             raise ValueError(f"there is no column {asked!r} of {what}; there are: {there}")
         return asked
     fitting = [name for name, (word, _) in known.items() if word in usual]
@@ -200,6 +251,8 @@ def indexed(
         ids = _numbers(ids)
     if ids.dtype.kind == "f":
         ids = _whole(ids)
+    if ids.dtype.kind in "iu" and (ids.dtype.kind == "i" or not (ids > _MOST_SIGNED).any()):
+        ids = ids.astype(np.int64, copy=False)  # differences of smaller ones overflow
     if ids.dtype.kind not in "iu":
         known, index = _texts(ids)
     elif ids.size == 0:
@@ -207,13 +260,12 @@ def indexed(
     else:
         low, high = int(ids.min()), int(ids.max())
         if n is not None and low >= first and high < first + n:
-            index = ids.astype(np.int64, copy=False)
-            return index - first if first else index, np.arange(first, first + n), n
+            return ids - first if first else ids, np.arange(first, first + n), n
         if high - low < _MOST_SPARSE * ids.size + 1024:  # a table is far faster than sorting
             offset = ids - low if low else ids
             seen = np.zeros(high - low + 1, dtype=bool)
             seen[offset] = True
-            known = np.flatnonzero(seen) + low
+            known = np.flatnonzero(seen).astype(ids.dtype) + low
             index = offset if seen.all() else (np.cumsum(seen) - 1)[offset]
         else:
             known, index = np.unique(ids, return_inverse=True)
@@ -221,8 +273,11 @@ def indexed(
         n = known.size
     elif known.size > n:
         raise ValueError(f"{known.size:,} units have spikes, more than n_units={n:,}")
-    silent = np.full(n - known.size, "" if known.dtype.kind == "U" else -1)
-    return index.astype(np.int64, copy=False), np.concatenate([known, silent]), n
+    if n > known.size:
+        known = known.astype(str) if known.dtype == np.uint64 else known  # -1 is none of these
+        silent = np.full(n - known.size, "" if known.dtype.kind == "U" else -1)
+        known = np.concatenate([known, silent])
+    return index.astype(np.int64, copy=False), known, n
 
 
 def _numbers(ids: Array) -> Array:
@@ -279,13 +334,7 @@ def of_units(values: Array, index: NDArray[np.int64], n_units: int, name: str) -
     ValueError
         Where spikes of one unit differ in it.
     """
-    if values.dtype.kind not in "biuf":
-        values = values.astype(str)
-        values = np.where(np.isin(values, _LIKE_MISSING), "", values)
-    first = np.full(n_units, -1)
-    first[index[::-1]] = np.arange(index.size)[::-1]
-    others = values[first[index]]
-    differing = (values != others) & ((values == values) | (others == others))  # NaN is NaN
+    values, first, differing = _compared(values, index, n_units)
     if differing.any():
         unit = int(index[int(np.argmax(differing))])
         raise ValueError(f"column {name!r} differs between spikes of one unit, index {unit}")
@@ -293,3 +342,21 @@ def of_units(values: Array, index: NDArray[np.int64], n_units: int, name: str) -
         return np.asarray(values[first])
     found = values[np.maximum(first, 0)].astype(str)
     return np.where(first >= 0, found, "")
+
+
+def differing(values: Array, index: NDArray[np.int64], n_units: int) -> NDArray[np.bool_]:
+    """Return for each spike whether its value is another than that of its unit's first."""
+    return _compared(values, index, n_units)[2]
+
+
+def _compared(
+    values: Array, index: NDArray[np.int64], n_units: int
+) -> tuple[Array, NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the values, the first spike of each unit (-1: none), and which differ from it."""
+    if values.dtype.kind not in "biuf":
+        values = values.astype(str)
+        values = np.where(np.isin(values, _LIKE_MISSING), "", values)
+    first = np.full(n_units, -1)
+    first[index[::-1]] = np.arange(index.size)[::-1]
+    others = values[first[index]]
+    return values, first, (values != others) & ((values == values) | (others == others))

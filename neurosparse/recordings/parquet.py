@@ -52,8 +52,8 @@ def contents(
         )
         if unpacked > _MOST_RATIO * path.stat().st_size + _SMALL_BYTES:
             raise ValueError(f"it promises {unpacked:,} bytes and holds {path.stat().st_size:,}")
-        needed = {first, second, *others, *REGION_COLUMNS}
-        named = [n for n in there if n in needed or by_name.is_of_trials(n)]
+        needed = {first, *by_name.parts(second, there), *others, *REGION_COLUMNS}
+        named = [n for n in there if n in needed or by_name.is_checked(n)]
         table = file.read(columns=named, use_threads=False)
     return {name: _array(name, table.column(name)) for name in named}
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -25,6 +28,16 @@ _IN_WORDS = "'times,units', 'units,times' or 'trains' (a line a unit)"
 
 _MOST_SNIFFED = 200  # lines
 _MOST_LINE = 2**20  # characters of one that is looked at
+_COMMENT = re.compile(r'("[^"]*")|\s#.*')  # at the end of a row; "u#2" is a name
+_EMPTY = (
+    "Empty lines at its start and end were left out ({:,}); give n_units (--n-units) if they are"
+    " silent units."
+)
+_DECIMALS = re.compile(r"[+-]?\d+(,\d+)?(e[+-]?\d+)?", re.IGNORECASE)
+
+
+class NoRowsError(ValueError):
+    """A text holds comments and empty lines alone."""
 
 
 def fits(path: Path) -> bool:
@@ -75,8 +88,11 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     if layout == "trains":
         if told.times or told.units:
             raise ValueError("it has no columns with names: leave times and units out")
-        trains = _lines(path, look)
-        return [tabular.of_units(trains, range(len(trains)), told, "text, a line a unit")]
+        trains, n_empty = _lines(path, look)
+        _check_ids(trains)
+        table = tabular.of_units(trains, range(len(trains)), told, "text, a line a unit")
+        said = (_EMPTY.format(n_empty),) if n_empty and told.n_units is None else ()
+        return [replace(table, said=(*table.said, *said))]
     return [_by_name(path, replace(look, names=tuple(layout.split(","))), told, "text")]
 
 
@@ -95,16 +111,18 @@ def look_at(path: Path) -> Look:
                 continue
             rows.append(text)
     if not rows:
-        raise ValueError("it holds no rows")
+        raise NoRowsError("it holds no rows")
     if "\0" in "".join(rows):
         raise ValueError("it is not text, or is damaged")
     delimiter = _delimiter(rows)
     if not _are_numbers(rows[0], delimiter) and (len(rows) == 1 or _header(rows, delimiter)):
         names, rows, skip = _fields(rows[0], delimiter), rows[1:], skip + 1
+        names = _of_rows(names, [_fields(_bare(row), delimiter) for row in rows])
     elif comment and len(_fields(comment, delimiter)) == len(_fields(rows[0], delimiter)):
         names = _named(_fields(comment, delimiter))
     if {"sender", "time_ms"} <= set(names):
         is_nest = True
+    rows = [_bare(row) for row in rows]
     values = [_values(row, delimiter) for row in rows]
     return Look(
         skip=skip,
@@ -118,7 +136,25 @@ def look_at(path: Path) -> Look:
 
 def _header(rows: Sequence[str], delimiter: str | None) -> bool:
     """Return whether the first row is a header: no field in it is a number."""
-    return all(_number(field) is None for field in _fields(rows[0], delimiter))
+    fields = _fields(rows[0], delimiter)
+    return not any(by_name.number(f) is not None or _DECIMALS.fullmatch(f) for f in fields)
+
+
+def _of_rows(names: tuple[str, ...], rows: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return a header for each column of the rows: that of their numbers is left out in R's files.
+
+    ValueError where another one is left out.
+    """
+    # what ends a row without a value is no column
+    most = max((k for row in rows for k, field in enumerate(row, 1) if field), default=0)
+    if most == len(names) + 1 and [row[0] for row in rows] == [*map(str, range(1, len(rows) + 1))]:
+        return ("", *names)
+    if most > len(names):
+        raise ValueError(
+            f"its header names {len(names)} columns, and it has rows of {most}: name each column,"
+            " and put texts that hold the delimiter in quotes"
+        )
+    return names
 
 
 def _named(fields: Sequence[str]) -> tuple[str, ...]:
@@ -131,7 +167,8 @@ def _named(fields: Sequence[str]) -> tuple[str, ...]:
 
 
 def _delimiter(rows: Sequence[str]) -> str | None:
-    for candidate in (",", ";", "\t"):
+    commas = any(map(_has_decimal_comma, rows))
+    for candidate in (";", "\t") if commas else (",", ";", "\t"):
         if candidate in rows[0]:
             # a tab at the end of a row is no column
             return None if candidate == "\t" and _are_numbers(rows[-1], None) and not any(
@@ -140,19 +177,31 @@ def _delimiter(rows: Sequence[str]) -> str | None:
     return None
 
 
+def _has_decimal_comma(row: str) -> bool:
+    """Return whether a row is numbers with decimal commas, parted by another delimiter."""
+    parted = re.split(r"[;\t]", _bare(row).strip("; \t"))
+    fields = [field.strip() for field in parted] if len(parted) > 1 else parted[0].split()
+    asked = [field for field in fields if "," in field or len(parted) == 1]
+    return "," in row and len(fields) > 1 and all(map(_DECIMALS.fullmatch, asked))
+
+
+def _bare(row: str) -> str:
+    """Return a row without the comment at its end."""
+    return _COMMENT.sub(lambda match: match[1] or "", row) if "#" in row else row
+
+
 def _fields(row: str, delimiter: str | None) -> tuple[str, ...]:
-    return tuple(field.strip().strip('"') for field in row.split(delimiter))
-
-
-def _number(field: str) -> float | None:
-    try:
-        return float(field)
-    except ValueError:
-        return None
+    fields: Iterable[str] = row.split(delimiter)
+    if '"' in row:  # which may hold the delimiter
+        plain = row if delimiter else " ".join(row.split())
+        lines = csv.reader([plain], delimiter=delimiter or " ", skipinitialspace=True)
+        with suppress(csv.Error):
+            fields = next(lines, [])
+    return tuple(field.strip().strip('"') for field in fields)
 
 
 def _values(row: str, delimiter: str | None) -> NDArray[np.float64] | None:
-    numbers = [_number(field) for field in _fields(row, delimiter) if field]
+    numbers = [by_name.number(field) for field in _fields(row, delimiter) if field]
     return None if None in numbers else np.array(numbers, dtype=np.float64)
 
 
@@ -162,15 +211,28 @@ def _are_numbers(row: str, delimiter: str | None) -> bool:
 
 def _layout(look: Look, told: Told) -> str:
     """Return the layout of rows without a header, as told or where only one fits."""
+    most = max(look.widths)
     if told.layout is not None:
         if told.layout not in LAYOUTS:
             raise ValueError(f"layout must be {_IN_WORDS}, got {told.layout!r}")
+        if told.layout != "trains" and most != 2:
+            raise ValueError(
+                f"layout={told.layout!r} is of 2 columns, and it has {most}: give it a header that"
+                " names each column, and leave layout (--layout) out"
+            )
         return told.layout
+    if most == 1 == told.n_units:
+        return "times"
+    if most == 1 < len(look.widths):
+        raise ValueError(
+            "it has no header, and a number a line: give n_units=1 (--n-units) if they are the"
+            " times of one unit, or give layout=trains (--layout) if each line is a unit"
+        )
     if not look.rising and min(look.widths) < 2:
         raise ValueError("its rows are neither times of a unit nor a time and a unit")
     if len(set(look.widths)) > 1 and look.rising:
         return "trains"  # rows of unlike lengths are no columns
-    if look.rising and max(look.widths) > 2 and len(look.widths) == 1:
+    if look.rising and most > 2 and len(look.widths) == 1:
         return "trains"
     raise ValueError(
         f"it has no header, so that its {look.widths[0]} columns may be times and units or the"
@@ -193,42 +255,78 @@ def _column(path: Path, look: Look, at: int, name: str) -> Array:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of an empty file, which is refused below
         try:
-            numbers = np.asarray(np.loadtxt(_rows(path, look.skip), **how))
+            numbers = np.asarray(np.loadtxt(_rows(path, look.skip, bare=True), **how))
             if not (np.abs(numbers) >= by_name.MOST_EXACT).any():
                 return numbers
-            return np.asarray(np.loadtxt(_rows(path, look.skip), dtype=np.int64, **how))
+            rows = _rows(path, look.skip, bare=True)
+            return np.asarray(np.loadtxt(rows, dtype=np.int64, **how))
         except ValueError:
             pass
         try:
             values = np.asarray(np.loadtxt(_rows(path, look.skip), dtype=str, **how))
         except ValueError as error:
             raise ValueError(f"column {name!r} is damaged ({_first_line(error)})") from None
-    return np.char.strip(values)
+    values = np.char.strip(values)
+    if (np.char.find(values, "#") >= 0).any():
+        _check_comments(name, set(values.tolist()))
+    return values
 
 
-def _rows(path: Path, skip: int) -> Iterator[str]:
-    """Yield the rows without comments: lines that begin with #, which may stand in a row too."""
+def _check_comments(name: str, texts: set[str]) -> None:
+    """Refuse texts of which one is another with a comment; a name may hold a # otherwise."""
+    for text in sorted(texts):
+        if (bare := _bare(text).strip()) != text and bare in texts:
+            raise ValueError(
+                f"column {name!r} holds {bare!r} and {text!r}: take out the comments in its rows"
+            )
+
+
+def _rows(path: Path, skip: int, *, bare: bool = False) -> Iterator[str]:
+    """Yield the rows without lines that begin with #, and `bare` without comments at their ends."""
     with path.open(encoding="utf-8") as file:
         for line in islice(file, skip, None):
-            if not line.startswith("#"):
-                yield line
+            if not line.lstrip().startswith("#"):
+                yield _bare(line) if bare else line
 
 
-def _lines(path: Path, look: Look) -> list[NDArray[np.float64]]:
-    """Return the times of each line; an empty one between others is a silent unit."""
-    trains = []
+def _lines(path: Path, look: Look) -> tuple[list[NDArray[np.float64]], int]:
+    """Return the times of each line, and how many empty ones stand before and after all of them.
+
+    An empty one between others is a silent unit.
+    """
+    trains: list[NDArray[np.float64]] = []
+    n_empty = 0
     with path.open(encoding="utf-8", errors="replace") as file:
         for k, line in enumerate(file, 1):
-            text = line.strip().lstrip("\ufeff")
-            if k <= look.skip or text.startswith("#"):
+            text = _bare(line).strip().lstrip("\ufeff")
+            if text.startswith("#"):
                 continue
             values = _values(text, look.delimiter)
             if values is None:
                 raise ValueError(f"line {k} must hold numbers alone, got {text[:40]!r}")
-            trains.append(values)
-    while len(trains) > 1 and not trains[-1].size:  # empty lines at the end are no silent units
+            if values.size or trains:
+                trains.append(values)
+            else:
+                n_empty += 1
+    while len(trains) > 1 and not trains[-1].size:
         del trains[-1]
-    return trains
+        n_empty += 1
+    return trains, n_empty
+
+
+def _check_ids(trains: Sequence[NDArray[np.float64]]) -> None:
+    """Refuse lines that begin with ids: whole numbers that count, or that are no times."""
+    lines = [train for train in trains if train.size]
+    ids = np.array([line[0] for line in lines])
+    times = np.concatenate([line[1:] for line in lines])
+    if len(lines) < 2 or not times.size or (ids % 1).any() or np.unique(ids).size < ids.size:
+        return
+    count = len(lines) > 2 and ids[0] in (0, 1) and (np.diff(ids) == 1).all()
+    if count or (times % 1 > 0).all():
+        raise ValueError(
+            f"its lines begin with {ids[0]:g}, {ids[1]:g} and so on, as with ids of units: leave"
+            " these out, so that each line holds times alone"
+        )
 
 
 def of_nest(path: Path, look: Look, told: Told) -> UnitTable:

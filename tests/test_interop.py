@@ -23,6 +23,8 @@ from hypothesis import strategies as st
 import neurosparse as ns
 from neurosparse.activity import in_order
 from neurosparse.interop import adapters
+from neurosparse.recordings.recording import UnitTable
+from neurosparse.recordings.selection import Wanted, select
 
 # unit 0 fires at 10, 40 and 160 ms, unit 1 at 70 ms, unit 2 never, in 200 ms
 TIMES_S = np.array([0.010, 0.040, 0.160, 0.070])
@@ -206,6 +208,54 @@ def test_the_clock_of_neo_is_kept_and_windows_lie_within_its_segments():
     assert fraction(repeated) == pytest.approx(ACTIVE, abs=1e-6)
 
 
+@pytest.mark.parametrize("clock_s", [None, 0.0, 3600.0, 1.7e9])
+@pytest.mark.parametrize("lasting_s", [[0.1] * 40, np.linspace(0.1, 1.9, 40)])
+def test_trials_of_any_length_touch_on_any_clock(clock_s, lasting_s):
+    ends = np.cumsum(lasting_s)
+    starts = np.zeros(len(ends)) if clock_s is None else clock_s + ends - lasting_s
+    whole = [segment_of(a, a + d) for a, d in zip(starts, lasting_s, strict=True)]
+    spikes = ns.as_spikes(whole)
+    assert spikes.duration_ms == pytest.approx(ends[-1] * 1e3)
+    np.testing.assert_allclose(spikes.intervals[:, 1], ends * 1e3, atol=1e-2)
+    assert spikes.intervals[1:, 0].tolist() == spikes.intervals[:-1, 1].tolist()
+    assert spikes.counts.tolist() == [40]
+
+
+def segment_of(start_s, stop_s):
+    found = neo.Segment()
+    found.spiketrains.append(train(np.array([start_s + 0.05]), start_s, stop_s))
+    return found
+
+
+def test_times_on_a_clock_that_counts_from_1970_can_be_copied():
+    begin = 1.7e9
+    spikes = {"times": begin + np.array([0.25, 1.5]), "units": [0, 1]}
+    with pytest.raises(ValueError, match=r"spike is at 1700000000\.25 s, .* at 1700000001\.5 s"):
+        ns.as_spikes(spikes, time_unit="s")
+    given = [train(begin + TIMES_S, begin, begin + 2)]
+    assert len(ns.as_spikes(given, start_ms=begin * 1e3, duration_ms=100)) == 3
+    with pytest.raises(ValueError, match=r": from 1699999998\.5 s .*: 1700000000 to 1700000002$"):
+        ns.as_spikes(given, start_ms=(begin - 1.5) * 1e3)
+
+
+def test_stretches_of_a_unit_that_touch_to_a_rounding_are_not_merged():
+    bounds = np.array([[0, 0.1 + 0.2], [0.3, 0.6], [0.55, 1]])
+    table = UnitTable(
+        "made", 1, TIMES_S, np.zeros(4, int), observed_s=bounds, observed_units=np.zeros(3, int)
+    )
+    spikes = select(table, Wanted()).spikes
+    np.testing.assert_allclose(spikes.intervals, [[0, 300], [300, 1000]])
+
+
+def test_a_pause_between_trials_that_touch_is_kept():
+    starts = [*(0.1 * k for k in range(12)), 5.0]
+    spikes = ns.as_spikes([segment_of(a, a + 0.1) for a in starts])
+    np.testing.assert_allclose(spikes.intervals[-2:], [[1100, 1200], [5000, 5100]])
+    trials = [(100.0 * k, 100.0 * k + 100) for k in range(12)]
+    ours = ns.SpikeTrains([5.0], [0], n_units=1, duration_ms=1200, intervals=trials)
+    np.testing.assert_allclose(ns.as_spikes(ours.to_neo()).intervals, trials)
+
+
 def group(support=None, **how):
     members = {
         7: nap.Ts(TIMES_S[:3], time_support=support),
@@ -239,12 +289,16 @@ def test_a_spikeinterface_sorting_asks_for_the_time_unless_it_has_its_recording(
     same(ns.as_spikes(found, duration_ms=200.0))
     with pytest.raises(ValueError, match=r"NumpySorting: .*give duration_ms"):
         ns.as_spikes(found)
-    recording = si.NumpyRecording([np.zeros((6000, 1), "f4")] * 2, 30_000.0)
+    traces = [np.zeros((6000, 1), "f4")] * 2
     two = sorting(2)
-    two.register_recording(recording)
+    two.register_recording(si.NumpyRecording(traces, 30_000.0))
     spikes = ns.as_spikes(two)
     np.testing.assert_allclose(spikes.intervals, [[0, 200], [200, 400]])
     assert fraction(two) == pytest.approx(ACTIVE, abs=1e-3)  # positions in steps of a sample
+    two.register_recording(si.NumpyRecording(traces, 30_000.0, t_starts=[0.0, 0.30001]))
+    later = ns.as_spikes(two)
+    np.testing.assert_allclose(later.intervals, [[0, 200], [300.01, 500.01]])
+    assert (later.dt_ms, len(later)) == (None, 8)  # the second starts off the samples of the first
     two.set_property("quality", np.array(["good", "good", "mua"]))
     assert ns.as_spikes(two, where=["quality=good"]).n_units == 2
 

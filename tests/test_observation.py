@@ -255,6 +255,16 @@ def test_intervals_refused(intervals: Any, sentence: str) -> None:
         SpikeTrains([0.0, 4.5], [0, 0], n_units=1, duration_ms=10, dt_ms=0.5, intervals=intervals)
 
 
+def test_edges_that_differ_by_a_rounding_touch() -> None:
+    options: Any = {"n_units": 1, "duration_s": 0.3, "intervals_s": [(0, 0.1), (0.1, 0.1 + 0.2)]}
+    spikes = SpikeTrains.from_seconds([0.05], [0], **options)
+    assert spikes.intervals.tolist() == [[0, 100], [100, 300]]
+    edges = [(0, 0.3 + 4e-16), (0.3, 1)]
+    assert SpikeTrains([], [], n_units=1, duration_ms=1, intervals=edges).intervals[0, 1] == 0.3
+    with pytest.raises(ValueError, match="overlap"):
+        SpikeTrains([], [], n_units=1, duration_ms=1, intervals=[(0, 0.30001), (0.3, 1)])
+
+
 def test_a_window_longer_than_any_interval_is_refused() -> None:
     spikes = SpikeTrains(
         [1.0], [0], n_units=1, duration_ms=10, dt_ms=0.5, intervals=[(0, 4), (6, 9)]

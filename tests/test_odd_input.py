@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 
 import brian2
 import numpy as np
@@ -221,6 +222,18 @@ def test_a_support_that_nobody_gave_does_not_say_how_long_a_series_was_observed(
     assert ns.as_spikes(known).counts.tolist() == [2, 2, 0]
 
 
+def test_nor_one_that_nobody_gave_of_a_group(tmp_path):
+    members = {k: nap.Ts(np.array(times)) for k, times in enumerate(([0.1, 1.0], [9.0, 9.5, 10.0]))}
+    group = nap.TsGroup(members)
+    group.save(tmp_path / "group.npz")
+    for what in (group, tmp_path / "group.npz"):
+        with pytest.raises(ValueError, match=r"give duration_ms; the first spike is at 0\.1 s"):
+            ns.as_spikes(what)
+        assert ns.as_spikes(what, duration_ms=12_000).counts.tolist() == [2, 3]
+    support = nap.IntervalSet([0, 9], [1, 11])
+    assert ns.as_spikes(nap.TsGroup(members, time_support=support)).observed_ms == 3000
+
+
 # ---- Files
 # --------------------------------------------------------------------------------------------------
 
@@ -361,6 +374,12 @@ def test_series_of_pynapple_in_files_are_what_they_are_in_memory(tmp_path):
     with pytest.raises(ValueError, match="give duration_ms"):
         ns.as_spikes(path)
     assert ns.as_spikes(path, **TEN).counts.tolist() == [2]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "series.npz")
+    with pytest.raises((OSError, ValueError), match=r"series\.npz"):
+        ns.as_spikes(tmp_path / "series.npz")
 
 
 def test_times_and_units_of_a_brian2_monitor_in_a_dict():

@@ -11,3 +11,14 @@ def three_digits(value: float) -> str:
     if abs(value) < 999.5:
         return f"{value:#.3g}".removesuffix(".")
     return f"{float(f'{value:.3g}'):,.0f}"
+
+
+def to_a_microsecond(seconds: float) -> str:
+    """Return a time in s with at most six decimals, so that it can be copied from a sentence.
+
+    Examples
+    --------
+    >>> to_a_microsecond(1.7e9 + 0.25), to_a_microsecond(2.0)
+    ('1700000000.25', '2')
+    """
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")

@@ -5,14 +5,21 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from neurosparse._internal.grid import GRID_TOLERANCE
+
+_ROUNDING_MS = 1e-6  # a tick of exact times
+
 Ticks = NDArray[np.int64]
 
 
-def checked(intervals_ms: NDArray[np.float64], duration_ms: float) -> NDArray[np.float64]:
+def checked(
+    intervals_ms: NDArray[np.float64], duration_ms: float, dt_ms: float | None
+) -> NDArray[np.float64]:
     """Return intervals in order of time, shape (n_intervals, 2); refuse those that cannot be.
 
     Intervals that touch are kept apart, as trials that follow each other without a pause are:
-    no window reaches from one into the next. Those that overlap are refused.
+    no window reaches from one into the next. Those that overlap are refused. Where an edge lies
+    beyond the next one by no more than a rounding, it is moved there.
 
     Raises
     ------
@@ -30,19 +37,22 @@ def checked(intervals_ms: NDArray[np.float64], duration_ms: float) -> NDArray[np
         raise ValueError(
             f"intervals must start before they stop, got {_words(ordered, int(np.argmax(empty)))}"
         )
-    if ordered[0, 0] < 0 or ordered[:, 1].max() > duration_ms:
-        outside = (ordered[:, 0] < 0) | (ordered[:, 1] > duration_ms)
+    rounding_ms = _ROUNDING_MS if dt_ms is None else 2 * GRID_TOLERANCE * dt_ms  # of two edges
+    outside = (ordered[:, 0] < -rounding_ms) | (ordered[:, 1] > duration_ms + rounding_ms)
+    if outside.any():
         raise ValueError(
             f"intervals must lie in [0, duration_ms={duration_ms:g}], got"
             f" {_words(ordered, int(np.argmax(outside)))}"
         )
-    overlapping = ordered[1:, 0] < ordered[:-1, 1]
+    overlapping = ordered[1:, 0] < ordered[:-1, 1] - rounding_ms
     if overlapping.any():
         k = int(np.argmax(overlapping))
         raise ValueError(
             f"intervals must not overlap, got {_words(ordered, k)} and {_words(ordered, k + 1)}:"
             " merge them into one"
         )
+    ordered[:, 0] = np.maximum(ordered[:, 0], 0.0)
+    ordered[:, 1] = np.minimum(ordered[:, 1], np.append(ordered[1:, 0], duration_ms))
     return ordered
 
 

@@ -151,7 +151,7 @@ class SpikeTrains:
         given = [[0.0, self.duration_ms]] if self.intervals is None else self.intervals
         intervals = checks.finite_array("intervals", given, unit="ms")
         if self.intervals is not None:
-            intervals = observation.checked(intervals, self.duration_ms)
+            intervals = observation.checked(intervals, self.duration_ms, self.dt_ms)
         ticks = self.to_ticks(intervals, "intervals")
         empty = ticks[:, 0] >= ticks[:, 1]
         if empty.any():

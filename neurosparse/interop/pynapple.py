@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from neurosparse._internal.imports import need
 from neurosparse._internal.types import Array, Foreign
 from neurosparse.recordings.columns import Told
-from neurosparse.recordings.pynapple_npz import is_guessed
+from neurosparse.recordings.pynapple_npz import stated
 from neurosparse.recordings.recording import UnitTable, names_of_units
 
 if TYPE_CHECKING:
@@ -23,11 +22,7 @@ TYPES = ("pynapple.TsGroup", "pynapple.Ts")
 def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
     """Return the members of a group, or one series, observed where its `time_support` says."""
     if type(what).__name__ == "Ts":
-        times, bounds = np.asarray(what.t), np.asarray(what.time_support.values)
-        table = _table([times], what.time_support, {}, "pynapple Ts")
-        if len(bounds) == 0 or is_guessed(bounds, times):
-            table = replace(table, observed_s=None, observed_units=None)
-        return [table]
+        return [_table([np.asarray(what.t)], what.time_support, {}, "pynapple Ts")]
     ids = np.asarray(what.index)
     columns: dict[str, Array] = {"id": ids}
     for name in getattr(what, "metadata_columns", ()):
@@ -42,17 +37,19 @@ def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
 def _table(
     trains: Sequence[Array], support: Foreign, columns: dict[str, Array], kind: str
 ) -> UnitTable:
-    n_units, bounds = len(trains), np.asarray(support.values, dtype=np.float64)
+    n_units = len(trains)
     if n_units == 0:
         raise ValueError(f"this {kind} holds no units")
+    times_s = np.concatenate(trains).astype(np.float64)
+    bounds = stated(np.asarray(support.values, dtype=np.float64), times_s)
     return UnitTable(
         format=kind,
         n_units=n_units,
-        times_s=np.concatenate(trains).astype(np.float64),
+        times_s=times_s,
         units=np.repeat(np.arange(n_units), [train.size for train in trains]),
         columns=columns,
-        observed_s=np.tile(bounds, (n_units, 1)),
-        observed_units=np.repeat(np.arange(n_units), len(bounds)),
+        observed_s=np.tile(bounds, (n_units, 1)) if len(bounds) else None,
+        observed_units=np.repeat(np.arange(n_units), len(bounds)) if len(bounds) else None,
         ends="[]",
     )
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from neurosparse._internal import checks
+from neurosparse._internal.digits import to_a_microsecond
 from neurosparse.activity import SpikeTrains
 from neurosparse.interop import adapters
 from neurosparse.recordings.columns import Told
@@ -137,7 +138,8 @@ def _told(recording: Recording, wanted: Wanted) -> SpikeTrains:
     if recording.n_outside and not (is_part and recording.observed_s):
         warnings.warn(
             f"{recording.n_outside:,} spikes of {recording.name} are not in the time that was"
-            f" observed, {recording.start_s:.10g} to {recording.stop_s:.10g} s, and were left out",
+            f" observed, {to_a_microsecond(recording.start_s)} to"
+            f" {to_a_microsecond(recording.stop_s)} s, and were left out",
             stacklevel=3,
         )
     return recording.spikes

@@ -21,7 +21,7 @@ _PICKLED = "Its metadata are Python objects, which only pickle reads, and were l
 
 def fits(path: Path) -> bool:
     """Return whether it is an archive with the arrays that pynapple writes."""
-    if path.suffix.lower() != ".npz" or not zipfile.is_zipfile(path):
+    if path.suffix.lower() != ".npz" or not path.is_file() or not zipfile.is_zipfile(path):
         return False
     try:
         with zipfile.ZipFile(path) as archive:
@@ -53,8 +53,7 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
         names = archive.namelist()
     if "d.npy" in names and "index.npy" not in names:
         raise ValueError("it holds a series of values (a Tsd of pynapple), and no spikes")
-    if "index.npy" not in names and is_guessed(bounds, times):  # a single series
-        bounds = bounds[:0]
+    bounds = stated(bounds, times)
     return [
         UnitTable(
             format="pynapple npz",
@@ -70,6 +69,9 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     ]
 
 
-def is_guessed(bounds: Array, times: Array) -> bool:
-    """Return whether a support is what pynapple puts where none is given: first to last spike."""
-    return times.size > 0 and bounds.tolist() == [[times[0], times[-1]]]
+def stated(bounds: Array, times: Array) -> Array:
+    """Return the time support that somebody stated: none of it where every edge is a spike.
+
+    Where none is given, pynapple puts the time from the first to the last spike of each member.
+    """
+    return bounds[:0] if np.isin(bounds, times).all() else bounds

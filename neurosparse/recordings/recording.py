@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import cards, names
+from neurosparse._internal.digits import to_a_microsecond
 from neurosparse._internal.types import Array, Fields
 from neurosparse.activity import SpikeTrains
 
@@ -186,8 +187,8 @@ class Recording:
         source = "" if self.observed_s else " (not stated in the file)"
         lines = [
             f"{self.name} ({self.format}): {self.spikes.n_units:,}{of} units{chosen},"
-            f" {len(self.spikes):,} spikes, observed from {self.start_s:g} to {self.stop_s:g}"
-            f" s{gaps}{source}."
+            f" {len(self.spikes):,} spikes, observed from"
+            f" {to_a_microsecond(self.start_s)} to {to_a_microsecond(self.stop_s)} s{gaps}{source}."
         ]
         if self.n_outside:
             spikes = "spike" if self.n_outside == 1 else "spikes"

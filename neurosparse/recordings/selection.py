@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
+from neurosparse._internal.grid import GRID_TOLERANCE
 from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Array
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.recording import OWN, Recording, UnitTable
 from neurosparse.recordings.stretches import (
+    ROUNDING_S,
     Observed,
     asked_for,
     check_not_empty,
@@ -174,32 +176,41 @@ def pooled(parts: Sequence[Recording]) -> Recording:
             f"its segments hold {min(sizes)} to {max(sizes)} units, so that units of one cannot be"
             " found in another: pass one segment, or ask for a time in it"
         )
-    lasting = [part.stop_s - part.start_s for part in parts]
-    starts = [part.start_s for part in parts]
-    if any(a.stop_s > b.start_s for a, b in pairwise(parts)):
-        starts = [first.start_s + sum(lasting[:k]) for k in range(len(parts))]
-    shifts_ms = [(start - starts[0]) * 1e3 for start in starts]
-    grids = {part.spikes.dt_ms for part in parts}
+    pauses_s = np.array([b.start_s - a.stop_s for a, b in pairwise(parts)])
+    begin_anew = (pauses_s < -ROUNDING_S).any()
+    pauses_s[begin_anew | (pauses_s <= ROUNDING_S)] = 0.0
+    steps_ms = pauses_s * 1e3 + [part.spikes.duration_ms for part in parts[:-1]]
+    shifts_ms = np.cumsum([0.0, *steps_ms])
+    duration_ms = float(shifts_ms[-1] + parts[-1].spikes.duration_ms)
     spikes = replace(
         first.spikes,
         times_ms=np.concatenate(
             [p.spikes.times_ms + t for p, t in zip(parts, shifts_ms, strict=True)]
         ),
         units=np.concatenate([part.spikes.units for part in parts]),
-        duration_ms=shifts_ms[-1] + parts[-1].spikes.duration_ms,
+        duration_ms=duration_ms,
         intervals=np.concatenate(
             [p.spikes.intervals + t for p, t in zip(parts, shifts_ms, strict=True)]
         ),
-        dt_ms=grids.pop() if len(grids) == 1 else None,
+        dt_ms=_shared_grid(parts, shifts_ms),
     )
     return replace(
         first,
         spikes=spikes,
-        stop_s=starts[-1] + lasting[-1],
+        stop_s=first.start_s + duration_ms * 1e-3,
         observed_s=tuple(stretch for part in parts for stretch in part.observed_s),
         n_outside=sum(part.n_outside for part in parts),
         said=tuple(dict.fromkeys(sentence for part in parts for sentence in part.said)),
     )
+
+
+def _shared_grid(parts: Sequence[Recording], shifts_ms: NDArray[np.float64]) -> float | None:
+    """Return the grid that all parts have and that their starts keep to, or None."""
+    dt_ms = parts[0].spikes.dt_ms
+    if dt_ms is None or any(part.spikes.dt_ms != dt_ms for part in parts):
+        return None
+    steps = shifts_ms / dt_ms
+    return dt_ms if (np.abs(steps - np.rint(steps)) <= GRID_TOLERANCE).all() else None
 
 
 def named_columns(where: Sequence[str], populations: str | None) -> tuple[str, ...]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import checks
+from neurosparse._internal.digits import to_a_microsecond
 from neurosparse._internal.grid import GRID_TOLERANCE
 from neurosparse.activity import NANOSECOND_MS
 from neurosparse.recordings.recording import Ends, UnitTable
 
 _MOST_SHOWN = 4
+# two times on a clock that differ by less are one: what float64 leaves of them, and what is printed
+ROUNDING_S = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def common_stretches(table: UnitTable, rows: NDArray[np.int64]) -> Observed | No
         k = int(np.argmax(wrong))
         raise ValueError(
             "its observation intervals must be finite and start before they stop, got"
-            f" {bounds[k, 0]:g} to {bounds[k, 1]:g} s of unit {owner[k]}"
+            f" {_words(bounds[k])} s of unit {owner[k]}"
         )
     filled = bounds[:, 0] < bounds[:, 1]  # what takes no time holds no spike
     bounds, owner = bounds[filled], owner[filled]
@@ -67,9 +71,14 @@ def common_stretches(table: UnitTable, rows: NDArray[np.int64]) -> Observed | No
 def _merged(
     bounds: NDArray[np.float64], owner: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], int]:
-    """Merge intervals, sorted by unit and start, that overlap; and count those that did."""
-    overlaps = (owner[1:] == owner[:-1]) & (bounds[1:, 0] < bounds[:-1, 1])
-    if not overlaps.any():
+    """Merge intervals, sorted by unit and start, that overlap; and count those that did.
+
+    Those that touch, to a rounding, are kept apart.
+    """
+    overlap_s = np.where(owner[1:] == owner[:-1], bounds[:-1, 1] - bounds[1:, 0], 0.0)
+    touches = (overlap_s > 0) & (overlap_s <= ROUNDING_S)
+    bounds[:-1, 1][touches] = bounds[1:, 0][touches]
+    if not (overlap_s > ROUNDING_S).any():
         return bounds, owner, 0
     kept: list[list[float]] = []
     kept_owner: list[int] = []
@@ -138,14 +147,13 @@ def asked_for(
     first, last = stretches[0, 0], stretches[-1, 1]
     low = first if start is None else start
     high = last if duration is None else low + duration
-    rounding = 1e-9 * max(1.0, abs(low))
     part = np.clip(stretches, low, high)
     part = part[part[:, 1] - part[:, 0] > NANOSECOND_MS * 1e-3]
-    if len(part) and first - rounding <= low and high <= last + rounding:
+    if len(part) and first - ROUNDING_S <= low and high <= last + ROUNDING_S:
         result: NDArray[np.float64] = part
         return result
-    asked = f"from {low:g} s on" if duration is None else f"{low:g} to {high:g} s"
-    known = ", ".join(f"{a:g} to {b:g}" for a, b in observed.stretches[:_MOST_SHOWN])
+    asked = f"from {to_a_microsecond(low)} s on" if duration is None else f"{_words((low, high))} s"
+    known = ", ".join(map(_words, observed.stretches[:_MOST_SHOWN]))
     more = ", ..." if len(observed.stretches) > _MOST_SHOWN else ""
     raise ValueError(
         f"{asked} is not within a time at which all units were observed; those are, in s:"
@@ -162,17 +170,25 @@ def _where_spikes_are(times_s: NDArray[np.float64]) -> str:
         if 0 <= first <= 0.5 * last
         else ", and start_s (--start-s) unless it was observed from 0 s"
     )
-    return f"{late}; the first spike is at {first:.7g} s, the last spike is at {last:.7g} s"
+    return f"{late}; {_first_and_last(times_s)}"
+
+
+def _first_and_last(times_s: NDArray[np.float64]) -> str:
+    first, last = to_a_microsecond(times_s.min()), to_a_microsecond(times_s.max())
+    return f"the first spike is at {first} s, the last spike is at {last} s"
+
+
+def _words(bounds: Sequence[float] | NDArray[np.float64]) -> str:
+    return f"{to_a_microsecond(bounds[0])} to {to_a_microsecond(bounds[-1])}"
 
 
 def check_not_empty(n_inside: int, times_s: NDArray[np.float64], read: NDArray[np.float64]) -> None:
     """Refuse a part of a record that holds none of its spikes, and say where they are."""
     if times_s.size and not n_inside:
         raise ValueError(
-            f"none of its {times_s.size:,} spikes lies in {read[0, 0]:.7g} to {read[-1, 1]:.7g} s:"
+            f"none of its {times_s.size:,} spikes lies in {_words(read.reshape(-1))} s:"
             " give another start_s (--start-s) or duration_s (--duration-s)"
-            f"; the first spike is at {times_s.min():.7g} s, the last spike is at"
-            f" {times_s.max():.7g} s"
+            f"; {_first_and_last(times_s)}"
         )
 
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations, prune, spectral_norm, weight_norm
 
 from neurosparse.convert import to_spiking
-from neurosparse.convert.copies import copied
 from neurosparse.convert.quantised import quantise
 from neurosparse.convert.tuning import Tuning, tune
+from neurosparse.sparsify.copies import copied
 
 X = torch.rand(64, 8, generator=torch.Generator().manual_seed(1))
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from torch import nn
+from torch.nn.utils import prune
 
 from neurosparse.kernels.network import screening
 from neurosparse.sparsify import ScreenedFFN, SparseFFN, screened, screenings
@@ -140,6 +141,22 @@ def test_a_model_is_copied_and_not_changed():
         torch.testing.assert_close(fast(x), model(x))
     assert screenings(fast)["1"].tokens == 1
     assert "1 tokens" in str(screenings(fast)["1"])
+
+
+def test_a_model_that_keeps_what_it_computed_is_copied():
+    """`copy.deepcopy` refuses what a pass left: the weight of a pruned layer, an activation."""
+    model = nn.Sequential(prune.l1_unstructured(nn.Linear(16, 16), "weight", 0.5), SparseFFN(16, 8))
+    x = torch.randn(1, 16)
+    model.kept = model(x)
+    torch.testing.assert_close(screened(model)(x), model(x).detach(), atol=1e-5, rtol=1e-5)
+
+
+def test_a_block_in_two_places_is_screened_in_both():
+    block = SparseFFN(16, 8)
+    fast = screened(nn.Sequential(block, nn.Tanh(), block))
+    assert fast[0] is fast[2]
+    assert isinstance(fast[2], ScreenedFFN)
+    assert not any(module.training for module in fast.modules())
 
 
 def test_weights_that_changed_are_taken_anew():

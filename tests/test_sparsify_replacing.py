@@ -152,6 +152,95 @@ class Doubling(nn.Module):
         return 2 * self.wo(self.act(self.wi(x)))
 
 
+class Parts(nn.Module):
+    """A layer that runs a block's parts by itself, as `run` says."""
+
+    def __init__(self, run) -> None:
+        super().__init__()
+        self.fc1, self.fc2, self.activation_fn = nn.Linear(8, 8), nn.Linear(8, 8), nn.ReLU()
+        self.norm, self.activation_dropout = nn.LayerNorm(8), nn.Dropout(0.1)
+        self.share, self.run = nn.Parameter(torch.zeros(())), run
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+def plainly(self, x):
+    return self.fc2(self.activation_dropout(self.activation_fn(self.fc1(x))))
+
+
+def from_zero(run):
+    """A block whose output has no weight yet."""
+    return lambda self, x: x + self.share * run(self, x)
+
+
+LEFT = {
+    "activation used twice": lambda self, x: self.activation_fn(plainly(self, x)),
+    "squared": lambda self, x: self.fc2(self.activation_fn(self.fc1(x)) ** 2),
+    "the other order": lambda self, x: self.fc1(self.activation_fn(self.fc2(x))),
+    "hidden used elsewhere": lambda self, x: (h := self.activation_fn(self.fc1(x)), self.fc2(h)),
+    "norm between": lambda self, x: self.fc2(self.norm(self.activation_fn(self.fc1(x)))),
+    "dropout used elsewhere": lambda self, x: plainly(self, self.activation_dropout(x)),
+    "no dropout between": lambda self, x: self.fc2(self.activation_fn(self.fc1(x))),
+}
+
+
+@pytest.mark.parametrize("run", [*LEFT.values(), from_zero(LEFT["squared"])])
+def test_layers_that_do_more_with_the_parts_are_left(run):
+    torch.manual_seed(0)
+    model = nn.Sequential(Parts(run)).train()
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    assert replace_ffn(model).left == {"0": "Parts does more than its block"}
+    assert type(model[0].fc1) is nn.Linear
+    assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
+    assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("run", [plainly, from_zero(plainly)])
+def test_layers_that_run_the_block_alone_are_replaced(run):
+    assert replace_ffn(model := nn.Sequential(Parts(run))).blocks == ("0",)
+    assert model[0].fc1.dropout == 0.1
+
+
+def test_a_layer_without_a_forward_pass_is_left():
+    """Its parts are run by the module around it, in which way is not known."""
+    parts = {"fc1": nn.Linear(8, 8), "activation_fn": nn.ReLU(), "fc2": nn.Linear(8, 8)}
+    (why,) = replace_ffn(nn.Sequential(nn.ModuleDict(parts))).left.values()
+    assert why.startswith("ModuleDict does not run on random tokens")
+
+
+def test_a_layer_that_wants_other_arguments_is_run_on_a_batch():
+    config = hf.DebertaV2Config(vocab_size=99, hidden_act="relu", **SMALL)
+    model = hf.DebertaV2Model(config).eval()
+    assert all("pass data=" in why for why in replace_ffn(model).left.values())
+    before = output(model, {"input_ids": IDS})
+    assert replace_ffn(model, data={"input_ids": IDS}).blocks == (
+        "encoder.layer.0", "encoder.layer.1",
+    )  # fmt: skip
+    torch.testing.assert_close(output(model, {"input_ids": IDS}), before)
+    assert not any(module._forward_pre_hooks for module in model.modules())
+
+
+def test_a_block_in_two_places_is_replaced_in_both():
+    block = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8))
+    assert replace_ffn(model := nn.Sequential(block, nn.Tanh(), block)).blocks == ("0",)
+    assert model[0] is model[2]
+    assert isinstance(model[2], SparseFFN)
+
+
+def test_a_compiled_layer_is_replaced_under_its_name():
+    layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+    model = nn.Sequential(torch.compile(layer, backend="eager"))
+    assert str(replace_ffn(model)) == "1 block replaced: 0"
+
+
+def test_a_block_with_a_hook_that_would_be_lost_is_left():
+    block = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 8))
+    block[1].register_forward_hook(lambda *_: None)
+    (why,) = replace_ffn(nn.Sequential(block)).left.values()
+    assert why.startswith("a hook on 1 would be lost: remove it")
+
+
 @pytest.mark.parametrize(
     ("model", "why"),
     [

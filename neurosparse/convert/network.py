@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from neurosparse._internal import cards, checks, sizes
-from neurosparse.convert import copies, running, tracing
+from neurosparse.convert import running, tracing
 from neurosparse.convert.graph import Graph
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.normalisation import Normalisation, ceilings, normalised
@@ -19,6 +19,7 @@ from neurosparse.convert.running import Coding, Plan
 from neurosparse.convert.runs import LayerPath, SpikingRun, as_inputs, as_tensor
 from neurosparse.probe.originals import check_module
 from neurosparse.progress import Progress, quiet
+from neurosparse.sparsify import copies
 
 if TYPE_CHECKING:
     from neurosparse.convert.blocks import EventNetwork

@@ -18,9 +18,10 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from neurosparse._internal import checks
-from neurosparse.convert import copies, normalisation
+from neurosparse.convert import normalisation
 from neurosparse.convert.neurons import NeuronSpec
 from neurosparse.convert.runs import as_inputs_of
+from neurosparse.sparsify import copies
 
 _RELU_FUNCTIONS: tuple[Any, ...] = (torch.relu, torch.relu_, functional.relu, functional.relu_)
 _RELU_METHODS = ("relu", "relu_")

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor, fx, nn
 
 from neurosparse._internal.names import in_words
-from neurosparse.convert import copies, translation
+from neurosparse.convert import translation
 from neurosparse.convert.graph import Add, Conv, Graph, Input, Layer, Linear, Part, Shape
 from neurosparse.convert.refusals import RefusalError
 from neurosparse.probe.record import NON_LINEARITIES
 from neurosparse.rectifier.network import RectifierNetwork, folded
+from neurosparse.sparsify import copies
 
 # functions and methods that give a tensor in parts
 SPLITTING = (torch.chunk, torch.split, torch.tensor_split, "chunk", "split", "tensor_split")

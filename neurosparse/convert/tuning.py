@@ -13,10 +13,10 @@ from torch import nn
 from torch.nn import functional
 
 from neurosparse._internal import checks
-from neurosparse.convert import copies
 from neurosparse.convert.runs import as_inputs_of, as_labels
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Spec
+from neurosparse.sparsify import copies
 
 M = TypeVar("M", bound=nn.Module)
 

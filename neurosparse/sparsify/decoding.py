@@ -7,7 +7,6 @@ is that of the block itself, to the rounding of float32.
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from neurosparse._internal import checks
 from neurosparse.kernels.network import active_pairs, screening
 from neurosparse.probe.originals import check_module
+from neurosparse.sparsify.copies import copied
 from neurosparse.sparsify.ffn import SparseFFN
 from neurosparse.sparsify.pairs import rows_by_unit
 
@@ -140,20 +140,20 @@ def screened(model: nn.Module) -> nn.Module:
     >>> bool(torch.allclose(fast(x), block(x), atol=1e-5))
     True
     """
-    check_module(model)
-    if isinstance(model, SparseFFN):
-        return ScreenedFFN(copy.deepcopy(model))
-    twin = copy.deepcopy(model).eval()
-    names = [name for name, module in twin.named_modules() if isinstance(module, SparseFFN)]
-    if not names:
+    twin = copied(model)
+    if isinstance(twin, SparseFFN):
+        return ScreenedFFN(twin).eval()
+    blocks = {m: ScreenedFFN(m) for m in twin.modules() if isinstance(m, SparseFFN)}
+    if not blocks:
         raise ValueError(
             f"{type(model).__name__} has no SparseFFN to screen: neurosparse.sparsify.replace_ffn"
             " puts them where rectifier blocks stand"
         )
-    for name in names:
-        parent, _, child = name.rpartition(".")
-        setattr(twin.get_submodule(parent), child, ScreenedFFN(twin.get_submodule(name)))  # type: ignore[arg-type]
-    return twin
+    for name, module in list(twin.named_modules(remove_duplicate=False)):
+        if module in blocks:
+            parent, _, child = name.rpartition(".")
+            setattr(twin.get_submodule(parent), child, blocks[module])
+    return twin.eval()
 
 
 def screenings(model: nn.Module) -> dict[str, Screening]:

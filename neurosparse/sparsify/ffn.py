@@ -239,7 +239,8 @@ class SparseFFN(nn.Module):
         if any(type(t) not in (Tensor, nn.Parameter) or t.layout != torch.strided for t in tensors):
             return "one of its tensors is not a plain one"
         hooked = torch.overrides._is_torch_function_mode_enabled()  # type: ignore[attr-defined]
-        if hooked or _is_hooked(self):
+        parts = [m for m in (self.gate, self.up, self.down, self.activation) if m is not None]
+        if hooked or any(map(is_hooked, parts)):
             return "its layers are being looked at"
         return ""
 
@@ -259,16 +260,11 @@ def start_at(linear: nn.Linear, active: float) -> None:
     linear.bias.copy_(at.to(linear.bias) * linear.weight.norm(dim=1))
 
 
-def _is_hooked(block: SparseFFN) -> bool:
-    """Return whether somebody listens to a part of the block.
-
-    The active pairs would pass by that part.
-    """
-    parts = [m for m in (block.gate, block.up, block.down, block.activation) if m is not None]
-    return any(
-        m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks
-        for m in parts
-    )
+def is_hooked(module: nn.Module) -> bool:
+    """Return whether somebody listens to a module itself, which would be passed by."""
+    m = module
+    hooks = (m._forward_hooks, m._forward_pre_hooks, m._backward_hooks, m._backward_pre_hooks)
+    return any(hooks)
 
 
 def _store_by_unit(down: nn.Linear) -> None:

@@ -1,23 +1,30 @@
 """`SparseFFN` in other people's models: where a rectifier's feed-forward block stands.
 
 A block is known by the names of its parts (`PATTERNS`). Where it is a module of its own, it is
-replaced as a whole, once its output was seen to be the same. Where a layer runs the parts itself,
-the block takes the place of the first part, and the others become identities.
+replaced as a whole. Where a layer runs the parts itself, the block takes the place of the first
+part, and the others become identities. Either is done once the outputs were seen to be the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
+from torch.utils import _pytree as pytree
 
-from neurosparse.probe.originals import check_module
-from neurosparse.sparsify.ffn import SparseFFN
-
-TOLERANCE = 1e-5
+from neurosparse.probe.hooks import OwnHook
+from neurosparse.probe.originals import check_module, plain_name
+from neurosparse.sparsify.alike import Call, why_unlike
+from neurosparse.sparsify.aside import aside, evaluating
+from neurosparse.sparsify.copies import in_single_precision
+from neurosparse.sparsify.ffn import SparseFFN, is_hooked
+from neurosparse.sparsify.steering import as_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +74,14 @@ class Replaced:
         return "\n".join([*lines, *(f"{name} left: {why}" for name, why in self.left.items())])
 
 
-def replace_ffn(model: nn.Module) -> Replaced:
+def replace_ffn(model: nn.Module, *, data: object = None) -> Replaced:
     """Put a `SparseFFN` in place of each feed-forward block with a rectifier, in the model itself.
 
     Outputs stay the same to 1e-5, and parameters stay the same objects, so an optimiser that has
     them goes on. Their names in the state dict change: load weights before, or save them after.
+
+    The module that runs a block is run with the new block first, on a copy, in evaluation and in
+    training. A block is left where it does not put out the same, or does not run.
 
     Parameters
     ----------
@@ -79,6 +89,9 @@ def replace_ffn(model: nn.Module) -> Replaced:
         A model with blocks of `nn.TransformerEncoderLayer` and `nn.TransformerDecoderLayer`, of
         Hugging Face's OPT, BART, T5, Llama, BERT and ViT families, or Linear, ReLU, Linear in an
         `nn.Sequential`.
+    data
+        A batch of inputs, a tensor or a dict, to run blocks on what the model gives them. By
+        default they are run on random tokens, which some layers do not take.
 
     Returns
     -------
@@ -92,21 +105,44 @@ def replace_ffn(model: nn.Module) -> Replaced:
     1 block replaced: 0
     """
     check_module(model)
-    blocks, left = [], {}
-    for name, holder, pattern in list(_found(model)):
-        why = _replace(model, name, holder, pattern)
+    blocks, left, places = [], {}, list(_found(model))
+    calls = {} if data is None else _calls(model, [holder for _, holder, _ in places], data)
+    for name, holder, pattern in places:
+        why = _replace(model, name, holder, pattern, calls.get(holder))
+        shown = plain_name(name) or type(model).__name__
         if why:
-            left[name or type(model).__name__] = why
+            left[shown] = why
         else:
-            blocks.append(name or type(model).__name__)
+            blocks.append(shown)
     return Replaced(tuple(blocks), left)
+
+
+def _calls(model: nn.Module, modules: Sequence[nn.Module], data: object) -> dict[nn.Module, Call]:
+    """Return what a model calls some of its modules with, the first time, on a batch."""
+    calls: dict[nn.Module, Call] = {}
+
+    def keep(module: nn.Module, args: Any, kwargs: Any) -> None:
+        if module not in calls:
+            calls[module] = pytree.tree_map(in_single_precision, copy.deepcopy((args, kwargs)))
+
+    handles = [
+        module.register_forward_pre_hook(OwnHook(keep), with_kwargs=True) for module in modules
+    ]
+    args, kwargs = as_call(data)
+    try:
+        with aside(model), evaluating(model):
+            model(*args, **kwargs)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
 
 
 def _found(model: nn.Module) -> Iterator[tuple[str, nn.Module, Pattern]]:
     """Find each module that holds the parts of a block, with the pattern that it follows."""
     for name, holder in model.named_modules():
-        if isinstance(holder, SparseFFN):
-            continue
+        if isinstance(holder, SparseFFN) or hasattr(holder, "_orig_mod"):
+            continue  # a compiled module has the parts of the one inside of it
         for pattern in PATTERNS:
             needed = (pattern.up, pattern.down, pattern.gate or pattern.up)
             if pattern.up.isdigit() and (
@@ -120,7 +156,9 @@ def _found(model: nn.Module) -> Iterator[tuple[str, nn.Module, Pattern]]:
                 break
 
 
-def _replace(model: nn.Module, name: str, holder: nn.Module, pattern: Pattern) -> str:
+def _replace(
+    model: nn.Module, name: str, holder: nn.Module, pattern: Pattern, call: Call | None
+) -> str:
     """Replace one block; return what kept it, or nothing where it was replaced."""
     up, down = _part(holder, pattern.up), _part(holder, pattern.down)
     gate = _part(holder, pattern.gate) if pattern.gate else None
@@ -130,50 +168,48 @@ def _replace(model: nn.Module, name: str, holder: nn.Module, pattern: Pattern) -
             return f"it has a {type(part).__name__} where a Linear is needed"
     if not _is_rectifier(activation):
         return f"its activation is {_named(activation)}, not ReLU"
-    assert isinstance(up, nn.Linear)
-    assert isinstance(down, nn.Linear)
-    assert gate is None or isinstance(gate, nn.Linear)
-    try:
-        block = SparseFFN.of(up, down, gate=gate, dropout=_dropout(holder, pattern.dropout))
-    except ValueError as error:
-        return str(error)
-    if not pattern.is_module:
-        _put(holder, pattern.up, block)
-        for part in (pattern.activation, pattern.down):
-            _put(holder, part, nn.Identity())
-        if pattern.dropout and (found := _part(holder, pattern.dropout)) is not None:
-            _put(holder, pattern.dropout, nn.Identity() if isinstance(found, nn.Module) else 0.0)
-        if hasattr(holder, "activation_relu_or_gelu"):
-            # torch's fused layer would look for the weights of `linear1`
-            setattr(holder, "activation_relu_or_gelu", 0)  # noqa: B010
-        return ""
-    if not name:
+    if pattern.is_module and not name:
         return "it is the model itself: take SparseFFN.of(up, down)"
-    if not _alike(holder, block):
-        return f"{type(holder).__name__} does more than its block"
-    parent, _, child = name.rpartition(".")
-    setattr(model.get_submodule(parent), child, block)
+    if hooked := _hooked_parts(holder, pattern):
+        return f"a hook on {hooked} would be lost: remove it, and register it on the block after"
+    assert isinstance(up, nn.Linear)
+    replace = partial(_with_block, pattern=pattern)
+    if why := why_unlike(holder, replace, up.in_features, call):
+        return why
+    new, _ = replace(holder)
+    if new is not holder:
+        for place, module in list(model.named_modules(remove_duplicate=False)):
+            if module is holder:
+                _put(model, place, new)
     return ""
 
 
-@torch.no_grad()
-def _alike(holder: nn.Module, block: SparseFFN) -> bool:
-    """Return whether module and block give the same output for a few random tokens."""
-    weight = block.rectified.weight
-    tokens = torch.randn(4, weight.shape[1], generator=torch.Generator().manual_seed(0))
-    x, training = tokens.to(weight), holder.training
-    try:
-        expected = holder.eval()(x)
-    except Exception:  # of other people's code: it wants other arguments
-        return False
-    finally:
-        holder.train(training)
-    found = block.eval()(x)
-    block.train(training)
-    if not isinstance(expected, Tensor) or expected.shape != found.shape:
-        return False
-    scale = max(1.0, float(expected.abs().max()))
-    return bool((expected - found).abs().max() <= TOLERANCE * scale)
+def _with_block(holder: nn.Module, pattern: Pattern) -> tuple[nn.Module, SparseFFN]:
+    """Put a block in the place of a module's parts, or of the module; return both."""
+    up, down, gate = (_part(holder, part) for part in (pattern.up, pattern.down, pattern.gate))
+    assert isinstance(up, nn.Linear)
+    assert isinstance(down, nn.Linear)
+    assert gate is None or isinstance(gate, nn.Linear)
+    block = SparseFFN.of(up, down, gate=gate, dropout=_dropout(holder, pattern.dropout))
+    if pattern.is_module:
+        return block, block
+    _put(holder, pattern.up, block)
+    for part in (pattern.activation, pattern.down):
+        _put(holder, part, nn.Identity())
+    if (found := _part(holder, pattern.dropout)) is not None:
+        _put(holder, pattern.dropout, nn.Identity() if isinstance(found, nn.Module) else 0.0)
+    if hasattr(holder, "activation_relu_or_gelu"):
+        # torch's fused layer would look for the weights of `linear1`
+        setattr(holder, "activation_relu_or_gelu", 0)  # noqa: B010
+    return holder, block
+
+
+def _hooked_parts(holder: nn.Module, pattern: Pattern) -> str:
+    """Return the name of a part that goes and has a hook, or nothing."""
+    parts = {name: _part(holder, name) for name in (pattern.activation, pattern.dropout)}
+    parts |= {"the module": holder} if pattern.is_module else {}
+    hooked = (n for n, part in parts.items() if isinstance(part, nn.Module) and is_hooked(part))
+    return next(hooked, "")
 
 
 def _part(holder: nn.Module, path: str) -> object | None:

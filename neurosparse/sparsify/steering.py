@@ -144,7 +144,7 @@ def sparsify(
     )
     sparsifier = Sparsifier(unwrapped(model), plan, settings)
     if data is not None:
-        sparsifier.prepare(*_inputs(data))
+        sparsifier.prepare(*as_call(data))
     return sparsifier
 
 
@@ -171,7 +171,7 @@ def _share(name: str, value: Any) -> float:
     return float(value)
 
 
-def _inputs(data: object) -> tuple[tuple[Any, ...], Fields]:
+def as_call(data: object) -> tuple[tuple[Any, ...], Fields]:
     """Return a batch as the arguments of a call."""
     if isinstance(data, Mapping):
         return (), dict(data)

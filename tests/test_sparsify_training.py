@@ -181,6 +181,55 @@ def test_a_layer_without_a_bias_is_named() -> None:
         ns.sparsify(model, target=0.1, start_active=0.1, data=batch((4, 6)))
 
 
+def test_frozen_biases_stay_as_they_are() -> None:
+    model, x = mlp(), batch((64, 6))
+    model[0].requires_grad_(False)
+    before = model[0].bias.clone()
+    with pytest.raises(ValueError, match="layer '1' has a frozen bias of 32 units"):
+        ns.sparsify(model, target=0.1, start_active=0.1, data=x)
+    assert not hooks_of(model)
+    with torch.no_grad():
+        before[:8] = -100.0
+        model[0].bias[:8] = -100.0  # dead
+    s = ns.sparsify(model, target=0.01, steps=60, revive=True, dead_after=5)
+
+    def train() -> None:
+        for _ in range(60):
+            (model(x).square().mean() + s.penalty()).backward()
+            s.step()
+
+    with pytest.warns(UserWarning, match="dead units stay dead in 1: there is no bias"):
+        train()
+    assert torch.equal(model[0].bias, before)
+
+
+def hooks_of(model: nn.Module) -> list[object]:
+    return [h for m in model.modules() for h in (*m._forward_hooks, *m._forward_pre_hooks)]
+
+
+@pytest.mark.parametrize(
+    ("model", "data"),
+    [
+        (nn.RNN(6, 8, nonlinearity="relu"), torch.zeros(4, 3, 6)),  # no single function
+        (nn.Sequential(nn.Linear(6, 8), nn.ReLU()), torch.zeros(4, 5)),  # the model fails
+        (nn.Sequential(nn.Linear(6, 8), nn.ReLU()), "a word"),
+    ],
+)
+def test_a_refusal_leaves_no_hooks(model, data) -> None:
+    with pytest.raises((ValueError, TypeError, RuntimeError)):
+        ns.sparsify(model, target=0.1, data=data)
+    assert not hooks_of(model)
+
+
+def test_a_state_of_other_layers_leaves_no_hooks() -> None:
+    model, x = mlp(), batch((4, 6))
+    state = ns.sparsify(nn.Sequential(nn.Linear(6, 8), nn.ReLU()), target=0.1, data=x).state_dict()
+    ns.sparsify(model, target=0.1).load_state_dict(state)
+    with pytest.raises(ValueError, match="this state is of the layers"):
+        model(x)
+    assert not hooks_of(model)
+
+
 # ---- Checkpoints
 
 

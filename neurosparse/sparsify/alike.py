@@ -1,8 +1,8 @@
-"""Whether a module goes on computing the same with a `SparseFFN` in it: it is run with and without.
+"""A module with a `SparseFFN` in it, compared with the module as it was.
 
-This is done on copies, in evaluation and in training. Their parameters are moved first, alike, for
-a weight of 0 hides what stands before it. Dropout is replaced by factors that are known, so that
-what is dropped at another place is seen.
+Both are run, on copies, in evaluation and in training. Their parameters are moved first, alike,
+for a weight of 0 hides what stands before it. Dropout is replaced by factors that are known, so
+that what is dropped at another place is seen.
 """
 
 from __future__ import annotations

@@ -82,24 +82,25 @@ def set_biases(
     Raises
     ------
     ValueError
-        Where nothing that can be shifted goes into a layer.
+        Where nothing that can be shifted goes into a layer, or what is frozen.
     """
     for site in wanted:
-        if site.bias is None:
+        if site.settable is None:
+            kind = "no" if site.bias is None else "a frozen"
             raise ValueError(
-                f"layer {site.name!r} has no bias of {site.n_units} units before it to be set:"
-                " leave it out of layers=..., or leave start_active and revive out"
+                f"layer {site.name!r} has {kind} bias of {site.n_units} units before it to be set:"
+                " leave it out of layers=..., or leave start_active out"
             )
     done: set[int] = set()
     for site, want in wanted.items():
-        if site.bias is None or id(site.bias) in done:
+        if (bias := site.settable) is None or id(bias) in done:
             continue
-        done.add(id(site.bias))
-        shift = shift_for(_inputs_of(model, run, site, masks or {}), want.share).to(site.bias)
+        done.add(id(bias))
+        shift = shift_for(_inputs_of(model, run, site, masks or {}), want.share).to(bias)
         if want.units is not None:
             shift = torch.where(want.units.to(shift.device), shift, torch.zeros_like(shift))
-        site.bias.data.add_(shift)
-    same_everywhere([site.bias.data for site in wanted if site.bias is not None])
+        bias.data.add_(shift)
+    same_everywhere([site.settable.data for site in wanted if site.settable is not None])
 
 
 def settle_biases(
@@ -118,17 +119,17 @@ def settle_biases(
     counted
         What they counted. A layer in which nothing is active stays as it is.
     wanted
-        The share that is wanted, of some of the layers.
+        The share that is wanted, of some of the layers. Those with a frozen bias stay as they are.
     """
     shifted = []
     for name, (on, n) in counted.items():
         site, magnitude, active = taps[name].site, taps[name].magnitude, share(on, n)
         if name not in wanted or not active or magnitude is None:
             continue
-        if site.bias is not None and site.rectifies:
+        if (bias := site.settable) is not None and site.rectifies:
             m = float(magnitude) / (active * site.n_units)
-            site.bias.data.add_(SHIFTED * m * math.log(wanted[name] / active))
-            shifted.append(site.bias.data)
+            bias.data.add_(SHIFTED * m * math.log(wanted[name] / active))
+            shifted.append(bias.data)
     same_everywhere(shifted)
 
 
@@ -154,7 +155,7 @@ def settle_at_last(
     for k in range(ROUNDS):
         counted = count()
         for name, (on, n) in counted.items():
-            bias, active = taps[name].site.bias, share(on, n)
+            bias, active = taps[name].site.settable, share(on, n)
             off = abs(math.log(active / wanted[name])) if active else math.inf
             if bias is not None and 2 * k >= ROUNDS and off < nearest.get(name, (math.inf,))[0]:
                 nearest[name] = off, bias.detach().clone()

@@ -66,6 +66,11 @@ class Site:
     bias: nn.Parameter | None
     tokens: Tokens | None
 
+    @property
+    def settable(self) -> nn.Parameter | None:
+        """The bias, where there is one that is trained: frozen ones stay as they are."""
+        return self.bias if self.bias is not None and self.bias.requires_grad else None
+
     def joined(self, other: Site) -> Site:
         """Return the layer with a further call: the same weights are used again in a pass."""
         return replace(

@@ -28,7 +28,7 @@ from neurosparse.sparsify.rows import row
 from neurosparse.sparsify.settings import Settings
 from neurosparse.sparsify.sites import Function, Site, find_sites
 from neurosparse.sparsify.topk import top_k
-from neurosparse.sparsify.warned import check_free, warn_of_dead, warn_without_step
+from neurosparse.sparsify.warned import check_free, warn_of_dead, warn_of_lost, warn_without_step
 
 PASSES = 4  # the newest, by which biases are settled at last
 
@@ -226,23 +226,23 @@ class Sparsifier:
             if settings.start_active is not None and self._kept is None:
                 wanted = dict.fromkeys(sites, Wanted(settings.start_active))
                 set_biases(self._model, run, wanted, masks)
+            on = next(self._model.parameters()).device
+            self._taps = {site.name: Tap(site, settings.threshold, on) for site in sites}
+            self._idle = {s.name: torch.zeros(s.n_units, dtype=torch.int64) for s in sites}
+            names, values = list(self._taps), settings.of(list(self._taps))
+            if settings.way == "target":
+                self._plan = Plan(values, self._plan.steps, self._plan.reached, self._plan.start)
+            self._steering = Steering.first(names, values if settings.way == "l1" else None)
+            self._hook(sites)
+            self._ready, self._known_masks = True, set(masks)
+            if self._kept is not None:
+                kept, self._kept = self._kept, None
+                self.load_state_dict(kept)
         except ValueError:  # no batch will: the model is left as any other
             self.remove()
             raise
         finally:
             self._busy = False
-        on = next(self._model.parameters()).device
-        self._taps = {site.name: Tap(site, settings.threshold, on) for site in sites}
-        self._idle = {s.name: torch.zeros(s.n_units, dtype=torch.int64) for s in sites}
-        names, values = list(self._taps), settings.of(list(self._taps))
-        if settings.way == "target":
-            self._plan = Plan(values, self._plan.steps, self._plan.reached, self._plan.start)
-        self._steering = Steering.first(names, values if settings.way == "l1" else None)
-        self._hook(sites)
-        self._ready, self._known_masks = True, set(masks)
-        if self._kept is not None:
-            kept, self._kept = self._kept, None
-            self.load_state_dict(kept)
 
     def _hook(self, sites: Sequence[Site]) -> None:
         modules, blocks = dict(self._model.named_modules()), tellers(self._model)
@@ -379,11 +379,14 @@ class Sparsifier:
     def _revive(self) -> None:
         """Set the biases of dead units so that they are active for the share that is wanted."""
         wanted = self._plan.at(self.n_steps, self._steering.start)
+        dying = {name: tap.site for name, tap in self._taps.items() if self._dead(name).any()}
         dead = {
-            tap.site: Wanted(wanted.get(name) or max(self.active[name], 0.01), self._dead(name))
-            for name, tap in self._taps.items()
-            if self._dead(name).any()
+            site: Wanted(wanted.get(name) or max(self.active[name], 0.01), self._dead(name))
+            for name, site in dying.items()
+            if site.settable is not None
         }
+        if not self._warned:
+            self._warned = warn_of_lost(name for name, site in dying.items() if site not in dead)
         self._busy = True
         try:
             run, masks = self._passes[-1]

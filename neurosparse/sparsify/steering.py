@@ -52,7 +52,7 @@ def sparsify(
         The share of each layer's units that is to be active, in (0, 1), or one for each layer
         named. The weight of each layer's L1 penalty is steered to it. In the last tenth of the
         training the biases before each rectifier are shifted towards it too, with batch norm by
-        what is active in evaluation.
+        what is active in evaluation. Frozen ones stay as they are.
     l1
         A weight of the L1 penalty that stays. The penalty of a layer is the sum of abs(a) over its
         units, a mean over samples (inputs, and their positions or tokens).
@@ -73,7 +73,8 @@ def sparsify(
         share of samples. A share of 0.10 keeps more units alive than the usual start, at about
         0.50.
     revive
-        Set the biases of dead units anew, so that they are active for the target's share.
+        Set the biases of dead units anew, so that they are active for the target's share. Where
+        there is none, or a frozen one, they stay dead, with a warning.
     dead_after
         A unit is dead which was active for no sample between so many looks.
     active_when
@@ -144,7 +145,11 @@ def sparsify(
     )
     sparsifier = Sparsifier(unwrapped(model), plan, settings)
     if data is not None:
-        sparsifier.prepare(*as_call(data))
+        try:
+            sparsifier.prepare(*as_call(data))
+        except BaseException:  # nobody holds what could be removed
+            sparsifier.remove()
+            raise
     return sparsifier
 
 

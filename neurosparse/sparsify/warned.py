@@ -38,3 +38,14 @@ def warn_of_dead(dead: Mapping[str, float]) -> bool:
             stacklevel=4,
         )
     return bool(many)
+
+
+def warn_of_lost(names: Iterable[str]) -> bool:
+    """Warn of layers whose dead units cannot be revived, and return whether there are any."""
+    if layers := ", ".join(names):
+        warnings.warn(
+            f"dead units stay dead in {layers}: there is no bias before them, or a frozen one, that"
+            " could be set",
+            stacklevel=5,
+        )
+    return bool(layers)

@@ -443,3 +443,21 @@ def test_experts_without_a_sample_have_none_and_stop_nothing(skips: bool, batch_
     assert np.isnan(stats["experts.3.1"].active_fraction)
     assert stats["experts.3.1"].active_fraction_of_all == 0
     assert stats["experts.3.1"].interval.method == "no sample reached this layer"
+
+
+@pytest.mark.parametrize(
+    ("norm", "shape"),
+    [
+        (nn.BatchNorm1d(3), (3, 240)),
+        (nn.InstanceNorm1d(3), (3, 240)),
+        (nn.GroupNorm(1, 3), (3, 240)),
+        (nn.LayerNorm(40), (40, 18)),
+        (nn.Sequential(nn.Linear(40, 50), nn.BatchNorm1d(3)), (50, 18)),
+    ],
+)
+def test_a_norm_of_channels_says_where_they_lie_in_the_inputs(
+    norm: nn.Module, shape: tuple[int, int]
+) -> None:
+    model = nn.Sequential(norm, nn.ReLU())
+    found = ns.measure(model, torch.randn(6, 3, 40), active_when=ZERO)["1"]
+    assert (found.n_units, found.n_samples) == shape

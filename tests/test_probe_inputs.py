@@ -633,3 +633,28 @@ def test_tensors_that_are_not_dense_are_refused(make, said) -> None:
     for data in (make(x), [make(x)], [(make(x), torch.zeros(4))]):
         with pytest.raises(ValueError, match=said):
             ns.measure(model, data, active_when=ns.ActiveWhen(threshold=0))
+
+
+class TwoPrecisions(nn.Module):
+    """Its inputs are those of the linear layer, which is not the first."""
+
+    def __init__(self, first: torch.dtype, second: torch.dtype) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.scale = nn.Parameter(torch.ones(1, dtype=first))
+        self.linear, self.act = nn.Linear(16, 8, dtype=second), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.linear(x))
+
+
+@pytest.mark.parametrize("first", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("second", [torch.float32, torch.float64])
+def test_a_model_of_two_precisions_gets_inputs_that_it_runs_on(
+    first: torch.dtype, second: torch.dtype
+) -> None:
+    model, x = TwoPrecisions(first, second), torch.randn(50, 16)
+    with torch.no_grad():
+        right = float((model(x.to(second)) > 0).double().mean())
+    for data in (x, x.double().numpy()):
+        assert ns.measure(model, data, active_when=ZERO)["act"].active_fraction == right

@@ -3,6 +3,8 @@ are not ours.
 """
 
 import contextlib
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,6 +89,86 @@ def test_a_module_that_is_a_non_linearity_by_hand_is_one_layer() -> None:
     records = record(model, x, ActiveWhen(threshold=0.1))
     assert list(records) == ["1"]
     same(records["1"], model(x))
+
+
+class Own(nn.Module):
+    """A module without parameters that computes anything, with tensors of its own."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.function = function
+        self.register_buffer("wide", torch.randn(8, 32))
+        self.register_buffer("back", torch.randn(32, 8))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.function(self, x)
+
+
+def _top(x: torch.Tensor) -> torch.Tensor:
+    return torch.zeros_like(x).scatter(-1, *F.relu(x).topk(4)[::-1])
+
+
+ONES_OWN: dict[str, tuple[Callable[..., Any], Callable[..., Any], str]] = {
+    "weights": (
+        lambda m, x: F.relu(x @ m.wide) @ m.back,
+        lambda m, x: F.relu(x @ m.wide),
+        "1.relu",
+    ),
+    "changed in place": (
+        lambda m, x: F.relu(x @ m.wide).sub_(0.5) @ m.back,
+        lambda m, x: F.relu(x @ m.wide),
+        "1.relu",
+    ),
+    "attention": (lambda m, x: F.relu(x @ x.T - 1) @ x, lambda m, x: F.relu(x @ x.T - 1), "1.relu"),
+    "pooled": (
+        lambda m, x: F.max_pool1d(F.relu(x)[None], 2)[0],
+        lambda m, x: F.relu(x),
+        "1.relu",
+    ),
+    "normalised": (
+        lambda m, x: F.layer_norm(F.relu(x), (8,)),
+        lambda m, x: F.relu(x),
+        "1.relu",
+    ),
+    "routed": (lambda m, x: x.sigmoid().topk(2), lambda m, x: x.sigmoid(), "1.sigmoid"),
+    "top-k": (
+        lambda m, x: _top(x @ m.wide) @ m.back,
+        lambda m, x: _top(x @ m.wide),
+        "1.relu*topk",
+    ),
+    "doubled": (
+        lambda m, x: torch.cat([F.relu(x), F.relu(-x)], -1),
+        lambda m, x: torch.cat([F.relu(x), F.relu(-x)], -1),
+        "1",
+    ),
+    "a share": (
+        lambda m, x: F.relu(x) / (1 + F.relu(x).sum(-1, keepdim=True)),
+        lambda m, x: F.relu(x) / (1 + F.relu(x).sum(-1, keepdim=True)),
+        "1",
+    ),
+    "viewed": (
+        lambda m, x: F.relu(x.view(-1, 4) - 0.5).view_as(x),
+        lambda m, x: F.relu(x - 0.5),
+        "1",
+    ),
+    "outside torch": (
+        lambda m, x: torch.from_numpy(2 * F.relu(x).numpy()),
+        lambda m, x: 2 * F.relu(x),
+        "1",
+    ),
+}
+
+
+@pytest.mark.parametrize(("function", "right", "name"), ONES_OWN.values(), ids=ONES_OWN)
+def test_a_module_is_an_activation_where_its_output_is_that_of_one(
+    function: Callable[..., Any], right: Callable[..., Any], name: str
+) -> None:
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(6, 8), Own(function)), torch.randn(16, 6)
+    records = record(model, x, ZERO)
+    assert list(records) == [name]
+    with torch.no_grad():
+        same(records[name], right(model[1], model[0](x)))
 
 
 class Gated(nn.Module):

@@ -55,6 +55,8 @@ class Tag(NamedTuple):
         The numbers or the largest values of units of that layer (True where none fired).
     has_zeros
         Zeros in it have been accounted for.
+    within
+        The module whose non-linearity it is, or was made of element by element.
     """
 
     live: bool
@@ -64,6 +66,7 @@ class Tag(NamedTuple):
     is_test: bool = False
     picked_from: Key | bool = False
     has_zeros: bool = False
+    within: str = ""
 
 
 UNKNOWN, CONSTANT = Tag(live=True), Tag(live=False)
@@ -77,7 +80,7 @@ _LIKE = frozenset(
     f"{what}like" for what in ("zeros", "ones", "empty", "full", "rand", "randn", "randint")
 )
 # whose outputs are those of weights, and forget what came before
-_WEIGHTED = frozenset(
+WEIGHTED = frozenset(
     {
         *(f"conv{t}{n}d" for t in ("", "transpose") for n in (1, 2, 3)),
         *("linear", "addmm", "matmul", "mm", "bmm", "baddbmm", "einsum", "bilinear", "tensordot"),
@@ -87,7 +90,7 @@ _WEIGHTED = frozenset(
     }
 )
 _SUMS = frozenset({"add", "iadd", "radd", "sub", "isub", "rsub", "subtract", "addcmul", "lerp"})
-_NORMS = frozenset({"batchnorm", "layernorm", "groupnorm", "instancenorm", "rmsnorm"})
+NORMS = frozenset({"batchnorm", "layernorm", "groupnorm", "instancenorm", "rmsnorm"})
 _COMPARISONS = frozenset(
     {"gt", "ge", "lt", "le", "eq", "ne", "greater", "greaterequal", "less", "lessequal"}
     | {"heaviside"}
@@ -210,7 +213,7 @@ class Flow:
     def _of_inputs(self, kind: str, call: Call, outputs: list[Tensor], live: list[Tag]) -> Tag:
         """Tag what depends on the inputs."""
         source = self._source(kind, call, live)
-        has_zeros = kind not in _WEIGHTED and any(tag.has_zeros for tag in live)
+        has_zeros = kind not in WEIGHTED and any(tag.has_zeros for tag in live)
         has_zeros |= kind == "padpackedsequence"
         layer = live[0].layer if len(live) == 1 and kind in _PASSES_LAYER else None
         is_test = bool(kind in _RECAST and all(tag.is_test for tag in live))
@@ -239,15 +242,15 @@ class Flow:
     def _source(self, kind: str, call: Call, live: list[Tag]) -> frozenset[str] | None:
         if kind in _WRITES:
             return None
-        if kind in _WEIGHTED or kind in _NORMS:
+        if kind in WEIGHTED or kind in NORMS:
             weights = [self[t] for t in tensors_in((call.args, call.kwargs.values()))]
             names = frozenset().union(*(t.source or () for t in weights if not t.live))
-            if kind in _NORMS and live[0].source:
+            if kind in NORMS and live[0].source:
                 names |= live[0].source
             if names:
                 return names
             # packed weights, and products of two tensors that both depend on the inputs
-            return live[0].source if kind in _NORMS else None
+            return live[0].source if kind in NORMS else None
         if kind in _SUMS:  # at a recurrent layer's first step its state depends on no input
             live = [self[t] for t in tensors_in((call.args, call.kwargs.values()))]
         known = [tag.source for tag in live if tag.source]

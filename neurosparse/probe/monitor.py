@@ -20,12 +20,14 @@ from neurosparse.probe.originals import plain_name
 from neurosparse.probe.rectifiers import (
     HAVE_FLOORS,
     KEEPS_ZEROS,
+    Rectifier,
     is_non_linearity,
     rectifier_of,
 )
 from neurosparse.probe.tensors import tensors_in, zero_share
 from neurosparse.probe.tokens import BatchTokens, inputs_by_name, masks_in
 from neurosparse.probe.unit_axes import LayerOutput, with_unit_axis
+from neurosparse.probe.waiting import Called, Waiting
 
 _KINDS: dict[str, str] = {}  # names of functions without their underscores
 
@@ -58,18 +60,13 @@ class Monitor(TorchFunctionMode):
         self.inside: list[str] = []  # the modules that are being called
         self.calls: Counter[Key] = Counter()
         self.errors: list[Exception] = []  # what was raised here, none of the model's own
-        self.alone = {
+        self.by_kind = {plain_name(n) for n, m in model.named_modules() if is_non_linearity(m)}
+        self.alone = {  # they may be non-linearities by hand
             plain_name(name)
             for name, module in model.named_modules()
-            if is_non_linearity(module)
-            or (
-                name
-                and not any(
-                    True for _ in chain(module.children(), module.parameters(recurse=False))
-                )
-            )
-        }
-        self.called: set[str] = set()  # those of them that have called a non-linearity
+            if name and not any(True for _ in chain(module.children(), module.parameters()))
+        } - self.by_kind
+        self.waiting: dict[str, Waiting] = {}  # of those of them that have called one
 
     def begin(self, batch: object, tokens: BatchTokens | None = None) -> None:
         """Start a pass: the tensors of a batch are its inputs."""
@@ -91,6 +88,7 @@ class Monitor(TorchFunctionMode):
                 with torch._C.DisableTorchFunction():
                     masks = masks_in(inputs_by_name(module, args, kwargs))
                     self.masks |= {key for key, mask in masks.items() if not mask.all()}
+            self.waiting.pop(name, None)
             first = is_root or not self.flow.n_inputs
             if first and not self.inside and not self._has_begun(args, kwargs):
                 self.calls.clear()
@@ -116,14 +114,18 @@ class Monitor(TorchFunctionMode):
                 return after(args, kwargs, output)
 
         def after(args: object, kwargs: object, output: object) -> Tensor | None:
-            inputs = list(_all(args, kwargs))
+            inputs, rows = list(_all(args, kwargs)), recurrent.rows_of(output)
+            waiting = self.waiting.pop(name, None)
+            is_one = by_kind or (waiting is not None and waiting.is_made_of_it(rows, self.flow))
             if isinstance(output, Tensor) and output not in self.flow:
                 self._note_unseen([output], name)
                 self._tag_unseen(inputs, output)
-            if by_kind or name in self.called or (self.layers is not None and shown in self.layers):
-                self.called.discard(name)
-                rows = recurrent.rows_of(output)
-                named = self.layers is not None and shown in self.layers
+            named = self.layers is not None and shown in self.layers
+            if waiting is not None and not is_one:
+                for each in waiting.called:
+                    self.flow[each.output] = each.tag
+                    self._consume(each.name, each.output, each.key)
+            if is_one or named:
                 if isinstance(rows, Tensor) and not self.flow[rows].live and not named:
                     self.of_weights.add(shown)
                     return None
@@ -136,7 +138,7 @@ class Monitor(TorchFunctionMode):
                 if by_kind and isinstance(module, nn.RNN) and isinstance(rows, Tensor):
                     self._consume_below(shown, module, args, kwargs, rows)
                 return self._consume(
-                    shown, rows if rows is not None else output, None if own else before
+                    shown, rows if rows is not None else output, before=None if own else before
                 )
             return None
 
@@ -164,8 +166,13 @@ class Monitor(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        output = function(*args, **kwargs)
         shown = getattr(function, "__name__", "")
+        place = self.inside[-1] if self.inside else ""
+        waiting = self.waiting.get(place)
+        if waiting is not None and _works_in_place(shown, kwargs):
+            with torch._C.DisableTorchFunction():
+                waiting.save(args[0] if args else None)
+        output = function(*args, **kwargs)
         if shown == "__get__":
             if not isinstance(output, Tensor):
                 return output
@@ -183,29 +190,41 @@ class Monitor(TorchFunctionMode):
             self._note_unseen(_all(args, kwargs))
         before = self._zeros_before(kind, args, output)
         rectifies = rectifier_of(kind, args, kwargs, output, self.flow)
+        keeps = waiting is not None and waiting.keeps(kind, args, kwargs, output, self.flow)
         tag = self.flow.follow(kind, function, args, kwargs, output)
         result = args[0] if kind == "setitem" else output
+        if keeps:
+            for each in tensors_in(result):
+                self.flow[each] = self.flow[each]._replace(within=place)
         if not tag.live or not isinstance(result, Tensor):
             return output
         if not (result.is_floating_point() or result.is_quantized):
             rectifies = None  # whole numbers, such as positions or a mask
-        if rectifies is not None:
-            place = self.inside[-1] if self.inside else ""
-            shown = shown.partition(".")[0].strip("_")
-            if rectifies.replaces is not None:
-                self.replaced.add(self.names.of(rectifies.replaces))
-            if place in self.alone:
-                self.called.add(place)
-            elif (layer := rectifies.layer) is not None:
-                instead = self._consume(layer.name + rectifies.suffix, result, tag, layer)
-                return output if instead is None or kind == "setitem" else instead
-            else:
-                name = f"{place}.{shown}" if place else shown
-                instead = self._consume(name, result, rectifies.before or tag)
-                return output if instead is None or kind == "setitem" else instead
-        elif before is not None:
+        if rectifies is not None and place not in self.by_kind:
+            instead = self._non_linearity(rectifies, place, shown, result, tag)
+            return output if instead is None or kind == "setitem" else instead
+        if rectifies is None and before is not None:
             self._note_zeros(kind, shown, result, before)
         return output
+
+    def _non_linearity(
+        self, rectifies: Rectifier, place: str, shown: str, result: Tensor, tag: Tag
+    ) -> Tensor | None:
+        """Hand over what a function has put out that is a non-linearity, at once or later."""
+        layer = rectifies.layer
+        if layer is not None:
+            name = layer.name + rectifies.suffix
+            key = layer._replace(name=name)
+        else:
+            name = ".".join(filter(None, [place, shown.partition(".")[0].strip("_")]))
+            key = self._key(name, rectifies.before or tag)
+        if rectifies.replaces is not None:
+            self.replaced.add(self.names.of(rectifies.replaces))
+        if place not in self.alone:
+            return self._consume(name, result, key)
+        called = Called(name, result, tag, key)
+        self.waiting.setdefault(place, Waiting(place)).add(called, self.flow)
+        return None
 
     def _zeros_before(self, kind: str, args: object, output: object) -> bool | None:
         """Return whether the inputs of a function had zeros, None where nobody looks."""
@@ -246,11 +265,23 @@ class Monitor(TorchFunctionMode):
         if not before and share >= 0.1 and output.numel() >= 32:
             place = self.inside[-1] if self.inside else ""
             name = shown.partition(".")[0].strip("_")
-            name = place if place in self.alone and place else f"{place}.{name}".lstrip(".")
+            name = (
+                place
+                if place in self.alone | self.by_kind and place
+                else f"{place}.{name}".lstrip(".")
+            )
             self.with_zeros.setdefault(name, share)
 
+    def _key(self, name: str, before: Tag) -> Key:
+        """Return the key of a layer that is being called, by what is known of its input."""
+        key = Key(name, _place(), before.source)
+        if before.source is not None:
+            return key
+        self.calls[key] += 1
+        return key._replace(call=self.calls[key])
+
     def _consume(
-        self, name: str, output: object, before: Tag | None = None, gate: Key | None = None
+        self, name: str, output: object, key: Key | None = None, before: Tag | None = None
     ) -> Tensor | None:
         """Hand a layer's output over; return the tensor that takes its place, if any."""
         if self.layers is not None and name not in self.layers:
@@ -263,19 +294,10 @@ class Monitor(TorchFunctionMode):
             self.errors.append(error)
             raise error
         tag = self.flow[output]
-        if gate is not None:
-            key = gate._replace(name=name)
-        else:
-            source = (before or tag).source
-            key = Key(name, _place(), source)
-            if source is None:
-                self.calls[key] += 1
-                key = key._replace(call=self.calls[key])
+        key = key or self._key(name, before or tag)
         self.fired[name] += 1
         self.with_zeros.pop(name, None)
-        after = tag._replace(
-            live=True, source=None, layer=key, has_zeros=True, is_test=False, picked_from=False
-        )
+        after = _of_layer(tag, key)
         self.flow[output] = after
         asked = self.units_axis
         try:
@@ -303,6 +325,24 @@ class Monitor(TorchFunctionMode):
 
 def _all(args: Any, kwargs: Any) -> Iterator[Tensor]:
     return tensors_in((args, tuple(kwargs.values())))
+
+
+def _of_layer(tag: Tag, key: Key) -> Tag:
+    """Return what is known of a layer's output."""
+    return tag._replace(
+        live=True,
+        source=None,
+        layer=key,
+        has_zeros=True,
+        is_test=False,
+        picked_from=False,
+        within="",
+    )
+
+
+def _works_in_place(shown: str, kwargs: Fields) -> bool:
+    own = shown.endswith("_") and not shown.startswith("__")
+    return own or shown.startswith(("__i", "__setitem")) or bool(kwargs.get("inplace"))
 
 
 def _place() -> Any:

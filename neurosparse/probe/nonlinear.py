@@ -6,8 +6,8 @@ A model is followed while it runs, through a `TorchFunctionMode` (every function
 calls) and hooks on its modules (where it stands). So what counts does not depend on how the model
 is written:
 
-- a module of `NON_LINEARITIES`, or one without children and parameters that calls such a function
-  (a GELU by hand): its output, under the module's name;
+- a module of `NON_LINEARITIES`, or one without children and parameters whose output is made of that
+  of such a function element by element (a GELU by hand): its output, under the module's name;
 - a function such as `torch.relu` or `silu` that any other module calls: under the module's name and
   its own, "block.relu";
 - a rectifier by hand, such as `x * (x > 0)`, `where(x > 0, x, 0)` or `maximum(x, 0)`, and a

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -22,6 +23,7 @@ from neurosparse.probe.inputs import Inputs, batches, inputs_of
 from neurosparse.probe.layers import LayerRecords, none_of
 from neurosparse.probe.nonlinear import NON_LINEARITIES, LayerOutput, Monitor, monitoring
 from neurosparse.probe.originals import original, plain_name
+from neurosparse.probe.tensors import tensors_in
 from neurosparse.sparsity import Floats, observe
 
 __all__ = ["NON_LINEARITIES", "ForwardError", "record", "record_whole"]
@@ -236,7 +238,7 @@ def _run(
     for axis in units_axis.values() if isinstance(units_axis, Mapping) else (units_axis,):
         if axis is not None:
             checks.whole("units_axis", axis, least=-64)
-    parameter = next(chain(model.parameters(), model.buffers()), torch.empty(0))
+    likes = _likes(model)
     ever: Counter[str] = Counter()
     own: list[BaseException] = []
 
@@ -249,16 +251,23 @@ def _run(
 
     def runs_on(batch: Any) -> bool:
         if not on_trial:
-            on_trial.append(_runs_on(model, batch, monitor))
+            on_trial.append(_runs(lambda: model(batch), monitor))
         return on_trial[0]
+
+    def runs(inputs: Inputs) -> bool:
+        if not any(t.is_floating_point() for t in tensors_in((inputs.args, inputs.kwargs))):
+            return True
+        return _runs(lambda: _forward(model, inputs, forward), monitor)
 
     n_batches, on_trial = 0, list[bool]()
     with _evaluating(model), monitoring(model, consume_or_note, layers, units_axis) as monitor:
         for batch, its_mask in _unmonitored(data):
             with torch._C.DisableTorchFunction():
-                inputs = inputs_of(
-                    model, batch, False if mask is False else its_mask, parameter, forward, runs_on
-                )
+                its_mask = False if mask is False else its_mask
+                read = partial(inputs_of, model, batch, its_mask, forward=forward, runs_on=runs_on)
+                if len(likes) > 1:
+                    likes = [next((like for like in likes if runs(read(like))), likes[-1])]
+                inputs = read(likes[0])
                 monitor.begin((inputs.args, inputs.kwargs), inputs.tokens)
                 before_batch(inputs, monitor)
             _call(model, inputs, forward, monitor, own)
@@ -299,10 +308,7 @@ def _call(
 ) -> None:
     """Run the model once; its errors become one sentence, with the error itself as the cause."""
     try:
-        if forward is not None:
-            forward(model, *inputs.args)
-        else:
-            model(*inputs.args, **inputs.kwargs)
+        _forward(model, inputs, forward)
     except MemoryError:
         raise
     except (Exception, SystemExit) as error:
@@ -319,12 +325,34 @@ def _call(
         ) from error
 
 
-def _runs_on(model: nn.Module, batch: Any, monitor: Monitor) -> bool:
-    """Return whether a model takes a batch as it is: it runs, and nobody listens."""
+def _likes(model: nn.Module) -> list[Tensor]:
+    """Return tensors on the device of a model, in the precisions that its inputs may have.
+
+    That is the one of its parameters. Where they have several, inputs may have their own, of which
+    a tensor of whole numbers says nothing, or one of those, the first at last.
+    """
+    first = next(chain(model.parameters(), model.buffers()), torch.empty(0))
+    kinds = dict.fromkeys(p.dtype for p in model.parameters() if p.is_floating_point())
+    if len(kinds) < 2:
+        return [first]
+    others = [torch.empty(0, dtype=kind, device=first.device) for kind in kinds]
+    return [torch.empty(0, dtype=torch.int8, device=first.device), *others[1:], first]
+
+
+def _forward(
+    model: nn.Module, inputs: Inputs, forward: Callable[[nn.Module, Any], Any] | None
+) -> object:
+    if forward is not None:
+        return forward(model, *inputs.args)
+    return model(*inputs.args, **inputs.kwargs)
+
+
+def _runs(call: Callable[[], object], monitor: Monitor) -> bool:
+    """Return whether a model takes a batch: it runs, and nobody listens."""
     monitor.is_paused = True
     try:
         with torch.random.fork_rng():
-            model(batch)
+            call()
     except Exception:
         return False
     finally:

@@ -10,6 +10,15 @@ from neurosparse.probe import axes as ax
 from neurosparse.probe.layout import indexing, products, shapes, weights
 from neurosparse.probe.layout.calls import Call, Rule, by_shape
 
+_VIEWS = (
+    "view reshape flatten unflatten viewas reshapeas ravel squeeze unsqueeze unsafeview atleast2d"
+    " atleast3d"
+)
+_PERMUTATIONS = "permute transpose movedim moveaxis swapaxes swapdims t adjoint T mT H mH"
+_CUTS = "chunk split tensorsplit splitwithsizes"
+# they lay out elements anew, and lose none
+KEEP_ELEMENTS = frozenset(f"{_VIEWS} {_PERMUTATIONS} {_CUTS}".split())
+
 
 def axes_of_output(call: Call, outputs: Sequence[Tensor]) -> list[ax.Axes | None]:
     """Return the axes of each output of a call, None where they are not known."""
@@ -49,15 +58,8 @@ def _table() -> dict[str, Rule]:
         (weights.attention, "scaleddotproductattention multiheadattentionforward"),
         (products.matmul, "matmul rmatmul mm bmm addmm baddbmm addbmm mv dot sparsemm smm"),
         (products.einsum, "einsum"),
-        (
-            shapes.viewed,
-            "view reshape flatten unflatten viewas reshapeas ravel squeeze unsqueeze"
-            " unsafeview atleast2d atleast3d",
-        ),
-        (
-            shapes.permuted,
-            "permute transpose movedim moveaxis swapaxes swapdims t adjoint T mT H mH",
-        ),
+        (shapes.viewed, _VIEWS),
+        (shapes.permuted, _PERMUTATIONS),
         (
             shapes.reduced,
             "mean sum amax amin max min std var logsumexp norm vectornorm prod all any median"
@@ -67,7 +69,7 @@ def _table() -> dict[str, Rule]:
         (indexing.indexed, "getitem"),
         (indexing.selected, "select indexselect"),
         (indexing.unbound, "unbind iter"),
-        (indexing.split, "chunk split tensorsplit splitwithsizes narrow"),
+        (indexing.split, f"{_CUTS} narrow"),
         (shapes.joined, "cat concat concatenate stack"),
         (shapes.padded, "pad"),
         (

@@ -55,11 +55,19 @@ def _window(call: Call, weight: object, k: int, old: ax.Axis, size: int) -> ax.A
 
 
 def normalised(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes after a norm; one of channels says that they lie along axis 1.
+
+    So it does of inputs, whose units are a guess. Where weights have made them, these tell.
+    """
     axes = by_shape(call, outputs[0])
-    if axes is None or ax.of_units(axes) or call.kind not in ("batchnorm", "groupnorm"):
+    if axes is None or call.kind not in ("batchnorm", "groupnorm", "instancenorm"):
+        return axes
+    is_known = ax.of_units(axes) and call.tags[call.first].source
+    if is_known or ax.is_told(axes[1]):
         return axes
     return tuple(
-        ax.axis(ax.UNITS, outputs[0].shape[1]) if k == 1 else each for k, each in enumerate(axes)
+        ax.axis(ax.UNITS, outputs[0].shape[1]) if k == 1 else without_units(each)
+        for k, each in enumerate(axes)
     )
 
 

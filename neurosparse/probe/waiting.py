@@ -1,0 +1,76 @@
+"""A module that calls non-linearities and may be one itself: which it is, its output tells."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from neurosparse.probe.flow import NORMS, WEIGHTED, Flow, Key, Tag
+from neurosparse.probe.layout import KEEP_ELEMENTS
+from neurosparse.probe.tensors import tensors_in
+
+_JOINS = frozenset({"cat", "concat", "concatenate", "stack"})
+# each element of their outputs is made of several
+_MIX = frozenset({"softmax", "logsoftmax", "cumsum", "cumprod", "logcumsumexp", "sort", "topk"})
+
+
+class Called(NamedTuple):
+    """A non-linearity that was called: its name, its output, what is known of that, its key."""
+
+    name: str
+    output: Tensor
+    tag: Tag
+    key: Key
+
+
+class Waiting:
+    """The non-linearities that a module has called, until its own output is there.
+
+    Where that is made of one of them element by element, as in a GELU by hand, the module is the
+    layer. Otherwise, as where a product with weights follows, they are layers of their own.
+    """
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self.called: list[Called] = []
+
+    def add(self, called: Called, flow: Flow) -> None:
+        """Keep a non-linearity, and mark its output."""
+        flow[called.output] = called.tag._replace(
+            layer=called.key, has_zeros=True, is_test=False, picked_from=False, within=self.place
+        )
+        self.called.append(called)
+
+    def is_made_of_it(self, output: object, flow: Flow) -> bool:
+        """Return whether a tensor is made of a non-linearity's output element by element."""
+        if not isinstance(output, Tensor):
+            return False
+        tag = flow[output]
+        if tag.axes is not None:
+            return tag.within == self.place
+        # of no function of torch, which nobody has followed
+        return any(output.shape == called.output.shape for called in self.called)
+
+    def keeps(self, kind: str, args: Any, kwargs: Any, output: object, flow: Flow) -> bool:
+        """Return whether a function's output is made of such an output element by element."""
+        tensors = list(tensors_in((args, tuple(kwargs.values()))))
+        made = [t for t in tensors if self.is_made_of_it(t, flow)]
+        if kind in _JOINS:
+            return all(any(t is m for m in made) or not flow[t].live for t in tensors)
+        if kind in KEEP_ELEMENTS:
+            return bool(made)
+        mixes = kind in WEIGHTED or kind in NORMS or kind in _MIX or "pool" in kind
+        first = next(tensors_in(output), None)
+        return not mixes and any(first is not None and t.shape == first.shape for t in made)
+
+    def save(self, target: object) -> None:
+        """Copy the outputs that a function in place is about to change."""
+        if isinstance(target, Tensor):
+            at = target.untyped_storage().data_ptr()
+            self.called = [
+                each._replace(output=each.output.clone())
+                if each.output.untyped_storage().data_ptr() == at
+                else each
+                for each in self.called
+            ]

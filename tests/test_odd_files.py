@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pandas
 import polars
 import pytest
+import scipy.io
 
 import neurosparse as ns
 from neurosparse import recordings
@@ -165,6 +167,88 @@ def test_a_row_a_unit_may_say_when_it_was_observed(kind):
     rows["obs_intervals"][1] = None
     with pytest.raises(ValueError, match="1 of its units have no observation interval"):
         ns.as_spikes(kind(rows), time_unit="s")
+
+
+# ---- MATLAB
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["5", "7.3"])
+def mat(request, tmp_path):
+    """Write variables as MATLAB does before version 7.3, and from it on."""
+    path = tmp_path / "a.mat"
+
+    def put(group, name, value):
+        if isinstance(value, dict):
+            for field, each in value.items():
+                put(group.require_group(name), field, each)
+        elif value.dtype == object:
+            cells = np.empty(value.shape[::-1], h5py.ref_dtype)
+            for at, cell in np.ndenumerate(value.T):
+                empty = cell.size == 0
+                stored = np.array(cell.shape, "u8") if empty else cell.T
+                node = group.file.create_dataset(f"#refs#/{len(group.file['#refs#'])}", data=stored)
+                if empty:
+                    node.attrs["MATLAB_empty"] = np.uint8(1)
+                cells[at] = node.ref
+            group.create_dataset(name, data=cells, dtype=h5py.ref_dtype)
+        else:
+            group[name] = value.T
+
+    def write(**variables):
+        if request.param == "5":
+            scipy.io.savemat(path, variables)
+        else:
+            with h5py.File(path, "w") as file:
+                file.create_group("#refs#")
+                for name, value in variables.items():
+                    put(file, name, value)
+        return path
+
+    return write
+
+
+def cells(rows):
+    found = np.empty((len(rows), len(rows[0])), dtype=object)
+    for at, _ in np.ndenumerate(found):
+        found[at] = np.array(rows[at[0]][at[1]], float).reshape(1, -1)
+    return found
+
+
+def test_a_silent_unit_of_matlab_has_no_spikes(mat):
+    path = mat(spike_times_ms=cells([[[1, 3], [], [4]]]))
+    assert ns.as_spikes(path, **TEN).counts.tolist() == [2, 0, 1]
+
+
+def test_cells_of_units_and_trials_are_refused(mat):
+    path = mat(spike_times_ms=cells([[[1], [2], [3]], [[4], [5], [6]]]))
+    with pytest.raises(ValueError, match="a cell array of 2 x 3, as of units and trials: save"):
+        ns.as_spikes(path, **TEN)
+
+
+def test_trials_and_channels_beside_the_times_of_matlab_are_seen(mat):
+    times = {"time_ms": np.array([[1.0, 4, 7, 2, 5]]), "unit": np.array([[1, 2, 1, 1, 2]])}
+    other = np.array([[1, 1, 1, 2, 2]])
+    told = {"times": "S.time_ms", "units": "S.unit", **TEN}
+    with pytest.raises(ValueError, match="its 2 trials"):
+        ns.as_spikes(mat(**times, trial=other), **TEN)
+    with pytest.raises(ValueError, match=r"its 2 trials \(column 'S.trial'\) lie over each other"):
+        ns.as_spikes(mat(S={**times, "trial": other}), **told)
+    path = mat(**times, channel=other)
+    with pytest.raises(ValueError, match="give units=channel,unit"):
+        ns.as_spikes(path, **TEN)
+    assert ns.as_spikes(path, units="channel,unit", **TEN).counts.tolist() == [2, 1, 1, 1]
+    assert (
+        len(ns.as_spikes(mat(**times, trial=np.array([[1, 2]])), **TEN)) == 5
+    )  # of something else
+
+
+def test_one_unit_of_matlab_needs_no_cells(mat):
+    path = mat(units={"times": np.array([[1.0, 3.0]])})
+    told = {"times": "units.times", "time_unit": "ms", **TEN}
+    with pytest.raises(ValueError, match="or give n_units=1 where there is one unit"):
+        ns.as_spikes(path, **told)
+    assert ns.as_spikes(path, n_units=1, **told).counts.tolist() == [2]
 
 
 # ---- What looks like times of units, and is not

@@ -131,7 +131,7 @@ def find(names: Iterable[str], told: Told) -> tuple[str, str | None, str]:
     known = {str(name): _words(str(name)) for name in names}
     times = _one("times", told.times, known, _TIMES)
     units = _one("units", told.units, {k: v for k, v in known.items() if k != times}, _UNITS)
-    return times, known[times][1], units
+    return times, unit_in(times), units
 
 
 def find_times(names: Iterable[str]) -> str:
@@ -150,22 +150,22 @@ def can_find(names: Iterable[str], told: Told) -> bool:
 
 def unit_in(name: str) -> str | None:
     """Return the unit of time that the name of a column states, or None."""
-    return _words(name)[1]
+    return _words(_last(name))[1]
 
 
 def is_of_trials(name: str) -> bool:
     """Return whether a column with this name holds the trial of each spike."""
-    return _TRIALS.fullmatch(_words(name)[0]) is not None
+    return _TRIALS.fullmatch(_words(_last(name))[0]) is not None
 
 
 def is_of_sessions(name: str) -> bool:
     """Return whether a column with this name holds the session or epoch of each spike."""
-    return _SESSIONS.fullmatch(_words(name)[0]) is not None
+    return _SESSIONS.fullmatch(_words(_last(name))[0]) is not None
 
 
 def is_of_places(name: str) -> bool:
     """Return whether a column with this name holds the channel or probe of each spike."""
-    return _PLACES.fullmatch(_words(name)[0]) is not None
+    return _PLACES.fullmatch(_words(_last(name))[0]) is not None
 
 
 def is_checked(name: str) -> bool:
@@ -204,6 +204,11 @@ def number(text: str) -> float | None:
         return None if "_" in text else float(text)
     except ValueError:
         return None
+
+
+def _last(name: str) -> str:
+    """Return the field of a name such as "struct.field"."""
+    return name.rpartition(".")[2]
 
 
 def _words(name: str) -> tuple[str, str | None]:

@@ -103,6 +103,8 @@ def read_wanted(path: Path, wanted: Wanted, told: Told) -> Recording:
     several = _matching(path)
     if not several and not path.exists():
         raise FileNotFoundError(f"no spike file {path}")
+    if not several and not (path.is_file() or path.is_dir()):  # such as a pipe, which would wait
+        raise ValueError(f"{path} is neither a file nor a folder: write its content to a file")
     pytorch_files.refuse(path)
     if path.suffix.lower() == ".npz" and not several and not pynapple_npz.fits(path):
         if (name := told.first()) is not None:
@@ -147,7 +149,7 @@ def _matching(path: Path) -> list[Path]:
 
 
 def _chosen(tables: Sequence[UnitTable], wanted: Wanted) -> Recording:
-    """Return all segments of a file together; where a time is asked for, the one that holds it."""
+    """Return the segments of a file together; where a time is asked for, those that hold it."""
     if len(tables) == 1 or (wanted.start_s is None and wanted.duration_s is None):
         return pooled([select(table, wanted) for table in tables])
     found, refusals = [], []
@@ -158,7 +160,11 @@ def _chosen(tables: Sequence[UnitTable], wanted: Wanted) -> Recording:
             refusals.append(error)
     if not found:
         raise refusals[0]
-    return max(found, key=lambda recording: recording.stop_s - recording.start_s)
+    recording = pooled(found)
+    if not refusals:
+        return recording
+    left = f"{len(refusals):,} of its {len(tables):,} segments were left out: {refusals[0]}."
+    return replace(recording, said=(*recording.said, left))
 
 
 def save_spikes(spikes: SpikeTrains, path: str | Path) -> Path:

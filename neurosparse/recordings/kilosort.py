@@ -11,7 +11,7 @@ import numpy as np
 
 from neurosparse._internal import foreign_npz
 from neurosparse._internal.types import Array
-from neurosparse.recordings.columns import Told, indexed
+from neurosparse.recordings.columns import Told, indexed, number
 from neurosparse.recordings.recording import UnitTable
 
 RANK = 1
@@ -51,14 +51,16 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
             f"spike_times.npy holds {samples.size:,} spikes and {names[0]}.npy {clusters.size:,}"
         )
     units, ids, n_units = indexed(clusters, None)
+    labels, said = _labels(path, ids)
     return [
         UnitTable(
             format="Kilosort/phy",
             n_units=n_units,
             times_s=samples / rate_hz,
             units=units,
-            columns={"cluster_id": ids, **_labels(path, ids)},
+            columns={"cluster_id": ids, **labels},
             resolution_s=1 / rate_hz if samples.dtype.kind in "iu" else None,
+            said=said,
         )
     ]
 
@@ -104,43 +106,51 @@ def _statements(path: Path) -> list[ast.stmt]:
 def _text(path: Path) -> str:
     if path.stat().st_size > _MOST_TEXT:
         raise ValueError(f"{path.name} is longer than {_MOST_TEXT:,} bytes")
-    return path.read_text(encoding="utf-8", errors="replace")
+    return path.read_text(encoding="utf-8-sig", errors="replace")
 
 
-def _labels(path: Path, ids: Array) -> dict[str, Array]:
-    """Return the columns of cluster_*.tsv and .csv for these clusters, "" where there is none."""
+def _labels(path: Path, ids: Array) -> tuple[dict[str, Array], tuple[str, ...]]:
+    """Return the columns of cluster_*.tsv and .csv for these clusters, "" where there is none.
+
+    And what was left out of them.
+    """
     row = {int(cluster): k for k, cluster in enumerate(ids)}
     columns: dict[str, Array] = {}
+    said = []
     for file in sorted([*path.glob("cluster_*.tsv"), *path.glob("cluster_*.csv")]):
-        delimiter = "\t" if file.suffix == ".tsv" else ","
-        try:
-            lines = list(csv.reader(_text(file).splitlines(), delimiter=delimiter))
+        text = _text(file).splitlines() or [""]
+        try:  # old versions of phy put tabs into a .csv
+            lines = list(csv.reader(text, delimiter="\t" if "\t" in text[0] else ","))
         except csv.Error as error:
             raise ValueError(f"{file.name} is damaged ({error})") from None
-        key = (
-            next((k for k, n in enumerate(lines[0]) if n in ("cluster_id", "id")), None)
-            if lines
-            else None
-        )
+        names = [name.strip() for name in lines[0]]
+        key = next((k for k, n in enumerate(names) if n.lower() in ("cluster_id", "id")), None)
         if key is None:
+            said.append(f"{file.name} has no column cluster_id and was left out.")
             continue
-        for at, name in enumerate(lines[0][:_MOST_LABELS]):
+        of_rows = [(_whole(fields[key]), fields) for fields in lines[1:] if len(fields) > key]
+        if n_without := sum(cluster is None for cluster, _ in of_rows):
+            said.append(f"{n_without:,} rows of {file.name} without a cluster_id were left out.")
+        for at, name in enumerate(names[:_MOST_LABELS]):
             if at == key or name in columns or not name:
                 continue
             values = np.full(ids.size, "", dtype=object)
-            for fields in lines[1:]:
-                if len(fields) > max(at, key) and fields[key].isdecimal():
-                    k = row.get(int(fields[key][:18]))
-                    if k is not None:
-                        values[k] = fields[at]
+            for cluster, fields in of_rows:
+                if len(fields) > at and cluster in row:
+                    values[row[cluster]] = fields[at].strip()
             columns[name] = _typed(values)
-    return columns
+    return columns, tuple(said)
+
+
+def _whole(text: str) -> int | None:
+    """Return a text such as "7" or "7.0" as a whole number, or None."""
+    value = number(text)
+    return int(value) if value is not None and value.is_integer() else None
 
 
 def _typed(values: Array) -> Array:
     """Return texts as numbers where all of them are, a missing one as NaN."""
-    try:
-        numbers = np.array([float(v) if v else np.nan for v in values])
-    except ValueError:
+    numbers = [number(value) if value else np.nan for value in values]
+    if None in numbers or np.isnan(found := np.array(numbers, dtype=float)).all():
         return values.astype(str)
-    return values.astype(str) if np.isnan(numbers).all() else numbers
+    return found

@@ -12,7 +12,7 @@ import numpy as np
 from neurosparse._internal import limited_process
 from neurosparse._internal.imports import need
 from neurosparse._internal.types import Array, Foreign
-from neurosparse.recordings.columns import Told
+from neurosparse.recordings.columns import Told, is_of_units
 from neurosparse.recordings.recording import NoRecordingError, UnitTable
 
 RANK = 9
@@ -108,6 +108,8 @@ def contents(path: Path) -> dict[str, Array]:
             failures.append(f"{reader.__name__} found no spike trains")
         except MemoryError:
             raise
+        except FileNotFoundError:  # another one that belongs to it: the suffix alone was alike
+            failures.append(_UNKNOWN)
         except Exception as error:  # Neo's readers fail with whatever their parser stumbled over
             failures.append(
                 f"{reader.__name__}: {(str(error).strip() or type(error).__name__).splitlines()[0]}"
@@ -166,7 +168,7 @@ def _read(reader: Foreign, path: Path) -> Iterator[list[Foreign]]:
 
 
 def alike(segments: Sequence[Sequence[Foreign]]) -> list[list[Foreign]]:
-    """Return the trains of segments in the order of the first, by their names where these tell.
+    """Return the trains of segments in the order of the first, by names or ids where these tell.
 
     Raises
     ------
@@ -174,11 +176,16 @@ def alike(segments: Sequence[Sequence[Foreign]]) -> list[list[Foreign]]:
         Where some names of a segment are those of another, and some are not.
     """
     found = [list(trains) for trains in segments]
-    names = [[str(train.name or "") for train in trains] for trains in found]
-    if any("" in each or len(set(each)) < len(each) for each in names):
+    annotated = {str(key) for trains in found for train in trains for key in train.annotations}
+    for key in ("", *sorted(filter(is_of_units, annotated))):
+        names = [[_name(train, key) for train in trains] for trains in found]
+        shared = [set(each) & set(names[0]) for each in names]
+        told = all(len(set(each)) == len(each) and "" not in each for each in names)
+        if told and any(shared[1:]):
+            break
+    else:
         return found
-    for k, each in enumerate(names):
-        common = set(each) & set(names[0])
+    for k, (each, common) in enumerate(zip(names, shared, strict=True)):
         if common and not len(common) == len(each) == len(names[0]):
             lone = min(set(each) ^ set(names[0]))
             raise ValueError(
@@ -188,6 +195,12 @@ def alike(segments: Sequence[Sequence[Foreign]]) -> list[list[Foreign]]:
         if common:
             found[k] = [found[k][each.index(name)] for name in names[0]]
     return found
+
+
+def _name(train: Foreign, key: str) -> str:
+    """Return the name of a train, or where there is a key, its annotation of this name."""
+    value = train.annotations.get(key) if key else train.name
+    return "" if value is None else str(value)
 
 
 def of_trains(kind: str, trains: Sequence[Foreign], *, guessed: bool = False) -> UnitTable:

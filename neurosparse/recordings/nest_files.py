@@ -41,10 +41,15 @@ def of_files(paths: Sequence[Path], told: Told) -> UnitTable:
     for path in paths:
         try:
             look = text.look_at(path)
-        except ValueError:  # a thread without spikes leaves no rows
-            continue
-        try:
+            if not text.is_nest(path, look):
+                raise ValueError(
+                    "it has no header of NEST's, and several files are read together where they are"
+                    " those of its recorders; measure it by its own name, or end that in .gdf"
+                    " where NEST 2 wrote it"
+                )
             parts.append(text.of_nest(path, look, replace(told, n_units=None)))
+        except text.NoRowsError:  # a thread without spikes leaves none
+            continue
         except ValueError as error:
             pattern = "; name those of spikes by a pattern, such as 'spikes-13-*.dat'"
             remedy = pattern if len(paths) > 1 else ""

@@ -49,7 +49,7 @@ def takes(path: Path) -> tuple[str, ...]:
     """Return what of `USES` a text leaves open, by its header."""
     try:
         look = look_at(path)
-        if look.is_nest or path.suffix.lower() == ".gdf":
+        if is_nest(path, look):
             return ()
         if not look.names:
             return ("layout", "time_unit")
@@ -78,7 +78,7 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     of each unit: such a file is refused unless `layout` says which.
     """
     look = look_at(path)
-    if look.is_nest or path.suffix.lower() == ".gdf":
+    if is_nest(path, look):
         return [of_nest(path, look, told)]
     if look.names:
         if told.layout is not None:
@@ -132,6 +132,11 @@ def look_at(path: Path) -> Look:
         rising=all(v is not None and (np.diff(v) > 0).all() for v in values),
         is_nest=is_nest,
     )
+
+
+def is_nest(path: Path, look: Look) -> bool:
+    """Return whether NEST wrote a text: its header says so, or the suffix where there is none."""
+    return look.is_nest or path.suffix.lower() == ".gdf"
 
 
 def _header(rows: Sequence[str], delimiter: str | None) -> bool:

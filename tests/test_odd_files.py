@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from datetime import UTC, datetime
+
 import h5py
+import neo
 import numpy as np
 import pandas
 import polars
+import pynwb
 import pytest
+import quantities as pq
 import scipy.io
 
 import neurosparse as ns
@@ -278,3 +284,105 @@ def test_ids_of_all_kinds_of_whole_numbers_are_told_apart(low, dtype):
     table = {"time_ms": np.arange(201.0), "unit": ids}
     assert ns.as_spikes(table, duration_ms=300).n_units == 201
     assert ns.as_spikes(table, duration_ms=300, n_units=202).n_units == 202
+
+
+# ---- Files of tools
+# --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("cluster_groups.csv", "cluster_id\tgroup\n2\tgood\n5\tnoise\n"),
+        ("cluster_group.tsv", "\ufeffcluster_id\tgroup\n2\tgood\n5\tnoise\n"),
+        ("cluster_group.tsv", "cluster_id\tgroup\n2.0\tgood\n5.0\tnoise\n"),
+        ("cluster_group.csv", "Cluster_ID,group\n2,good\n5,noise\n"),
+    ],
+)
+def test_labels_of_clusters_are_found(tmp_path, name, content):
+    np.save(tmp_path / "spike_times.npy", np.array([30, 60, 90]))
+    np.save(tmp_path / "spike_clusters.npy", np.array([5, 2, 2]))
+    (tmp_path / "params.py").write_text("sample_rate = 30000\n")
+    (tmp_path / name).write_text(content, encoding="utf-8")
+    assert ns.as_spikes(tmp_path, where=["group=good"], **TEN).counts.tolist() == [2]
+    (tmp_path / "cluster_batch.tsv").write_text("cluster_id\tbatch\n2\t1_2\n5\t1_3\nx\t1\n")
+    (tmp_path / "cluster_x.tsv").write_text("x\ty\n2\t1\n")
+    recording = recordings.read(tmp_path, where=["batch=1_2"], duration_s=0.01)
+    assert recording.spikes.counts.tolist() == [2]
+    assert recording.said[:2] == (
+        "1 rows of cluster_batch.tsv without a cluster_id were left out.",
+        "cluster_x.tsv has no column cluster_id and was left out.",
+    )
+
+
+def block(*segments, **how):
+    found = neo.Block()
+    for trains in segments:
+        found.segments.append(neo.Segment())
+        for unit, times in trains:
+            train = neo.SpikeTrain(times * pq.ms, t_stop=10 * pq.ms, unit_id=unit, **how)
+            found.segments[-1].spiketrains.append(train)
+    return found
+
+
+def test_trains_of_neo_are_found_by_their_ids(tmp_path):
+    trials = block([(0, [1.0]), (2, [])], [(2, []), (0, [3.0, 4.0])])
+    neo.io.NeoMatlabIO(str(tmp_path / "a.mat")).write_block(trials)
+    for what in (trials, tmp_path / "a.mat"):
+        assert ns.as_spikes(what).counts.tolist() == [3, 0]
+    with pytest.raises(ValueError, match="a train '2' is in some of its segments and not in all"):
+        ns.as_spikes(block([(0, [1.0]), (2, [])], [(3, []), (0, [3.0])]))
+
+
+def test_a_part_of_each_segment_is_read(tmp_path):
+    trials = block(*[[(0, [1.0, 2.0, 7.0])]] * 4)
+    neo.io.NeoMatlabIO(str(tmp_path / "a.mat")).write_block(trials)
+    for what in (trials, tmp_path / "a.mat"):
+        spikes = ns.as_spikes(what, duration_ms=5)
+        assert (len(spikes), spikes.observed_ms) == (8, 20)
+    recording = recordings.read(tmp_path / "a.mat", start_s=0.004, duration_s=0.004)
+    assert (len(recording.spikes), recording.said) == (4, ())
+    trials.segments[1].spiketrains[0] = neo.SpikeTrain([1.0] * pq.ms, t_stop=3 * pq.ms, unit_id=0)
+    neo.io.NeoMatlabIO(str(tmp_path / "b.mat")).write_block(trials)
+    recording = recordings.read(tmp_path / "b.mat", duration_s=0.005)
+    assert len(recording.spikes) == 6
+    assert recording.said[0].startswith("1 of its 4 segments were left out: 0 to 0.005 s is not")
+
+
+def test_files_that_nest_did_not_write_are_not_read_together(tmp_path, text):
+    for name in ("a.dat", "b.dat", "trial1.csv", "trial2.csv"):
+        text("1 7\n2 8\n", name)
+    for what in (tmp_path, tmp_path / "*.dat", tmp_path / "trial*.csv"):
+        with pytest.raises(
+            ValueError, match=r"no header of NEST's, .*: measure it by its own name"
+        ):
+            ns.as_spikes(what, **TEN)
+    text("7 1.0\n8 2.0\n", "a.gdf")
+    text("9 1.0\n", "b.gdf")
+    assert ns.as_spikes(tmp_path / "*.gdf", duration_ms=10, where=["population=a"]).n_units == 2
+
+
+def test_a_pipe_and_a_json_of_anything_are_refused(tmp_path, text):
+    os.mkfifo(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=r"a\.npz is neither a file nor a folder"):
+        ns.as_spikes(tmp_path / "a.npz")
+    assert "where" in recordings.takes(tmp_path / "a.npz")
+    with pytest.raises(ValueError, match=r"a\.json: no format that is read has this suffix"):
+        ns.as_spikes(text("{}", "a.json"))
+
+
+def test_units_of_nwb_are_chosen_by_their_ids_and_a_place_may_be_called_all(tmp_path):
+    session = pynwb.NWBFile("x", "x", datetime(2020, 1, 1, tzinfo=UTC))
+    session.add_unit_column("region", "x")
+    for k, seen in enumerate([[[0.0, 0.01]], [[0.0, 0.01]], []]):
+        session.add_unit(
+            id=101 + k, spike_times=[0.001, 0.002], obs_intervals=np.array(seen).reshape(-1, 2),
+            region=["V1", "all", "V1"][k],
+        )  # fmt: skip
+    with pynwb.NWBHDF5IO(str(tmp_path / "a.nwb"), "w") as io:
+        io.write(session)
+    with pytest.raises(ValueError, match="leave them out with a condition, such as id!=103"):
+        ns.as_spikes(tmp_path / "a.nwb")
+    spikes = ns.as_spikes(tmp_path / "a.nwb", where=["id!=103"])
+    assert spikes.populations == {"V1": (0, 1), "all (region)": (1, 2)}
+    assert ns.as_spikes(tmp_path / "a.nwb", where=["id!=103", "region=all"]).n_units == 1

@@ -43,9 +43,8 @@ def of_files(paths: Sequence[Path], told: Told) -> UnitTable:
             look = text.look_at(path)
             if not text.is_nest(path, look):
                 raise ValueError(
-                    "it has no header of NEST's, and several files are read together where they are"
-                    " those of its recorders; measure it by its own name, or end that in .gdf"
-                    " where NEST 2 wrote it"
+                    "it has no header of NEST's, whose files alone are read together (those of"
+                    " NEST 2 end in .gdf): measure it by its own name"
                 )
             parts.append(text.of_nest(path, look, replace(told, n_units=None)))
         except text.NoRowsError:  # a thread without spikes leaves none

@@ -31,7 +31,7 @@ RANK = 0
 USES = ()
 ALL_UNITS = "All units of a circuit, the silent ones included (neurosparse)."
 _COLUMN = "column/"  # before the names of columns among those of arrays
-_NOT_COLUMNS = ("id", "spike_times", "obs_intervals", "electrodes", "electrode_group", "waveforms")
+_NOT_COLUMNS = ("spike_times", "obs_intervals", "electrodes", "electrode_group", "waveforms")
 
 
 # ---- Reading

@@ -14,7 +14,7 @@ from neurosparse._internal import checks
 from neurosparse._internal.grid import GRID_TOLERANCE
 from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Array
-from neurosparse.activity import SpikeTrains
+from neurosparse.activity import WHOLE, SpikeTrains
 from neurosparse.recordings.recording import OWN, Recording, UnitTable
 from neurosparse.recordings.stretches import (
     ROUNDING_S,
@@ -71,6 +71,7 @@ def select(table: UnitTable, wanted: Wanted) -> Recording:
     column, names = _population_names(table, chosen, wanted.populations)
     rows = np.flatnonzero(chosen)
     if column is not None:
+        names = np.where(names == WHOLE, f"{WHOLE} ({column})", names)  # a place of that name
         _, first, code = np.unique(names[rows], return_index=True, return_inverse=True)
         # by population, in the order in which the file has them
         rows = rows[np.argsort(first[code], kind="stable")]

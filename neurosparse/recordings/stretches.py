@@ -52,9 +52,11 @@ def common_stretches(table: UnitTable, rows: NDArray[np.int64]) -> Observed | No
     bounds, owner = bounds[filled], owner[filled]
     without = np.setdiff1d(rows, owner)
     if without.size:
+        ids = table.columns.get("id")
+        such = "" if ids is None else f", such as id!={ids[without[0]]}"
         raise ValueError(
             f"{without.size:,} of its units have no observation interval, the first is unit"
-            f" {without[0]}: leave them out with a condition"
+            f" {without[0]}: leave them out with a condition{such}"
         )
     order = np.lexsort((bounds[:, 0], owner))
     bounds, owner, n_merged = _merged(bounds[order], owner[order])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import os
 
-import brian2
 import numpy as np
 import pandas
 import polars
@@ -14,7 +13,7 @@ import pynapple as nap
 import pytest
 import quantities as pq
 import scipy.io
-from neo import Block, Segment, SpikeTrain
+from neo import SpikeTrain
 
 import neurosparse as ns
 
@@ -182,58 +181,6 @@ def test_a_table_without_spikes_asks_for_its_units():
     assert ns.as_spikes(frame([], []), n_units=3, **TEN).counts.tolist() == [0, 0, 0]
 
 
-# ---- Objects of tools
-# --------------------------------------------------------------------------------------------------
-
-
-def block(*segments):
-    found = Block()
-    for names in segments:
-        found.segments.append(Segment())
-        for name in names:
-            time = {"a": 0.1, "b": 0.2, "c": 0.3}.get(name, 0.4)
-            train = SpikeTrain([time] * pq.s, t_stop=1 * pq.s, name=name)
-            found.segments[-1].spiketrains.append(train)
-    return found
-
-
-def test_trains_of_a_block_are_found_by_their_names_where_these_tell():
-    expected = [(100.0, 0), (200.0, 1), (1100.0, 0), (1200.0, 1)]
-    assert pairs(ns.as_spikes(block("ab", "ba"))) == expected
-    # names of trains, not of units
-    assert pairs(ns.as_spikes(block("ab", "xy")))[2:] == [(1400.0, 0), (1400.0, 1)]
-    with pytest.raises(ValueError, match="a train 'a' is in some of its segments and not in all"):
-        ns.as_spikes(block("ab", "bc"))
-
-
-def test_lists_of_trains_in_a_dict_are_populations():
-    train = SpikeTrain([0.1] * pq.s, t_stop=1 * pq.s)
-    spikes = ns.as_spikes({"E": [train, train], "I": [train]})
-    assert spikes.populations == {"E": (0, 2), "I": (2, 3)}
-
-
-def test_a_support_that_nobody_gave_does_not_say_how_long_a_series_was_observed():
-    series = [nap.Ts(np.array([1.0, 2.0])), nap.Ts(np.array([1.5, 1.7])), nap.Ts(np.array([]))]
-    with pytest.raises(ValueError, match="give duration_ms"):
-        ns.as_spikes(series)
-    assert ns.as_spikes(series, duration_ms=3000).counts.tolist() == [2, 2, 0]
-    support = nap.IntervalSet(0, 3)
-    known = [nap.Ts(each.t, time_support=support) for each in series]
-    assert ns.as_spikes(known).counts.tolist() == [2, 2, 0]
-
-
-def test_nor_one_that_nobody_gave_of_a_group(tmp_path):
-    members = {k: nap.Ts(np.array(times)) for k, times in enumerate(([0.1, 1.0], [9.0, 9.5, 10.0]))}
-    group = nap.TsGroup(members)
-    group.save(tmp_path / "group.npz")
-    for what in (group, tmp_path / "group.npz"):
-        with pytest.raises(ValueError, match=r"give duration_ms; the first spike is at 0\.1 s"):
-            ns.as_spikes(what)
-        assert ns.as_spikes(what, duration_ms=12_000).counts.tolist() == [2, 3]
-    support = nap.IntervalSet([0, 9], [1, 11])
-    assert ns.as_spikes(nap.TsGroup(members, time_support=support)).observed_ms == 3000
-
-
 # ---- Files
 # --------------------------------------------------------------------------------------------------
 
@@ -380,16 +327,6 @@ def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "series.npz")
     with pytest.raises((OSError, ValueError), match=r"series\.npz"):
         ns.as_spikes(tmp_path / "series.npz")
-
-
-def test_times_and_units_of_a_brian2_monitor_in_a_dict():
-    brian2.start_scope()
-    brian2.prefs.codegen.target = "numpy"
-    group = brian2.SpikeGeneratorGroup(3, [0, 2], [1, 3] * brian2.ms)
-    monitor = brian2.SpikeMonitor(group)
-    brian2.Network(group, monitor).run(5 * brian2.ms)
-    for what in ({"t": monitor.t, "i": monitor.i}, monitor.get_states(["t", "i"])):
-        assert pairs(ns.as_spikes(what, n_units=3, **TEN)) == [(1.0, 0), (3.0, 2)]
 
 
 # ---- What looks like times of units, and is not

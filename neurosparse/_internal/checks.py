@@ -94,7 +94,7 @@ def finite_array(
 
     Values with units are converted to the unit of the name, or to `unit`.
     """
-    values = units.plain(name, values, unit)
+    values = units.without_gradient(units.plain(name, values, unit))
     try:
         given = np.asarray(values)
     except ValueError:  # rows of unlike lengths

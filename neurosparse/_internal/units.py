@@ -116,6 +116,11 @@ def plain(name: str, value: object, unit: str | None = None) -> Foreign:
     return np.array(float(f"{scaled:.15g}")) if scaled.ndim == 0 else scaled
 
 
+def without_gradient(value: Foreign) -> Foreign:
+    """Return a tensor of torch without its gradient, on the CPU; anything else as it is."""
+    return value.detach().cpu() if hasattr(value, "detach") else value
+
+
 def _of_entries(
     name: str, values: list[object] | tuple[object, ...], unit: str | None
 ) -> Sequence[object]:

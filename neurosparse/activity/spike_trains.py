@@ -385,7 +385,7 @@ class SpikeTrains:
         """Return a pandas frame with a row a spike: time_ms, unit, and population if there are any.
 
         Times count on the record's own clock, from `start_ms` on. `frame.attrs["neurosparse"]`
-        holds n_units, dt_ms and intervals_ms, which `as_spikes` honours.
+        holds n_units, dt_ms and intervals_ms, which `as_spikes` honours while no row is left out.
 
         Raises
         ------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
@@ -64,7 +65,17 @@ def tables(what: object, told: Told) -> Sequence[UnitTable]:
             f"cannot take spikes from a {name_of(type(what))}: pass an object of"
             f" {', '.join(packages())}, a frame, a dict of arrays or a file"
         )
-    return adapter.tables(what, told)
+    found = adapter.tables(what, told)
+    check_told(what, told)
+    return found
+
+
+def check_told(what: object, told: Told) -> None:
+    """Refuse facts that an object settles itself; ValueError with the remedy."""
+    if told.layout is not None:
+        raise ValueError("layout is for the path of a text without a header: leave it out")
+    if not getattr(find(what), "PLAIN", False) and (given := replace(told, n_units=None).first()):
+        raise ValueError(f"a {name_of(type(what))} settles {given} itself: leave it out")
 
 
 def packages() -> list[str]:

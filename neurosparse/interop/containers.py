@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neurosparse._internal import units
+from neurosparse._internal import checks, units
 from neurosparse._internal.types import Array
 from neurosparse.interop import adapters, nest, quantities
 from neurosparse.recordings import columns as by_name
@@ -19,6 +19,7 @@ from neurosparse.recordings.recording import UnitTable
 PLAIN = True  # times carry no unit: the user may say which
 TYPES = ("builtins.dict", "builtins.list", "builtins.tuple", "numpy.ndarray")
 _TRAINS = ("array with a unit", "Neo SpikeTrain", "pynapple Ts")  # objects that are one unit
+_OF_UNITS = ("list of units", "dict of units", "Neo SpikeTrain")  # containers of such, or of times
 
 
 def tables(what: Any, told: Told) -> Sequence[UnitTable]:
@@ -36,8 +37,8 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
 
 
 def _of_array(what: Any, told: Told) -> UnitTable:
-    if what.dtype.names:
-        return tabular.of_columns(what.dtype.names, lambda name: what[name], told, "array")
+    if names := what.dtype.names:
+        return tabular.of_columns(names, lambda name: _column(name, what[name]), told, "array")
     if what.dtype.kind == "m":
         return quantities.tables(what, told)[0]
     if what.dtype == object and what.ndim == 1:
@@ -49,7 +50,7 @@ def _of_array(what: Any, told: Told) -> UnitTable:
 
 
 def _of_dict(what: Mapping[Any, Any], told: Told) -> Sequence[UnitTable]:
-    if "senders" in what and "times" in what:
+    if "senders" in what and "times" in what and not (told.times or told.units):
         return [nest.of_events(what, told)]
     if isinstance(what.get("events"), Mapping):  # the status of a NEST recorder
         return [nest.of_events(what["events"], told)]
@@ -59,11 +60,30 @@ def _of_dict(what: Mapping[Any, Any], told: Told) -> Sequence[UnitTable]:
     if all(_is_numbers(value) for value in what.values()):
         return [tabular.of_units(list(what.values()), list(what), told, "dict of units")]
     parts = [(str(name), adapters.one_table(value, told)) for name, value in what.items()]
-    many = [isinstance(value, list | tuple | Mapping) for value in what.values()]
+    many = [_is_container(value) for value in what.values()]
     if not any(many) and all(table.format in _TRAINS for _, table in parts):  # units, by name
         table = adapters.merged([("", part) for _, part in parts], "dict of units")
         return [_with_ids(table, list(what))]
+    if all(many) and "population" not in told.others:
+        _refuse_trials([table for _, table in parts])
     return [adapters.merged(parts, "dict of populations")]
+
+
+def _is_container(value: object) -> bool:
+    return isinstance(value, list | tuple | Mapping) or type(value) is np.ndarray
+
+
+def _refuse_trials(tables: Sequence[UnitTable]) -> None:
+    """Refuse containers of as many trains with the same ids each: their trains may be trials."""
+    n_trains = tables[0].n_units
+    alike = all(table.format in _OF_UNITS and table.n_units == n_trains for table in tables)
+    ids = [i for t in tables for i in t.columns.get("id", np.arange(n_trains)).tolist()]
+    if alike and n_trains > 1 and len(set(ids)) < len(ids):
+        raise ValueError(
+            f"each of its {len(tables):,} entries holds {n_trains:,} trains, of units or of trials:"
+            " where each is a population, give populations='population'; trials are laid end to"
+            " end in a SpikeTrains with intervals=..."
+        )
 
 
 def _plain_columns(what: Mapping[Any, Any], told: Told) -> tuple[dict[str, Array], Told]:
@@ -92,6 +112,7 @@ def _without_unit(values: object) -> Array | None:
 
 def _column(name: str, values: Any) -> Array:
     try:
+        values = units.without_gradient(values)
         return np.asarray(units.plain(name, values) if np.ma.isMaskedArray(values) else values)
     except ValueError:
         if isinstance(values, np.ma.MaskedArray):
@@ -111,7 +132,9 @@ def _names_columns(what: Mapping[Any, Any]) -> bool:
 
 def _of_list(what: Sequence[Any], told: Told) -> Sequence[UnitTable]:
     if all(_is_numbers(item) for item in what):
-        return [tabular.of_units(what, range(len(what)), told, "list of units")]
+        table = tabular.of_units(what, range(len(what)), told, "list of units")
+        _refuse_columns(what)
+        return [table]
     if any(np.isscalar(item) for item in what):
         raise TypeError(
             "a list of numbers does not say which unit fired: pass a list of an array a unit, or a"
@@ -119,10 +142,35 @@ def _of_list(what: Sequence[Any], told: Told) -> Sequence[UnitTable]:
         )
     found = {adapters.find(item) for item in what}
     if len(found) == 1 and (many := getattr(found.pop(), "many", None)):
+        adapters.check_told(what[0], told)
         return list(many(what, told))
     parts = [(_name(item), adapters.one_table(item, told)) for item in what]
+    formats = {table.format for _, table in parts}
+    if len(parts) > 1 and all(map(_is_container, what)) and formats <= set(_OF_UNITS):
+        raise ValueError(
+            f"a list of {len(parts):,} lists of trains does not say which are units, and which"
+            " trials: pass one list with the times of each unit, a dict of lists for populations,"
+            " or trials as a SpikeTrains with intervals=..."
+        )
     named = len({name for name, _ in parts}) == len(parts)
-    return [adapters.merged([(n if named else "", t) for n, t in parts], "list")]
+    kind = "list of units" if formats <= set(_TRAINS) else "list"
+    return [adapters.merged([(n if named else "", t) for n, t in parts], kind)]
+
+
+def _refuse_columns(what: Sequence[Any]) -> None:
+    """Refuse two lists that rather are the time and the unit of each spike.
+
+    One of them holds whole numbers in no order, or again and again, as ids do and times do not.
+    """
+    if len(what) != 2 or len(what[0]) != len(what[1]):
+        return
+    values = [checks.finite_array("times", item) for item in what]
+    if any((v % 1 == 0).all() and (np.diff(v) <= 0).any() for v in values):
+        raise ValueError(
+            "its two lists are of one length, and one holds whole numbers that repeat or fall, as"
+            " ids do: pass a dict {'times': ..., 'units': ...}, or for two units a dict"
+            " {'a': times, 'b': times}"
+        )
 
 
 def _name(item: object) -> str:
@@ -132,8 +180,8 @@ def _name(item: object) -> str:
 
 def _is_numbers(value: object) -> bool:
     """Return whether a value is plain numbers in one dimension: the times of a unit."""
-    if type(value) is np.ndarray:
-        return value.dtype.kind in "iuf" and value.ndim == 1
+    if isinstance(value, np.ndarray) and adapters.find(value) is adapters.find(np.empty(0)):
+        return value.dtype.kind in "iuf" and value.ndim == 1  # no array that carries a unit
     if isinstance(value, list | tuple | range):
         return all(isinstance(item, int | float | np.number) for item in value)
     kind = f"{type(value).__module__}.{type(value).__name__}"

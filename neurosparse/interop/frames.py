@@ -27,15 +27,24 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     """Return the units of a frame by the names of its columns; see `tabular.of_columns`."""
     package = type(what).__module__.partition(".")[0]
     names = [str(n) for n in (what.column_names if package == "pyarrow" else what.columns)]
-    levels = [str(n) for n in getattr(getattr(what, "index", None), "names", ()) if n is not None]
-    if levels and not by_name.can_find(names, told):  # what pandas keeps in its index
-        names = [*names, *levels]
+    index = getattr(getattr(what, "index", None), "names", ())  # what pandas keeps beside columns
+    levels = [name for name in index if isinstance(name, str) and name not in names]
+    if by_name.can_find(names, told):  # a level may then number the rows
+        levels = [name for name in levels if by_name.can_find([*names, name], told)]
+    names += levels
 
     def column(name: str) -> Array:
-        in_index = name in levels and name not in what.columns
-        return np.asarray(what.index.get_level_values(name) if in_index else what[name])
+        return np.asarray(what.index.get_level_values(name) if name in levels else what[name])
 
     ours = dict(getattr(what, "attrs", {})).get(_ATTRS)
+    if ours is not None and ours.get("n_spikes", len(what)) != len(what):
+        if told.n_units is None:
+            raise ValueError(
+                f"this frame has {len(what):,} of the {ours['n_spikes']:,} rows that to_pandas"
+                " wrote, so that its attrs no longer say what was observed: give n_units,"
+                " duration_ms and start_ms"
+            )
+        ours = None
     if ours is not None and told.n_units is None:
         told = replace(told, n_units=int(ours["n_units"]))
     table = tabular.of_columns(names, column, told, f"{package} frame")
@@ -63,7 +72,7 @@ def to_pandas(spikes: SpikeTrains) -> Any:
     Its columns are time_ms on the record's own clock, unit, and population where there are any.
 
     `frame.attrs["neurosparse"]` holds what a row a spike cannot: n_units, dt_ms, populations and
-    intervals_ms; `as_spikes` honours it.
+    intervals_ms; `as_spikes` honours it while no row is left out.
     """
     pandas = need("pandas", "writing to pandas", "interop")
     frame = pandas.DataFrame({"time_ms": spikes.times_ms + spikes.start_ms, "unit": spikes.units})
@@ -72,6 +81,7 @@ def to_pandas(spikes: SpikeTrains) -> Any:
         frame["population"] = population[spikes.units]
     frame.attrs[_ATTRS] = {
         "n_units": spikes.n_units,
+        "n_spikes": len(spikes),
         "dt_ms": spikes.dt_ms,
         "populations": {name: list(limits) for name, limits in spikes.populations.items()},
         "intervals_ms": (spikes.intervals + spikes.start_ms).tolist(),

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from neurosparse._internal import checks
 from neurosparse._internal.types import FieldsView, Foreign
 from neurosparse.interop.adapters import merged
-from neurosparse.recordings.columns import Told, indexed
+from neurosparse.recordings.columns import Told, indexed, seconds
 from neurosparse.recordings.recording import UnitTable
 
 TYPES = ("nest.NodeCollection",)
@@ -65,21 +66,31 @@ def _table(recorder: Foreign) -> UnitTable:
 
 
 def of_events(events: FieldsView, told: Told) -> UnitTable:
-    """Return the units of the `events` of a recorder: times in ms, senders.
+    """Return the units of the `events` of a recorder: senders, and times in ms unless it is told.
 
     Only senders that fired are known, unless `n_units` is told.
     """
+    if "offsets" in events:
+        raise ValueError(
+            "its times are steps and offsets: record with time_in_steps False, so that they are ms"
+        )
+    if others := sorted(map(str, set(events) - {"senders", "times"})):
+        raise ValueError(
+            f"its {others[0]} is that of a multimeter or a weight recorder: record spikes with a"
+            " spike_recorder"
+        )
     times = checks.finite_array("times", events["times"])
     senders = checks.finite_array("senders", events["senders"], dtype=np.int64)
     if times.shape != senders.shape:
         raise ValueError(
             f"times and senders must be of one length, got {times.size:,} and {senders.size:,}"
         )
+    in_ms = replace(told, time_unit=told.time_unit or "ms")
     units, ids, n_units = indexed(senders, told.n_units, first=1)
     return UnitTable(
         format="NEST events",
         n_units=n_units,
-        times_s=times * 1e-3,
+        times_s=seconds(times, None, in_ms, "times"),
         units=units,
         columns={"id": ids},
         all_units=told.n_units is not None,

@@ -162,10 +162,6 @@ def _given_options(told: Told, wanted: Wanted) -> list[tuple[str, Any]]:
 def _read(obj: object, told: Told, wanted: Wanted) -> Recording:
     kind = adapters.name_of(type(obj))
     tables = list(adapters.tables(obj, told))
-    if not getattr(adapters.find(obj), "PLAIN", False):
-        for name in ("time_unit", "times", "units", "layout"):
-            if getattr(told, name) is not None:
-                raise ValueError(f"a {kind} settles {name} itself: leave it out")
     try:
         found = []
         while tables:  # a table goes when it has been read: it may be large

@@ -141,7 +141,7 @@ def test_ids_that_count_anew_in_each_channel_are_not_merged(anew, tmp_path):
 @pytest.mark.parametrize(
     "name",
     ["trial_idx", "trialNumber", "trial_count", "sweep_idx", "reps", "run", "block", "epoch",
-     "presentation", "session_id"],
+     "stimulus_presentation_id", "session_id"],
 )  # fmt: skip
 def test_trials_and_sessions_that_begin_anew_are_refused(name):
     anew = {"time_ms": [1, 4, 7, 2, 5, 8], "unit": [0, 1, 0, 0, 1, 0], name: [1, 1, 1, 2, 2, 2]}

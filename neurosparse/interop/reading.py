@@ -75,7 +75,7 @@ def as_spikes(
         The unit of plain times: "s", "ms", "us", "ns" or "min".
     times, units
         The columns of a frame or dict with the time and the unit of each spike, where their names
-        are not the usual ones.
+        are not the usual ones. Several name a unit together, as "probe,cluster_id" does.
     where
         Conditions on columns of units, such as "quality=good".
     populations

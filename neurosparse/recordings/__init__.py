@@ -55,13 +55,15 @@ def read(
         electrodes.location, electrode_group.location).
     start_s, duration_s
         The part to read, in the file's own time. `start_s` is 0 where the file states no
-        observation.
+        observation. Of several segments, all that hold this part are read.
     n_units
-        All units that were observed, where the file holds only those that fired.
+        All units that were observed, where the file holds only those that fired. With 1, a column
+        of times needs none of units.
     time_unit
         The unit of times in a text, Parquet or .mat that does not state it: s, ms, us, ns or min.
     times, units
-        The columns or MATLAB variables with the times, and the unit of each spike.
+        The columns or MATLAB variables with the times, and the unit of each spike. Several name a
+        unit together, as "probe,cluster_id" does.
     layout
         What a text without a header holds: "times,units", "units,times" or "trains", a line a unit.
 

@@ -31,7 +31,7 @@ _UNITS = (
 _COUNTED = r"s?(_?(id|ids|idx|index|num|number|no|nr|count|name))?"  # after the name of a group
 _TRIALS = re.compile(f"(trial|sweep|segment|repetition|repeat|rep|episode){_COUNTED}")
 _SESSIONS = re.compile(  # whose names may come back, as those of "rest" and "task" do
-    f"(session|run|block|epoch|presentation|recording|day|animal|subject){_COUNTED}"
+    f"(session|run|block|epoch|(stimulus_)?presentation|recording|day|animal|subject){_COUNTED}"
 )
 _PLACES = re.compile(  # in each of which sorters count units from 0 or 1
     f"(channel|chan|ch|electrode|probe|shank|tetrode|stereotrode|ntrode|array){_COUNTED}"

@@ -72,6 +72,89 @@ def test_every_way_to_write_a_rectifier_is_replaced_and_the_model_left_as_it_is(
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+class Run(nn.Module):
+    """Two layers that are run as `run` says."""
+
+    def __init__(self, run) -> None:
+        super().__init__()
+        self.a, self.b, self.act, self.run = nn.Linear(12, 12), nn.Linear(12, 4), nn.ReLU(), run
+
+    def forward(self, x):
+        return self.run(self, x)
+
+
+def reused(self, x):
+    h = self.a(x)
+    return self.b(functional.relu(h, inplace=True) + h)
+
+
+def unused(self, x):
+    h = self.a(x)
+    h.relu_()
+    return self.b(h)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda m, x: m.b(functional.relu6(m.a(x))),
+        lambda m, x: m.b(m.a(x).clamp(min=0)),
+        lambda m, x: m.b(functional.hardtanh(m.a(x), 0, 0.1)),
+        lambda m, x: m.b(input=m.act(input=m.a(x))),
+        lambda m, x: torch.add(input=m.b(torch.relu(input=m.a(x))), other=1),
+        lambda m, x: m.b(m.act(m.a(x if x.shape[1] == 12 else -x))),
+    ],
+)
+def test_what_to_spiking_takes_for_a_rectifier_is_replaced(run):
+    torch.manual_seed(0)
+    model, x = Run(run).eval(), torch.rand(50, 12)
+    copy = quantise(model, x, levels=2000, percentile=100)
+    assert sum(isinstance(module, QuantisedReLU) for module in copy.modules()) == 1
+    assert torch.allclose(copy(x), model(x), atol=5e-3)  # 2,000 levels
+    assert list(to_spiking(copy, x).scales) == ["quantised1"]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda m, x: m.b(functional.dropout(m.act(m.a(x)), 0.5, m.training)),
+        lambda m, x: m.b(torch.dropout(m.act(m.a(x)), 0.5, m.training)),
+    ],
+)
+def test_dropout_as_a_function_goes_on_in_training_alone(run):
+    torch.manual_seed(0)
+    x = torch.rand(50, 12)
+    copy = quantise(Run(run), x, levels=4)
+    assert torch.equal(copy(x), copy(x))
+    hidden = list[torch.Tensor]()
+    copy.b.register_forward_pre_hook(lambda _, args: hidden.append(args[0]))
+    assert not torch.equal(copy.train()(x), copy(x))
+    kept = (hidden[0] > 0) & (hidden[1] > 0)
+    assert torch.equal(hidden[0][kept], hidden[1][kept])
+    to_spiking(copy, x)
+
+
+def test_other_layers_in_training_are_told():
+    model = Run(lambda m, x: m.b(m.act(m.a(x) + torch.randn_like(x) if m.training else m.a(x))))
+    with pytest.warns(UserWarning, match=r"Run runs other layers in training than in evaluation"):
+        quantise(model, torch.rand(50, 12), levels=4)
+
+
+@pytest.mark.parametrize(
+    ("run", "match"),
+    [
+        (lambda m, x: m.b(m.act(m.a(x if x.sum() > 0 else -x))), "torch.fx cannot trace it"),
+        (lambda m, x: m.b(m.act(m.a(x[:, 1:]))), r"Run does not run on inputs of shape \(n, 12\)"),
+        (reused, "change no value in place that is used again"),
+        (unused, "change no value in place that is used again"),
+    ],
+)
+def test_what_cannot_be_traced_is_refused_in_one_sentence(run, match):
+    with pytest.raises(ValueError, match=match) as refused:
+        quantise(Run(run), torch.rand(50, 12), levels=4)
+    assert "\n" not in str(refused.value)
+
+
 def test_with_one_layer_two_steps_give_the_network_that_was_tuned_for_them():
     generator = torch.Generator().manual_seed(1)
     x = torch.rand(1500, 8, generator=generator)

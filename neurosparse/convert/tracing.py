@@ -84,7 +84,7 @@ def trace(model: nn.Module, samples: Tensor) -> Graph:
     few = (
         few.repeat(2, *[1] * (few.ndim - 1)) if len(few) == 1 else few
     )  # so that the batch is not taken for an axis of 1
-    expected = _run(own, few)
+    expected = outputs_of(own, few)
     layers, problems = _translated(_nodes(own, few), tuple(few.shape))
     if problems:
         raise ConversionError(model, problems)
@@ -105,7 +105,13 @@ def trace(model: nn.Module, samples: Tensor) -> Graph:
             model,
             [Problem("the whole", "it has no rectifier", "there is nothing that could spike")],
         )
-    difference = float((graph(few) - expected).abs().max())
+    check_alike(model, expected, graph(few))
+    return graph
+
+
+def check_alike(model: nn.Module, expected: Tensor, found: Tensor) -> None:
+    """Refuse a model that gives other outputs than what was traced with a ConversionError."""
+    difference = float((found - expected).abs().max())
     if not difference <= TOLERANCE * max(1e-3, float(expected.abs().max())):
         reason = f"what was traced gives other outputs, by up to {difference:.3g}"
         remedy = (
@@ -113,10 +119,10 @@ def trace(model: nn.Module, samples: Tensor) -> Graph:
             " the rest of the batch"
         )
         raise ConversionError(model, [Problem("the whole", reason, remedy)])
-    return graph
 
 
-def _run(own: nn.Module, few: Tensor) -> Any:
+def outputs_of(own: nn.Module, few: Tensor) -> Any:
+    """Return what a model puts out; a ValueError in one sentence where it does not run."""
     try:
         with torch.no_grad():
             return own(few.clone())  # a rectifier may work in place
@@ -145,14 +151,11 @@ def _untraced() -> Iterator[None]:
 
 
 class _Tracer(fx.Tracer):
-    """A tracer that enters every module but those that become layers.
+    """A tracer that enters every module but torch's own, some kinds, and what has own neurons."""
 
-    Those are torch's own, non-linearities, and those that bring their own neurons.
-    """
-
-    def __init__(self, few: Tensor) -> None:
+    def __init__(self, few: Tensor, kinds: tuple[type[nn.Module], ...]) -> None:
         super().__init__()
-        self.few = few
+        self.few, self.kinds = few, kinds
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         """Say what a condition on shapes is for these inputs; others cannot be traced."""
@@ -165,7 +168,7 @@ class _Tracer(fx.Tracer):
             return bool(fx.GraphModule(self.root, graph)(self.few.clone()))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        special = isinstance(m, NON_LINEARITIES) or hasattr(m, "spike_balance")
+        special = isinstance(m, self.kinds) or hasattr(m, "spike_balance")
         return special or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -206,23 +209,50 @@ class _Interpreter(fx.Interpreter):
         return result
 
 
-def _nodes(own: nn.Module, few: Tensor) -> list[fx.Node]:
-    """Return the calls of a model as torch.fx finds them.
+def traced(own: nn.Module, few: Tensor, kinds: tuple[type[nn.Module], ...] = ()) -> fx.GraphModule:
+    """Return a module as torch.fx traces it.
 
-    Each has its module, if it is one, and what the interpreter notes.
+    Parameters
+    ----------
+    own
+        The module, in its mode.
+    few
+        Inputs, for the conditions on shapes.
+    kinds
+        Modules that are not entered, besides torch's own and those that bring their own neurons.
+
+    Raises
+    ------
+    ConversionError
+        Where it cannot be traced.
     """
-    tracer = _Tracer(few)
+    tracer = _Tracer(few, kinds)
     root = nn.Sequential(own) if tracer.is_leaf_module(own, "") else own
+    with _refusing(own):
+        return fx.GraphModule(root, tracer.trace(root), type(own).__name__)
+
+
+@contextmanager
+def _refusing(own: nn.Module) -> Iterator[None]:
+    """Make a ConversionError of what a model's own code raises on proxies: it may be anything."""
     try:
-        module = fx.GraphModule(root, tracer.trace(root))
-        with torch.no_grad():
-            _Interpreter(module).run(few.clone())
-    except Exception as error:  # the model's own code, run on proxies: it may raise anything
+        yield
+    except Exception as error:
         message = (str(error) or type(error).__name__).splitlines()[0]
         remedy = "let no branch, loop or number in it depend on the values of a tensor"
         raise ConversionError(
             own, [Problem("its forward pass", f"torch.fx cannot trace it ({message})", remedy)]
         ) from None
+
+
+def _nodes(own: nn.Module, few: Tensor) -> list[fx.Node]:
+    """Return the calls of a model as torch.fx finds them.
+
+    Each has its module, if it is one, and what the interpreter notes.
+    """
+    module = traced(own, few, NON_LINEARITIES)
+    with _refusing(own), torch.no_grad():
+        _Interpreter(module).run(few.clone())
     for node in module.graph.nodes:
         node.meta["module"] = (
             module.get_submodule(node.target) if node.op == "call_module" else None

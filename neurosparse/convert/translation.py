@@ -79,9 +79,50 @@ def layers(
     RefusalError
         Where there is no such layer.
     """
+    if not isinstance(target, nn.Module):
+        first = [value for key, value in options.items() if key == "input"]
+        options = {key: value for key, value in options.items() if key != "input"}
+        return _of_function(name, target, (*first, *args), options, shape)
+    for before in (*args, *options.values()):
+        if isinstance(before, Layer):
+            return _of_module(name, target, before, shape)
+    raise RefusalError(f"it makes a tensor with {type(target).__name__}", REPLACE)
+
+
+def rectified_to(target: nn.Module | str, rest: Sequence[Any], options: FieldsView) -> float | None:
+    """Return the most that a rectifier puts out, infinite without a ceiling; None for others.
+
+    Parameters
+    ----------
+    target
+        The module, or the name of the function or method.
+    rest, options
+        What it is called with, but for the tensor.
+
+    Raises
+    ------
+    RefusalError
+        For a clamp to another range than from 0 on.
+    """
     if isinstance(target, nn.Module):
-        return _of_module(name, target, args[0], shape)
-    return _of_function(name, target, args, options, shape)
+        if isinstance(target, nn.Hardtanh) and target.min_val == 0:  # ReLU6 is one
+            return float(target.max_val)
+        return math.inf if type(target) is nn.ReLU else None
+    match target.rstrip("_"):
+        case "relu":
+            return math.inf
+        case "relu6":
+            return 6.0
+        case "clamp" | "clip" | "clamp_min" | "hardtanh" as function:
+            names = ("min_val", "max_val") if function == "hardtanh" else ("min", "max")
+            given = dict(zip(names, rest, strict=False)) | _known(options, names)
+            low, high = (given.get(name) for name in names)
+            if low != 0 or (high is not None and not high > 0):
+                raise RefusalError(
+                    f"it clamps to {low} at least and {high} at most", "clamp with min=0"
+                )
+            return math.inf if high is None else float(high)
+    return None
 
 
 def _of_module(name: str, module: nn.Module, before: Layer, shape: Shape) -> list[Layer]:
@@ -95,10 +136,8 @@ def _of_module(name: str, module: nn.Module, before: Layer, shape: Shape) -> lis
         case MirroredReLU():
             spike = Spike(name=f"{name}.rectified", inputs=(before.name,), shape=shape)
             return [spike, _one_to_one(name, (spike,), shape, (module.sign,))]
-        case nn.ReLU() if type(module) is nn.ReLU:
-            return [Spike(**here)]
-        case nn.Hardtanh() if module.min_val == 0:  # ReLU6 is one
-            return [Spike(**here, ceiling=float(module.max_val))]
+        case _ if (ceiling := rectified_to(module, (), {})) is not None:
+            return [Spike(**here, ceiling=ceiling)]
         case nn.Linear():
             if len(before.shape) != 1:
                 raise RefusalError(
@@ -146,13 +185,9 @@ def _of_function(
     if before is None:
         raise RefusalError(f"it makes a tensor with {function}", REPLACE)
     here: Fields = {"name": name, "inputs": (before.name,), "shape": shape}
+    if (ceiling := rectified_to(function, rest, options)) is not None:
+        return [Spike(**here, ceiling=ceiling)]
     match function:
-        case "relu":
-            return [Spike(**here)]
-        case "relu6":
-            return [Spike(**here, ceiling=6.0)]
-        case "clamp" | "clip" | "clamp_min" | "hardtanh":
-            return [_clamped(here, function, rest, options)]
         case "pad":
             return [padded(here, before, dict(zip(PAD, rest, strict=False)) | _known(options, PAD))]
         case "interpolate" | "upsample":
@@ -200,15 +235,6 @@ def channelwise(layer: Layer, add: Add) -> bool:
     each = (layer.shape[0], *[1] * (len(layer.shape) - 1))
     maps = (add.weights[0], add.bias)
     return all(torch.broadcast_shapes(values.shape, each) == each for values in maps)
-
-
-def _clamped(here: Fields, function: str, rest: Sequence[Any], options: FieldsView) -> Spike:
-    names = ("min_val", "max_val") if function == "hardtanh" else ("min", "max")
-    given = dict(zip(names, rest, strict=False)) | _known(options, names)
-    low, high = (given.get(name) for name in names)
-    if low != 0 or (high is not None and not high > 0):
-        raise RefusalError(f"it clamps to {low} at least and {high} at most", "clamp with min=0")
-    return Spike(**here, ceiling=math.inf if high is None else float(high))
 
 
 def _own(parameter: Tensor) -> Tensor:

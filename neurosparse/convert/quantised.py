@@ -238,7 +238,7 @@ def _keeps_modes(traced: fx.GraphModule, model: nn.Module, samples: Tensor) -> b
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """What another call gives."""
+    """Output of another call."""
 
     name: str
 

@@ -115,3 +115,39 @@ def test_a_mask_that_comes_later_is_refused() -> None:
     model(x["input_ids"])
     with pytest.raises(ValueError, match=r"this batch has attention_mask.*data="):
         model(**x)
+
+
+class Handing(nn.Module):
+    """A model with another inside, to which it hands on whatever it is called with."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *args, **kwargs):
+        return self.inner(*args, **kwargs)
+
+
+def plain(model: nn.Module) -> nn.Module:
+    return model
+
+
+def compiled(model: nn.Module) -> nn.Module:
+    return torch.compile(model, backend="eager", fullgraph=True)
+
+
+@pytest.mark.parametrize(
+    ("around", "with_data"),
+    [(plain, False), (Handing, False), (Handing, True), (compiled, True)],
+)
+def test_a_mask_that_is_passed_by_its_position_counts(around, with_data) -> None:
+    x, model = padded(), Texts()
+    words = x["input_ids"][x["attention_mask"] == 1][:, None]
+    expected = ns.measure(model, words, active_when=ns.ActiveWhen(threshold=0))
+    model = around(model)
+    s = ns.sparsify(model, l1=0.1, steps=1, data=x if with_data else None)
+    model(*x.values()).sum().backward()
+    s.penalty()
+    s.step()
+    shares = [layer.active_fraction for layer in expected.values()]
+    assert list(s.active.values()) == pytest.approx(shares, rel=1e-12)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from neurosparse._internal.types import FieldsView
 from neurosparse.probe import axes as ax
-from neurosparse.probe.tokens import Masks
+from neurosparse.probe.tokens import Masks, inputs_by_name, masks_in
 
 
 class Tokens(NamedTuple):
@@ -74,7 +75,8 @@ class Tokens(NamedTuple):
             return torch.ones((), dtype=torch.bool).expand(*shape)
         sizes = {ax.INPUTS: mask.shape[0], ax.TOKENS: mask.shape[1]}
         in_order = [role for each in self.factors for role, _ in each if role in sizes]
-        narrow, wide = list[int](), list[list[int]]()
+        narrow: list[int] = []  # compiled code takes no list[int]()
+        wide: list[list[int]] = []
         for each, n in zip(self.factors, shape, strict=True):
             own = any(role in sizes for role, _ in each)
             narrow += [sizes.get(role, 1) for role, _ in each] if own else [1]
@@ -86,3 +88,10 @@ class Tokens(NamedTuple):
             )
         rows = mask if in_order[0] == ax.INPUTS else mask.T
         return rows.reshape(narrow).expand([n for each in wide for n in each]).reshape(*shape)
+
+
+def masks_of(
+    model: nn.Module, args: Sequence[Any], kwargs: FieldsView, *, has_decoder: bool
+) -> Masks:
+    """Return the attention masks among what a model is called with, by name or by position."""
+    return masks_in(inputs_by_name(model, args, kwargs), has_decoder=has_decoder)

@@ -17,11 +17,12 @@ from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook, owners
 from neurosparse.probe.originals import check_module
 from neurosparse.probe.telling import Tells, is_teller, tellers
-from neurosparse.probe.tokens import Masks, has_decoder, masks_in
+from neurosparse.probe.tokens import Masks, has_decoder
 from neurosparse.sparsify.aside import Run, aside, evaluating
 from neurosparse.sparsify.calls import Calls, Functions, note_of
 from neurosparse.sparsify.controller import Plan, Steering
 from neurosparse.sparsify.kept import checked
+from neurosparse.sparsify.padding import masks_of
 from neurosparse.sparsify.penalty import Counted, Tap, counts_of, share
 from neurosparse.sparsify.revive import Wanted, set_biases, settle_at_last, settle_biases
 from neurosparse.sparsify.rows import row
@@ -60,7 +61,7 @@ class Sparsifier:
         self._kept: FieldsView | None = None
         self._passes: deque[tuple[Run, Masks]] = deque(maxlen=PASSES if self._normalises else 1)
         self._masks: Masks = {}  # of the pass under way
-        self._masks_in = partial(masks_in, has_decoder=has_decoder(model))
+        self._masks_of = partial(masks_of, model, has_decoder=has_decoder(model))
         self._known_masks: set[str] = set()
         self._handles = [model.register_forward_pre_hook(OwnHook(self._begin), with_kwargs=True)]
         self._hook_end()
@@ -200,7 +201,7 @@ class Sparsifier:
         """
         if not self._ready:
             self._prepare(run, (), batch)
-        self._masks = self._masks_in(batch or {})
+        self._masks = self._masks_of((), batch or {})
         self._passes.append((run, self._masks))
         self._open(self._model.training and torch.is_grad_enabled())
         self._busy = True  # the model's own hooks are not to end it
@@ -217,7 +218,7 @@ class Sparsifier:
     # ---- Before the first pass
 
     def _prepare(self, run: Run, args: tuple[Any, ...] = (), kwargs: Fields | None = None) -> None:
-        settings, masks = self._settings, self._masks_in(kwargs or {})
+        settings, masks = self._settings, self._masks_of(args, kwargs or {})
         self._busy = True
         try:
             sites = find_sites(self._model, run, settings.layers, args, kwargs)
@@ -229,14 +230,14 @@ class Sparsifier:
             on = next(self._model.parameters()).device
             self._taps = {site.name: Tap(site, settings.threshold, on) for site in sites}
             self._idle = {s.name: torch.zeros(s.n_units, dtype=torch.int64) for s in sites}
-            names, values = list(self._taps), settings.of(list(self._taps))
+            values = settings.of(names := list(self._taps))
             if settings.way == "target":
                 self._plan = Plan(values, self._plan.steps, self._plan.reached, self._plan.start)
             self._steering = Steering.first(names, values if settings.way == "l1" else None)
             self._hook(sites)
             self._ready, self._known_masks = True, set(masks)
-            if self._kept is not None:
-                kept, self._kept = self._kept, None
+            if (kept := self._kept) is not None:
+                self._kept = None
                 self.load_state_dict(kept)
         except ValueError:  # no batch will: the model is left as any other
             self.remove()
@@ -284,7 +285,7 @@ class Sparsifier:
             return
         if not self._ready:
             torch.compiler.disable(self.prepare)(args, kwargs)
-        self._masks = self._masks_in(kwargs)
+        self._masks = self._masks_of(args, kwargs)
         taking = self._model.training and torch.is_grad_enabled()
         if taking and (self._settings.revive or self._normalises):
             self._passes.append((partial(self._model, *args, **kwargs), self._masks))
@@ -385,8 +386,7 @@ class Sparsifier:
             for name, site in dying.items()
             if site.settable is not None
         }
-        if not self._warned:
-            self._warned = warn_of_lost(name for name, site in dying.items() if site not in dead)
+        self._warned = self._warned or warn_of_lost(n for n, s in dying.items() if s not in dead)
         self._busy = True
         try:
             run, masks = self._passes[-1]

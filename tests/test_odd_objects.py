@@ -169,6 +169,21 @@ def test_nor_one_that_nobody_gave_of_a_group(tmp_path):
     assert ns.as_spikes(nap.TsGroup(members, time_support=support)).observed_ms == 3000
 
 
+def test_a_brian2_monitor_that_came_late_is_noted():
+    brian2.start_scope()
+    brian2.prefs.codegen.target = "numpy"
+    group = brian2.SpikeGeneratorGroup(1, [0] * 40, np.arange(1, 81, 2) * brian2.ms)
+    network = brian2.Network(group)
+    network.run(40 * brian2.ms)
+    network.add(monitor := brian2.SpikeMonitor(group))
+    network.run(40 * brian2.ms)
+    when = ns.ActiveWhen(window_ms=2)
+    stats = ns.measure(monitor, active_when=when)
+    assert stats.notes[0].startswith("No unit fired in the first 0.041 s of the 0.08 s observed")
+    half = ns.measure(monitor, active_when=when, start_ms=40)
+    assert (half.active_fraction, half.notes) == (pytest.approx(1.0), ())
+
+
 def test_times_and_units_of_a_brian2_monitor_in_a_dict():
     brian2.start_scope()
     brian2.prefs.codegen.target = "numpy"

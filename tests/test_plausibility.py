@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import neurosparse as ns
 from neurosparse import comparison, recordings
 from neurosparse.activity import SpikeTrains, plausibility, refuse_implausible
+from neurosparse.cli import app
 
 # four units, a spike each 100 ms, staggered, 2 s
 TIMES_MS = (np.arange(20) * 100.0 + 5 + 20.3 * np.arange(4)[:, None]).ravel()
@@ -65,6 +67,35 @@ def test_what_is_unusual_is_noted(options: Any, note: str) -> None:
     assert [n for n in plausibility(trains(**options)).notes if n.startswith(note)], plausibility(
         trains(**options)
     )
+
+
+def test_long_silence_at_either_end_is_noted() -> None:
+    early, late = (
+        plausibility(trains(TIMES_MS + 100 * start, duration_ms=2000.0 + 100 * n)).notes
+        for start, n in ((0, 20), (20, 20))
+    )
+    remedy = "observed: if they were not recorded then, give the start and the duration."
+    assert early == (f"No unit fired in the last 2.034 s of the 4 s {remedy}",)
+    assert late == (f"No unit fired in the first 2.005 s of the 4 s {remedy}",)
+    few = plausibility(trains(TIMES_MS[::8], UNITS[::8], duration_ms=4000.0))
+    assert few.notes == ()  # of 10 spikes half a record may be empty
+    gaps = [(0, 100), (2000, 4000)]  # what was not observed is no silence
+    assert plausibility(trains(TIMES_MS + 2000, duration_ms=4000, intervals=gaps)).notes == ()
+
+
+def test_pieces_that_hold_no_window_are_noted(tmp_path: Path) -> None:
+    pieces = [*((20.0 * k, 20 * k + 8) for k in range(9)), (300, 400)]
+    short = trains([1.0, 305.0], [0, 1], duration_ms=400.0, intervals=pieces)
+    note = (
+        "9 of the 10 pieces of the record are shorter than the window: the active fraction rests on"
+        " 0.1 of the 0.172 s observed, rates on all."
+    )
+    assert ns.measure(short, active_when=ns.ActiveWhen(window_ms=10)).notes == (note,)
+    assert ns.measure(short, active_when=ns.ActiveWhen(window_ms=8)).notes == ()
+    path = recordings.save_spikes(short, tmp_path / "short.npz")
+    for command in (["measure", path], ["compare", path]):
+        said = CliRunner().invoke(app, list(map(str, command))).stdout
+        assert note in " ".join(said.split())
 
 
 def test_a_grid_of_whole_milliseconds_is_no_surprise() -> None:

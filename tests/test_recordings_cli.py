@@ -58,6 +58,20 @@ def test_a_recording_is_measured_with_its_windows_and_its_caution(run, spikes, t
     assert "quiet: 0.00 Hz" in words
 
 
+def test_spikes_that_are_left_out_are_told_also_in_a_comparison(run, capsys, tmp_path):
+    rows = "".join(f"{0.05 * k + 0.011:.4f},{k % 4}\n" for k in range(40))
+    path = tmp_path / "s.csv"
+    path.write_text("time_s,unit\n" + rows)
+    sentence = "Left out: 20 spikes outside the time that was read."
+    _, out, _ = run(path, "--duration-s", 1)
+    assert out.count(sentence) == 1
+    assert command_line.run("compare", path, "--duration-s", 1) == 0
+    assert capsys.readouterr().out.count(f"Note on s.csv: {sentence}") == 1
+    run(path, "--duration-s", 2)
+    assert command_line.run("compare", path, "--duration-s", 2) == 0
+    assert "Left out" not in capsys.readouterr().out
+
+
 def test_a_simulation_of_all_units_is_no_upper_bound(run, spikes, tmp_path):
     for name in ("a.npz", "a.nwb"):
         code, out, _ = run(save_spikes(spikes, tmp_path / name))

@@ -168,3 +168,7 @@ def test_the_command_measures_what_it_can_and_names_the_rest(archive, monkeypatc
     assert [s["name"] for s in found["stats"]] == ["0.nwb"]
     assert len(found["refused"]) == 1
     assert found["refused"][0].startswith("cannot read spikes from 1.nwb: ")
+    later = np.arange(5000, 10_000, 10)
+    save_spikes(SpikeTrains(later, later * 0, n_units=1, duration_ms=1e4), folder / "0.nwb")
+    said = " ".join(CliRunner().invoke(app, ["atlas", "000020"]).stdout.split())
+    assert "Note on 0.nwb: No unit fired in the first 5 s of the 10 s observed" in said

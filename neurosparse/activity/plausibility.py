@@ -14,6 +14,9 @@ HIGHEST_MEAN_HZ = 1000.0  # no neuron fires faster for long
 UNUSUAL_HZ = (0.01, 500.0)
 FIRST_SHARE = 1e-3  # what seconds taken for milliseconds fill of a record
 DUPLICATE_SHARE = 0.01
+SILENT_SHARE = 0.05  # of the time observed, at its start or end
+SURELY_SPIKES = 10.0  # which the mean rate lets expect in a silence that is no chance
+SHORT_SHARE = 0.01  # of the time observed, in pieces that hold no window
 REMEDY = (
     ": give times and duration in ms, or with their units (SpikeTrains.from_seconds takes seconds);"
     " where it is so, give dt_ms, the grid of the times"
@@ -59,8 +62,23 @@ def notes_on(spikes: SpikeTrains, n_repeated: int) -> tuple[str, ...]:
         _rates(spikes),
         _duplicates(len(spikes), n_repeated),
         _swapped(spikes),
+        *_silences(spikes),
     )
     return tuple(note for note in notes if note)
+
+
+def note_on_pieces(spikes: SpikeTrains, window: int) -> tuple[str, ...]:
+    """Return a note where pieces of a record are shorter than a window of so many ticks."""
+    lengths = spikes.interval_lengths_ticks
+    short = lengths < window
+    if lengths[short].sum() < SHORT_SHARE * spikes.observed_ticks:
+        return ()
+    used_s, all_s = (ticks.sum() * spikes.tick_ms * 1e-3 for ticks in (lengths[~short], lengths))
+    return (
+        f"{int(short.sum()):,} of the {lengths.size:,} pieces of the record are shorter than the"
+        f" window: the active fraction rests on {used_s:.4g} of the {all_s:.4g} s observed, rates"
+        " on all.",
+    )
 
 
 def refuse_implausible(spikes: SpikeTrains) -> None:
@@ -129,6 +147,24 @@ def _duplicates(n_spikes: int, n_repeated: int) -> str | None:
         f"{n_repeated:,} of {n_spikes:,} spikes repeat another of their unit at its very time:"
         " leave duplicates out."
     )
+
+
+def _silences(spikes: SpikeTrains) -> list[str]:
+    """Return a note where all units were silent for long at the start or end of the record.
+
+    So look the warm-up before a monitor was there, and a record that ended earlier.
+    """
+    starts, stops = spikes.interval_ticks.T
+    first, last = (np.clip(t, starts, stops) for t in (spikes.ticks[0], spikes.ticks[-1] + 1))
+    observed_s, notes = spikes.observed_ms * 1e-3, []
+    for end, silent in (("first", (first - starts).sum()), ("last", (stops - last).sum())):
+        share = float(silent / spikes.observed_ticks)
+        if share >= SILENT_SHARE and share * len(spikes) >= SURELY_SPIKES:
+            notes.append(
+                f"No unit fired in the {end} {share * observed_s:.4g} s of the {observed_s:.4g} s"
+                " observed: if they were not recorded then, give the start and the duration."
+            )
+    return notes
 
 
 def _swapped(spikes: SpikeTrains) -> str | None:

@@ -11,7 +11,7 @@ from neurosparse.cli.display import say, show_json
 from neurosparse.cli.examples import examples
 from neurosparse.cli.options import Json, Where, Window
 from neurosparse.cli.program import app
-from neurosparse.cli.spikes import show_spikes
+from neurosparse.cli.spikes import notes_on_files, show_spikes
 
 
 @app.command(
@@ -83,5 +83,7 @@ def atlas(
         show_json({"stats": [s.to_dict() for s in stats], "refused": refused})
         return
     show_spikes(stats)
+    for note in notes_on_files(stats):
+        say(note)
     for reason in refused:
         say(f"Left out: {reason}.")

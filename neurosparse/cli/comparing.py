@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -34,9 +33,7 @@ from neurosparse.cli.options import (
     reading,
 )
 from neurosparse.cli.program import app
-
-if TYPE_CHECKING:
-    from neurosparse.activity import ActivityStats
+from neurosparse.cli.spikes import notes_on_files
 
 
 @app.command(
@@ -258,17 +255,6 @@ def _compare_sources(
     return comparison
 
 
-def _notes(stats: Sequence[ActivityStats]) -> list[str]:
-    """Return what is worth knowing of the recordings: each note once, with the files it is on."""
-    files: dict[str, list[str]] = {}
-    for s in stats:
-        said, file = s.provenance.get("said"), s.provenance.get("file")
-        for note in (*(said if isinstance(said, list) else ()), s.provenance.get("note")):
-            if note and str(file) not in files.setdefault(str(note), []):
-                files[str(note)].append(str(file))
-    return [f"Note on {', '.join(named)}: {note}" for note, named in files.items()]
-
-
 def _show_sources(comparison: Any, out: Path | None, *, as_json: bool, open_page: bool) -> None:
     from neurosparse.report import PAGE
 
@@ -278,7 +264,7 @@ def _show_sources(comparison: Any, out: Path | None, *, as_json: bool, open_page
         show_activity(comparison.stats, comparison.equivalent_window_ms)
         show_beyond(comparison.stats)
         for line in (
-            *_notes(comparison.stats),
+            *notes_on_files(comparison.stats),
             "",
             *comparison.in_bands(),
             "",

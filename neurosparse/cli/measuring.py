@@ -226,17 +226,18 @@ def measure_file(
     stats = measure_parts(recording.spikes, active_when, measure, recording.provenance)
     if missed_below_hz is not None:
         stats = tuple(with_missed(each, missed_below_hz) for each in stats)
+    lines = [*recording.lines(), *(n for n in stats[0].notes if n not in recording.said)]
     costs = [energy_use(recording.spikes, key) for key in budgets()] if energy else []
     if as_json:
         show_json(
             {
                 "stats": [s.to_dict() for s in stats],
-                "notes": recording.lines(),
+                "notes": lines,
                 "energy": [cost.sentence() for cost in costs],
             }
         )
     else:
-        for line in recording.lines():
+        for line in lines:
             say(line)
         for cost in costs:
             say(cost.sentence())

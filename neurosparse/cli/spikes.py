@@ -25,6 +25,24 @@ def measure_parts(
     )
 
 
+def notes_on_files(stats: Sequence[ActivityStats]) -> list[str]:
+    """Return what is worth knowing of recordings: each note once, with the files it is on.
+
+    Of a file it is what its reader said, and what is unusual about all its spikes together.
+    """
+    files: dict[str, list[str]] = {}
+    whole: dict[str, ActivityStats] = {}
+    for s in stats:
+        if (file := s.provenance.get("file")) is None:
+            continue
+        said = s.provenance.get("said")
+        own = whole.setdefault(str(file), s).notes  # the first of a file is all of it
+        for note in (*(said if isinstance(said, list) else ()), *own, s.provenance.get("note")):
+            if note and str(file) not in files.setdefault(str(note), []):
+                files[str(note)].append(str(file))
+    return [f"Note on {', '.join(named)}: {note}" for note, named in files.items()]
+
+
 def show_spikes(stats: Sequence[ActivityStats]) -> None:
     """Print how sparse spikes are, a line a population, and then a sentence for each."""
     from neurosparse._internal.digits import three_digits

@@ -149,6 +149,13 @@ class Recording:
         return "" if self.all_units else UPPER_BOUND
 
     @property
+    def left_out(self) -> str:
+        """The number of spikes that were left out, as a sentence; empty where there are none."""
+        spikes = "spike" if self.n_outside == 1 else "spikes"
+        sentence = f"Left out: {self.n_outside:,} {spikes} outside the time that was read."
+        return sentence if self.n_outside else ""
+
+    @property
     def provenance(self) -> Fields:
         """Source of the spikes, as plain JSON types."""
         return {
@@ -164,7 +171,7 @@ class Recording:
             "observation": [list(stretch) for stretch in self.observed_s] or "given by the user",
             "spikes_outside": self.n_outside,
             "note": self.note,
-            "said": list(self.said),
+            "said": [*filter(None, [self.left_out]), *self.said],
         }
 
     def __str__(self) -> str:
@@ -190,10 +197,6 @@ class Recording:
             f" {len(self.spikes):,} spikes, observed from"
             f" {to_a_microsecond(self.start_s)} to {to_a_microsecond(self.stop_s)} s{gaps}{source}."
         ]
-        if self.n_outside:
-            spikes = "spike" if self.n_outside == 1 else "spikes"
-            lines.append(f"Left out: {self.n_outside:,} {spikes} outside that time.")
         told = [f"{name}: {values}" for name, values in self.columns.items() if values != OWN]
-        if told:
-            lines.append(f"Columns: {'; '.join(told)}.")
-        return [*lines, *self.said, *filter(None, [self.note])]
+        columns = f"Columns: {'; '.join(told)}." if told else ""
+        return [*filter(None, [*lines, self.left_out, columns, *self.said, self.note])]

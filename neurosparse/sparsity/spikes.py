@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neurosparse._internal import checks
 from neurosparse.activity import ActiveWhen, ActivityStats, Sparseness, SpikeTrains, notes_on
 from neurosparse.activity.given import check_active_when, check_spikes
+from neurosparse.activity.plausibility import note_on_pieces
 from neurosparse.sparsity.confidence import over_cells, over_time
 from neurosparse.sparsity.dimension import dimension_of_counts
 from neurosparse.sparsity.firing import (
@@ -134,7 +135,7 @@ def _describe_windows(
             n_isi_cells=of_intervals.n_cells,
             unit_rates_hz=rates,
             curve=curve,
-            notes=notes,
+            notes=(*notes, *note_on_pieces(spikes, window)),
             provenance=provenance or {},
         )
 

@@ -125,10 +125,14 @@ def test_a_mask_of_ones_own() -> None:
         assert stats["2"].active_fraction == pytest.approx(right)
         assert stats["4.1"].active_fraction == pytest.approx(flat)
     for other in (mask[:, :5], torch.ones(12, 9)):
-        with pytest.raises(ValueError, match=r"^mask has [59] tokens a sample, and no layer"):
+        with pytest.raises(
+            ValueError, match=r"^mask has [59] tokens a sample, and of no layer is it known"
+        ):
             ns.measure(model, ids, active_when=ZERO, mask=other)
     no_tokens = nn.Sequential(nn.Linear(6, 5), nn.ReLU())
-    with pytest.raises(ValueError, match=r"^mask has 6 tokens a sample, and no layer"):
+    with pytest.raises(
+        ValueError, match=r"^mask has 6 tokens a sample, and of no layer is it known"
+    ):
         ns.measure(no_tokens, torch.randn(12, 6), active_when=ZERO, mask=torch.ones(12, 6))
     with pytest.raises(ValueError, match=r"^mask must have shape \(12, tokens\)"):
         ns.measure(model, ids, active_when=ZERO, mask=mask[:5])

@@ -111,3 +111,130 @@ def test_inputs_have_the_names_of_the_module_inside() -> None:
         "more": 4,
     }
     assert inputs_by_name(nn.Sequential(), (1,), {}) == {"input": 1}
+
+
+# ---- Tokens and inputs in another order, or one by one
+
+X = torch.randn(12, 8, 16, generator=torch.Generator().manual_seed(1))
+ORDER = torch.tensor([3, 0, 7, 5, 1, 6, 2, 4])
+
+
+class Moves(nn.Module):
+    """A layer behind anything that moves its inputs."""
+
+    def __init__(self, function: Callable[[Any, Tensor], Tensor]) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.wide, self.act, self.function = nn.Linear(16, 32), nn.ReLU(), function
+
+    def layer(self, x: Tensor) -> Tensor:
+        return self.act(self.wide(x))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.layer, x)
+
+
+MOVES: dict[str, Callable[[Any, Tensor], Tensor]] = {
+    "flipped": lambda f, x: f(x.flip(1)),
+    "flipped inputs": lambda f, x: f(torch.flip(x, (0,))),
+    "rolled": lambda f, x: f(x.roll(3, 1)),
+    "rolled inputs": lambda f, x: f(x.roll((2, 1), (0, -2))),
+    "halves exchanged": lambda f, x: f(torch.cat([x[:, 4:], x[:, :4]], 1)),
+    "interleaved": lambda f, x: f(torch.stack([x[:, :4], x[:, 4:]], 2).flatten(1, 2)),
+    "permuted": lambda f, x: f(x[:, ORDER]),
+    "permuted by a list": lambda f, x: f(x[:, ORDER.tolist()]),
+    "permuted by select": lambda f, x: f(x.index_select(1, ORDER)),
+    "permuted by two": lambda f, x: f(x[torch.arange(len(x))[:, None], ORDER]),
+    "gathered": lambda f, x: f(x.gather(1, ORDER[None, :, None].expand_as(x))),
+    "one by one": lambda f, x: torch.stack([f(x[k]) for k in range(len(x))]),
+    "each": lambda f, x: torch.stack([f(each) for each in x]),
+    "as a list": lambda f, x: f(torch.cat(list(x))),
+    "stacked again": lambda f, x: f(torch.stack([each.clone() for each in x])),
+    "token by token": lambda f, x: torch.stack([f(x[:, k]) for k in range(8)], 1),
+    "from the end": lambda f, x: f(torch.stack([x[:, k] for k in range(7, -1, -1)], 1)),
+    "each token of each": lambda f, x: torch.stack(
+        [f(x[k, j]) for k in range(len(x)) for j in range(8)]
+    ),
+}
+
+
+@pytest.mark.parametrize("batch_size", [12, 5, 1])
+@pytest.mark.parametrize("function", MOVES.values(), ids=MOVES)
+def test_a_mask_follows_tokens_that_are_moved(
+    function: Callable[[Any, Tensor], Tensor], batch_size: int
+) -> None:
+    model = Moves(function)
+    with torch.no_grad():
+        units = (model.layer(X)[MASK == 1] > 0).double().mean(0)
+    stats = ns.measure(model, X, active_when=ZERO, mask=MASK, batch_size=batch_size)["act"]
+    assert stats.n_samples == int(MASK.sum())
+    assert stats.unit_active_fraction.tolist() == pytest.approx(units.tolist())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda f, x: f(x.gather(1, x[..., :1].argsort(1).expand_as(x))),
+        lambda f, x: f(torch.take_along_dim(x, x[..., :1].argsort(1), 1)),
+        lambda f, x: f(x[torch.arange(len(x))[:, None], x[..., 0].argsort(1)]),
+        lambda f, x: f(x.sort(1).values),
+        lambda f, x: f(torch.stack([x, x.flip(1)], 1)),
+    ],
+)
+def test_an_order_of_each_input_its_own_is_not_followed(
+    function: Callable[[Any, Tensor], Tensor],
+) -> None:
+    with pytest.raises(ValueError, match="of no layer is it known which of its rows are these"):
+        found(Moves(function), X, mask=MASK)
+
+
+def test_inputs_one_by_one_have_the_interval_of_a_batch() -> None:
+    alike = X[:8, :1].expand(8, 5, 16).clone()
+    one_by_one, whole = (
+        ns.measure(Moves(function), alike, active_when=ZERO)["act"].interval
+        for function in (MOVES["one by one"], lambda f, x: f(x))
+    )
+    assert (one_by_one.low, one_by_one.high) == (whole.low, whole.high)
+
+
+class ByHand(nn.Module):
+    """A recurrent layer, a token at a time, and a head for each input."""
+
+    def __init__(self, step: Callable[[Any, Tensor, Tensor], Tensor], reverse: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.cell = nn.RNNCell(16, 24, nonlinearity="relu")
+        self.own, self.back, self.both = nn.Linear(16, 24), nn.Linear(24, 24), nn.Linear(40, 24)
+        self.head, self.act, self.step, self.reverse = nn.Linear(24, 8), nn.ReLU(), step, reverse
+
+    def steps(self, x: Tensor) -> Tensor:
+        state, outputs = torch.zeros(len(x), 24), []
+        for k in sorted(range(x.shape[1]), reverse=self.reverse):
+            state = self.step(self, x[:, k], state)
+            outputs.append(state)
+        return torch.stack(outputs[::-1] if self.reverse else outputs, 1)
+
+    def forward(self, x: Tensor, attention_mask: Tensor) -> Tensor:
+        return self.act(self.head(self.steps(x)[:, -1]))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        (lambda m, x, state: m.cell(x, state), "cell"),
+        (lambda m, x, state: torch.relu(m.back(state) + m.own(x)), "relu"),
+        (lambda m, x, state: torch.relu(m.both(torch.cat([state, x], 1))), "relu"),
+    ],
+)
+def test_recurrent_layers_by_hand_leave_padding_out(
+    step: Callable[[Any, Tensor, Tensor], Tensor], name: str, reverse: bool
+) -> None:
+    model = ByHand(step, reverse)
+    with torch.no_grad():
+        steps = (model.steps(X)[MASK == 1] > 0).double()
+    data = {"x": X, "attention_mask": MASK}
+    for options in ({}, {"mask": MASK}, {"batch_size": 1}):
+        stats = ns.measure(model, data, active_when=ZERO, **options)
+        assert (stats[name].n_samples, stats["act"].n_samples) == (len(steps), 12)
+        assert stats[name].unit_active_fraction.tolist() == pytest.approx(steps.mean(0).tolist())

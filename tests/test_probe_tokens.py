@@ -127,7 +127,8 @@ X = torch.randn(4, 10, 6, generator=torch.Generator().manual_seed(0))
     [
         (lambda x: x[:, ::2], 6, MASK[:, ::2]),
         (lambda x: x.unflatten(1, (5, 2)).flatten(2), 12, MASK[:, ::2]),
-        (lambda x: torch.cat([x[:, 1:], x[:, :1]], 1), 6, MASK),
+        (lambda x: torch.cat([x[:, 1:], x[:, :1]], 1), 6, torch.cat([MASK[:, 1:], MASK[:, :1]], 1)),
+        (lambda x: torch.cat([x[:, :1] * 0, x[:, :-1]], 1), 6, MASK),
         (lambda x: torch.cat([x[:, :0], nn.functional.pad(x, (0, 0, 2, 0))], 1)[:, 2:], 6, MASK),
         (lambda x: nn.functional.avg_pool1d(x.mT, 3, 2).mT, 6, MASK[:, 2::2]),
         (lambda x: nn.functional.max_pool1d(x.mT, 3, 2, 1).mT, 6, MASK[:, ::2]),

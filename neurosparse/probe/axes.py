@@ -34,6 +34,15 @@ class Factor(NamedTuple):
     n_offered: int = 0
 
 
+class Place(NamedTuple):
+    """The number of the input and of the token that a whole tensor is of, None where axes tell."""
+
+    input: int | None = None
+    token: int | None = None
+
+
+NOWHERE = Place()
+
 Axis = tuple[Factor, ...]
 Axes = tuple[Axis, ...]
 
@@ -51,6 +60,11 @@ def has(an_axis: Axis, role: str) -> bool:
 def is_told(an_axis: Axis) -> bool:
     """Return whether an axis says which input or token an entry is of."""
     return any(factor.role in (INPUTS, TOKENS, ROWS) for factor in an_axis)
+
+
+def is_truth(index: Tensor) -> bool:
+    """Return whether a tensor chooses entries by truth, not by their numbers."""
+    return index.dtype in (torch.bool, torch.uint8)
 
 
 def best_told(known: Sequence[Axis]) -> Axis:
@@ -215,10 +229,25 @@ def chosen(old: Axis, index: slice | Tensor) -> Axis:
         return axis(UNITS, picked.numel())
     if not is_told(old):
         return axis(POSITIONS, picked.numel())
-    origin = origins(old, picked.device)
-    if not (has(old, INPUTS) or has(old, ROWS)):
-        return tokens(origin[1, picked.long()])
-    return (Factor(ROWS, picked.numel(), origin=origin[:, picked.long()], n_offered=offered(old)),)
+    return by_origin(origins(old, picked.device)[:, picked.long()], old)
+
+
+def by_origin(origin: Tensor, *olds: Axis) -> Axis:
+    """Return an axis of entries that come from these inputs and tokens, chosen from older axes."""
+    if any(has(old, INPUTS) or has(old, ROWS) for old in olds):
+        n_offered = prod(offered(old) for old in olds)
+        return (Factor(ROWS, origin.shape[1], origin=origin, n_offered=n_offered),)
+    return tokens(origin[1])
+
+
+def flipped(old: Axis) -> Axis:
+    """Return an axis in the reverse order of its entries."""
+    return tuple(
+        f._replace(origin=f.origin.flip(1))
+        if f.origin is not None
+        else f._replace(stride=-f.stride, start=f.start + (f.size - 1) * f.stride)
+        for f in old
+    )
 
 
 def tokens(numbers: Tensor) -> Axis:
@@ -232,6 +261,45 @@ def offered(an_axis: Axis) -> int:
     return prod(f.n_offered or f.size for f in an_axis)
 
 
+def placed(old: Axis, place: Place) -> Axis:
+    """Return an axis that also tells of which input and token the whole tensor is."""
+    single = [
+        Factor(role, 1, start=number)
+        for role, number in ((INPUTS, place.input), (TOKENS, place.token))
+        if number is not None
+    ]
+    return (*single, *old)
+
+
+def side_by_side(parts: Sequence[Axes], places: Sequence[Place]) -> tuple[Axes, Axis]:
+    """Return the axes of tensors of one shape that were stacked, and the axis of the stack.
+
+    This one tells what differs between them: one step from each to the next, or their places.
+    Axes whose entries it cannot tell apart hold positions.
+    """
+    own = [placed((), place) for place in places]
+    along = joined(own, [1] * len(parts)) if len(set(places)) > 1 else axis(POSITIONS, len(parts))
+    result = list(parts[0])
+    for k, first in enumerate(parts[0]):
+        told = [origins(each[k]) for each in parts]
+        steps = [each - told[0] for each in told]
+        if not any(bool(step.any()) for step in steps):
+            continue
+        even = all(bool((step == step[:, :1]).all()) for step in steps)
+        if even and not is_told(along) and not any(has(each[k], ROWS) for each in parts):
+            origin = torch.cat([step[:, :1] for step in steps], dim=1)
+            role = INPUTS if bool(origin[0].any()) else TOKENS
+            along = (Factor(role, len(parts), origin=origin),)
+        else:
+            result[k] = axis(POSITIONS, length(first))
+    return tuple(result), along
+
+
+def length(an_axis: Axis) -> int:
+    """Return how many entries an axis has."""
+    return prod(factor.size for factor in an_axis)
+
+
 def joined(parts: Sequence[Axis | None], sizes: Sequence[int]) -> Axis:
     """Return the axis along which tensors of these lengths were put one after the other."""
     size = sum(sizes)
@@ -240,6 +308,8 @@ def joined(parts: Sequence[Axis | None], sizes: Sequence[int]) -> Axis:
         return axis(UNITS, size)
     if len(known) == len(parts) and any(has(p, INPUTS) or has(p, ROWS) for p in known):
         origin = torch.cat([origins(p) for p in known], dim=1)
+        if not origin[1].any() and torch.equal(origin[0], torch.arange(size)):
+            return axis(INPUTS, size)
         return (Factor(ROWS, size, origin=origin, n_offered=size),)
     if any(has(part, TOKENS) for part in known):
         numbers = [
@@ -269,7 +339,9 @@ def origins(an_axis: Axis, device: torch.device | None = None) -> Tensor:
     return total
 
 
-def rows(output: Tensor, axes: Axes, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def rows(
+    output: Tensor, axes: Axes, mask: Tensor | None = None, place: Place = NOWHERE
+) -> tuple[Tensor, Tensor]:
     """Return a layer's output as rows of its units, and where each row comes from.
 
     Parameters
@@ -280,6 +352,8 @@ def rows(output: Tensor, axes: Axes, mask: Tensor | None = None) -> tuple[Tensor
         The axes of the output.
     mask
         Shape (n_inputs, tokens): rows of tokens that are 0 in it are left out.
+    place
+        Of which input and token all of the output is.
 
     Returns
     -------
@@ -291,7 +365,7 @@ def rows(output: Tensor, axes: Axes, mask: Tensor | None = None) -> tuple[Tensor
     rest = [k for k in range(len(axes)) if k not in units]
     moved = output.permute(*rest, *units).flatten(len(rest)) if units else output[..., None]
     moved = moved.reshape(-1, moved.shape[-1] if units else 1)
-    origin = torch.zeros(2, 1, dtype=torch.int64)
+    origin = torch.tensor([[place.input or 0], [place.token or 0]])
     for k in rest:
         origin = (origin[:, :, None] + origins(axes[k]).cpu()[:, None]).reshape(2, -1)
     if mask is not None:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from neurosparse.probe import axes as ax
-from neurosparse.probe.layout import Call, axes_of_output
+from neurosparse.probe.layout import Call, axes_of_output, places_of_output
 from neurosparse.probe.tensors import tensors_in, zero_share
 from neurosparse.probe.tokens import BatchTokens
 
@@ -44,6 +44,8 @@ class Tag(NamedTuple):
         It depends on the inputs.
     axes
         What its axes hold, None where that is not known.
+    place
+        The input and the token that all of it is of, where its axes do not tell.
     source
         The weights of the last layer that made it; for what does not depend on the inputs, the
         weights that it is made of.
@@ -67,6 +69,7 @@ class Tag(NamedTuple):
     picked_from: Key | bool = False
     has_zeros: bool = False
     within: str = ""
+    place: ax.Place = ax.NOWHERE
 
 
 UNKNOWN, CONSTANT = Tag(live=True), Tag(live=False)
@@ -131,6 +134,7 @@ class Flow:
         self.n_inputs = self.n_samples = 0
         self.n_tokens: int | None = None
         self.columns: tuple[range, ...] = ()  # the tokens of each mask
+        self.last_taken: int | None = None  # the token, out of a tensor of several
 
     def __getitem__(self, tensor: Tensor) -> Tag:
         entry = self._tags.get(id(tensor))
@@ -229,11 +233,12 @@ class Flow:
             picked_from = next((t.picked_from or t.layer or False for t in live), False)
         first = None
         laid_out = axes_of_output(call, outputs)
+        places = places_of_output(call, outputs)
         for k, (each, axes) in enumerate(zip(outputs, laid_out, strict=True)):
             own = source
             if own is not None and kind in _CUTS and axes is not None and len(live) == 1:
                 own = _cut(own, call, k, live[0].axes, axes, self.order)
-            tag = Tag(True, axes, own, layer, is_test, picked_from, has_zeros)
+            tag = Tag(True, axes, own, layer, is_test, picked_from, has_zeros, place=places[k])
             self[each] = tag
             first = first or tag
         assert first is not None

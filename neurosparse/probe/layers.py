@@ -38,6 +38,7 @@ class LayerRecords:
         self.masks: dict[str, bool] = {}  # of tokens, whether a layer puts these out
         self.unmasked: set[str] = set()  # layers of several samples an input, none a token
         self.of_pass: dict[str, Counted] = {}
+        self.of_one_token: dict[str, LayerOutput] = {}  # until another of the layer comes
         self.empty: dict[str, tuple[int, ActiveWhen]] = {}
 
     def begin(self, inputs: Inputs, monitor: Monitor) -> None:
@@ -57,7 +58,22 @@ class LayerRecords:
                 self.masks.setdefault(name, False)
 
     def add(self, layer: LayerOutput) -> None:
-        """Add what a layer has put out."""
+        """Add what a layer has put out.
+
+        One that works on a token at a time leaves padding out. One that works on a single token,
+        such as the first, has a sample an input.
+        """
+        name, token = layer.name, layer.place.token
+        if self.tokens is None or token is None:
+            self._add(layer)
+        elif name not in self.of_one_token and name not in self.of_pass:
+            self.of_one_token[name] = layer._replace(output=layer.output.detach().clone())
+        else:
+            if (first := self.of_one_token.pop(name, None)) is not None:
+                self._add(first)
+            self._add(layer)
+
+    def _add(self, layer: LayerOutput) -> None:
         output, axis, axes = layer.output.detach(), layer.axis, layer.axes
         if torch._C._functorch.is_functorch_wrapped_tensor(output):
             raise ValueError(
@@ -116,9 +132,10 @@ class LayerRecords:
             return output, when, None
         units = ax.of_units(axes)
         rest = [k for k in range(len(axes)) if k not in units]
-        mask = self._mask_of(layer, tuple(axes[k] for k in rest))
         in_order = [k for k in rest if _of_inputs_in_order(axes[k], self.n_inputs)]
         alone = [k for k in rest if ax.has(axes[k], ax.INPUTS) or ax.has(axes[k], ax.ROWS)]
+        is_told = bool(alone) or layer.place.input is not None or self.n_inputs == 1
+        mask = self._mask_of(layer, tuple(axes[k] for k in rest), is_told)
         if mask is None and axis is not None and alone == in_order == [0]:
             if len(axes[0]) == 1 or len(output) == self.n_inputs:
                 return output, when, None
@@ -131,21 +148,25 @@ class LayerRecords:
                     replace(when, axis=-1),
                     None,
                 )
-        moved, origin = ax.rows(output, axes, mask if alone else None)
+        moved, origin = ax.rows(output, axes, mask, layer.place)
         shown = replace(when, axis=-1)
-        if not alone:  # nothing says which input a row is of
+        if not is_told:  # nothing says which input a row is of
             return moved, shown, None
         return moved, shown, origin[0].numpy()
 
-    def _mask_of(self, layer: LayerOutput, rest: ax.Axes) -> Tensor | None:
+    def _mask_of(self, layer: LayerOutput, rest: ax.Axes, is_told: bool) -> Tensor | None:
         """Return the mask that says which rows of an output count, and note that it was used."""
         if self.tokens is None:
             return None
-        if not ax.of_tokens(rest):
-            if any(f.size > 1 and f.role == ax.POSITIONS for each in rest for f in each):
+        of_tokens = ax.of_tokens(rest) or layer.place.token is not None
+        if not of_tokens or not is_told:
+            roles = {f.role for each in rest for f in each if f.size > 1}
+            if of_tokens or ax.POSITIONS in roles:
                 self.unmasked.add(layer.name)
             return None
-        numbers = torch.cat([ax.origins(each)[1] for each in rest]).unique()
+        numbers = torch.tensor([layer.place.token or 0])
+        for each in rest:
+            numbers = (numbers[:, None] + ax.origins(each)[1].cpu()).unique()
         for name, columns in self.tokens.columns.items():
             if ((numbers >= columns.start) & (numbers < columns.stop)).any():
                 self.masks[name] = True
@@ -153,6 +174,9 @@ class LayerRecords:
 
     def end(self) -> None:
         """End a batch: what each input has added becomes a run of its own."""
+        for layer in self.of_one_token.values():
+            self._add(layer._replace(place=layer.place._replace(token=None)))
+        self.of_one_token.clear()
         for name, (record, counts, sizes) in self.of_pass.items():
             reached = sizes > 0
             runs = np.stack([reached, counts, sizes])[:, reached]

@@ -312,7 +312,7 @@ class Monitor(TorchFunctionMode):
         except ValueError as error:
             self.errors.append(error)
             raise
-        instead = self.consume(found._replace(name=self.names.of(key)))
+        instead = self.consume(found._replace(name=self.names.of(key), place=tag.place))
         if instead is None or instead is output:
             return None
         self.flow[instead] = after

@@ -122,8 +122,9 @@ def record(
     if mask is not None and mask is not False and not any(records.masks.values()):
         n_tokens = 0 if records.tokens is None else records.tokens.mask.shape[1]
         raise ValueError(
-            f"mask has {n_tokens:,} tokens a sample, and no layer puts out that many rows a sample:"
-            " leave it out, or give one whose columns are the tokens"
+            f"mask has {n_tokens:,} tokens a sample, and of no layer is it known which of its rows"
+            " are these tokens: leave it out, or give one whose columns are the tokens of the"
+            " inputs"
         )
     if mask is None and records.tokens is None:
         heard.tell_masks_of_call(monitor.masks)

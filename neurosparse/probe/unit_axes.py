@@ -21,6 +21,7 @@ class LayerOutput(NamedTuple):
     output: Tensor
     axis: int | None
     axes: ax.Axes | None
+    place: ax.Place = ax.NOWHERE
 
     @property
     def shown_axis(self) -> int:

@@ -321,7 +321,7 @@ class Watch:
             self._count(name, output, axis)
             return
         with torch._C.DisableTorchFunction():
-            tokens, _ = ax.rows(output, layer.axes, self._mask)
+            tokens, _ = ax.rows(output, layer.axes, self._mask, layer.place)
             found = Running.of(tokens, self._active_when, -1)
         self._add(name, replace(found, n_inputs=len(self._mask)))
 

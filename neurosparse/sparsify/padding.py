@@ -47,6 +47,9 @@ class Tokens(NamedTuple):
         roles = [f.role for each in rest for f in each if f.role in (ax.INPUTS, ax.TOKENS, ax.ROWS)]
         if sorted(roles) != [ax.INPUTS, ax.TOKENS]:
             return None
+        inputs = next(f for each in rest for f in each if f.role == ax.INPUTS)
+        if inputs != ax.Factor(ax.INPUTS, inputs.size):  # in another order
+            return None
         first = 0
         tokens = next(f for each in rest for f in each if f.role == ax.TOKENS)
         for name, mask in masks.items():

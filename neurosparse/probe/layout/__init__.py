@@ -5,6 +5,7 @@ output with as many axes as its input keeps what they hold, as pooling and paddi
 """
 
 from neurosparse.probe.layout.calls import WEIGHTS, Call
+from neurosparse.probe.layout.places import places_of_output
 from neurosparse.probe.layout.rules import KEEP_ELEMENTS, axes_of_output
 
-__all__ = ["KEEP_ELEMENTS", "WEIGHTS", "Call", "axes_of_output"]
+__all__ = ["KEEP_ELEMENTS", "WEIGHTS", "Call", "axes_of_output", "places_of_output"]

@@ -23,6 +23,7 @@ class Tags(Protocol):
     n_tokens: int | None
     columns: tuple[range, ...]
     trainable: set[int]
+    last_taken: int | None
 
     def __getitem__(self, tensor: Tensor) -> Any: ...
 

@@ -60,34 +60,48 @@ def indexed(call: Call, outputs: Sequence[Tensor]) -> Answer:
 
 
 def _is_mask(item: object) -> bool:
-    return isinstance(item, Tensor) and item.dtype in (torch.bool, torch.uint8)
+    return isinstance(item, Tensor) and ax.is_truth(item)
 
 
 def _gathered(call: Call, parts: Sequence[tuple[ax.Axis, Tensor]]) -> list[ax.Axis]:
     """Return the axes that indices by tensors give, which are broadcast together."""
     shape = torch.broadcast_shapes(*(index.shape for _, index in parts))
+    told = [(each, i.expand(shape)) for each, i in parts if ax.is_told(each)]
+    if told:
+        device = told[0][1].device
+        origin = torch.stack(
+            [ax.origins(each, device)[:, i.to(device).long()] for each, i in told]
+        ).sum(dim=0)
+        if len(shape) == 1:
+            return [ax.by_origin(origin, *(each for each, _ in told))]
+        return _laid_out(origin)
     if len(shape) != 1:
         operands = [(tuple(i.shape), a) for _, i in parts if (a := call.axes(i)) is not None]
         found = ax.broadcast(operands, shape) if operands else None
         return list(found or (ax.axis(ax.POSITIONS, n) for n in shape))
-    by_data = [
-        (each, i.expand(shape))
-        for each, i in parts
-        if ax.has(each, ax.INPUTS) or ax.has(each, ax.TOKENS) or ax.has(each, ax.ROWS)
-    ]
-    if any(ax.has(each, ax.INPUTS) or ax.has(each, ax.ROWS) for each, _ in by_data):
-        device = by_data[0][1].device
-        origin = torch.stack(
-            [ax.origins(each, device)[:, i.to(device).long()] for each, i in by_data]
-        ).sum(dim=0)
-        n_offered = 1
-        for each, _ in by_data:
-            n_offered *= ax.offered(each)
-        return [(ax.Factor(ax.ROWS, shape[0], origin=origin, n_offered=n_offered),)]
     if any(ax.has(each, ax.UNITS) for each, _ in parts):
         return [ax.axis(ax.UNITS, shape[0])]
     index_axes = [a for _, i in parts if (a := call.axes(i)) is not None and len(a) == 1]
     return [index_axes[0][0] if index_axes else ax.axis(ax.POSITIONS, shape[0])]
+
+
+def _laid_out(origin: Tensor) -> list[ax.Axis]:
+    """Return axes that hold these inputs and tokens, where each varies along one of them alone.
+
+    Otherwise they hold positions: nothing tells which token an entry is.
+    """
+    shape = origin.shape[1:]
+    result = [ax.axis(ax.POSITIONS, n) for n in shape]
+    for numbers, role in zip(origin, (ax.INPUTS, ax.TOKENS), strict=True):
+        varies = [k for k in range(len(shape)) if bool((numbers != numbers.narrow(k, 0, 1)).any())]
+        k = varies[0] if varies else 0
+        if len(varies) > 1 or ax.is_told(result[k]):
+            return [ax.axis(ax.POSITIONS, n) for n in shape]
+        own = numbers.movedim(k, 0).reshape(shape[k], -1)[:, 0]
+        both = torch.zeros(2, shape[k], dtype=torch.int64, device=own.device)
+        both[0 if role == ax.INPUTS else 1] = own
+        result[k] = (ax.Factor(role, shape[k], origin=both),)
+    return result
 
 
 def selected(call: Call, outputs: Sequence[Tensor]) -> Answer:
@@ -135,7 +149,63 @@ def where(call: Call, outputs: Sequence[Tensor]) -> Answer:
 
 
 def gather(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes of what was gathered along one: of tokens where the index is one of all."""
     axes = call.axes(call.first)
+    dim, index = call.argument(1, "dim"), call.argument(2, "index")
+    if call.kind == "takealongdim":
+        dim, index = call.argument(2, "dim"), call.argument(1, "indices")
+    if axes is None or not isinstance(dim, int):
+        return None
+    result = [ax.resized(old, n) for old, n in zip(axes, outputs[0].shape, strict=True)]
+    if ax.is_told(axes[dim]):
+        moved = index.movedim(dim, 0).reshape(index.shape[dim], -1)
+        one = bool((moved == moved[:, :1]).all())
+        lost = ax.axis(ax.POSITIONS, outputs[0].shape[dim])
+        result[dim] = ax.chosen(axes[dim], moved[:, 0]) if one else lost
+    return tuple(result)
+
+
+def flipped(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes in the reverse order along some of them."""
+    x = call.first
+    axes, dims = call.axes(x), call.args[1:] or tuple(call.kwargs.values())
     if axes is None:
         return None
-    return tuple(ax.resized(old, n) for old, n in zip(axes, outputs[0].shape, strict=True))
+    fixed = {"fliplr": [1], "flipud": [0]}.get(call.kind)
+    if fixed is None:
+        fixed = list(dims[0]) if isinstance(dims[0], list | tuple) else [int(d) for d in dims]
+    turned = {d % x.ndim for d in fixed}
+    return tuple(ax.flipped(each) if k in turned else each for k, each in enumerate(axes))
+
+
+def rolled(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes whose entries were moved on, the last of them to the front."""
+    x, shifts, dims = call.first, call.argument(1, "shifts"), call.argument(2, "dims")
+    axes = call.axes(x)
+    if axes is None:
+        return None
+    result = list(axes)
+    if dims is None or dims == ():  # of all elements as one row
+        return tuple(ax.axis(ax.POSITIONS, n) if ax.is_told(a) else a for a, n in _sized(axes, x))
+    shifts = [shifts] if isinstance(shifts, int) else list(shifts)
+    for shift, dim in zip(shifts, [dims] if isinstance(dims, int) else dims, strict=True):
+        n = x.shape[dim]
+        if ax.is_told(result[dim]) and shift % n:
+            result[dim] = ax.chosen(result[dim], (torch.arange(n) - shift) % n)
+    return tuple(result)
+
+
+def ordered(call: Call, outputs: Sequence[Tensor]) -> Answer:
+    """Return the axes after a sort, of which each column has an order of its own."""
+    axes, dim = call.axes(call.first), call.argument(1, "dim", -1)
+    if axes is None or not isinstance(dim, int):
+        return None
+    dim %= len(axes)
+    return tuple(
+        ax.axis(ax.POSITIONS, n) if k == dim and ax.is_told(each) else each
+        for k, (each, n) in enumerate(_sized(axes, outputs[0]))
+    )
+
+
+def _sized(axes: ax.Axes, x: Tensor) -> list[tuple[ax.Axis, int]]:
+    return list(zip(axes, x.shape, strict=True))

@@ -81,6 +81,9 @@ def _table() -> dict[str, Rule]:
         (shapes.windows, "unfold fold"),
         (indexing.where, "where nonzero"),
         (indexing.gather, "gather takealongdim"),
+        (indexing.flipped, "flip fliplr flipud"),
+        (indexing.rolled, "roll"),
+        (indexing.ordered, "sort argsort msort"),
         (
             shapes.written,
             "setitem indexadd indexcopy indexput scatter scatteradd scatterreduce maskedscatter",

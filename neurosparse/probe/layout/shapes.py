@@ -54,30 +54,45 @@ def _is_dims(value: object) -> bool:
 
 def joined(call: Call, outputs: Sequence[Tensor]) -> Answer:
     parts = call.argument(0, "tensors")
-    dim = call.argument(1, "dim", call.kwargs.get("axis", 0))
+    dim = call.argument(1, "dim", call.kwargs.get("axis", 0)) % outputs[0].ndim
     known = [a for t in parts if (a := call.axes(t)) is not None]
     if not known:
         return None
-    first = next((a for a in known if ax.of_units(a)), known[0])
+    places = [call.tags[t].place for t in parts]
     if call.kind == "stack":
-        dim %= outputs[0].ndim
-        return (*first[:dim], ax.axis(ax.POSITIONS, outputs[0].shape[dim]), *first[dim:])
-    dim %= outputs[0].ndim
-    whole = [t for t in parts if t.ndim == outputs[0].ndim]
-    axes = [call.axes(t) for t in whole]
-    along = ax.joined([None if a is None else a[dim] for a in axes], [t.shape[dim] for t in whole])
+        first = next((a for a in known if ax.of_units(a)), known[0])
+        along = ax.axis(ax.POSITIONS, len(parts))
+        if len(known) == len(parts):
+            first, along = ax.side_by_side(known, places)
+        return (*first[:dim], along, *first[dim:])
+    first = next((a for a in known if ax.of_units(a)), known[0])
+    pairs = [(t, p) for t, p in zip(parts, places, strict=True) if t.ndim == outputs[0].ndim]
+    differ = len({place for t, place in pairs if call.axes(t) is not None}) > 1
+    along = ax.joined(
+        [
+            None if (a := call.axes(t)) is None else ax.placed(a[dim], p) if differ else a[dim]
+            for t, p in pairs
+        ],
+        [t.shape[dim] for t, _ in pairs],
+    )
     result = [ax.best_told([axes[k] for axes in (first, *known)]) for k in range(len(first))]
     result[dim] = _moved(call, along)
     return tuple(result)
 
 
 def _moved(call: Call, along: ax.Axis) -> ax.Axis:
-    """Return an axis of tokens that were moved: those of a mask where they are as many."""
+    """Return an axis of tokens that were moved on: those of a mask where they are as many.
+
+    As in a decoder whose inputs are its labels behind a first token, the last one is gone. Where
+    all are still there, they are in another order, and each keeps its number.
+    """
     if len(along) != 1 or along[0].role != ax.TOKENS:
         return along
     numbers = ax.origins(along)[1].tolist()
     for columns in call.tags.columns:
         if len(columns) == len(numbers) and any(n in columns for n in numbers):
+            if sorted(numbers) == list(columns):
+                return along
             return (ax.Factor(ax.TOKENS, len(columns), start=columns.start),)
     return along
 

@@ -214,6 +214,34 @@ def test_bad_arguments_are_refused():
         tune(nn.Linear(2, 3), torch.rand(3, 2), [1, 2, 3])
 
 
+def mixed(kind: torch.dtype) -> nn.Module:
+    model = nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 4))
+    model.register_parameter("first", nn.Parameter(torch.ones(1, dtype=kind)))
+    return model
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float64])
+def test_inputs_of_one_of_several_kinds_stay_as_they_are(kind):
+    x, labels = torch.rand(50, 12), torch.zeros(50, dtype=torch.int64)
+    assert next(mixed(kind).parameters()).dtype == kind
+    copy = quantise(mixed(kind), x, levels=4)
+    assert tune(copy, x, labels, Tuning(epochs=1))(x).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("model", "match"),
+    [
+        (nn.Linear(5, 4), r"Linear does not run on inputs of shape \(n, 12\): with n = 1"),
+        (nn.BatchNorm1d(12), r"does not run on inputs of shape \(n, 12\): with n = 1, .* training"),
+        (nn.Linear(12, 4).requires_grad_(False), "all of Linear is frozen"),
+        (nn.Flatten(0), r"Flatten must put out one tensor of shape \(n, classes\), got \(12,\)"),
+    ],
+)
+def test_what_cannot_be_tuned_is_refused_in_one_sentence(model, match):
+    with pytest.raises(ValueError, match=match):
+        tune(model, torch.rand(51, 12), torch.zeros(51, dtype=torch.int64), Tuning(epochs=1))
+
+
 def test_its_units_are_active_where_they_put_out_more_than_0():
     """Inputs below half a level are rounded to 0: no spike stands for them."""
     torch.manual_seed(0)

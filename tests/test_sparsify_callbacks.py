@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -203,6 +205,42 @@ def test_hugging_face_is_the_plain_loop(tmp_path, accumulate: int) -> None:
     resumed = trainer(tmp_path, again)
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
     assert again.sparsity.history == callback.sparsity.history
+
+
+@pytest.mark.parametrize("broken_off", [False, True])
+@pytest.mark.parametrize("settings", [{"target": 0.1}, {"top_k": 0.1}])
+def test_hugging_face_trains_again(settings, broken_off: bool) -> None:
+    """A training that ended or broke off leaves nothing that steers the next one as well."""
+    pytest.importorskip("transformers")
+    model, x = mlp(), examples(8)
+    callback = callbacks.TransformersSparsity(every=1, **settings)
+    args = SimpleNamespace(label_smoothing_factor=0, output_dir=".", gradient_accumulation_steps=1)
+    state = SimpleNamespace(max_steps=4, global_step=0, log_history=[])
+    counts = []
+    for k in range(2):
+        callback.on_train_begin(args, state, None, model=model)
+        model.eval()(x)  # finds the layers; in training there would be a loss to add to
+        counts.append(n_hooks(model))
+        if k or not broken_off:
+            callback.on_train_end(args, state, None, model=model)
+    assert counts[0] == counts[1]
+    kept = "top_k" in settings
+    assert list(callback.sparsity._taps) == ["1"]
+    assert bool(n_hooks(model)) == kept
+
+
+def test_a_refused_setting_leaves_no_hooks() -> None:
+    pytest.importorskip("transformers")
+    model = mlp()
+    args = SimpleNamespace(label_smoothing_factor=0, output_dir=".", gradient_accumulation_steps=1)
+    state = SimpleNamespace(max_steps=4, global_step=0, log_history=[])
+    with pytest.raises(ValueError, match="target must lie between 0 and 1, got 2"):
+        callbacks.TransformersSparsity(target=2.0).on_train_begin(args, state, None, model=model)
+    assert not n_hooks(model)
+
+
+def n_hooks(model: nn.Module) -> int:
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
 
 
 def test_tensorboard_gets_every_number(tmp_path) -> None:

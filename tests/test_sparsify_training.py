@@ -207,6 +207,30 @@ def hooks_of(model: nn.Module) -> list[object]:
     return [h for m in model.modules() for h in (*m._forward_hooks, *m._forward_pre_hooks)]
 
 
+class Counting(nn.Module):
+    """Buffers that a pass changes or sets anew, and one whose entries share their memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp()
+        for name in ("passes", "last"):
+            self.register_buffer(name, torch.zeros(1))
+        self.register_buffer("wide", torch.zeros(4).expand(3, 4))
+
+    def forward(self, x):
+        self.passes += 1
+        self.last = x[:, 0]
+        return self.net(x)
+
+
+def test_the_pass_that_finds_the_layers_leaves_the_buffers() -> None:
+    model = Counting()
+    last = model.last
+    ns.sparsify(model, target=0.1, start_active=0.1, data=batch((4, 6)))
+    assert model.last is last
+    assert not any(buffer.any() for buffer in model.buffers())
+
+
 @pytest.mark.parametrize(
     ("model", "data"),
     [

@@ -102,11 +102,14 @@ def as_inputs(inputs: object, graph: Graph, *, name: str = "inputs") -> Tensor:
 def as_inputs_of(model: nn.Module, inputs: object, name: str) -> Tensor:
     """Return inputs as a tensor of the kind and on the device of a model's weights.
 
-    Whole numbers of 64 bits stay what they are: they may be places in a table.
+    Whole numbers of 64 bits stay what they are: they may be places in a table. So does a tensor
+    where weights are of several kinds, its own among them.
     """
     x = as_tensor(inputs, name)
-    like = next((weight for weight in model.parameters() if weight.is_floating_point()), x)
-    return x.to(like.device, x.dtype if x.dtype == torch.int64 else like.dtype)
+    weights = [weight for weight in model.parameters() if weight.is_floating_point()]
+    own = isinstance(inputs, Tensor) and x.dtype in {weight.dtype for weight in weights}
+    like = weights[0] if weights else x
+    return x.to(like.device, x.dtype if own or x.dtype == torch.int64 else like.dtype)
 
 
 def as_labels(labels: object, n: int, device: torch.device) -> Tensor:

@@ -123,15 +123,21 @@ def check_alike(model: nn.Module, expected: Tensor, found: Tensor) -> None:
 
 def outputs_of(own: nn.Module, few: Tensor) -> Any:
     """Return what a model puts out; a ValueError in one sentence where it does not run."""
+    with running_on(own, few), torch.no_grad():
+        return own(few.clone())  # a rectifier may work in place
+
+
+@contextmanager
+def running_on(own: nn.Module, inputs: Tensor) -> Iterator[None]:
+    """Make a ValueError in one sentence of whatever a model raises in this block."""
     try:
-        with torch.no_grad():
-            return own(few.clone())  # a rectifier may work in place
+        yield
     except MemoryError:
         raise
     except (Exception, SystemExit) as error:
-        name, shape = type(own).__name__, ", ".join(["n", *map(str, few.shape[1:])])
+        name, shape = type(own).__name__, ", ".join(["n", *map(str, inputs.shape[1:])])
         raise ValueError(
-            f"{name} does not run on inputs of shape ({shape}): with n = {len(few)},"
+            f"{name} does not run on inputs of shape ({shape}): with n = {len(inputs)},"
             f" {in_words(error)}"
         ) from error
 

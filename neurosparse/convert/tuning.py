@@ -9,10 +9,11 @@ from typing import Annotated, TypeVar
 
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from neurosparse._internal import checks
+from neurosparse.convert import tracing
 from neurosparse.convert.runs import as_inputs_of, as_labels
 from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import Spec
@@ -72,7 +73,7 @@ def tune(
     ------
     ValueError, TypeError
         Where images and labels are none or not alike in number, where labels are no whole numbers,
-        and where the loss is no longer finite.
+        where the model does not run on the images, and where the loss is no longer finite.
 
     Examples
     --------
@@ -87,17 +88,25 @@ def tune(
     tuned = copies.copied(model).eval()
     x = as_inputs_of(tuned, images, "images")
     y = as_labels(labels, len(x), x.device)
-    with torch.no_grad():
-        checks.classes(y, tuned(x[:1]).shape[1])
+    kind, found = type(tuned).__name__, tracing.outputs_of(tuned, x[:1])
+    if not isinstance(found, Tensor) or found.ndim != 2:
+        shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ValueError(f"{kind} must put out one tensor of shape (n, classes), got {shape}")
+    checks.classes(y, found.shape[1])
     tuned.train()
-    optimiser = torch.optim.Adam(tuned.parameters(), lr=spec.learning_rate)
+    trained = [parameter for parameter in tuned.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ValueError(f"all of {kind} is frozen: use requires_grad_(True) on what is to learn")
+    optimiser = torch.optim.Adam(trained, lr=spec.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, spec.epochs)
     generator = torch.Generator().manual_seed(spec.seed)
     for epoch in range(spec.epochs):
         total = 0.0
         for rows in torch.randperm(len(y), generator=generator).to(y.device).split(spec.batch_size):
             optimiser.zero_grad()
-            loss = functional.cross_entropy(tuned(x[rows]), y[rows])
+            with tracing.running_on(tuned, x[rows]):
+                outputs = tuned(x[rows])
+            loss = functional.cross_entropy(outputs, y[rows])
             loss.backward()
             optimiser.step()
             total += loss.item() * len(rows)

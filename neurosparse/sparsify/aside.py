@@ -21,7 +21,12 @@ def aside(model: nn.Module) -> Iterator[None]:
     """
     tensors = [*model.parameters(), *model.buffers()]
     accelerators = sorted({t.device.index or 0 for t in tensors if t.device.type == "cuda"})
-    buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module in model.modules()
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
     with ExitStack() as stack:
         stack.enter_context(eagerly())
         stack.enter_context(torch.random.fork_rng(devices=accelerators))
@@ -29,9 +34,10 @@ def aside(model: nn.Module) -> Iterator[None]:
         try:
             yield
         finally:
-            for name, buffer in model.named_buffers():
-                if name in buffers:
-                    buffer.copy_(buffers[name])
+            for module, name, buffer, values in buffers:
+                module._buffers[name] = buffer  # a pass may have set another
+                if not torch.equal(buffer, values):
+                    buffer.copy_(values)
 
 
 @contextmanager

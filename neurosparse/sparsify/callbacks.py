@@ -65,12 +65,20 @@ class _Training:
         self.kept: Foreign = None  # of a checkpoint that was read before the training began
 
     def begin(self, model: nn.Module, steps: int, log: Callable[[Row], object]) -> None:
-        """Attach hooks to the model."""
+        """Attach hooks to the model; those of a training before, if it broke off, are removed."""
+        self.end()
+        if self.sparsity is not None:
+            self.sparsity.remove()
+            self.sparsity = None
         self.watch = watch(model, self.every, log=log, layers=self.settings.get("layers"))
-        if self.settings.keys() & {"target", "l1", "top_k"}:
-            self.sparsity = sparsify(model, **{"steps": max(1, steps), **self.settings})
-            if self.kept is not None:
-                self.sparsity.load_state_dict(self.kept)
+        try:
+            if self.settings.keys() & {"target", "l1", "top_k"}:
+                self.sparsity = sparsify(model, **{"steps": max(1, steps), **self.settings})
+                if self.kept is not None:
+                    self.sparsity.load_state_dict(self.kept)
+        except BaseException:
+            self.end()
+            raise
 
     def end(self) -> None:
         """Leave the model as it was; a network of the largest alone stays one."""
@@ -247,6 +255,7 @@ def _transformers() -> Foreign:
             self, every: int, settings: Fields, log: Callable[[Row], object] | None
         ) -> None:
             self.training, self.log = _Training(every, settings), log
+            self._handle: Foreign = None
 
         watch = property(lambda self: self.training.watch)
         sparsity = property(lambda self: self.training.sparsity)
@@ -269,6 +278,7 @@ def _transformers() -> Foreign:
                 if self.log is not None:
                     self.log(row)
 
+            self._leave()  # a training that broke off has had no end
             self.training.begin(model, state.max_steps, log)
             if self.training.sparsity is not None:
                 parts = args.gradient_accumulation_steps
@@ -294,9 +304,12 @@ def _transformers() -> Foreign:
         def on_train_end(
             self, args: Foreign, state: Foreign, control: Foreign, **kwargs: Foreign
         ) -> None:
-            if self.training.sparsity is not None:
-                self._handle.remove()
+            self._leave()
             self.training.end()
+
+        def _leave(self) -> None:
+            if self._handle is not None:
+                self._handle.remove()
 
     return Transformers
 

@@ -203,9 +203,11 @@ def test_the_clock_of_neo_is_kept_and_windows_lie_within_its_segments():
     spikes = ns.as_spikes(block)
     np.testing.assert_allclose(spikes.intervals, [[0, 200], [10_000, 10_200]])
     assert fraction(block) == pytest.approx(ACTIVE, abs=1e-6)
-    repeated = ns.as_spikes([segment(), segment()])  # each trial from 0 on
-    np.testing.assert_allclose(repeated.intervals, [[0, 200], [200, 400]])
-    assert fraction(repeated) == pytest.approx(ACTIVE, abs=1e-6)
+    twice = [segment(), segment()]  # each trial from 0 on
+    for trials in (twice, [each.spiketrains for each in twice]):
+        repeated = ns.as_spikes(trials)
+        np.testing.assert_allclose(repeated.intervals, [[0, 200], [200, 400]])
+        assert fraction(repeated) == pytest.approx(ACTIVE, abs=1e-6)
 
 
 @pytest.mark.parametrize("clock_s", [None, 0.0, 3600.0, 1.7e9])

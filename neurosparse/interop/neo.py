@@ -28,16 +28,16 @@ def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
 
 
 def many(what: Sequence[Foreign], told: Told) -> Sequence[UnitTable]:
-    """Return the trains of a list: spike trains are units, segments and blocks are trials."""
+    """Return the trains of a list: spike trains are units, segments and their lists are trials."""
     kinds = {type(item).__name__ for item in what}
     if kinds <= {"SpikeTrain", "SpikeTrainProxy"}:
         return [of_trains("Neo SpikeTrain", what)]
-    if not kinds <= {"Segment", "Block"}:
+    if not kinds <= {"Segment", "Block", "SpikeTrainList"}:
         raise TypeError(f"a list holds Neo objects of unlike kinds: {', '.join(sorted(kinds))}")
     segments = [s for item in what for s in getattr(item, "segments", [item])]
     kind = f"Neo {' and '.join(sorted(kinds))}"
-    trains = [list(segment.spiketrains) for segment in segments if len(segment.spiketrains)]
-    found = [of_trains(kind, each) for each in alike(trains)]
+    trains = [list(getattr(segment, "spiketrains", segment)) for segment in segments]
+    found = [of_trains(kind, each) for each in alike(list(filter(None, trains)))]
     if not found:
         raise ValueError(f"this Neo {kinds.pop()} holds no spike trains")
     return found

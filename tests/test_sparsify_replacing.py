@@ -214,6 +214,8 @@ def test_a_layer_that_wants_other_arguments_is_run_on_a_batch():
     model = hf.DebertaV2Model(config).eval()
     assert all("pass data=" in why for why in replace_ffn(model).left.values())
     before = output(model, {"input_ids": IDS})
+    with pytest.raises(ValueError, match="DebertaV2Model does not run on data: IndexError"):
+        replace_ffn(model, data={"input_ids": IDS + 99})
     assert replace_ffn(model, data={"input_ids": IDS}).blocks == (
         "encoder.layer.0", "encoder.layer.1",
     )  # fmt: skip

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import distributed, nn
 
+from neurosparse._internal.names import in_words
 from neurosparse.probe.eager import eagerly
 
 Run = Callable[[], object]
@@ -38,6 +39,20 @@ def aside(model: nn.Module) -> Iterator[None]:
                 module._buffers[name] = buffer  # a pass may have set another
                 if not torch.equal(buffer, values):
                     buffer.copy_(values)
+
+
+@contextmanager
+def running_on_data(model: nn.Module) -> Iterator[None]:
+    """Make a ValueError in one sentence of what torch raises where `data` does not fit a model."""
+    try:
+        yield
+    except (ValueError, TypeError, MemoryError):
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{type(model).__name__} does not run on data: {in_words(error)}; pass a batch as the"
+            " training gives it"
+        ) from error
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from torch.utils import _pytree as pytree
 from neurosparse.probe.hooks import OwnHook
 from neurosparse.probe.originals import check_module, plain_name
 from neurosparse.sparsify.alike import Call, why_unlike
-from neurosparse.sparsify.aside import aside, evaluating
+from neurosparse.sparsify.aside import aside, evaluating, running_on_data
 from neurosparse.sparsify.copies import in_single_precision
 from neurosparse.sparsify.ffn import SparseFFN, is_hooked
 from neurosparse.sparsify.steering import as_call
@@ -130,7 +130,7 @@ def _calls(model: nn.Module, modules: Sequence[nn.Module], data: object) -> dict
     ]
     args, kwargs = as_call(data)
     try:
-        with aside(model), evaluating(model):
+        with running_on_data(model), aside(model), evaluating(model):
             model(*args, **kwargs)
     finally:
         for handle in handles:

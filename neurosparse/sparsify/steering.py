@@ -14,6 +14,7 @@ from neurosparse.activity import ActiveWhen
 from neurosparse.activity.given import check_active_when
 from neurosparse.probe.originals import check_followed
 from neurosparse.probe.watch import unwrapped
+from neurosparse.sparsify.aside import running_on_data
 from neurosparse.sparsify.controller import Plan
 from neurosparse.sparsify.settings import Settings
 from neurosparse.sparsify.sparsifier import Sparsifier
@@ -146,7 +147,8 @@ def sparsify(
     sparsifier = Sparsifier(unwrapped(model), plan, settings)
     if data is not None:
         try:
-            sparsifier.prepare(*as_call(data))
+            with running_on_data(model):
+                sparsifier.prepare(*as_call(data))
         except BaseException:  # nobody holds what could be removed
             sparsifier.remove()
             raise

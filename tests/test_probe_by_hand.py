@@ -214,3 +214,59 @@ def test_an_ensemble_in_one_product_has_units_of_its_own_in_each_member() -> Non
         assert (found.n_units, found.n_samples) == (15, 30)
         np.testing.assert_allclose(found.unit_active_fraction, right.mean(1).flatten())
         assert found.interval.method.endswith("30 inputs")
+
+
+class Step(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, z: Tensor) -> Tensor:
+        return (z > 0).float()
+
+    @staticmethod
+    def backward(ctx: object, gradient: Tensor) -> Tensor:
+        return gradient
+
+
+BINARY: dict[str, Callable[[Tensor], Tensor]] = {
+    "comparison": lambda z: (z > 0).float(),
+    "surrogate gradient": Step.apply,
+    "heaviside": lambda z: torch.heaviside(z, torch.zeros(1)),
+    "drawn": lambda z: (torch.rand_like(z) < z.sigmoid()).float(),
+    "bernoulli": lambda z: torch.bernoulli(z.sigmoid()),
+    "largest": lambda z: F.one_hot(z.argmax(-1), 32).float(),
+}
+
+
+@pytest.mark.parametrize("function", BINARY.values(), ids=BINARY)
+def test_binary_units_that_were_not_counted_are_named(function: Callable[[Tensor], Tensor]) -> None:
+    torch.manual_seed(0)
+    with pytest.warns(UserWarning, match=r"were not counted: input of b \((4\d|5\d|97) %\)"):
+        ns.measure(ByHand(function), torch.randn(500, 16), active_when=ZERO)
+
+
+def test_a_network_of_binary_units_alone_is_refused_with_their_zeros() -> None:
+    model = nn.Sequential(nn.Linear(16, 32), OutsideStep(), nn.Linear(32, 4), OutsideStep())
+    with pytest.raises(ValueError, match=r"nothing to record \(outputs with .*: input of 2 \("):
+        ns.measure(model, torch.randn(50, 16), active_when=ZERO)
+
+
+class OutsideStep(nn.Module):
+    def forward(self, z: Tensor) -> Tensor:
+        return Step.apply(z)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda z: F.relu(z).round(), r"round \(8\d %\)"),
+        (
+            lambda z: torch.fake_quantize_per_tensor_affine(F.relu(z), 0.3, 0, 0, 7),
+            r"fake_quantize_per_tensor_affine \(\d\d %\)",
+        ),
+    ],
+)
+def test_zeros_of_rounding_after_a_layer_are_named(
+    function: Callable[[Tensor], Tensor], words: str
+) -> None:
+    torch.manual_seed(0)
+    with pytest.warns(UserWarning, match=f"were not counted: {words}"):
+        ns.measure(ByHand(function), torch.randn(500, 16), active_when=ZERO)

@@ -96,7 +96,7 @@ _SUMS = frozenset({"add", "iadd", "radd", "sub", "isub", "rsub", "subtract", "ad
 NORMS = frozenset({"batchnorm", "layernorm", "groupnorm", "instancenorm", "rmsnorm"})
 _COMPARISONS = frozenset(
     {"gt", "ge", "lt", "le", "eq", "ne", "greater", "greaterequal", "less", "lessequal"}
-    | {"heaviside"}
+    | {"heaviside", "bernoulli"}
 )
 # outcomes of a comparison stay what they are
 _RECAST = frozenset(

@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from neurosparse._internal.types import Fields
 from neurosparse.probe import recurrent
-from neurosparse.probe.flow import Flow, Key, Tag
+from neurosparse.probe.flow import WEIGHTED, Flow, Key, Tag
 from neurosparse.probe.layer_names import LayerNames
 from neurosparse.probe.originals import plain_name
 from neurosparse.probe.rectifiers import (
@@ -22,6 +22,7 @@ from neurosparse.probe.rectifiers import (
     KEEPS_ZEROS,
     Rectifier,
     is_non_linearity,
+    makes_zeros,
     rectifier_of,
 )
 from neurosparse.probe.tensors import tensors_in, zero_share
@@ -188,6 +189,8 @@ class Monitor(TorchFunctionMode):
             return output
         if self.looks_for_zeros:
             self._note_unseen(_all(args, kwargs))
+            if kind in WEIGHTED:
+                self._note_tests(kind, place, list(_all(args, kwargs)))
         before = self._zeros_before(kind, args, output)
         rectifies = rectifier_of(kind, args, kwargs, output, self.flow)
         keeps = waiting is not None and waiting.keeps(kind, args, kwargs, output, self.flow)
@@ -234,6 +237,9 @@ class Monitor(TorchFunctionMode):
             return True
         inputs = [(self.flow[t], t) for t in tensors_in(args)]
         live = [tag for tag, _ in inputs if tag.live]
+        if makes_zeros(kind):
+            known = max((zero_share(t) for tag, t in inputs if tag.live), default=0.0)
+            return zero_share(output) < known + 0.02
         return (
             any(tag.has_zeros for tag in live)
             or all(tag.is_test for tag in live)
@@ -255,9 +261,23 @@ class Monitor(TorchFunctionMode):
                 self.with_zeros.setdefault(shown, share)
                 self.flow[each] = self.flow[each]._replace(has_zeros=True)
 
+    def _note_tests(self, kind: str, place: str, inputs: list[Tensor]) -> None:
+        """Note binary units: outcomes of a comparison that weights take as their input."""
+        tags = [self.flow[each] for each in inputs]
+        if not any(tag.source and not tag.live for tag in tags):
+            return
+        for each, tag in zip(inputs, tags, strict=True):
+            is_made = tag.source is not None or tag.picked_from is not False
+            if tag.is_test and is_made and (share := zero_share(each)) >= 0.1:
+                self.with_zeros.setdefault(f"input of {place or kind}", share)
+
     def _note_zeros(self, kind: str, shown: str, output: Tensor, before: bool) -> None:
         tag = self.flow[output]
-        if tag.has_zeros or tag.is_test or not output.is_floating_point():
+        if (
+            (tag.has_zeros and not makes_zeros(kind))
+            or tag.is_test
+            or not output.is_floating_point()
+        ):
             return
         share = zero_share(output)
         if share > 0:

@@ -37,7 +37,17 @@ _MAXIMA = frozenset({"maximum", "max", "fmax"})
 KEEPS_ZEROS = frozenset(
     {
         *("softmax", "logsoftmax", "exp", "scaleddotproductattention", "embedding", "pad"),
-        *("onehot", "tril", "triu", "setitem", "indexadd", "indexput", "indexcopy", "scatter"),
+        *(
+            "onehot",
+            "bernoulli",
+            "tril",
+            "triu",
+            "setitem",
+            "indexadd",
+            "indexput",
+            "indexcopy",
+            "scatter",
+        ),
         *("scatteradd", "maskedfill", "dropout", "getitem", "linear", "gather", "isnan", "sub"),
         *("size", "view", "reshape", "permute", "transpose", "to", "float", "T", "mT", "data"),
         *("multiheadattentionforward", "embeddingbag", "zeroslike", "rsub", "where"),
@@ -79,6 +89,11 @@ def is_non_linearity(module: nn.Module) -> bool:
     return kind.__module__.startswith("torch.ao.nn") and kind.__name__.startswith(
         ("LinearReLU", "ConvReLU", "ReLU6", "BNReLU", "LinearLeakyReLU", "Hardswish", "Sigmoid")
     )
+
+
+def makes_zeros(kind: str) -> bool:
+    """Return whether a function makes zeros of what is small, as rounding does."""
+    return kind in ("round", "floor", "trunc", "fix") or kind.startswith("fakequantize")
 
 
 def rectifier_of(kind: str, args: Any, kwargs: Any, output: Any, flow: Flow) -> Rectifier | None:

@@ -662,3 +662,19 @@ def test_a_model_of_two_precisions_gets_inputs_that_it_runs_on(
         right = float((model(x.to(second)) > 0).double().mean())
     for data in (x, x.double().numpy()):
         assert ns.measure(model, data, active_when=ZERO)["act"].active_fraction == right
+
+
+def test_a_state_in_a_dict_of_inputs_goes_along() -> None:
+    class Cache:
+        seen = 3
+
+    class Takes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act = nn.ReLU()
+
+        def forward(self, x: Tensor, past: Cache) -> Tensor:
+            return self.act(x - past.seen)
+
+    batch = {"x": torch.ones(2, 4), "past": Cache()}
+    assert ns.measure(Takes(), [batch], active_when=ZERO)["act"].active_fraction == 0

@@ -163,3 +163,24 @@ def test_sequences_packed_and_laid_out_again_keep_their_units(batch_first: bool)
     masked = ns.measure(model, X, active_when=ZERO, mask=mask)["act"]
     assert masked.n_samples == int(mask.sum())
     assert masked.active_fraction == pytest.approx(right)
+
+
+class Several(nn.Module):
+    """Its layers put out several things: a sequence and its states, a tuple, a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.act = nn.LSTM(6, 8, batch_first=True), nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> dict[str, Tensor | None]:
+        return {"out": self.act(self.lstm(x)[0]), "more": None}
+
+
+def test_the_first_of_several_outputs_is_that_of_a_layer() -> None:
+    model = nn.Sequential(Several())
+    found = ns.measure(model, torch.randn(4, 5, 6), active_when=ZERO, layers=["0.lstm", "0"])
+    assert {name: (s.n_units, s.n_samples) for name, s in found.items()} == {
+        "0.lstm": (8, 20),
+        "0": (8, 20),
+    }
+    assert found["0.lstm"].active_fraction == 1 > found["0"].active_fraction

@@ -456,3 +456,28 @@ def test_the_course_is_drawn_in_per_cent() -> None:
     assert ax.lines[1].get_ydata()[0] == 4
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("step", "active units (%)")
     assert plots.training(rows, "l1").lines[0].get_ydata().tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("model", "layers", "words"),
+    [
+        (
+            nn.Sequential(nn.Linear(4, 8), nn.ReLU()),
+            ("typo",),
+            "^no layer 'typo' was heard.*: 0, 1",
+        ),
+        (nn.Sequential(nn.Linear(4, 8)), None, "^Sequential called none of torch's.*layers="),
+    ],
+)
+def test_a_watch_that_hears_nothing_says_so(
+    model: nn.Module, layers: tuple[str, ...] | None, words: str
+) -> None:
+    def train() -> None:
+        for _ in range(3):
+            model(torch.ones(2, 4)).sum().backward()
+            w.step()
+
+    with ns.watch(model, every=1, layers=layers) as w, pytest.warns(match=words) as told:
+        train()
+    assert len(told) == 1
+    assert (w.note, len(w.history)) == (str(told[0].message), 0)

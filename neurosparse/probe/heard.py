@@ -43,6 +43,23 @@ def check(
         _tell(f"activations that were not called, and have no activity: {', '.join(unused)}")
 
 
+def unheard(model: nn.Module, layers: Sequence[str] | None, fired: Mapping[str, int]) -> str:
+    """Return what a pass lacks: layers that were asked for, or any at all; "" where nothing."""
+    modules = [plain_name(name) for name, _ in model.named_modules() if name]
+    unknown = [name for name in layers or () if not fired.get(name)]
+    if unknown and not (fired and set(unknown) <= set(modules)):
+        return (
+            f"no layer {', '.join(map(repr, unknown))} was heard, so it is not watched; the modules"
+            f" are: {', '.join(modules)}"
+        )
+    if fired:
+        return ""
+    return (
+        f"{type(model).__name__} called none of torch's non-linearities, so there is nothing to"
+        " watch: name modules to watch with layers=(...)"
+    )
+
+
 def tell_zeros(monitor: Monitor) -> None:
     """Say which outputs with exact zeros were not counted, if there were any."""
     if monitor.with_zeros:

@@ -299,8 +299,11 @@ def _are_targets(value: object, first: object, names: list[str]) -> bool:
 
 
 def _entry(value: object, like: Tensor, strict: bool = True) -> Any:
-    """Return one of several inputs; a setting of the model goes along as it is."""
+    """Return one of several inputs; a setting or a state of the model goes along as it is."""
     if value is None or isinstance(value, bool | int | float | str):
+        return value
+    holds = isinstance(value, Tensor | list | tuple | set | bytes | Mapping | Iterator)
+    if not holds and not hasattr(value, "__array__"):  # such as a cache of keys and values
         return value
     return _moved(value, like, strict)
 

@@ -66,6 +66,18 @@ def check_followed(model: nn.Module) -> None:
             )
 
 
+def unwrapped(model: nn.Module) -> nn.Module:
+    """Return the module inside what torch.compile and data parallelism wrap around it."""
+    while True:
+        if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module) or (
+            isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
+            and isinstance(inner := model.module, nn.Module)
+        ):
+            model = inner
+        else:
+            return model
+
+
 @contextmanager
 def as_written(model: nn.Module) -> Iterator[None]:
     """Run what was compiled as it was written, and experts one by one, in this block."""

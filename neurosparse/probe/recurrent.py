@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.utils.rnn import PackedSequence
 
 
-def rows_of(output: object) -> Any:
-    """Return the activity in what a module puts out: of a recurrent one its outputs, no states."""
-    if isinstance(output, tuple) and len(output) == 2 and isinstance(output[1], Tensor):
-        first = output[0]
-        return first.data if isinstance(first, nn.utils.rnn.PackedSequence) else first
-    return output
+def rows_of(output: Any) -> Any:
+    """Return the activity in what a module puts out: the first of several, as before states."""
+    first = output
+    if isinstance(output, tuple | dict) and output:  # a dict, as those of transformers
+        first = next(iter(output.values() if isinstance(output, dict) else output))
+    if isinstance(output, PackedSequence):
+        return output.data
+    if isinstance(first, PackedSequence):
+        return first.data
+    return first if isinstance(first, Tensor) else output
 
 
 def with_rows(output: Any, rows: Tensor) -> Any:
     """Return what a module puts out with other activity."""
     if isinstance(output, Tensor):
         return rows
-    first, *states = output
-    packed = isinstance(first, nn.utils.rnn.PackedSequence)
-    return (first._replace(data=rows) if packed else rows, *states)
+    if isinstance(output, PackedSequence):
+        return output._replace(data=rows)
+    if isinstance(output, dict):
+        changed, key = copy(output), next(iter(output))
+        changed[key] = with_rows(output[key], rows)
+        return changed
+    first, *others = output
+    return (with_rows(first, rows), *others)
 
 
 def below(module: nn.RNN, x: Any, hx: Tensor | None = None) -> Iterator[Tensor]:
@@ -62,4 +73,4 @@ def below(module: nn.RNN, x: Any, hx: Tensor | None = None) -> Iterator[Tensor]:
         state = None if hx is None else hx[first : first + len(directions)]
         with torch.no_grad():
             x, _ = functional_call(one, weights, (x, state))
-        yield x.data if isinstance(x, nn.utils.rnn.PackedSequence) else x
+        yield x.data if isinstance(x, PackedSequence) else x

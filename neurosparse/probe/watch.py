@@ -22,12 +22,13 @@ from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActiveWhen
 from neurosparse.activity.given import check_active_when
 from neurosparse.probe import axes as ax
+from neurosparse.probe import heard as heard_layers
 from neurosparse.probe.eager import eagerly
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook
 from neurosparse.probe.known_pass import Blocks, KnownLayer, KnownPass, PlainLook, blocks_noted
-from neurosparse.probe.nonlinear import LayerOutput, monitoring
-from neurosparse.probe.originals import check_followed
+from neurosparse.probe.nonlinear import LayerOutput, Monitor, monitoring
+from neurosparse.probe.originals import check_followed, unwrapped
 from neurosparse.probe.running import Running, is_first_process, over_processes
 from neurosparse.probe.telling import Listed
 from neurosparse.probe.tokens import inputs_by_name, tokens_in
@@ -171,6 +172,8 @@ class Watch:
         self._plain: PlainLook | None = None  # of the pass under way, if hooks count it
         self._blocks: Blocks = {}
         self._varies = self._is_lost = False
+        self._monitor: Monitor | None = None  # of the pass that is followed
+        self._unheard = ""  # of the first pass, what a look lacks
         self._monitoring, self._eager = ExitStack(), ExitStack()
         self._clock: weakref.ref[Optimizer] | None = None
         self._closed = False
@@ -225,8 +228,9 @@ class Watch:
 
     @property
     def note(self) -> str:
-        """Difference of the watched training in steps that are looked at, in words, or ""."""
-        return "; ".join([COMPILED] * self._compiled + [VARIES] * self._varies)
+        """What is not as in any training in steps that are looked at, in words, or ""."""
+        parts = [self._unheard] * bool(self._unheard)
+        return "; ".join([*parts, *[COMPILED] * self._compiled, *[VARIES] * self._varies])
 
     def step(self) -> None:
         """Say that a step is over, in a loop without a torch optimizer."""
@@ -284,7 +288,7 @@ class Watch:
         monitor = self._monitoring.enter_context(
             monitoring(self._model, self._hear, self._layers, asks=False)
         )
-        monitor.looks_for_zeros = False
+        monitor.looks_for_zeros, self._monitor = False, monitor
         if args or kwargs:
             monitor.begin((args, kwargs), tokens)
 
@@ -299,7 +303,12 @@ class Watch:
     def _learn(self, output: object) -> None:
         """Note what a pass that was followed has shown, and whether one by hooks did the same."""
         plain, heard, blocks = self._plain, self._heard, self._blocks
+        monitor, self._monitor = self._monitor, None
         self._plain, self._heard, self._blocks = None, [], {}
+        if monitor is not None and output is not None and not self.history and not self._unheard:
+            self._unheard = heard_layers.unheard(self._model, self._layers, monitor.fired)
+            if self._unheard:
+                warnings.warn(self._unheard, stacklevel=2)
         if output is None or self._mask is not None or self._varies:  # None: it was broken off
             return
         if plain is not None:
@@ -386,15 +395,3 @@ def _ticking(watched: weakref.ref[Watch]) -> Callable[[Optimizer, Any, Any], Non
             watch_._tick(optimizer)
 
     return hook
-
-
-def unwrapped(model: nn.Module) -> nn.Module:
-    """Return the module inside what torch.compile and data parallelism wrap around it."""
-    while True:
-        if isinstance(inner := getattr(model, "_orig_mod", None), nn.Module) or (
-            isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
-            and isinstance(inner := model.module, nn.Module)
-        ):
-            model = inner
-        else:
-            return model

@@ -12,8 +12,7 @@ from neurosparse._internal import checks
 from neurosparse._internal.types import Fields
 from neurosparse.activity import ActiveWhen
 from neurosparse.activity.given import check_active_when
-from neurosparse.probe.originals import check_followed
-from neurosparse.probe.watch import unwrapped
+from neurosparse.probe.originals import check_followed, unwrapped
 from neurosparse.sparsify.aside import running_on_data
 from neurosparse.sparsify.controller import Plan
 from neurosparse.sparsify.settings import Settings

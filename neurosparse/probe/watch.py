@@ -228,7 +228,7 @@ class Watch:
 
     @property
     def note(self) -> str:
-        """What is not as in any training in steps that are looked at, in words, or ""."""
+        """Difference of the watched training in steps that are looked at, in words, or ""."""
         parts = [self._unheard] * bool(self._unheard)
         return "; ".join([*parts, *[COMPILED] * self._compiled, *[VARIES] * self._varies])
 

@@ -247,6 +247,30 @@ def test_autocast_counts_what_autocast_computed() -> None:
     assert w.latest["active/1"] == (seen[0] > 0).double().mean().item()
 
 
+def test_what_a_model_raises_is_what_the_loop_gets() -> None:
+    class Fails(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.fails = nn.Linear(4, 3), True
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if self.fails:
+                raise KeyError("no such token")
+            return self.linear(x).relu()
+
+    model, x = Fails(), torch.randn(8, 4)
+    with ns.watch(model, every=1) as watch:
+        for _ in range(2):
+            with pytest.raises(KeyError, match="no such token"):
+                model(x)
+        model.fails = False
+        model(x)
+        watch.step()
+    assert watch.latest["samples"] == 8
+    assert not model._forward_hooks
+    assert not model._forward_pre_hooks
+
+
 def test_an_error_in_a_pass_leaves_the_model_free() -> None:
     model = mlp()
     with ns.watch(model, every=1) as w:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 T = TypeVar("T")
 
@@ -32,6 +34,16 @@ def owners(module: nn.Module, kind: type[T]) -> list[T]:
     acts = [getattr(hook, "act", None) for hook in module._forward_pre_hooks.values()]
     found = [getattr(act, "__self__", None) for act in acts]
     return [one for one in found if isinstance(one, kind)]
+
+
+def put_last(handle: RemovableHandle) -> None:
+    """Put a module's hook behind all its others of one kind.
+
+    Where a pass fails, torch goes through a module's hooks as they stand. A hook that removes
+    others stops it, unless it is the last.
+    """
+    if not torch.compiler.is_compiling() and (hooks := handle.hooks_dict_ref()) is not None:
+        hooks.move_to_end(handle.id)
 
 
 def idle() -> Callable[..., None]:

@@ -25,7 +25,7 @@ from neurosparse.probe import axes as ax
 from neurosparse.probe import heard as heard_layers
 from neurosparse.probe.eager import eagerly
 from neurosparse.probe.history import History, Row
-from neurosparse.probe.hooks import OwnHook
+from neurosparse.probe.hooks import OwnHook, put_last
 from neurosparse.probe.known_pass import Blocks, KnownLayer, KnownPass, PlainLook, blocks_noted
 from neurosparse.probe.nonlinear import LayerOutput, Monitor, monitoring
 from neurosparse.probe.originals import check_followed, unwrapped
@@ -183,6 +183,7 @@ class Watch:
             self._model.register_forward_pre_hook(
                 OwnHook(lambda _, args, kwargs: self._begin_pass(args, kwargs)), with_kwargs=True
             ),
+            self._model.register_forward_pre_hook(OwnHook(lambda *_: put_last(self._handles[-2]))),
             self._model.register_forward_hook(
                 OwnHook(lambda _module, _args, output: self._end_pass(output)), always_call=True
             ),

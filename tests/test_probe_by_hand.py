@@ -37,6 +37,20 @@ def _of_topk(z: Tensor) -> Tensor:
     return z * mask
 
 
+def _of_batch_topk(z: Tensor) -> Tensor:
+    a = torch.relu(z).flatten()
+    values, places = a.topk(5 * len(z))
+    return torch.zeros_like(a).scatter(-1, places, values).reshape(z.shape)
+
+
+def _of_batch_topk_written(z: Tensor) -> Tensor:
+    a = torch.relu(z)
+    values, places = a.flatten().topk(5 * len(z))
+    kept = torch.zeros_like(a)
+    kept.view(-1)[places] = values
+    return kept
+
+
 BY_HAND: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "times": (lambda z: z * (z > 0), "mul"),
     "times as number": (lambda z: (z > 0).float() * z, "mul"),
@@ -57,6 +71,8 @@ BY_HAND: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
         lambda z: torch.zeros(len(z), 32).scatter(1, *torch.relu(z).topk(5)[::-1]),
         "relu*topk",
     ),
+    "top-k of a batch": (_of_batch_topk, "relu*topk"),
+    "top-k of a batch, written": (_of_batch_topk_written, "relu*topk"),
     "top-k mask": (_of_topk, "mul"),
     "winner": (lambda z: z * F.one_hot(z.argmax(-1), 32).to(z.dtype), "mul"),
     "kth": (lambda z: z * (z >= z.topk(5).values[..., -1:]), "mul"),

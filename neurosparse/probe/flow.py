@@ -111,6 +111,7 @@ _WRITES = frozenset(
     {"setitem", "indexadd", "indexcopy", "indexput", "scatter", "scatteradd", "scatterreduce"}
     | {"maskedscatter", "indexfill"}
 )
+_RESHAPES = frozenset({"view", "reshape", "flatten", "ravel", "unflatten"})
 # cuts along the units: each part is other units
 _CUTS = frozenset({"chunk", "split", "tensorsplit", "unbind", "getitem", "narrow", "select"})
 _PICKS = frozenset({"topk", "argmax", "argsort", "sort", "kthvalue", "max"})
@@ -197,8 +198,15 @@ class Flow:
             tag = Tag(live=False, axes=like)
         elif not live or _is_weight_lookup(kind, inputs, tags):
             tag = self._of_weights(kind, args, outputs, tags)
+            if kind in _RESHAPES and tags[0].axes is not None:
+                call = Call(kind, function, args, kwargs, self)
+                tag = tag._replace(axes=axes_of_output(call, outputs)[0])
         else:
-            return self._of_inputs(kind, Call(kind, function, args, kwargs, self), outputs, live)
+            tag = self._of_inputs(kind, Call(kind, function, args, kwargs, self), outputs, live)
+            whole = outputs[0]._base if kind == "setitem" else None
+            if whole is not None:  # what is written into a view stands in what it views
+                self[whole] = tag._replace(axes=self[whole].axes, layer=None)
+            return tag
         for each in outputs:
             if id(each) not in self._weights:
                 self[each] = tag

@@ -333,8 +333,9 @@ class Monitor(TorchFunctionMode):
             self.errors.append(error)
             raise
         instead = self.consume(found._replace(name=self.names.of(key), place=tag.place))
-        if instead is None or instead is output:
+        if instead is None or instead is found.output:
             return None
+        instead = instead.reshape(output.shape)
         self.flow[instead] = after
         return instead
 

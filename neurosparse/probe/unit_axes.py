@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
+from math import prod
 from typing import NamedTuple
 
 from torch import Tensor
@@ -14,6 +16,7 @@ from neurosparse.probe.layout import WEIGHTS
 class LayerOutput(NamedTuple):
     """The output of a layer, under the layer's name.
 
+    Where inputs and units lie along one axis, as in a flattened tensor, each has one here.
     `axis` is None where units lie along several axes, or the whole layer is one unit.
     """
 
@@ -80,6 +83,8 @@ def with_unit_axis(
         axes = _by_length(output.shape, n_inputs)
         if n >= 2:
             axes = (*axes[:-1], ax.axis(ax.UNITS, output.shape[-1]))
+    output, axes = _unfolded(output, axes)
+    n = output.ndim
     if not ax.of_units(axes):
         axes = tuple(
             tuple(f._replace(role=ax.UNITS) if f.role == WEIGHTS else f for f in each)
@@ -88,6 +93,21 @@ def with_unit_axis(
     units = ax.of_units(axes)
     axis = None if len(units) != 1 else -1 if units[0] == n - 1 else units[0]
     return LayerOutput(name, output, axis, axes)
+
+
+def _unfolded(output: Tensor, axes: ax.Axes) -> tuple[Tensor, ax.Axes]:
+    """Return a tensor in which units and inputs share no axis, as they do in a flattened one."""
+    apart: list[ax.Axis] = []
+    for each in axes:
+        if ax.has(each, ax.UNITS) and ax.has(each, ax.INPUTS):
+            kinds = groupby(each, lambda factor: factor.role == ax.UNITS)
+            apart += [tuple(factors) for _, factors in kinds]
+        else:
+            apart.append(each)
+    if len(apart) == len(axes):
+        return output, axes
+    sizes = [prod(factor.size for factor in each) for each in apart]
+    return output.reshape(sizes), tuple(apart)
 
 
 def _units_along(axes: ax.Axes, axis: int, shape: Sequence[int]) -> ax.Axes:

@@ -193,7 +193,7 @@ def test_of_one_seed_the_rotations_tell_how_much_it_varies(tmp_path) -> None:
     rotated, note, _ = text.split("\n\n")
     assert note == OVER_ROTATIONS
     head, _, *lines = map(cells, rotated.splitlines())
-    assert head[0] == "1 x 5,000 images"
+    assert head[0] == "5 x 1,000 images"
     rows = read(tmp_path / "rotated" / "runs.parquet")
     errors = {
         line[0]: np.array([row["test_error"] for row in rows if row["arm"] == f"{line[0]} moved"])

@@ -15,7 +15,7 @@ from neurosparse import plots
 from neurosparse._internal.tables import markdown
 from neurosparse._internal.types import Fields
 from neurosparse.sparsity.paired import OVER_SEEDS, Mean, crossed, difference, mean
-from neurosparse.studies.runs import Row, misclassified
+from neurosparse.studies.runs import ROTATIONS, Row, misclassified
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -132,8 +132,9 @@ def _rotated_cost(rows: Sequence[Row], arms: Sequence[str]) -> str:
         time = _time(rows, arm, dense)
         lines.append([_short(arm), f"{100 * error:.2f}", more, f"{nll:.3f}", time])
     n_seeds, n_images = wrong(rows, dense).shape
+    times, each = (n_seeds, n_images) if n_seeds > 1 else (ROTATIONS, n_images // ROTATIONS)
     head = [
-        f"{n_seeds} x {n_images:,} images",
+        f"{times} x {each:,} images",
         "error %",
         f"minus {_short(dense)}",
         "NLL",

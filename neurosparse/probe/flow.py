@@ -241,7 +241,7 @@ class Flow:
             picked_from = next((t.picked_from or t.layer or False for t in live), False)
         first = None
         laid_out = axes_of_output(call, outputs)
-        places = places_of_output(call, outputs)
+        places = places_of_output(call, outputs, {tag.place for tag in live})
         for k, (each, axes) in enumerate(zip(outputs, laid_out, strict=True)):
             own = source
             if own is not None and kind in _CUTS and axes is not None and len(live) == 1:

@@ -13,18 +13,20 @@ from neurosparse.probe.layout.calls import Call, tensors_of
 _JOINS = frozenset({"cat", "concat", "concatenate", "stack"})
 
 
-def places_of_output(call: Call, outputs: Sequence[Tensor]) -> list[Place]:
-    """Return of which input and token each output is, beside what its axes tell."""
+def places_of_output(call: Call, outputs: Sequence[Tensor], known: set[Place]) -> list[Place]:
+    """Return of which input and token each output is, where its axes do not tell.
+
+    `known` are the places of what went in.
+    """
     try:
-        return _found(call, outputs)
+        return _found(call, outputs, known)
     except (IndexError, StopIteration, TypeError, KeyError):
         return [NOWHERE] * len(outputs)
 
 
-def _found(call: Call, outputs: Sequence[Tensor]) -> list[Place]:
-    known = {tag.place for t in tensors_of(call) if (tag := call.tags[t]).live}
+def _found(call: Call, outputs: Sequence[Tensor], known: set[Place]) -> list[Place]:
     if len(known) == 1:
-        found = known.pop()
+        (found,) = known
     else:
         found = NOWHERE if _axes_tell(call, outputs[0]) else _merged(known, call.tags.last_taken)
     if call.kind in ("getitem", "select"):

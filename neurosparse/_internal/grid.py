@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+NANOSECOND_MS = 1e-6  # a tick of exact times
 GRID_TOLERANCE = 1e-3  # of a step: what float64 leaves of t = k * dt after hours of simulated time
 
 

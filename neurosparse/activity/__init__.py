@@ -3,6 +3,7 @@
 Everything here is frozen, needs NumPy alone and refuses what cannot be a measurement.
 """
 
+from neurosparse._internal.grid import NANOSECOND_MS
 from neurosparse.activity.activations import KEPT, Activations
 from neurosparse.activity.active_when import ActiveWhen
 from neurosparse.activity.curve import ActivityCurve
@@ -13,7 +14,7 @@ from neurosparse.activity.plausibility import (
     refuse_implausible,
 )
 from neurosparse.activity.populations import WHOLE
-from neurosparse.activity.spike_trains import NANOSECOND_MS, SpikeTrains
+from neurosparse.activity.spike_trains import SpikeTrains
 from neurosparse.activity.stats import ActivityStats, Interval, Sparseness
 
 __all__ = [

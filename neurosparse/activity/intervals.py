@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from neurosparse._internal.grid import GRID_TOLERANCE
-
-_ROUNDING_MS = 1e-6  # a tick of exact times
+from neurosparse._internal.grid import GRID_TOLERANCE, NANOSECOND_MS
 
 Ticks = NDArray[np.int64]
 
@@ -37,7 +35,7 @@ def checked(
         raise ValueError(
             f"intervals must start before they stop, got {_words(ordered, int(np.argmax(empty)))}"
         )
-    rounding_ms = _ROUNDING_MS if dt_ms is None else 2 * GRID_TOLERANCE * dt_ms  # of two edges
+    rounding_ms = NANOSECOND_MS if dt_ms is None else 2 * GRID_TOLERANCE * dt_ms  # of two edges
     outside = (ordered[:, 0] < -rounding_ms) | (ordered[:, 1] > duration_ms + rounding_ms)
     if outside.any():
         raise ValueError(

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurosparse._internal import cards, checks
-from neurosparse._internal.grid import GRID_TOLERANCE, off_grid
+from neurosparse._internal.grid import GRID_TOLERANCE, NANOSECOND_MS, off_grid
 from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Array
 from neurosparse._internal.units import plain
@@ -25,7 +25,6 @@ from neurosparse.activity.active_when import WINDOW_TOLERANCE
 from neurosparse.activity.in_order import in_order
 from neurosparse.activity.populations import checked_populations
 
-NANOSECOND_MS = 1e-6
 _MOST_TICKS = 2**53  # beyond which a float64 does not tell neighbouring ticks apart
 _BLOCK = 2**16  # times at once: for millions of spikes new memory takes longer than the sums
 _MOST_PAIRS = 2**63  # (unit, tick) pairs are counted in int64

@@ -71,6 +71,10 @@ class Tag(NamedTuple):
     within: str = ""
     place: ax.Place = ax.NOWHERE
 
+    def counted_as(self, key: Key) -> Tag:
+        """Return what is known of a non-linearity's output under the key of its layer."""
+        return self._replace(layer=key, has_zeros=True, is_test=False, picked_from=False)
+
 
 UNKNOWN, CONSTANT = Tag(live=True), Tag(live=False)
 

@@ -20,6 +20,7 @@ from neurosparse.probe.tokens import (
     BatchTokens,
     inputs_by_name,
     parameters_of,
+    positional,
     tokens_in,
 )
 
@@ -243,16 +244,16 @@ def _of_sequence(
 def _parameters(model: nn.Module) -> tuple[list[str], int, int | None]:
     """Return the names of a model's positional inputs, how many it needs, and how many it takes."""
     try:
-        found = parameters_of(model).values()
+        found = parameters_of(model)
     except (TypeError, ValueError):
         return [], 1, 1
-    positional = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    needed = sum(p.default is p.empty for p in positional)
-    endless = any(p.kind is p.VAR_POSITIONAL for p in found)
-    most = None if endless else len(positional)
-    if endless and not positional:
+    placed = positional(found)
+    needed = sum(p.default is p.empty for p in placed)
+    endless = any(p.kind is p.VAR_POSITIONAL for p in found.values())
+    most = None if endless else len(placed)
+    if endless and not placed:
         return [], 1, 1
-    return [p.name for p in positional], needed, most
+    return [p.name for p in placed], needed, most
 
 
 def _accepted(model: nn.Module, batch: Mapping[str, object]) -> Fields:

@@ -350,15 +350,7 @@ def _all(args: Any, kwargs: Any) -> Iterator[Tensor]:
 
 def _of_layer(tag: Tag, key: Key) -> Tag:
     """Return what is known of a layer's output."""
-    return tag._replace(
-        live=True,
-        source=None,
-        layer=key,
-        has_zeros=True,
-        is_test=False,
-        picked_from=False,
-        within="",
-    )
+    return tag.counted_as(key)._replace(live=True, source=None, within="")
 
 
 def _works_in_place(shown: str, kwargs: Fields) -> bool:

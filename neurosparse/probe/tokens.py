@@ -108,10 +108,10 @@ def parameters_of(model: nn.Module) -> Mapping[str, inspect.Parameter]:
         Where Python cannot tell them.
     """
     found = inspect.signature(model.forward).parameters
-    if any(p.kind is p.VAR_POSITIONAL for p in found.values()) and not _positional(found):
+    if any(p.kind is p.VAR_POSITIONAL for p in found.values()) and not positional(found):
         for kind in type(model).__mro__[1:]:
             own = vars(kind).get("forward") if kind is not nn.Module else None
-            if own is not None and (names := _positional(inspect.signature(own).parameters)[1:]):
+            if own is not None and (names := positional(inspect.signature(own).parameters)[1:]):
                 return {parameter.name: parameter for parameter in names}
         inside = list(model.children())
         if len(inside) == 1:
@@ -119,7 +119,8 @@ def parameters_of(model: nn.Module) -> Mapping[str, inspect.Parameter]:
     return found
 
 
-def _positional(found: Mapping[str, inspect.Parameter]) -> list[inspect.Parameter]:
+def positional(found: Mapping[str, inspect.Parameter]) -> list[inspect.Parameter]:
+    """Return those parameters that take an argument by its place."""
     return [p for p in found.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
@@ -136,7 +137,7 @@ def inputs_by_name(model: nn.Module, args: Sequence[Any], kwargs: FieldsView) ->
     if not args:
         return dict(kwargs)
     try:
-        names = [parameter.name for parameter in _positional(parameters_of(model))]
+        names = [parameter.name for parameter in positional(parameters_of(model))]
     except (TypeError, ValueError):
         names = []
     names += [str(k) for k in range(len(names), len(args))]

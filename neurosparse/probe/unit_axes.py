@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from math import prod
 from typing import NamedTuple
 
 from torch import Tensor
@@ -106,8 +105,7 @@ def _unfolded(output: Tensor, axes: ax.Axes) -> tuple[Tensor, ax.Axes]:
             apart.append(each)
     if len(apart) == len(axes):
         return output, axes
-    sizes = [prod(factor.size for factor in each) for each in apart]
-    return output.reshape(sizes), tuple(apart)
+    return output.reshape([ax.length(each) for each in apart]), tuple(apart)
 
 
 def _units_along(axes: ax.Axes, axis: int, shape: Sequence[int]) -> ax.Axes:

@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from neurosparse.probe.flow import NORMS, WEIGHTED, Flow, Key, Tag
-from neurosparse.probe.layout import KEEP_ELEMENTS
+from neurosparse.probe.layout import JOINS, KEEP_ELEMENTS
 from neurosparse.probe.tensors import tensors_in
 
-_JOINS = frozenset({"cat", "concat", "concatenate", "stack"})
 # each element of their outputs is made of several
 _MIX = frozenset({"softmax", "logsoftmax", "cumsum", "cumprod", "logcumsumexp", "sort", "topk"})
 
@@ -37,9 +36,7 @@ class Waiting:
 
     def add(self, called: Called, flow: Flow) -> None:
         """Keep a non-linearity, and mark its output."""
-        flow[called.output] = called.tag._replace(
-            layer=called.key, has_zeros=True, is_test=False, picked_from=False, within=self.place
-        )
+        flow[called.output] = called.tag.counted_as(called.key)._replace(within=self.place)
         self.called.append(called)
 
     def is_made_of_it(self, output: object, flow: Flow) -> bool:
@@ -56,7 +53,7 @@ class Waiting:
         """Return whether a function's output is made of such an output element by element."""
         tensors = list(tensors_in((args, tuple(kwargs.values()))))
         made = [t for t in tensors if self.is_made_of_it(t, flow)]
-        if kind in _JOINS:
+        if kind in JOINS:
             return all(any(t is m for m in made) or not flow[t].live for t in tensors)
         if kind in KEEP_ELEMENTS:
             return bool(made)

@@ -4,8 +4,8 @@ A function without a rule of its own is taken element by element where shapes al
 output with as many axes as its input keeps what they hold, as pooling and padding do.
 """
 
-from neurosparse.probe.layout.calls import WEIGHTS, Call
+from neurosparse.probe.layout.calls import JOINS, WEIGHTS, Call
 from neurosparse.probe.layout.places import places_of_output
 from neurosparse.probe.layout.rules import KEEP_ELEMENTS, axes_of_output
 
-__all__ = ["KEEP_ELEMENTS", "WEIGHTS", "Call", "axes_of_output", "places_of_output"]
+__all__ = ["JOINS", "KEEP_ELEMENTS", "WEIGHTS", "Call", "axes_of_output", "places_of_output"]

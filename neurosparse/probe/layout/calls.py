@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod
 from typing import Any, Protocol, TypeAlias
 
 from torch import Tensor
@@ -11,6 +10,8 @@ from torch import Tensor
 from neurosparse._internal.types import Fields, Foreign
 from neurosparse.probe import axes as ax
 
+# functions that put tensors side by side
+JOINS = frozenset({"cat", "concat", "concatenate", "stack"})
 WEIGHTS = "weights"  # the role of axes of weights that the data looked up, a set for each row
 
 Answer: TypeAlias = "ax.Axes | list[ax.Axes | None] | None"  # None: unknown
@@ -89,11 +90,6 @@ def tensors_of(call: Call) -> list[Tensor]:
 def of_axis(value: int | Sequence[int], k: int) -> int:
     """Return a setting of a window for one of its axes, where one number is that of all."""
     return value if isinstance(value, int) else value[k % len(value)]
-
-
-def length(an_axis: ax.Axis) -> int:
-    """Return how many entries an axis has."""
-    return prod(factor.size for factor in an_axis)
 
 
 def without_units(an_axis: ax.Axis) -> ax.Axis:

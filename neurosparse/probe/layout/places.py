@@ -8,9 +8,7 @@ from torch import Tensor
 
 from neurosparse.probe import axes as ax
 from neurosparse.probe.axes import NOWHERE, Place
-from neurosparse.probe.layout.calls import Call, tensors_of
-
-_JOINS = frozenset({"cat", "concat", "concatenate", "stack"})
+from neurosparse.probe.layout.calls import JOINS, Call, tensors_of
 
 
 def places_of_output(call: Call, outputs: Sequence[Tensor], known: set[Place]) -> list[Place]:
@@ -44,7 +42,7 @@ def _found(call: Call, outputs: Sequence[Tensor], known: set[Place]) -> list[Pla
 
 def _axes_tell(call: Call, output: Tensor) -> bool:
     """Return whether tensors were put side by side along an axis that tells which is which."""
-    if call.kind not in _JOINS:
+    if call.kind not in JOINS:
         return False
     dim = call.argument(1, "dim", call.kwargs.get("axis", 0)) % output.ndim
     parts = [axes for t in tensors_of(call) if (axes := call.axes(t)) is not None]

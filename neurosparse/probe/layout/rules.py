@@ -8,7 +8,7 @@ from torch import Tensor
 
 from neurosparse.probe import axes as ax
 from neurosparse.probe.layout import indexing, products, shapes, weights
-from neurosparse.probe.layout.calls import Call, Rule, by_shape
+from neurosparse.probe.layout.calls import JOINS, Call, Rule, by_shape
 
 _VIEWS = (
     "view reshape flatten unflatten viewas reshapeas ravel squeeze unsqueeze unsafeview atleast2d"
@@ -70,7 +70,7 @@ def _table() -> dict[str, Rule]:
         (indexing.selected, "select indexselect"),
         (indexing.unbound, "unbind iter"),
         (indexing.split, f"{_CUTS} narrow"),
-        (shapes.joined, "cat concat concatenate stack"),
+        (shapes.joined, " ".join(JOINS)),
         (shapes.padded, "pad"),
         (
             shapes.pooled,

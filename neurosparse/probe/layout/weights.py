@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from neurosparse.probe import axes as ax
-from neurosparse.probe.layout.calls import Answer, Call, by_shape, length, of_axis, without_units
+from neurosparse.probe.layout.calls import Answer, Call, by_shape, of_axis, without_units
 
 
 def linear(call: Call, outputs: Sequence[Tensor]) -> Answer:
@@ -32,8 +32,8 @@ def conv(call: Call, outputs: Sequence[Tensor]) -> Answer:
     result[units] = ax.axis(ax.UNITS, n)
     if axes is not None and len(axes) == output.ndim:  # inputs side by side, a group each
         data = tuple(f for f in axes[units] if f.role != ax.UNITS)
-        if ax.is_told(data) and call.argument(6, "groups", 1) % length(data) == 0:
-            result[units] = (*data, ax.Factor(ax.UNITS, n // length(data)))
+        if ax.is_told(data) and call.argument(6, "groups", 1) % ax.length(data) == 0:
+            result[units] = (*data, ax.Factor(ax.UNITS, n // ax.length(data)))
     return tuple(result)
 
 
@@ -96,7 +96,7 @@ def recurrent(call: Call, outputs: Sequence[Tensor]) -> Answer:
     for state in outputs[1:]:
         inside = (
             ax.axis(ax.POSITIONS, state.shape[-2])
-            if packed or state.ndim < 3 or length(batch) != state.shape[-2]
+            if packed or state.ndim < 3 or ax.length(batch) != state.shape[-2]
             else batch
         )
         axes = [ax.axis(ax.POSITIONS, size) for size in state.shape]

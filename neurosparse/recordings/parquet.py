@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,10 @@ def fits(path: Path) -> bool:
 def tables(path: Path, told: Told) -> Sequence[UnitTable]:
     """Return the units by the names of the columns."""
     options = {"times": told.times, "units": told.units, "others": list(told.others)}
+    # Arrow imports pandas for its first array, where there is one; that takes a while
+    pandas = ("pandas",) if find_spec("pandas") else ()
     arrays = limited_process.read(
-        path, contents, options=options, library="Arrow", imports=("pyarrow.parquet",)
+        path, contents, options=options, library="Arrow", imports=("pyarrow.parquet", *pandas)
     )
     return [tabular.of_columns(list(arrays), arrays.__getitem__, told, "Parquet")]
 

@@ -10,7 +10,9 @@ import sys
 import traceback
 
 import h5py  # noqa: F401
+import neo.io  # noqa: F401
 import numpy as np  # noqa: F401
+import pandas  # noqa: F401
 import pyarrow.parquet  # noqa: F401
 import scipy.io  # noqa: F401
 

@@ -177,6 +177,8 @@ def broadcast(operands: Sequence[tuple[Sequence[int], Axes]], shape: Sequence[in
     """
     shape = tuple(shape)
     n = len(shape)
+    if len(operands) == 1 and tuple(operands[0][0]) == shape and all(operands[0][1]):
+        return operands[0][1]
     for size, _ in operands:
         if len(size) > n or any(
             a not in (1, b) for a, b in zip(size[::-1], shape[::-1], strict=False)

@@ -187,26 +187,35 @@ class Flow:
                 axes = (ax.axis(ax.POSITIONS, len(tensor)), *axes[1:])
             self[tensor] = Tag(live=True, axes=axes, has_zeros=zero_share(tensor) > 0)
 
-    def follow(self, kind: str, function: Any, args: Any, kwargs: Any, output: Any) -> Tag:
-        """Tag what a function has put out, and return the tag of its first output."""
+    def follow(self, call: Call, inputs: list[Tensor], output: Any) -> Tag:
+        """Tag what a function has put out, and return the tag of its first output.
+
+        Parameters
+        ----------
+        call
+            The call, whose tags are these.
+        inputs
+            All tensors among its arguments.
+        output
+            What it returned.
+        """
+        kind = call.kind
         if kind == "setitem":
-            output = args[0]
+            output = call.args[0]
         outputs = [output] if isinstance(output, Tensor) else list(_flat(output))
         if not outputs:
             return CONSTANT
-        inputs = list(tensors_in((args, kwargs.values())))
         tags = [self[tensor] for tensor in inputs]
         live = [tag for tag in tags if tag.live]
         if kind in _LIKE:
             like = tags[0].axes if tags and outputs[0].shape == inputs[0].shape else None
             tag = Tag(live=False, axes=like)
         elif not live or _is_weight_lookup(kind, inputs, tags):
-            tag = self._of_weights(kind, args, outputs, tags)
+            tag = self._of_weights(kind, call.args, outputs, tags)
             if kind in _RESHAPES and tags[0].axes is not None:
-                call = Call(kind, function, args, kwargs, self)
                 tag = tag._replace(axes=axes_of_output(call, outputs)[0])
         else:
-            tag = self._of_inputs(kind, Call(kind, function, args, kwargs, self), outputs, live)
+            tag = self._of_inputs(kind, call, inputs, outputs, live)
             whole = outputs[0]._base if kind == "setitem" else None
             if whole is not None:  # what is written into a view stands in what it views
                 self[whole] = tag._replace(axes=self[whole].axes, layer=None)
@@ -226,9 +235,11 @@ class Flow:
         axes = next((t.axes for t in tags if t.axes and len(t.axes) == outputs[0].ndim), None)
         return Tag(live=False, source=names or None, axes=axes)
 
-    def _of_inputs(self, kind: str, call: Call, outputs: list[Tensor], live: list[Tag]) -> Tag:
+    def _of_inputs(
+        self, kind: str, call: Call, inputs: list[Tensor], outputs: list[Tensor], live: list[Tag]
+    ) -> Tag:
         """Tag what depends on the inputs."""
-        source = self._source(kind, call, live)
+        source = self._source(kind, inputs, live)
         has_zeros = kind not in WEIGHTED and any(tag.has_zeros for tag in live)
         has_zeros |= kind == "padpackedsequence"
         layer = live[0].layer if len(live) == 1 and kind in _PASSES_LAYER else None
@@ -256,11 +267,11 @@ class Flow:
         assert first is not None
         return first
 
-    def _source(self, kind: str, call: Call, live: list[Tag]) -> frozenset[str] | None:
+    def _source(self, kind: str, inputs: list[Tensor], live: list[Tag]) -> frozenset[str] | None:
         if kind in _WRITES:
             return None
         if kind in WEIGHTED or kind in NORMS:
-            weights = [self[t] for t in tensors_in((call.args, call.kwargs.values()))]
+            weights = [self[t] for t in inputs]
             names = frozenset().union(*(t.source or () for t in weights if not t.live))
             if kind in NORMS and live[0].source:
                 names |= live[0].source
@@ -269,7 +280,7 @@ class Flow:
             # packed weights, and products of two tensors that both depend on the inputs
             return live[0].source if kind in NORMS else None
         if kind in _SUMS:  # at a recurrent layer's first step its state depends on no input
-            live = [self[t] for t in tensors_in((call.args, call.kwargs.values()))]
+            live = [self[t] for t in inputs]
         known = [tag.source for tag in live if tag.source]
         return frozenset().union(*known) if known else None
 

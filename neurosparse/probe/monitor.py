@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -16,6 +16,7 @@ from neurosparse._internal.types import Fields
 from neurosparse.probe import recurrent
 from neurosparse.probe.flow import WEIGHTED, Flow, Key, Tag
 from neurosparse.probe.layer_names import LayerNames
+from neurosparse.probe.layout.calls import Call
 from neurosparse.probe.originals import plain_name
 from neurosparse.probe.rectifiers import (
     HAVE_FLOORS,
@@ -115,7 +116,7 @@ class Monitor(TorchFunctionMode):
                 return after(args, kwargs, output)
 
         def after(args: object, kwargs: object, output: object) -> Tensor | None:
-            inputs, rows = list(_all(args, kwargs)), recurrent.rows_of(output)
+            inputs, rows = _all(args, kwargs), recurrent.rows_of(output)
             waiting = self.waiting.pop(name, None)
             is_one = by_kind or (waiting is not None and waiting.is_made_of_it(rows, self.flow))
             if isinstance(output, Tensor) and output not in self.flow:
@@ -187,14 +188,15 @@ class Monitor(TorchFunctionMode):
                 return output
         elif not isinstance(output, Tensor | tuple | list):
             return output
+        inputs = _all(args, kwargs)
         if self.looks_for_zeros:
-            self._note_unseen(_all(args, kwargs))
+            self._note_unseen(inputs)
             if kind in WEIGHTED:
-                self._note_tests(kind, place, list(_all(args, kwargs)))
-        before = self._zeros_before(kind, args, output)
+                self._note_tests(kind, place, inputs)
+        before = self._zeros_before(kind, inputs, output)
         rectifies = rectifier_of(kind, args, kwargs, output, self.flow)
         keeps = waiting is not None and waiting.keeps(kind, args, kwargs, output, self.flow)
-        tag = self.flow.follow(kind, function, args, kwargs, output)
+        tag = self.flow.follow(Call(kind, function, args, kwargs, self.flow), inputs, output)
         result = args[0] if kind == "setitem" else output
         if keeps:
             for each in tensors_in(result):
@@ -229,13 +231,13 @@ class Monitor(TorchFunctionMode):
         self.waiting.setdefault(place, Waiting(place)).add(called, self.flow)
         return None
 
-    def _zeros_before(self, kind: str, args: object, output: object) -> bool | None:
+    def _zeros_before(self, kind: str, tensors: list[Tensor], output: object) -> bool | None:
         """Return whether the inputs of a function had zeros, None where nobody looks."""
         if not self.looks_for_zeros or not isinstance(output, Tensor):
             return None
         if kind in KEEPS_ZEROS:
             return True
-        inputs = [(self.flow[t], t) for t in tensors_in(args)]
+        inputs = [(self.flow[t], t) for t in tensors]
         live = [tag for tag, _ in inputs if tag.live]
         if makes_zeros(kind):
             known = max((zero_share(t) for tag, t in inputs if tag.live), default=0.0)
@@ -344,8 +346,8 @@ class Monitor(TorchFunctionMode):
         return self.names.final(self.flow.order)
 
 
-def _all(args: Any, kwargs: Any) -> Iterator[Tensor]:
-    return tensors_in((args, tuple(kwargs.values())))
+def _all(args: Any, kwargs: Any) -> list[Tensor]:
+    return tensors_in((args, kwargs.values()))
 
 
 def _of_layer(tag: Tag, key: Key) -> Tag:

@@ -122,7 +122,7 @@ def rectifier_of(kind: str, args: Any, kwargs: Any, output: Any, flow: Flow) -> 
 
 
 def _of_first(args: Any, kwargs: Any, flow: Flow) -> Rectifier:
-    for tensor in tensors_in((args, tuple(kwargs.values()))):
+    for tensor in tensors_in((args, kwargs.values())):
         if flow[tensor].live:
             return Rectifier(before=flow[tensor])
     return Rectifier()

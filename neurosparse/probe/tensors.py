@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from math import gcd
+from typing import Any
 
 import torch
 from torch import Tensor
 
+_SEQUENCES: tuple[type[Any], ...] = (list, tuple, type({}.values()))
 
-def tensors_in(values: object) -> Iterator[Tensor]:
-    """Yield the tensors in arguments, lists and dicts, in their order."""
+
+def tensors_in(values: object) -> list[Tensor]:
+    """Return the tensors in arguments, lists and dicts, in their order."""
     if isinstance(values, Tensor):
-        yield values
-    elif isinstance(values, dict):
-        yield from tensors_in(values.values())
-    elif isinstance(values, list | tuple) or type(values) is type({}.values()):
-        for value in values:
-            yield from tensors_in(value)
+        return [values]
+    found: list[Tensor] = []
+    _gather(values, found)
+    return found
+
+
+def _gather(values: Any, found: list[Tensor]) -> None:
+    if isinstance(values, dict):
+        values = values.values()
+    elif not isinstance(values, _SEQUENCES):
+        return
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        else:
+            _gather(value, found)
 
 
 def holds_numbers(tensor: Tensor) -> bool:
@@ -37,7 +49,7 @@ def zero_share(tensor: Tensor) -> float:
         flat = flat[::step]
         if flat.is_quantized:
             flat = flat.dequantize()
-        return float((flat == 0).double().mean())
+        return 1 - int(torch.count_nonzero(flat)) / len(flat)
 
 
 def is_all_zero(tensor: Tensor) -> bool:

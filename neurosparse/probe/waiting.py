@@ -51,14 +51,14 @@ class Waiting:
 
     def keeps(self, kind: str, args: Any, kwargs: Any, output: object, flow: Flow) -> bool:
         """Return whether a function's output is made of such an output element by element."""
-        tensors = list(tensors_in((args, tuple(kwargs.values()))))
+        tensors = tensors_in((args, kwargs.values()))
         made = [t for t in tensors if self.is_made_of_it(t, flow)]
         if kind in JOINS:
             return all(any(t is m for m in made) or not flow[t].live for t in tensors)
         if kind in KEEP_ELEMENTS:
             return bool(made)
         mixes = kind in WEIGHTED or kind in NORMS or kind in _MIX or "pool" in kind
-        first = next(tensors_in(output), None)
+        first = next(iter(tensors_in(output)), None)
         return not mixes and any(first is not None and t.shape == first.shape for t in made)
 
     def save(self, target: object) -> None:

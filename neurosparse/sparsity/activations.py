@@ -130,7 +130,8 @@ def from_margins(
         checks.instance(what, values, np.ndarray)
     per_input, n_positions = samples[0].sum(axis=1).astype(np.int64), samples.shape[2]
     n_units = units.shape[1]
-    total, square = samples[1:, samples[2] > 0]
+    fires = samples[2] > 0
+    total, square = samples[1:].reshape(2, -1) if fires.all() else samples[1:, fires]
     measures = of_moments(total, square, n_units)
     ranked = np.sort(np.abs(some.reshape(-1, n_units)), axis=-1)
     ranked = ranked[ranked[:, -1] > 0]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy import stats as distributions
+from scipy.special import ndtri, stdtrit
 
 from neurosparse.activity import ActivityStats, Interval
 from neurosparse.activity.given import all_stats
@@ -27,7 +27,7 @@ _DRIFT_LEAST = 1 / 6  # but of none less
 _STEADY = 0.9  # prior probability that neighbouring inputs are no more alike than others
 _FEW = 30  # stretches or inputs, which do not tell whether neighbours are alike
 _RARE = 0.01  # share of inputs of a kind that an interval allows for, seen or not
-_Z = float(distributions.norm.ppf(0.5 + CONFIDENCE / 2))
+_Z = float(ndtri(0.5 + CONFIDENCE / 2))
 
 
 def over_time(
@@ -96,7 +96,7 @@ def over_cells(unit_fractions: Floats, time: Interval, *, n_windows: float) -> I
     variance = max(between, between + ((time.high - time.low) / (2 * _Z)) ** 2 - noise)
     if variance == 0 or not 0 < fraction < 1:  # all cells are alike
         return _wilson(fraction, n, f"{n} cells", CELLS)
-    t = float(distributions.t.ppf(0.5 + CONFIDENCE / 2, n - 1))
+    t = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
     found = _wilson(
         fraction, fraction * (1 - fraction) / variance * (_Z / t) ** 2, f"{n} cells", CELLS
     )
@@ -132,7 +132,7 @@ def over_inputs(
     if n < 2 or not np.ptp(stretches) > 0:
         method = f"{n_units} units taken as independent"
         return _with_room(_wilson(fraction, n_units, method, INPUTS, words), fraction, room)
-    t = float(distributions.t.ppf(0.5 + CONFIDENCE / 2, n - 1))
+    t = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
     half = t * float(stretches.std(ddof=1)) / np.sqrt(n)
     if n >= _FEW:
         found = mean_over_time(stretches, CONFIDENCE, _STEADY)
@@ -193,7 +193,7 @@ def over_seeds(networks: Sequence[ActivityStats]) -> Interval:
         return Interval(np.nan, np.nan, CONFIDENCE, networks[0].interval.method, SEEDS)
     fractions = np.array([s.active_fraction for s in networks])
     by_inputs = np.mean([((i.high - i.low) / (2 * _Z)) ** 2 for i in known])
-    t = float(distributions.t.ppf(0.5 + CONFIDENCE / 2, n - 1))
+    t = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
     half = t * float(np.sqrt(fractions.var(ddof=1) / n + by_inputs))
     low, high = np.clip([fractions.mean() - half, fractions.mean() + half], 0, 1)
     return Interval(float(low), float(high), CONFIDENCE, f"Student's t, {n} networks", SEEDS)
@@ -212,8 +212,9 @@ def _with_tail(found: Interval, values: Floats, half: float) -> Interval:
     says how many independent values they are worth.
     """
     n, mean, sd = values.size, float(values.mean()), float(values.std(ddof=1))
-    t = float(distributions.t.ppf(0.5 + CONFIDENCE / 2, n - 1))
-    skew = float(distributions.skew(values)) if np.ptp(values) > 0 else 0.0
+    t = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2))
+    z = (values - mean) / values.std() if np.ptp(values) > 0 else np.zeros(n)
+    skew = float((z**3).mean())
     if abs(skew) < 1e-6:
         return found
     n_worth = (t * sd / half) ** 2

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import stdtr
+from scipy.optimize import brentq
+from scipy.special import stdtr, stdtrit
 
 from neurosparse.sparsity.sparseness import Floats
 
@@ -116,12 +117,13 @@ def _posterior(z: Floats, steady: float) -> tuple[Floats, Floats, Floats, Floats
 
 
 def _quantile(weights: Floats, means: Floats, errors: Floats, dof: int, p: float) -> float:
-    """Return a quantile of a mixture of Student's distributions, by bisection."""
-    low, high = float((means - 100 * errors).min()), float((means + 100 * errors).max())
-    for _ in range(45):
-        middle = (low + high) / 2
-        if float(weights @ stdtr(dof, (middle - means) / errors)) < p:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2
+    """Return a quantile of a mixture of Student's distributions."""
+
+    def beyond(x: float) -> float:
+        return float(weights @ stdtr(dof, (x - means) / errors)) - p
+
+    of_each = means + errors * stdtrit(dof, p)
+    low, high = float(of_each.min()), float(of_each.max())
+    if not beyond(low) < 0 < beyond(high):  # all alike
+        return low
+    return float(brentq(beyond, low, high, xtol=1e-13 * (high - low)))

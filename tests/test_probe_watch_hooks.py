@@ -60,7 +60,7 @@ def test_hooks_on_modules_count_what_following_every_function_does(make, monkeyp
     assert len(followed) == (10 + 2 * 2 if make is conv else 10 + 3)
 
 
-@pytest.mark.parametrize(("start_active", "path"), [(0.1, "active pairs"), (0.5, "dense")])
+@pytest.mark.parametrize(("start_active", "path"), [(0.04, "active pairs"), (0.5, "dense")])
 @pytest.mark.parametrize("threshold", [0.0, 0.05])
 def test_a_block_that_is_watched_stays_on_its_fast_path(start_active, path, threshold) -> None:
     """A block that tells is asked; its row is what a hook on its rectifier would count."""

@@ -13,7 +13,7 @@ from torch.nn import functional
 import neurosparse as ns
 from neurosparse.sparsify import SparseFFN
 from neurosparse.sparsify import ffn as module
-from neurosparse.sparsify.pairs import LEAST_PAIRS, Pairs
+from neurosparse.sparsify.pairs import BREAK_EVEN, LEAST_PAIRS, Pairs
 
 BIASES = ("up.bias", "down.bias", "gate.bias")
 
@@ -131,11 +131,17 @@ def test_too_many_active_run_densely_and_are_looked_at_again():
     x = torch.randn(200, 8)
     block(x)
     assert block.ran.path == "dense"
-    assert "more than 25 % of its pairs are active" in block.ran.why
+    assert f"more than {100 * BREAK_EVEN:g} % of its pairs are active" in block.ran.why
     block.start_at(0.02)
     for _ in range(module.CALLS_AT_REST):
         block(x)
     assert block.ran.path == "dense"
+    block(x)
+    assert block.ran.path == "active pairs"
+    block.start_at(0.5)
+    block(x)
+    block.start_at(0.02)
+    block.look_again()
     block(x)
     assert block.ran.path == "active pairs"
 
@@ -216,7 +222,7 @@ def test_copies_after_a_call_that_kept_its_graph():
 
 def test_it_trains_as_torch_does():
     torch.manual_seed(1)
-    block = SparseFFN(12, 48, start_active=0.1)
+    block = SparseFFN(12, 48, start_active=0.05)
     twin = nn.Sequential(nn.Linear(12, 48), nn.ReLU(), nn.Linear(48, 12))
     twin[0].load_state_dict(block.up.state_dict())
     twin[2].load_state_dict(block.down.state_dict())

@@ -186,6 +186,15 @@ class SparseFFN(nn.Module):
         """
         start_at(self.rectified, active)
 
+    def look_again(self) -> None:
+        """Have the next pass look whether few units are active, however many were in the last.
+
+        After one with too many, the block runs densely for a while without a look. Both ways give
+        the same but for rounding. So where a training is to go on bit for bit from a checkpoint,
+        call this whenever one is written.
+        """
+        self._at_rest = 0
+
     def forward(self, x: Tensor) -> Tensor:
         """Return the block's output, of the shape of `x`: (..., d_model)."""
         why = self._why_dense(x)

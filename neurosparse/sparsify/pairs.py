@@ -14,7 +14,11 @@ from torch.nn import functional
 
 from neurosparse._internal.types import Foreign
 
-BREAK_EVEN = 0.25  # share of active pairs from which torch's dense products are as fast
+# share of active pairs from which torch's dense products are as fast: wide vectors help those more
+# than sums over pairs. Measured on one processor of each kind (`benchmarks/transformer.py`); not
+# measured anew in each process, or one seed could give two trainings
+_BREAK_EVENS = {"AVX512": 0.11}
+BREAK_EVEN = _BREAK_EVENS.get(torch.backends.cpu.get_cpu_capability(), 0.25)
 ROOM = 1.15  # of lists, over the break-even: beyond it, they are given up
 LOOKED_AT = 64  # tokens that tell whether far too many pairs are active
 LEAST_PAIRS = 2**16  # (token, unit) pairs below which a second thread is not worth waking

@@ -20,7 +20,7 @@ from neurosparse.progress import Progress, quiet
 from neurosparse.recipes import check_spec
 from neurosparse.rectifier import devices
 from neurosparse.rectifier.history import DivergenceError
-from neurosparse.sparsify import Sparsifier, sparsify
+from neurosparse.sparsify import SparseFFN, Sparsifier, sparsify
 from neurosparse.transformer.checkpoints import Checkpoint, fingerprint, load_for, save_checkpoint
 from neurosparse.transformer.evaluation import evaluate, surprise
 from neurosparse.transformer.history import Look, TransformerResult
@@ -273,6 +273,9 @@ class _Run:
             )
         )
         self._bits = self._seconds = 0.0
+        for module in self.network.modules():
+            if isinstance(module, SparseFFN):
+                module.look_again()  # as in a training that goes on from here
 
     def state(self, digest: str) -> Checkpoint:
         """Return what it takes to go on from here."""

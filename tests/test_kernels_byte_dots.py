@@ -4,12 +4,12 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from numba import njit
 
-from neurosparse.kernels.compiled import njit
 from neurosparse.kernels.network.byte_dots import BLOCK, dot_of_blocks
 
 
-@njit()
+@njit
 def dot(rows, start, whole, n):
     return dot_of_blocks(rows, start, whole, n)
 

@@ -19,9 +19,11 @@ on.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
 from pairs import rows_of_converted, show
 from safetensors.torch import load_file, save_file
@@ -42,13 +44,14 @@ GOALS = {"": ">= 4x", "_95": ">= 8x"}
 PEERS = ("spikingjelly", "sinabs", "snntorch")
 
 PEER = """
-import sys, time, torch
+import json, sys, time, numpy as np, torch
 from torch.nn import functional as F
 name, path, steps, batch, timed = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
-z = torch.load(path, weights_only=True)
-x, labels, layers = z["images"], z["labels"], z["layers"]
+z = np.load(path)
+x, labels = torch.tensor(z["images"]), torch.tensor(z["labels"])
+layers = json.loads(str(z["layers"]), object_hook=lambda o: torch.tensor(z[o["array"]]) if "array" in o else o)
 
 if name == "spikingjelly":
     from spikingjelly.activation_based import functional, neuron
@@ -204,7 +207,7 @@ def learn(
 
 
 def export(spiking: SpikingNetwork, images: Tensor, labels: Tensor, path: Path) -> None:
-    """Write what the peers need: the layers as plain values, images and labels."""
+    """Write what the peers need: images, labels, and the layers as JSON, their tensors apart."""
     layers = []
     for layer in spiking.graph.layers:
         kept = {"kind": type(layer).__name__, "name": layer.name, "inputs": layer.inputs}
@@ -221,8 +224,15 @@ def export(spiking: SpikingNetwork, images: Tensor, labels: Tensor, path: Path) 
         elif layer.inputs and not isinstance(layer, Spike | Reshape):
             raise TypeError(f"the peers are not told of {type(layer).__name__}")
         layers.append(kept | {key: getattr(layer, key) for key in names})
-    x = spiking.graph.input(images)
-    torch.save({"images": x, "labels": labels, "layers": layers}, path)
+    arrays = {"images": spiking.graph.input(images).numpy(), "labels": labels.numpy()}
+
+    def aside(tensor: Tensor) -> dict[str, str]:
+        key = f"tensor {len(arrays)}"
+        arrays[key] = tensor.numpy()
+        return {"array": key}
+
+    text = json.dumps(layers, default=aside)
+    np.savez(path, layers=text, **arrays)
 
 
 def main() -> None:
@@ -244,8 +254,8 @@ def main() -> None:
         for kind, goal in GOALS.items():
             model = trained(name, kind, images, labels)
             spiking = to_spiking(model, images[:500])
-            path = KEPT / f"digits_{name}{kind}.pt.peers"
-            timed_path = path.with_suffix(".timed")
+            path = KEPT / f"digits_{name}{kind}.peers.npz"
+            timed_path = path.with_suffix(".timed.npz")
             export(spiking, x, y, path)
             export(spiking, x[:TIMED], y[:TIMED], timed_path)
             found = spiking.run(x, STEPS)

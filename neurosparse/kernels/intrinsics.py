@@ -29,7 +29,7 @@ Generator: TypeAlias = Callable[
 Typed: TypeAlias = "tuple[Signature, Generator]"  # what numba wants of an intrinsic
 
 # kernels call an intrinsic by other arguments than its definition has
-_intrinsic: Callable[[Callable[..., Typed]], Callable[..., Any]] = intrinsic
+as_intrinsic: Callable[[Callable[..., Typed]], Callable[..., Any]] = intrinsic
 
 UNIT = 16  # float32 of the shortest row that `sum_rows` adds: a vector of AVX-512, two of AVX
 ROW = 64  # of the longest: eight vectors of AVX, half of its registers
@@ -72,7 +72,17 @@ def as_type(width: int) -> tuple[None, ...]:
     return (None,) * (width // UNIT)
 
 
-@_intrinsic
+def ask_for(builder: ir.IRBuilder, pointer: ir.Value) -> None:
+    """Add an instruction that asks for the cache line of an address."""
+    byte_pointer, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+    function_type = ir.FunctionType(ir.VoidType(), [byte_pointer, i32, i32, i32])
+    function = builder.module.declare_intrinsic("llvm.prefetch", [byte_pointer], function_type)
+    # to read, into the second cache level, data
+    at = builder.bitcast(pointer, byte_pointer)
+    builder.call(function, [at, i32(0), i32(2), i32(1)])
+
+
+@as_intrinsic
 def prefetch(typing: Context, array: types.Type, index: types.Type) -> Typed:
     """Ask for the cache line of array[index], a 1-D array: prefetch(array, index).
 
@@ -82,20 +92,13 @@ def prefetch(typing: Context, array: types.Type, index: types.Type) -> Typed:
     def generate(
         context: BaseContext, builder: ir.IRBuilder, signature: Signature, args: list[ir.Value]
     ) -> ir.Value:
-        byte_pointer, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
-        function_type = ir.FunctionType(ir.VoidType(), [byte_pointer, i32, i32, i32])
-        function = builder.module.declare_intrinsic("llvm.prefetch", [byte_pointer], function_type)
-        pointer = builder.bitcast(
-            _address(context, builder, signature.args[0], *args), byte_pointer
-        )
-        # to read, into the second cache level, data
-        builder.call(function, [pointer, i32(0), i32(2), i32(1)])
+        ask_for(builder, _address(context, builder, signature.args[0], *args))
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
 
 
-@_intrinsic
+@as_intrinsic
 def load_acquire(typing: Context, array: types.Type, index: types.Type) -> Typed:
     """Return array[index] of a 1-D int64 array: load_acquire(array, index).
 
@@ -112,7 +115,7 @@ def load_acquire(typing: Context, array: types.Type, index: types.Type) -> Typed
     return types.int64(array, types.intp), generate
 
 
-@_intrinsic
+@as_intrinsic
 def store_release(
     typing: Context, array: types.Type, index: types.Type, value: types.Type
 ) -> Typed:
@@ -132,7 +135,7 @@ def store_release(
     return types.void(array, types.intp, types.int64), generate
 
 
-@_intrinsic
+@as_intrinsic
 def pause(typing: Context) -> Typed:
     """Tell an x86 core that it spins; nothing elsewhere: `pause()`."""
 
@@ -152,7 +155,7 @@ def pause(typing: Context) -> Typed:
     return types.void(), generate
 
 
-@_intrinsic
+@as_intrinsic
 def sum_rows(
     typing: Context,
     z: types.Type,
@@ -207,7 +210,7 @@ def sum_rows(
     return types.void(z, start, i, rows, i, units, i, i, width), generate
 
 
-@_intrinsic
+@as_intrinsic
 def step_row(
     typing: Context, v: types.Type, z: types.Type, cell: types.Type, width: types.UniTuple
 ) -> Typed:
@@ -251,7 +254,7 @@ def step_row(
     return types.uint64(v, z, cell, width), generate
 
 
-@_intrinsic
+@as_intrinsic
 def popcount(typing: Context, bits: types.Type) -> Typed:
     """Count the bits of an uint64 that are set: `popcount(bits)`."""
 

@@ -187,19 +187,17 @@ class Flow:
                 axes = (ax.axis(ax.POSITIONS, len(tensor)), *axes[1:])
             self[tensor] = Tag(live=True, axes=axes, has_zeros=zero_share(tensor) > 0)
 
-    def follow(self, call: Call, inputs: list[Tensor], output: Any) -> Tag:
+    def follow(self, call: Call, output: Any) -> Tag:
         """Tag what a function has put out, and return the tag of its first output.
 
         Parameters
         ----------
         call
             The call, whose tags are these.
-        inputs
-            All tensors among its arguments.
         output
             What it returned.
         """
-        kind = call.kind
+        kind, inputs = call.kind, call.tensors
         if kind == "setitem":
             output = call.args[0]
         outputs = [output] if isinstance(output, Tensor) else list(_flat(output))

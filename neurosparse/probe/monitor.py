@@ -188,15 +188,15 @@ class Monitor(TorchFunctionMode):
                 return output
         elif not isinstance(output, Tensor | tuple | list):
             return output
-        inputs = _all(args, kwargs)
+        call = Call(kind, function, args, kwargs, self.flow)
         if self.looks_for_zeros:
-            self._note_unseen(inputs)
+            self._note_unseen(call.tensors)
             if kind in WEIGHTED:
-                self._note_tests(kind, place, inputs)
-        before = self._zeros_before(kind, inputs, output)
-        rectifies = rectifier_of(kind, args, kwargs, output, self.flow)
-        keeps = waiting is not None and waiting.keeps(kind, args, kwargs, output, self.flow)
-        tag = self.flow.follow(Call(kind, function, args, kwargs, self.flow), inputs, output)
+                self._note_tests(kind, place, call.tensors)
+        before = self._zeros_before(kind, call.tensors, output)
+        rectifies = rectifier_of(call, self.flow)
+        keeps = waiting is not None and waiting.keeps(call, output, self.flow)
+        tag = self.flow.follow(call, output)
         result = args[0] if kind == "setitem" else output
         if keeps:
             for each in tensors_in(result):

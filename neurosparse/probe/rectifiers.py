@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from neurosparse.probe.flow import Flow, Key, Tag
-from neurosparse.probe.tensors import is_all_zero, tensors_in
+from neurosparse.probe.layout import Call
+from neurosparse.probe.tensors import is_all_zero
 
 NON_LINEARITIES: tuple[type[nn.Module], ...] = (
     *(
@@ -96,12 +97,13 @@ def makes_zeros(kind: str) -> bool:
     return kind in ("round", "floor", "trunc", "fix") or kind.startswith("fakequantize")
 
 
-def rectifier_of(kind: str, args: Any, kwargs: Any, output: Any, flow: Flow) -> Rectifier | None:
+def rectifier_of(call: Call, flow: Flow) -> Rectifier | None:
     """Return what a call is as a non-linearity, None if it is none; before its output is tagged."""
+    kind, args = call.kind, call.args
     if kind in _FUNCTIONS:
-        return _of_first(args, kwargs, flow)
+        return _of_first(call, flow)
     if kind in _CLAMPS:
-        return _of_first(args, kwargs, flow) if _is_zero(_least(args, kwargs)) else None
+        return _of_first(call, flow) if _is_zero(call.argument(1, "min")) else None
     if kind in _PRODUCTS and len(args) == 2:
         return _product(args[0], args[1], flow)
     if kind in _MAXIMA and len(args) == 2 and all(isinstance(a, Tensor) for a in args):
@@ -117,12 +119,12 @@ def rectifier_of(kind: str, args: Any, kwargs: Any, output: Any, flow: Flow) -> 
     if kind == "setitem":
         return _written(args[0], args[1], args[2], flow)
     if kind == "scatter":
-        return _top(args, kwargs, flow)
+        return _top(call, flow)
     return None
 
 
-def _of_first(args: Any, kwargs: Any, flow: Flow) -> Rectifier:
-    for tensor in tensors_in((args, kwargs.values())):
+def _of_first(call: Call, flow: Flow) -> Rectifier:
+    for tensor in call.tensors:
         if flow[tensor].live:
             return Rectifier(before=flow[tensor])
     return Rectifier()
@@ -169,9 +171,8 @@ def _written(x: Tensor, index: object, value: object, flow: Flow) -> Rectifier |
     return None
 
 
-def _top(args: Any, kwargs: Any, flow: Flow) -> Rectifier | None:
-    index = args[2] if len(args) > 2 else kwargs.get("index")
-    source = args[3] if len(args) > 3 else kwargs.get("src")
+def _top(call: Call, flow: Flow) -> Rectifier | None:
+    index, source = call.argument(2, "index"), call.argument(3, "src")
     if not (isinstance(index, Tensor) and isinstance(source, Tensor) and flow[source].live):
         return None
     picked = flow[index].picked_from
@@ -188,8 +189,3 @@ def _is_zero(value: object) -> bool:
     if isinstance(value, Tensor):
         return is_all_zero(value)
     return value is not None and not isinstance(value, bool) and value == 0
-
-
-def _least(args: Any, kwargs: Any) -> Any:
-    """Return the lower end of a clamp."""
-    return args[1] if len(args) > 1 else kwargs.get("min")

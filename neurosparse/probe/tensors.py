@@ -42,7 +42,12 @@ def zero_share(tensor: Tensor) -> float:
     with torch._C.DisableTorchFunctionSubclass():
         if tensor.numel() == 0 or not holds_numbers(tensor) or tensor.is_sparse:
             return 0.0
-        flat = tensor.detach().reshape(-1)
+        values = tensor.detach()
+        if values.layout == torch.strided and not values.is_contiguous():
+            # as it lies in memory, or all of it would be copied
+            strides = values.stride()
+            values = values.permute(sorted(range(values.ndim), key=lambda k: -strides[k]))
+        flat = values.reshape(-1)
         step = max(1, flat.numel() // 4096)
         while gcd(step, flat.numel()) > 1:  # along every axis all entries have their turn
             step += 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from neurosparse.probe.flow import NORMS, WEIGHTED, Flow, Key, Tag
-from neurosparse.probe.layout import JOINS, KEEP_ELEMENTS
+from neurosparse.probe.layout import JOINS, KEEP_ELEMENTS, Call
 from neurosparse.probe.tensors import tensors_in
 
 # each element of their outputs is made of several
@@ -49,12 +49,11 @@ class Waiting:
         # of no function of torch, which nobody has followed
         return any(output.shape == called.output.shape for called in self.called)
 
-    def keeps(self, kind: str, args: Any, kwargs: Any, output: object, flow: Flow) -> bool:
+    def keeps(self, call: Call, output: object, flow: Flow) -> bool:
         """Return whether a function's output is made of such an output element by element."""
-        tensors = tensors_in((args, kwargs.values()))
-        made = [t for t in tensors if self.is_made_of_it(t, flow)]
+        kind, made = call.kind, [t for t in call.tensors if self.is_made_of_it(t, flow)]
         if kind in JOINS:
-            return all(any(t is m for m in made) or not flow[t].live for t in tensors)
+            return all(any(t is m for m in made) or not flow[t].live for t in call.tensors)
         if kind in KEEP_ELEMENTS:
             return bool(made)
         mixes = kind in WEIGHTED or kind in NORMS or kind in _MIX or "pool" in kind

@@ -6,15 +6,13 @@ memory as fast as they are added up here, unless it is asked ahead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
-from neurosparse.kernels.intrinsics import Typed
+from neurosparse.kernels.intrinsics import Typed, as_intrinsic, ask_for
 
 if TYPE_CHECKING:
     from numba.core.base import BaseContext
@@ -26,11 +24,8 @@ AHEAD = 4096  # bytes by which memory is asked ahead
 
 _LANES = BLOCK // 2  # of a vector
 
-# kernels call an intrinsic by other arguments than its definition has
-_intrinsic: Callable[[Callable[..., Typed]], Callable[..., Any]] = intrinsic
 
-
-@_intrinsic
+@as_intrinsic
 def dot_of_blocks(
     typing: Context, rows: types.Type, start: types.Type, whole: types.Type, n: types.Type
 ) -> Typed:
@@ -62,7 +57,7 @@ def dot_of_blocks(
         totals = [builder.phi(halves) for _ in range(2)]
         builder.cbranch(builder.icmp_signed("<", j, args[3]), body, after)
         builder.position_at_end(body)
-        _prefetch(builder, builder.gep(row, [builder.add(j, i64(AHEAD))]))
+        ask_for(builder, builder.gep(row, [builder.add(j, i64(AHEAD))]))
         for k, total in enumerate(totals):
             at = builder.add(j, i64(k * _LANES))
             a = builder.load(builder.bitcast(builder.gep(row, [at]), bytes_.as_pointer()), align=1)
@@ -88,12 +83,3 @@ def dot_of_blocks(
         return builder.call(reduce, [builder.add(*totals)])
 
     return types.int32(rows, types.intp, whole, types.intp), generate
-
-
-def _prefetch(builder: ir.IRBuilder, pointer: ir.Value) -> None:
-    """Ask for the cache line of an address, to read."""
-    i32, kind = ir.IntType(32), pointer.type
-    function_type = ir.FunctionType(ir.VoidType(), [kind, i32, i32, i32])
-    function = builder.module.declare_intrinsic("llvm.prefetch", [kind], function_type)
-    # to read, into the second cache level, data
-    builder.call(function, [pointer, i32(0), i32(2), i32(1)])

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from neurosparse._internal.types import Fields, Foreign
 from neurosparse.probe import axes as ax
+from neurosparse.probe.tensors import tensors_in
 
 # functions that put tensors side by side
 JOINS = frozenset({"cat", "concat", "concatenate", "stack"})
@@ -30,12 +31,13 @@ class Tags(Protocol):
 
 
 class Call:
-    """A call of a function of torch."""
+    """A call of a function of torch; `tensors` are those among its arguments, in their order."""
 
     def __init__(
         self, kind: str, function: Foreign, args: Sequence[Foreign], kwargs: Fields, tags: Tags
     ) -> None:
         self.kind, self.function, self.args, self.kwargs = kind, function, args, kwargs
+        self.tensors = tensors_in((args, kwargs.values()))
         self.tags = tags
 
     def argument(self, k: int, name: str, default: Any = None) -> Any:
@@ -46,7 +48,7 @@ class Call:
     def first(self) -> Tensor:
         """The first tensor among the arguments."""
         head = self.args[0] if self.args else next(iter(self.kwargs.values()))
-        return head if isinstance(head, Tensor) else next(iter(tensors_of(self)))
+        return head if isinstance(head, Tensor) else self.tensors[0]
 
     def axes(self, tensor: object) -> ax.Axes | None:
         """Return what the axes of a tensor hold, if it depends on the inputs."""
@@ -62,7 +64,7 @@ Rule: TypeAlias = Callable[[Call, Sequence[Tensor]], Answer]
 def by_shape(call: Call, output: Tensor) -> ax.Axes | None:
     """Return the axes of an output from shapes alone, None where they do not tell."""
     shape = tuple(output.shape)
-    operands = [(tuple(t.shape), a) for t in tensors_of(call) if (a := call.axes(t)) is not None]
+    operands = [(tuple(t.shape), a) for t in call.tensors if (a := call.axes(t)) is not None]
     if not operands:
         return None
     if (found := ax.broadcast(operands, shape)) is not None:
@@ -74,17 +76,6 @@ def by_shape(call: Call, output: Tensor) -> ax.Axes | None:
                 for old, m, n in zip(axes, size, shape, strict=True)
             )
     return None
-
-
-def tensors_of(call: Call) -> list[Tensor]:
-    """Return the tensors among the arguments of a call, those in lists included."""
-    found = []
-    for value in (*call.args, *call.kwargs.values()):
-        if isinstance(value, Tensor):
-            found.append(value)
-        elif isinstance(value, list | tuple):
-            found += [each for each in value if isinstance(each, Tensor)]
-    return found
 
 
 def of_axis(value: int | Sequence[int], k: int) -> int:

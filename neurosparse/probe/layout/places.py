@@ -8,7 +8,7 @@ from torch import Tensor
 
 from neurosparse.probe import axes as ax
 from neurosparse.probe.axes import NOWHERE, Place
-from neurosparse.probe.layout.calls import JOINS, Call, tensors_of
+from neurosparse.probe.layout.calls import JOINS, Call
 
 
 def places_of_output(call: Call, outputs: Sequence[Tensor], known: set[Place]) -> list[Place]:
@@ -45,7 +45,7 @@ def _axes_tell(call: Call, output: Tensor) -> bool:
     if call.kind not in JOINS:
         return False
     dim = call.argument(1, "dim", call.kwargs.get("axis", 0)) % output.ndim
-    parts = [axes for t in tensors_of(call) if (axes := call.axes(t)) is not None]
+    parts = [axes for t in call.tensors if (axes := call.axes(t)) is not None]
     return call.kind == "stack" or not any(ax.has(axes[dim], ax.UNITS) for axes in parts)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from neurosparse.probe import axes as ax
-from neurosparse.probe.layout.calls import WEIGHTS, Answer, Call, tensors_of, without_units
+from neurosparse.probe.layout.calls import WEIGHTS, Answer, Call, without_units
 
 
 def matmul(call: Call, outputs: Sequence[Tensor]) -> Answer:
-    a, b = [t for t in tensors_of(call) if t.ndim][-2:]
+    a, b = [t for t in call.tensors if t.ndim][-2:]
     if call.kind == "rmatmul":
         a, b = b, a
     n_batch = max(a.ndim, b.ndim, 2) - 2

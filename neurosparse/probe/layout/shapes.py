@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from neurosparse.probe import axes as ax
-from neurosparse.probe.layout.calls import Answer, Call, guessed_axis, of_axis, tensors_of
+from neurosparse.probe.layout.calls import Answer, Call, guessed_axis, of_axis
 
 
 def viewed(call: Call, outputs: Sequence[Tensor]) -> Answer:
@@ -28,7 +28,7 @@ def permuted(call: Call, outputs: Sequence[Tensor]) -> Answer:
 def reduced(call: Call, outputs: Sequence[Tensor]) -> Answer:
     x = call.first
     axes, n = call.axes(x), outputs[0].ndim
-    others = [t for t in tensors_of(call) if t is not x]
+    others = [t for t in call.tensors if t is not x]
     if axes is None or others or x.shape == outputs[0].shape:
         return None
     if n == x.ndim:
@@ -168,7 +168,7 @@ def written(call: Call, outputs: Sequence[Tensor]) -> Answer:
     target, output = call.args[0], outputs[0]
     if (axes := call.axes(target)) is not None:
         return axes
-    parts = [t for t in tensors_of(call)[1:] if call.axes(t) is not None]
+    parts = [t for t in call.tensors[1:] if call.axes(t) is not None]
     dim = call.argument(1, "dim") if call.kind != "setitem" else None
     result = [guessed_axis(call, k, n) for k, n in enumerate(output.shape)]
     for part in parts:

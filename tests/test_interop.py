@@ -83,8 +83,8 @@ def test_a_brian2_network_gives_its_monitors_as_populations(monitored):
     assert spikes.populations == {"other": (0, 2), "given": (2, 5)}
     assert spikes.duration_ms == pytest.approx(210.0)
     assert spikes.population("given").counts.tolist() == [3, 1, 0]
-    by_name = ns.as_spikes({"E": watching, "I": watching})
-    assert by_name.populations == {"E": (0, 2), "I": (2, 4)}
+    by_name = ns.as_spikes({"E": watching, "I": monitored[1]})
+    assert by_name.populations == {"E": (0, 2), "I": (2, 5)}
     assert set(ns.as_spikes([watching, monitored[1]]).populations) == {"other", "given"}
 
 
@@ -118,12 +118,12 @@ def test_a_brian2_monitor_without_times_is_refused():
 NEST = """
 import nest, numpy as np, neurosparse as ns
 nest.set_verbosity("M_ERROR"); nest.resolution = 0.1
-neurons = nest.Create("parrot_neuron", 3)
+neurons, lone = nest.Create("parrot_neuron", 3), nest.Create("parrot_neuron")
 given = nest.Create("spike_generator", 2, [
     {"spike_times": [9.0, 39.0, 159.0, 199.0]}, {"spike_times": [69.0]}])
 recorder, other = nest.Create("spike_recorder"), nest.Create("spike_recorder")
 nest.Connect(given[0], neurons[0]); nest.Connect(given[1], neurons[1])
-nest.Connect(neurons, recorder); nest.Connect(neurons[:1], other)
+nest.Connect(neurons, recorder); nest.Connect(lone, other)
 nest.Simulate(200.0)
 spikes = ns.as_spikes(recorder)
 events = recorder.get("events")
@@ -139,6 +139,12 @@ assert len(ns.as_spikes(nest.GetStatus(recorder), duration_ms=200.0)) == 5
 assert ns.as_spikes({"E": recorder, "one": other}).populations == {"E": (0, 3), "one": (3, 4)}
 both = ns.as_spikes(recorder + other)
 assert list(both.populations) == [f"recorder {r.global_id}" for r in (recorder, other)]
+again = nest.Create("spike_recorder")
+nest.Connect(neurons[:1], again)
+try:
+    ns.as_spikes(recorder + again)
+except ValueError as error:
+    assert "1 of NEST's nodes, number 1 first, are in two" in str(error), error
 try:
     ns.as_spikes(neurons)
 except ValueError as error:
@@ -400,7 +406,7 @@ def test_times_of_each_unit():
 @pytest.mark.parametrize(
     ("what", "how", "said"),
     [
-        ({"time": [1.0], "unit": [0]}, {"duration_ms": 5}, r"give time_unit .*one of s, ms, us"),
+        ({"time": [1.0], "unit": [0]}, {"duration_ms": 5}, r"give time_unit, one of s, ms, us"),
         ({"time": [1.0], "unit": [0]}, {"time_unit": "ms"}, "give duration_ms.*; the first spike"),
         ({"time": [1.0], "unit": [0]}, {"time_unit": "h"}, "time_unit must be one of"),
         ({"time_s": [1.0], "unit": [0]}, {"time_unit": "ms"}, "time_s are in s, got"),

@@ -107,7 +107,7 @@ def test_two_columns_without_a_header_are_refused_unless_told(tmp_path, name, li
         ("# nothing\n\n", {}, "it holds no rows"),
         ("time,unit\n0.1,1\n", {}, r"give time_unit \(--time-unit\)"),
         ("time_s,unit\n0.1,1\n", {"layout": "trains"}, "its header names the columns"),
-        ("time_s,unit\n0.1\n", {}, "is damaged"),
+        ("time_s,unit\n0.1\n", {}, "its rows have 1"),
         ("time_s,unit\nx,1\n", {}, "must be numbers"),
         ("time_s,unit\nnan,1\n", {}, "must be finite"),
         ("time_s,unit\n0.1,1.5\n", {}, "whole numbers or texts"),

@@ -322,7 +322,7 @@ def test_overlapping_populations_cannot_be_written(tmp_path):
     spikes = ns.SpikeTrains(
         [0.1], [0], n_units=3, duration_ms=8.0, populations={"E": (0, 2), "whole": (0, 3)}
     )
-    with pytest.raises(ValueError, match="'whole' overlaps another"):
+    with pytest.raises(ValueError, match="populations 'E' and 'whole' overlap"):
         save_spikes(spikes, tmp_path / "a.nwb")
     assert not (tmp_path / "a.nwb").exists()
 

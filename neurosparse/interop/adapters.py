@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UnitTable
@@ -87,8 +88,15 @@ def merged(parts: Sequence[tuple[str, UnitTable]], kind: str) -> UnitTable:
     """Return the units of several tables as those of one.
 
     Those of a part with a name are a population.
+
+    Raises
+    ------
+    ValueError
+        Where a cell is in two of them, or they cannot be joined.
     """
     tables = [table for _, table in parts]
+    cells = tuple(each for table in tables for each in table.cells)
+    _check_once(cells)
     sizes = [table.n_units for table in tables]
     firsts = np.cumsum([0, *sizes[:-1]])
     observed = all(table.observed_s is not None for table in tables)
@@ -123,7 +131,20 @@ def merged(parts: Sequence[tuple[str, UnitTable]], kind: str) -> UnitTable:
         resolution_s=resolutions.pop() if len(resolutions) == 1 else None,
         all_units=all(table.all_units for table in tables),
         ends=tables[0].ends,
+        cells=cells,
     )
+
+
+def _check_once(cells: Sequence[tuple[tuple[str, str], NDArray[np.int64]]]) -> None:
+    """Refuse cells that are there twice."""
+    for owner in dict.fromkeys(owner for owner, _ in cells):
+        numbers = np.concatenate([of for each, of in cells if each == owner])
+        known, counts = np.unique(numbers, return_counts=True)
+        if (twice := known[counts > 1]).size:
+            raise ValueError(
+                f"{twice.size:,} of {owner[0]}, number {twice[0]} first, are in two of these, so"
+                " that their spikes would count twice: pass a list of those that share none"
+            )
 
 
 def _joined(arrays: Sequence[Any]) -> Any:

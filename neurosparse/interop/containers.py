@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,16 +51,30 @@ def _of_array(what: Any, told: Told) -> UnitTable:
 
 
 def _of_dict(what: Mapping[Any, Any], told: Told) -> Sequence[UnitTable]:
+    tables = _of_kind(what, told)
+    if told.n_units_of is not None and tables[0].format != "dict of populations":
+        raise ValueError("n_units must be a whole number: this dict is no dict of populations")
+    return tables
+
+
+def _of_kind(what: Mapping[Any, Any], told: Told) -> Sequence[UnitTable]:
     if "senders" in what and "times" in what and not (told.times or told.units):
         return [nest.of_events(what, told)]
     if isinstance(what.get("events"), Mapping):  # the status of a NEST recorder
         return [nest.of_events(what["events"], told)]
     if told.times is not None or _names_columns(what):
-        columns, told = _plain_columns(what, told)
-        return [tabular.of_columns(list(columns), columns.__getitem__, told, "dict of columns")]
+        return [_of_named(what, told)]
     if all(_is_numbers(value) for value in what.values()):
-        return [tabular.of_units(list(what.values()), list(what), told, "dict of units")]
-    parts = [(str(name), adapters.one_table(value, told)) for name, value in what.items()]
+        return [_of_trains(list(what.values()), list(what), told, "dict of units")]
+    n_units = told.n_units_of or {}
+    if unknown := n_units.keys() - set(map(str, what)):
+        raise ValueError(
+            f"n_units names {min(unknown)!r}, which is none of {', '.join(map(str, what))}"
+        )
+    parts = []
+    for name, value in what.items():
+        own = replace(told, n_units=n_units.get(str(name)), n_units_of=None)
+        parts.append((str(name), adapters.one_table(value, own)))
     many = [_is_container(value) for value in what.values()]
     if not any(many) and all(table.format in _TRAINS for _, table in parts):  # units, by name
         table = adapters.merged([("", part) for _, part in parts], "dict of units")
@@ -86,40 +101,42 @@ def _refuse_trials(tables: Sequence[UnitTable]) -> None:
         )
 
 
-def _plain_columns(what: Mapping[Any, Any], told: Told) -> tuple[dict[str, Array], Told]:
-    """Return columns as arrays; times that carry a unit in that of their name, or in seconds."""
-    columns: dict[str, Array] = {}
-    for name, values in what.items():
-        if adapters.find(values) is quantities:  # type: ignore[comparison-overlap]
-            if (without := _without_unit(values)) is not None:  # such as Brian2's monitor.i
-                columns[str(name)] = without
-                continue
-            stated_unit = by_name.unit_in(str(name))
-            columns[str(name)] = np.asarray(units.plain(f"{name}", values, stated_unit or "s"))
-            told = told if stated_unit else replace(told, time_unit="s")
-        else:
-            columns[str(name)] = _column(str(name), values)
-    return columns, told
+def _of_named(what: Mapping[Any, Any], told: Told) -> UnitTable:
+    """Return the units of columns by name; times that carry a unit are converted to seconds."""
+    columns = {str(name): values for name, values in what.items()}
+    times_name, stated_unit, _ = by_name.find(list(columns), told)
+    times = columns[times_name]
+    if _carries_unit(times):
+        if told.time_unit is not None:
+            raise ValueError(f"{times_name} carries a unit of its own: leave time_unit out")
+        stated_unit = stated_unit or "s"
+        columns[times_name] = units.plain(times_name, times, stated_unit)
+        told = replace(told, time_unit=stated_unit)
+
+    def column(name: str) -> Array:
+        return _column(name, columns[name])
+
+    return tabular.of_columns(list(columns), column, told, "dict of columns")
 
 
-def _without_unit(values: object) -> Array | None:
-    """Return numbers of a type that carries units and has none; None for those that have one."""
+def _carries_unit(values: object) -> bool:
     try:
-        return np.asarray(units.plain("numbers", values))
+        units.plain("numbers", values)
     except TypeError:
-        return None
+        return True
+    except ValueError:  # of masked values, which are refused by their name
+        return False
+    return False
 
 
 def _column(name: str, values: Any) -> Array:
+    values = units.plain(name, units.without_gradient(values))
     try:
-        values = units.without_gradient(values)
-        return np.asarray(units.plain(name, values) if np.ma.isMaskedArray(values) else values)
+        return np.asarray(values)
     except ValueError:
-        if isinstance(values, np.ma.MaskedArray):
-            raise
-    rows = np.empty(len(values), dtype=object)  # of unlike lengths: the times of a unit each
-    rows[:] = values
-    return rows
+        rows = np.empty(len(values), dtype=object)  # of unlike lengths: the times of a unit each
+        rows[:] = values
+        return rows
 
 
 def _with_ids(table: UnitTable, ids: Sequence[Any]) -> UnitTable:
@@ -132,9 +149,11 @@ def _names_columns(what: Mapping[Any, Any]) -> bool:
 
 def _of_list(what: Sequence[Any], told: Told) -> Sequence[UnitTable]:
     if all(_is_numbers(item) for item in what):
-        table = tabular.of_units(what, range(len(what)), told, "list of units")
+        table = _of_trains(what, range(len(what)), told, "list of units")
         _refuse_columns(what)
         return [table]
+    if any(isinstance(item, str | Path) for item in what):
+        raise TypeError("a list of texts holds no spikes: measure each file by itself")
     if any(np.isscalar(item) for item in what):
         raise TypeError(
             "a list of numbers does not say which unit fired: pass a list of an array a unit, or a"
@@ -144,7 +163,8 @@ def _of_list(what: Sequence[Any], told: Told) -> Sequence[UnitTable]:
     if len(found) == 1 and (many := getattr(found.pop(), "many", None)):
         adapters.check_told(what[0], told)
         return list(many(what, told))
-    parts = [(_name(item), adapters.one_table(item, told)) for item in what]
+    alone = replace(told, n_units=None)  # it is that of all together
+    parts = [(_name(item), adapters.one_table(item, alone)) for item in what]
     formats = {table.format for _, table in parts}
     if len(parts) > 1 and all(map(_is_container, what)) and formats <= set(_OF_UNITS):
         raise ValueError(
@@ -155,6 +175,23 @@ def _of_list(what: Sequence[Any], told: Told) -> Sequence[UnitTable]:
     named = len({name for name, _ in parts}) == len(parts)
     kind = "list of units" if formats <= set(_TRAINS) else "list"
     return [adapters.merged([(n if named else "", t) for n, t in parts], kind)]
+
+
+def _of_trains(trains: Sequence[Any], ids: Sequence[Any], told: Told, kind: str) -> UnitTable:
+    """Return the units of plain trains, or of differences of times, which carry a unit."""
+    arrays = [np.asarray(units.without_gradient(train)) for train in trains]
+    differences = [array.dtype.kind == "m" for array in arrays]
+    if not any(differences):
+        return tabular.of_units(trains, ids, told, kind)
+    if not all(array.dtype.kind == "m" or not array.size for array in arrays):
+        raise TypeError("some times are differences of times and others plain: pass all of a kind")
+    if told.time_unit is not None:
+        raise ValueError("its times carry a unit of their own: leave time_unit out")
+    in_s = [
+        by_name.seconds(array, None, told, "times") if is_m else array
+        for array, is_m in zip(arrays, differences, strict=True)
+    ]
+    return tabular.of_units(in_s, ids, replace(told, time_unit="s"), kind)
 
 
 def _refuse_columns(what: Sequence[Any]) -> None:
@@ -181,7 +218,7 @@ def _name(item: object) -> str:
 def _is_numbers(value: object) -> bool:
     """Return whether a value is plain numbers in one dimension: the times of a unit."""
     if isinstance(value, np.ndarray) and adapters.find(value) is adapters.find(np.empty(0)):
-        return value.dtype.kind in "iuf" and value.ndim == 1  # no array that carries a unit
+        return value.dtype.kind in "iufm" and value.ndim == 1  # no array of another library
     if isinstance(value, list | tuple | range):
         return all(isinstance(item, int | float | np.number) for item in value)
     kind = f"{type(value).__module__}.{type(value).__name__}"

@@ -26,7 +26,9 @@ TYPES = ("pandas.DataFrame", "polars.DataFrame", "pyarrow.Table", "pyarrow.Recor
 def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     """Return the units of a frame by the names of its columns; see `tabular.of_columns`."""
     package = type(what).__module__.partition(".")[0]
-    names = [str(n) for n in (what.column_names if package == "pyarrow" else what.columns)]
+    labels = list(what.column_names if package == "pyarrow" else what.columns)
+    names = [str(label) for label in labels]
+    by_text = dict(zip(names, labels, strict=True))  # pandas numbers columns without names
     index = getattr(getattr(what, "index", None), "names", ())  # what pandas keeps beside columns
     levels = [name for name in index if isinstance(name, str) and name not in names]
     if by_name.can_find(names, told):  # a level may then number the rows
@@ -34,7 +36,9 @@ def tables(what: Any, told: Told) -> Sequence[UnitTable]:
     names += levels
 
     def column(name: str) -> Array:
-        return np.asarray(what.index.get_level_values(name) if name in levels else what[name])
+        return np.asarray(
+            what.index.get_level_values(name) if name in levels else what[by_text[name]]
+        )
 
     ours = dict(getattr(what, "attrs", {})).get(_ATTRS)
     if ours is not None and ours.get("n_spikes", len(what)) != len(what):

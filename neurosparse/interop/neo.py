@@ -16,21 +16,31 @@ from neurosparse.recordings.recording import UnitTable, names_of_units
 if TYPE_CHECKING:
     from neurosparse.activity import SpikeTrains
 
-TYPES = ("neo.SpikeTrain", "neo.SpikeTrainList", "neo.Segment", "neo.Block", "neo.SpikeTrainProxy")
+TYPES = (
+    "neo.SpikeTrain", "neo.SpikeTrainList", "neo.Segment", "neo.Block", "neo.SpikeTrainProxy",
+    "neo.ObjectList",
+)  # fmt: skip
 
 
 def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
     """Return the trains of an object: a segment is a trial, and of a block each segment is one."""
-    kind = type(what).__name__
-    if kind == "SpikeTrainList":
+    if type(what).__name__ in ("SpikeTrainList", "ObjectList"):
         return many(list(what), told)
     return many([what], told)
 
 
 def many(what: Sequence[Foreign], told: Told) -> Sequence[UnitTable]:
-    """Return the trains of a list: spike trains are units, segments and their lists are trials."""
+    """Return the trains of a list: spike trains are units, segments and their lists are trials.
+
+    Spike trains of several segments, as in the list of all trains of a block, are trials as well.
+    """
     kinds = {type(item).__name__ for item in what}
     if kinds <= {"SpikeTrain", "SpikeTrainProxy"}:
+        by_segment: dict[int, list[Foreign]] = {}
+        for train in what:
+            by_segment.setdefault(id(train.segment), []).append(train)
+        if len(by_segment) > 1 and len(by_segment) < len(what):
+            return [of_trains("Neo SpikeTrain", each) for each in alike([*by_segment.values()])]
         return [of_trains("Neo SpikeTrain", what)]
     if not kinds <= {"Segment", "Block", "SpikeTrainList"}:
         raise TypeError(f"a list holds Neo objects of unlike kinds: {', '.join(sorted(kinds))}")

@@ -1,8 +1,9 @@
 """NEST: spike recorders, and their events.
 
 NEST says of a spike in the step (t - dt, t] that it is at t, so that a record of T holds spikes in
-(0, T]. Spikes are moved to the start of their step, as the other simulators say it. Its ids count
-from 1 over all nodes; units are counted from 0 in the order of their ids.
+(0, T]. Spikes are moved to the start of their step, as the other simulators say it, where the step
+is known: a recorder says it, its `events` do not. Its ids count from 1 over all nodes; units are
+counted from 0 in the order of their ids.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurosparse._internal import checks
 from neurosparse._internal.types import FieldsView, Foreign
@@ -62,6 +64,7 @@ def _table(recorder: Foreign) -> UnitTable:
         resolution_s=float(kernel["resolution"]) * 1e-3,
         all_units=True,
         ends="(]",
+        cells=_cells(ids),
     )
 
 
@@ -95,4 +98,9 @@ def of_events(events: FieldsView, told: Told) -> UnitTable:
         columns={"id": ids},
         all_units=told.n_units is not None,
         ends="(]",
+        cells=_cells(ids[ids > 0]),
     )
+
+
+def _cells(ids: NDArray[np.int64]) -> tuple[tuple[tuple[str, str], NDArray[np.int64]], ...]:
+    return ((("NEST's nodes", ""), ids),)

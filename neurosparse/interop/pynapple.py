@@ -57,14 +57,18 @@ def _table(
 def to_pynapple(spikes: SpikeTrains) -> Foreign:
     """Return a pynapple TsGroup, in seconds, whose `time_support` is when the units were observed.
 
-    Populations stand in its metadata. pynapple joins intervals that touch.
+    Populations stand in its metadata. Intervals that touch are joined, for pynapple would cut a
+    microsecond off the first.
     """
     nap = need("pynapple", "writing to pynapple", "interop")
     by_unit = np.argsort(spikes.units, kind="stable")
     times = ((spikes.times_ms + spikes.start_ms) * 1e-3)[by_unit]
     trains = np.split(times, np.cumsum(spikes.counts)[:-1])
     bounds = (spikes.intervals + spikes.start_ms) * 1e-3
-    support = nap.IntervalSet(bounds[:, 0], bounds[:, 1])
+    apart = bounds[1:, 0] > bounds[:-1, 1]
+    support = nap.IntervalSet(
+        bounds[np.concatenate([[True], apart]), 0], bounds[np.append(apart, True), 1]
+    )
     population = names_of_units(spikes.populations, spikes.n_units)
     return nap.TsGroup(
         {unit: nap.Ts(train, time_support=support) for unit, train in enumerate(trains)},

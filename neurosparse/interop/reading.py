@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypedDict
@@ -14,14 +14,14 @@ from neurosparse._internal.digits import to_a_microsecond
 from neurosparse.activity import SpikeTrains
 from neurosparse.interop import adapters
 from neurosparse.recordings.columns import Told
-from neurosparse.recordings.recording import Recording
-from neurosparse.recordings.selection import Wanted, named_columns, padded, pooled, select
+from neurosparse.recordings.recording import Recording, UnitTable
+from neurosparse.recordings.selection import Wanted, chosen, conditions, named_columns, padded
 
 
 class Options(TypedDict, total=False):
     """Facts that a user may state of an object; see `as_spikes`."""
 
-    n_units: int | None
+    n_units: int | Mapping[str, int] | None
     duration_ms: float | None
     start_ms: float | None
     time_unit: str | None
@@ -42,7 +42,7 @@ def can_read(what: object) -> bool:
 def as_spikes(
     obj: object,
     *,
-    n_units: int | None = None,
+    n_units: int | Mapping[str, int] | None = None,
     duration_ms: float | None = None,
     start_ms: float | None = None,
     time_unit: str | None = None,
@@ -67,7 +67,7 @@ def as_spikes(
         list of such objects, a population each. The path of a file.
     n_units
         All units that were observed, the silent ones included, where the object holds only those
-        that fired.
+        that fired. For a dict of populations a number each, such as {"E": 80, "I": 20}.
     duration_ms, start_ms
         The time that was observed, on the object's own clock. Needed where the object does not say
         for how long its units were observed; otherwise a part of that time.
@@ -98,9 +98,13 @@ def as_spikes(
     >>> spikes.n_units, spikes.times_ms.tolist()
     (2, [1.0, 4.0])
     """
-    where = (where,) if isinstance(where, str) else tuple(where)
+    where = conditions(where)
+    by_population = n_units if isinstance(n_units, Mapping) else None
+    if by_population is not None and not isinstance(obj, Mapping):
+        raise TypeError(f"n_units must be a whole number, got {checks.kind_of(n_units)}")
     told = Told(
-        n_units=n_units,
+        n_units=None if isinstance(n_units, Mapping) else n_units,
+        n_units_of=by_population,
         time_unit=time_unit,
         times=times,
         units=units,
@@ -128,7 +132,7 @@ def as_spikes(
             raise ValueError(f"{given[0]} is settled in these spikes: leave it out")
         spikes = obj if isinstance(obj, SpikeTrains) else obj.spikes
     else:
-        spikes = _told(_read(obj, told, wanted), wanted)
+        spikes = _told(_read(obj, told, wanted, dt_ms), wanted)
     return spikes if dt_ms is None else replace(spikes, dt_ms=dt_ms)
 
 
@@ -159,19 +163,29 @@ def _given_options(told: Told, wanted: Wanted) -> list[tuple[str, Any]]:
     ]
 
 
-def _read(obj: object, told: Told, wanted: Wanted) -> Recording:
+def _read(obj: object, told: Told, wanted: Wanted, dt_ms: float | None) -> Recording:
     kind = adapters.name_of(type(obj))
-    tables = list(adapters.tables(obj, told))
     try:
-        found = []
-        while tables:  # a table goes when it has been read: it may be large
-            table = padded(tables.pop(0), told.n_units)
-            for sentence in table.said:
-                warnings.warn(sentence, stacklevel=3)
-            found.append(select(table, wanted))
-        return pooled(found)
+        tables = list(adapters.tables(obj, told))
+    except ValueError as error:
+        raise ValueError(_in_our_words(error)) from None
+    try:
+        for k, table in enumerate(tables):
+            tables[k] = _with_step(padded(table, told.n_units), dt_ms)
+        said = [sentence for table in tables for sentence in table.said]
+        recording = chosen(tables, wanted)
     except ValueError as error:
         raise ValueError(f"cannot take spikes from this {kind}: {_in_our_words(error)}") from None
+    for sentence in dict.fromkeys(said):
+        warnings.warn(sentence, stacklevel=3)
+    return recording
+
+
+def _with_step(table: UnitTable, dt_ms: float | None) -> UnitTable:
+    """Return a table with the step of its simulation, which NEST's events do not say."""
+    if dt_ms is None or table.ends != "(]" or table.resolution_s is not None:
+        return table
+    return replace(table, resolution_s=checks.positive("dt_ms", dt_ms) * 1e-3)
 
 
 def _in_our_words(error: ValueError) -> str:

@@ -12,12 +12,14 @@ from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UnitTable
 
 TYPES = ("spikeinterface.BaseSorting",)
+_GAP = 1.5  # samples, from which on the next one is not the next
 
 
 def tables(what: Foreign, told: Told) -> Sequence[UnitTable]:
     """Return the units of a sorting; each of its segments is a trial.
 
-    How long they were observed is known where a recording is registered.
+    How long they were observed is known where a recording is registered; a gap in its times ends
+    an interval.
     """
     n_units = len(what.unit_ids)
     if n_units == 0:
@@ -51,10 +53,17 @@ def _seconds(sorting: Foreign, samples: Array, segment: int) -> NDArray[np.float
 def _observed(sorting: Foreign, segment: int, n_units: int) -> Fields:
     if not sorting.has_recording():
         return {}
-    n_samples = sorting.get_num_samples(segment_index=segment)
-    first, last = _seconds(sorting, np.array([0, n_samples - 1]), segment)
-    stop = last + 1 / float(sorting.sampling_frequency)
+    step = 1 / float(sorting.sampling_frequency)
+    if sorting.has_time_vector(segment_index=segment):
+        times = np.asarray(sorting.get_times(segment_index=segment), np.float64)
+        gaps = np.flatnonzero(np.diff(times) > _GAP * step)
+        starts = times[np.concatenate([[0], gaps + 1])]
+        stops = times[np.append(gaps, times.size - 1)] + step
+    else:
+        n_samples = sorting.get_num_samples(segment_index=segment)
+        starts, last = np.split(_seconds(sorting, np.array([0, n_samples - 1]), segment), 2)
+        stops = last + step
     return {
-        "observed_s": np.tile([first, stop], (n_units, 1)),
-        "observed_units": np.arange(n_units),
+        "observed_s": np.tile(np.column_stack([starts, stops]), (n_units, 1)),
+        "observed_units": np.repeat(np.arange(n_units), starts.size),
     }

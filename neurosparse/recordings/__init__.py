@@ -13,7 +13,7 @@ from neurosparse.activity import SpikeTrains, plausibility
 from neurosparse.recordings import formats, nest_files, npz, pynapple_npz
 from neurosparse.recordings.columns import Told
 from neurosparse.recordings.recording import UPPER_BOUND, Recording, UnitTable
-from neurosparse.recordings.selection import Wanted, named_columns, padded, pooled, select
+from neurosparse.recordings.selection import Wanted, chosen, conditions, named_columns, padded
 
 __all__ = ["UPPER_BOUND", "MissingPackageError", "Recording", "load_spikes", "read", "save_spikes"]
 
@@ -84,7 +84,7 @@ def read(
     >>> len(recording.spikes), recording.n_outside
     (1, 1)
     """
-    where = (where,) if isinstance(where, str) else tuple(where)
+    where = conditions(where)
     told = Told(
         n_units=n_units,
         time_unit=time_unit,
@@ -126,7 +126,7 @@ def _read(path: Path, several: Sequence[Path], wanted: Wanted, told: Told) -> Re
         tables: Sequence[UnitTable] = [nest_files.of_files(several, told)]
     else:
         tables = formats.tables(path, told)
-    return _chosen([replace(padded(table, told.n_units), path=path) for table in tables], wanted)
+    return chosen([replace(padded(table, told.n_units), path=path) for table in tables], wanted)
 
 
 def takes(path: str | Path) -> frozenset[str]:
@@ -148,25 +148,6 @@ def _matching(path: Path) -> list[Path]:
     if not set("*?[") & set(path.name) or path.exists():
         return []
     return sorted(file for file in path.parent.glob(path.name) if file.is_file())
-
-
-def _chosen(tables: Sequence[UnitTable], wanted: Wanted) -> Recording:
-    """Return the segments of a file together; where a time is asked for, those that hold it."""
-    if len(tables) == 1 or (wanted.start_s is None and wanted.duration_s is None):
-        return pooled([select(table, wanted) for table in tables])
-    found, refusals = [], []
-    for table in tables:
-        try:
-            found.append(select(table, wanted))
-        except ValueError as error:
-            refusals.append(error)
-    if not found:
-        raise refusals[0]
-    recording = pooled(found)
-    if not refusals:
-        return recording
-    left = f"{len(refusals):,} of its {len(tables):,} segments were left out: {refusals[0]}."
-    return replace(recording, said=(*recording.said, left))
 
 
 def save_spikes(spikes: SpikeTrains, path: str | Path) -> Path:

@@ -28,10 +28,14 @@ _UNITS = (
     "id", "senders", "sender", "clusters", "cluster", "cluster_id", "cluster_ids", "spike_clusters",
     "node_ids", "node_id", "cell", "cells", "cell_id", "cell_ids", "gid", "gids", "i",
 )  # fmt: skip
-_COUNTED = r"s?(_?(id|ids|idx|index|num|number|no|nr|count|name))?"  # after the name of a group
-_TRIALS = re.compile(f"(trial|sweep|segment|repetition|repeat|rep|episode){_COUNTED}")
+_COUNTED = (
+    r"s?(_?(id|ids|idx|index|num|number|no|nr|count|name|date))?"  # after the name of a group
+)
+_TRIALS = re.compile(f"(trial|tr|sweep|segment|repetition|repeat|rep|episode){_COUNTED}")
 _SESSIONS = re.compile(  # whose names may come back, as those of "rest" and "task" do
-    f"(session|run|block|epoch|(stimulus_)?presentation|recording|day|animal|subject){_COUNTED}"
+    "(session|run|block|epoch|(stimulus_)?presentation|recording|day|animal|subject|mouse|mice|rat"
+    "|monkey|experiment|condition|network|file|batch|seed|sim|simulation|reali[sz]ation|replicate"
+    f"|iteration){_COUNTED}"
 )
 _PLACES = re.compile(  # in each of which sorters count units from 0 or 1
     f"(channel|chan|ch|electrode|probe|shank|tetrode|stereotrode|ntrode|array){_COUNTED}"
@@ -52,6 +56,15 @@ class Told:
     units: str | None = None
     layout: str | None = None
     others: tuple[str, ...] = ()  # columns that are asked for by conditions or as populations
+    n_units_of: Mapping[str, int] | None = None  # of several populations, by their names
+
+    def __post_init__(self) -> None:
+        for name in ("time_unit", "times", "units", "layout"):
+            value = getattr(self, name)
+            if isinstance(value, int) and name in ("times", "units"):  # of a frame without names
+                object.__setattr__(self, name, str(value))
+            elif value is not None:
+                checks.instance(name, value, str)
 
     def first(self) -> str | None:
         """Return the first thing that is told, or None."""
@@ -128,9 +141,13 @@ def find(names: Iterable[str], told: Told) -> tuple[str, str | None, str]:
     ValueError
         Where a column that the user names is not there, or none or several could be meant.
     """
-    known = {str(name): _words(str(name)) for name in names}
+    names = [str(name) for name in names]
+    known = {name: _words(name) for name in names}
     times = _one("times", told.times, known, _TIMES)
     units = _one("units", told.units, {k: v for k, v in known.items() if k != times}, _UNITS)
+    for name in (times, *parts(units, names)):
+        if (n := names.count(name)) > 1:
+            raise ValueError(f"there are {n} columns {name!r}: give each a name of its own")
     return times, unit_in(times), units
 
 

@@ -83,7 +83,20 @@ def _rate(path: Path) -> float:
     remedy = "write a params.py with the line sample_rate = 30000."
     if not path.is_file():
         raise ValueError(f"it holds no params.py, which says the sampling rate: {remedy}")
-    for node in _statements(path):
+    statements = _statements(path)
+    said = [
+        node
+        for statement in statements
+        for node in ast.walk(statement)
+        if isinstance(node, ast.Name)
+        and node.id == "sample_rate"
+        and isinstance(node.ctx, ast.Store)
+    ]
+    if len(said) > 1:
+        raise ValueError(
+            f"params.py sets sample_rate {len(said)} times, and is read, not run: leave one line"
+        )
+    for node in statements:
         names = [t.id for t in getattr(node, "targets", []) if isinstance(t, ast.Name)]
         if "sample_rate" in names and isinstance(node, ast.Assign):
             try:

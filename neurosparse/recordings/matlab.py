@@ -144,6 +144,11 @@ def _as_arrays(name: str, value: Array) -> dict[str, Array]:
     if value.dtype != object:
         if value.dtype.kind not in "iufbU":
             raise ValueError(f"its {name!r} does not hold numbers but {value.dtype}")
+        if value.size != max(value.shape, default=1) and value.size:
+            raise ValueError(
+                f"its {name!r} is a matrix of {' x '.join(map(str, value.shape))}, of which no"
+                " column is named: save a vector of times and one of units"
+            )
         return {name: value.reshape(-1)}
     cells = [np.asarray(cell).reshape(-1) for cell in value.reshape(-1)]
     _check_cells(name, value.shape)

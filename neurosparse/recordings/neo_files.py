@@ -22,6 +22,7 @@ PICKLES = (".pkl", ".pickle")
 # formats without one: the reader takes the last spike
 GUESS_T_STOP = ("KlustaKwikIO", "NestIO", "PhyIO", "AsciiSpikeTrainIO")
 _NO_FOLDER = "no reader finds spikes in this folder"
+_LOOKED_AT = 1024  # bytes
 _UNKNOWN = (
     "no format that is read has this suffix or content; convert it to NWB, or to CSV with columns"
     " time_s and unit"
@@ -53,6 +54,10 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
             "it is a pickle, which runs code when it is opened: convert it to NWB, or save the"
             " times with numpy"
         )
+    if not path.suffix and path.is_file() and _is_text(path):
+        raise ValueError(
+            "it is a text, and its name does not say of which kind: name it .csv or .txt"
+        )
     if path.is_dir():
         if not any(path.iterdir()):
             raise NoRecordingError("; it is empty")
@@ -83,6 +88,12 @@ def tables(path: Path, told: Told) -> Sequence[UnitTable]:
             )
         )
     return found
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(_LOOKED_AT)
+    return b"\0" not in start and bool(start.decode("utf-8", errors="ignore").strip())
 
 
 # ---- In the process that reads

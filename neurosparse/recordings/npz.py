@@ -51,8 +51,9 @@ def read_npz(path: Path, wanted: Wanted) -> Recording:
     spikes = _load(path)
     if wanted.where or wanted.populations is not None:
         raise ValueError(f"{path} has no columns of units to select by")
-    start_ms = 0.0 if wanted.start_s is None else checks.number("start_s", wanted.start_s) * 1e3
-    stop_ms = spikes.duration_ms
+    start_ms, stop_ms = 0.0, spikes.duration_ms  # from the start of the record, not of its clock
+    if wanted.start_s is not None:
+        start_ms = checks.number("start_s", wanted.start_s) * 1e3 - spikes.start_ms
     if wanted.duration_s is not None:
         stop_ms = start_ms + checks.positive("duration_s", wanted.duration_s) * 1e3
     part = (
@@ -66,9 +67,9 @@ def read_npz(path: Path, wanted: Wanted) -> Recording:
         format="npz",
         rows=np.arange(spikes.n_units),
         n_units_in_file=spikes.n_units,
-        start_s=start_ms * 1e-3,
-        stop_s=stop_ms * 1e-3,
-        observed_s=tuple((a, b) for a, b in (spikes.intervals * 1e-3).tolist()),
+        start_s=(start_ms + spikes.start_ms) * 1e-3,
+        stop_s=(stop_ms + spikes.start_ms) * 1e-3,
+        observed_s=tuple((a, b) for a, b in ((spikes.intervals + spikes.start_ms) * 1e-3).tolist()),
         n_outside=len(spikes) - len(part),
         all_units=True,
     )

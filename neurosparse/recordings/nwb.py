@@ -25,7 +25,7 @@ from neurosparse._internal.types import Array, Foreign
 from neurosparse._internal.whole_files import new_file
 from neurosparse.activity import SpikeTrains
 from neurosparse.recordings.columns import Told
-from neurosparse.recordings.recording import UnitTable
+from neurosparse.recordings.recording import UnitTable, names_of_units
 
 RANK = 0
 USES = ()
@@ -293,7 +293,9 @@ def write_nwb(
     path = checks.path("path", path)
     if path.suffix != ".nwb":
         raise ValueError(f"NWB files are named .nwb, got {path}")
-    names = _names_of_units(spikes)
+    names = (
+        names_of_units(spikes.populations, spikes.n_units).tolist() if spikes.populations else None
+    )
     pynwb = need("pynwb", "writing NWB")
     common = need("hdmf.common", "writing NWB")
 
@@ -343,18 +345,3 @@ def write_nwb(
     with new_file(path) as file, pynwb.NWBHDF5IO(str(file), "w") as io:
         io.write(session)
     return path
-
-
-def _names_of_units(spikes: SpikeTrains) -> list[str] | None:
-    if not spikes.populations:
-        return None
-    names = [""] * spikes.n_units
-    last = 0
-    for name, (first, stop) in sorted(spikes.populations.items(), key=lambda item: item[1]):
-        if first < last:
-            raise ValueError(
-                f"population {name!r} overlaps another: NWB holds one population a unit"
-            )
-        names[first:stop] = [name] * (stop - first)
-        last = stop
-    return names

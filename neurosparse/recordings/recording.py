@@ -55,6 +55,9 @@ class UnitTable:
         Whether silent units are in the table too, as in a simulation.
     ends
         Whether a spike at the very start or stop of an interval belongs to it.
+    cells
+        Which cells of a simulation the units are, where two objects may hold the same: the name and
+        the id of what they are part of, and their numbers in it.
     path
         The file; None for an object in memory.
     said
@@ -71,6 +74,7 @@ class UnitTable:
     resolution_s: float | None = None
     all_units: bool = False
     ends: Ends = "[)"
+    cells: tuple[tuple[tuple[str, str], NDArray[np.int64]], ...] = ()
     path: Path | None = None
     said: tuple[str, ...] = ()
 
@@ -82,9 +86,20 @@ class UnitTable:
 
 
 def names_of_units(populations: Mapping[str, tuple[int, int]], n_units: int) -> NDArray[np.str_]:
-    """Return the population of each unit, "" for those of none; the last of those that overlap."""
+    """Return the population of each unit, "" for those of none.
+
+    Raises
+    ------
+    ValueError
+        Where a unit is in two of them, of which a column of names would lose one.
+    """
     found = np.full(n_units, "", dtype=object)
     for name, (first, stop) in populations.items():
+        if others := sorted(filter(None, set(found[first:stop]))):
+            raise ValueError(
+                f"populations {others[0]!r} and {name!r} overlap, and each unit has one name there:"
+                " keep one of them, with dataclasses.replace(spikes, populations=...)"
+            )
         found[first:stop] = name
     return found.astype(str)
 

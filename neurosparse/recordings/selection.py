@@ -22,6 +22,7 @@ from neurosparse.recordings.stretches import (
     asked_for,
     check_not_empty,
     common_stretches,
+    from_start_ms,
     within,
 )
 
@@ -52,6 +53,10 @@ class Wanted:
     start_s: float | None = None
     duration_s: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.populations is not None:
+            checks.instance("populations", self.populations, str)
+
 
 def select(table: UnitTable, wanted: Wanted) -> Recording:
     """Take what is wanted of a table: some units, over the time in which all of them were observed.
@@ -72,9 +77,7 @@ def select(table: UnitTable, wanted: Wanted) -> Recording:
     rows = np.flatnonzero(chosen)
     if column is not None:
         names = np.where(names == WHOLE, f"{WHOLE} ({column})", names)  # a place of that name
-        _, first, code = np.unique(names[rows], return_index=True, return_inverse=True)
-        # by population, in the order in which the file has them
-        rows = rows[np.argsort(first[code], kind="stable")]
+        rows = _by_population(rows, names[rows])
     times_s, units = table.times_s, table.units
     if not np.array_equal(rows, np.arange(table.n_units)):
         new_index = np.full(table.n_units, -1)
@@ -110,7 +113,7 @@ def select(table: UnitTable, wanted: Wanted) -> Recording:
         inside.times_ms,
         inside.units,
         n_units=rows.size,
-        duration_ms=(stop - start) * 1e3,
+        duration_ms=float(from_start_ms(read_s, read_s)[-1, 1]),
         dt_ms=inside.dt_ms,
         populations={} if column is None else _ranges(names[rows]),
         intervals=inside.intervals_ms if len(read_s) > 1 else None,
@@ -205,6 +208,32 @@ def pooled(parts: Sequence[Recording]) -> Recording:
     )
 
 
+def chosen(tables: list[UnitTable], wanted: Wanted) -> Recording:
+    """Return the segments of a file or object together.
+
+    Where a time is asked for, those that hold it. A table goes from the list when it has been read:
+    it may be large.
+    """
+    n_tables = len(tables)
+    is_part = wanted.start_s is not None or wanted.duration_s is not None
+    found: list[Recording] = []
+    refusals: list[ValueError] = []
+    while tables:
+        try:
+            found.append(select(tables.pop(0), wanted))
+        except ValueError as error:
+            if n_tables == 1 or not is_part:
+                raise
+            refusals.append(error)
+    if not found:
+        raise refusals[0]
+    recording = pooled(found)
+    if not refusals:
+        return recording
+    left = f"{len(refusals):,} of its {n_tables:,} segments were left out: {refusals[0]}."
+    return replace(recording, said=(*recording.said, left))
+
+
 def _shared_grid(parts: Sequence[Recording], shifts_ms: NDArray[np.float64]) -> float | None:
     """Return the grid that all parts have and that their starts keep to, or None."""
     dt_ms = parts[0].spikes.dt_ms
@@ -212,6 +241,11 @@ def _shared_grid(parts: Sequence[Recording], shifts_ms: NDArray[np.float64]) -> 
         return None
     steps = shifts_ms / dt_ms
     return dt_ms if (np.abs(steps - np.rint(steps)) <= GRID_TOLERANCE).all() else None
+
+
+def conditions(where: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one condition, or several, as several."""
+    return (where,) if isinstance(where, str) else tuple(checks.instances("where", where, str))
 
 
 def named_columns(where: Sequence[str], populations: str | None) -> tuple[str, ...]:
@@ -279,14 +313,33 @@ def _population_names(
     Units with an empty name belong to none.
     """
     if asked is not None:
-        return asked, _column(table.columns, asked).astype(str)
+        return asked, _as_names(_column(table.columns, asked))
     for name in REGION_COLUMNS:
         if name in table.columns:
-            names = table.columns[name].astype(str)
+            names = _as_names(table.columns[name])
             n_values = np.unique(names[chosen & (names != "")]).size
             if 0 < n_values <= MOST_REGIONS:
                 return name, names
     return None, np.empty(0, dtype=str)
+
+
+def _as_names(values: Array) -> NDArray[np.str_]:
+    """Return values as texts, "" for numbers that are missing."""
+    names = values.astype(str)
+    return np.where(np.isnan(values), "", names) if values.dtype.kind == "f" else names
+
+
+def _by_population(rows: NDArray[np.int64], names: NDArray[np.str_]) -> NDArray[np.int64]:
+    """Return the rows as they are where each population stands together, else by population.
+
+    Populations come in the order in which the file has them.
+    """
+    starts = names != np.concatenate([["\0"], names[:-1]])
+    pieces = names[starts & (names != "")]
+    if np.unique(pieces).size == pieces.size:
+        return rows
+    _, first, code = np.unique(names, return_index=True, return_inverse=True)
+    return rows[np.argsort(first[code], kind="stable")]
 
 
 def _ranges(names: NDArray[np.str_]) -> dict[str, tuple[int, int]]:
@@ -297,6 +350,8 @@ def _ranges(names: NDArray[np.str_]) -> dict[str, tuple[int, int]]:
 
 
 def _in_words(values: Array) -> str:
+    if values.dtype.kind in "iu" and values.size:
+        return f"{values.min():,} to {values.max():,}"
     if values.dtype.kind in "iuf":
         finite = values[np.isfinite(values)]
         return f"{finite.min():.4g} to {finite.max():.4g}" if finite.size else "nan"

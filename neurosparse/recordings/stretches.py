@@ -17,6 +17,7 @@ from neurosparse.recordings.recording import Ends, UnitTable
 _MOST_SHOWN = 4
 # two times on a clock that differ by less are one: what float64 leaves of them, and what is printed
 ROUNDING_S = 1e-6
+_DIGITS = 6  # of ms: nanoseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,17 @@ class Inside:
     dt_ms: float | None
 
 
+def from_start_ms(times_s: NDArray[np.float64], read_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return times in ms from the start of what is read; what rounding left of it is cut off."""
+    start = read_s[0, 0]
+    # in place: for millions of spikes new memory takes longer than the sums
+    times_ms = np.asarray(times_s - start, dtype=np.float64)
+    times_ms *= 1e3
+    if start:
+        np.round(times_ms, _DIGITS, out=times_ms)
+    return times_ms
+
+
 def within(
     times_s: NDArray[np.float64],
     units: NDArray[np.int64],
@@ -223,23 +235,20 @@ def within(
     "(]" that all do, and none its start.
     """
     holds_stop = np.zeros(len(read_s), dtype=bool) if closed is None else closed
-    intervals_ms = (read_s - read_s[0, 0]) * 1e3
+    intervals_ms = from_start_ms(read_s, read_s)
     if resolution_s is not None and np.isfinite(resolution_s) and resolution_s > 0:
         dt_ms = float(f"{resolution_s * 1e3:.12g}")  # 1e-4 s is 0.1 ms, not 0.1 ms and a rounding
         if dt_ms <= intervals_ms[0, 1] and (any_grid or _fits_milliseconds(dt_ms)):
-            # in place: for millions of spikes new memory takes longer than the sums
-            times_ms = times_s - read_s[0, 0]
-            times_ms *= 1e3
+            times_ms = from_start_ms(times_s, read_s)
             on_grid = _on_grid(times_ms, units, n_units, intervals_ms, dt_ms, ends, holds_stop)
             if on_grid is not None:
                 return on_grid
-    if ends == "(]" and np.isin(times_s, read_s[:, 1]).any():
+    if ends == "(]" and np.isin(times_s, read_s).any():
         times_s = times_s - NANOSECOND_MS * 1e-3  # (start, stop] becomes [start, stop)
     owner, inside = _owners(times_s, read_s, holds_stop)
     if inside is not None:
         times_s, units, owner = times_s[inside], units[inside], owner[inside]
-    times_ms = times_s - read_s[0, 0]
-    times_ms *= 1e3
+    times_ms = from_start_ms(times_s, read_s)
     one = len(intervals_ms) == 1  # of millions of spikes each has the same stop
     stops = np.broadcast_to(intervals_ms[0, 1], owner.shape) if one else intervals_ms[owner, 1]
     late = times_ms >= stops

@@ -6,6 +6,8 @@ import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, time
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -50,14 +52,20 @@ def of_columns(
     ids = column(units_name) if len(keys) == 1 else by_name.pairs([column(key) for key in keys])
     rest = [n for n in names if n not in (times_name, *keys)]
     wanted = [n for n in rest if n in (*REGION_COLUMNS, *told.others)]
+    if times.ndim == 2 and ids.shape == times.shape[:1]:  # as many times in each row
+        rows = np.empty(len(times), dtype=object)
+        rows[:] = list(times)
+        times = rows
     if times.dtype == object and times.size:
-        if all(_is_train(each) for each in times):
+        times = _numbers(times)
+    if times.dtype == object and times.size:
+        if any(map(_is_list, times)) and all(map(_is_train, times)):
             table = _of_rows(times, ids, told, kind, (times_name, units_name), stated_unit)
             if _OBSERVED in rest:
                 table = _observed(table, column(_OBSERVED), told, stated_unit)
             index = np.arange(times.size)
         else:
-            raise TypeError(_no_numbers(times_name, times.flat[0]))
+            raise TypeError(_no_numbers(times_name, _first_odd(times)))
     else:
         if times.shape != ids.shape or times.ndim != 1:
             raise ValueError(
@@ -77,18 +85,39 @@ def of_columns(
             values = np.asarray(column(name))
             if values.shape == index.shape:  # and not one for the whole table
                 _check_anew(name, values, table, None if told.units else units_name)
+        if rest and told.units is None:
+            _check_falls(rest, column, table)
     found = {n: by_name.of_units(column(n), index, table.n_units, n) for n in wanted}
     return replace(table, columns={**table.columns, **found}, ends=ends)
 
 
+def _numbers(times: Array) -> Array:
+    """Return Python's numbers as NumPy's, as `explode` leaves them; anything else as it is."""
+    if all(isinstance(each, Real | Decimal) and not isinstance(each, bool) for each in times):
+        return times.astype(np.float64)
+    return times
+
+
+def _is_list(value: object) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, str | bytes)
+
+
 def _is_train(value: object) -> bool:
-    return value is None or (hasattr(value, "__len__") and not isinstance(value, str | bytes))
+    """Return whether a value is a list of times, or a missing one: that of a silent unit."""
+    return value is None or (isinstance(value, float) and value != value) or _is_list(value)
+
+
+def _first_odd(values: Array) -> object:
+    """Return the first entry that is neither a number nor a list."""
+    plain = (Real, Decimal)
+    odd = (each for each in values if not (isinstance(each, plain) or _is_list(each)))
+    return next(odd, values[0])
 
 
 def _no_numbers(name: str, value: object) -> str:
     if isinstance(value, date | time):
         return by_name.dates(f"column {name!r}")
-    return f"column {name!r} must hold a number in each row, got {type(value)}"
+    return f"column {name!r} must hold a number in each row, got {checks.kind_of(value)}"
 
 
 def _of_rows(
@@ -105,7 +134,7 @@ def _of_rows(
     if n_units < len(times):
         twice = ids[int(np.argmax(np.bincount(units)[units] > 1))]
         raise ValueError(f"column {times_name!r} holds times a row, and unit {twice} has two rows")
-    trains = [() if t is None else t for t in times]
+    trains = [t if _is_list(t) else () for t in times]
     table = of_units(trains, ids.tolist(), told, kind, stated_unit)
     return replace(table, columns={units_name: table.columns["id"]})
 
@@ -125,7 +154,7 @@ def _observed(table: UnitTable, intervals: Array, told: Told, stated_unit: str |
 
 def _bounds(intervals: Any) -> NDArray[np.float64]:
     """Return the intervals of one unit, shape (n, 2); none where they are missing."""
-    if not _is_train(intervals) or intervals is None:
+    if not _is_list(intervals):
         return np.empty((0, 2))
     try:
         return np.array([list(each) for each in intervals], dtype=np.float64).reshape(-1, 2)
@@ -157,6 +186,34 @@ def _check_anew(name: str, values: Array, table: UnitTable, units_name: str | No
             f" units={name},{units_name} (--units) where units count anew in each, or"
             f" units={units_name} where they do not"
         )
+
+
+def _check_falls(names: Sequence[str], column: Callable[[str], Array], table: UnitTable) -> None:
+    """Refuse a table of which some column says where the times of units begin anew.
+
+    It does where times of a unit, in the order of the rows, fall only where the column changes, and
+    mostly do there: runs that stand one below the other.
+    """
+    if (np.diff(table.times_s) >= 0).all():
+        return
+    stand_together = (np.diff(table.units) >= 0).all()  # of millions, a sort takes seconds
+    by_unit = slice(None) if stand_together else np.argsort(table.units, kind="stable")
+    same = np.diff(table.units[by_unit]) == 0
+    falls = same & (np.diff(table.times_s[by_unit]) < 0)
+    if not falls.any():
+        return
+    for name in names:
+        values = np.asarray(column(name))
+        if values.shape != table.units.shape or by_name.is_checked(name):
+            continue
+        _, code = np.unique(values.astype(str), return_inverse=True)
+        changes = same & (np.diff(code[by_unit]) != 0)
+        if not (falls & ~changes).any() and 2 * falls.sum() > changes.sum():
+            raise ValueError(
+                f"the times of its units begin anew where column {name!r} changes, as those of runs"
+                " or trials: pass one of them at a time, lay them end to end in a SpikeTrains with"
+                f" intervals=..., or leave out column {name!r} if this is one record"
+            )
 
 
 def _check_times(name: str, values: Array, times_s: Array, noun: str) -> None:
@@ -244,8 +301,11 @@ def _check_trains(trains: Sequence[Array], times: Array) -> tuple[str, ...]:
 
 
 def _are_ids(values: Array, others: Array) -> bool:
-    """Return whether values are few whole numbers, and the others rise: units and times."""
+    """Return whether values are ids and the others times, two in each row.
+
+    Values are whole numbers. They are few and the others rise, or the others are none.
+    """
     few = 2 * np.unique(values).size <= min(values.size, np.unique(others).size)
-    return bool(
-        few and values.size > 3 and (values % 1 == 0).all() and (np.diff(others) >= 0).all()
-    )
+    rise = few and (np.diff(others) >= 0).all()
+    broken = np.count_nonzero(others % 1) > 0.5 * others.size  # of times on one clock, both are
+    return bool(values.size > 3 and (values % 1 == 0).all() and (rise or broken))

@@ -26,6 +26,8 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".dat", ".gdf", ".asc", ".spikes")
 LAYOUTS = ("times,units", "units,times", "trains")
 _IN_WORDS = "'times,units', 'units,times' or 'trains' (a line a unit)"
 
+_COMMENTS = ("#", "%")  # of lines, as NumPy and MATLAB write them
+_MISSING = ("NA", "N/A", "#N/A", "NaN", "nan", "<NA>", "null", "NULL", "None")  # as tools write it
 _MOST_SNIFFED = 200  # lines
 _MOST_LINE = 2**20  # characters of one that is looked at
 _COMMENT = re.compile(r'("[^"]*")|\s#.*')  # at the end of a row; "u#2" is a name
@@ -104,9 +106,9 @@ def look_at(path: Path) -> Look:
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in islice(file, _MOST_SNIFFED):
             text = line[:_MOST_LINE].strip("\n\r\ufeff")
-            if not text.strip() or text.lstrip().startswith("#"):
+            if not text.strip() or text.lstrip().startswith(_COMMENTS):
                 skip += not rows
-                comment = comment if rows else (text.strip().lstrip("#").strip() or comment)
+                comment = comment if rows else (text.strip().lstrip("#%").strip() or comment)
                 is_nest = is_nest or "NEST version" in text or "RecordingBackendASCII" in text
                 continue
             rows.append(text)
@@ -154,6 +156,12 @@ def _of_rows(names: tuple[str, ...], rows: Sequence[Sequence[str]]) -> tuple[str
     most = max((k for row in rows for k, field in enumerate(row, 1) if field), default=0)
     if most == len(names) + 1 and [row[0] for row in rows] == [*map(str, range(1, len(rows) + 1))]:
         return ("", *names)
+    widest = max(map(len, rows), default=len(names))
+    if widest < len(names):
+        raise ValueError(
+            f"its header names {len(names)} columns, and its rows have {widest}: name each column"
+            " once, and put names that hold the delimiter in quotes"
+        )
     if most > len(names):
         raise ValueError(
             f"its header names {len(names)} columns, and it has rows of {most}: name each column,"
@@ -261,7 +269,7 @@ def _column(path: Path, look: Look, at: int, name: str) -> Array:
         warnings.simplefilter("ignore")  # of an empty file, which is refused below
         try:
             numbers = np.asarray(np.loadtxt(_rows(path, look.skip, bare=True), **how))
-            if not (np.abs(numbers) >= by_name.MOST_EXACT).any():
+            if not (np.abs(numbers[np.isfinite(numbers)]) >= by_name.MOST_EXACT).any():
                 return numbers
             rows = _rows(path, look.skip, bare=True)
             return np.asarray(np.loadtxt(rows, dtype=np.int64, **how))
@@ -272,6 +280,7 @@ def _column(path: Path, look: Look, at: int, name: str) -> Array:
         except ValueError as error:
             raise ValueError(f"column {name!r} is damaged ({_first_line(error)})") from None
     values = np.char.strip(values)
+    values[np.isin(values, _MISSING)] = ""
     if (np.char.find(values, "#") >= 0).any():
         _check_comments(name, set(values.tolist()))
     return values
@@ -287,10 +296,10 @@ def _check_comments(name: str, texts: set[str]) -> None:
 
 
 def _rows(path: Path, skip: int, *, bare: bool = False) -> Iterator[str]:
-    """Yield the rows without lines that begin with #, and `bare` without comments at their ends."""
-    with path.open(encoding="utf-8") as file:
+    """Yield the rows without lines of comment, and `bare` without comments at their ends."""
+    with path.open(encoding="utf-8-sig") as file:
         for line in islice(file, skip, None):
-            if not line.lstrip().startswith("#"):
+            if not line.lstrip().startswith(_COMMENTS):
                 yield _bare(line) if bare else line
 
 
@@ -304,7 +313,7 @@ def _lines(path: Path, look: Look) -> tuple[list[NDArray[np.float64]], int]:
     with path.open(encoding="utf-8", errors="replace") as file:
         for k, line in enumerate(file, 1):
             text = _bare(line).strip().lstrip("\ufeff")
-            if text.startswith("#"):
+            if text.startswith(_COMMENTS):
                 continue
             values = _values(text, look.delimiter)
             if values is None:

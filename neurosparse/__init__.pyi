@@ -1,3 +1,4 @@
+from neurosparse import plots as plots
 from neurosparse.activity import Activations as Activations
 from neurosparse.activity import ActiveWhen as ActiveWhen
 from neurosparse.activity import ActivityCurve as ActivityCurve

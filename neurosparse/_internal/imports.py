@@ -76,7 +76,8 @@ def lazy(
 
     Examples
     --------
-    In `__init__.py`, where `__init__.pyi` has `from package.module import name as name`:
+    In `__init__.py`, where `__init__.pyi` has `from package.module import name as name`, or
+    `from package import module as module` for a whole module:
 
     >>> __getattr__, __dir__, __all__ = lazy(__name__, __file__)  # doctest: +SKIP
     """
@@ -86,6 +87,8 @@ def lazy(
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         try:
+            if homes[name] == package:
+                return import_module(f"{package}.{name}")  # which binds it
             module = import_module(homes[name])
         except ModuleNotFoundError as error:
             raise explained(error, f"{package}.{name}") from None

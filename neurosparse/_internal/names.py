@@ -99,17 +99,20 @@ def storable(name: str) -> str:
 def for_figure(name: object, *, most: int = 40) -> str:
     r"""Return a name as matplotlib is to draw it.
 
-    It is on one line, never read as mathematics, and short enough to leave room for the figure.
+    It is on one line, never read as mathematics, and short enough to leave room for the figure: of
+    a long name, both ends stay, for layers of a network differ in the last letters.
 
     Examples
     --------
     >>> print(for_figure("$\\foo$"))
     \$\foo\$
-    >>> for_figure("a name of many words", most=10)
-    'a name of…'
+    >>> for_figure("encoder_layers.37.1", most=12)
+    'enc…ers.37.1'
     """
     line = one_line(str(name))
-    line = line if len(line) <= most else line[: most - 1].rstrip() + "…"
+    if len(line) > most:
+        first = (most - 1) // 3
+        line = f"{line[:first].rstrip()}…{line[first + 1 - most :].lstrip()}"
     line = line.replace("$", r"\$")
     return f" {line}" if line.startswith("_") else line  # which would hide it from a legend
 

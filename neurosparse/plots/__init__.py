@@ -10,6 +10,7 @@ has a dash and a marker of its own, for those who see no colour.
 """
 
 from neurosparse.plots.brains import brains
+from neurosparse.plots.courses import by_epoch, training
 from neurosparse.plots.firing import fi_curve, raster, rate_histogram
 from neurosparse.plots.fitting import End
 from neurosparse.plots.fractions import activation_histogram, activity_curves, layers
@@ -28,10 +29,8 @@ from neurosparse.plots.look import (
 )
 from neurosparse.plots.networks import (
     activation_functions,
-    by_epoch,
     conversion,
     l1_to_spikes,
-    training,
 )
 from neurosparse.plots.populations import rates_by_population, windows_by_population
 from neurosparse.plots.writing import save

@@ -9,17 +9,20 @@ import numpy as np
 
 from neurosparse._internal import checks
 from neurosparse._internal.names import for_figure
-from neurosparse.plots.fitting import wrapped
-from neurosparse.plots.labels import figure_of, legend_below, make_room
-from neurosparse.plots.look import BAND_COLOUR, COLOURS, axes, drawn, plain, small
+from neurosparse.activity import ActivityStats
+from neurosparse.comparison import Comparison
+from neurosparse.plots.fitting import cell_width, figure_of, wrapped
+from neurosparse.plots.inputs import SEVERAL, Stats, statistics
+from neurosparse.plots.labels import grow, legend_below, make_room, say
+from neurosparse.plots.look import BAND_COLOUR, COLOURS, axes, drawn, plain, scaled, small
 from neurosparse.reference import MeasuredBrain, bands, recordings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_NARROW_INCHES = 5.0  # in a narrower figure, title and legend have no room beside the names
-_NAMES, _TITLE = 0.42, 0.55  # of the width, that names and the title may take
-_LINE_INCHES, _REST_INCHES = 0.125, 1.4  # of each name; of the axis, the title and the legend
+_NARROW = 360.0  # points; in a narrower place, a legend has no room beside the names
+_NAMES = 0.42  # of the width, that names may take
+_LINE = 1.3  # the height of a line of a name, as a part of the letters' height
 _LEAST, _MOST = 0.002, 130.0  # per cent: the ends of the axis, where open ranges end
 _LOOKS = {
     "fraction": ("share of cells, as counted by the source", "o", COLOURS[0]),
@@ -34,7 +37,7 @@ def brains(
     *,
     measured: Sequence[MeasuredBrain] | None = None,
     window_ms: float = 10.0,
-    beside: Mapping[str, float] = {},
+    beside: Mapping[str, float] | Stats = {},
 ) -> Axes:
     """Draw how sparse measured brains are, a row a source, over the band of 1 to 4 %.
 
@@ -50,14 +53,15 @@ def brains(
     window_ms
         For rates.
     beside
-        Other active fractions by name, such as those of circuits and networks, drawn on top.
+        Other active fractions by name, such as those of circuits and networks, or what `measure`
+        or `compare` returned for them; drawn below.
 
     Examples
     --------
     >>> brains().get_xlabel()
     'active, as each source counts it (%)'
     """
-    window_ms = checks.positive("window_ms", window_ms)
+    window_ms, others = checks.positive("window_ms", window_ms), _fractions(beside)
     rows = [
         brain
         for brain in (recordings().values() if measured is None else measured)
@@ -65,9 +69,7 @@ def brains(
     ]
     ax = axes(ax)
     make_room(ax)
-    figure, size = figure_of(ax), min(7.0, small())
-    alone, narrow = len(figure.axes) == 1, figure.get_figwidth() < _NARROW_INCHES
-    points = 72 * figure.get_figwidth()  # of its width
+    figure, size, width = figure_of(ax), min(7.0, small()), cell_width(ax)
     band = bands()["glorot2011"]
     label = f"brain: {for_figure(band.label)}"
     ax.axvspan(100 * band.low, 100 * band.high, color=BAND_COLOUR, alpha=0.45, lw=0, label=label)
@@ -93,31 +95,56 @@ def brains(
             if share is None:
                 ax.plot([end], [y], arrow, ms=4.5, clip_on=False, **look)
     names = [f"{brain.species}, {brain.area} ({brain.key})" for brain in rows]
-    for k, (name, fraction) in enumerate(beside.items()):
-        ax.plot([100 * fraction], [len(rows) + k], "*", color=COLOURS[6], ms=8)
+    for y, (name, fraction) in enumerate(others.items(), len(rows)):
+        look = {"color": COLOURS[6], "clip_on": False}
+        if 100 * fraction >= _LEAST:
+            ax.plot([100 * fraction], [y], "*", ms=8, **look)
+        else:  # below what a log axis can show
+            ax.plot([_LEAST], [y], "<", ms=4.5, **look)
+            ax.annotate(
+                f"{100 * fraction:.2g} %",
+                (_LEAST, y),
+                (5, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=size,
+            )
         names.append(name)
-    labels = [wrapped(for_figure(name, most=70), _NAMES * points, size) for name in names]
-    title = "Measured brains: what counts as active differs"
-    if narrow:
-        title = wrapped(title, _TITLE * points, float(ax.title.get_fontsize()))
+    labels = [wrapped(for_figure(name, most=70), _NAMES * width, size) for name in names]
     ax.set_yticks(np.arange(len(names)), labels)
     ax.tick_params(axis="y", labelsize=size)
-    if alone:
-        lines = sum(1 + label.count("\n") for label in labels)
-        figure.set_figheight(max(_REST_INCHES + lines * _LINE_INCHES, figure.get_figheight()))
-    ax.invert_yaxis()
-    ax.set(
-        xscale="log",
-        xlim=(_LEAST, _MOST),
-        xlabel="active, as each source counts it (%)",
-        title=title,
-    )
+    ax.set(xscale="log", xlim=(_LEAST, _MOST), ylim=(len(names) - 0.4, -0.6))
     ax.xaxis.set_major_formatter(plain)
-    if alone and narrow:
-        figure.legend(loc="outside lower left", fontsize=small())
+    say(
+        ax,
+        title="Measured brains: what counts as active differs",
+        xlabel="active, as each source counts it (%)",
+    )
+    if len(figure.axes) == 1 and width < _NARROW:
+        legend = figure.legend(loc="outside lower left", fontsize=small())
     else:
         legend_below(ax)
+        legend = ax.get_legend()
+    words = sum(1 + text.get_text().count("\n") for text in legend.get_texts())
+    tallest = max((1 + label.count("\n") for label in labels), default=1)
+    grow(ax, _LINE * size * tallest * len(labels) + 1.5 * small() * words + scaled(40))
     return ax
+
+
+def _fractions(beside: object) -> dict[str, float]:
+    """Return active fractions by name."""
+    if isinstance(beside, ActivityStats | Comparison | SEVERAL):
+        return {s.name: s.active_fraction for s in statistics(beside)}
+    checks.instance("beside", beside, Mapping, "pass active fractions by name")
+    found: dict[str, float] = {}
+    for name, each in beside.items():  # type: ignore[attr-defined]
+        if isinstance(each, ActivityStats | Comparison | Mapping | SEVERAL):
+            found |= _fractions(statistics({name: each}))
+            continue
+        found[str(name)] = checks.not_negative(f"beside[{name!r}]", each)
+        if found[str(name)] > 1:
+            raise ValueError(f"beside[{name!r}] must be a share from 0 to 1, got {each}")
+    return found
 
 
 def _shares(brain: MeasuredBrain, window_ms: float) -> tuple[float | None, float | None]:

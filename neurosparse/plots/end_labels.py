@@ -18,6 +18,7 @@ from neurosparse.plots.look import ink, scaled, small
 
 _AWAY = 9.0  # points from the axes' edge to the labels, which the leaders take
 _GAP = 2.0  # points from a leader to its label
+_FIRM = 1000.0  # how much more firmly one keeps its place than others
 _BETWEEN = 2.0  # points from one label to the next
 
 
@@ -43,7 +44,8 @@ class Column:
             for label in self._labels
         ]
         wanted = np.clip([y for _, y in ends], box.y0, box.y1)
-        middles = spread(wanted, np.array(heights), box.y0, box.y1)
+        firm = [_FIRM if label.firm else 1.0 for label in self._labels]
+        middles = spread(wanted, np.array(heights), box.y0, box.y1, firm)
         left = box.x1 + pixels * scaled(_AWAY)
         for label, middle, (x, y) in zip(self._labels, middles, ends, strict=True):
             label.set_position((left, middle))
@@ -58,7 +60,7 @@ class EndLabel(Annotation):
     """The label of one line, with a thin line that leads to its end."""
 
     def __init__(self, column: Column, ax: Axes, end: End, points: float) -> None:
-        self._column = column
+        self._column, self.firm = column, end.firm
         self.line_ends = ax.get_yaxis_transform() if end.x is None else ax.transData
         self.end = (1.0 if end.x is None else end.x, end.y)
         leader: Fields = {

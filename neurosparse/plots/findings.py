@@ -51,8 +51,6 @@ def of_spikes(spikes: SpikeTrains) -> str:
 
 def of_rates(firing: Sequence[ActivityStats]) -> str:
     """Return the share of the spikes that the busiest tenth of the units makes."""
-    if not firing:
-        return "Nothing fires"
     rates = np.sort(np.asarray(firing[0].unit_rates_hz))[::-1]
     busiest = rates[: max(1, round(_TENTH * rates.size))]
     share = percent(float(busiest.sum() / rates.sum()))

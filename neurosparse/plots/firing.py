@@ -12,13 +12,14 @@ from neurosparse._internal import checks
 from neurosparse._internal.names import for_figure
 from neurosparse._internal.types import Fields, Foreign
 from neurosparse.activity import ActivityStats, SpikeTrains
+from neurosparse.comparison import Comparison
 from neurosparse.lif import LIF, rate
 from neurosparse.lif.rates import check_lif
 from neurosparse.plots import findings
 from neurosparse.plots.fitting import End
 from neurosparse.plots.inputs import Stats, circuits
 from neurosparse.plots.labels import label_ends, legend_below, say
-from neurosparse.plots.look import PARTS, axes, coloured, dashed, drawn, plain, scaled
+from neurosparse.plots.look import PARTS, axes, coloured, dashed, drawn, plainly, scaled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,8 +95,10 @@ def raster(
     colours
         A colour for each population, by name.
     """
-    ax, spikes = axes(ax), _spikes(spikes)
-    populations = spikes.populations or {"units": (0, spikes.n_units)}
+    from matplotlib.ticker import MaxNLocator
+
+    n_units, spikes = checks.whole("n_units", n_units), _spikes(spikes)
+    ax, populations = axes(ax), spikes.populations or {"units": (0, spikes.n_units)}
     share = min(1.0, n_units / spikes.n_units)
     shown = min(checks.positive("duration_ms", duration_ms), spikes.duration_ms)
     row, ends = 0, []
@@ -112,7 +115,7 @@ def raster(
             place[spikes.units[inside]],
             ls="none",
             marker="|",
-            ms=scaled(min(3.0, 2000 / n_units)),
+            ms=scaled(min(3.0, 2000 / min(n_units, spikes.n_units))),
             mew=scaled(0.8),
             color=colour,
             label=f"{for_figure(name)}: {sample.size} of {stop - first:,}",
@@ -122,6 +125,7 @@ def raster(
         row += sample.size
     _gaps(ax, spikes, shown)
     ax.set(xlim=(0, shown), ylim=(row, -1))
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     say(
         ax,
         title=findings.of_spikes(spikes),
@@ -133,10 +137,13 @@ def raster(
 
 
 def _spikes(what: object) -> SpikeTrains:
-    if isinstance(what, ActivityStats):
+    held = list(what.values()) if isinstance(what, Mapping) else what
+    first = held[0] if isinstance(held, list | tuple) and held else held
+    if isinstance(first, ActivityStats | Comparison):
+        name = first.stats[0].name if isinstance(first, Comparison) else first.name
         raise TypeError(
-            f"raster draws spikes, and the statistics of {what.name!r} hold none: pass the"
-            " SpikeTrains that were measured"
+            f"raster draws spikes, and the statistics of {name!r} hold none: pass the SpikeTrains"
+            " that were measured"
         )
     return what if isinstance(what, SpikeTrains) else interop.as_spikes(what)
 
@@ -166,19 +173,26 @@ def rate_histogram(
     colours
         A colour for each name, such as `colours(comparison)`.
     """
-    firing, ax = [s for s in circuits(stats, "rate_histogram") if s.n_spikes], axes(ax)
+    found = circuits(stats, "rate_histogram")
+    firing, silent = [s for s in found if s.n_spikes], [s for s in found if not s.n_spikes]
+    if not firing:
+        raise ValueError(
+            f"rate_histogram draws the rates of units that fire, and none of {silent[0].name!r}"
+            " does: pass a circuit with spikes"
+        )
+    ax = axes(ax)
     shades = coloured([s.name for s in firing], colours)
     for s, colour, dash in zip(firing, shades, dashed(shades), strict=True):
         _steps(ax, s, colour, dash)
     ax.set(xscale="log")
+    plainly(ax.xaxis)
     say(
         ax,
         title=findings.of_rates(firing),
         xlabel="mean firing rate (Hz); lines: log-normal",
         ylabel="neurons (% per decade)",
     )
-    ax.xaxis.set_major_formatter(plain)
-    legend_below(ax)
+    legend_below(ax, notes=[f"{for_figure(s.name)}: no unit fires" for s in silent])
     return ax
 
 
@@ -190,7 +204,7 @@ def _steps(ax: Axes, s: ActivityStats, colour: str, dash: Foreign) -> None:
     shares = np.histogram(rates, edges)[0] / rates.size
     silent = f"{s.n_silent:,} of {s.n_units:,} silent"
     label = f"{for_figure(s.name)}: mean {rates.mean():.2g} Hz, {silent}"
-    look: Fields = {"fill": True, "alpha": 0.35, "color": colour}
+    look: Fields = {"fill": True, "alpha": 0.35, "color": colour, "ls": dash}
     ax.stairs(100 * shares / np.diff(np.log10(edges)), edges, label=label, **look)
     log = np.log(rates[rates > 0])
     if log.std() > 0:

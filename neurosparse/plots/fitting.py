@@ -5,12 +5,21 @@ from __future__ import annotations
 import re
 import textwrap
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
 # what stays in one line: a number with its unit, and what stands in short brackets
-_WHOLE = re.compile(r" %|\((?:[^()]|\(\w*\)){1,24}\)")
+_WHOLE = re.compile(r" (?:%|(?:ms|Hz|nA|points|steps)\b)|\((?:[^()]|\(\w*\)){1,24}\)")
+_POINTS_PER_INCH = 72
+_EDGE = 8.0  # points that stay free at the edges of a figure
+_OF_A_LABEL = 0.66  # of the width, that a label of the x axis may take
 EM = 0.56  # mean width of a letter, as a part of its height
 
 
@@ -18,16 +27,23 @@ EM = 0.56  # mean width of a letter, as a part of its height
 class End:
     """The label of a line, and where the line ends in the units of the data.
 
-    `x` is None where it ends at the edge of the axes.
+    `x` is None where it ends at the edge of the axes. The others make room for a `firm` one.
     """
 
     text: str
     x: float | None
     y: float
     colour: str
+    firm: bool = False
 
 
-def spread(wanted: ArrayLike, heights: ArrayLike, low: float, high: float) -> NDArray[np.float64]:
+def spread(
+    wanted: ArrayLike,
+    heights: ArrayLike,
+    low: float,
+    high: float,
+    weights: ArrayLike | None = None,
+) -> NDArray[np.float64]:
     """Return the middles of labels that do not overlap, as near to the wanted ones as can be.
 
     They stay between `low` and `high` where they fit, and are centred there where they do not.
@@ -39,6 +55,8 @@ def spread(wanted: ArrayLike, heights: ArrayLike, low: float, high: float) -> ND
         Of each label, of shape (n,), in one unit of length.
     low, high
         The ends of the room.
+    weights
+        How firmly each keeps its place, of shape (n,); all alike by default.
 
     Examples
     --------
@@ -52,7 +70,8 @@ def spread(wanted: ArrayLike, heights: ArrayLike, low: float, high: float) -> ND
         return middles
     order = np.argsort(middles, kind="stable")
     before = np.cumsum(sizes[order]) - sizes[order] / 2  # of each middle, in a tight stack
-    bottoms = isotonic_regression(middles[order] - before).x
+    firm = None if weights is None else np.asarray(weights, dtype=float)[order]
+    bottoms = isotonic_regression(middles[order] - before, weights=firm).x
     last = high - sizes.sum()
     bottoms = (
         np.clip(bottoms, low, last) if low <= last else np.full_like(bottoms, (low + last) / 2)
@@ -71,3 +90,76 @@ def wrapped(text: str, points: float, size: float) -> str:
     whole = _WHOLE.sub(lambda part: part[0].replace(" ", "\xa0"), text)
     lines = textwrap.wrap(whole, letters)
     return "\n".join(lines).replace("\xa0", " ").replace("\\\n$", "\n\\$") or text
+
+
+def some(n: int, most: int) -> list[int]:
+    """Return which of `n` things are named where `most` can be: the first, every k-th, the last.
+
+    Examples
+    --------
+    >>> some(3, 5), some(100, 5)
+    ([0, 1, 2], [0, 25, 50, 99])
+    """
+    if n <= most:
+        return list(range(n))
+    step = -(-(n - 1) // max(1, most - 1))
+    return [*range(0, n - step, step), n - 1]
+
+
+def fit_words(ax: Axes) -> None:
+    """Break title and label of the x axis into lines that end within the place of the axes.
+
+    What stands at the left of the axes, such as names of rows, takes its part of the width.
+    """
+    import matplotlib as mpl
+
+    place = mpl.rcParams["axes.titlelocation"]
+    whole = cell_width(ax) - left_of(ax) - _EDGE
+    if words := ax.get_title(loc=place):
+        _narrow(ax, ax.set_title(words, loc=place), whole)
+    if ax.get_xlabel():
+        _narrow(ax, ax.xaxis.label, min(whole, _OF_A_LABEL * cell_width(ax)))
+
+
+def _narrow(ax: Axes, text: Text, room: float) -> None:
+    """Break a text into more lines until none is wider than so many points."""
+    words, points = text.get_text().replace("\n", " "), room
+    for _ in range(8):
+        text.set_text(wrapped(words, points, float(text.get_fontsize())))
+        wide = in_points(figure_of(ax), text.get_window_extent().width)
+        if wide <= room:
+            return
+        points *= 0.97 * max(room / wide, 0.5)
+
+
+def left_of(ax: Axes) -> float:
+    """Return the points that ticks, their labels and the y label take at the left of the axes."""
+    box = ax.yaxis.get_tightbbox() if ax.get_visible() else None
+    return 0.0 if box is None else in_points(figure_of(ax), max(0.0, ax.bbox.x0 - box.x0))
+
+
+def in_points(figure: Figure, pixels: float) -> float:
+    """Return a length in points."""
+    return float(pixels) / figure.dpi * _POINTS_PER_INCH
+
+
+def figure_of(ax: Axes) -> Figure:
+    """Return the figure of axes; ValueError where they belong to none any more."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise ValueError("these axes belong to no figure any more: make new ones")
+    return figure
+
+
+def cell_width(ax: Axes) -> float:
+    """Return the width of the axes' share of the figure in points."""
+    figure, place = figure_of(ax), ax.get_subplotspec()
+    columns = 1 if place is None else place.get_gridspec().ncols
+    return float(figure.get_figwidth()) * _POINTS_PER_INCH / columns
+
+
+def cell_height(ax: Axes) -> float:
+    """Return the height of the axes' share of the figure in points."""
+    figure, place = figure_of(ax), ax.get_subplotspec()
+    rows = 1 if place is None else place.get_gridspec().nrows
+    return float(figure.get_figheight()) * _POINTS_PER_INCH / rows

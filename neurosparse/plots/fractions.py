@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from neurosparse import reference
+from neurosparse._internal import checks
 from neurosparse._internal.names import for_figure
 from neurosparse._internal.types import Fields
 from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison, milliseconds, percent
 from neurosparse.comparison.words import quoted
 from neurosparse.plots import findings
-from neurosparse.plots.fitting import End, wrapped
-from neurosparse.plots.inputs import Stats, networks, statistics
+from neurosparse.plots.fitting import End, some
+from neurosparse.plots.inputs import Entry, Stats, not_reached
 from neurosparse.plots.inputs import comparison as compared
-from neurosparse.plots.labels import label_ends, legend_below, say
+from neurosparse.plots.inputs import networks as measured
+from neurosparse.plots.labels import label_ends, legend_below, notes_below, say
 from neurosparse.plots.look import (
     BAND_COLOUR,
     axes,
@@ -24,7 +27,8 @@ from neurosparse.plots.look import (
     colours,
     dashed,
     drawn,
-    plain,
+    hatched,
+    plainly,
     scaled,
     small,
 )
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _POINTS_PER_INCH = 72
+_BRAIN = "glorot2011"  # the band of the package
 _MOST_NUMBERS = 40  # bars that have their number written on them
 
 
@@ -58,27 +63,24 @@ def activity_curves(comparison: Stats, ax: Axes | None = None) -> Axes:
     >>> activity_curves(stats).get_ylabel()
     'active at once (%)'
     """
-    whole, ax = compared(comparison), axes(ax)
+    (whole, missing), ax = compared(comparison), axes(ax)
     label_ends(ax, [*_curves(whole, ax), *_levels(whole, ax), _named_band(whole.band, ax)])
     if not whole.circuits:
         ax.set(xlim=(1, 1000), ylim=(0.1, 130))  # a log axis finds none without data
     ax.set(xscale="log", yscale="log")
+    ax.set_ylim(top=130)
+    plainly(ax.xaxis)
+    plainly(ax.yaxis)
     say(
         ax,
         title=findings.of_comparison(whole),
         xlabel="window in which a neuron must fire to be active (ms)",
         ylabel="active at once (%)",
     )
-    ax.set_ylim(top=130)
-    ax.yaxis.set_major_formatter(plain)
-    ax.xaxis.set_major_formatter(plain)
     notes = [f"* {whole.band.caption}"]
     if definition := _one_definition(whole):
         notes.append(f"Units of networks: active where {definition}.")
-    points = 0.6 * _room(ax, 1)
-    text = "\n".join(wrapped(note, points, small()) for note in notes)
-    note: Fields = {"ha": "right", "va": "bottom", "fontsize": small(), "color": "0.35"}
-    ax.annotate(text, (0.99, 0.01), xycoords="axes fraction", **note)
+    notes_below(ax, [*notes, *(f"Not drawn: {words}." for words in not_reached(missing))])
     return ax
 
 
@@ -132,7 +134,8 @@ def layers(networks: Stats, comparison: Comparison | None = None, ax: Axes | Non
     ----------
     networks
         What `measure` returned for a network; or several of them by name, such as
-        {"trained": measure(...), "untrained": measure(...)}.
+        {"trained": measure(...), "untrained": measure(...)}. Circuits are left out: they have no
+        layers.
     comparison
         Gives the colours of the networks and the band; without one, those of the package.
     ax
@@ -147,60 +150,71 @@ def layers(networks: Stats, comparison: Comparison | None = None, ax: Axes | Non
     >>> layers(found).get_ylabel()
     'active units (%)'
     """
-    ax, by_network = axes(ax), _by_network(networks)
-    whole = comparison or compared(next(iter(by_network.values())))
-    _band(ax, whole.band, f"brain: {for_figure(whole.band.label)}")
-    names = list(dict.fromkeys(layer for of in by_network.values() for layer in of))
-    wide = 0.8 / len(by_network)
+    checks.instance("comparison", comparison, (Comparison, type(None)), "compare returns one")
+    (found, missing), ax = measured(networks, "layers"), axes(ax)
+    given = comparison or networks
+    band = given.band if isinstance(given, Comparison) else reference.bands()[_BRAIN]
+    _band(ax, band, f"brain: {for_figure(band.label)}")
+    series = _series(found)
+    names = list(dict.fromkeys(entry.layer for entry in found))
+    here = {name: [which for which, of in series.items() if name in of] for name in names}
+    wide = 0.8 / max(map(len, here.values()))
     known = colours(comparison) if comparison else None
-    for k, (network, colour) in enumerate(
-        zip(by_network, coloured(by_network, known), strict=True)
-    ):
-        shift = (k - (len(by_network) - 1) / 2) * wide
-        _bars(ax, network, by_network[network], (names, shift, wide), colour)
-    ax.set_xticks(np.arange(len(names)), [for_figure(name, most=24) for name in names])
-    longest = max(len(for_figure(name, most=24)) for name in names)
-    size = float(ax.xaxis.get_ticklabels()[0].get_fontsize())
-    turned = longest * 0.6 * size > _room(ax, len(names))
-    if turned:
-        ax.tick_params(axis="x", labelrotation=90)
-    every = [s for of in by_network.values() for s in of.values()]
-    say(ax, title=findings.of_layers(every), ylabel="active units (%)")
+    shades = coloured([network for network, _ in series], known)
+    for which, colour, hatch in zip(series, shades, hatched(shades), strict=True):
+        at = [
+            k + wide * (here[name].index(which) - (len(here[name]) - 1) / 2)
+            for k, name in enumerate(names)
+            if which in here[name]
+        ]
+        bars = [series[which][name] for name in names if name in series[which]]
+        network, definition = which
+        label = f"{for_figure(network)} ({definition})" if network else f"active: {definition}"
+        look: Fields = {"facecolor": colour, "hatch": hatch, "label": label}
+        _bars(ax, at, bars, wide, look)
+        if len(names) <= _MOST_NUMBERS:
+            _numbers(ax, at, bars, turned=_is_narrow(ax, wide, len(names)))
+    below = _name_layers(ax, names)
+    say(ax, title=findings.of_layers([entry.stats for entry in found]), ylabel="active units (%)")
     ax.margins(y=0.3 if _is_narrow(ax, wide, len(names)) else 0.12)
-    legend_below(ax, points=scaled(14) + size * (0.6 * longest if turned else 1.2))
+    legend_below(ax, points=scaled(14) + below, notes=not_reached(missing))
     return ax
 
 
-def _by_network(what: Stats) -> dict[str, dict[str, ActivityStats]]:
-    """Return layers by network: those of one network have no name for it."""
-    if isinstance(what, Mapping) and what and all(isinstance(v, Mapping) for v in what.values()):
-        return {str(name): {str(k): s for k, s in of.items()} for name, of in what.items()}
-    if isinstance(what, Mapping):
-        return {"": {str(k): s for k, each in what.items() for s in statistics(each)}}
-    return {"": {s.name: s for s in networks(what, "layers")}}
+def _series(found: list[Entry]) -> dict[tuple[str, str], dict[str, ActivityStats]]:
+    """Return the layers of each network, apart by what "active" means."""
+    series: dict[tuple[str, str], dict[str, ActivityStats]] = {}
+    for entry in found:
+        which = (entry.network, entry.stats.active_when.describe())
+        series.setdefault(which, {})[entry.layer] = entry.stats
+    return series
 
 
-def _bars(
-    ax: Axes,
-    network: str,
-    by_layer: Mapping[str, ActivityStats],
-    place: tuple[list[str], float, float],
-    colour: str,
-) -> None:
-    names, shift, wide = place
-    at = np.array([names.index(layer) for layer in by_layer]) + shift
-    fractions = 100 * np.array([s.active_fraction for s in by_layer.values()])
-    ends = 100 * np.array([[s.interval.low, s.interval.high] for s in by_layer.values()]).T
-    definition = next(iter(by_layer.values())).active_when.describe()
-    label = f"{for_figure(network)} ({definition})" if network else f"active: {definition}"
+def _name_layers(ax: Axes, names: list[str]) -> float:
+    """Name the places along the x axis, as many as fit, and return the points that it takes."""
+    size = float(ax.xaxis.get_ticklabels()[0].get_fontsize())
+    texts = [for_figure(name, most=24) for name in names]
+    longest = max(map(len, texts))
+    turned = longest * 0.6 * size > _room(ax, len(names))
+    named = some(len(names), int(len(names) * _room(ax, len(names)) / (1.3 * size)))
+    ax.set_xticks(named if turned else range(len(names)), [texts[k] for k in named])
+    if turned:
+        ax.tick_params(axis="x", labelrotation=90)
+    return size * (0.6 * longest if turned else 1.2)
+
+
+def _bars(ax: Axes, at: list[float], stats: list[ActivityStats], wide: float, look: Fields) -> None:
+    fractions = 100 * np.array([s.active_fraction for s in stats])
+    ends = 100 * np.array([[s.interval.low, s.interval.high] for s in stats]).T
     errors = np.abs(ends - fractions).tolist()  # (2, n): below, above
-    look: Fields = {"color": colour, "label": label, "zorder": 2}
-    look["error_kw"] = {"lw": scaled(1.2)}
+    look |= {"edgecolor": "white", "lw": 0, "zorder": 2, "error_kw": {"lw": scaled(1.2)}}
     ax.bar(at, fractions, wide * 0.92, yerr=errors, **look)
-    if len(names) > _MOST_NUMBERS:
-        return
-    narrow = _is_narrow(ax, wide, len(names))
-    for x, fraction, top in zip(at, fractions, ends[1], strict=True):
+
+
+def _numbers(ax: Axes, at: list[float], stats: list[ActivityStats], *, turned: bool) -> None:
+    """Write the per cent above bars and their intervals."""
+    for x, s in zip(at, stats, strict=True):
+        fraction, top = 100 * s.active_fraction, 100 * s.interval.high
         ax.annotate(
             f"{fraction:.3g}" if fraction >= 1 else f"{fraction:.2g}",
             (x, np.fmax(top, fraction)),  # without an interval its end is NaN
@@ -208,7 +222,7 @@ def _bars(
             textcoords="offset points",
             ha="center",
             va="bottom",
-            rotation=90 if narrow else 0,
+            rotation=90 if turned else 0,
             fontsize=small(),
         )
 
@@ -238,7 +252,8 @@ def activation_histogram(
     colours
         A colour for each name, such as `colours(comparison)`.
     """
-    found, ax = networks(stats, "activation_histogram"), axes(ax)
+    (entries, missing), ax = measured(stats, "activation_histogram"), axes(ax)
+    found = [entry.stats for entry in entries]
     edges = [2.5 * k for k in range(41)]
     shades = coloured([s.name for s in found], colours)
     for s, colour, dash in zip(found, shades, dashed(shades), strict=True):
@@ -255,14 +270,14 @@ def activation_histogram(
         )
     ax.set_ylim(50 / max(s.n_units for s in found), 130)  # a bar of one unit is seen
     ax.set_yscale("log")
+    plainly(ax.yaxis)
     say(
         ax,
         title=findings.of_units(found),
         xlabel="inputs for which a unit is active (%)",
         ylabel="units (%)",
     )
-    ax.yaxis.set_major_formatter(plain)
-    legend_below(ax)
+    legend_below(ax, notes=not_reached(missing))
     return ax
 
 
@@ -271,7 +286,7 @@ def _named_band(band: Band, ax: Axes) -> End:
     _band(ax, band, f"brain: {for_figure(band.label)}*")
     text = f"brain: {100 * band.low:g}-{100 * band.high:g} %*"
     middle = 100 * float(np.sqrt(max(band.low, 1e-4) * band.high))
-    return End(text, None, middle, BAND_COLOUR)
+    return End(text, None, middle, BAND_COLOUR, firm=True)
 
 
 def _band(ax: Axes, band: Band, label: str) -> None:

@@ -5,46 +5,60 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from neurosparse._internal.types import Fields
-from neurosparse.plots.fitting import EM, End, wrapped
+from neurosparse._internal.types import Fields, Foreign
+from neurosparse.plots.fitting import (
+    EM,
+    End,
+    cell_height,
+    cell_width,
+    figure_of,
+    fit_words,
+    left_of,
+    some,
+    wrapped,
+)
 from neurosparse.plots.look import check_axes, is_on, scaled, small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
 _OF_THE_WIDTH = 0.27  # that labels at the ends of lines may take
 _HANDLE = 5.2  # width of a legend's sample with what is about it, as a part of the letters' height
 _POINTS_PER_INCH = 72
+_MOST_POINTS = 400.0  # of the height, that labels or a legend take: a figure fits a page
 
 
 def label_ends(ax: Axes, ends: Sequence[End]) -> None:
-    """Name lines at their ends, to the right of the axes, so that no label overlaps another."""
+    """Name lines at their ends, to the right of the axes, so that no label overlaps another.
+
+    Where there are too many for a page, the first, every k-th and the last are named.
+    """
     from neurosparse.plots.end_labels import Column
 
     check_axes(ax)
     if not ends:
         return
     make_room(ax)
-    points, size = _OF_THE_WIDTH * _width(ax), small()
-    n_lines = sum(wrapped(end.text, points, size).count("\n") + 1 for end in ends)
-    _grow(ax, 1.1 * size * n_lines + 2 * len(ends))
-    Column(ax, list(ends), points)
+    points, size = _OF_THE_WIDTH * cell_width(ax), small()
+    heights = [1.1 * size * (wrapped(e.text, points, size).count("\n") + 1) + 2 for e in ends]
+    named = some(len(ends), int(_MOST_POINTS / max(heights)))
+    grow(ax, sum(heights[k] for k in named))
+    Column(ax, [ends[k] for k in named], points)
 
 
 def say(ax: Axes, *, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
     """Set title and labels of axes, in as many lines as they need."""
     check_axes(ax)
     make_room(ax)
-    width, height = _width(ax), _height(ax)
-    texts: Fields = {}
     if title:
-        texts["title"] = wrapped(title, 0.92 * width, float(ax.title.get_fontsize()))
+        ax.set_title(title)
     if xlabel:
-        texts["xlabel"] = wrapped(xlabel, 0.66 * width, float(ax.xaxis.label.get_fontsize()))
+        ax.set_xlabel(xlabel)
     if ylabel:
-        texts["ylabel"] = wrapped(ylabel, 0.7 * height, float(ax.yaxis.label.get_fontsize()))
-    ax.set(**texts)
+        size = float(ax.yaxis.label.get_fontsize())
+        ax.set_ylabel(wrapped(ylabel, 0.7 * cell_height(ax), size))
+    fit_words(ax)
 
 
 def make_room(ax: Axes) -> None:
@@ -55,9 +69,16 @@ def make_room(ax: Axes) -> None:
 
 
 def legend_below(
-    ax: Axes, *, points: float | None = None, ncols: int = 1, marker_size: float | None = None
+    ax: Axes,
+    *,
+    points: float | None = None,
+    ncols: int = 1,
+    marker_size: float | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Put a legend under the axes, in as many columns and lines as fit the figure.
+
+    Where there are too many entries for a page, the first, every k-th and the last are in it.
 
     Parameters
     ----------
@@ -69,59 +90,73 @@ def legend_below(
         The most columns.
     marker_size
         Of markers in the legend, where those of the figure are too small.
+    notes
+        Sentences that follow, such as what is left out.
     """
-    from matplotlib.transforms import ScaledTranslation
+    from matplotlib.lines import Line2D
 
     check_axes(ax)
     make_room(ax)
-    size, width = small(), 0.7 * _width(ax)
-    lines = 1 + ax.get_xlabel().count("\n")
-    away = points or scaled(26 + 14 * lines)
-    below = ax.transAxes + ScaledTranslation(
-        0, -away / _POINTS_PER_INCH, figure_of(ax).dpi_scale_trans
-    )
-    longest = max((len(text) for text in ax.get_legend_handles_labels()[1]), default=0)
-    fit = int(width // ((EM * longest + _HANDLE) * size))
+    size, width = small(), min(0.7 * cell_width(ax), cell_width(ax) - left_of(ax) - 8)
+    handles, labels = ax.get_legend_handles_labels()
+    fit = int(width // ((EM * max(map(len, labels), default=0) + _HANDLE) * size))
+    columns = max(1, min(ncols, fit))
+    texts = [wrapped(label, width - _HANDLE * size, size) for label in labels]
+    tallest = max((text.count("\n") + 1 for text in texts), default=1)
+    shown = some(len(texts), int(columns * _MOST_POINTS / (1.5 * size * tallest)))
+    if len(shown) < len(texts):
+        notes = [*notes, f"{len(shown)} of {len(texts)} are named"]
     legend = ax.legend(
+        [*(_sample(handles[k]) for k in shown), *(Line2D([], [], ls="none") for _ in notes)],
+        [*(texts[k] for k in shown), *(wrapped(note, width, size) for note in notes)],
         loc="upper left",
         bbox_to_anchor=(0, 0),
-        bbox_transform=below,
-        ncols=max(1, min(ncols, fit)),
+        bbox_transform=_below(ax, points),
+        ncols=columns,
         borderaxespad=0,
         fontsize=size,
     )
-    for text in legend.get_texts():
-        text.set_text(wrapped(text.get_text(), width - _HANDLE * size, size))
     n_lines = sum(text.get_text().count("\n") + 1 for text in legend.get_texts())
-    _grow(ax, 1.5 * size * -(-n_lines // max(1, min(ncols, fit))) + away + scaled(90))
+    grow(ax, 1.5 * size * -(-n_lines // columns) + _away(ax, points) + scaled(90))
     for line in legend.get_lines() if marker_size else ():
         line.set(markersize=marker_size, markeredgewidth=2)
 
 
-def _grow(ax: Axes, points: float) -> None:
+def notes_below(ax: Axes, notes: Sequence[str]) -> None:
+    """Put sentences in grey under the axes and their label."""
+    size, width = small(), cell_width(ax) - left_of(ax) - 8
+    text = "\n".join(wrapped(note, width, size) for note in notes)
+    look: Fields = {"ha": "left", "va": "top", "fontsize": size, "color": "0.35"}
+    ax.text(0, 0, text, transform=_below(ax, None), **look)
+    grow(ax, 1.3 * size * (text.count("\n") + 1) + _away(ax, None) + scaled(60))
+
+
+def _sample(handle: Foreign) -> Foreign:
+    """Return what a legend shows of a curve of steps: its dash, which a box would hide."""
+    from matplotlib.lines import Line2D
+    from matplotlib.patches import Polygon, StepPatch
+
+    if not isinstance(handle, StepPatch | Polygon):
+        return handle
+    look: Fields = {"lw": max(handle.get_linewidth(), scaled(1.4)), "ls": handle.get_linestyle()}
+    return Line2D([], [], color=handle.get_edgecolor(), alpha=1.0, **look)
+
+
+def _away(ax: Axes, points: float | None) -> float:
+    return points or scaled(26 + 14 * (1 + ax.get_xlabel().count("\n")))
+
+
+def _below(ax: Axes, points: float | None) -> Transform:
+    """Return where something under the axes and their label begins."""
+    from matplotlib.transforms import ScaledTranslation
+
+    down = -_away(ax, points) / _POINTS_PER_INCH
+    return ax.transAxes + ScaledTranslation(0, down, figure_of(ax).dpi_scale_trans)
+
+
+def grow(ax: Axes, points: float) -> None:
     """Make a figure higher whose axes would have less height than its words need."""
-    figure, missing = figure_of(ax), points + scaled(70) - _height(ax)
+    figure, missing = figure_of(ax), points + scaled(70) - cell_height(ax)
     if missing > 0:
-        rows = figure.get_figheight() * _POINTS_PER_INCH / _height(ax)
+        rows = figure.get_figheight() * _POINTS_PER_INCH / cell_height(ax)
         figure.set_figheight(figure.get_figheight() + rows * missing / _POINTS_PER_INCH)
-
-
-def figure_of(ax: Axes) -> Figure:
-    """Return the figure of axes; ValueError where they belong to none any more."""
-    figure = ax.get_figure(root=True)
-    if figure is None:
-        raise ValueError("these axes belong to no figure any more: make new ones")
-    return figure
-
-
-def _width(ax: Axes) -> float:
-    """Return the width of the axes' share of the figure in points."""
-    figure, place = figure_of(ax), ax.get_subplotspec()
-    columns = 1 if place is None else place.get_gridspec().ncols
-    return float(figure.get_figwidth()) * _POINTS_PER_INCH / columns
-
-
-def _height(ax: Axes) -> float:
-    figure, place = figure_of(ax), ax.get_subplotspec()
-    rows = 1 if place is None else place.get_gridspec().nrows
-    return float(figure.get_figheight()) * _POINTS_PER_INCH / rows

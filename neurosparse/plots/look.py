@@ -13,9 +13,11 @@ from neurosparse._internal import checks, places
 from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Foreign
 from neurosparse.comparison import Comparison
+from neurosparse.plots.fitting import fit_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
 
 places.house_matplotlib()
 
@@ -42,8 +44,10 @@ BAND_COLOUR = "#F0E442"
 WIDTHS_MM: dict[str, float] = {"single": 89.0, "double": 183.0}  # of a column, and of a page
 LEAST_POINTS = 6.0  # of a letter in print
 MM_PER_INCH = 25.4
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "----", "++++", "oooo")
 _SALT = "neurosparse"  # the same data give the same file; and the mark by which our look is known
 _HEIGHTS_MM = {"single": 70.0, "double": 105.0}
+_FEW = 60.0  # the longest part of a log axis with numbers between the powers of ten
 _CONTRAST = 4.5  # of a text with its ground, as WCAG 2 asks for
 
 _STYLE: dict[Foreign, Foreign] = {
@@ -118,7 +122,7 @@ def style(width: Width | None = None) -> Iterator[None]:
 def _sized(width: str | None) -> dict[Foreign, Foreign]:
     if width is None:
         return {}
-    if width not in WIDTHS_MM:
+    if not isinstance(width, str) or width not in WIDTHS_MM:
         raise ValueError(
             f"width must be 'single' (89 mm) or 'double' (183 mm), got {width!r}"
             + did_you_mean(str(width), WIDTHS_MM)
@@ -137,20 +141,26 @@ def is_on() -> bool:
 def drawn(plot: Callable[P, Axes]) -> Callable[P, Axes]:
     """Decorate a plot: without axes it makes its own, in the package's look as it stands.
 
-    Where what is to be drawn is refused, no figure is left open.
+    Its words fit the axes once all is drawn. Where what is to be drawn is refused, no figure is
+    left open.
     """
     signature = inspect.signature(plot)
+
+    def fitted(*args: P.args, **kwargs: P.kwargs) -> Axes:
+        ax = plot(*args, **kwargs)
+        fit_words(ax)
+        return ax
 
     @functools.wraps(plot)
     def draw(*args: P.args, **kwargs: P.kwargs) -> Axes:
         if signature.bind(*args, **kwargs).arguments.get("ax") is not None:
-            return plot(*args, **kwargs)
+            return fitted(*args, **kwargs)
         import matplotlib.pyplot as plt
 
         before = plt.get_fignums()
         with nullcontext() if is_on() else style():
             try:
-                return plot(*args, **kwargs)
+                return fitted(*args, **kwargs)
             except BaseException:
                 for number in set(plt.get_fignums()) - set(before):
                     plt.close(number)
@@ -200,7 +210,7 @@ def colours(comparison: Comparison) -> dict[str, str]:
 
 
 def coloured(
-    names: Iterable[str], known: Mapping[str, str] | None, palette: tuple[str, ...] = COLOURS
+    names: Iterable[str], known: Mapping[str, str] | None, palette: tuple[str, ...] = _MORE
 ) -> list[str]:
     """Return a colour for each name: the known one, or that of its place in the palette."""
     checks.instance("names", names, Iterable)
@@ -218,6 +228,11 @@ def marked(found: Sequence[str]) -> list[str]:
     """Return the marker that goes with each colour; a colour that comes again gets another."""
     checks.instance("found", found, Sequence)
     return [MARKERS[k] for k in _places(found)]
+
+
+def hatched(found: Sequence[str]) -> list[str]:
+    """Return the hatch that goes with each colour; a colour that comes again gets another."""
+    return [HATCHES[k] for k in _places(found)]
 
 
 def _places(found: Sequence[str]) -> list[int]:
@@ -259,3 +274,20 @@ def _contrast(rgb: Sequence[float]) -> float:
 def plain(value: float, _: float) -> str:
     """Return the label of a tick without powers of ten."""
     return f"{value:,g}"
+
+
+def plainly(axis: Axis) -> None:
+    """Label the ticks of a log axis without powers of ten, also those of a part of a decade."""
+    axis.set_major_formatter(plain)
+    axis.set_minor_formatter(functools.partial(_sparse, axis))
+    axis.set_tick_params(which="minor", labelsize=small())
+
+
+def _sparse(axis: Axis, value: float, _: float) -> str:
+    """Label twos and fives alone between the powers of ten: others run into each other.
+
+    Over many decades the powers suffice.
+    """
+    low, high = sorted(axis.get_view_interval())
+    digits = "25" if high < _FEW * low else ""
+    return plain(value, _) if f"{value:e}"[0] in digits else ""

@@ -1,16 +1,17 @@
-"""Networks: their units, their training, and what becomes of them as spiking ones."""
+"""Networks: their units, and what becomes of them as spiking ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neurosparse._internal import checks
 from neurosparse._internal.names import for_figure
-from neurosparse._internal.types import Fields, Foreign
+from neurosparse._internal.types import Fields
 from neurosparse.plots.fitting import End
+from neurosparse.plots.inputs import reports as named_reports
 from neurosparse.plots.labels import label_ends, say
 from neurosparse.plots.look import (
     COLOURS,
@@ -28,29 +29,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from neurosparse.convert.report import ConversionReport
-    from neurosparse.probe.history import History
-
-# the axis of a quantity of a training, and what it is multiplied by
-WATCHED = {
-    "active": ("active units (%)", 100.0),
-    "zeros": ("exact zeros (%)", 100.0),
-    "dead": ("dead units (%)", 100.0),
-    "target": ("wanted share of active units (%)", 100.0),
-    "effective_units": ("effective units", 1.0),
-    "l1": ("weight of the L1 penalty", 1.0),
-}
-_FEW_POINTS = 30  # of a line, up to which each has a marker
-
-
-_REPORTED = "neurosparse.convert.verify returns one"
-_WATCHED = "neurosparse.watch and neurosparse.sparsify keep one"
-
-
-class Watched(Protocol):
-    """Anything with rows of a training: `ns.watch(...)` and `ns.sparsify(...)`."""
-
-    @property
-    def history(self) -> History: ...
 
 
 @drawn
@@ -86,58 +64,6 @@ def activation_functions(ax: Axes | None = None) -> Axes:
 
 
 @drawn
-def by_epoch(
-    courses: Mapping[str, Mapping[int, float]] | Watched | Sequence[Mapping[str, float]],
-    label: str = "active",
-    ax: Axes | None = None,
-    *,
-    colours: Mapping[str, str] | None = None,
-) -> Axes:
-    """Draw how one quantity of several networks or layers changes with training.
-
-    Parameters
-    ----------
-    courses
-        courses[name][epoch]; or what `ns.watch` or `ns.sparsify` returned, for `training`.
-    label
-        What stands at the y axis; for a training that was watched, its quantity.
-    ax
-        The axes to draw on; new ones by default.
-    colours
-        A colour for each name, such as `colours(comparison)`.
-
-    Examples
-    --------
-    >>> by_epoch({"net": {1: 5.2, 2: 4.9}}, "error (%)").get_xlabel()
-    'epoch'
-    """
-    if not isinstance(courses, Mapping):
-        return training(courses, label, ax)
-    for name, course in courses.items():
-        checks.instance(f"courses[{name!r}]", course, Mapping, "a course is {epoch: value}")
-    ax = axes(ax)
-    shades = coloured(courses, colours)
-    # layers of one network share its colour: the first has the same dash in every network
-    apart = coloured(courses, None) if len(shades) > 1 and len({*shades}) == 1 else shades
-    ends = []
-    for (name, course), colour, dash, marker in zip(
-        courses.items(), shades, dashed(apart), marked(apart), strict=True
-    ):
-        look: Fields = {"color": colour, "ls": dash}
-        look |= {"marker": marker, "ms": scaled(4)} if len(course) <= _FEW_POINTS else {}
-        ax.plot(list(course), list(course.values()), label=for_figure(name), **look)
-        if course:
-            last = max(course)
-            ends.append(End(for_figure(name), last, course[last], colour))
-    say(ax, xlabel="epoch", ylabel=label)
-    ax.locator_params(axis="x", integer=True)
-    label_ends(ax, ends if len(ends) > 1 else [])
-    if len(ends) == 1:
-        say(ax, title=for_figure(next(iter(courses))))
-    return ax
-
-
-@drawn
 def conversion(
     reports: ConversionReport | Sequence[ConversionReport] | Mapping[object, ConversionReport],
     ax: Axes | None = None,
@@ -149,32 +75,36 @@ def conversion(
     Parameters
     ----------
     reports
-        What `convert.verify` returned, one or several.
+        What `convert.verify` returned, one or several; the keys of a dict are the names.
     ax
         The axes to draw on; new ones by default.
     """
-    found, ax = _reports(reports), axes(ax)
-    labelled = all(report.source_accuracy is not None for report in found)
-    shades = coloured([report.name for report in found], None)
-    ends = []
-    for report, colour, dash, marker in zip(
-        found, shades, dashed(shades), marked(shades), strict=True
+    found, ax = named_reports(reports, "conversion"), axes(ax)
+    labelled = all(report.source_accuracy is not None for report in found.values())
+    shades = coloured(found, None)
+    ends, every = [], []
+    for (name, report), colour, dash, marker in zip(
+        found.items(), shades, dashed(shades), marked(shades), strict=True
     ):
         lost = _lost(report, labelled)
         spikes = f"{report.spikes:,.0f} spikes in {report.steps} steps"
-        label = f"{for_figure(report.name)}: {spikes}, {_reached(report)}"
+        label = f"{for_figure(name)}: {spikes}, {_reached(report)}"
         steps = [at.steps for at in report.curve]
         look: Fields = {"color": colour, "ls": dash, "marker": marker, "ms": scaled(4)}
-        ax.plot(steps, lost, label=label, **look)
-        ends.append(End(f"{for_figure(report.name)}: {spikes}", steps[-1], lost[-1], colour))
+        ax.plot(steps, lost, label=label, clip_on=False, zorder=3, **look)
+        ends.append(End(f"{for_figure(name)}: {spikes}", steps[-1], lost[-1], colour))
+        every += lost
     ax.axhspan(-0.5, 0.5, color="0.9", lw=0, zorder=0)
     ax.axhline(0, color="0.7", lw=0.8, zorder=0)
     ax.set_yscale("symlog", linthresh=1)
     ax.set_xscale("log", base=2)
+    least, most = min(0.0, *every), max(1.0, *every)
+    ax.set_ylim(1.5 * least - (0.5 if least else 0.0), 1.5 * most)
     what = "accuracy lost (points)" if labelled else "inputs of another class than the source's (%)"
-    reached = [report for report in found if report.fewest_steps is not None]
+    reached = [report for report in found.values() if report.fewest_steps is not None]
+    name, first = next(iter(found.items()))
     title = (
-        f"{for_figure(found[0].name)}: {_reached(found[0])}"
+        f"{for_figure(name)}: {_reached(first)}"
         if len(found) == 1
         else f"{len(reached)} of {len(found)} networks come within 0.5 points"
     )
@@ -204,7 +134,7 @@ def _reached(report: ConversionReport) -> str:
 def l1_to_spikes(reports: Mapping[float, ConversionReport], ax: Axes | None = None) -> Axes:
     """Draw the spikes of an inference over the share of active units.
 
-    A point is a strength of the L1 penalty, with its errors.
+    A point is a strength of the L1 penalty, with its errors where there were labels.
 
     Parameters
     ----------
@@ -214,18 +144,18 @@ def l1_to_spikes(reports: Mapping[float, ConversionReport], ax: Axes | None = No
         The axes to draw on; new ones by default.
     """
     checks.instance("reports", reports, Mapping, "convert.l1.l1_to_spikes returns one")
-    _reports(reports)
+    named_reports(reports, "l1_to_spikes")
     ax = axes(ax)
     active = [100 * report.source.active_fraction for report in reports.values()]
     spikes = [report.spikes for report in reports.values()]
     ax.plot(active, spikes, "o", color=COLOURS[0], ms=scaled(6))
     ends = []
     for x, y, (l1, report) in zip(active, spikes, reports.items(), strict=True):
-        errors = [
-            100 * (1 - (share or 0.0))
-            for share in (report.source_accuracy, report.curve[-1].accuracy)
-        ]
-        text = f"L1 {l1:g}: {errors[0]:.1f} % wrong, spiking {errors[1]:.1f} %"
+        text = f"L1 {checks.number('each key of reports', l1):g}"
+        right = [s for s in (report.source_accuracy, report.curve[-1].accuracy) if s is not None]
+        if len(right) == 2:
+            wrong, spiking = (100 * (1 - share) for share in right)
+            text += f": {wrong:.1f} % wrong, spiking {spiking:.1f} %"
         ends.append(End(text, x, y, COLOURS[0]))
     first = next(iter(reports.values()))
     ax.set(xlim=(0, 1.1 * max(active)), ylim=(0, 1.08 * max(spikes)))
@@ -239,67 +169,3 @@ def l1_to_spikes(reports: Mapping[float, ConversionReport], ax: Axes | None = No
     )
     label_ends(ax, ends)
     return ax
-
-
-@drawn
-def training(
-    history: Watched | Sequence[Mapping[str, float]],
-    quantity: str = "active",
-    ax: Axes | None = None,
-    *,
-    target: float | None = None,
-) -> Axes:
-    """Draw one quantity of each layer over the steps of a training that was watched or steered.
-
-    Parameters
-    ----------
-    history
-        What `ns.watch(...)` or `ns.sparsify(...)` returned, or its `history`.
-    quantity
-        What stands before the layer in its rows: "active", "zeros", "dead", "effective_units",
-        "l1", "target". Shares are drawn in per cent.
-    ax
-        The axes to draw on; new ones by default.
-    target
-        A share to be marked by a line.
-
-    Examples
-    --------
-    >>> rows = [{"step": 0, "active/0": 0.5}, {"step": 100, "active/0": 0.04}]
-    >>> training(rows, target=0.04).get_ylabel()
-    'active units (%)'
-    """
-    from neurosparse.probe.history import History
-
-    rows: Foreign = getattr(history, "history", history)
-    for row in checks.instances("history", rows, object, _WATCHED):
-        checks.instance("each row of history", row, Mapping, _WATCHED)
-    ax = axes(ax)
-    label, scale = WATCHED.get(quantity, (quantity, 1.0))
-    course = {
-        layer: {step: scale * value for step, value in values.items()}
-        for layer, values in History(map(dict, rows)).course(quantity).items()
-    }
-    by_epoch(course, label, ax)
-    if target is not None:
-        ax.axhline(scale * target, color="0.5", lw=scaled(1), ls=":", zorder=0)
-    say(ax, title=_from_to(course, label), xlabel="step")
-    return ax
-
-
-def _from_to(course: Mapping[str, Mapping[int, float]], label: str) -> str:
-    """Return the mean over layers at the first and at the last step."""
-    first, last = (float(np.mean([of[end(of)] for of in course.values()])) for end in (min, max))
-    unit = " %" if label.endswith("(%)") else ""
-    of = f", mean of {len(course)} layers" if len(course) > 1 else ""
-    return f"{label.removesuffix(' (%)').capitalize()}: {first:.3g} to {last:.3g}{unit}{of}"
-
-
-def _reports(reports: object) -> list[ConversionReport]:
-    if isinstance(reports, Mapping):
-        reports = list(reports.values())
-    found: Foreign = reports if isinstance(reports, Sequence) else [reports]
-    for report in checks.instances("reports", found, object, _REPORTED):
-        if not hasattr(report, "source_accuracy"):
-            raise checks.wrong_kind("each of reports", "a ConversionReport", report, _REPORTED)
-    return list(found)

@@ -13,7 +13,7 @@ from neurosparse.comparison import BRAIN_FRACTIONS, milliseconds
 from neurosparse.plots import findings
 from neurosparse.plots.inputs import Stats, circuits
 from neurosparse.plots.labels import legend_below, say
-from neurosparse.plots.look import MARKERS, PARTS, axes, drawn, plain, scaled, small
+from neurosparse.plots.look import MARKERS, PARTS, axes, drawn, plainly, scaled, small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,8 +95,8 @@ def windows_by_population(
     ax
         The axes to draw on; new ones by default.
     """
-    ax = axes(ax)
     windows = _of_rows(rows, fractions) if _are_rows(rows) else _of_stats(rows, fractions)
+    ax = axes(ax)
     names = list(windows)
     for k, fraction in enumerate(fractions):
         means, spreads = zip(*(windows[name][k] for name in names), strict=True)
@@ -111,12 +111,16 @@ def windows_by_population(
             **look,
         )
     ax.set_yticks(np.arange(len(names)), [for_figure(name, most=24) for name in names])
-    ax.invert_yaxis()
-    ax.set(xscale="log")
-    say(ax, title=_range(windows, fractions), xlabel="window (ms)")
-    ax.xaxis.set_major_formatter(plain)
-    ax.xaxis.set_minor_formatter(_sparse)
-    ax.tick_params(axis="x", which="minor", labelsize=small())
+    ax.set(xscale="log", ylim=(len(names) - 0.5, -0.5))
+    found = [mean for each in windows.values() for mean, _ in each if np.isfinite(mean)]
+    if not found:
+        ax.set_xlim(1, 1000)  # a log axis finds none without data
+    note: Fields = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": small()}
+    for y, each in enumerate(windows.values()):
+        if not np.isfinite([mean for mean, _ in each]).any():
+            ax.text(0.02, y, "no window of the record", color="0.35", **note)
+    plainly(ax.xaxis)
+    say(ax, title=_range(found, fractions), xlabel="window (ms)")
     legend_below(ax, ncols=3)
     return ax
 
@@ -151,18 +155,11 @@ def _of_stats(stats: Foreign, fractions: Sequence[float]) -> Windows:
     }
 
 
-def _range(windows: Windows, fractions: Sequence[float]) -> str:
+def _range(found: Sequence[float], fractions: Sequence[float]) -> str:
     """Return the windows from the least share to the largest, over all populations."""
-    found = [mean for each in windows.values() for mean, _ in each if np.isfinite(mean)]
     shares = [f"{100 * f:g}" for f in (min(fractions), max(fractions))]
     share = "-".join(dict.fromkeys(shares)) + " % active"
     if not found:
         return f"No window of the record holds {share}"
     least, most = milliseconds(min(found)).removesuffix(" ms"), milliseconds(max(found))
     return f"{share} take windows of {least} to {most}"
-
-
-def _sparse(value: float, _: float) -> str:
-    """Label twos and fives alone between the powers of ten: others run into each other."""
-    digit = f"{value:e}"[0]
-    return f"{value:g}" if digit in "25" else ""

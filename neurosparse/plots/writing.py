@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
@@ -22,6 +23,7 @@ _KINDS: dict[str, Fields] = {
     ".svg": {"metadata": {"Date": None}},
     ".png": {},
 }
+_DPI = 600  # of PNG files, and of what is of dots in the others
 _LEAST_INCHES = 3.0  # of axes that stand beside others
 
 
@@ -30,9 +32,12 @@ def save(
     *draw: Callable[[Axes], object] | Axes | Figure,
     inches: tuple[float, float] | None = None,
     width: Width | None = None,
-    also: Sequence[str] = (),
+    also: str | Sequence[str] = (),
 ) -> None:
     """Write a figure as PDF, SVG or PNG, by its suffix; it appears whole or not at all.
+
+    A PNG has 600 dots an inch, as journals ask. Where a link stands at the path, the file that it
+    leads to is written.
 
     Parameters
     ----------
@@ -46,7 +51,7 @@ def save(
         The size of a figure that is drawn here: in inches, or "single" (89 mm) or "double"
         (183 mm) as in `style`.
     also
-        Suffixes of further files with the same figure, such as [".svg"].
+        Suffix of a further file with the same figure, or several, such as [".svg"].
 
     Raises
     ------
@@ -63,7 +68,8 @@ def save(
     ...     plots.save(f"{folder}/units.pdf", plots.activation_functions, width="single")
     """
     path = checks.path("path", path)
-    places = [path, *(path.with_suffix(_suffix(suffix, path)) for suffix in also)]
+    suffixes = [also] if isinstance(also, str) else checks.instances("also", also, str)
+    places = [path, *(path.with_suffix(_suffix(suffix, path)) for suffix in suffixes)]
     _suffix(path.suffix, path)
     made = _made(draw)
     if made is not None and (inches, width) != (None, None):
@@ -73,13 +79,24 @@ def save(
         )
     if inches is not None and width is not None:
         raise ValueError(f"pass inches or width, not both, got {inches!r} and {width!r}")
+    inches = _size(inches)
     with nullcontext() if is_on() and width is None else style(width):
         figure = made or _drawn([each for each in draw if callable(each)], inches)
         with ExitStack() as stack:  # all of them appear, or none
             for place in places:
-                file = stack.enter_context(new_file(place))
+                file = stack.enter_context(new_file(Path(os.path.realpath(place))))
                 kind = place.suffix.lower()
-                figure.savefig(file, format=kind[1:], **_KINDS[kind])
+                figure.savefig(file, format=kind[1:], dpi=_DPI, **_KINDS[kind])
+
+
+def _size(inches: object) -> tuple[float, float] | None:
+    """Return width and height in inches, or refuse what is no such pair."""
+    if inches is None:
+        return None
+    if not isinstance(inches, tuple | list) or len(inches) != 2:
+        raise ValueError(f"inches must be a width and a height, such as (7, 5), got {inches!r}")
+    wide, high = (checks.positive("each of inches", side) for side in inches)
+    return wide, high
 
 
 def _suffix(suffix: str, path: Path) -> str:

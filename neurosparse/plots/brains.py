@@ -37,7 +37,7 @@ def brains(
     *,
     measured: Sequence[MeasuredBrain] | None = None,
     window_ms: float = 10.0,
-    beside: Mapping[str, float] | Stats = {},
+    beside: Mapping[str, float] | Stats = (),
 ) -> Axes:
     """Draw how sparse measured brains are, a row a source, over the band of 1 to 4 %.
 
@@ -127,18 +127,18 @@ def brains(
         legend = ax.get_legend()
     words = sum(1 + text.get_text().count("\n") for text in legend.get_texts())
     tallest = max((1 + label.count("\n") for label in labels), default=1)
-    grow(ax, _LINE * size * tallest * len(labels) + 1.5 * small() * words + scaled(40))
+    grow(ax, inside=_LINE * size * tallest * len(labels), below=1.5 * small() * words + scaled(40))
     return ax
 
 
 def _fractions(beside: object) -> dict[str, float]:
     """Return active fractions by name."""
-    if isinstance(beside, ActivityStats | Comparison | SEVERAL):
+    if isinstance(beside, (ActivityStats, Comparison, *SEVERAL)):
         return {s.name: s.active_fraction for s in statistics(beside)}
     checks.instance("beside", beside, Mapping, "pass active fractions by name")
     found: dict[str, float] = {}
     for name, each in beside.items():  # type: ignore[attr-defined]
-        if isinstance(each, ActivityStats | Comparison | Mapping | SEVERAL):
+        if isinstance(each, (ActivityStats, Comparison, Mapping, *SEVERAL)):
             found |= _fractions(statistics({name: each}))
             continue
         found[str(name)] = checks.not_negative(f"beside[{name!r}]", each)

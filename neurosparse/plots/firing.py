@@ -124,7 +124,7 @@ def raster(
         ends.append(End(for_figure(name), None, row + (sample.size - 1) / 2, colour))
         row += sample.size
     _gaps(ax, spikes, shown)
-    ax.set(xlim=(0, shown), ylim=(row, -1))
+    ax.set(xlim=(0, shown), ylim=(row - 0.5, -0.5))
     ax.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     say(
         ax,

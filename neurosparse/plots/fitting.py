@@ -6,6 +6,7 @@ import re
 import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 _WHOLE = re.compile(r" (?:%|(?:ms|Hz|nA|points|steps)\b)|\((?:[^()]|\(\w*\)){1,24}\)")
 _POINTS_PER_INCH = 72
 _EDGE = 8.0  # points that stay free at the edges of a figure
+_SAFE = 0.95  # of the room, that words may take: letters differ with the dots an inch
 _OF_A_LABEL = 0.66  # of the width, that a label of the x axis may take
+HANDLE = 5.2  # width of a legend's sample with what is about it, as a part of the letters' height
+_FITTED: WeakSet[Axes] = WeakSet()  # those whose words are ours
 EM = 0.56  # mean width of a letter, as a part of its height
 
 
@@ -107,35 +111,71 @@ def some(n: int, most: int) -> list[int]:
 
 
 def fit_words(ax: Axes) -> None:
-    """Break title and label of the x axis into lines that end within the place of the axes.
+    """Break title, x label and legend into lines that end within the place of the axes.
 
-    What stands at the left of the axes, such as names of rows, takes its part of the width.
+    What stands at the left of axes, such as names of rows, takes its part of the width. It does so
+    for all axes of a grid, which are fitted again.
     """
+    _FITTED.add(ax)
+    for one in _FITTED.intersection(_grid(ax)):
+        _fit(one)
+
+
+def _fit(ax: Axes) -> None:
     import matplotlib as mpl
 
-    place = mpl.rcParams["axes.titlelocation"]
-    whole = cell_width(ax) - left_of(ax) - _EDGE
+    place, whole = mpl.rcParams["axes.titlelocation"], room_of(ax)
     if words := ax.get_title(loc=place):
         _narrow(ax, ax.set_title(words, loc=place), whole)
     if ax.get_xlabel():
         _narrow(ax, ax.xaxis.label, min(whole, _OF_A_LABEL * cell_width(ax)))
+    legend = ax.get_legend()
+    for text in legend.get_texts() if legend else ():
+        _narrow(ax, text, whole - HANDLE * float(text.get_fontsize()))
 
 
 def _narrow(ax: Axes, text: Text, room: float) -> None:
     """Break a text into more lines until none is wider than so many points."""
     words, points = text.get_text().replace("\n", " "), room
     for _ in range(8):
-        text.set_text(wrapped(words, points, float(text.get_fontsize())))
         wide = in_points(figure_of(ax), text.get_window_extent().width)
-        if wide <= room:
+        if wide <= _SAFE * room:
             return
-        points *= 0.97 * max(room / wide, 0.5)
+        text.set_text(wrapped(words, points, float(text.get_fontsize())))
+        points *= 0.9
 
 
-def left_of(ax: Axes) -> float:
+def room_of(ax: Axes) -> float:
+    """Return the points from the left edge of the axes to the end of their place.
+
+    In a grid all axes are alike wide, and those of a column begin at one line.
+    """
+    columns: dict[int, float] = {}
+    for other in _grid(ax):
+        place = other.get_subplotspec()
+        column = 0 if place is None else place.colspan.start
+        columns[column] = max(columns.get(column, 0.0), _left_of(other))
+    place = ax.get_subplotspec()
+    n = 1 if place is None else place.get_gridspec().ncols
+    return cell_width(ax) - sum(columns.values()) / n - _EDGE
+
+
+def _left_of(ax: Axes) -> float:
     """Return the points that ticks, their labels and the y label take at the left of the axes."""
     box = ax.yaxis.get_tightbbox() if ax.get_visible() else None
     return 0.0 if box is None else in_points(figure_of(ax), max(0.0, ax.bbox.x0 - box.x0))
+
+
+def _grid(ax: Axes) -> list[Axes]:
+    """Return the axes that stand in one grid with these."""
+    place = ax.get_subplotspec()
+    if place is None:
+        return [ax]
+    return [
+        other
+        for other in figure_of(ax).axes
+        if (of := other.get_subplotspec()) and of.get_gridspec() is place.get_gridspec()
+    ]
 
 
 def in_points(figure: Figure, pixels: float) -> float:

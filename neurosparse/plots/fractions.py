@@ -15,7 +15,7 @@ from neurosparse.activity import ActivityStats
 from neurosparse.comparison import Comparison, milliseconds, percent
 from neurosparse.comparison.words import quoted
 from neurosparse.plots import findings
-from neurosparse.plots.fitting import End, some
+from neurosparse.plots.fitting import End, room_of, some
 from neurosparse.plots.inputs import Entry, Stats, not_reached
 from neurosparse.plots.inputs import comparison as compared
 from neurosparse.plots.inputs import networks as measured
@@ -37,7 +37,6 @@ from neurosparse.reference import Band
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_POINTS_PER_INCH = 72
 _BRAIN = "glorot2011"  # the band of the package
 _MOST_NUMBERS = 40  # bars that have their number written on them
 
@@ -234,7 +233,7 @@ def _is_narrow(ax: Axes, wide: float, n: int) -> bool:
 
 def _room(ax: Axes, n: int) -> float:
     """Return the points that each of `n` places has along the x axis."""
-    return float(ax.bbox.width) / ax.figure.dpi * _POINTS_PER_INCH / n
+    return room_of(ax) / n
 
 
 @drawn

@@ -178,7 +178,8 @@ def refuse_repeats(names: Sequence[str]) -> None:
     """Refuse names of which one comes again with a ValueError."""
     if repeated := [name for k, name in enumerate(names) if name in names[:k]]:
         raise ValueError(
-            f"names must differ, got {repeated[0]!r} twice: pass a dict, whose keys are the names"
+            f"names must differ, got {repeated[0]!r} twice: pass a dict, such as"
+            " {'first': ..., 'second': ...}"
         )
 
 

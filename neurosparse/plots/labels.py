@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from neurosparse._internal.types import Fields, Foreign
 from neurosparse.plots.fitting import (
     EM,
+    HANDLE,
     End,
     cell_height,
     cell_width,
     figure_of,
     fit_words,
-    left_of,
+    room_of,
     some,
     wrapped,
 )
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
     from matplotlib.transforms import Transform
 
 _OF_THE_WIDTH = 0.27  # that labels at the ends of lines may take
-_HANDLE = 5.2  # width of a legend's sample with what is about it, as a part of the letters' height
 _POINTS_PER_INCH = 72
 _MOST_POINTS = 400.0  # of the height, that labels or a legend take: a figure fits a page
+_SLACK = 1.3  # how much more room labels have where one of them keeps its place
+_LEAST, _TITLE = 110.0, 60.0  # points of axes, and of their title, in letters of 10 points
+# what the words of axes need: points beside them, and under them
+_NEEDS: WeakKeyDictionary[Axes, tuple[float, float]] = WeakKeyDictionary()
 
 
 def label_ends(ax: Axes, ends: Sequence[End]) -> None:
@@ -43,7 +48,8 @@ def label_ends(ax: Axes, ends: Sequence[End]) -> None:
     points, size = _OF_THE_WIDTH * cell_width(ax), small()
     heights = [1.1 * size * (wrapped(e.text, points, size).count("\n") + 1) + 2 for e in ends]
     named = some(len(ends), int(_MOST_POINTS / max(heights)))
-    grow(ax, sum(heights[k] for k in named))
+    room = _SLACK if any(ends[k].firm for k in named) else 1.0
+    grow(ax, inside=room * sum(heights[k] for k in named))
     Column(ax, [ends[k] for k in named], points)
 
 
@@ -97,11 +103,11 @@ def legend_below(
 
     check_axes(ax)
     make_room(ax)
-    size, width = small(), min(0.7 * cell_width(ax), cell_width(ax) - left_of(ax) - 8)
+    size, width = small(), min(0.8 * cell_width(ax), room_of(ax))
     handles, labels = ax.get_legend_handles_labels()
-    fit = int(width // ((EM * max(map(len, labels), default=0) + _HANDLE) * size))
+    fit = int(width // ((EM * max(map(len, labels), default=0) + HANDLE + 2) * size))
     columns = max(1, min(ncols, fit))
-    texts = [wrapped(label, width - _HANDLE * size, size) for label in labels]
+    texts = [wrapped(label, width - HANDLE * size, size) for label in labels]
     tallest = max((text.count("\n") + 1 for text in texts), default=1)
     shown = some(len(texts), int(columns * _MOST_POINTS / (1.5 * size * tallest)))
     if len(shown) < len(texts):
@@ -117,18 +123,18 @@ def legend_below(
         fontsize=size,
     )
     n_lines = sum(text.get_text().count("\n") + 1 for text in legend.get_texts())
-    grow(ax, 1.5 * size * -(-n_lines // columns) + _away(ax, points) + scaled(90))
+    grow(ax, below=1.5 * size * -(-n_lines // columns) + _away(ax, points))
     for line in legend.get_lines() if marker_size else ():
         line.set(markersize=marker_size, markeredgewidth=2)
 
 
 def notes_below(ax: Axes, notes: Sequence[str]) -> None:
     """Put sentences in grey under the axes and their label."""
-    size, width = small(), cell_width(ax) - left_of(ax) - 8
+    size, width = small(), room_of(ax)
     text = "\n".join(wrapped(note, width, size) for note in notes)
     look: Fields = {"ha": "left", "va": "top", "fontsize": size, "color": "0.35"}
     ax.text(0, 0, text, transform=_below(ax, None), **look)
-    grow(ax, 1.3 * size * (text.count("\n") + 1) + _away(ax, None) + scaled(60))
+    grow(ax, below=1.3 * size * (text.count("\n") + 1) + _away(ax, None))
 
 
 def _sample(handle: Foreign) -> Foreign:
@@ -139,7 +145,8 @@ def _sample(handle: Foreign) -> Foreign:
     if not isinstance(handle, StepPatch | Polygon):
         return handle
     look: Fields = {"lw": max(handle.get_linewidth(), scaled(1.4)), "ls": handle.get_linestyle()}
-    return Line2D([], [], color=handle.get_edgecolor(), alpha=1.0, **look)
+    colour = handle.get_facecolor() if handle.get_fill() else handle.get_edgecolor()
+    return Line2D([], [], color=colour, alpha=1.0, **look)
 
 
 def _away(ax: Axes, points: float | None) -> float:
@@ -154,9 +161,19 @@ def _below(ax: Axes, points: float | None) -> Transform:
     return ax.transAxes + ScaledTranslation(0, down, figure_of(ax).dpi_scale_trans)
 
 
-def grow(ax: Axes, points: float) -> None:
-    """Make a figure higher whose axes would have less height than its words need."""
-    figure, missing = figure_of(ax), points + scaled(70) - cell_height(ax)
+def grow(ax: Axes, *, inside: float = 0.0, below: float = 0.0) -> None:
+    """Make a figure higher whose axes would have less height than their words need.
+
+    Parameters
+    ----------
+    ax
+        The axes.
+    inside, below
+        Points that are needed beside the axes, and under them.
+    """
+    before = _NEEDS.get(ax, (scaled(_LEAST), 0.0))
+    _NEEDS[ax] = needs = (max(before[0], inside), max(before[1], below))
+    figure, missing = figure_of(ax), sum(needs) + scaled(_TITLE) - cell_height(ax)
     if missing > 0:
         rows = figure.get_figheight() * _POINTS_PER_INCH / cell_height(ax)
         figure.set_figheight(figure.get_figheight() + rows * missing / _POINTS_PER_INCH)

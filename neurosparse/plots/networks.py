@@ -144,7 +144,7 @@ def l1_to_spikes(reports: Mapping[float, ConversionReport], ax: Axes | None = No
         The axes to draw on; new ones by default.
     """
     checks.instance("reports", reports, Mapping, "convert.l1.l1_to_spikes returns one")
-    named_reports(reports, "l1_to_spikes")
+    named_reports({str(l1): report for l1, report in reports.items()}, "l1_to_spikes")
     ax = axes(ax)
     active = [100 * report.source.active_fraction for report in reports.values()]
     spikes = [report.spikes for report in reports.values()]

@@ -6,7 +6,7 @@ import re
 import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +24,8 @@ _SAFE = 0.95  # of the room, that words may take: letters differ with the dots a
 _OF_A_LABEL = 0.66  # of the width, that a label of the x axis may take
 HANDLE = 5.2  # width of a legend's sample with what is about it, as a part of the letters' height
 _FITTED: WeakSet[Axes] = WeakSet()  # those whose words are ours
+# the points that labels take at the right of axes
+AT_RIGHT: WeakKeyDictionary[Axes, float] = WeakKeyDictionary()
 EM = 0.56  # mean width of a letter, as a part of its height
 
 
@@ -150,14 +152,16 @@ def room_of(ax: Axes) -> float:
 
     In a grid all axes are alike wide, and those of a column begin at one line.
     """
-    columns: dict[int, float] = {}
+    columns: dict[int, tuple[float, float]] = {}  # what words take at the left and the right
     for other in _grid(ax):
         place = other.get_subplotspec()
         column = 0 if place is None else place.colspan.start
-        columns[column] = max(columns.get(column, 0.0), _left_of(other))
+        left, right = columns.get(column, (0.0, 0.0))
+        columns[column] = (max(left, _left_of(other)), max(right, AT_RIGHT.get(other, 0.0)))
     place = ax.get_subplotspec()
     n = 1 if place is None else place.get_gridspec().ncols
-    return cell_width(ax) - sum(columns.values()) / n - _EDGE
+    own = columns[0 if place is None else place.colspan.start][1]
+    return cell_width(ax) - sum(map(sum, columns.values())) / n + own - _EDGE
 
 
 def _left_of(ax: Axes) -> float:

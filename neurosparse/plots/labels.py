@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from neurosparse._internal.types import Fields, Foreign
 from neurosparse.plots.fitting import (
+    AT_RIGHT,
     EM,
     HANDLE,
     End,
@@ -47,9 +48,12 @@ def label_ends(ax: Axes, ends: Sequence[End]) -> None:
     make_room(ax)
     points, size = _OF_THE_WIDTH * cell_width(ax), small()
     heights = [1.1 * size * (wrapped(e.text, points, size).count("\n") + 1) + 2 for e in ends]
-    named = some(len(ends), int(_MOST_POINTS / max(heights)))
-    room = _SLACK if any(ends[k].firm for k in named) else 1.0
-    grow(ax, inside=room * sum(heights[k] for k in named))
+    firm = [k for k, end in enumerate(ends) if end.firm]
+    others = [k for k, end in enumerate(ends) if not end.firm]
+    fit = some(len(others), int(_MOST_POINTS / max(heights)))
+    named = sorted([*firm, *(others[k] for k in fit)])
+    grow(ax, inside=(_SLACK if firm else 1.0) * sum(heights[k] for k in named))
+    AT_RIGHT[ax] = points + scaled(9)
     Column(ax, [ends[k] for k in named], points)
 
 

@@ -19,6 +19,7 @@ from neurosparse.reference import MeasuredBrain, bands, recordings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
 
 _NARROW = 360.0  # points; in a narrower place, a legend has no room beside the names
 _NAMES = 0.42  # of the width, that names may take
@@ -121,13 +122,15 @@ def brains(
         xlabel="active, as each source counts it (%)",
     )
     if len(figure.axes) == 1 and width < _NARROW:
-        legend = figure.legend(loc="outside lower left", fontsize=small())
+        legend: Legend | None = figure.legend(loc="outside lower left", fontsize=small())
     else:
         legend_below(ax)
         legend = ax.get_legend()
-    words = sum(1 + text.get_text().count("\n") for text in legend.get_texts())
+    texts = legend.get_texts() if legend else []
+    n_lines = sum(1 + text.get_text().count("\n") for text in texts)
     tallest = max((1 + label.count("\n") for label in labels), default=1)
-    grow(ax, inside=_LINE * size * tallest * len(labels), below=1.5 * small() * words + scaled(40))
+    inside = _LINE * size * tallest * len(labels)
+    grow(ax, inside=inside, below=1.5 * small() * n_lines + scaled(40))
     return ax
 
 

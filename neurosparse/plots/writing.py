@@ -36,8 +36,8 @@ def save(
 ) -> None:
     """Write a figure as PDF, SVG or PNG, by its suffix; it appears whole or not at all.
 
-    A PNG has 600 dots an inch, as journals ask. Where a link stands at the path, the file that it
-    leads to is written.
+    A PNG has 600 dots an inch, as journals ask; one that is drawn here for screens has 160. Where a
+    link stands at the path, the file that it leads to is written.
 
     Parameters
     ----------
@@ -67,6 +67,8 @@ def save(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     plots.save(f"{folder}/units.pdf", plots.activation_functions, width="single")
     """
+    import matplotlib as mpl
+
     path = checks.path("path", path)
     suffixes = [also] if isinstance(also, str) else checks.instances("also", also, str)
     places = [path, *(path.with_suffix(_suffix(suffix, path)) for suffix in suffixes)]
@@ -81,12 +83,14 @@ def save(
         raise ValueError(f"pass inches or width, not both, got {inches!r} and {width!r}")
     inches = _size(inches)
     with nullcontext() if is_on() and width is None else style(width):
+        # one that was drawn already may have been for print
+        dots = mpl.rcParams["savefig.dpi"] if made is None else _DPI
         figure = made or _drawn([each for each in draw if callable(each)], inches)
         with ExitStack() as stack:  # all of them appear, or none
             for place in places:
                 file = stack.enter_context(new_file(Path(os.path.realpath(place))))
                 kind = place.suffix.lower()
-                figure.savefig(file, format=kind[1:], dpi=_DPI, **_KINDS[kind])
+                figure.savefig(file, format=kind[1:], dpi=dots, **_KINDS[kind])
 
 
 def _size(inches: object) -> tuple[float, float] | None:

@@ -13,6 +13,15 @@ def quiet(done: float, text: str) -> None:
     """Report to nobody."""
 
 
+def check_progress(progress: object) -> None:
+    """Refuse what cannot be told about progress with a TypeError."""
+    if not callable(progress):
+        raise TypeError(
+            "progress must be a function of the share done and a few words, got"
+            f" {progress!r}: leave it out to be told nothing"
+        )
+
+
 def shortened(text: str, most: int = MOST) -> str:
     """Return a text of at most `most` characters, cut at a comma or else between two words.
 

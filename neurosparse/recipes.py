@@ -15,7 +15,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, TypeVar, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -50,10 +50,21 @@ Seed = Annotated[int, Field(ge=0, le=MOST_SEED)]
 class Spec(BaseModel):
     """A typed, frozen spec.
 
-    Unknown keys, NaN, infinity, and true or false for a number are refused.
+    Unknown keys, NaN, infinity, and true or false for a number are refused: with a ValueError of
+    one sentence, also where a spec is made in Python.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    elsewhere: ClassVar[str] = ""  # what to do with what no key of it says
+
+    def __init__(self, **values: object) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise _refusal(error, type(self), type(self).__name__) from None
+
+    # pydantic goes on to check what stands within other specs itself, and knows their places
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     @field_validator("*", mode="before")
     @classmethod
@@ -119,8 +130,12 @@ def build(spec_type: type[S], values: Fields, *, what: str) -> S:
     try:
         return spec_type.model_validate(values)
     except ValidationError as error:
-        message = "; ".join(_sentence(e, spec_type) for e in error.errors())
-        raise ValueError(f"{what}: {message}") from None
+        raise _refusal(error, spec_type, what) from None
+
+
+def _refusal(error: ValidationError, spec_type: type[Spec], what: str) -> ValueError:
+    """Return what pydantic found wrong as one sentence about `what`."""
+    return ValueError(f"{what}: {'; '.join(_sentence(e, spec_type) for e in error.errors())}")
 
 
 def expect(recipe: Recipe, *kinds: str) -> None:
@@ -140,7 +155,7 @@ def _command(recipe: Recipe) -> str:
     return command and f"; use: {command}"
 
 
-def _sentence(error: Any, spec_type: type[BaseModel]) -> str:
+def _sentence(error: Any, spec_type: type[Spec]) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         before, _, last = key.rpartition(".")
@@ -148,6 +163,7 @@ def _sentence(error: Any, spec_type: type[BaseModel]) -> str:
         known = dict.fromkeys(name for model in models for name in model.model_fields)
         found = nearest(last, known)
         hint = f"the keys{f' of {before!r}' if before else ''} are {', '.join(known)}"
+        hint += "".join(f"; {model.elsewhere}" for model in models if model.elsewhere)
         if found:
             hint = f"did you mean {f'{before}.{found}'.lstrip('.')!r}?"
         return f"unknown key {key!r}; {hint}"
@@ -161,7 +177,7 @@ def _sentence(error: Any, spec_type: type[BaseModel]) -> str:
     return f"{key or 'the recipe'}: {message}, got {reprlib.repr(error['input'])}"
 
 
-def _models_at(model: type[BaseModel], place: Sequence[Any]) -> list[type[BaseModel]]:
+def _models_at(model: type[Spec], place: Sequence[Any]) -> list[type[Spec]]:
     """Return the specs that may stand at a place in another one."""
     found: list[Any] = [model]
     for part in place:
@@ -171,8 +187,8 @@ def _models_at(model: type[BaseModel], place: Sequence[Any]) -> list[type[BaseMo
     return found
 
 
-def _models_in(annotation: object) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models_in(annotation: object) -> list[type[Spec]]:
+    if isinstance(annotation, type) and issubclass(annotation, Spec):
         return [annotation]
     return [model for each in get_args(annotation) for model in _models_in(each)]
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from neurosparse import data
@@ -261,7 +260,7 @@ def test_a_stack_learns_as_each_network_alone(few: Splits) -> None:
     ],
 )
 def test_settings_out_of_range(changes: dict[str, float], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(ValueError, match=message):
         TrainSpec(**changes)
 
 

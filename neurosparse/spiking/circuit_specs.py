@@ -6,7 +6,7 @@ Cells, synapses, drive, populations, projections.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,7 +14,8 @@ from neurosparse.recipes import Spec
 
 ELSEWHERE = (
     "the engines run leaky integrate-and-fire cells without adaptation, with synapses that are"
-    " jumps or currents; run others in Brian2 or NEST and pass the monitor to neurosparse.measure"
+    " jumps or currents; run others in Brian2 or NEST and pass the monitor to"
+    " neurosparse.measure(monitor, active_when=...)"
 )
 _OTHER_CELLS = {
     *("a", "b", "a_nS", "b_pA", "tau_w", "tau_w_ms", "delta_t", "delta_t_mV", "v_peak_mV"),
@@ -27,6 +28,8 @@ class CellSpec(Spec):
 
     The capacitance is needed where weights are currents, and not otherwise.
     """
+
+    elsewhere: ClassVar[str] = ELSEWHERE
 
     tau_m_ms: float = Field(gt=0)
     e_leak_mV: float
@@ -72,10 +75,11 @@ class SynapseSpec(Spec):
 
     @model_validator(mode="after")
     def _complete(self) -> SynapseSpec:
-        if (self.model == "exponential") != (self.tau_syn_ms is not None):
+        if self.model == "exponential" and self.tau_syn_ms is None:
+            raise ValueError("exponential synapses need tau_syn_ms, how fast their current decays")
+        if self.model == "delta" and self.tau_syn_ms is not None:
             raise ValueError(
-                "tau_syn_ms belongs to exponential synapses and to no others, got"
-                f" {self.tau_syn_ms}"
+                f"delta synapses have no tau_syn_ms, got {self.tau_syn_ms:g}: leave it out"
             )
         return self
 

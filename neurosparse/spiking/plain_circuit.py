@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from neurosparse import recipes
 from neurosparse._internal import checks
 from neurosparse.activity import WHOLE
 from neurosparse.spiking.circuit_specs import CellSpec, SynapseSpec
@@ -61,7 +62,11 @@ class Population:
     first: int = 0
 
     def __post_init__(self) -> None:
+        checks.instance("name", self.name, str)
+        if not self.name:
+            raise ValueError("name must not be empty: a population is found by it")
         where = f"populations.{self.name}"
+        checks.instance(f"{where}.cell", self.cell, CellSpec, "make one: CellSpec(...)")
         checks.whole(f"{where}.size", self.size)
         check = {"v_init_sd_mV": checks.not_negative, "drive_rate_hz": checks.not_negative}
         if self.mean_rate_hz is not None:
@@ -78,12 +83,12 @@ class Population:
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The synapses from one population to one other, by their index in the circuit.
+    """The synapses from one population to one other.
 
-    `number` is the in-degree of each target for the rule "in_degree", the number of synapses for
-    "total", and the probability of each pair for "pairwise". `weight` is in mV for delta synapses,
-    in pA for exponential ones. `weight_rel_sd` and `delay_rel_sd` are standard deviations as shares
-    of the means.
+    `pre` and `post` are their places in the circuit's list, from 0. `number` is the in-degree of
+    each target for the rule "in_degree", the number of synapses for "total", and the probability of
+    each pair for "pairwise". `weight` is in mV for delta synapses, in pA for exponential ones.
+    `weight_rel_sd` and `delay_rel_sd` are standard deviations as shares of the means.
     """
 
     pre: int
@@ -98,6 +103,13 @@ class Projection:
     def __post_init__(self) -> None:
         if self.rule not in ("in_degree", "total", "pairwise"):
             raise ValueError(f"rule must be in_degree, total or pairwise, got {self.rule!r}")
+        for name in ("pre", "post"):
+            if isinstance(side := getattr(self, name), str):
+                raise TypeError(
+                    f"{name} must be the place of a population in the circuit's list, 0 for the"
+                    f" first, got the name {side!r}"
+                )
+            checks.whole(name, side, least=0)
         check = {"delay_ms": checks.positive, "weight": checks.number}
         for name in ("number", "weight_rel_sd", "delay_rel_sd"):
             check[name] = checks.not_negative
@@ -127,7 +139,7 @@ class Circuit:
     populations
         Their units are numbered in this order.
     projections
-        By the indices of populations.
+        By the places of populations in the list, from 0.
     scale
         Of what it was made from.
 
@@ -153,9 +165,16 @@ class Circuit:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        synapse = SynapseSpec(model=self.synapse, tau_syn_ms=self.tau_syn_ms)
+        synapse = recipes.build(
+            SynapseSpec, {"model": self.synapse, "tau_syn_ms": self.tau_syn_ms}, what="synapse"
+        )
         object.__setattr__(self, "tau_syn_ms", synapse.tau_syn_ms)
         object.__setattr__(self, "scale", checks.positive("scale", self.scale))
+        for name, kind in (("populations", Population), ("projections", Projection)):
+            parts = checks.instances(
+                name, getattr(self, name), kind, f"such as [{kind.__name__}(...)]"
+            )
+            object.__setattr__(self, name, tuple(parts))
         if not self.populations:
             raise ValueError("populations is empty: a circuit has at least one")
         if len({p.name for p in self.populations}) < len(self.populations):
@@ -175,12 +194,12 @@ class Circuit:
             if self.synapse == "exponential":
                 resistance_mV_per_pA(p.cell)  # engines need the capacitance
         object.__setattr__(self, "populations", tuple(placed))
-        object.__setattr__(self, "projections", tuple(self.projections))
         for projection in self.projections:
             for side in (projection.pre, projection.post):
-                if checks.whole("pre and post", side, least=0) >= len(placed):
+                if side >= len(placed):
                     raise ValueError(
-                        f"pre and post must be indices of the {len(placed)} populations, got {side}"
+                        f"pre and post must be places of the {len(placed)} populations, from 0,"
+                        f" got {side}"
                     )
 
     @property

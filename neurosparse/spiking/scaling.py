@@ -38,12 +38,6 @@ def scaled(circuit: Circuit, scale: float) -> Circuit:
         raise ValueError(f"scale must lie in (0, 1], got {scale:g}")
     if scale == 1:
         return circuit
-    warnings.warn(
-        f"a circuit scaled to {scale:g} is not the full one: its rates, correlations and synchrony"
-        " differ; compare it only with another simulator at the same scale",
-        ScaledCircuitWarning,
-        stacklevel=2,
-    )
     root = math.sqrt(scale)
     populations, first = [], 0
     for p in circuit.populations:
@@ -75,6 +69,12 @@ def scaled(circuit: Circuit, scale: float) -> Circuit:
     given_back = [
         replace(p, dc_mV=p.dc_mV + float(mV)) for p, mV in zip(populations, lost, strict=True)
     ]
+    warnings.warn(
+        f"a circuit scaled to {scale:g} is not the full one: its rates, correlations and synchrony"
+        " differ; compare it only with another simulator at the same scale",
+        ScaledCircuitWarning,
+        stacklevel=2,
+    )
     return replace(small, populations=tuple(given_back))
 
 
@@ -112,8 +112,8 @@ def mean_input_mV(circuit: Circuit) -> np.ndarray:
         pre = circuit.populations[projection.pre]
         if pre.mean_rate_hz is None:
             raise ValueError(
-                f"populations.{pre.name}.mean_rate_hz is needed to scale the circuit; add it to the"
-                " recipe"
+                f"populations.{pre.name}.mean_rate_hz is needed to scale the circuit: give the rate"
+                " at full scale"
             )
         in_degree = circuit.n_synapses(projection) / circuit.populations[projection.post].size
         total[projection.post] += (

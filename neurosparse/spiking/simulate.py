@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 from neurosparse import recipes
 from neurosparse._internal import checks
 from neurosparse._internal.grid import on_grid
+from neurosparse._internal.names import did_you_mean
 from neurosparse._internal.types import Fields
 from neurosparse.activity import SpikeTrains
-from neurosparse.progress import Progress, quiet
+from neurosparse.progress import Progress, check_progress, quiet
 from neurosparse.spiking import circuit as circuits
 from neurosparse.spiking import engines
 from neurosparse.spiking.circuit import CircuitSpec
@@ -68,6 +70,14 @@ def simulate(
     """
     from neurosparse.spiking.population import PopulationSpec, simulate_population
 
+    known = [*inspect.signature(run_circuit).parameters][1:]
+    for name in options:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; there are: {', '.join(known)}"
+            raise TypeError(f"simulate takes no {name!r}{hint}")
+    check_progress(progress)
+    if settings is not None:
+        checks.instance("settings", settings, Mapping, 'such as {"dt_ms": 0.2}')
     if isinstance(what, str | Path):
         recipe = recipes.load(what)
         kinds: Fields = {"circuit": CircuitSpec, "population": PopulationSpec}
@@ -157,11 +167,11 @@ def run_circuit(
 
     Examples
     --------
-    >>>     >>> spikes = run_circuit(load("brunel2000_ai"), seconds=0.1, seed=1)  # doctest: +SKIP
+    >>> spikes = run_circuit(load("brunel2000_ai"), seconds=0.1, seed=1)  # doctest: +SKIP
     """
-    checks.instance(
-        "spec", spec, (CircuitSpec, Circuit), "neurosparse.spiking.load_circuit(name) gives one"
-    )
+    remedy = "neurosparse.spiking.circuit.load(name) gives one, and simulate takes the name"
+    checks.instance("spec", spec, (CircuitSpec, Circuit), remedy)
+    check_progress(progress)
     engine = engines.resolve(engine)
     dt_ms, seconds = checks.positive("dt_ms", dt_ms), checks.positive("seconds", seconds)
     duration_ms = seconds * 1e3

@@ -79,7 +79,7 @@ class MeanField:
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class Rates(cards.Shown):
     """The self-consistent solution; each array of shape (n_populations,)."""
 
     mean_hz: Floats
@@ -89,13 +89,13 @@ class Rates:
     input_sigma_mV: Floats  # Brunel's convention
     input_spread_mV: Floats  # standard deviation of the mean input over cells
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         columns = {field.name: getattr(self, field.name) for field in fields(self)}
         rows = [
             {"population": k} | {name: float(values[k]) for name, values in columns.items()}
             for k in range(self.mean_hz.size)
         ]
-        return cards.grid("Mean-field rates", rows)
+        return cards.Card("Mean-field rates", rows)
 
 
 def solve(

@@ -14,6 +14,7 @@ from neurosparse.activity import (
     Activations,
     ActiveWhen,
     ActivityStats,
+    LayerStats,
     SpikeTrains,
     refuse_implausible,
 )
@@ -104,7 +105,7 @@ def measure(
 
     Returns
     -------
-    ActivityStats; for a torch module a dict of them by layer.
+    ActivityStats; for a torch module a dict of them by layer. Both print as a table.
 
     Raises
     ------
@@ -182,10 +183,12 @@ def measure(
 
     records = record(what, data, active_when, **of_networks)
     prefix = f"{name} " if name else ""
-    return {
-        layer: describe_activations(activations, name=f"{prefix}{layer}", provenance=provenance)
-        for layer, activations in records.items()
-    }
+    return LayerStats(
+        {
+            layer: describe_activations(activations, name=f"{prefix}{layer}", provenance=provenance)
+            for layer, activations in records.items()
+        }
+    )
 
 
 def _is_state(what: object, data: object) -> bool:

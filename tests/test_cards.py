@@ -1,6 +1,9 @@
 """What notebooks show: every result object, and nothing that a name smuggles in."""
 
+import copy
 import inspect
+import json
+import pickle
 import pkgutil
 import re
 import sys
@@ -16,12 +19,14 @@ import torch
 from torch import nn
 
 import neurosparse as ns
-from neurosparse import data, recordings
-from neurosparse._internal import cards
+from neurosparse import data, recipes, recordings
+from neurosparse._internal import cards, printed
 from neurosparse.comparison import difference, own_band
 from neurosparse.convert import to_spiking, verify
 from neurosparse.energy import allowance, budgets, energy_use
 from neurosparse.meanfield import Rates
+from neurosparse.probe.history import History
+from neurosparse.recordings import Recording
 from neurosparse.rectifier import NetworkSpec, PretrainSpec, TrainSpec, pretrain, train
 from neurosparse.simulation import Simulation
 from neurosparse.sparsity import observe
@@ -53,12 +58,24 @@ class Reader(HTMLParser):
 
 
 def read(thing: object) -> str:
-    """The text that a notebook shows for a thing."""
+    """The text that a notebook shows for a thing, which also fits a terminal."""
+    if not isinstance(thing, str | recipes.Spec):  # a spec is asked for, and prints all it holds
+        assert_fits(thing)
     reader = Reader()
     reader.feed(thing if isinstance(thing, str) else thing._repr_html_())
     assert not reader.open
     assert reader.tags <= {"div", "b", "table", "thead", "tbody", "tr", "th", "td", "p"}
     return reader.text
+
+
+def assert_fits(thing: object) -> None:
+    """In print it is no more than a screen, however narrow the terminal is."""
+    for width in (60, 80):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("COLUMNS", str(width))
+            lines = str(thing).split("\n")
+        assert len(lines) <= printed.LINES
+        assert max(map(len, lines)) <= width
 
 
 @pytest.fixture
@@ -90,6 +107,81 @@ def test_cells_are_readable() -> None:
     assert read(cards.card("x", {"a": 1234567, "b": 0.123456, "c": None, "d": True})).split() == [
         *("x", "a", "1,234,567", "b", "0.1235", "c", "-", "d", "True")
     ]
+
+
+def test_print_gives_a_line_for_each_that_has_something_to_say() -> None:
+    card = cards.Card("x", {"a": 1234567, "bcd": 0.123456, "c": None}, ["A note."])
+    assert card.text().split("\n") == ["x", "a    1,234,567", "bcd  0.1235", "A note."]
+    rows = [{"layer": f"{k}", "active (%)": 10.0 * k} for k in range(3)]
+    assert cards.Card("x", rows).text().split("\n")[1:] == [
+        *("layer  active (%)", "0               0", "1              10", "2              20")
+    ]
+
+
+def test_of_many_lines_print_shows_the_first_the_last_and_those_that_matter() -> None:
+    rows = [{"layer": f"layer{k}", "units": k} for k in range(100)]
+    lines = cards.Card("x", rows, ["A note."], more=".rows", keep=[41]).text().split("\n")
+    assert len(lines) == printed.LINES
+    assert [line.split()[0] for line in (*lines[2:5], *lines[-4:-2])] == [
+        *("layer0", "layer1", "layer2", "layer41", "layer99")
+    ]
+    assert lines[-2:] == ["... 89 more rows: .rows", "A note."]
+
+
+def test_what_has_no_room_is_never_left_out_without_a_word(monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    wide = [{"name": "n" * 70} | {f"column {k}": 1.0 for k in range(20)}]
+    *_, row, last = cards.Card("t" * 500, wide, more=".rows").text().split("\n")
+    assert row.startswith("nnn")
+    assert "…" in row
+    assert last == "... 14 more columns: .rows"
+    long = cards.Card("x", {"value": "word " * 30}, ["note " * 300], more=".notes").text()
+    assert long.count("word") == 30
+    assert long.endswith("more lines: .notes")
+    assert all("..." not in line for line in long.split("\n")[:-1])
+
+
+def test_a_terminal_that_is_wide_leaves_lines_short(monkeypatch) -> None:
+    for said, width in (("200", 80), ("60", 60), ("1", 40), ("x", 80)):
+        monkeypatch.setenv("COLUMNS", said)
+        assert printed.columns() == width
+
+
+def test_the_layers_of_a_network_are_a_dict_that_prints_as_a_table() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(*(nn.Sequential(nn.Linear(20, 20), nn.ReLU()) for _ in range(40)))
+    when = ns.ActiveWhen(threshold=0)
+    found = ns.measure(network, torch.randn(20, 20), active_when=when)
+    assert isinstance(found, dict)
+    assert len(found) == 40
+    assert "active (%)" in read(found)
+    lines = str(found).split("\n")
+    assert lines[0] == "40 layers; active means abs(a) > 0"
+    names = [line.split()[0] for line in lines[2:-1]]
+    by_activity = sorted(found, key=lambda name: found[name].active_fraction)
+    assert {"0.1", "39.1", by_activity[-1]} <= set(names)
+    least = found[by_activity[0]].active_fraction
+    assert least in {found[name].active_fraction for name in names}
+    assert lines[-1] == f"... {40 - len(names)} more rows: print one of them"
+    unpickled = pickle.loads(pickle.dumps(found))  # noqa: S301 - its own
+    for same in (copy.copy(found), copy.deepcopy(found), found.copy(), found | {}, unpickled):
+        assert same == found == dict(found)
+        assert str(same) == str(found)
+    assert json.loads(json.dumps(found, default=lambda of: of.name))["0.1"] == "0.1"
+    assert ns.compare(found).stats == tuple(found.values())
+    assert_fits(type(found)())
+
+
+def test_the_course_of_a_training_prints_as_a_table() -> None:
+    layers = {f"{what}/{k}": 0.5 for what in ("zeros", "active") for k in range(9)}
+    history = History({"step": step, **layers, "active": 0.25} for step in range(50))
+    assert_fits(history)
+    assert_fits(History())
+    first, head, *_, last = str(history).split("\n")
+    assert first == "50 looks"
+    assert head.split()[:3] == ["step", "active", "active/0"]
+    assert last == "... 38 more rows and 12 more columns: .to_pandas()"
+    assert repr(history) == repr(list(history))
 
 
 def test_statistics_and_comparisons(stats: ns.ActivityStats) -> None:
@@ -254,3 +346,6 @@ def test_every_result_of_a_public_function_is_shown() -> None:
         if not hasattr(c, "_repr_html_") and not issubclass(c, nn.Module | Exception)
     }
     assert bare == NO_RESULTS
+    raw = {c.__name__ for c in results - {Recording} if hasattr(c, "_repr_html_")}
+    raw -= {c.__name__ for c in results if issubclass(c, cards.Shown | recipes.Spec)}
+    assert raw == set()

@@ -353,7 +353,7 @@ def test_few_cells_tell_nothing_of_others(poisson: Draw) -> None:
     found = describe_spikes(spikes, WINDOW).interval_over_cells
     assert found is not None
     assert not found.is_known
-    assert found.method == "measure at least 30 cells: 12 tell too little of others"
+    assert found.method == "measure at least 30 cells to tell of others, got 12"
 
 
 def test_windows_have_intervals_that_rise_with_the_fraction(poisson: Draw) -> None:

@@ -13,7 +13,7 @@ import torch
 
 import neurosparse as ns
 from neurosparse import recordings
-from neurosparse.activity import ActiveWhen, ActivityStats, SpikeTrains
+from neurosparse.activity import ActiveWhen, ActivityStats, Interval, SpikeTrains
 from neurosparse.comparison import compare, load
 from neurosparse.sparsity import describe_activations, observe
 from neurosparse.spiking import circuit
@@ -45,7 +45,8 @@ def test_at_a_prompt_each_is_a_line() -> None:
     )
     compared = compare(stats, layer)
     assert repr(compared) == "<Comparison of spikes, relu1>"
-    assert str(compared).splitlines() == compared.answer()
+    joined = str(compared).replace("\n  ", " ")
+    assert joined.splitlines() == compared.answer()
     spikes = SpikeTrains([1.0, 2.0], [0, 1], n_units=2, duration_ms=10.0, dt_ms=0.1)
     assert repr(spikes).startswith("SpikeTrains(times_ms=<float64 (2,)>, units=<int64 (2,)>, n_uni")
 
@@ -61,10 +62,49 @@ def test_print_gives_a_table_that_fits_a_terminal(stats: ActivityStats) -> None:
     assert any(line.startswith("active (%)") for line in lines)
 
 
+def test_what_was_asked_for_of_missed_cells_is_in_the_print() -> None:
+    said = table(circuit_stats(missed_below_hz=0.1))
+    assert said["with missed (%)"] == "none: measure at least 30 cells at or above 0.1 Hz"
+    assert "with missed (%)" not in table(circuit_stats())
+    found = replace(
+        circuit_stats(), missed_share=0.35, active_fraction_with_missed=0.0131,
+        interval_with_missed=Interval(0.009, 0.0182, 0.95, "if rates are log-normal"),
+    )  # fmt: skip
+    assert table(found)["with missed (%)"] == "1.31 (0.9 to 1.82), if rates are log-normal"
+
+
+def test_a_long_value_goes_on_below_itself_and_the_terminal_says_how_wide_lines_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    why = "0.79, but 0.48 in halves of the record: record longer, until the two are alike"
+    unknown = Interval(float("nan"), float("nan"), 0.95, why)
+    stats = replace(circuit_stats(), isi_cv=None, isi_cv_interval=unknown, n_isi_cells=1)
+    monkeypatch.setenv("COLUMNS", "60")
+    text = replace(stats, notes=("A note of many words. " * 9,) * 3)
+    lines = str(text).split("\n")
+    assert max(map(len, lines)) <= 60
+    assert len(lines) == 15
+    assert lines[-1].startswith("... ")
+    assert ".notes" in lines[-1]
+    assert table(stats)["CV of intervals"] == f"{why}, of 1 cell"
+
+
+def table(stats: ActivityStats) -> dict[str, str]:
+    """The rows of a print by their labels."""
+    said: dict[str, str] = {}
+    for line in str(stats).split("\n")[1:]:
+        name, gap, value = line.partition("  ")
+        if not name and said:
+            said[[*said][-1]] += f" {value.strip()}"
+        elif gap:
+            said[name] = value.strip()
+    return said
+
+
 def test_print_says_what_was_found() -> None:
     stats = circuit_stats()
-    said = dict(line.split("  ", 1) for line in str(stats).split("\n")[1:-1])
-    said = {key: value.strip() for key, value in said.items()}
+    said = table(stats)
+    assert [*said][:3] == ["active (%)", "95 % interval", "active means"]  # the answer is first
     assert said["active means"] == "at least one spike in 10 ms"
     assert said["active (%)"] == f"{100 * stats.active_fraction:.4g}"
     assert said["never active"] == "2"

@@ -22,3 +22,14 @@ def to_a_microsecond(seconds: float) -> str:
     ('1700000000.25', '2')
     """
     return f"{seconds:.6f}".rstrip("0").rstrip(".")
+
+
+def counted(n: int, what: str) -> str:
+    """Return a number of things in words.
+
+    Examples
+    --------
+    >>> counted(1, "cell"), counted(1200, "cell")
+    ('1 cell', '1,200 cells')
+    """
+    return f"{n:,} {what}{'' if n == 1 else 's'}"

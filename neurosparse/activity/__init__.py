@@ -7,6 +7,7 @@ from neurosparse._internal.grid import NANOSECOND_MS
 from neurosparse.activity.activations import KEPT, Activations
 from neurosparse.activity.active_when import ActiveWhen
 from neurosparse.activity.curve import ActivityCurve
+from neurosparse.activity.layers import LayerStats
 from neurosparse.activity.plausibility import (
     Plausibility,
     notes_on,
@@ -26,6 +27,7 @@ __all__ = [
     "ActivityCurve",
     "ActivityStats",
     "Interval",
+    "LayerStats",
     "Plausibility",
     "Sparseness",
     "SpikeTrains",

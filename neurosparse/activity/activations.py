@@ -25,7 +25,7 @@ def joined(runs: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Activations:
+class Activations(cards.Shown):
     """Record of a stream of activations of one layer.
 
     It holds counts and moments per unit, and a sample of at most KEPT inputs.
@@ -99,13 +99,13 @@ class Activations:
     __eq__ = frozen.equal
     __repr__ = frozen.brief
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         shown = {
             "active means": self.active_when.describe(),
             "units": self.n_units,
             "samples": self.n_samples,
         }
-        return cards.card(self.name, shown)
+        return cards.Card(self.name, shown)
 
     def __add__(self, other: Activations) -> Activations:
         if not isinstance(other, Activations):

@@ -13,7 +13,7 @@ from neurosparse.activity import frozen
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ActivityCurve:
+class ActivityCurve(cards.Shown):
     """The active fraction of a circuit as a function of the window, and its inverse.
 
     It is exact for every window.
@@ -41,9 +41,9 @@ class ActivityCurve:
     __eq__ = frozen.equal
     __repr__ = frozen.brief
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         held = {f"window that holds {p} % (ms)": self.window_ms(p / 100) for p in (1, 2, 4, 50)}
-        return cards.card("Active fraction over the window", {"units": self.n_units, **held})
+        return cards.Card("Active fraction over the window", {"units": self.n_units, **held})
 
     @classmethod
     def of_gaps(

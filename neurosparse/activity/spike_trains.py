@@ -31,7 +31,7 @@ _MOST_PAIRS = 2**63  # (unit, tick) pairs are counted in int64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class SpikeTrains:
+class SpikeTrains(cards.Shown):
     """Spikes of `n_units` units, the silent ones included, over the time they were observed.
 
     Parameters
@@ -163,7 +163,7 @@ class SpikeTrains:
 
     __eq__, __repr__ = frozen.equal, frozen.brief
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         shown: dict[str, object] = {
             "spikes": len(self),
             "units": self.n_units,
@@ -174,7 +174,7 @@ class SpikeTrains:
             "grid (ms)": self.dt_ms,
             "populations": ", ".join(self.populations) or None,
         }
-        return cards.card("Spike trains", shown)
+        return cards.Card("Spike trains", shown)
 
     @classmethod
     def from_seconds(

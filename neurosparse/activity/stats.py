@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field, fields
-from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurosparse._internal import cards, checks, names
+from neurosparse._internal.digits import counted
 from neurosparse._internal.imports import need
 from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.activity import frozen
@@ -20,7 +20,6 @@ from neurosparse.activity.curve import ActivityCurve
 if TYPE_CHECKING:
     import pandas
 
-_COLUMNS = 80  # of a terminal
 _INTERVALS = ("_interval", "_over_cells", "interval_with_missed")
 
 
@@ -82,7 +81,7 @@ class Interval:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ActivityStats:
+class ActivityStats(cards.Shown):
     """Sparsity of something, and the definition it rests on.
 
     `active_fraction` is the mean share of units that are active at once: per window for spikes, per
@@ -184,31 +183,47 @@ class ActivityStats:
         """Return what a card and a table say, by its label."""
         interval = self.interval
         shown: dict[str, object] = {
-            "active means": self.active_when.describe(),
             "active (%)": 100 * self.active_fraction,
             f"{100 * interval.level:g} % interval": (
-                f"{100 * interval.low:.4g} to {100 * interval.high:.4g}"
-                + (f" ({interval.over})" if interval.over else "")
+                f"{_percents(interval)}{f' ({interval.over})' if interval.over else ''}"
                 if interval.is_known
                 else "none"
             ),
+            "with missed (%)": self._with_missed(),
+            "active means": self.active_when.describe(),
             "units": self.n_units,
             "never active": self.n_silent,
-            "active of those alive (%)": (
+            "of those alive (%)": (
                 None
                 if not self.n_silent or self.active_fraction_alive is None
                 else 100 * self.active_fraction_alive
             ),
             "exactly 0 (%)": None if self.zero_fraction is None else 100 * self.zero_fraction,
             "effective units": self.effective_units,
-            "effective dimension": self.effective_dimension,
-            "Treves-Rolls, population": self.population.treves_rolls,
-            "Treves-Rolls, lifetime": self.lifetime.treves_rolls,
+            "dimension": self.effective_dimension,
+            "Treves-Rolls": self._treves_rolls(),
             "mean rate (Hz)": self.mean_rate_hz,
             "CV of intervals": self._regularity(),
             "mean magnitude": self.mean_magnitude,
         }
         return {name: value for name, value in shown.items() if value is not None}
+
+    def _with_missed(self) -> str | None:
+        """Return what a card says of cells that fire too rarely to be in the record."""
+        interval, fraction = self.interval_with_missed, self.active_fraction_with_missed
+        if interval is None or fraction is None:
+            return None if interval is None else f"none: {interval.method}"
+        return f"{100 * fraction:.4g} ({_percents(interval)}), {interval.method}"
+
+    def _treves_rolls(self) -> str | None:
+        """Return what a card says of Treves-Rolls sparseness, of both kinds."""
+        kinds = {"population": self.population, "lifetime": self.lifetime}
+        found = [
+            f"{of.treves_rolls:.4g} {kind}"
+            for kind, of in kinds.items()
+            if of.treves_rolls is not None
+        ]
+        return ", ".join(found) or None
 
     def _regularity(self) -> str | None:
         """Return what a card says of inter-spike intervals.
@@ -217,7 +232,7 @@ class ActivityStats:
         """
         if self.isi_cv_interval is None:
             return None if self.isi_cv is None else f"{self.isi_cv:.4g}"
-        return f"{self.isi_cv_in_words()}, of {self.n_isi_cells:,} cells"
+        return f"{self.isi_cv_in_words()}, of {counted(self.n_isi_cells or 0, 'cell')}"
 
     def isi_cv_in_words(self) -> str:
         """Return the CV of the inter-spike intervals, its interval, or why there is none."""
@@ -229,8 +244,14 @@ class ActivityStats:
             return self.isi_cv_interval.method
         return f"{self.isi_cv_interval.low:.2f} to {self.isi_cv_interval.high:.2f}"
 
-    def _repr_html_(self) -> str:
-        return cards.card(self.name, self._shown(), [self.interval.method, *self.notes])
+    def _card(self) -> cards.Card:
+        notes = [f"Note: {note}" for note in self.notes]
+        if self.is_smooth:
+            notes.append(
+                "Note: no output is exactly 0, so every unit counts: give another threshold"
+            )
+        notes.append(f"interval: {self.interval.method}")
+        return cards.Card(self.name, self._shown(), notes, more=".notes, .interval, .to_dict()")
 
     def __repr__(self) -> str:
         """Return a line: with its arrays an entry for each unit would be a thousand of them."""
@@ -243,27 +264,6 @@ class ActivityStats:
     def is_smooth(self) -> bool:
         """True where no output is exactly 0 and every unit counts, as of GELU at threshold 0."""
         return self.zero_fraction == 0 and self.active_fraction == 1
-
-    def __str__(self) -> str:
-        """Return a table of at most 14 lines of 80 columns; below it the interval and notes."""
-        shown = {
-            label: f"{value:,}"
-            if isinstance(value, int)
-            else f"{value:.4g}"
-            if isinstance(value, float)
-            else str(value)
-            for label, value in self._shown().items()
-        }
-        width = max(map(len, shown))
-        lines = [self.name, *(f"{label:<{width}}  {value}" for label, value in shown.items())]
-        table = [_within(line.replace("\n", " ")) for line in lines]
-        said = [f"interval: {self.interval.method}", *(f"Note: {note}" for note in self.notes)]
-        if self.is_smooth:
-            said.append(
-                "Note: no output is exactly 0, so every unit counts: give another threshold"
-            )
-        notes = [line for sentence in said for line in wrap(sentence, _COLUMNS)]
-        return "\n".join([*table, *notes])
 
     def to_pandas(self, *, units: bool = False) -> pandas.DataFrame:
         """Return the statistics as a frame of one row, or with `units` as a row a unit.
@@ -326,5 +326,5 @@ class ActivityStats:
         }
 
 
-def _within(line: str) -> str:
-    return line if len(line) <= _COLUMNS else line[: _COLUMNS - 3] + "..."
+def _percents(interval: Interval) -> str:
+    return f"{100 * interval.low:.4g} to {100 * interval.high:.4g}"

@@ -130,7 +130,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(cards.Shown):
     """Outcome of a claim."""
 
     number: int
@@ -140,12 +140,12 @@ class Finding:
     also: Mapping[str, Mean]  # what else was measured, and no criterion asks for
     left_out: tuple[str, ...] = ()  # seeds that are missing, and why
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         rows = [
             {"measured": e.criterion.text, "effect": e.describe(), "holds if": e.criterion.range()}
             for e in self.effects
         ]
-        return cards.grid(
+        return cards.Card(
             f"Claim {self.number}: {self.verdict}", rows, [self.claim.text, *self.left_out]
         )
 

@@ -61,8 +61,12 @@ def show_spikes(stats: Sequence[ActivityStats]) -> None:
         if cells is not None and s.interval.is_known:
             ends = f"{three_digits(100 * cells.low)} to {three_digits(100 * cells.high)} %"
             say(
-                f"{s.name}: 95 % interval for other cells of the same kind, over cells and time:"
-                f" {ends if cells.is_known else cells.method}."
+                f"{s.name}: "
+                + (
+                    f"{ends} for other cells of the same kind (95 % interval over cells and time)."
+                    if cells.is_known
+                    else f"no interval for other cells of the same kind; {cells.method}."
+                )
             )
         if s.interval_with_missed is not None:
             say(f"{s.name}, with the cells that were missed: {_with_missed(s)}.")
@@ -100,6 +104,8 @@ def regularity_in_words(s: ActivityStats) -> str:
     """Return the CV of the inter-spike intervals, CV2 and the cells they rest on."""
     if s.isi_cv_interval is None or not s.n_isi_cells:
         return "-, no cell has two intervals"
+    from neurosparse._internal.digits import counted
+
     local = "" if s.isi_cv2 is None else f"CV2 {s.isi_cv2:.2f}, "
     share = f"{100 * s.n_isi_cells / s.n_units:.3g} %"
-    return f"{s.isi_cv_in_words()} ({local}of {s.n_isi_cells:,} cells, {share})"
+    return f"{s.isi_cv_in_words()} ({local}of {counted(s.n_isi_cells, 'cell')}, {share})"

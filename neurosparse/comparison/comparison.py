@@ -39,7 +39,7 @@ _LONGEST_WINDOW_MS = 10_000.0
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(cards.Shown):
     """Statistics together with bands of reference, made by `compare`.
 
     Attributes
@@ -91,10 +91,10 @@ class Comparison:
         return f"<Comparison of {', '.join(s.name for s in self.stats)}>"
 
     def __str__(self) -> str:
-        """Return the answer, a sentence a line."""
-        return "\n".join(self.answer())
+        """Return the answer, each sentence on lines of its own that fit the terminal."""
+        return cards.Card("", {}, self.answer(), more=".answer()").text()
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         rows = [
             {
                 "name": s.name,
@@ -105,7 +105,7 @@ class Comparison:
             }
             for s in self.stats
         ]
-        return cards.grid(
+        return cards.Card(
             "Comparison",
             rows,
             [*self.answer(), *(d.sentence() for d in self.differences()), *self.in_bands()],

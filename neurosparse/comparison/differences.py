@@ -13,7 +13,7 @@ from neurosparse.comparison.words import quoted
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(cards.Shown):
     """The difference between two active fractions, with a confidence interval.
 
     The interval takes the two as independent.
@@ -39,8 +39,8 @@ class Difference:
         )
         return f"{both}: {found} points ({100 * self.level:g} % interval {low} to {high})."
 
-    def _repr_html_(self) -> str:
-        return cards.card("Difference", {}, [self.sentence()])
+    def _card(self) -> cards.Card:
+        return cards.Card("Difference", {}, [self.sentence()])
 
 
 def difference(stats: ActivityStats, other: ActivityStats) -> Difference:

@@ -33,7 +33,7 @@ NetworkEngine = Literal["auto", "events", "torch"]
 
 
 @dataclass(frozen=True, slots=True)
-class SpikingNetwork:
+class SpikingNetwork(cards.Shown):
     """A spiking network, converted from a rectifier network; `to_spiking` makes it.
 
     Parameters
@@ -65,12 +65,12 @@ class SpikingNetwork:
         """
         return {spike.name: spike.scale for spike in self.graph.spikes}
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         rows = [
             {"layer": spike.name, "largest scale": float(spike.scale.max())}
             for spike in self.graph.spikes
         ]
-        return cards.grid(
+        return cards.Card(
             f"Spiking network: {self.neuron.kind} neurons, weights by {self.normalisation.method}",
             rows,
         )

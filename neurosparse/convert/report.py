@@ -65,7 +65,7 @@ class LayerReport:
 
 
 @dataclass(frozen=True, slots=True)
-class ConversionReport:
+class ConversionReport(cards.Shown):
     """Comparison of a spiking network with its source, made by `verification.verify`.
 
     Attributes
@@ -258,7 +258,7 @@ class ConversionReport:
         ]
         return "\n".join(lines)
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         rows = [
             {
                 "layer": layer.name,
@@ -270,7 +270,9 @@ class ConversionReport:
             }
             for layer in self.layers
         ]
-        return cards.grid(f"{self.name}, converted", rows, self.sentences())
+        return cards.Card(
+            f"{self.name}, converted", rows, self.sentences(), more=".sentences(), .table()"
+        )
 
     def to_dict(self) -> Fields:
         """Return everything but the per-unit arrays, as plain JSON types."""

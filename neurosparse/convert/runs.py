@@ -39,7 +39,7 @@ class LayerPath:
 
 
 @dataclass(frozen=True, slots=True)
-class SpikingRun:
+class SpikingRun(cards.Shown):
     """Record of a spiking network's run on n inputs.
 
     Parameters
@@ -67,7 +67,7 @@ class SpikingRun:
     spikes: dict[str, Tensor] = field(default_factory=dict, repr=False)
     paths: tuple[LayerPath, ...] = field(default=(), repr=False)
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         rows = [
             {
                 "layer": name,
@@ -78,7 +78,7 @@ class SpikingRun:
             }
             for name, counts in self.spike_counts.items()
         ]
-        return cards.grid(
+        return cards.Card(
             f"{len(self.outputs):,} inputs for {self.steps} steps of {self.dt_ms:g} ms", rows
         )
 

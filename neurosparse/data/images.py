@@ -15,7 +15,7 @@ from neurosparse._internal.units import plain
 
 
 @dataclass(frozen=True, slots=True)
-class ImageSet:
+class ImageSet(cards.Shown):
     """Images with one label each; read-only.
 
     Parameters
@@ -70,8 +70,8 @@ class ImageSet:
         """Return the number of images."""
         return int(self.labels.size)
 
-    def _repr_html_(self) -> str:
-        return cards.card("Images", self._described())
+    def _card(self) -> cards.Card:
+        return cards.Card("Images", self._described())
 
     def _described(self) -> dict[str, object]:
         shape = " x ".join(map(str, self.shape))
@@ -96,7 +96,7 @@ class ImageSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Splits:
+class Splits(cards.Shown):
     """A data set in three disjoint parts.
 
     Weights are fitted on the first, choices are made on the second, and the third is read once.
@@ -118,9 +118,9 @@ class Splits:
                 f" {sorted(kinds)}"
             )
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         parts = {"training": self.train, "validation": self.validation, "test": self.test}
-        return cards.grid(
+        return cards.Card(
             self.name, [{"part": name} | part._described() for name, part in parts.items()]
         )
 

@@ -10,7 +10,7 @@ from neurosparse.energy.budget import Budget, Covers, named, resting_ATP_per_s
 
 
 @dataclass(frozen=True, slots=True)
-class Allowance:
+class Allowance(cards.Shown):
     """The mean rate that a supply of ATP allows, and the share of active neurons in both readings.
 
     Made by `allowance`.
@@ -37,14 +37,14 @@ class Allowance:
     rate_while_active_hz: float
     duty_fraction: float
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         shown = {
             "ATP/s": self.ATP_per_s,
             "mean rate (Hz)": self.mean_rate_hz,
             f"active in {self.window_ms:g} ms, at most (%)": 100 * self.active_in_window,
             f"can fire at {self.rate_while_active_hz:g} Hz (%)": 100 * self.duty_fraction,
         }
-        return cards.card("What the energy allows", shown, [self.budget.caption])
+        return cards.Card("What the energy allows", shown, [self.budget.caption])
 
 
 def affordable_rate_hz(

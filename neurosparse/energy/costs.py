@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class EnergyUse:
+class EnergyUse(cards.Shown):
     """The cost of spikes for a whole circuit; `per_neuron` is a neuron's share.
 
     Made by `energy_use`.
@@ -55,8 +55,8 @@ class EnergyUse:
         """Return a circuit's cost as that of one of its neurons."""
         return ATP_per_s / self.n_units
 
-    def _repr_html_(self) -> str:
-        return cards.card(
+    def _card(self) -> cards.Card:
+        return cards.Card(
             "Energy",
             {"ATP/s, spikes": self.spiking_ATP_per_s, "ATP/s, rest": self.resting_ATP_per_s},
             [self.sentence()],

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from neurosparse._internal.cards import Card
+from neurosparse._internal.digits import counted
 from neurosparse._internal.imports import need
 
 Row = dict[str, float]
@@ -12,6 +14,14 @@ Row = dict[str, float]
 
 class History(list[Row]):
     """Rows in the order of their steps, each a flat dict: "step", and "<quantity>/<layer>"."""
+
+    def __str__(self) -> str:
+        """Return a table of the looks: the first, the last, and as many as have room."""
+        found = dict.fromkeys(key for row in self for key in row)
+        # those of all layers, then how active each is, then the rest
+        keys = sorted(found, key=lambda k: (k != "step", "/" in k, not k.startswith("active")))
+        rows = [{key: row.get(key) for key in keys} for row in self]
+        return Card(counted(len(self), "look"), rows, more=".to_pandas()").text()
 
     def to_pandas(self) -> Any:
         """Return the rows as a pandas frame, a row a look and a column a key.

@@ -31,7 +31,7 @@ class LayerActivity:
         return self.n_units - self.n_alive
 
 
-class _OverLayers:
+class _OverLayers(cards.Shown):
     """Totals over the hidden layers."""
 
     __slots__ = ()
@@ -53,7 +53,7 @@ class _OverLayers:
         """Hidden units that are active for none of the images."""
         return sum(layer.n_dead for layer in self.layers.values())
 
-    def _card(self, title: str) -> str:
+    def _over_layers(self, title: str) -> cards.Card:
         rows = [
             {
                 "layer": name,
@@ -63,7 +63,7 @@ class _OverLayers:
             }
             for name, of in self.layers.items()
         ]
-        return cards.grid(title, rows)
+        return cards.Card(title, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class Scores(_OverLayers):
     active_macs: float
     dense_macs: int  # all of them
 
-    def _repr_html_(self) -> str:
-        return self._card(f"Scores: error {100 * self.error:.2f} %, loss {self.loss:.4g}")
+    def _card(self) -> cards.Card:
+        return self._over_layers(f"Scores: error {100 * self.error:.2f} %, loss {self.loss:.4g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +120,14 @@ class Epoch(_OverLayers):
             l1=l1,
         )
 
-    def _repr_html_(self) -> str:
-        return self._card(
+    def _card(self) -> cards.Card:
+        return self._over_layers(
             f"Epoch {self.epoch}: validation error {100 * self.validation_error:.2f} %"
         )
 
 
 @dataclass(frozen=True, slots=True)
-class TrainResult:
+class TrainResult(cards.Shown):
     """A trained network, at its epoch of least validation error.
 
     Of equal epochs, that of least validation loss.
@@ -157,7 +157,7 @@ class TrainResult:
         """The validation error of the network."""
         return self.best.validation_error
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         shown = {
             "sizes": "-".join(map(str, self.spec.network.sizes)),
             "test error (%)": None if self.test_error is None else 100 * self.test_error,
@@ -169,7 +169,7 @@ class TrainResult:
             "engine": f"{self.engine}, {self.device}",
             "seconds": self.seconds,
         }
-        return cards.card("Trained network", shown, [self.engine_note] if self.engine_note else [])
+        return cards.Card("Trained network", shown, [self.engine_note] if self.engine_note else [])
 
 
 def rows(history: Iterable[Epoch]) -> list[Fields]:

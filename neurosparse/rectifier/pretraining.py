@@ -65,7 +65,7 @@ class LayerPretraining:
 
 
 @dataclass(frozen=True, slots=True)
-class PretrainResult:
+class PretrainResult(cards.Shown):
     """A pre-trained network, its read-out still as initialised.
 
     `train(spec, splits, start=result.network)` fine-tunes it.
@@ -77,7 +77,7 @@ class PretrainResult:
     device: str
     seconds: float
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         rows = [
             {
                 "layer": at.layer,
@@ -87,7 +87,7 @@ class PretrainResult:
             }
             for at in self.layers
         ]
-        return cards.grid(f"Pre-trained network: {self.seconds:.3g} s, {self.device}", rows)
+        return cards.Card(f"Pre-trained network: {self.seconds:.3g} s, {self.device}", rows)
 
 
 def pretrain(

@@ -24,7 +24,7 @@ SHARES = (0.01, 0.02, 0.04)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredBrain:
+class MeasuredBrain(cards.Shown):
     """Statement of one source on how sparse a brain is.
 
     Parameters
@@ -146,9 +146,9 @@ class MeasuredBrain:
         some = f"{100 * self.share:g} % " if self.share < 1 else ""
         return f"{some}{_range(self.low, self.high)} Hz"
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         shown = {"measured": self.measured(), "counted": self.counted, "window": self.window}
-        return cards.card(f"{self.species}, {self.area}", shown, [f"{self.source} ({self.trust})"])
+        return cards.Card(f"{self.species}, {self.area}", shown, [f"{self.source} ({self.trust})"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields, and the windows in ms for 1, 2 and 4 %."""

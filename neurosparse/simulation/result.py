@@ -12,7 +12,7 @@ from neurosparse.simulation.rows import PopulationRow, window_column
 
 
 @dataclass(frozen=True, slots=True)
-class Simulation:
+class Simulation(cards.Shown):
     """Result of `run`: a comparison with the brain, and rows of numbers.
 
     The comparison is that of the first seed. There is a row for each seed and population.
@@ -33,7 +33,7 @@ class Simulation:
         """All units together, then the populations in the recipe's order."""
         return tuple(dict.fromkeys(row["population"] for row in self.rows))
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         quantities = (
             "rate_hz",
             "isi_cv",
@@ -44,7 +44,7 @@ class Simulation:
             {"population": p, **{q: self.over_seeds(p, q)[0] for q in quantities}}
             for p in self.populations
         ]
-        return cards.grid(
+        return cards.Card(
             "Simulation: means over seeds", means, [*self.comparison.answer()[:1], *self.notes]
         )
 

@@ -32,7 +32,7 @@ class BrainWindow:
 
 
 @dataclass(frozen=True, slots=True)
-class PopulationRow:
+class PopulationRow(cards.Shown):
     """The numbers of one population with one seed; None where so few spikes have none.
 
     `row["window_ms_at_2_percent"]` gives any column of the table by its name.
@@ -72,8 +72,8 @@ class PopulationRow:
                 return window
         raise KeyError(fraction)
 
-    def _repr_html_(self) -> str:
-        return cards.card(f"Population {self.population}, seed {self.seed}", self.to_dict())
+    def _card(self) -> cards.Card:
+        return cards.Card(f"Population {self.population}, seed {self.seed}", self.to_dict())
 
     def __getitem__(self, column: str) -> Any:
         return self.to_dict()[column]

@@ -89,7 +89,7 @@ def over_cells(unit_fractions: Floats, time: Interval, *, n_windows: float) -> I
     if np.isnan(time.low):
         return Interval(np.nan, np.nan, CONFIDENCE, time.method, CELLS)
     if n < LEAST_CELLS:
-        method = f"measure at least {LEAST_CELLS} cells: {n} tell too little of others"
+        method = f"measure at least {LEAST_CELLS} cells to tell of others, got {n:,}"
         return Interval(np.nan, np.nan, CONFIDENCE, method, CELLS)
     between = float(unit_fractions.var(ddof=1)) / n
     noise = float((unit_fractions * (1 - unit_fractions)).mean()) / (n * n_windows)

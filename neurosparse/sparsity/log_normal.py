@@ -22,7 +22,7 @@ _SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class LogNormal:
+class LogNormal(cards.Shown):
     """Positive values compared with a log-normal distribution.
 
     Attributes
@@ -50,7 +50,7 @@ class LogNormal:
     counted: bool = False
     p_value: float | None = None
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         rows = {
             "median": self.median,
             "spread: standard deviation of ln": self.log_sd,
@@ -60,7 +60,7 @@ class LogNormal:
             "counted": "yes" if self.counted else "no",
             "p of the test": self.p_value,
         }
-        return cards.card("Compared with a log-normal", rows)
+        return cards.Card("Compared with a log-normal", rows)
 
     @property
     def can_be_told(self) -> bool:

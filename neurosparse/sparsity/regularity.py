@@ -27,7 +27,7 @@ _MOST_SQUARE = 1e4  # of the CV: a CV of 100
 
 
 @dataclass(frozen=True, slots=True)
-class Regularity:
+class Regularity(cards.Shown):
     """The regularity of the firing of several units.
 
     Attributes
@@ -54,8 +54,8 @@ class Regularity:
     n_cells: int
     share: float
 
-    def _repr_html_(self) -> str:
-        return cards.card("Regularity of firing", asdict(self))
+    def _card(self) -> cards.Card:
+        return cards.Card("Regularity of firing", asdict(self))
 
 
 def regularity(spikes: SpikeTrains) -> Regularity:

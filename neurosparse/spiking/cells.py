@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurosparse import recipes
 from neurosparse._internal import cards, checks
-from neurosparse.activity import NANOSECOND_MS, SpikeTrains
+from neurosparse.activity import NANOSECOND_MS, SpikeTrains, frozen
 from neurosparse.lif import LIF, rate
 from neurosparse.progress import Progress, quiet
 from neurosparse.spiking.brian import running as engine
@@ -53,7 +53,7 @@ def load_lif(name_or_path: str | Path, **overrides: object) -> LIF:
 
 
 @dataclass(frozen=True, slots=True)
-class FICurve:
+class FICurve(cards.Shown):
     """Firing rate over current, simulated and in closed form, both of shape (n_cells,)."""
 
     currents_nA: Floats
@@ -61,7 +61,9 @@ class FICurve:
     theory_hz: Floats
     spikes: SpikeTrains = field(repr=False)
 
-    def _repr_html_(self) -> str:
+    __repr__ = frozen.brief
+
+    def _card(self) -> cards.Card:
         low, high = float(self.currents_nA.min()), float(self.currents_nA.max())
         shown = {
             "cells": self.currents_nA.size,
@@ -69,7 +71,7 @@ class FICurve:
             "highest rate (Hz)": float(self.rates_hz.max()),
             "largest error (%)": 100 * self.largest_error,
         }
-        return cards.card("f-I curve", shown)
+        return cards.Card("f-I curve", shown)
 
     @property
     def relative_error(self) -> Floats:

@@ -24,7 +24,7 @@ TABLE = "table.parquet"
 
 
 @dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(cards.Shown):
     """Result of a sweep."""
 
     rows: tuple[Fields, ...] = field(
@@ -45,8 +45,8 @@ class Sweep:
             lines.append(f"{n} failed: {error} (such as {first.key[:8]})")
         return lines
 
-    def _repr_html_(self) -> str:
-        return cards.grid("Sweep: its first rows", self.rows[:10], self.lines())
+    def _card(self) -> cards.Card:
+        return cards.Card("Sweep: its first rows", self.rows[:10], self.lines())
 
 
 def run(

@@ -12,7 +12,7 @@ from neurosparse.transformer.specs import TransformerTrainSpec
 
 
 @dataclass(frozen=True, slots=True)
-class TransformerScores:
+class TransformerScores(cards.Shown):
     """Scores of a network on a text.
 
     Attributes
@@ -41,12 +41,12 @@ class TransformerScores:
         """The mean share of active units over all layers, which are equally wide."""
         return sum(self.active) / len(self.active)
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         rows = [
             {"layer": k, "active (%)": 100 * active, "alive (%)": 100 * alive}
             for k, (active, alive) in enumerate(zip(self.active, self.alive, strict=True))
         ]
-        return cards.grid(f"{self.bits_per_character:.4f} bits per character", rows)
+        return cards.Card(f"{self.bits_per_character:.4f} bits per character", rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class TransformerResult:
+class TransformerResult(cards.Shown):
     """A trained transformer, as it is after its last step.
 
     Attributes
@@ -96,7 +96,7 @@ class TransformerResult:
     seconds: float
     cpu_s: float
 
-    def _repr_html_(self) -> str:
+    def _card(self) -> cards.Card:
         shown = {
             "bits per character, validation": self.validation.bits_per_character,
             "active (%)": 100 * self.validation.active_fraction,
@@ -105,7 +105,7 @@ class TransformerResult:
             "device": self.device,
             "seconds": self.seconds,
         }
-        return cards.card("Trained transformer", shown)
+        return cards.Card("Trained transformer", shown)
 
 
 def rows(history: Iterable[Look]) -> list[dict[str, Any]]:

@@ -35,6 +35,9 @@ MODULES = (
     "neurosparse.transformer",
 )
 
+# a package that is also a function, and where that function stands in it
+CALLABLE = {"sparsify": "sparsify.steering.sparsify"}
+
 
 def public(module: ModuleType) -> list[str]:
     """Return the functions and classes that a module offers."""
@@ -46,6 +49,8 @@ def public(module: ModuleType) -> list[str]:
         here = listed is not None or getattr(what, "__module__", None) == module.__name__
         if here and (inspect.isclass(what) or inspect.isfunction(what)):
             found.append(name)
+        elif inspect.ismodule(what) and callable(what) and what is not module:
+            found.append(CALLABLE[name])
     return sorted(found, key=lambda name: (name[0].isupper(), name.lower()))
 
 
@@ -54,10 +59,16 @@ def offered() -> dict[str, list[str]]:
     names: dict[str, list[str]] = {}
     shown: list[object] = []
     for module in map(import_module, MODULES):
-        new = [n for n in public(module) if not any(getattr(module, n) is s for s in shown)]
-        shown += [getattr(module, n) for n in new]
+        found = {name: _named(module, name) for name in public(module)}
+        new = [name for name, what in found.items() if not any(what is s for s in shown)]
+        shown += [found[name] for name in new]
         names[module.__name__] = new
     return names
+
+
+def _named(module: ModuleType, name: str) -> object:
+    *inner, last = name.split(".")
+    return getattr(import_module(".".join([module.__name__, *inner])), last)
 
 
 def python_page() -> str:
@@ -65,7 +76,7 @@ def python_page() -> str:
     parts = ["# Python\n\nEvery public name, by the module that one imports it from.\n"]
     for name, names in offered().items():
         first = (inspect.getdoc(import_module(name)) or "").split("\n\n")[0].replace("\n", " ")
-        rows = "\n".join(f"   {each}" for each in names)
+        rows = "\n".join(f"   {'~' if '.' in each else ''}{each}" for each in names)
         parts.append(
             f"## {name}\n\n{first}\n\n```{{eval-rst}}\n.. currentmodule:: {name}\n\n"
             f".. autosummary::\n   :toctree: api\n   :nosignatures:\n\n{rows}\n```\n"

@@ -4,18 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
-from said import NUMBER, assert_alike
+from said import assert_alike
 from typer.main import get_command
 
 from neurosparse.cli import app
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
-
-
-def words(table: str) -> list[str]:
-    """Everything but the numbers and the space between them."""
-    return re.sub(NUMBER, "#", table).split()
 
 
 def test_its_python_runs_as_it_stands_and_prints_what_it_shows(capsys):
@@ -27,10 +22,7 @@ def test_its_python_runs_as_it_stands_and_prints_what_it_shows(capsys):
         printed = capsys.readouterr().out
         assert printed
         assert shown
-        if "to_spiking" in block:  # a network with random weights: its numbers are its own
-            assert words(printed) == words(shown)
-        else:
-            assert_alike(printed, shown)
+        assert_alike(printed, shown)
     assert namespace["drive"].grad is not None
     assert namespace["run"].outputs.shape == (50, 10)
 

@@ -24,6 +24,7 @@ from neurosparse.cli import spikes as spikes_in_words
 from neurosparse.comparison import compare
 from neurosparse.measurement import measure
 from neurosparse.recordings import save_spikes
+from neurosparse.sweep import kinds
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +93,32 @@ def test_no_line_of_help_is_cut_or_too_long(
         _, *lines = text.splitlines()
         assert not [line for line in lines if line.endswith("...")], command
         assert max(map(len, text.splitlines())) <= int(columns), command
+
+
+def test_the_help_names_the_sweeps_that_come_along_and_shows_how_runs_are_seen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    named = ", ".join(recipes.available(*kinds.names()))
+    assert f"comes along ({named})" in " ".join(said(capsys, "sweep", "--help").split())
+    assert "neurosparse runs list results/figure3" in said(capsys, "runs", "--help")
+    text = " ".join(said(capsys, "train", "--help").split())
+    assert '"MACs %" is the share of the multiply-accumulates whose input is not 0' in text
+
+
+def test_each_line_on_few_cells_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    times, units = rng.uniform(0, 20_000, 4000), rng.integers(0, 4, 4000)
+    four = SpikeTrains(times, units, n_units=4, duration_ms=20_000.0)
+    one = SpikeTrains(times[:500], units[:500] * 0, n_units=1, duration_ms=20_000.0)
+    when = ActiveWhen(window_ms=10.0)
+    spikes_in_words.show_spikes([measure(four, active_when=when, name="few")])
+    spikes_in_words.show_spikes([measure(one, active_when=when, name="one")])
+    text = " ".join(capsys.readouterr().out.split())
+    assert (
+        "few: no interval for other cells of the same kind; measure at least 30 cells to tell of"
+        " others, got 4." in text
+    )
+    assert "of 1 cell, 100 %" in text
 
 
 def test_recipes_lists_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:

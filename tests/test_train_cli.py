@@ -81,6 +81,23 @@ def test_it_shows_and_writes_every_epoch(
     assert alive == [row["n_alive"] for row in table[1::2]]
 
 
+@pytest.mark.parametrize("recipe", ["rectifier_l1", "plays_4_percent"])
+@pytest.mark.parametrize("name", ["w.txt", "w"])
+def test_weights_of_another_suffix_are_refused_before_the_training(
+    recipe: str,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["neurosparse", "train", recipe, "-o", str(tmp_path / name)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert "ends in .safetensors; name it w.safetensors" in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_torch_says_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,12 +100,16 @@ def check_writable(path: Path, *, marker: str) -> None:
     _check_parent(path)
 
 
-def check_file(path: Path) -> None:
+def check_file(path: Path, *, suffix: str = "") -> None:
     """Refuse a result file early, before hours of work, where it cannot be written.
 
-    A file that stands there is left alone.
+    A file that stands there is left alone. With `suffix` the name must end so.
     """
     path = Path(path)
+    if suffix and path.suffix != suffix:
+        raise ValueError(
+            f"cannot write {path}: such a file ends in {suffix}; name it {path.stem}{suffix}"
+        )
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: a folder of that name stands there")
     _check_parent(path)

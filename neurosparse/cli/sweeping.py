@@ -31,7 +31,7 @@ def sweep(
             autocompletion=kinds_of_sweeps(),
             help=(
                 "What to run, a .toml file: kind, recipe, grid, random, seeds; or the name of one"
-                " that comes along."
+                " that comes along (figure3, figure3_quick)."
             ),
         ),
     ],
@@ -99,6 +99,11 @@ def sweep(
 
 runs_app = typer.Typer(
     help="List, show, verify or export what a sweep has run.",
+    epilog=examples(
+        "neurosparse runs list results/figure3",
+        "neurosparse runs show results/figure3 79bc65",
+        "neurosparse runs export results/figure3 figure3.csv",
+    ),
     short_help="See what a sweep has run.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -67,6 +67,8 @@ def train(
 
     Writes the weights and, next to them, a summary (.json) and the epochs (.parquet). Ctrl-C keeps
     the last whole epoch, and the same command goes on from there to the same result.
+
+    In the table of epochs "MACs %" is the share of the multiply-accumulates whose input is not 0.
     """
     from contextlib import nullcontext
 
@@ -93,6 +95,8 @@ def train(
         )  # fmt: skip
         return
     spec = loaded.spec(TrainSpec, **{"seed": seed, **overrides(settings)})
+    out = out or Path("results") / f"{loaded.name}.safetensors"
+    files.check_file(out, suffix=".safetensors")
     if download:
         with bars({spec.data: spec.data}) as show:
             splits = data.load(
@@ -103,9 +107,7 @@ def train(
             )
     else:
         splits = data.load(spec.data, data_dir=data_dir)
-    out = out or Path("results") / f"{loaded.name}.safetensors"
     where = resolve(device)
-    files.check_file(out)
     kept = checkpoint or out.with_suffix(".checkpoint.safetensors")
     with (
         nullcontext() if tensorboard is None else events(tensorboard) as write,
@@ -156,8 +158,8 @@ def train(
         f" {100 * result.validation_error:.2f} % (epoch {result.best_epoch}), {result.seconds:.0f}"
         f" s on {result.device}, {result.engine} engine{note}. On the validation images"
         f" {best.n_alive:,} units are alive and {best.n_dead:,} dead; {best.active_macs / 1e6:.3g}"
-        f" of {best.dense_macs / 1e6:.3g} million multiply-accumulates have an input that is not"
-        " 0."
+        f" of {best.dense_macs / 1e6:.3g} million multiply-accumulates (MACs) have an input that"
+        " is not 0."
     )
     finish(
         f"Weights: {out}",

@@ -35,9 +35,9 @@ def train_transformer(
     from neurosparse.data import texts
     from neurosparse.transformer import DivergenceError, results, train
 
-    text = texts.load(spec.data, data_dir=data_dir)
     out = out or Path("results") / f"{name}.safetensors"
-    files.check_file(out)
+    files.check_file(out, suffix=".safetensors")
+    text = texts.load(spec.data, data_dir=data_dir)
     kept = checkpoint or out.with_suffix(".checkpoint.safetensors")
     with bars({name: name}, own_rows=True) as show:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from neurosparse.activity import ActivityStats
@@ -44,7 +45,10 @@ def of_network(network: ActivityStats, equivalents: Mapping[str, float | None]) 
     if places:
         places[0] = f"as many as {places[0]}"
     places += [f"more than {name} in any window of its record" for name, ms in found if ms is None]
-    return f"{quoted(network.name)}: {', '.join([active, *places])}."
+    name = quoted(network.name)
+    if re.fullmatch(r"\d+(\.\d+)*", name):  # the place of a layer in a model looks like a share
+        name = f"layer {name}"
+    return f"{name}: {', '.join([active, *places])}."
 
 
 def of_band(stats: Sequence[ActivityStats], band: Band) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 # Tests run side by side: threads of one would but wait for a core. Before NumPy and torch look.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Prints are of one width, whatever terminal the tests run in.
+os.environ["COLUMNS"] = "80"
 
 import numpy as np
 import pytest

@@ -131,10 +131,13 @@ def test_of_many_lines_print_shows_the_first_the_last_and_those_that_matter() ->
 def test_what_has_no_room_is_never_left_out_without_a_word(monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "60")
     wide = [{"name": "n" * 70} | {f"column {k}": 1.0 for k in range(20)}]
-    *_, row, last = cards.Card("t" * 500, wide, more=".rows").text().split("\n")
+    *_, row, last = cards.Card("t" * 500, wide * 9, more=".rows").text().split("\n")
     assert row.startswith("nnn")
     assert "…" in row
     assert last == "... 14 more columns: .rows"
+    few = cards.Card("x", [{"name": "a word " * 9, "value": "v" * 50}, {"name": "b"}]).text()
+    assert few.count("word") == 9  # a name wraps where there is room
+    assert few.split("\n")[-1].split() == ["b", "-"]
     long = cards.Card("x", {"value": "word " * 30}, ["note " * 300], more=".notes").text()
     assert long.count("word") == 30
     assert long.endswith("more lines: .notes")

@@ -52,7 +52,8 @@ class Card:
             said = {name: _said(v) for name, v in self.rows.items() if v is not None}
             lines += printed.pairs(said, width)
         elif self.rows:
-            cells = [[*self.rows[0]], *([_said(v) for v in row.values()] for row in self.rows)]
+            names = [*self.rows[0]]
+            cells = [names, *([_said(row.get(name)) for name in names] for row in self.rows)]
             room = printed.LINES - len(lines) - min(len(notes), printed.LINES // 3)
             lines += printed.table(cells, width, most=room, keep=self.keep, more=self.more)
         return "\n".join(printed.cut(lines + notes, self.more))

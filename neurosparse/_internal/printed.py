@@ -28,14 +28,10 @@ def wrapped(text: str, width: int, *, hang: int = 0, most: int | None = None) ->
     >>> wrapped("one two three", 8, hang=2)
     ['one two', '  three']
     """
-    return wrap(
-        one_line(text),
-        width,
-        subsequent_indent=" " * hang,
-        break_on_hyphens=False,
-        max_lines=most,
-        placeholder="…",
-    )
+    lines = wrap(one_line(text), width, subsequent_indent=" " * hang, break_on_hyphens=False)
+    if most is not None and len(lines) > most:
+        lines = [*lines[: most - 1], f"{lines[most - 1][: width - 1].rstrip()}…"]
+    return lines
 
 
 def pairs(said: Mapping[str, str], width: int) -> list[str]:
@@ -72,7 +68,8 @@ def table(
     cells
         The head, then the lines.
     width
-        Of the terminal. Heads wrap; then names are cut; then the last columns are left out.
+        Of the terminal. Heads wrap; then names wrap, or are cut where there are too many; then the
+        last columns are left out.
     most
         Lines of the whole, at least the head and two.
     keep
@@ -83,7 +80,7 @@ def table(
 
     Examples
     --------
-    >>> print("\\n".join(table([["layer", "active (%)"], ["fc1", "4"], ["fc2", "12"]], 12)))
+    >>> print("\\n".join(table([["layer", "active (%)"], ["fc1", "4"], ["fc2", "12"]], 14)))
            active
     layer     (%)
     fc1         4
@@ -101,14 +98,16 @@ def table(
     while _total(widths) > width and len(widths) > 1:
         widths.pop()
     head, *lines = [line[: len(widths)] for line in cells]
-    parts = [
-        wrap(name, w, break_on_hyphens=False) or [""] for name, w in zip(head, widths, strict=True)
-    ]
+    parts = [wrapped(name, w) or [""] for name, w in zip(head, widths, strict=True)]
     height = max(map(len, parts))
     heads = [[""] * (height - len(part)) + part for part in parts]
     shown = _chosen(len(lines), max(2, most - height), keep)
-    rows = [*zip(*heads, strict=True), *(lines[k] for k in shown)]
-    found = [_row(row, widths) for row in rows]
+    names = [wrapped(lines[k][0], widths[0]) or [""] for k in shown]
+    if len(shown) < len(lines) or sum(map(len, names)) > most - height:  # no room to wrap them
+        names = [wrapped(lines[k][0], widths[0], most=1) or [""] for k in shown]
+    found = [_row(row, widths) for row in zip(*heads, strict=True)]
+    for k, (*above, name) in zip(shown, names, strict=True):
+        found += [*above, _row([name, *lines[k][1:]], widths)]
     left = [
         counted(n, f"more {what}")
         for n, what in ((len(lines) - len(shown), "row"), (len(cells[0]) - len(widths), "column"))
@@ -145,7 +144,5 @@ def _chosen(n: int, room: int, keep: Sequence[int]) -> list[int]:
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
     name, *others = cells
-    if len(name) > widths[0]:
-        name = f"{name[: widths[0] - 1]}…"
     right = [f"{cell:>{w}}" for cell, w in zip(others, widths[1:], strict=True)]
     return _BETWEEN.join([f"{name:<{widths[0]}}", *right]).rstrip()

@@ -93,10 +93,10 @@ def table(
         widths = [
             max(max(map(len, lines)), *map(len, head.split() or [""])) for head, *lines in by_column
         ]
-    if (over := _total(widths) - width) > 0:
-        widths[0] = max(widths[0] - over, min(widths[0], _LEAST_NAME))
+    whole, widths[0] = widths[0], min(widths[0], _LEAST_NAME)
     while _total(widths) > width and len(widths) > 1:
         widths.pop()
+    widths[0] = min(whole, widths[0] + width - _total(widths))  # names get what is left
     head, *lines = [line[: len(widths)] for line in cells]
     parts = [wrapped(name, w) or [""] for name, w in zip(head, widths, strict=True)]
     height = max(map(len, parts))

@@ -183,7 +183,7 @@ def test_evaluation_is_not_looked_at() -> None:
         model.train()
         with torch.no_grad():
             model(x)
-        assert not w._running
+        assert not w._look.counts
         model(x)
     assert [row["samples"] for row in w.history] == [16]
 
@@ -395,7 +395,7 @@ def test_a_watched_model_can_be_copied_and_pickled() -> None:
         buffer.seek(0)
         read = torch.load(buffer, weights_only=False)
         twin(x), read(x)
-        assert not w._running
+        assert not w._look.counts
         assert torch.equal(twin(x), model(x))
 
 

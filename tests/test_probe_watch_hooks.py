@@ -10,6 +10,7 @@ from torch import nn
 from watched import Varied, batches, by_hand, mlp, train
 
 import neurosparse as ns
+from neurosparse.probe import follower
 from neurosparse.probe import watch as watching
 from neurosparse.sparsify import SparseFFN
 
@@ -42,9 +43,9 @@ def told_by(model: nn.Module) -> list[SparseFFN]:
 
 @pytest.mark.parametrize("make", [mlp, conv, encoder, blocks])
 def test_hooks_on_modules_count_what_following_every_function_does(make, monkeypatch) -> None:
-    followed, monitoring = [], watching.monitoring
+    followed, monitoring = [], follower.monitoring
     monkeypatch.setattr(
-        watching, "monitoring", lambda *a, **k: followed.append(1) or monitoring(*a, **k)
+        follower, "monitoring", lambda *a, **k: followed.append(1) or monitoring(*a, **k)
     )
     rows = []
     for one_in in (1, 4):

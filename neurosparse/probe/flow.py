@@ -34,6 +34,11 @@ class Key(NamedTuple):
     source: frozenset[str] | None
     call: int = 0
 
+    @property
+    def anywhere(self) -> Key:
+        """The key without the place in the code."""
+        return self._replace(place=None)
+
 
 class Tag(NamedTuple):
     """Facts about a tensor.
@@ -59,6 +64,8 @@ class Tag(NamedTuple):
         Zeros in it have been accounted for.
     within
         The module whose non-linearity it is, or was made of element by element.
+    loose
+        The layers that it depends on which no module called, and no weights have taken since.
     """
 
     live: bool
@@ -70,6 +77,7 @@ class Tag(NamedTuple):
     has_zeros: bool = False
     within: str = ""
     place: ax.Place = ax.NOWHERE
+    loose: frozenset[Key] = frozenset()
 
     def counted_as(self, key: Key) -> Tag:
         """Return what is known of a non-linearity's output under the key of its layer."""
@@ -136,6 +144,7 @@ class Flow:
             self._weights[id(tensor)] = (tensor, Tag(live=False, source=frozenset({name})))
             self.order.setdefault(name, len(self.order))
         self.trainable = {id(p) for p in model.parameters()}
+        self.taken: set[Key] = set()  # of the loose layers, those that weights have taken
         self.n_inputs = self.n_samples = 0
         self.n_tokens: int | None = None
         self.columns: tuple[range, ...] = ()  # the tokens of each mask
@@ -252,6 +261,7 @@ class Flow:
             picked_from = (live[0].layer or True) if units else False
         elif kind in _COMPARISONS or kind in _RECAST or kind in ("getitem", "unbind"):
             picked_from = next((t.picked_from or t.layer or False for t in live), False)
+        loose = self._loose(kind, inputs, live)
         first = None
         laid_out = axes_of_output(call, outputs)
         places = places_of_output(call, outputs, {tag.place for tag in live})
@@ -260,10 +270,22 @@ class Flow:
             if own is not None and kind in _CUTS and axes is not None and len(live) == 1:
                 own = _cut(own, call, k, live[0].axes, axes, self.order)
             tag = Tag(True, axes, own, layer, is_test, picked_from, has_zeros, place=places[k])
+            tag = tag._replace(loose=loose) if loose else tag
             self[each] = tag
             first = first or tag
         assert first is not None
         return first
+
+    def _loose(self, kind: str, inputs: list[Tensor], live: list[Tag]) -> frozenset[Key]:
+        found: frozenset[Key] = frozenset()
+        for tag in live:
+            found = found | tag.loose if tag.loose else found
+        if not found or not (kind in WEIGHTED or kind in NORMS):
+            return found
+        if any(tag.source and not tag.live for tag in (self[each] for each in inputs)):
+            self.taken |= found
+            return frozenset()
+        return found
 
     def _source(self, kind: str, inputs: list[Tensor], live: list[Tag]) -> frozenset[str] | None:
         if kind in _WRITES:

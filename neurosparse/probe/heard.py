@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from torch import nn
 
+from neurosparse.probe.layer_names import base, is_asked
 from neurosparse.probe.monitor import Monitor
 from neurosparse.probe.originals import plain_name
 from neurosparse.probe.rectifiers import NON_LINEARITIES
@@ -43,11 +44,11 @@ def check(
         _tell(f"activations that were not called, and have no activity: {', '.join(unused)}")
 
 
-def unheard(model: nn.Module, layers: Sequence[str] | None, fired: Mapping[str, int]) -> str:
+def unheard(model: nn.Module, layers: Sequence[str] | None, fired: Collection[str]) -> str:
     """Return what a pass lacks: layers that were asked for, or any at all; "" where nothing."""
     modules = [plain_name(name) for name, _ in model.named_modules() if name]
-    unknown = [name for name in layers or () if not fired.get(name)]
-    if unknown and not (fired and set(unknown) <= set(modules)):
+    unknown = [asked for asked in layers or () if not any(is_asked(n, [asked]) for n in fired)]
+    if unknown and not (fired and {base(name) for name in unknown} <= set(modules)):
         return (
             f"no layer {', '.join(map(repr, unknown))} was heard, so it is not watched; the modules"
             f" are: {', '.join(modules)}"

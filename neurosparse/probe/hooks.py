@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
-import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
 T = TypeVar("T")
 
@@ -16,7 +15,8 @@ class OwnHook:
     """A hook that does nothing on a copy of its module, and none that stands in a file.
 
     Copies of a model that trains are made to average weights or to be saved; what watches or
-    steers the training must not follow them.
+    steers the training must not follow them. A file names nothing but Python's own modules, so
+    that it is read where this package is not.
     """
 
     def __init__(self, act: Callable[..., Any]) -> None:
@@ -25,8 +25,19 @@ class OwnHook:
     def __call__(self, *args: object, **kwargs: object) -> Any:
         return self.act(*args, **kwargs)
 
-    def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:
-        return idle, ()
+    def __deepcopy__(self, _memo: object) -> Callable[..., None]:
+        return _nothing
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, str]]:
+        return getattr, (nullcontext(), "__exit__")  # it takes anything and does nothing
+
+    @property
+    def __name__(self) -> str:
+        """The name that `torch.jit.script` asks for, of hooks that it could compile."""
+        raise AttributeError(
+            "the model is watched or steered, and torch.jit.script cannot compile the hooks for"
+            " that: close the watch or remove the sparsifier first"
+        )
 
 
 def owners(module: nn.Module, kind: type[T]) -> list[T]:
@@ -34,21 +45,6 @@ def owners(module: nn.Module, kind: type[T]) -> list[T]:
     acts = [getattr(hook, "act", None) for hook in module._forward_pre_hooks.values()]
     found = [getattr(act, "__self__", None) for act in acts]
     return [one for one in found if isinstance(one, kind)]
-
-
-def put_last(handle: RemovableHandle) -> None:
-    """Put a module's hook behind all its others of one kind.
-
-    Where a pass fails, torch goes through a module's hooks as they stand. A hook that removes
-    others stops it, unless it is the last.
-    """
-    if not torch.compiler.is_compiling() and (hooks := handle.hooks_dict_ref()) is not None:
-        hooks.move_to_end(handle.id)
-
-
-def idle() -> Callable[..., None]:
-    """Return a hook that does nothing."""
-    return _nothing
 
 
 def _nothing(*_: object, **__: object) -> None:

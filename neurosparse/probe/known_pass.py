@@ -18,7 +18,9 @@ from typing import NamedTuple, TypeAlias
 from torch import Tensor, nn
 from torch.autograd.graph import Node
 
+from neurosparse.probe.flow import Key
 from neurosparse.probe.originals import plain_name
+from neurosparse.probe.recurrent import rows_of
 from neurosparse.probe.telling import Listed, is_teller, tellers, telling
 from neurosparse.probe.tensors import tensors_in
 
@@ -32,26 +34,28 @@ class KnownLayer(NamedTuple):
     `axis` counts from the end where it is negative.
     """
 
-    name: str
+    key: Key
     axis: int
     n_axes: int
     n_units: int
 
     @classmethod
-    def of(cls, name: str, output: Tensor, axis: int) -> KnownLayer:
+    def of(cls, key: Key, output: Tensor, axis: int) -> KnownLayer:
         """Return what is known of a layer from one of its outputs."""
-        return cls(name, axis, output.ndim, output.shape[axis] if output.ndim else 1)
+        return cls(key, axis, output.ndim, output.shape[axis] if output.ndim else 1)
 
 
 class KnownPass(NamedTuple):
     """The layers of a pass, in their order, the modules that put them out, and its functions.
 
     Where a block tells what its rectifier puts out, the block stands for the rectifier.
+    `weights` has the names of the model's parameters, by their ids.
     """
 
     layers: tuple[KnownLayer, ...]
     modules: tuple[nn.Module, ...]
     functions: tuple[str, ...]
+    weights: dict[int, str]
 
     @classmethod
     def of(
@@ -70,13 +74,24 @@ class KnownPass(NamedTuple):
         blocks
             As `blocks_noted` gives them.
         """
-        modules = {plain_name(name): module for name, module in model.named_modules()}
-        names = [layer.name for layer in layers]
-        functions = functions_of(output, blocks)
+        modules = {plain_name(name): module for name, module in model.named_modules() if name}
+        names = [layer.key.name for layer in layers]
+        weights = {id(parameter): name for name, parameter in model.named_parameters()}
+        functions = functions_of(output, blocks, weights)
         if not functions or len(set(names)) < len(names) or not modules.keys() >= set(names):
             return None
         blocks_of, places = tellers(model), (modules[name] for name in names)
-        return cls(tuple(layers), tuple(blocks_of.get(each, each) for each in places), functions)
+        told = tuple(blocks_of.get(each, each) for each in places)
+        return None if model in told else cls(tuple(layers), told, functions, weights)
+
+    def is_like(self, other: KnownPass | None) -> bool:
+        """Return whether another pass did the same, wherever in the code it was written."""
+        return other is not None and self._anywhere == other._anywhere
+
+    @property
+    def _anywhere(self) -> KnownPass:
+        layers = (layer._replace(key=layer.key.anywhere) for layer in self.layers)
+        return self._replace(layers=tuple(layers))
 
 
 class PlainLook:
@@ -91,15 +106,15 @@ class PlainLook:
     def __init__(
         self,
         known: KnownPass,
-        count: Callable[[str, Tensor, int], object],
-        count_list: Callable[[str, Listed, int], object],
+        count: Callable[[Key, Tensor, int], object],
+        count_list: Callable[[Key, Listed, int], object],
     ) -> None:
         self.known, self.fired = known, list[KnownLayer]()
         self._count, self._count_list = count, count_list
 
     @contextmanager
     def hooked(self) -> Iterator[None]:
-        """Hand each layer's name, output and axis of units to `count` in this block.
+        """Hand each layer's key, output and axis of units to `count` in this block.
 
         What is a list goes to `count_list`, with the number of inputs.
         """
@@ -116,6 +131,7 @@ class PlainLook:
 
     def _hook(self, layer: KnownLayer) -> Callable[[nn.Module, object, object], None]:
         def hook(module: nn.Module, _args: object, output: object) -> None:
+            output = rows_of(output)
             if not isinstance(output, Tensor) or output.ndim != layer.n_axes:
                 return
             hidden: Tensor | Listed | None = output
@@ -123,18 +139,20 @@ class PlainLook:
                 hidden = module.hidden
             if isinstance(hidden, Tensor):
                 hidden = hidden.view(*output.shape[:-1], -1) if hidden is not output else output
-                self.fired.append(KnownLayer.of(layer.name, hidden, layer.axis))
-                self._count(layer.name, hidden, layer.axis)
+                self.fired.append(KnownLayer.of(layer.key, hidden, layer.axis))
+                self._count(layer.key, hidden, layer.axis)
             elif hidden is not None:
                 self.fired.append(layer._replace(n_units=hidden.n_units))
-                self._count_list(layer.name, hidden, len(output))
+                self._count_list(layer.key, hidden, len(output))
 
         return hook
 
     def agrees(self, output: object, blocks: Blocks) -> bool:
         """Return whether the pass, whose output this is, did what is known of it."""
         known = self.known
-        return tuple(self.fired) == known.layers and functions_of(output, blocks) == known.functions
+        if tuple(self.fired) != known.layers:
+            return False
+        return functions_of(output, blocks, known.weights) == known.functions
 
 
 @contextmanager
@@ -146,7 +164,8 @@ def blocks_noted(model: nn.Module) -> Iterator[Blocks]:
         if output.grad_fn is not None:
             found[output.grad_fn] = args[0].grad_fn
 
-    handles = [block.register_forward_hook(note) for block in tellers(model).values()]
+    told = [block for block in tellers(model).values() if block is not model]
+    handles = [block.register_forward_hook(note) for block in told]
     try:
         yield found
     finally:
@@ -155,11 +174,14 @@ def blocks_noted(model: nn.Module) -> Iterator[Blocks]:
 
 
 def functions_of(
-    output: object, blocks: Mapping[Node, Node | None] | None = None
+    output: object,
+    blocks: Mapping[Node, Node | None] | None = None,
+    weights: Mapping[int, str] | None = None,
 ) -> tuple[str, ...]:
     """Return the names of all functions in the graph of what a model puts out.
 
-    A block that tells is one function.
+    A block that tells is one function. Where the names of weights are given by their ids, each
+    stands for itself, so that a pass through others of the same kind is another.
 
     Examples
     --------
@@ -168,13 +190,15 @@ def functions_of(
     ('ReluBackward0', 'torch::autograd::AccumulateGrad')
     """
     ahead = [tensor.grad_fn for tensor in tensors_in(output)]
-    seen, names, blocks = set[Node](), list[str](), blocks or {}
+    seen, names = set[Node](), list[str]()
+    blocks, weights = blocks or {}, weights or {}
     while ahead:
         node = ahead.pop()
         if node is None or node in seen:
             continue
         seen.add(node)
-        names.append("block" if node in blocks else node.name())
+        weight = getattr(node, "variable", None)
+        names.append(weights.get(id(weight)) or ("block" if node in blocks else node.name()))
         if node in blocks:
             ahead.append(blocks[node])
         else:

@@ -18,6 +18,7 @@ from neurosparse.probe.inputs import Inputs
 from neurosparse.probe.nonlinear import LayerOutput, Monitor
 from neurosparse.probe.tally import Counted, Whole, counted
 from neurosparse.probe.tokens import BatchTokens
+from neurosparse.probe.unit_axes import inputs_are_told, samples_are_tokens
 
 
 class LayerRecords:
@@ -134,8 +135,8 @@ class LayerRecords:
         rest = [k for k in range(len(axes)) if k not in units]
         in_order = [k for k in rest if _of_inputs_in_order(axes[k], self.n_inputs)]
         alone = [k for k in rest if ax.has(axes[k], ax.INPUTS) or ax.has(axes[k], ax.ROWS)]
-        is_told = bool(alone) or layer.place.input is not None or self.n_inputs == 1
-        mask = self._mask_of(layer, tuple(axes[k] for k in rest), is_told)
+        is_told = inputs_are_told(layer, self.n_inputs)
+        mask = self._mask_of(layer, tuple(axes[k] for k in rest))
         if mask is None and axis is not None and alone == in_order == [0]:
             if len(axes[0]) == 1 or len(output) == self.n_inputs:
                 return output, when, None
@@ -154,14 +155,12 @@ class LayerRecords:
             return moved, shown, None
         return moved, shown, origin[0].numpy()
 
-    def _mask_of(self, layer: LayerOutput, rest: ax.Axes, is_told: bool) -> Tensor | None:
+    def _mask_of(self, layer: LayerOutput, rest: ax.Axes) -> Tensor | None:
         """Return the mask that says which rows of an output count, and note that it was used."""
         if self.tokens is None:
             return None
-        of_tokens = ax.of_tokens(rest) or layer.place.token is not None
-        if not of_tokens or not is_told:
-            roles = {f.role for each in rest for f in each if f.size > 1}
-            if of_tokens or ax.POSITIONS in roles:
+        if (are_tokens := samples_are_tokens(layer, self.n_inputs)) is not True:
+            if are_tokens is None:
                 self.unmasked.add(layer.name)
             return None
         numbers = torch.tensor([layer.place.token or 0])

@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, _pop_mode, _push_mode
 
 from neurosparse._internal.types import Fields
 from neurosparse.probe import recurrent
 from neurosparse.probe.flow import WEIGHTED, Flow, Key, Tag
-from neurosparse.probe.layer_names import LayerNames
+from neurosparse.probe.frames import place_of_call
+from neurosparse.probe.layer_names import LayerNames, base
 from neurosparse.probe.layout.calls import Call
 from neurosparse.probe.originals import plain_name
-from neurosparse.probe.rectifiers import (
-    HAVE_FLOORS,
-    KEEPS_ZEROS,
-    Rectifier,
-    is_non_linearity,
-    makes_zeros,
-    rectifier_of,
-)
-from neurosparse.probe.tensors import tensors_in, zero_share
+from neurosparse.probe.rectifiers import Rectifier, is_non_linearity, rectifier_of
+from neurosparse.probe.tensors import tensors_in
 from neurosparse.probe.tokens import BatchTokens, inputs_by_name, masks_in
 from neurosparse.probe.unit_axes import LayerOutput, with_unit_axis
 from neurosparse.probe.waiting import Called, Waiting
+from neurosparse.probe.zeros import NotesZeros
 
 _KINDS: dict[str, str] = {}  # names of functions without their underscores
 
 
-class Monitor(TorchFunctionMode):
+class Monitor(NotesZeros, TorchFunctionMode):
     """Follows a model: functions come in through `__torch_function__`, modules through hooks."""
 
     def __init__(
@@ -46,18 +41,25 @@ class Monitor(TorchFunctionMode):
         *,
         asks: bool,
         live: bool,
+        spares: bool = False,
     ) -> None:
         super().__init__()
+        self.with_zeros, self.looks_for_zeros = {}, True
         self.asks, self.live = asks, live
-        self.consume, self.layers, self.units_axis = consume, layers, units_axis
+        self.consume, self.units_axis = consume, units_axis
+        self.layers = None if layers is None else {base(name) for name in layers}
+        self.spares = spares  # the model the errors that are raised here
+        self.failure: Exception | None = None  # what it was spared
+        self.caller: FrameType | None = None  # of the model, where that is known
+        self.is_open = False  # functions that no module calls may be those of a loss
+        self.loose: set[Key] = set()  # the layers that they are
+        self.not_had: set[str] = set()  # recurrent modules whose lower layers cannot be had
         self.flow = Flow(model)
         self.fired: Counter[str] = Counter()
         self.names = LayerNames()
         self.replaced: set[str] = set()  # layers before a selection of their units
         self.of_weights: set[str] = set()  # non-linearities that weights alone went through
         self.masks: set[str] = set()  # of padding, among what the model was called with
-        self.with_zeros: dict[str, float] = {}  # outputs with exact zeros that were not counted
-        self.looks_for_zeros = True
         self.is_paused = False  # while the model runs on trial
         self.inside: list[str] = []  # the modules that are being called
         self.calls: Counter[Key] = Counter()
@@ -79,13 +81,11 @@ class Monitor(TorchFunctionMode):
     def _has_begun(self, args: object, kwargs: object) -> bool:
         return any(t in self.flow and self.flow[t].live for t in _all(args, kwargs))
 
-    def enter(self, name: str) -> Callable[..., None]:
+    def enter(self, name: str) -> Callable[..., Tensor | None]:
         """Return the hook that is called before a module."""
         is_root = not name
 
         def hook(module: nn.Module, args: Sequence[Any], kwargs: Fields) -> None:
-            if self.is_paused:
-                return
             if is_root:
                 with torch._C.DisableTorchFunction():
                     masks = masks_in(inputs_by_name(module, args, kwargs))
@@ -100,14 +100,14 @@ class Monitor(TorchFunctionMode):
                 self._note_unseen(_all(args, kwargs))
             self.inside.append(name)
 
-        return hook
+        return self._spared(hook)
 
     def leave(self, name: str, module: nn.Module) -> Callable[..., Tensor | None]:
         """Return the hook that is called after a module; its tensor replaces the output."""
         shown, by_kind = name or type(module).__name__.lower(), is_non_linearity(module)
 
         def hook(_module: nn.Module, args: object, *rest: object) -> Tensor | None:
-            if self.is_paused or not self.inside:  # entered before it was followed
+            if not self.inside:  # entered before it was followed
                 return None
             # torch leaves the keywords out once the hook has been removed
             kwargs, output = rest if len(rest) == 2 else ({}, rest[0])
@@ -144,7 +144,33 @@ class Monitor(TorchFunctionMode):
                 )
             return None
 
-        return hook
+        return self._spared(hook)
+
+    def _spared(self, hook: Callable[..., Tensor | None]) -> Callable[..., Tensor | None]:
+        def run(*args: Any) -> Tensor | None:
+            if self.is_paused:
+                return None
+            try:
+                return hook(*args)
+            except Exception as error:
+                self._fail(error)
+            return None
+
+        return run
+
+    def _fail(self, error: Exception) -> None:
+        """Raise an error of this package's own, or follow the model no more."""
+        if not self.spares:
+            raise error
+        self.failure, self.is_paused = error, True
+
+    def __exit__(self, *_: object) -> None:
+        # others may be above it where a pass was broken off
+        above = []
+        while torch._C._len_torch_function_stack() and (top := _pop_mode()) is not self:
+            above.append(top)
+        for mode in reversed(above):
+            _push_mode(mode)
 
     def _consume_below(
         self, name: str, module: nn.RNN, args: Any, kwargs: Any, output: Tensor
@@ -152,6 +178,8 @@ class Monitor(TorchFunctionMode):
         """Hand over the layers of a recurrent module below the one that it puts out."""
         if self.live or self.layers is not None:
             return
+        if recurrent.drops_out(module):
+            self.not_had.add(name)
         for k, below in enumerate(recurrent.below(module, *args, **kwargs)):
             self.flow[below] = self.flow[output]._replace(source=frozenset({f"{name}.l{k}"}))
             self._consume(f"{name}.l{k}", below)
@@ -168,6 +196,8 @@ class Monitor(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        if self.is_paused:
+            return function(*args, **kwargs)
         shown = getattr(function, "__name__", "")
         place = self.inside[-1] if self.inside else ""
         waiting = self.waiting.get(place)
@@ -175,6 +205,17 @@ class Monitor(TorchFunctionMode):
             with torch._C.DisableTorchFunction():
                 waiting.save(args[0] if args else None)
         output = function(*args, **kwargs)
+        try:
+            return self._followed(function, shown, place, args, kwargs, output)
+        except Exception as error:
+            self._fail(error)
+        return output
+
+    def _followed(
+        self, function: Any, shown: str, place: str, args: Any, kwargs: Fields, output: Any
+    ) -> Any:
+        """Follow a function that was called, and return what the model is to get of it."""
+        waiting = self.waiting.get(place)
         if shown == "__get__":
             if not isinstance(output, Tensor):
                 return output
@@ -226,77 +267,19 @@ class Monitor(TorchFunctionMode):
         if rectifies.replaces is not None:
             self.replaced.add(self.names.of(rectifies.replaces))
         if place not in self.alone:
-            return self._consume(name, result, key)
+            instead = self._consume(name, result, key)
+            if self.is_open and not self.inside:
+                self.loose.add(key)
+                known = self.flow[result]
+                self.flow[result] = known._replace(loose=known.loose | {key})
+            return instead
         called = Called(name, result, tag, key)
         self.waiting.setdefault(place, Waiting(place)).add(called, self.flow)
         return None
 
-    def _zeros_before(self, kind: str, tensors: list[Tensor], output: object) -> bool | None:
-        """Return whether the inputs of a function had zeros, None where nobody looks."""
-        if not self.looks_for_zeros or not isinstance(output, Tensor):
-            return None
-        if kind in KEEPS_ZEROS:
-            return True
-        inputs = [(self.flow[t], t) for t in tensors]
-        live = [tag for tag, _ in inputs if tag.live]
-        if makes_zeros(kind):
-            known = max((zero_share(t) for tag, t in inputs if tag.live), default=0.0)
-            return zero_share(output) < known + 0.02
-        return (
-            any(tag.has_zeros for tag in live)
-            or all(tag.is_test for tag in live)
-            or any(
-                not tag.live and not (kind in HAVE_FLOORS and zero_share(t) == 1)
-                for tag, t in inputs
-            )
-        )
-
-    def _note_unseen(self, tensors: Iterable[Tensor], name: str = "") -> None:
-        """Note the zeros of what no function of torch has made."""
-        for each in tensors if self.looks_for_zeros and self.flow.n_inputs else ():
-            if each in self.flow or not each.is_floating_point() or each.numel() < 32:
-                continue
-            share = zero_share(each) if len(each) % self.flow.n_inputs == 0 else 0.0
-            if share >= 0.1:
-                place = self.inside[-1] if self.inside else ""
-                shown = name or ".".join(filter(None, [place, "(no function of torch)"]))
-                self.with_zeros.setdefault(shown, share)
-                self.flow[each] = self.flow[each]._replace(has_zeros=True)
-
-    def _note_tests(self, kind: str, place: str, inputs: list[Tensor]) -> None:
-        """Note binary units: outcomes of a comparison that weights take as their input."""
-        tags = [self.flow[each] for each in inputs]
-        if not any(tag.source and not tag.live for tag in tags):
-            return
-        for each, tag in zip(inputs, tags, strict=True):
-            is_made = tag.source is not None or tag.picked_from is not False
-            if tag.is_test and is_made and (share := zero_share(each)) >= 0.1:
-                self.with_zeros.setdefault(f"input of {place or kind}", share)
-
-    def _note_zeros(self, kind: str, shown: str, output: Tensor, before: bool) -> None:
-        tag = self.flow[output]
-        if (
-            (tag.has_zeros and not makes_zeros(kind))
-            or tag.is_test
-            or not output.is_floating_point()
-        ):
-            return
-        share = zero_share(output)
-        if share > 0:
-            self.flow[output] = tag._replace(has_zeros=True)
-        if not before and share >= 0.1 and output.numel() >= 32:
-            place = self.inside[-1] if self.inside else ""
-            name = shown.partition(".")[0].strip("_")
-            name = (
-                place
-                if place in self.alone | self.by_kind and place
-                else f"{place}.{name}".lstrip(".")
-            )
-            self.with_zeros.setdefault(name, share)
-
     def _key(self, name: str, before: Tag) -> Key:
         """Return the key of a layer that is being called, by what is known of its input."""
-        key = Key(name, _place(), before.source)
+        key = Key(name, place_of_call(self.caller), before.source)
         if before.source is not None:
             return key
         self.calls[key] += 1
@@ -307,6 +290,10 @@ class Monitor(TorchFunctionMode):
     ) -> Tensor | None:
         """Hand a layer's output over; return the tensor that takes its place, if any."""
         if self.layers is not None and name not in self.layers:
+            is_gate = any(asked.startswith(f"{name}*") for asked in self.layers)
+            if is_gate and isinstance(output, Tensor):
+                tag = self.flow[output]
+                self.flow[output] = _of_layer(tag, key or self._key(name, before or tag))
             return None
         if not isinstance(output, Tensor):
             error = ValueError(
@@ -334,7 +321,7 @@ class Monitor(TorchFunctionMode):
         except ValueError as error:
             self.errors.append(error)
             raise
-        instead = self.consume(found._replace(name=self.names.of(key), place=tag.place))
+        instead = self.consume(found._replace(name=self.names.of(key), place=tag.place, key=key))
         if instead is None or instead is found.output:
             return None
         instead = instead.reshape(output.shape)
@@ -358,14 +345,3 @@ def _of_layer(tag: Tag, key: Key) -> Tag:
 def _works_in_place(shown: str, kwargs: Fields) -> bool:
     own = shown.endswith("_") and not shown.startswith("__")
     return own or shown.startswith(("__i", "__setitem")) or bool(kwargs.get("inplace"))
-
-
-def _place() -> Any:
-    """Return the place in the code, outside torch and this package, that is being run."""
-    frame: Any = sys._getframe(1)
-    while frame is not None:
-        module = frame.f_globals.get("__name__", "")
-        if not module.startswith(("torch.", "neurosparse.probe")):
-            return frame.f_code, frame.f_lasti
-        frame = frame.f_back
-    return None

@@ -105,6 +105,8 @@ def monitoring(
     *,
     asks: bool = True,
     live: bool = False,
+    spares: bool = False,
+    with_root: bool = True,
 ) -> Iterator[Monitor]:
     """Listen as `listening` does; each output comes with all that is known of it.
 
@@ -118,13 +120,19 @@ def monitoring(
         Raise a ValueError where the axis of the units is not known; otherwise it is the last.
     live
         Outputs are handed over as the model has them; those that it keeps to itself are not.
+    spares
+        An error of this package's own ends the listening (`Monitor.failure`), and not the pass.
+    with_root
+        Hooks on the model itself, too. One that is being called does without.
     """
-    monitor = Monitor(model, consume, layers, units_axis, asks=asks, live=live)
+    monitor = Monitor(model, consume, layers, units_axis, asks=asks, live=live, spares=spares)
     handles = []
     fast = torch.backends.mha.get_fastpath_enabled()
     try:
         torch.backends.mha.set_fastpath_enabled(False)
         for name, module in model.named_modules():
+            if not (name or with_root):
+                continue
             shown = plain_name(name)
             handles.append(module.register_forward_pre_hook(monitor.enter(shown), with_kwargs=True))
             handles.append(

@@ -38,6 +38,11 @@ def with_rows(output: Any, rows: Tensor) -> Any:
     return (with_rows(first, rows), *others)
 
 
+def drops_out(module: nn.RNN) -> bool:
+    """Return whether what the layers below the last put out cannot be had again."""
+    return module.training and bool(module.dropout) and module.num_layers > 1
+
+
 def below(module: nn.RNN, x: Any, hx: Tensor | None = None) -> Iterator[Tensor]:
     """Yield the outputs of the layers below the last, at each step, the lowest first.
 
@@ -51,7 +56,7 @@ def below(module: nn.RNN, x: Any, hx: Tensor | None = None) -> Iterator[Tensor]:
     >>> [tuple(output.shape) for output in below(rnn, torch.zeros(5, 2, 3))]
     [(5, 2, 4)]
     """
-    if module.training and module.dropout:
+    if drops_out(module):
         return
     directions = ("", "_reverse") if module.bidirectional else ("",)
     for k in range(module.num_layers - 1):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +16,8 @@ from neurosparse.probe.tally import by_torch, on_cpu
 from neurosparse.probe.telling import Listed
 from neurosparse.sparsity import units_axis
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -26,7 +27,6 @@ class Running:
     """
 
     counts: NDArray[np.float64]  # (n_units,) samples in which the unit is active
-    n_inputs: int
     n_samples: int  # inputs times positions
     n_zero: int  # (sample, unit) pairs that are exactly 0
     effective_sum: float  # sum over samples of (sum |a|)^2 / sum a^2
@@ -41,29 +41,33 @@ class Running:
         active_when = _along(active_when, axis)
         if not output.numel():
             n_units = output.shape[active_when.axis or 0]
-            return cls(np.zeros(n_units), 0, 0, 0, 0.0, 0)
+            return cls(np.zeros(n_units), 0, 0, 0.0, 0)
         axis = units_axis(active_when, output.ndim, output.shape)
-        margins = on_cpu if output.device.type == "cpu" else by_torch
-        units, samples, n_zero = margins(output, axis, active_when.threshold or 0.0)
-        return cls(
-            units[0], len(output), samples[0].size, n_zero, *_effective(samples[1], samples[2])
-        )
+        threshold = active_when.threshold or 0.0
+        if output.device.type == "cpu" and not active_when.relative:
+            units, samples, n_zero = on_cpu(output, axis, threshold)
+        else:
+            units, samples, n_zero = by_torch(output, axis, threshold, active_when.relative)
+        return cls(units[0], samples[0].size, n_zero, *_effective(samples[1], samples[2]))
 
     @classmethod
     def of_list(cls, output: Listed, active_when: ActiveWhen) -> Running:
         """Count one batch of a rectifier's output that is a list; each sample is an input."""
         n_samples, counts = len(output.start) - 1, np.zeros(output.n_units)
-        samples = np.zeros((2, n_samples))
-        add_margins_of_list(
-            output.start, output.units, output.values, active_when.threshold or 0.0, counts, samples
-        )
+        samples, threshold = np.zeros((2, n_samples)), active_when.threshold or 0.0
+        add_margins_of_list(output.start, output.units, output.values, threshold, counts, samples)
+        if active_when.relative:
+            scale = np.repeat(np.sqrt(samples[1] / output.n_units), np.diff(output.start))
+            is_active = np.abs(output.values) > threshold * scale
+            counts = np.bincount(output.units[is_active], minlength=output.n_units).astype(float)
         n_zero = n_samples * output.n_units - len(output.values)
-        return cls(counts, n_samples, n_samples, n_zero, *_effective(*samples))
+        return cls(counts, n_samples, n_zero, *_effective(*samples))
 
     def __add__(self, other: Running) -> Running:
+        if self.n_units != other.n_units:
+            raise ValueError(f"a layer has {self.n_units:,} units and then {other.n_units:,}")
         return Running(
             self.counts + other.counts,
-            self.n_inputs + other.n_inputs,
             self.n_samples + other.n_samples,
             self.n_zero + other.n_zero,
             self.effective_sum + other.effective_sum,
@@ -109,19 +113,15 @@ def _along(active_when: ActiveWhen, axis: int) -> ActiveWhen:
     return active_when if active_when.axis is not None else replace(active_when, axis=axis)
 
 
-def over_processes(running: Mapping[str, Running]) -> dict[str, Running]:
-    """Add up what all processes of `torch.distributed` counted; without any, what this one did."""
+def from_all_processes(mine: T) -> list[T]:
+    """Return what all processes of `torch.distributed` have; without any, what this one has."""
     from torch import distributed
 
     if not (distributed.is_available() and distributed.is_initialized()):
-        return dict(running)
+        return [mine]
     parts: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(parts, dict(running))
-    total: dict[str, Running] = {}
-    for part in parts:
-        for name, one in part.items():
-            total[name] = total[name] + one if name in total else one
-    return total
+    distributed.all_gather_object(parts, mine)
+    return parts
 
 
 def is_first_process() -> bool:

@@ -9,14 +9,18 @@ from typing import NamedTuple
 from torch import Tensor
 
 from neurosparse.probe import axes as ax
+from neurosparse.probe.flow import Key
 from neurosparse.probe.layout import WEIGHTS
+
+NO_KEY = Key("", None, None)
 
 
 class LayerOutput(NamedTuple):
     """The output of a layer, under the layer's name.
 
     Where inputs and units lie along one axis, as in a flattened tensor, each has one here.
-    `axis` is None where units lie along several axes, or the whole layer is one unit.
+    `axis` is None where units lie along several axes, or the whole layer is one unit. `key` is what
+    tells layers of one name apart.
     """
 
     name: str
@@ -24,12 +28,37 @@ class LayerOutput(NamedTuple):
     axis: int | None
     axes: ax.Axes | None
     place: ax.Place = ax.NOWHERE
+    key: Key = NO_KEY
 
     @property
     def shown_axis(self) -> int:
         """The axis of the units; the last where it is not known, or the last of several."""
         units = [] if self.axes is None else ax.of_units(self.axes)
         return self.axis if self.axis is not None else units[-1] if units else -1
+
+
+def inputs_are_told(layer: LayerOutput, n_inputs: int) -> bool:
+    """Return whether it is known which input each sample of a layer is of."""
+    rest = _of_samples(layer)
+    alone = any(ax.has(each, ax.INPUTS) or ax.has(each, ax.ROWS) for each in rest)
+    return alone or layer.place.input is not None or n_inputs == 1
+
+
+def samples_are_tokens(layer: LayerOutput, n_inputs: int) -> bool | None:
+    """Return whether the samples of a layer are known tokens; None where they may be others."""
+    rest = _of_samples(layer)
+    of_tokens = ax.of_tokens(rest) or layer.place.token is not None
+    if of_tokens and inputs_are_told(layer, n_inputs):
+        return True
+    roles = {f.role for each in rest for f in each if f.size > 1}
+    return None if of_tokens or ax.POSITIONS in roles else False
+
+
+def _of_samples(layer: LayerOutput) -> ax.Axes:
+    """Return the axes of a layer's output that hold no units."""
+    axes = layer.axes or ()
+    units = ax.of_units(axes)
+    return tuple(each for k, each in enumerate(axes) if k not in units)
 
 
 def with_unit_axis(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 import weakref
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
@@ -21,17 +18,14 @@ from neurosparse._internal import checks
 from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActiveWhen
 from neurosparse.activity.given import check_active_when
-from neurosparse.probe import axes as ax
-from neurosparse.probe import heard as heard_layers
 from neurosparse.probe.eager import eagerly
+from neurosparse.probe.follower import Follower
 from neurosparse.probe.history import History, Row
-from neurosparse.probe.hooks import OwnHook, put_last
-from neurosparse.probe.known_pass import Blocks, KnownLayer, KnownPass, PlainLook, blocks_noted
-from neurosparse.probe.nonlinear import LayerOutput, Monitor, monitoring
+from neurosparse.probe.hooks import OwnHook
+from neurosparse.probe.looks import Look, Rows
 from neurosparse.probe.originals import check_followed, unwrapped
-from neurosparse.probe.running import Running, is_first_process, over_processes
-from neurosparse.probe.telling import Listed
-from neurosparse.probe.tokens import inputs_by_name, tokens_in
+from neurosparse.probe.passes import LeftAlone, Pass, is_compiled, is_exporting, why_left_alone
+from neurosparse.probe.running import is_first_process
 
 Log = Callable[[Row], object]
 
@@ -158,32 +152,21 @@ class Watch:
         reduce: bool,
     ) -> None:
         self.history, self.n_steps = History(), 0
-        self._model, self._layers = unwrapped(model), layers
-        self._every, self._active_when, self._log, self._reduce = every, active_when, log, reduce
-        self._running: dict[str, Running] = {}
-        # which units were active in each of the last looks
-        self._alive: dict[str, deque[NDArray[np.bool_]]] = {}
-        self._window, self._looking = window, True
-        self._n_passes = 0
-        self._mask: Tensor | None = None  # (inputs, tokens): those that are no padding
-        self._inside: list[bool] = []  # of each pass under way, whether it has gradients
-        self._heard: list[KnownLayer] = []  # in the pass that is followed
-        self._known: KnownPass | None = None
-        self._plain: PlainLook | None = None  # of the pass under way, if hooks count it
-        self._blocks: Blocks = {}
-        self._varies = self._is_lost = False
-        self._monitor: Monitor | None = None  # of the pass that is followed
-        self._unheard = ""  # of the first pass, what a look lacks
-        self._monitoring, self._eager = ExitStack(), ExitStack()
+        self._model = unwrapped(model)
+        self._follower = Follower(self._model, active_when, layers)
+        self._every, self._log, self._reduce = every, log, reduce
+        self._rows, self._look, self._looking = Rows(layers, window), Look(), True
+        self._n_passes = self._n_due = 0  # passes looked at, steps that wait for the end of one
+        self._passes: list[Pass] = []  # under way, each in the one before
+        self._left_alone = LeftAlone()
+        self._eager = ExitStack()
         self._clock: weakref.ref[Optimizer] | None = None
         self._closed = False
-        self._compiled = any(m._compiled_call_impl is not None for m in model.modules())
-        self._compiled |= self._model is not model and hasattr(model, "_orig_mod")
+        self._compiled = is_compiled(model)
         self._handles = [
             self._model.register_forward_pre_hook(
                 OwnHook(lambda _, args, kwargs: self._begin_pass(args, kwargs)), with_kwargs=True
             ),
-            self._model.register_forward_pre_hook(OwnHook(lambda *_: put_last(self._handles[-2]))),
             self._model.register_forward_hook(
                 OwnHook(lambda _module, _args, output: self._end_pass(output)), always_call=True
             ),
@@ -209,11 +192,13 @@ class Watch:
         if self._closed:
             return
         self._closed = True
-        self._monitoring.close()
+        self._follower.end(None, self._look, broken_off=True)
         self._eager.close()
         for handle in self._handles:
             handle.remove()
         self._end_look()
+        if nothing := self._nothing_counted():
+            warnings.warn(nothing, stacklevel=2)
 
     @property
     def latest(self) -> Row:
@@ -229,24 +214,43 @@ class Watch:
 
     @property
     def note(self) -> str:
-        """Difference of the watched training in steps that are looked at, in words, or ""."""
-        parts = [self._unheard] * bool(self._unheard)
-        return "; ".join([*parts, *[COMPILED] * self._compiled, *[VARIES] * self._varies])
+        """What is not as it seems in the rows, or in steps that are looked at, in words, or ""."""
+        told, left = self._follower, self._nothing_counted() or self._left_alone.note
+        compiled, varies = COMPILED * self._compiled, VARIES * told.varies
+        return "; ".join(filter(None, [told.unheard, *told.said, left, compiled, varies]))
 
     def step(self) -> None:
-        """Say that a step is over, in a loop without a torch optimizer."""
+        """Say that a step is over, in a loop without a torch optimizer.
+
+        Within a pass, as where several optimizers step in one `one_pass`, it is over with the pass.
+        """
         if self._closed:
             return
+        self._forget_broken_off()
+        if self._passes:
+            self._n_due += 1
+        else:
+            self._left_alone.n_steps += 1
+            self._go_to(self.n_steps + 1)
+
+    def at_step(self, step: int) -> None:
+        """Say which step comes next, where somebody else counts: a trainer, or after a resume."""
+        if checks.whole("step", step, least=0) != self.n_steps and not self._closed:
+            self._go_to(step)
+
+    def _go_to(self, step: int) -> None:
         missed = self._looking and not self._end_look()
-        self.n_steps += 1
-        self._n_passes = 0
-        self._looking = missed or self.n_steps % self._every == 0
+        self.n_steps, self._n_passes = step, 0
+        self._looking = missed or step % self._every == 0
         self._eager.close()
         self._hold_compiled()
 
     @contextmanager
     def one_pass(self, batch: FieldsView | None = None) -> Iterator[list[object]]:
         """Take this block for one pass, in a loop that calls parts of the model one by one.
+
+        Functions that the block itself calls may be those of a loss: they are layers where weights
+        take what they put out.
 
         Parameters
         ----------
@@ -260,117 +264,80 @@ class Watch:
             longer.
         """
         outputs: list[object] = []
-        self._begin_pass((), batch)
+        self._begin_pass((), batch, is_block=True)
+        broken_off = True
         try:
             yield outputs
+            broken_off = False
         finally:
-            self._end_pass(outputs or None)
+            self._end_pass(outputs or None, broken_off)
 
-    def _begin_pass(self, args: tuple[Any, ...] = (), kwargs: FieldsView | None = None) -> None:
+    def _begin_pass(
+        self, args: tuple[Any, ...], kwargs: FieldsView | None, *, is_block: bool = False
+    ) -> None:
         if torch.compiler.is_compiling():
-            self._compiled = True
+            if not is_exporting():
+                self._compiled = True
             return
-        self._inside.append(torch.is_grad_enabled())
-        trains = self._model.training and self._inside[-1]
-        if len(self._inside) > 1 or not self._looking or not trains or self._closed:
+        self._forget_broken_off()
+        begun = Pass.begun(is_block=is_block)
+        self._passes.append(begun)
+        if len(self._passes) > 1 or not self._looking or self._closed:
             return
-        self._n_passes += 1
-        if self._n_passes == MANY_PASSES and self._clock is None and self.n_steps == 0:
+        if why := why_left_alone(self._model, (args, kwargs), in_backward=self._n_passes == 0):
+            self._left_alone.passes[why] += 1
+            return
+        self._n_passes += not begun.in_backward
+        self._left_alone.n_counted += 1
+        if self._left_alone.n_counted == MANY_PASSES and not (self._clock or self.n_steps):
             warnings.warn(NO_STEPS, stacklevel=2)
-        kwargs = kwargs or {}
-        tokens = tokens_in(self._model, inputs_by_name(self._model, args, kwargs))
-        self._mask = None if tokens is None else tokens.mask
-        self._blocks = self._monitoring.enter_context(blocks_noted(self._model))
         in_full = len(self.history) % LOOKS_FOR_ONE_IN_FULL == 0
-        if self._known is not None and self._mask is None and not in_full:
-            self._plain = PlainLook(self._known, self._count, self._count_list)
-            self._monitoring.enter_context(self._plain.hooked())
-            return
-        monitor = self._monitoring.enter_context(
-            monitoring(self._model, self._hear, self._layers, asks=False)
-        )
-        monitor.looks_for_zeros, self._monitor = False, monitor
-        if args or kwargs:
-            monitor.begin((args, kwargs), tokens)
+        self._follower.begin(begun, args, kwargs, in_full=in_full, counts_now=self._is_trained_on)
 
-    def _end_pass(self, output: object) -> None:
+    def _is_trained_on(self) -> bool:
+        """Return whether the innermost pass has gradients."""
+        return bool(self._passes) and self._passes[-1].has_gradients
+
+    def _end_pass(self, output: object, broken_off: bool | None = None) -> None:
         if torch.compiler.is_compiling():
             return
-        del self._inside[-1:]
-        if not self._inside:
-            self._monitoring.close()
-            self._learn(output)
-
-    def _learn(self, output: object) -> None:
-        """Note what a pass that was followed has shown, and whether one by hooks did the same."""
-        plain, heard, blocks = self._plain, self._heard, self._blocks
-        monitor, self._monitor = self._monitor, None
-        self._plain, self._heard, self._blocks = None, [], {}
-        if monitor is not None and output is not None and not self.history and not self._unheard:
-            self._unheard = heard_layers.unheard(self._model, self._layers, monitor.fired)
-            if self._unheard:
-                warnings.warn(self._unheard, stacklevel=2)
-        if output is None or self._mask is not None or self._varies:  # None: it was broken off
+        del self._passes[-1:]
+        if self._passes:
             return
-        if plain is not None:
-            self._varies = self._is_lost = not plain.agrees(output, blocks)
-        elif heard:
-            found = KnownPass.of(self._model, heard, output, blocks)
-            self._varies = self._known is not None and found != self._known
-            self._known = found
-        if self._varies:
-            self._known = None
+        if broken_off is None:  # torch has no output where the model raises an error
+            broken_off = output is None and sys.exc_info()[0] is not None
+        self._follower.end(output, self._look, broken_off=broken_off)
+        while self._n_due:
+            self._n_due -= 1
+            self.step()
 
-    def _hear(self, layer: LayerOutput) -> None:
-        """Count a layer of a pass that is followed."""
-        if self._inside[-1:] != [True]:  # a pass within, such as one that finds layers
-            return
-        name, output, axis = layer.name, layer.output.detach(), layer.shown_axis
-        self._heard.append(KnownLayer.of(name, output, axis))
-        if self._mask is None or layer.axes is None or not ax.of_tokens(layer.axes):
-            self._count(name, output, axis)
-            return
-        with torch._C.DisableTorchFunction():
-            tokens, _ = ax.rows(output, layer.axes, self._mask, layer.place)
-            found = Running.of(tokens, self._active_when, -1)
-        self._add(name, replace(found, n_inputs=len(self._mask)))
-
-    def _count(self, name: str, output: Tensor, axis: int) -> None:
-        if self._inside[-1:] == [True]:
-            with torch._C.DisableTorchFunction():
-                self._add(name, Running.of(output, self._active_when, axis))
-
-    def _count_list(self, name: str, output: Listed, n_inputs: int) -> None:
-        if self._inside[-1:] == [True]:
-            found = Running.of_list(output, self._active_when)
-            self._add(name, replace(found, n_inputs=n_inputs))
-
-    def _add(self, name: str, found: Running) -> None:
-        self._running[name] = self._running[name] + found if name in self._running else found
+    def _forget_broken_off(self) -> None:
+        """Leave a pass of which torch did not say that it ended, as after Ctrl-C."""
+        while self._passes and self._passes[-1].is_broken_off():
+            del self._passes[-1:]
+            if not self._passes:
+                self._follower.end(None, self._look, broken_off=True)
 
     def _end_look(self) -> bool:
         """Make a row of what was counted since the step began; return whether there is one."""
-        running, self._running = self._running, {}
-        if self._is_lost:  # hooks did not hear all that there was
-            running, self._is_lost = {}, False
+        look, self._look = self._look, Look()
+        if self._follower.is_lost:  # not all that there was is counted
+            look, self._follower.is_lost = Look(), False
         if self._reduce and self._looking:
-            running = over_processes(running)
-        if not running:
+            look = look.over_processes()
+        row = self._rows.of(self.n_steps, look)
+        if not row:
             return False
-        row: Row = {"step": self.n_steps, "samples": max(one.n_inputs for one in running.values())}
-        n_units = sum(one.n_units for one in running.values())
-        row["active"] = sum(one.active * one.n_units for one in running.values()) / n_units
-        for name, one in running.items():
-            alive = self._alive.setdefault(name, deque(maxlen=self._window))
-            alive.append(one.counts > 0)
-            row[f"active/{name}"] = one.active
-            row[f"zeros/{name}"] = one.zeros
-            row[f"dead/{name}"] = 1 - float(np.any(alive, axis=0).mean())
-            row[f"effective_units/{name}"] = one.effective_units
         self.history.append(row)
         if self._log is not None and is_first_process():
             self._log(dict(row))
         return True
+
+    def _nothing_counted(self) -> str:
+        """Return why a training has no row, in words, "" where it has one or more is said."""
+        if self.history or self._follower.unheard or self._follower.said:
+            return ""
+        return self._left_alone.nothing(self._model)
 
     def _hold_compiled(self) -> None:
         """Let what was compiled run eagerly in a step that is looked at."""

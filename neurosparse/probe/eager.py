@@ -36,5 +36,5 @@ def eagerly() -> Iterator[None]:
     finally:
         with _lock:
             _n_looking -= 1
-            if _n_looking == 0:
+            if _n_looking == 0 and not sys.is_finalizing():
                 _stances.pop().__exit__(None, None, None)

@@ -107,9 +107,17 @@ def _check_asked(
     fired: Mapping[str, int],
     monitor: Monitor,
 ) -> None:
+    names = monitor.final_names()
     for name in layers:
-        if _was_reached(name, modules, fired, monitor):
+        if any(is_asked(each, [name]) for each in names) or (
+            _was_reached(name, modules, fired, monitor)
+        ):
             continue
+        if base(name) in map(base, names):
+            raise ValueError(
+                f"no layer {name!r} was heard; of that name there are:"
+                f" {', '.join(each for each in names if base(each) == base(name))}"
+            )
         if name not in modules:
             raise ValueError(
                 f"no layer {name!r} in {type(model).__name__}; its modules are:"

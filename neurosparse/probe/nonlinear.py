@@ -29,6 +29,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from neurosparse.probe.layer_names import is_asked
 from neurosparse.probe.monitor import Monitor
 from neurosparse.probe.originals import as_written, plain_name
 from neurosparse.probe.rectifiers import (
@@ -71,7 +72,8 @@ def listening(
         Called with a layer's name, its output, detached, and the axis of its units. A layer that
         is called with the outputs of k different weights is "name", "name#2", ... "name#k".
     layers
-        To listen to these alone: names of modules of any kind, or of functions as above.
+        To listen to these alone: names of modules of any kind, or of functions as above. A name
+        without a number is all layers of that name.
     live
         Hand over each output as the model has it, with its graph. A tensor that `consume` returns
         then takes its place in the model.
@@ -88,6 +90,8 @@ def listening(
     """
 
     def hand_over(layer: LayerOutput) -> Tensor | None:
+        if not is_asked(layer.name, layers):
+            return None
         output = layer.output if live else layer.output.detach()
         instead = consume(layer.name, output, layer.shown_axis)
         return instead if live else None

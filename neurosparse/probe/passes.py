@@ -83,16 +83,17 @@ class LeftAlone:
         """Return why nothing at all was counted in a training, or "" where something was."""
         if self.n_counted or not self.n_steps:
             return ""
-        name = type(model).__name__
+        name, n = type(model).__name__, self.n_steps
+        steps = f"{n:,} steps" if n > 1 else "the first step"
         if not self.passes:
             return (
-                f"{name} was called in none of {self.n_steps:,} steps, and nothing was counted:"
-                " watch the module that the loop calls, or wrap each pass in one_pass()"
+                f"{name} was not called in {steps}, so nothing was counted: watch the module that"
+                " the loop calls, or wrap each pass in one_pass()"
             )
-        left = " and ".join(f"{n:,} {why}" for why, n in self.passes.items())
+        left = ", ".join(f"{n:,} {why}" for why, n in self.passes.items())
         return (
-            f"no pass of {name} was counted in {self.n_steps:,} steps ({left}): a pass counts in"
-            " training mode (model.train()) with gradients"
+            f"no pass of {name} was counted in {steps} ({left}): a pass counts in training mode"
+            " (model.train()) with gradients, called as it is written"
         )
 
 

@@ -20,6 +20,7 @@ from neurosparse.activity import Activations, ActiveWhen
 from neurosparse.activity.given import check_active_when
 from neurosparse.probe import heard
 from neurosparse.probe.inputs import Inputs, batches, inputs_of
+from neurosparse.probe.layer_names import is_asked
 from neurosparse.probe.layers import LayerRecords, none_of
 from neurosparse.probe.nonlinear import NON_LINEARITIES, LayerOutput, Monitor, monitoring
 from neurosparse.probe.originals import original, plain_name
@@ -64,8 +65,9 @@ def record(
         Positions and tokens are then samples.
     layers
         The names of the layers to record: modules of any kind, or functions by the names that they
-        get here. By default every non-linearity of torch, called as a module or as a function, and
-        every gated unit (see `nonlinear`).
+        get here. "name" is all layers of that name, "name#2" the second alone, "name#1" the first.
+        By default every non-linearity of torch, called as a module or as a function, and every
+        gated unit (see `nonlinear`).
     batch_size
         Samples at a time where `data` is no iterable of batches. By default 500, fewer of large
         ones.
@@ -129,7 +131,8 @@ def record(
     if mask is None and records.tokens is None:
         heard.tell_masks_of_call(monitor.masks)
     heard.tell_padding(records.masks, records.unmasked)
-    result = records.named(monitor)
+    named = records.named(monitor)
+    result = {name: found for name, found in named.items() if is_asked(name, layers)}
     if layers is None:
         modules = {plain_name(name): module for name, module in model.named_modules()}
         for name, module in modules.items():
@@ -183,6 +186,8 @@ def record_whole(
     outputs: list[Floats] = []
 
     def keep(layer: LayerOutput) -> None:
+        if not is_asked(layer.name, layers):
+            return
         axis = layer.axis if active_when.axis is None else active_when.axis
         if layer.output.ndim != 2 or axis not in (-1, 1):
             raise ValueError(

@@ -80,7 +80,8 @@ def watch(
     active_when
         A threshold; 0 by default: everything but exact zeros is active.
     layers
-        The layers to watch, named as `measure` names them. By default every non-linearity.
+        The layers to watch, named as `measure` names them: "name" is all layers of that name,
+        "name#2" the second alone. By default every non-linearity.
     window
         A unit is dead which was active for no sample of the last `window` looks.
     log

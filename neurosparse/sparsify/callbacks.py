@@ -190,6 +190,9 @@ def _lightning() -> Foreign:
                         return plain(*args, **kwargs)
 
                 assert training.watch is not None
+                training.watch.at_step(
+                    module.trainer.global_step
+                )
                 given = (*args, *kwargs.values())
                 batch = next((dict(each) for each in given if isinstance(each, Mapping)), None)
                 with ExitStack() as stack:
@@ -284,6 +287,12 @@ def _transformers() -> Foreign:
                 parts = args.gradient_accumulation_steps
                 add = functools.partial(_add_penalty, self.training.sparsity, parts)
                 self._handle = model.register_forward_hook(add, with_kwargs=True)
+
+        def on_step_begin(
+            self, args: Foreign, state: Foreign, control: Foreign, **kwargs: Foreign
+        ) -> None:
+            if self.training.watch is not None:
+                self.training.watch.at_step(state.global_step)
 
         def on_step_end(
             self, args: Foreign, state: Foreign, control: Foreign, **kwargs: Foreign

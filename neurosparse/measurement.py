@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike
 from typing import Any, Unpack, overload
 
 from neurosparse import interop
@@ -128,6 +129,12 @@ def measure(
         "units_axis": units_axis,
     }
     kind = type(what).__name__
+    if isinstance(what, str | PathLike) and data is not None:
+        raise ValueError(
+            f"data are inputs of a network, and {what} is a file: load its weights into the model"
+            " (load_state_dict) and pass that, or use `neurosparse measure MODULE:FUNCTION"
+            " --weights FILE`"
+        )
     if _is_state(what, data):
         raise TypeError(
             f"this {kind} holds the weights of a network: load them into the model"
@@ -192,13 +199,15 @@ def measure(
 
 
 def _is_state(what: object, data: object) -> bool:
-    """Return whether an object is what `state_dict` of a torch module gives.
+    """Return whether an object is what `state_dict` of a torch module gives, or holds such a dict.
 
     A dict of tensors without inputs may also be spikes, an array of times a unit.
     """
     if not (isinstance(what, Mapping) and what):
         return False
     values = list(what.values())
+    if any(_is_state(value, data) for value in values):
+        return True
     if any(not type(value).__module__.startswith("torch") for value in values):
         return False
     return data is not None or any(getattr(value, "ndim", 1) > 1 for value in values)

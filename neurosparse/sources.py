@@ -189,6 +189,7 @@ def _network(path: Path, active_when: ActiveWhen) -> tuple[ActivityStats, ...]:
             found.network, found.inputs, active_when=active_when, provenance=provenance
         )
         return tuple(replace(s, name=f"{path.stem}: {name}") for name, s in layers.items())
+    trained.check_own(path)
     network, training = rectifier.load(path), load_training_spec(path)
     if training is None:
         raise ValueError(

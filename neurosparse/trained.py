@@ -44,6 +44,24 @@ def is_transformer(path: str | Path) -> bool:
         return (file.metadata() or {}).get("format") == of_transformers.FORMAT
 
 
+def check_own(path: Path) -> None:
+    """Refuse weights that this package did not write with the way out.
+
+    Raises
+    ------
+    ValueError
+        Where the metadata name no format of ours; one sentence.
+    """
+    with opened(path) as file:
+        kind = (file.metadata() or {}).get("format", "")
+    if not kind.startswith("neurosparse."):
+        raise ValueError(
+            f"{path} holds weights that neurosparse did not write, and not their network: write a"
+            " function that returns it, and give MODULE:FUNCTION with --weights"
+            f" {path.name} and --data"
+        )
+
+
 def read(
     path: str | Path, *, data: str | None = None, shape: tuple[int, ...] | None = None
 ) -> Trained:
@@ -70,6 +88,7 @@ def read(
     path = checks.path("path", path)
     if is_transformer(path):
         return _transformer(path, data, shape)
+    check_own(path)
     training = of_rectifiers.load_training_spec(path)
     data = data or (None if training is None else training.data)
     if data is None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SUFFIXES = (".pt", ".pth", ".ckpt")
+SUFFIXES = (".pt", ".pt2", ".pth", ".ckpt")
+PICKLES = (".pkl", ".pickle")  # of anything, models too
 _OLD = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch.save began with
 _ZIP, _INSIDE, _HEAD_BYTES = b"PK\x03\x04", b"/data.pkl", 256
 THE_MODEL = (

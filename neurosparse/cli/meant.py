@@ -20,10 +20,15 @@ def is_network(what: str, *, has_inputs: bool) -> bool:
     Raises
     ------
     ValueError
-        Where it is a file of PyTorch's, or a module without a function; one sentence.
+        Where it is a file of PyTorch's, a pickle for a network, or a module without a function; one
+        sentence.
     """
     path = Path(what)
     pytorch_files.refuse(path, pytorch_files.A_FUNCTION)
+    if has_inputs and path.suffix.lower() in pytorch_files.PICKLES:
+        raise ValueError(
+            f"{path} is a pickle, and opening one runs code: {pytorch_files.A_FUNCTION}"
+        )
     if what.endswith(".safetensors"):
         return True
     if path.exists() and path.suffix != ".py":

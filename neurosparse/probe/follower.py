@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from torch import nn
@@ -13,6 +13,7 @@ from neurosparse._internal.names import in_words
 from neurosparse._internal.types import FieldsView
 from neurosparse.activity import ActiveWhen
 from neurosparse.probe import heard
+from neurosparse.probe.flow import Key
 from neurosparse.probe.known_pass import Blocks, KnownPass, PlainLook, blocks_noted
 from neurosparse.probe.looks import Look
 from neurosparse.probe.nonlinear import Monitor, monitoring
@@ -34,7 +35,10 @@ class Follower:
     varies
         What the model computes differs from pass to pass.
     is_lost
-        Not all that a pass did was counted; to be set back by who reads it.
+        Not all that a pass did was counted, so the next step is to be looked at. To be set back by
+        who reads it.
+    has_failed
+        Something went wrong in a look. To be set back as well.
     unheard
         What the first pass lacks, in words.
     said
@@ -44,10 +48,11 @@ class Follower:
     def __init__(
         self, model: nn.Module, active_when: ActiveWhen, layers: Sequence[str] | None
     ) -> None:
-        self.varies = self.is_lost = False
+        self.varies = self.is_lost = self.has_failed = False
         self.unheard, self.said = "", dict[str, None]()
         self._model, self._active_when, self._layers = model, active_when, layers
         self._known: KnownPass | None = None
+        self._keys: dict[str, set[Key]] = {}  # of the layers heard so far, by their names
         self._listening = ExitStack()
         self._has_ended_one = False
         # of the pass under way
@@ -78,7 +83,18 @@ class Follower:
         counts_now
             Asked at each layer: passes within may not count, such as one that finds layers.
         """
-        kwargs = kwargs or {}
+        with self._spared():
+            self._begin(begun, args, kwargs or {}, in_full=in_full, counts_now=counts_now)
+
+    def _begin(
+        self,
+        begun: Pass,
+        args: tuple[Any, ...],
+        kwargs: FieldsView,
+        *,
+        in_full: bool,
+        counts_now: Callable[[], bool],
+    ) -> None:
         tokens = tokens_in(self._model, inputs_by_name(self._model, args, kwargs))
         self._counts = counts = PassCounts(self._active_when, (args, kwargs), tokens)
         self._blocks = self._listening.enter_context(blocks_noted(self._model))
@@ -125,22 +141,34 @@ class Follower:
         self._counts, self._monitor, self._plain, self._blocks = None, None, None, {}
         if counts is None or broken_off:
             return
-        failure = counts.failure or (monitor.failure if monitor is not None else None)
-        if failure is not None:
-            self.said[f"a look was left out: {in_words(failure)}"] = None
-            self.is_lost = True
-            return
-        if monitor is not None:
-            counts.leave_out(monitor.loose - monitor.flow.taken)
-            look.order |= monitor.flow.order
-            self._note_unheard(monitor)
-        counts.end()
-        self.said |= dict.fromkeys(counts.notes)
-        look.add(counts)
-        if output is not None and not counts.has_mask and not self.varies:
-            self._learn(counts, plain, output, blocks)
+        with self._spared():
+            if counts.failure is not None:
+                raise counts.failure
+            if monitor is not None:
+                self._read(monitor, counts, look)
+            counts.end()
+            look.add(counts)
+            self.said |= dict.fromkeys(counts.notes)
+            if output is not None and not counts.has_mask and not self.varies:
+                self._learn(counts, plain, output, blocks)
 
-    def _note_unheard(self, monitor: Monitor) -> None:
+    @contextmanager
+    def _spared(self) -> Iterator[None]:
+        """Spare the training what goes wrong in this block; the look is left out, and this is said."""
+        try:
+            yield
+        except Exception as error:
+            self._listening.close()
+            self._counts = self._monitor = self._plain = None
+            self.said[f"a look was left out: {in_words(error)}"] = None
+            self.has_failed = True
+
+    def _read(self, monitor: Monitor, counts: PassCounts, look: Look) -> None:
+        """Note what following a pass has shown."""
+        if monitor.failure is not None:
+            raise monitor.failure
+        counts.leave_out(monitor.loose - monitor.flow.taken)
+        look.order |= monitor.flow.order
         self.said |= {BELOW.format(name): None for name in sorted(monitor.not_had)}
         if not self._has_ended_one:
             self._has_ended_one = True
@@ -155,8 +183,15 @@ class Follower:
         if plain is not None:
             self.varies = self.is_lost = not plain.agrees(output, blocks)
         elif counts.heard:
-            found = KnownPass.of(self._model, counts.heard, output, blocks)
+            shared = [layer for layer in counts.heard if self._is_shared(layer.key)]
+            found = None if shared else KnownPass.of(self._model, counts.heard, output, blocks)
             self.varies = self._known is not None and not self._known.is_like(found)
             self._known = found
         if self.varies:
             self._known = None
+
+    def _is_shared(self, key: Key) -> bool:
+        """Return whether another layer had the same name, which hooks on modules cannot tell."""
+        keys = self._keys.setdefault(key.name, set())
+        keys.add(key.anywhere)
+        return len(keys) > 1

@@ -157,7 +157,8 @@ class Watch:
         self._follower = Follower(self._model, active_when, layers)
         self._every, self._log, self._reduce = every, log, reduce
         self._rows, self._look, self._looking = Rows(layers, window), Look(), True
-        self._n_passes = self._n_due = 0  # passes looked at, steps that wait for the end of one
+        self._n_passes = self._n_looked = 0  # in the step: outside of a backward pass, and all
+        self._n_due = 0  # steps that wait for the end of a pass
         self._passes: list[Pass] = []  # under way, each in the one before
         self._left_alone = LeftAlone()
         self._eager = ExitStack()
@@ -241,7 +242,7 @@ class Watch:
 
     def _go_to(self, step: int) -> None:
         missed = self._looking and not self._end_look()
-        self.n_steps, self._n_passes = step, 0
+        self.n_steps, self._n_passes, self._n_looked = step, 0, 0
         self._looking = missed or step % self._every == 0
         self._eager.close()
         self._hold_compiled()
@@ -289,6 +290,7 @@ class Watch:
             self._left_alone.passes[why] += 1
             return
         self._n_passes += not begun.in_backward
+        self._n_looked += 1
         self._left_alone.n_counted += 1
         if self._left_alone.n_counted == MANY_PASSES and not (self._clock or self.n_steps):
             warnings.warn(NO_STEPS, stacklevel=2)
@@ -320,15 +322,21 @@ class Watch:
                 self._follower.end(None, self._look, broken_off=True)
 
     def _end_look(self) -> bool:
-        """Make a row of what was counted since the step began; return whether there is one."""
+        """Make a row of what was counted since the step began; return whether the look is over.
+
+        It is not where no pass was looked at, or hooks did not hear all of one. Processes that are
+        summed do the same, so there it is over where there is a row.
+        """
         look, self._look = self._look, Look()
-        if self._follower.is_lost:  # not all that there was is counted
-            look, self._follower.is_lost = Look(), False
+        told, is_over = self._follower, self._n_looked > 0 and not self._reduce
+        if told.is_lost or told.has_failed:
+            look, is_over = Look(), is_over and not told.is_lost
+            told.is_lost = told.has_failed = False
         if self._reduce and self._looking:
             look = look.over_processes()
         row = self._rows.of(self.n_steps, look)
         if not row:
-            return False
+            return is_over
         self.history.append(row)
         if self._log is not None and is_first_process():
             self._log(dict(row))

@@ -190,9 +190,7 @@ def _lightning() -> Foreign:
                         return plain(*args, **kwargs)
 
                 assert training.watch is not None
-                training.watch.at_step(
-                    module.trainer.global_step
-                )
+                training.watch.at_step(module.trainer.global_step)
                 given = (*args, *kwargs.values())
                 batch = next((dict(each) for each in given if isinstance(each, Mapping)), None)
                 with ExitStack() as stack:

@@ -113,6 +113,65 @@ def test_padded_tokens_are_not_counted_as_in_measure(kind: str) -> None:
         assert w.latest[f"dead/{layer.name}"] == pytest.approx(layer.n_silent / layer.n_units)
 
 
+@pytest.mark.parametrize("kind", ["function", "list"])
+def test_a_relative_threshold_is_one_of_each_sample(kind: str) -> None:
+    """As `measure` counts, also where a block hands its output over as a list."""
+    relative = ns.ActiveWhen(threshold=1.5, relative=True)
+    torch.manual_seed(0)
+    if kind == "list":
+        block = ns.sparsify.SparseFFN(6, 40, start_active=0.04)
+        model, x = nn.Sequential(nn.LayerNorm(6), block), torch.randn(320, 6)
+    else:
+        model, x = nn.Sequential(nn.Linear(6, 20), nn.GELU()), torch.randn(30, 6) / 10
+    stats = ns.measure(model, x, active_when=relative)
+    model.train()
+    with ns.watch(model, every=1, active_when=relative) as w:
+        train(model, [x] * 3, lr=0.0)
+    for name, layer in stats.items():
+        assert 0 < layer.active_fraction < 1
+        for row in w.history:
+            assert row[f"active/{name}"] == pytest.approx(layer.active_fraction)
+            assert row[f"dead/{name}"] == pytest.approx(layer.n_silent / layer.n_units)
+
+
+class TokenByToken(nn.Module):
+    """A layer that takes the tokens of a text in one of several ways."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear, self.act, self.kind = nn.Linear(4, 16), nn.ReLU(), kind
+
+    def forward(self, x: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        if self.kind == "first":
+            return self.act(self.linear(x[:, 0]))
+        if self.kind == "loop":
+            tokens = [self.act(self.linear(x[:, t])) for t in range(x.shape[1])]
+            return torch.stack(tokens, dim=1)
+        index = self.linear(x)[..., 0].topk(4, dim=1).indices
+        chosen = x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
+        return self.act(self.linear(chosen))
+
+
+@pytest.mark.parametrize("kind", ["first", "loop", "chosen"])
+def test_padding_is_left_out_token_by_token_or_said_to_be_counted(kind: str) -> None:
+    mask = padded()["attention_mask"]
+    x = torch.randn(6, 8, 4, generator=torch.Generator().manual_seed(0))
+    x[mask == 0] = 9.0  # padding is loud
+    model, data = TokenByToken(kind), {"x": x, "attention_mask": mask}
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        stats = ns.measure(model, data, active_when=ns.ActiveWhen(threshold=0))["act"]
+    model.train()
+    with ns.watch(model) as w:
+        model(**data)
+    assert stats.n_samples == {"first": 6, "loop": int(mask.sum()), "chosen": 24}[kind]
+    assert w.latest["active/act"] == pytest.approx(stats.active_fraction)
+    assert w.latest["samples"] == 6
+    assert w.note == "".join(str(warning.message) for warning in told)
+    assert ("padding is counted" in w.note) == (kind == "chosen")
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_batch_that_is_not_finite_has_no_share(value: float) -> None:
     """NaN is not above 0, but such a layer is not silent."""
@@ -200,6 +259,51 @@ def test_a_loop_without_an_optimizer_says_when_a_step_is_over() -> None:
             model(torch.randn(1, 6))
         with pytest.warns(UserWarning, match="call step"):
             model(torch.randn(1, 6))
+
+
+def test_steps_go_on_from_where_a_training_was_stopped() -> None:
+    model, rows = mlp(), []
+    with ns.watch(model, every=4, log=rows.append) as w:
+        w.at_step(10)
+        train(model, batches(8))
+        w.at_step(w.n_steps)
+    assert w.n_steps == 18
+    assert [row["step"] for row in w.history] == [row["step"] for row in rows] == [10, 12, 16]
+    with pytest.raises(ValueError, match="step"):
+        ns.watch(model).at_step(-1)
+
+
+def test_a_step_within_a_block_is_over_with_the_block() -> None:
+    """Two optimizers, and the first one steps before the second part of the model is called."""
+    model, data = mlp(), batches(4)
+    first, second = (torch.optim.SGD(model[k].parameters(), lr=0.0) for k in (0, 2))
+    expected = [by_hand(model, x) for x in data]
+    with ns.watch(model, every=2) as w:
+        for x in data:
+            with w.one_pass():
+                hidden = model[1](model[0](x))
+                hidden.sum().backward()
+                first.step()
+                model[3](model[2](hidden.detach())).sum().backward()
+                second.step()
+    assert w.n_steps == 4
+    assert [row["step"] for row in w.history] == [0, 2]
+    for row in w.history:
+        for name, values in expected[int(row["step"])].items():
+            share = (values > 0).double().mean().item()
+            assert row[f"active/{name}"] == pytest.approx(share)
+
+
+def test_functions_of_a_block_are_layers_where_weights_take_what_they_put_out() -> None:
+    model, data = mlp(), batches(3)
+    with ns.watch(model, every=1) as w:
+        for x in data:
+            with w.one_pass() as outputs:
+                hidden = F.relu(model[0](x))
+                outputs.append(F.softplus(model[4](torch.sigmoid(model[2](hidden)))).mean())
+            w.step()
+    layers = {key[7:] for row in w.history for key in row if key.startswith("active/")}
+    assert layers == {"relu", "sigmoid"}
 
 
 def test_the_first_of_two_optimizers_is_the_clock_and_those_of_others_are_none() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import torch
 from torch import nn
@@ -120,6 +122,37 @@ def test_names_of_the_same_layer_elsewhere_in_the_code() -> None:
     assert names.of([b], {}) == {b: "act"}
     assert names.of([a, b], {}) == {a: "act", b: "act#2"}
     assert names.of([b], {}) == {b: "act#2"}
+
+
+def _one_process(rank: int, port: int, folder: str) -> None:
+    from torch import distributed
+
+    distributed.init_process_group(
+        "gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=2
+    )
+    model, x = Experts("act"), batches(1)[0]
+    with ns.watch(model, every=1, reduce=True) as w:
+        # each process meets another expert first; hooks do not hear that the next one is none of them
+        for k in (2 - 2 * rank, 1, 1):
+            model(x, torch.full((16,), k)).backward()
+            w.step()
+    torch.save(list(w.history), f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_processes_agree_on_the_names(tmp_path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    torch.multiprocessing.spawn(_one_process, (port, str(tmp_path)), nprocs=2)
+    rows, others = (torch.load(tmp_path / f"{k}.pt") for k in (0, 1))
+    assert rows == others
+    model, x = Experts("act"), batches(1)[0]
+    true = [model.true(x, torch.full((16,), k)) for k in range(3)]
+    first, middle, last = (next(iter(each.values())) for each in true)
+    assert shares(rows[0]) == pytest.approx({"act": first, "act#2": last})
+    assert [row["step"] for row in rows] == [0, 2]
+    assert shares(rows[1]) == pytest.approx({"act#3": middle})
 
 
 class Twice(nn.Module):

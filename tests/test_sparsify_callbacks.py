@@ -149,9 +149,58 @@ def test_lightning_goes_on_from_a_checkpoint(tmp_path) -> None:
     resumed, later = fit(str(tmp_path / "step=8.ckpt"))
     assert later.sparsity.n_steps == 16
     assert later.sparsity.history == at_once.sparsity.history
+    assert later.watch.history == at_once.watch.history[4:]
+    assert [row["step"] for row in later.watch.history] == [8, 10, 12, 14]
     assert later.sparsity.l1 == at_once.sparsity.l1
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_lightning_counts_the_steps_of_two_optimizers_as_it_does(tmp_path) -> None:
+    """A GAN: three calls of the critic, whose losses are no layers."""
+    lightning = pytest.importorskip("lightning.pytorch")
+    softplus = nn.functional.softplus
+
+    class Gan(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.maker = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 6))
+            self.critic = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1))
+            self.automatic_optimization = False
+            self.shares: dict[int, float] = {}
+
+        def training_step(self, batch, _index):
+            maker, critic = self.optimizers()
+            step = self.trainer.global_step
+            noise = torch.ones(8, 3)
+            self.manual_backward(softplus(-self.critic(self.maker(noise))).mean())
+            maker.step()
+            self.critic[0].bias.data.fill_(0.05 * step - 1)
+            self.shares[step] = (self.critic[0](batch[0]) > 0).double().mean().item()
+            loss = softplus(-self.critic(batch[0])) + softplus(self.critic(self.maker(noise)))
+            self.manual_backward(loss.mean())
+            critic.step()
+
+        def configure_optimizers(self):
+            return [
+                torch.optim.SGD(each.parameters(), lr=0.0) for each in (self.maker, self.critic)
+            ]
+
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(examples()), batch_size=8)
+    callback, module = callbacks.LightningSparsity(every=4), Gan()
+    lightning.Trainer(
+        max_epochs=1, callbacks=[callback], accelerator="cpu", logger=False,
+        default_root_dir=tmp_path, enable_progress_bar=False, enable_model_summary=False,
+        enable_checkpointing=False,
+    ).fit(module, data)  # fmt: skip
+    history = callback.watch.history
+    assert [row["step"] for row in history] == [0, 4, 8, 12]
+    layers = {key[7:] for key in history[0] if key.startswith("active/")}
+    assert layers == {"maker.1", "maker.1#2", "critic.1", "critic.1#2", "critic.1#3"}
+    for row in history:
+        assert row.keys() == history[0].keys()
+        assert row["active/critic.1#2"] == pytest.approx(module.shares[int(row["step"])])
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
@@ -205,6 +254,8 @@ def test_hugging_face_is_the_plain_loop(tmp_path, accumulate: int) -> None:
     resumed = trainer(tmp_path, again)
     resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
     assert again.sparsity.history == callback.sparsity.history
+    steps = [row["step"] for row in resumed.state.log_history if "active" in row]
+    assert steps == [0, 2, 4, 6, 8, 10]
 
 
 @pytest.mark.parametrize("broken_off", [False, True])

@@ -5,6 +5,7 @@ words.
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import signal
 from pathlib import Path
@@ -113,9 +114,20 @@ def test_a_file_of_pytorch_is_refused_with_the_way_out(
         assert remedy in text
     for words in ("net", "net.py", "net --data x.npy", "net.py --data x.npy"):
         assert "such as net:model" in said(capsys, "measure", *words.split(), code=2)
-    for data in (None, np.ones((4, 3))):
-        with pytest.raises(TypeError, match="holds the weights of a network"):
-            measure(state, data, active_when=ActiveWhen(threshold=0.0))
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps(state))
+    (tmp_path / "m.pt2").write_bytes(b"")
+    for name, kind in (("m.pkl", "a pickle"), ("m.pt2", "a PyTorch file")):
+        text = said(capsys, "measure", name, "--data", "x.npy", code=2)
+        assert f"{name} is {kind}" in text
+        assert "MODULE:FUNCTION, with --weights" in text
+    exact = ActiveWhen(threshold=0.0)
+    for held in (state, {"model": state, "epoch": 3}):
+        for data in (None, np.ones((4, 3))):
+            with pytest.raises(TypeError, match="holds the weights of a network"):
+                measure(held, data, active_when=exact)
+    for file in ("m.pt", tmp_path / "m.pt"):
+        with pytest.raises(ValueError, match=r"m.pt is a file: .* \(load_state_dict\)"):
+            measure(file, np.ones((4, 3)), active_when=exact)
 
 
 def test_notes_of_recordings_are_kept(

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_line import run
+from safetensors.torch import save_file
 
 from neurosparse import rectifier, sources, trained, transformer
 from neurosparse.data import texts
@@ -83,6 +85,14 @@ def test_weights_that_do_not_say_what_they_were_trained_on_need_data(
         rectifier.save(rectifier.RectifierNetwork(rectifier.NetworkSpec(sizes=(4, 3, 2))), path)
     with pytest.raises(ValueError, match="does not say what it was trained on: give --data"):
         trained.read(path)
+
+
+def test_weights_of_others_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    save_file(torch.nn.Linear(3, 2).state_dict(), path)
+    for data in (None, "mnist5k"):
+        with pytest.raises(ValueError, match=r"did not write.*MODULE:FUNCTION with --weights"):
+            trained.read(path, data=data)
 
 
 def test_a_rectifier_network_gets_its_test_images(tmp_path: Path) -> None:

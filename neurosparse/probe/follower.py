@@ -154,7 +154,7 @@ class Follower:
 
     @contextmanager
     def _spared(self) -> Iterator[None]:
-        """Spare the training what goes wrong in this block; the look is left out, and this is said."""
+        """Spare the training what goes wrong here: the look is left out, and this is said."""
         try:
             yield
         except Exception as error:

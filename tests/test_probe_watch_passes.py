@@ -108,11 +108,11 @@ def test_inputs_are_those_of_the_passes_whichever_layers_they_reach() -> None:
     class Deep(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.layers, self.k = nn.ModuleList(nn.Linear(6, 6) for _ in range(2)), 0
+            self.layers, self.k = nn.ModuleList(mlp()[:2] for _ in range(2)), 0
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             self.k += 1
-            return F.relu(self.layers[self.k % 2](x))
+            return self.layers[self.k % 2](x)
 
     with ns.watch(model := Deep(), every=1) as w:
         train(model, batches(4), accumulate=2)

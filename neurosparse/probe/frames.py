@@ -1,4 +1,4 @@
-"""Where in the code a call stands, and whether it is still under way."""
+"""Places of calls in the code, and calls that are still under way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one training pass adds to a look: counts of its layers, by their keys."""
+"""Counts that one training pass adds to a look, by the keys of its layers."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Pass(NamedTuple):
 
     @property
     def caller(self) -> FrameType | None:
-        """Who called the model."""
+        """The caller of the model."""
         return None if self.call is None else caller_of(self.call)
 
     def is_broken_off(self) -> bool:
@@ -75,7 +75,7 @@ class LeftAlone:
 
     @property
     def note(self) -> str:
-        """Which passes are not counted though they may be trained on, or ""."""
+        """Words on passes that are not counted though they may be trained on, or ""."""
         unusual = [why for why in self.passes if why not in _USUAL]
         return f"passes {' and '.join(unusual)} are not counted" if unusual else ""
 

@@ -12,7 +12,7 @@ from neurosparse.probe.tensors import zero_share
 
 
 class NotesZeros:
-    """What a monitor notes of exact zeros, where it looks for them.
+    """Notes of a monitor on exact zeros, where it looks for them.
 
     Attributes
     ----------

@@ -216,7 +216,7 @@ class Watch:
 
     @property
     def note(self) -> str:
-        """Words on what the rows lack, or what differs in steps that are looked at; "" if nothing."""
+        """Words on what the rows lack, or what differs in steps that are looked at, or ""."""
         told, left = self._follower, self._nothing_counted() or self._left_alone.note
         compiled, varies = COMPILED * self._compiled, VARIES * told.varies
         return "; ".join(filter(None, [told.unheard, *told.said, left, compiled, varies]))

@@ -133,7 +133,7 @@ def test_a_look_in_evaluation_leaves_no_trace() -> None:
         assert [module.training for module in model.modules()] == modes
         assert s.history[-1]["active/2"] == s.active["2"]
         states.append((model[1].running_mean.clone(), model[1].num_batches_tracked, torch.rand(3)))
-        assert all(tap.mean is None and not tap.samples for tap in s._taps.values())
+        assert all(not tap.terms and not tap.samples for tap in s._taps.values())
     for one, other in zip(*states, strict=True):
         assert torch.equal(one, other)
 

@@ -146,8 +146,7 @@ def test_a_mask_that_is_passed_by_its_position_counts(around, with_data) -> None
     expected = ns.measure(model, words, active_when=ns.ActiveWhen(threshold=0))
     model = around(model)
     s = ns.sparsify(model, l1=0.1, steps=1, data=x if with_data else None)
-    model(*x.values()).sum().backward()
-    s.penalty()
+    (model(*x.values()).sum() + s.penalty()).backward()
     s.step()
     shares = [layer.active_fraction for layer in expected.values()]
     assert list(s.active.values()) == pytest.approx(shares, rel=1e-12)

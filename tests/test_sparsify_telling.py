@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import neurosparse as ns
-from neurosparse.sparsify import SparseFFN, Sparsifier, pairs, sparsifier
+from neurosparse.sparsify import SparseFFN, Sparsifier, calls, pairs
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def steered(
     """A few steps with a penalty, large enough to be seen; the gradients are those of the last."""
     with monkeypatch.context() as patch:
         if by_hooks:
-            patch.setattr(sparsifier, "tellers", lambda model: {})
+            patch.setattr(calls, "tellers", lambda model: {})
         model = Two(**options)
         s = ns.sparsify(model, l1=0.05, steps=steps)
         optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
@@ -70,7 +70,7 @@ def test_gradients_and_counts_are_those_by_hooks(monkeypatch, options):
 @pytest.mark.parametrize("by_hooks", [False, True])
 def test_a_block_that_is_used_twice_is_penalised_twice(monkeypatch, by_hooks):
     if by_hooks:
-        monkeypatch.setattr(sparsifier, "tellers", lambda model: {})
+        monkeypatch.setattr(calls, "tellers", lambda model: {})
     block = SparseFFN(12, 60)
     model = nn.Sequential(block, block)
     x = torch.randn(30, 12)

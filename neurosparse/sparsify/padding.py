@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from neurosparse._internal.types import FieldsView
 from neurosparse.probe import axes as ax
 from neurosparse.probe.tokens import Masks, inputs_by_name, masks_in
+from neurosparse.probe.unit_axes import LayerOutput
 
 
 class Tokens(NamedTuple):
@@ -91,6 +94,44 @@ class Tokens(NamedTuple):
             )
         rows = mask if in_order[0] == ax.INPUTS else mask.T
         return rows.reshape(narrow).expand([n for each in wide for n in each]).reshape(*shape)
+
+
+class Padding:
+    """What is known of padding while the layers are found, and what is not."""
+
+    def __init__(self, masks: Masks) -> None:
+        self._masks = masks
+        self._rows: Counter[str] = Counter()  # of layers whose rows are not known, by name
+        self._of_tokens: set[str] = set()
+
+    def tokens_of(self, layer: LayerOutput, axis: int) -> Tokens | None:
+        """Return where the tokens of a layer's output lie, None where that is not known."""
+        found = None if layer.axes is None else Tokens.of(layer.axes, axis, self._masks)
+        if self._masks and found is None:
+            self._rows[layer.name] += layer.output.numel() // max(1, layer.output.shape[axis])
+            if layer.axes is not None and ax.of_tokens(layer.axes):
+                self._of_tokens.add(layer.name)
+        return found
+
+    def tell(self, names: Mapping[str, str]) -> None:
+        """Warn once of layers in which padding may be counted, by the names that are shown.
+
+        As many rows as there are words, of a batch with padding, are the words.
+        """
+        words = {int(mask.sum()) for mask in self._masks.values() if not mask.all()}
+        tokens = {mask.numel() for mask in self._masks.values()}
+        unknown = [
+            shown
+            for name, shown in names.items()
+            if (n := self._rows[name]) and n not in words
+            if name in self._of_tokens or n in tokens
+        ]
+        if unknown:
+            warnings.warn(
+                f"padded tokens may be counted in {', '.join(unknown)}: which of the rows there are"
+                " padding is not known",
+                stacklevel=4,
+            )
 
 
 def masks_of(

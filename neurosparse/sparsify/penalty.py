@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+import operator
+from collections.abc import Collection, Iterable, Mapping
 from typing import TypeAlias
 
 import torch
@@ -11,6 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from neurosparse.probe.telling import Tells
 from neurosparse.probe.tokens import Masks
+from neurosparse.sparsify.passes import Pass, Term
 from neurosparse.sparsify.sites import Site
 
 # for how many samples each unit of a layer was active, and how many samples there were
@@ -22,9 +25,11 @@ class Tap:
 
     Attributes
     ----------
+    terms : list of (pass, tensor)
+        The mean over samples of the sum over units of abs(a), with its graph, of each call that no
+        penalty has used yet.
     mean : tensor, or None
-        The mean over samples of the sum over units of abs(a), with its graph, summed over the
-        passes that no penalty has used yet.
+        The same of what ran as compiled code, summed.
     magnitude : tensor, or None
         The same of the last pass, without its graph.
     counts : tensor of int64, shape (n_units,)
@@ -35,6 +40,8 @@ class Tap:
 
     def __init__(self, site: Site, threshold: float, device: torch.device) -> None:
         self.site, self.threshold = site, threshold
+        self.under_way: Pass | None = None
+        self.terms: list[Term] = []
         self.mean: Tensor | None = None
         self.magnitude: Tensor | None = None
         self.counts = torch.zeros(site.n_units, dtype=torch.int64, device=device)
@@ -57,6 +64,11 @@ class Tap:
         if n_samples == 0:
             return
         axis = site.axis % output.ndim
+        if output.shape[axis] != site.n_units:
+            raise ValueError(
+                f"layer {site.name!r} has {output.shape[axis]} units and had {site.n_units} when it"
+                " was found: call remove(), and steer the model as it is now"
+            )
         others = [k for k in range(output.ndim) if k != axis]
         kept = None
         if site.tokens is not None and masks:
@@ -81,12 +93,26 @@ class Tap:
         self.samples.add_(n_samples)
 
     def _add(self, mean: Tensor) -> None:
-        self.mean = mean if self.mean is None else self.mean + mean
+        if torch.compiler.is_compiling() or self.under_way is None:
+            self.mean = mean if self.mean is None else self.mean + mean
+        else:
+            self.terms.append((self.under_way, mean))
         self.magnitude = mean.detach()
+
+    def of(self, passes: Collection[Pass]) -> Tensor | None:
+        """Return the mean of what these passes and compiled code put out; None where nothing."""
+        means = [mean for each, mean in self.terms if each in passes]
+        means = means if self.mean is None else [self.mean, *means]
+        return functools.reduce(operator.add, means) if means else None
+
+    def forget(self) -> None:
+        """Leave out of the penalty what was put out so far."""
+        self.mean = None
+        self.terms.clear()
 
     def reset(self) -> None:
         """Begin to count anew."""
-        self.mean = None
+        self.forget()
         self.counts.zero_()
         self.samples.zero_()
 
@@ -111,6 +137,15 @@ def counts_of(taps: Mapping[str, Tap]) -> dict[str, Counted]:
 def share(on: Tensor, n_samples: int) -> float:
     """Return the share of (sample, unit) pairs that is active."""
     return int(on.sum()) / (n_samples * len(on))
+
+
+def penalty_of(
+    taps: Iterable[Tap], l1: Mapping[str, float], passes: Collection[Pass]
+) -> Tensor | None:
+    """Return the penalty of some passes, by the weight of each layer's; None where nothing is."""
+    taken = [(l1[tap.site.name], tap.of(passes)) for tap in taps]
+    terms = [weight * mean for weight, mean in taken if mean is not None]
+    return torch.stack([term.to(terms[0].device) for term in terms]).sum() if terms else None
 
 
 def mean_magnitude(

@@ -8,7 +8,7 @@ then. No penalty can move a layer that has fallen below its target.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from neurosparse.probe.nonlinear import listening
 from neurosparse.probe.tokens import Masks
 from neurosparse.sparsify.aside import Run, aside, same_everywhere
 from neurosparse.sparsify.penalty import Counted, Tap, share
-from neurosparse.sparsify.sites import Site, Trace
+from neurosparse.sparsify.sites import Site, Trace, heard_names
 
 SHIFTED = 0.1  # of the shift that would reach the share at once, at a look
 ROUNDS = 24  # at the end, of networks with batch norm
@@ -96,7 +96,9 @@ def set_biases(
         if (bias := site.settable) is None or id(bias) in done:
             continue
         done.add(id(bias))
-        shift = shift_for(_inputs_of(model, run, site, masks or {}), want.share).to(bias)
+        if (inputs := _inputs_of(model, run, site, masks or {})) is None:
+            continue
+        shift = shift_for(inputs, want.share).to(bias)
         if want.units is not None:
             shift = torch.where(want.units.to(shift.device), shift, torch.zeros_like(shift))
         bias.data.add_(shift)
@@ -166,17 +168,19 @@ def settle_at_last(
         bias.data.copy_(bias_then)
 
 
-def _inputs_of(model: nn.Module, run: Run, site: Site, masks: Masks) -> Tensor:
-    """Return what goes into a layer in a pass, shape (n_samples, n_units)."""
-    trace, found = Trace(), list[Tensor]()
+def _inputs_of(model: nn.Module, run: Run, site: Site, masks: Masks) -> Tensor | None:
+    """Return what goes into a layer in a pass, shape (n_samples, n_units); None where nothing."""
+    trace, found = Trace(model), list[Tensor]()
 
     def keep(name: str, output: Tensor, _axis: int) -> None:
-        if name == site.name:
+        same = name.partition("#")[0] == site.name.partition("#")[0]
+        if same and site.owns(trace.call_of(site.module, output)):
             found.append(trace.inputs[id(output)])
 
-    names: Sequence[str] = [site.name.partition("#")[0]]
-    with aside(model), trace, listening(model, keep, names, live=True):
+    with aside(model), trace, listening(model, keep, heard_names([site.name]), live=True):
         run()
+    if not found:  # no sample of this batch reached it
+        return None
     rows = found[0].movedim(site.axis, -1)
     if site.tokens is not None and masks:
         return rows[site.tokens.kept(masks, rows.shape[:-1]).to(rows.device)]

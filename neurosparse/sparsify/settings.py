@@ -21,4 +21,6 @@ class Settings:
     def of(self, names: Sequence[str]) -> dict[str, float]:
         """Return the value of each layer."""
         value = self.value
-        return {name: value[name] if isinstance(value, Mapping) else value for name in names}
+        if not isinstance(value, Mapping):
+            return dict.fromkeys(names, value)
+        return {n: value[n] if n in value else value[n.partition("#")[0]] for n in names}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -16,20 +16,27 @@ from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook, owners
 from neurosparse.probe.originals import check_module
-from neurosparse.probe.telling import Tells, is_teller, tellers
+from neurosparse.probe.telling import Tells, is_teller
 from neurosparse.probe.tokens import Masks, has_decoder
 from neurosparse.sparsify.aside import Run, aside, evaluating
-from neurosparse.sparsify.calls import Calls, Functions, note_of
+from neurosparse.sparsify.calls import Hearing, note_of
 from neurosparse.sparsify.controller import Plan, Steering
 from neurosparse.sparsify.kept import checked
 from neurosparse.sparsify.padding import masks_of
-from neurosparse.sparsify.penalty import Counted, Tap, counts_of, share
+from neurosparse.sparsify.passes import Pass, belonging, in_backward
+from neurosparse.sparsify.penalty import Counted, Tap, counts_of, penalty_of, share
 from neurosparse.sparsify.revive import Wanted, set_biases, settle_at_last, settle_biases
 from neurosparse.sparsify.rows import row
 from neurosparse.sparsify.settings import Settings
-from neurosparse.sparsify.sites import Function, Site, find_sites
+from neurosparse.sparsify.sites import find_sites
 from neurosparse.sparsify.topk import top_k
-from neurosparse.sparsify.warned import check_free, warn_of_dead, warn_of_lost, warn_without_step
+from neurosparse.sparsify.warned import (
+    Warned,
+    check_free,
+    check_gradients,
+    check_steerable,
+    nothing_put_out,
+)
 
 PASSES = 4  # the newest, by which biases are settled at last
 
@@ -52,12 +59,13 @@ class Sparsifier:
         self._taps: dict[str, Tap] = {}
         self._steering = Steering({}, {})
         self._idle: dict[str, Tensor] = {}  # looks since each unit was active
-        self._hooked: list[Calls] = []  # modules
-        self._functions: dict[Function, Tap] = {}
-        self._mode = ExitStack()
+        self._hearing: Hearing | None = None
         self._normalises = any(isinstance(m, _BatchNorm) for m in model.modules())
         self._ready = self._taking = self._busy = False
-        self._penalties, self._warned = 0, False  # calls since the last step
+        self._penalties, self._warned = 0, Warned()  # calls since the last step
+        self._pass: Pass | None = None  # the last one in training
+        self._note_output = torch.compiler.disable(Pass.put_out)
+        self._is_removed = self._without_gradients = False
         self._kept: FieldsView | None = None
         self._passes: deque[tuple[Run, Masks]] = deque(maxlen=PASSES if self._normalises else 1)
         self._masks: Masks = {}  # of the pass under way
@@ -74,34 +82,44 @@ class Sparsifier:
     # ---- What a loop calls
 
     def penalty(self) -> Tensor:
-        """Return the penalty of the passes since the last call, to be added to the loss.
+        """Return the penalty of the passes since the last call or step, to be added to the loss.
+
+        It is of all passes in training mode with gradients through which a loss can still go:
+        several of one step count together, and where gradients of several batches are added up,
+        each may have its own call. Left out is a pass that `backward()` has gone through already,
+        as in the step of a generator or for an adversarial example. So is one before the last whose
+        output nobody holds, such as one to be logged, or that is not finite. Counts are of all.
 
         Raises
         ------
         RuntimeError
-            Where no pass in training mode with gradients has put anything out.
+            Where there is no such pass.
         """
         taps = self._taps.values()
         self._penalties += 1
-        warn_without_step(self._penalties)
+        self._warned.without_step(self._penalties)
         if self._settings.way == "top_k":
             return torch.zeros((), device=next((t.counts.device for t in taps), None))
-        taken = [(self._steering.l1[tap.site.name], tap.mean) for tap in taps]
-        terms = [weight * mean for weight, mean in taken if mean is not None]
-        for tap in taps:
-            tap.mean = None
-        if not terms:
+        every = [term for tap in taps for term in tap.terms]
+        passes = belonging(every)
+        total = penalty_of(taps, self._steering.l1, passes)
+        self.forget()
+        if total is None:
             raise RuntimeError(
-                "no steered layer has put anything out since the last penalty(): call the model"
-                " that was given to sparsify, in training mode, before each penalty()"
+                nothing_put_out(
+                    removed=self._is_removed,
+                    used=bool(every),
+                    without_gradients=self._without_gradients,
+                )
             )
-        total = torch.stack([term.to(terms[0].device) for term in terms]).sum()
-        if torch.is_grad_enabled() and not total.requires_grad:
-            raise RuntimeError(
-                "the steered layers were computed without gradients, as gradient checkpointing with"
-                " use_reentrant=True does: pass use_reentrant=False, or train weights before them"
-            )
+        self._warned.of_left_out(every, passes)
+        check_gradients(total)
         return total
+
+    def forget(self) -> None:
+        """Leave the passes so far out of the next penalty, as of a batch that is skipped."""
+        for tap in self._taps.values():
+            tap.forget()
 
     def step(self) -> None:
         """Note that the optimizer has made a step; at every look the weights are set anew.
@@ -116,8 +134,7 @@ class Sparsifier:
                 "step() without penalty(): add penalty() to the loss before backward()"
             )
         self._penalties = 0
-        for tap in self._taps.values():
-            tap.mean = None
+        self.forget()
         self.n_steps += 1
         if self.n_steps % self._plan.every == 0:
             self._look()
@@ -145,16 +162,17 @@ class Sparsifier:
     @property
     def note(self) -> str:
         """Cost of steering for a compiled model, in words; "" where there is none."""
-        return note_of([tap.site.name for tap in self._functions.values()])
+        return note_of(self._hearing.of_functions if self._hearing is not None else [])
 
     def remove(self) -> None:
         """Leave the model as any other; what is off under `top_k` is on again."""
+        self._is_removed = True
         for handle in (*self._handles, self._end_handle):
             handle.remove()
-        self._mode.close()
+        if self._hearing is not None:
+            self._hearing.remove()
         for block in filter(is_teller, self._model.modules()):
             block.tells, block.hidden = False, None
-        self._functions, self._hooked = {}, []
 
     def state_dict(self) -> Fields:
         """Return all that a checkpoint needs so that the training goes on bit for bit."""
@@ -227,14 +245,19 @@ class Sparsifier:
             if settings.start_active is not None and self._kept is None:
                 wanted = dict.fromkeys(sites, Wanted(settings.start_active))
                 set_biases(self._model, run, wanted, masks)
-            on = next(self._model.parameters()).device
+            check_steerable(sites, settings)
+            on = next((p.device for p in self._model.parameters()), torch.device("cpu"))
             self._taps = {site.name: Tap(site, settings.threshold, on) for site in sites}
             self._idle = {s.name: torch.zeros(s.n_units, dtype=torch.int64) for s in sites}
             values = settings.of(names := list(self._taps))
             if settings.way == "target":
                 self._plan = Plan(values, self._plan.steps, self._plan.reached, self._plan.start)
             self._steering = Steering.first(names, values if settings.way == "l1" else None)
-            self._hook(sites)
+            tells = settings.way != "top_k" and settings.threshold == 0
+            taps = self._taps.values()
+            self._hearing = Hearing(self._model, taps, self._take, self._take_told, tells=tells)
+            self._end_handle.remove()  # it comes last, also where the model itself is hooked
+            self._hook_end()
             self._ready, self._known_masks = True, set(masks)
             if (kept := self._kept) is not None:
                 self._kept = None
@@ -245,38 +268,8 @@ class Sparsifier:
         finally:
             self._busy = False
 
-    def _hook(self, sites: Sequence[Site]) -> None:
-        modules, blocks = dict(self._model.named_modules()), tellers(self._model)
-        by_module: dict[nn.Module, dict[int, Tap]] = {}
-        for site in sites:
-            tap = self._taps[site.name]
-            if site.module is not None:
-                place = modules[site.module]
-                at = blocks[place] if self._may_be_told(site) and place in blocks else place
-                by_module.setdefault(at, {}).update(dict.fromkeys(site.calls, tap))
-            elif site.functions:
-                self._functions.update(dict.fromkeys(site.functions, tap))
-            else:
-                raise ValueError(
-                    f"layer {site.name!r} is the output of no single function and cannot be"
-                    " steered: put it into a module of its own, and name that in layers=[...]"
-                )
-        for place, taps in by_module.items():
-            block, take = place, self._take
-            if is_teller(block):
-                block.tells, take = True, partial(self._take_told, block)
-            calls = Calls(taps, take)
-            self._hooked.append(calls)
-            self._handles.append(place.register_forward_hook(OwnHook(calls)))
-        self._end_handle.remove()  # it comes last, also where the model itself is hooked
-        self._hook_end()
-
     def _hook_end(self) -> None:
         self._end_handle = self._model.register_forward_hook(OwnHook(self._end), always_call=True)
-
-    def _may_be_told(self, site: Site) -> bool:
-        steered = self._settings.way != "top_k" and self._settings.threshold == 0
-        return steered and site.rectifies and site.tokens is None
 
     # ---- In a pass
 
@@ -286,7 +279,10 @@ class Sparsifier:
         if not self._ready:
             torch.compiler.disable(self.prepare)(args, kwargs)
         self._masks = self._masks_of(args, kwargs)
-        taking = self._model.training and torch.is_grad_enabled()
+        taking = self._model.training and not in_backward()
+        if taking and not torch.compiler.is_compiling():
+            self._without_gradients = not torch.is_grad_enabled()
+        taking = taking and torch.is_grad_enabled()
         if taking and (self._settings.revive or self._normalises):
             self._passes.append((partial(self._model, *args, **kwargs), self._masks))
         self._open(taking)
@@ -298,20 +294,21 @@ class Sparsifier:
                 f"this batch has {', '.join(self._masks)}, and the batch that the layers were found"
                 " with had not: pass one that has as data=..."
             )
-        for calls in self._hooked:
-            calls.n = 0
-        if self._functions and (self._taking or self._settings.way == "top_k"):
-            torch.compiler.disable(self._listen)()  # a graph break, of which `note` tells
+        if taking and not torch.compiler.is_compiling():
+            self._pass = Pass()
+            for tap in self._taps.values():
+                tap.under_way = self._pass
+        if self._hearing is not None:
+            self._hearing.open(follows=taking or self._settings.way == "top_k")
 
-    def _listen(self) -> None:
-        self._mode.close()
-        self._mode.enter_context(Functions(self._functions, self._take))
-
-    def _end(self, *_: object) -> None:
-        if not self._busy:
-            self._taking = False
-            if self._functions:
-                self._mode.close()
+    def _end(self, *called: Any) -> None:
+        if self._busy:
+            return
+        if self._taking and self._pass is not None and not torch.compiler.is_compiling():
+            self._note_output(self._pass, called[-1] if called else None)
+        self._taking = False
+        if self._hearing is not None:
+            self._hearing.close()
 
     def _take(self, tap: Tap, output: Tensor) -> Tensor | None:
         if self._settings.way == "top_k":
@@ -337,8 +334,10 @@ class Sparsifier:
         if self._settings.way == "target":
             self._steering = self._steering.after(self._plan, self.n_steps, active)
         dead = {name: float(self._dead(name).double().mean()) for name in self._taps}
-        if not self._settings.revive and not self._warned:
-            self._warned = warn_of_dead(dead)
+        if not self._settings.revive:
+            self._warned.of_dead(dead)
+        if self._hearing is not None and self._taps.keys() - counted.keys():
+            self._warned.of_replaced(self._hearing.replaced(self._model))
         units = {name: tap.site.n_units for name, tap in self._taps.items()}
         wanted = self._plan.at(self.n_steps, self._steering.start)
         self.history.append(row(self.n_steps, active, dead, self.l1, wanted, units))
@@ -371,7 +370,8 @@ class Sparsifier:
                     run()
         finally:
             self._busy = self._taking = False
-            self._mode.close()
+            if self._hearing is not None:
+                self._hearing.close()
         return counts_of(self._taps)
 
     def _dead(self, name: str) -> Tensor:
@@ -386,7 +386,7 @@ class Sparsifier:
             for name, site in dying.items()
             if site.settable is not None
         }
-        self._warned = self._warned or warn_of_lost(n for n, s in dying.items() if s not in dead)
+        self._warned.of_lost(n for n, s in dying.items() if s not in dead)
         self._busy = True
         try:
             run, masks = self._passes[-1]

@@ -266,7 +266,7 @@ def test_hugging_face_trains_again(settings, broken_off: bool) -> None:
     model, x = mlp(), examples(8)
     callback = callbacks.TransformersSparsity(every=1, **settings)
     args = SimpleNamespace(label_smoothing_factor=0, output_dir=".", gradient_accumulation_steps=1)
-    state = SimpleNamespace(max_steps=4, global_step=0, log_history=[])
+    state = SimpleNamespace(max_steps=4, global_step=0, log_history=[], stateful_callbacks={})
     counts = []
     for k in range(2):
         callback.on_train_begin(args, state, None, model=model)
@@ -284,7 +284,7 @@ def test_a_refused_setting_leaves_no_hooks() -> None:
     pytest.importorskip("transformers")
     model = mlp()
     args = SimpleNamespace(label_smoothing_factor=0, output_dir=".", gradient_accumulation_steps=1)
-    state = SimpleNamespace(max_steps=4, global_step=0, log_history=[])
+    state = SimpleNamespace(max_steps=4, global_step=0, log_history=[], stateful_callbacks={})
     with pytest.raises(ValueError, match="target must lie between 0 and 1, got 2"):
         callbacks.TransformersSparsity(target=2.0).on_train_begin(args, state, None, model=model)
     assert not n_hooks(model)

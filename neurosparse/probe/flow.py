@@ -214,7 +214,10 @@ class Flow:
             return CONSTANT
         tags = [self[tensor] for tensor in inputs]
         live = [tag for tag in tags if tag.live]
-        if kind in _LIKE:
+        if kind in _LIKE and "rand" in kind and not self.n_inputs:  # the model draws its inputs
+            self.begin(outputs)
+            tag = self[outputs[0]]
+        elif kind in _LIKE:
             like = tags[0].axes if tags and outputs[0].shape == inputs[0].shape else None
             tag = Tag(live=False, axes=like)
         elif not live or _is_weight_lookup(kind, inputs, tags):

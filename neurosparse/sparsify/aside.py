@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+import numpy as np
 import torch
 from torch import distributed, nn
 
@@ -18,7 +20,8 @@ Run = Callable[[], object]
 def aside(model: nn.Module) -> Iterator[None]:
     """Run passes in this block without gradients; random numbers and buffers are as before.
 
-    Compiled code runs eagerly, so that the functions it calls can be followed.
+    The random numbers are those of torch, NumPy and Python. Compiled code runs eagerly, so that the
+    functions it calls can be followed.
     """
     tensors = [*model.parameters(), *model.buffers()]
     accelerators = sorted({t.device.index or 0 for t in tensors if t.device.type == "cuda"})
@@ -32,6 +35,8 @@ def aside(model: nn.Module) -> Iterator[None]:
         stack.enter_context(eagerly())
         stack.enter_context(torch.random.fork_rng(devices=accelerators))
         stack.enter_context(torch.no_grad())
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())  # noqa: NPY002
         try:
             yield
         finally:

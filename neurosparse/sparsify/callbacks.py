@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from neurosparse._internal import whole_files
-from neurosparse._internal.foreign_safetensors import opened
 from neurosparse._internal.imports import need
 from neurosparse._internal.types import Fields, FieldsView, Foreign
 from neurosparse.probe.history import Row
@@ -25,7 +22,6 @@ from neurosparse.sparsify.sparsifier import Sparsifier
 from neurosparse.sparsify.steering import sparsify
 
 _TENSORS = ("counts", "idle")  # of a steering's state
-FILE = "neurosparse_sparsity.safetensors"
 
 
 def tensorboard(writer: Foreign, prefix: str = "sparsity") -> Callable[[Row], None]:
@@ -64,6 +60,11 @@ class _Training:
         self.sparsity: Sparsifier | None = None
         self.kept: Foreign = None  # of a checkpoint that was read before the training began
 
+    @property
+    def steers(self) -> bool:
+        """Whether anything is to be steered."""
+        return bool(self.settings.keys() & {"target", "l1", "top_k"})
+
     def begin(self, model: nn.Module, steps: int, log: Callable[[Row], object]) -> None:
         """Attach hooks to the model; those of a training before, if it broke off, are removed."""
         self.end()
@@ -72,7 +73,7 @@ class _Training:
             self.sparsity = None
         self.watch = watch(model, self.every, log=log, layers=self.settings.get("layers"))
         try:
-            if self.settings.keys() & {"target", "l1", "top_k"}:
+            if self.steers:
                 self.sparsity = sparsify(model, **{"steps": max(1, steps), **self.settings})
                 if self.kept is not None:
                     self.sparsity.load_state_dict(self.kept)
@@ -125,7 +126,8 @@ def TransformersSparsity(
     """Return a callback of Hugging Face's Trainer that watches and, where asked to, steers.
 
     The penalty is added to the loss that the model returns; rows go to the Trainer's log history.
-    The state of the steering stands beside the Trainer's checkpoints, and is read on resuming.
+    Where `compute_loss` computes another, let it take the labels out of the inputs, and return
+    `loss + callback.sparsity.penalty()`. The state of the steering is in the Trainer's checkpoints.
 
     Parameters
     ----------
@@ -142,7 +144,7 @@ def TransformersSparsity(
     MissingPackageError
         Where transformers is not installed.
     """
-    return _transformers()(every, settings, log)
+    return _transformers(every, settings, log)
 
 
 @functools.cache
@@ -200,10 +202,13 @@ def _lightning() -> Foreign:
                     outputs.append(output := plain(*args, **kwargs))
                 if training.sparsity is None:
                     return output
+                if output is None:  # the batch is skipped
+                    training.sparsity.forget()
+                    return None
                 penalty = training.sparsity.penalty()
                 if isinstance(output, dict):
                     return {**output, "loss": output["loss"] + penalty}
-                return None if output is None else output + penalty
+                return output + penalty
 
             return training_step
 
@@ -245,18 +250,23 @@ def _silent(module: Foreign) -> Iterator[None]:
         del module.log, module.log_dict
 
 
-@functools.cache
-def _transformers() -> Foreign:
+def _transformers(every: int, settings: Fields, log: Callable[[Row], object] | None) -> Foreign:
     base: Foreign = need(
         "transformers", "TransformersSparsity", extra="transformers"
     ).TrainerCallback
+    exportable: Foreign = sys.modules[base.__module__].ExportableState
 
-    class Transformers(base):  # type: ignore[misc]
-        def __init__(
-            self, every: int, settings: Fields, log: Callable[[Row], object] | None
-        ) -> None:
-            self.training, self.log = _Training(every, settings), log
+    class TransformersSparsity(base, exportable):  # type: ignore[misc]
+        """A callback whose state is in the Trainer's own, and so in its checkpoints."""
+
+        def __init__(self) -> None:
+            self.training, self.loss = _Training(every, settings), _Loss()
             self._handle: Foreign = None
+
+        def state(self) -> Fields:
+            steered = self.training.sparsity
+            kept = None if steered is None else _as_text(steered.state_dict())
+            return {"args": {}, "attributes": {"kept": kept}}
 
         watch = property(lambda self: self.training.watch)
         sparsity = property(lambda self: self.training.sparsity)
@@ -270,20 +280,19 @@ def _transformers() -> Foreign:
                     " label_smoothing_factor computes another: leave it at 0"
                 )
             model = kwargs["model"]
-            kept = _checkpoint(args, state) / FILE
-            if state.global_step and kept.exists():
-                self.training.kept = _read(kept)
+            if state.global_step and self.training.steers:
+                self.training.kept = _kept(state)
 
-            def log(row: Row) -> None:
+            def log_row(row: Row) -> None:
                 state.log_history.append({**row, "step": int(row["step"])})
-                if self.log is not None:
-                    self.log(row)
+                if log is not None:
+                    log(row)
 
             self._leave()  # a training that broke off has had no end
-            self.training.begin(model, state.max_steps, log)
+            self.training.begin(model, state.max_steps, log_row)
             if self.training.sparsity is not None:
                 parts = args.gradient_accumulation_steps
-                add = functools.partial(_add_penalty, self.training.sparsity, parts)
+                add = functools.partial(self.loss.add, self.training.sparsity, parts)
                 self._handle = model.register_forward_hook(add, with_kwargs=True)
 
         def on_step_begin(
@@ -295,18 +304,9 @@ def _transformers() -> Foreign:
         def on_step_end(
             self, args: Foreign, state: Foreign, control: Foreign, **kwargs: Foreign
         ) -> None:
+            if self.training.sparsity is not None:
+                self.loss.check(self.training.sparsity)
             self.training.step()
-
-        def on_save(
-            self, args: Foreign, state: Foreign, control: Foreign, **kwargs: Foreign
-        ) -> None:
-            folder = _checkpoint(args, state)
-            if (
-                self.training.sparsity is not None
-                and folder.exists()
-                and state.is_world_process_zero
-            ):
-                _write(self.training.sparsity.state_dict(), folder / FILE)
 
         def on_train_end(
             self, args: Foreign, state: Foreign, control: Foreign, **kwargs: Foreign
@@ -318,53 +318,81 @@ def _transformers() -> Foreign:
             if self._handle is not None:
                 self._handle.remove()
 
-    return Transformers
+    return TransformersSparsity()
 
 
-def _checkpoint(args: Foreign, state: Foreign) -> Path:
-    return Path(args.output_dir) / f"checkpoint-{state.global_step}"
+def _as_text(state: FieldsView) -> str:
+    """Return the state of a steering as JSON."""
+    plain = {name: value for name, value in state.items() if name not in _TENSORS}
+    tensors = {part: {k: v.tolist() for k, v in state[part].items()} for part in _TENSORS}
+    return json.dumps({**plain, **tensors})
 
 
-def _write(state: FieldsView, path: Path) -> None:
-    """Write the state of a steering: tensors as such, all else as JSON in the metadata."""
-    tensors = {f"{part}/{name}": v for part in _TENSORS for name, v in state[part].items()}
-    rest = json.dumps({name: value for name, value in state.items() if name not in _TENSORS})
-    with whole_files.new_file(path) as temporary:
-        save_file(tensors, temporary, metadata={"state": rest})
-
-
-def _read(path: Path) -> Fields:
-    """Read what `_write` wrote; no code in it is run."""
-    with opened(path) as file:
-        try:
-            state: Fields = json.loads((file.metadata() or {})["state"])
-            if not isinstance(state, dict):
-                raise TypeError
-        except (KeyError, TypeError, ValueError, RecursionError):
-            raise ValueError(f"{path} holds no state of a steering, or a damaged one") from None
+def _from_text(text: object) -> Fields:
+    """Return what `_as_text` was given."""
+    try:
+        state: Fields = dict(json.loads(text))  # type: ignore[arg-type]
         for part in _TENSORS:
-            names = [name for name in file.keys() if name.startswith(f"{part}/")]  # noqa: SIM118
-            state[part] = {n.removeprefix(f"{part}/"): file.get_tensor(n) for n in names}
+            state[part] = {k: torch.tensor(v, dtype=torch.int64) for k, v in state[part].items()}
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError, RecursionError):
+        raise ValueError(
+            "the checkpoint holds no state of a steering, or a damaged one: begin a new training"
+            " from its weights"
+        ) from None
     return state
 
 
-def _add_penalty(
-    steered: Sparsifier,
-    parts: int,
-    model: nn.Module,
-    _args: Foreign,
-    kwargs: Foreign,
-    output: Foreign,
-) -> Foreign:
-    """Add the penalty to the loss of an output; where the loss is a part of a step's, its part."""
-    if not (model.training and torch.is_grad_enabled()):
+def _kept(state: Foreign) -> Fields:
+    """Return the state of a steering in that of a Trainer which goes on from a checkpoint."""
+    of_callback = state.stateful_callbacks.get("TransformersSparsity") or {}
+    of_callback = of_callback[0] if isinstance(of_callback, list) else of_callback
+    return _from_text(of_callback.get("attributes", {}).get("kept"))
+
+
+class _Loss:
+    """The loss that a model returns, to which the penalty is added, and whether that was used."""
+
+    def __init__(self) -> None:
+        self.is_added = self.is_used = False
+
+    def add(
+        self,
+        steered: Sparsifier,
+        parts: int,
+        model: nn.Module,
+        _args: Foreign,
+        kwargs: Foreign,
+        output: Foreign,
+    ) -> Foreign:
+        """Add the penalty to the loss of an output; where that is a part of a step's, its part.
+
+        Without a loss the penalty is left to the function that computes one.
+        """
+        if not (model.training and torch.is_grad_enabled()):
+            return output
+        loss = output.get("loss") if isinstance(output, dict) else None
+        if loss is None and steered.l1:
+            return output
+        penalty = steered.penalty()
+        if loss is None:  # top_k: there is none
+            return output
+        if penalty.requires_grad:
+            self.is_added = True
+            penalty.register_hook(self._use)
+        share = parts if kwargs.get("num_items_in_batch") is not None else 1
+        output["loss"] = loss + penalty / share
         return output
-    loss = output.get("loss") if isinstance(output, dict) else None
-    if loss is None:
-        raise ValueError(
-            "the model returned no loss to which the penalty could be added: pass labels to it, and"
-            " no compute_loss_func"
-        )
-    share = parts if kwargs.get("num_items_in_batch") is not None else 1
-    output["loss"] = loss + steered.penalty() / share
-    return output
+
+    def _use(self, _gradient: Foreign) -> None:
+        self.is_used = True
+
+    def check(self, steered: Sparsifier) -> None:
+        """Refuse a step that was made without the penalty."""
+        lost = self.is_added and not self.is_used
+        self.is_added = self.is_used = False
+        if lost or not steered.is_asked:
+            raise RuntimeError(
+                "the penalty was no part of the loss of this step, for compute_loss computes its"
+                " own: take the labels out of the inputs before it calls the model, and let it"
+                " return loss + callback.sparsity.penalty()"
+            )

@@ -42,6 +42,10 @@ def checked(state: FieldsView, units: Mapping[str, int]) -> Kept:
     ValueError
         Where it is of other layers, or damaged; one sentence.
     """
+    if not isinstance(state, Mapping):
+        raise ValueError(
+            f"a state of a steering is a dict, as state_dict() gives it, got {state!r}"
+        )
     kept = recipes.build(Kept, dict(state), what="the state of the steering")
     if set(kept.counts) != set(units):
         raise ValueError(

@@ -103,14 +103,20 @@ class Padding:
         self._masks = masks
         self._rows: Counter[str] = Counter()  # of layers whose rows are not known, by name
         self._of_tokens: set[str] = set()
+        self._of_positions: set[str] = set()
+        self._is_known = False  # of any layer
 
     def tokens_of(self, layer: LayerOutput, axis: int) -> Tokens | None:
         """Return where the tokens of a layer's output lie, None where that is not known."""
         found = None if layer.axes is None else Tokens.of(layer.axes, axis, self._masks)
         if self._masks and found is None:
             self._rows[layer.name] += layer.output.numel() // max(1, layer.output.shape[axis])
+            roles = [f.role for each in layer.axes or () for f in each if f.size > 1]
             if layer.axes is not None and ax.of_tokens(layer.axes):
                 self._of_tokens.add(layer.name)
+            elif ax.POSITIONS in roles:
+                self._of_positions.add(layer.name)
+        self._is_known |= found is not None
         return found
 
     def tell(self, names: Mapping[str, str]) -> None:
@@ -124,7 +130,9 @@ class Padding:
             shown
             for name, shown in names.items()
             if (n := self._rows[name]) and n not in words
-            if name in self._of_tokens or n in tokens
+            if name in self._of_tokens
+            or n in tokens
+            or (name in self._of_positions and not self._is_known)
         ]
         if unknown:
             warnings.warn(

@@ -59,7 +59,7 @@ class Sparsifier:
         self._taps: dict[str, Tap] = {}
         self._steering = Steering({}, {})
         self._idle: dict[str, Tensor] = {}  # looks since each unit was active
-        self._hearing: Hearing | None = None
+        self._hearing = self._heard(tells=False)  # of no layer so far
         self._normalises = any(isinstance(m, _BatchNorm) for m in model.modules())
         self._ready = self._taking = self._busy = False
         self._penalties, self._warned = 0, Warned()  # calls since the last step
@@ -105,13 +105,8 @@ class Sparsifier:
         total = penalty_of(taps, self._steering.l1, passes)
         self.forget()
         if total is None:
-            raise RuntimeError(
-                nothing_put_out(
-                    removed=self._is_removed,
-                    used=bool(every),
-                    without_gradients=self._without_gradients,
-                )
-            )
+            why = nothing_put_out(self._is_removed, bool(every), self._without_gradients)
+            raise RuntimeError(why)
         self._warned.of_left_out(every, passes)
         check_gradients(total)
         return total
@@ -140,6 +135,11 @@ class Sparsifier:
             self._look()
 
     @property
+    def is_asked(self) -> bool:
+        """Whether `penalty()` was called since the last step."""
+        return self._penalties > 0
+
+    @property
     def active(self) -> dict[str, float]:
         """The share of units of each layer that was active between the last two looks."""
         return self._latest("active")
@@ -162,20 +162,22 @@ class Sparsifier:
     @property
     def note(self) -> str:
         """Cost of steering for a compiled model, in words; "" where there is none."""
-        return note_of(self._hearing.of_functions if self._hearing is not None else [])
+        return note_of(self._hearing.of_functions)
 
     def remove(self) -> None:
         """Leave the model as any other; what is off under `top_k` is on again."""
         self._is_removed = True
         for handle in (*self._handles, self._end_handle):
             handle.remove()
-        if self._hearing is not None:
-            self._hearing.remove()
+        self._hearing.remove()
         for block in filter(is_teller, self._model.modules()):
             block.tells, block.hidden = False, None
 
     def state_dict(self) -> Fields:
-        """Return all that a checkpoint needs so that the training goes on bit for bit."""
+        """Return all that a checkpoint needs so that the training goes on bit for bit.
+
+        Batches are not in it: with batch norm the last look settles biases by the four newest.
+        """
         return {
             "n_steps": self.n_steps,
             "l1": dict(self._steering.l1),
@@ -195,7 +197,7 @@ class Sparsifier:
         ValueError
             Where it is of other layers, or damaged; before the first pass, that pass raises it.
         """
-        if not self._ready:
+        if not self._ready and isinstance(state, Mapping):
             self._kept = state
             return
         kept = checked(state, {name: tap.site.n_units for name, tap in self._taps.items()})
@@ -253,9 +255,7 @@ class Sparsifier:
             if settings.way == "target":
                 self._plan = Plan(values, self._plan.steps, self._plan.reached, self._plan.start)
             self._steering = Steering.first(names, values if settings.way == "l1" else None)
-            tells = settings.way != "top_k" and settings.threshold == 0
-            taps = self._taps.values()
-            self._hearing = Hearing(self._model, taps, self._take, self._take_told, tells=tells)
+            self._hearing = self._heard(tells=settings.way != "top_k" and settings.threshold == 0)
             self._end_handle.remove()  # it comes last, also where the model itself is hooked
             self._hook_end()
             self._ready, self._known_masks = True, set(masks)
@@ -267,6 +267,10 @@ class Sparsifier:
             raise
         finally:
             self._busy = False
+
+    def _heard(self, *, tells: bool) -> Hearing:
+        taps = self._taps.values()
+        return Hearing(self._model, taps, self._take, self._take_told, tells=tells)
 
     def _hook_end(self) -> None:
         self._end_handle = self._model.register_forward_hook(OwnHook(self._end), always_call=True)
@@ -298,8 +302,7 @@ class Sparsifier:
             self._pass = Pass()
             for tap in self._taps.values():
                 tap.under_way = self._pass
-        if self._hearing is not None:
-            self._hearing.open(follows=taking or self._settings.way == "top_k")
+        self._hearing.open(follows=taking or self._settings.way == "top_k")
 
     def _end(self, *called: Any) -> None:
         if self._busy:
@@ -307,8 +310,7 @@ class Sparsifier:
         if self._taking and self._pass is not None and not torch.compiler.is_compiling():
             self._note_output(self._pass, called[-1] if called else None)
         self._taking = False
-        if self._hearing is not None:
-            self._hearing.close()
+        self._hearing.close()
 
     def _take(self, tap: Tap, output: Tensor) -> Tensor | None:
         if self._settings.way == "top_k":
@@ -336,7 +338,7 @@ class Sparsifier:
         dead = {name: float(self._dead(name).double().mean()) for name in self._taps}
         if not self._settings.revive:
             self._warned.of_dead(dead)
-        if self._hearing is not None and self._taps.keys() - counted.keys():
+        if self._taps.keys() - counted.keys():
             self._warned.of_replaced(self._hearing.replaced(self._model))
         units = {name: tap.site.n_units for name, tap in self._taps.items()}
         wanted = self._plan.at(self.n_steps, self._steering.start)
@@ -370,8 +372,7 @@ class Sparsifier:
                     run()
         finally:
             self._busy = self._taking = False
-            if self._hearing is not None:
-                self._hearing.close()
+            self._hearing.close()
         return counts_of(self._taps)
 
     def _dead(self, name: str) -> Tensor:

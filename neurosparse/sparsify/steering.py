@@ -61,6 +61,7 @@ def sparsify(
         in training and after, until `remove()`.
     layers
         The layers, as `ns.measure` names them; modules of any kind. By default every rectifier.
+        "relu" stands for "relu", "relu#2" and so on, where these are not named themselves.
     steps
         Steps of the optimizer in the whole training; the weights are set 350 times in it.
     reached
@@ -78,7 +79,8 @@ def sparsify(
     dead_after
         A unit is dead which was active for no sample between so many looks.
     active_when
-        A threshold; 0 by default. For layers that are never exactly 0 name a higher one.
+        A threshold; 0 by default. For layers that are never exactly 0 name a higher one. It is not
+        relative.
     data
         A batch of inputs, a tensor or a dict, to find the layers with. By default the first batch
         that is trained on; a model that is compiled with fullgraph=True needs it here.
@@ -127,6 +129,11 @@ def sparsify(
     if active_when.threshold is None:
         raise ValueError(
             f"active_when must have a threshold to steer a network, got {active_when.describe()!r}"
+        )
+    if active_when.relative:
+        raise ValueError(
+            f"active_when must have a threshold in the units of the layers to steer them, got"
+            f" {active_when.describe()!r}: leave relative out"
         )
     for name, part in (("start", start), ("start_active", start_active)):
         if part is not None:

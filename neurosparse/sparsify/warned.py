@@ -44,7 +44,7 @@ def check_gradients(penalty: Tensor) -> None:
         )
 
 
-def nothing_put_out(*, removed: bool, used: bool, without_gradients: bool) -> str:
+def nothing_put_out(removed: bool, used: bool, without_gradients: bool) -> str:
     """Return why there is nothing that a penalty could be of, in a sentence.
 
     Parameters

@@ -163,11 +163,10 @@ def steered() -> Any:
 def valid_steering(folder: Path) -> bytes:
     from neurosparse.sparsify import callbacks
 
-    callbacks._write(steered().state_dict(), folder / "valid.safetensors")
-    return (folder / "valid.safetensors").read_bytes()
+    return callbacks._as_text(steered().state_dict()).encode()
 
 
 def read_steering(path: Path) -> Any:
     from neurosparse.sparsify import callbacks
 
-    steered().load_state_dict(callbacks._read(path))
+    steered().load_state_dict(callbacks._from_text(path.read_text(errors="replace")))

@@ -354,7 +354,7 @@ TARGETS = {
         own_files.read_transformer_checkpoint,
         own_files.valid_transformer_checkpoint,
     ),
-    "steering": Target("steering.safetensors", own_files.read_steering, own_files.valid_steering),
+    "steering": Target("steering.json", own_files.read_steering, own_files.valid_steering),
     "neo": Target("trials.mat", read_neo, valid_neo),
     "parquet": Target("spikes.parquet", read_spikes(), valid_parquet),
     "pynapple": Target("spikes.npz", read_spikes(), valid_pynapple),

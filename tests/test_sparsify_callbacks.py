@@ -116,6 +116,31 @@ def test_lightning_leaves_padded_tokens_out(tmp_path) -> None:
             assert callback.sparsity.active == {"net.2": share}
 
 
+def test_lightning_may_skip_batches(tmp_path) -> None:
+    lightning = pytest.importorskip("lightning.pytorch")
+
+    class Module(lightning.LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = mlp()
+
+        def training_step(self, batch, index):
+            loss = self.net(batch[0]).square().mean()
+            return None if index % 2 else loss
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    data = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(examples()), batch_size=8)
+    callback = callbacks.LightningSparsity(every=2, target=0.05)
+    module = Module()
+    lightning.Trainer(
+        max_epochs=1, callbacks=[callback], accelerator="cpu", default_root_dir=tmp_path,
+        enable_progress_bar=False, enable_model_summary=False, logger=False,
+    ).fit(module, data)  # fmt: skip
+    assert callback.sparsity.n_steps == 4
+
+
 def test_lightning_goes_on_from_a_checkpoint(tmp_path) -> None:
     """What goes on from the end of an epoch ends as the training that was not stopped."""
     lightning = pytest.importorskip("lightning.pytorch")
@@ -256,6 +281,92 @@ def test_hugging_face_is_the_plain_loop(tmp_path, accumulate: int) -> None:
     assert again.sparsity.history == callback.sparsity.history
     steps = [row["step"] for row in resumed.state.log_history if "active" in row]
     assert steps == [0, 2, 4, 6, 8, 10]
+
+
+class Classes(nn.Module):
+    """A model that returns a loss, in a dict or a tuple, where it is given labels."""
+
+    def __init__(self, in_tuple: bool = False) -> None:
+        super().__init__()
+        self.net, self.in_tuple = mlp(), in_tuple
+
+    def forward(self, x, labels=None):
+        y = self.net(x)
+        if labels is None:
+            return {"logits": y}
+        loss = y.square().mean()
+        return (loss, y) if self.in_tuple else {"loss": loss, "logits": y}
+
+
+def hugging_face(folder, callback, model=None, compute_loss=None, steps: int = 12):
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("accelerate")
+
+    class Trainer(transformers.Trainer):
+        def _get_train_sampler(self, *_):
+            return torch.utils.data.SequentialSampler(self.train_dataset)
+
+        def compute_loss(self, model, inputs, return_outputs=False, **kwargs):
+            if compute_loss is None:
+                return super().compute_loss(model, inputs, return_outputs, **kwargs)
+            return compute_loss(model, inputs)
+
+    arguments = transformers.TrainingArguments(
+        output_dir=str(folder), max_steps=steps, per_device_train_batch_size=8, use_cpu=True,
+        report_to=[], save_steps=6, learning_rate=0.1, lr_scheduler_type="constant",
+        disable_tqdm=True, max_grad_norm=0.0, remove_unused_columns=False,
+    )  # fmt: skip
+    model = Classes() if model is None else model
+    return Trainer(
+        model=model,
+        args=arguments,
+        train_dataset=[{"x": x, "labels": 0} for x in examples()],
+        callbacks=[callback],
+        optimizers=(torch.optim.SGD(model.parameters(), lr=0.1), None),
+    )
+
+
+def test_hugging_face_goes_on_from_a_checkpoint_of_another_folder(tmp_path) -> None:
+    settings = {"every": 2, "target": 0.05, "start_active": 0.3}
+    whole = hugging_face(tmp_path / "a", callbacks.TransformersSparsity(**settings))
+    whole.train()
+    later = callbacks.TransformersSparsity(**settings)
+    resumed = hugging_face(tmp_path / "b", later)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "a" / "checkpoint-6"))
+    assert later.sparsity.n_steps == 12
+    for a, b in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_hugging_face_does_not_begin_to_steer_in_the_middle(tmp_path) -> None:
+    hugging_face(tmp_path, callbacks.TransformersSparsity(every=2)).train()  # it only watches
+    resumed = hugging_face(tmp_path, callbacks.TransformersSparsity(target=0.05))
+    with pytest.raises(ValueError, match="the checkpoint holds no state of a steering"):
+        resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
+
+
+@pytest.mark.parametrize("pops", [False, True])
+def test_hugging_face_never_loses_the_penalty(tmp_path, pops: bool) -> None:
+    """A loss that is computed anew has it, or it is refused with the way to add it."""
+    callback = callbacks.TransformersSparsity(l1=1.0)
+
+    def compute_loss(model, inputs, adds: bool = False):
+        if pops or adds:
+            inputs.pop("labels")
+        loss = model(**inputs)["logits"].square().mean()
+        return loss + callback.sparsity.penalty() if adds else loss
+
+    with pytest.raises(RuntimeError, match=r"no part of the loss.*callback\.sparsity\.penalty"):
+        hugging_face(tmp_path, callback, compute_loss=compute_loss).train()
+    own = hugging_face(tmp_path, callback, None, lambda *given: compute_loss(*given, adds=True))
+    own.train()
+    usual = hugging_face(tmp_path, callbacks.TransformersSparsity(l1=1.0))
+    usual.train()
+    in_tuple = hugging_face(tmp_path, callbacks.TransformersSparsity(l1=1.0), Classes(True))
+    in_tuple.train()
+    for a, b, c in zip(*(t.model.parameters() for t in (own, usual, in_tuple)), strict=True):
+        assert torch.equal(a, b)
+        assert torch.equal(a, c)
 
 
 @pytest.mark.parametrize("broken_off", [False, True])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -150,3 +152,52 @@ def test_a_mask_that_is_passed_by_its_position_counts(around, with_data) -> None
     s.step()
     shares = [layer.active_fraction for layer in expected.values()]
     assert list(s.active.values()) == pytest.approx(shares, rel=1e-12)
+
+
+# ---- Where it is not known which rows are padding
+
+
+class Ways(nn.Module):
+    """A rectifier over tokens that are taken in many ways."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words, self.up, self.act = nn.Embedding(20, 6), nn.Linear(6, 10), nn.ReLU()
+        self.rnn, self.way = nn.GRU(6, 6, batch_first=True), way
+
+    def parts(self, x: torch.Tensor, mask: torch.Tensor) -> list[torch.Tensor]:
+        lengths = mask.sum(1)
+        if self.way == "picked":
+            return [x[mask.bool()]]
+        if self.way == "packed":
+            packed = nn.utils.rnn.pack_padded_sequence(x, lengths, True, enforce_sorted=False)
+            return [self.rnn(packed)[0].data]
+        if self.way == "texts":
+            return [one[:n] for one, n in zip(x, lengths.tolist(), strict=True)]
+        if self.way == "padded texts":
+            return list(x)
+        if self.way == "tokens":
+            return list(x.unbind(1))
+        index = x[..., 0].topk(3, dim=1).indices
+        return [x.gather(1, index[..., None].expand(-1, -1, 6))]
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        parts = self.parts(self.words(input_ids), attention_mask)
+        return torch.stack([self.act(self.up(part)).mean() for part in parts]).sum()
+
+
+@pytest.mark.parametrize(
+    ("way", "counts_padding"),
+    [
+        *((way, False) for way in ("picked", "packed", "texts")),
+        *((way, True) for way in ("padded texts", "tokens", "some")),
+    ],
+)
+def test_padding_that_is_counted_is_told_once(way: str, counts_padding: bool) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        ns.sparsify(Ways(way), l1=0.1, data=padded())
+    expected = "padded tokens may be counted in act: which of the rows there are padding is not"
+    found = [str(w.message) for w in told]
+    assert [message.startswith(expected) for message in found] == [True] * counts_padding

@@ -215,7 +215,8 @@ def _lightning() -> Foreign:
         def on_train_batch_end(self, trainer: Foreign, *_: Foreign) -> None:
             if trainer.global_step > self._n_steps:
                 self._n_steps = trainer.global_step
-                self.training.step()
+                if self.training.sparsity is not None and self.training.sparsity.is_asked:
+                    self.training.step()  # else all its batches were skipped
 
         def on_fit_end(self, trainer: Foreign, pl_module: Foreign) -> None:
             self._leave(pl_module)
@@ -349,6 +350,10 @@ def _kept(state: Foreign) -> Fields:
     return _from_text(of_callback.get("attributes", {}).get("kept"))
 
 
+def _of_dict(output: Foreign) -> Foreign:
+    return output.get("loss") if isinstance(output, dict) else None
+
+
 class _Loss:
     """The loss that a model returns, to which the penalty is added, and whether that was used."""
 
@@ -370,17 +375,21 @@ class _Loss:
         """
         if not (model.training and torch.is_grad_enabled()):
             return output
-        loss = output.get("loss") if isinstance(output, dict) else None
-        if loss is None and steered.l1:
+        loss, *others = output if isinstance(output, tuple) else (_of_dict(output),)
+        is_loss = isinstance(loss, torch.Tensor) and loss.ndim == 0
+        if not is_loss and steered.l1:
             return output
         penalty = steered.penalty()
-        if loss is None:  # top_k: there is none
+        if not is_loss:  # top_k: there is none
             return output
         if penalty.requires_grad:
             self.is_added = True
             penalty.register_hook(self._use)
         share = parts if kwargs.get("num_items_in_batch") is not None else 1
-        output["loss"] = loss + penalty / share
+        loss = loss + penalty / share
+        if isinstance(output, tuple):
+            return (loss, *others)
+        output["loss"] = loss
         return output
 
     def _use(self, _gradient: Foreign) -> None:

@@ -20,11 +20,7 @@ Weights = frozenset[str]
 NONE: Weights = frozenset()
 
 # what data choose the parts of is the output of no weights that could be named beforehand
-_MERGES = frozenset(
-    f"{name}{inplace}"
-    for name in ("indexadd", "indexcopy", "indexput", "scatter", "scatteradd", "scatterreduce")
-    for inplace in ("", "inplace")
-)
+_MERGES = frozenset({"indexadd", "indexcopy", "indexput", "scatter", "scatteradd", "scatterreduce"})
 # none of these puts out what is negative, as the probe finds them: clamps are at 0
 RECTIFIERS = frozenset(
     {"relu", "relu6", "clamp", "clamp_min", "clip", "maximum", "max", "fmax", "rnn_relu"}
@@ -55,6 +51,18 @@ class Call(NamedTuple):
         return self._replace(n=0)
 
 
+_WAYS: dict[str, str] = {}  # how functions hand on their sources
+
+
+def _way_of(kind: str) -> str:
+    plain = kind.replace("_", "")
+    if plain in WEIGHTED:
+        return "weighted"
+    if plain in NORMS:
+        return "norm"
+    return "merge" if plain in _MERGES else "other"
+
+
 class _Tag(NamedTuple):
     tensor: weakref.ref[Tensor]
     weights: Weights
@@ -72,7 +80,10 @@ class Sources:
     """
 
     def __init__(self, model: nn.Module) -> None:
-        self._names = {id(p): (p, frozenset({name})) for name, p in model.named_parameters()}
+        self._parameters = {
+            id(p): _Tag(weakref.ref(p), frozenset({name}), True, None)
+            for name, p in model.named_parameters()
+        }
         self.unused = {name for name, _ in model.named_parameters()}
         self._tags: dict[int, _Tag] = {}
         self._n_calls: Counter[tuple[str, Weights]] = Counter()
@@ -100,17 +111,15 @@ class Sources:
             else:
                 is_fixed = False
                 others |= NONE if tag is None else tag.weights
-        plain = kind.replace("_", "")
-        if plain in NORMS or plain in WEIGHTED:
-            weights = fixed if fixed or plain in WEIGHTED else others
-        elif plain in _MERGES:
-            weights = NONE
+        way = _WAYS.get(kind) or _WAYS.setdefault(kind, _way_of(kind))
+        if way == "weighted" or (way == "norm" and fixed):
+            weights = fixed
         else:
-            weights = fixed | others
+            weights = NONE if way == "merge" else fixed | others
         call = self.numbered(kind, weights)
         weights = NONE if kind in LAYERS else weights
         for each in outputs:
-            if id(each) not in self._names:
+            if id(each) not in self._parameters:
                 is_own = is_fixed and bool(fixed)
                 self._tags[id(each)] = _Tag(weakref.ref(each), weights, is_own, call)
 
@@ -140,9 +149,9 @@ class Sources:
         tag = self._tags.get(id(tensor))
         if tag is not None and tag.tensor() is tensor:
             return tag
-        named = self._names.get(id(tensor))
-        if named is not None and named[0] is tensor:
-            self.unused -= named[1]
-            return _Tag(weakref.ref(tensor), named[1], True, None)
+        tag = self._parameters.get(id(tensor))
+        if tag is not None and tag.tensor() is tensor:
+            self.unused -= tag.weights
+            return tag
         base = tensor._base
         return None if base is None or base is tensor else self._tag(base)

@@ -85,10 +85,10 @@ class Sparsifier:
         """Return the penalty of the passes since the last call or step, to be added to the loss.
 
         It is of all passes in training mode with gradients through which a loss can still go:
-        several of one step count together, and where gradients of several batches are added up,
-        each may have its own call. Left out is a pass that `backward()` has gone through already,
-        as in the step of a generator or for an adversarial example. So is one before the last whose
-        output nobody holds, such as one to be logged, or that is not finite. Counts are of all.
+        several of one step count together, and of batches whose gradients are added up each may
+        have its own call. Left out is a pass that `backward()` has gone through, as in the step of
+        a generator. So is one before the last that is not finite, or whose output nobody holds, as
+        of one to be logged. Under torch.compile none is left out. Counts are of all.
 
         Raises
         ------
@@ -105,8 +105,7 @@ class Sparsifier:
         total = penalty_of(taps, self._steering.l1, passes)
         self.forget()
         if total is None:
-            why = nothing_put_out(self._is_removed, bool(every), self._without_gradients)
-            raise RuntimeError(why)
+            raise nothing_put_out(self._is_removed, bool(every), self._without_gradients)
         self._warned.of_left_out(every, passes)
         check_gradients(total)
         return total

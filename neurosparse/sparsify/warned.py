@@ -44,8 +44,8 @@ def check_gradients(penalty: Tensor) -> None:
         )
 
 
-def nothing_put_out(removed: bool, used: bool, without_gradients: bool) -> str:
-    """Return why there is nothing that a penalty could be of, in a sentence.
+def nothing_put_out(removed: bool, used: bool, without_gradients: bool) -> RuntimeError:
+    """Return an error that says why there is nothing that a penalty could be of.
 
     Parameters
     ----------
@@ -57,24 +57,26 @@ def nothing_put_out(removed: bool, used: bool, without_gradients: bool) -> str:
         The last pass in training mode had none.
     """
     if removed:
-        return (
+        why = (
             "penalty() after remove(): this steering has ended; leave the penalty out, or call"
             " ns.sparsify again"
         )
-    if used:
-        return (
+    elif used:
+        why = (
             "backward() has gone through all passes since the last penalty() already: add penalty()"
             " to the loss before backward()"
         )
-    if without_gradients:
-        return (
+    elif without_gradients:
+        why = (
             "the last pass in training mode had no gradients, as under torch.no_grad() or gradient"
             " checkpointing with use_reentrant=True: run it with them, or pass use_reentrant=False"
         )
-    return (
-        "no steered layer has put anything out since the last penalty(): call the model that was"
-        " given to sparsify, in training mode, before each penalty()"
-    )
+    else:
+        why = (
+            "no steered layer has put anything out since the last penalty(): call the model that"
+            " was given to sparsify, in training mode, before each penalty()"
+        )
+    return RuntimeError(why)
 
 
 class Warned:

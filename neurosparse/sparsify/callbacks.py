@@ -62,7 +62,7 @@ class _Training:
 
     @property
     def steers(self) -> bool:
-        """Whether anything is to be steered."""
+        """True where anything is to be steered."""
         return bool(self.settings.keys() & {"target", "l1", "top_k"})
 
     def begin(self, model: nn.Module, steps: int, log: Callable[[Row], object]) -> None:

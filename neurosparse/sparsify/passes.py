@@ -49,7 +49,7 @@ class Pass:
 
     @property
     def is_held(self) -> bool:
-        """Whether anybody holds an output, or a loss made of it; True where that is not known."""
+        """True where anybody holds an output or a loss made of it, or where that is not known."""
         return self._held is None or self._held() is not None
 
 

@@ -135,7 +135,7 @@ class Sparsifier:
 
     @property
     def is_asked(self) -> bool:
-        """Whether `penalty()` was called since the last step."""
+        """True where `penalty()` was called since the last step."""
         return self._penalties > 0
 
     @property

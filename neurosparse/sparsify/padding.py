@@ -97,7 +97,7 @@ class Tokens(NamedTuple):
 
 
 class Padding:
-    """What is known of padding while the layers are found, and what is not."""
+    """Knowledge of padding while the layers are found, and of where there is none."""
 
     def __init__(self, masks: Masks) -> None:
         self._masks = masks

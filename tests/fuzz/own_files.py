@@ -161,12 +161,12 @@ def steered() -> Any:
 
 
 def valid_steering(folder: Path) -> bytes:
-    from neurosparse.sparsify import callbacks
+    from neurosparse.sparsify import hugging_face
 
-    return callbacks._as_text(steered().state_dict()).encode()
+    return hugging_face.as_text(steered().state_dict()).encode()
 
 
 def read_steering(path: Path) -> Any:
-    from neurosparse.sparsify import callbacks
+    from neurosparse.sparsify import hugging_face
 
-    steered().load_state_dict(callbacks._from_text(path.read_text(errors="replace")))
+    steered().load_state_dict(hugging_face.from_text(path.read_text(errors="replace")))

@@ -63,7 +63,7 @@ class Hearing:
         self.sources = Sources(model)
         self.modules: dict[str, nn.Module] = {}
         self.functions: dict[str, Layers] = {}
-        self.hooks: list[Module] = []
+        self.hooks: list[ModuleCalls] = []
         self.is_following = self._has_warned = False
         self._mode = ExitStack()
         self._handles: list[RemovableHandle] = []
@@ -84,7 +84,7 @@ class Hearing:
             self.modules[name] = place = modules[name]
             if tells and all(tap.site.rectifies and tap.site.tokens is None for tap in mine):
                 place = blocks.get(place, place)
-            self.hooks.append(hook := Module(self, name, mine))
+            self.hooks.append(hook := ModuleCalls(self, name, mine))
             if is_teller(block := place) and place is not modules[name]:
                 hook.tell(block)
             self._handles.append(place.register_forward_hook(OwnHook(hook)))
@@ -144,7 +144,7 @@ class Hearing:
         return [name for name, module in self.modules.items() if now.get(name) is not module]
 
 
-class Module:
+class ModuleCalls:
     """The calls of one module, as a hook."""
 
     def __init__(self, hearing: Hearing, name: str, taps: Sequence[Tap]) -> None:

@@ -118,6 +118,33 @@ def test_a_network_with_batch_norm_ends_at_its_target_in_evaluation() -> None:
     assert s.active["2"] > 0.15  # in training
 
 
+@pytest.mark.parametrize("revived", [True, False])
+def test_a_unit_that_is_silent_in_evaluation_is_woken_at_last(revived) -> None:
+    """Its inputs have a long tail below: at the quantile of all units it would stay silent."""
+    model, x = normalised(momentum=0.0), torch.randn(400, 12)
+    x[:, 0] = -torch.exp(x[:, 0])
+    with torch.no_grad():
+        model[0].weight[3] = torch.eye(12)[0]
+        model[0].bias[3] = -1.0
+    s = ns.sparsify(model, target=0.10, steps=700, revive=revived, data=x)
+    for _ in range(700):
+        (0.0 * model(x).sum() + s.penalty()).backward()
+        s.step()
+    s.remove()
+    found = ns.measure(model.eval(), x, active_when=ns.ActiveWhen(threshold=0))["2"]
+    assert found.active_fraction == pytest.approx(0.10, rel=0.03)
+    assert (found.n_silent == 0) == revived
+
+
+def test_each_unit_is_set_by_its_own_inputs_where_asked() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(4000, 3)
+    x[:, 1] = -torch.exp(x[:, 1])
+    together, alone = ((x + revive.shift_for(x, 0.04, alone=a) > 0).sum(0) for a in (False, True))
+    assert together[1] == 0
+    assert alone.tolist() == [160, 160, 160]
+
+
 def test_a_look_in_evaluation_leaves_no_trace() -> None:
     """Modes, statistics and random numbers are those of the same training without a look."""
     states = []

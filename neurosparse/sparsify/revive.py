@@ -30,13 +30,14 @@ class Wanted:
 
     share: float
     units: Tensor | None = None  # (n_units,) of bool; None: all
+    alone: bool = False  # by the inputs of each unit, of which there must be many
 
 
-def shift_for(before: Tensor, share: float) -> Tensor:
+def shift_for(before: Tensor, share: float, *, alone: bool = False) -> Tensor:
     """Return what to add to the input of a rectifier so that each unit is active for a share.
 
     The inputs of a unit are put at mean 0 and deviation 1; the quantile is that of all units
-    together, so that few samples do.
+    together, so that few samples do. A unit whose inputs never come so high stays silent then.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ def shift_for(before: Tensor, share: float) -> Tensor:
         The inputs as they are.
     share
         In (0, 1).
+    alone
+        Take the quantile of each unit's own inputs.
 
     Returns
     -------
@@ -57,10 +60,26 @@ def shift_for(before: Tensor, share: float) -> Tensor:
     """
     before = before.float()
     mean, deviation = before.mean(0), before.std(0, correction=0)
-    standard = ((before - mean) / deviation.clamp_min(1e-12)).flatten()
-    place = min(max(round((1 - share) * standard.numel()), 1), standard.numel())
+    standard = (before - mean) / deviation.clamp_min(1e-12)
+    standard = standard if alone else standard.flatten()
+    place = min(max(round((1 - share) * len(standard)), 1), len(standard))
     # a unit that is the same for all samples is put just above 0
-    return -(mean + standard.kthvalue(place).values * deviation) + 1e-6 * (deviation == 0)
+    return -(mean + standard.kthvalue(place, 0).values * deviation) + 1e-6 * (deviation == 0)
+
+
+def wanted_of(
+    taps: Mapping[str, Tap],
+    units: Mapping[str, Tensor],
+    shares: Mapping[str, float],
+    *,
+    alone: bool,
+) -> dict[Site, Wanted]:
+    """Return what is wanted of some units of layers, without layers whose bias cannot be set."""
+    return {
+        taps[name].site: Wanted(shares[name], of_layer, alone)
+        for name, of_layer in units.items()
+        if taps[name].site.settable is not None
+    }
 
 
 def set_biases(
@@ -98,7 +117,7 @@ def set_biases(
         done.add(id(bias))
         if (inputs := _inputs_of(model, run, site, masks or {})) is None:
             continue
-        shift = shift_for(inputs, want.share).to(bias)
+        shift = shift_for(inputs, want.share, alone=want.alone).to(bias)
         if want.units is not None:
             shift = torch.where(want.units.to(shift.device), shift, torch.zeros_like(shift))
         bias.data.add_(shift)
@@ -136,7 +155,10 @@ def settle_biases(
 
 
 def settle_at_last(
-    taps: Mapping[str, Tap], count: Callable[[], Mapping[str, Counted]], wanted: Mapping[str, float]
+    taps: Mapping[str, Tap],
+    count: Callable[[], Mapping[str, Counted]],
+    wanted: Mapping[str, float],
+    wake: Callable[[Mapping[str, Tensor]], None] | None = None,
 ) -> None:
     """Settle the biases in several rounds, and keep for each layer those that came nearest.
 
@@ -152,10 +174,17 @@ def settle_at_last(
         Runs the network as it is by then, and returns what the taps counted.
     wanted
         The share that is wanted of each layer.
+    wake
+        Sets the biases of units anew, given as masks by layer: of those that are active for no
+        sample in evaluation, though they may be in training. None where no unit is to be revived.
     """
     nearest: dict[str, tuple[float, Tensor]] = {}
     for k in range(ROUNDS):
         counted = count()
+        silent = {name: on == 0 for name, (on, _) in counted.items() if not on.all()}
+        if wake is not None and silent:
+            wake(silent)
+            counted = count()
         for name, (on, n) in counted.items():
             bias, active = taps[name].site.settable, share(on, n)
             off = abs(math.log(active / wanted[name])) if active else math.inf

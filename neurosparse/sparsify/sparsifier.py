@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from neurosparse.probe.hooks import OwnHook, owners
 from neurosparse.probe.originals import check_module
 from neurosparse.probe.telling import Tells, is_teller
 from neurosparse.probe.tokens import Masks, has_decoder
+from neurosparse.sparsify import revive, warned
 from neurosparse.sparsify.aside import Run, aside, evaluating
 from neurosparse.sparsify.calls import Hearing, note_of
 from neurosparse.sparsify.controller import Plan, Steering
@@ -25,18 +26,10 @@ from neurosparse.sparsify.kept import checked
 from neurosparse.sparsify.padding import masks_of
 from neurosparse.sparsify.passes import Pass, belonging, in_backward
 from neurosparse.sparsify.penalty import Counted, Tap, counts_of, penalty_of, share
-from neurosparse.sparsify.revive import Wanted, set_biases, settle_at_last, settle_biases
 from neurosparse.sparsify.rows import row
 from neurosparse.sparsify.settings import Settings
 from neurosparse.sparsify.sites import find_sites
 from neurosparse.sparsify.topk import top_k
-from neurosparse.sparsify.warned import (
-    Warned,
-    check_free,
-    check_gradients,
-    check_steerable,
-    nothing_put_out,
-)
 
 PASSES = 4  # the newest, by which biases are settled at last
 
@@ -62,7 +55,7 @@ class Sparsifier:
         self._hearing = self._heard(tells=False)  # of no layer so far
         self._normalises = any(isinstance(m, _BatchNorm) for m in model.modules())
         self._ready = self._taking = self._busy = False
-        self._penalties, self._warned = 0, Warned()  # calls since the last step
+        self._penalties, self._warned = 0, warned.Warned()  # calls since the last step
         self._pass: Pass | None = None  # the last one in training
         self._note_output = torch.compiler.disable(Pass.put_out)
         self._is_removed = self._without_gradients = False
@@ -105,9 +98,9 @@ class Sparsifier:
         total = penalty_of(taps, self._steering.l1, passes)
         self.forget()
         if total is None:
-            raise nothing_put_out(self._is_removed, bool(every), self._without_gradients)
+            raise warned.nothing_put_out(self._is_removed, bool(every), self._without_gradients)
         self._warned.of_left_out(every, passes)
-        check_gradients(total)
+        warned.check_gradients(total)
         return total
 
     def forget(self) -> None:
@@ -242,11 +235,11 @@ class Sparsifier:
         try:
             sites = find_sites(self._model, run, settings.layers, args, kwargs)
             others = [s._taps for s in owners(self._model, Sparsifier) if s is not self]
-            check_free([site.name for site in sites], others)
+            warned.check_free([site.name for site in sites], others)
             if settings.start_active is not None and self._kept is None:
-                wanted = dict.fromkeys(sites, Wanted(settings.start_active))
-                set_biases(self._model, run, wanted, masks)
-            check_steerable(sites, settings)
+                wanted = dict.fromkeys(sites, revive.Wanted(settings.start_active))
+                revive.set_biases(self._model, run, wanted, masks)
+            warned.check_steerable(sites, settings)
             on = next((p.device for p in self._model.parameters()), torch.device("cpu"))
             self._taps = {site.name: Tap(site, settings.threshold, on) for site in sites}
             self._idle = {s.name: torch.zeros(s.n_units, dtype=torch.int64) for s in sites}
@@ -354,11 +347,13 @@ class Sparsifier:
         """
         taps, plan = self._taps, self._plan
         if not self._normalises:
-            settle_biases(taps, counted, plan.targets)
+            revive.settle_biases(taps, counted, plan.targets)
         elif 0 <= plan.steps - self.n_steps < plan.every:
-            settle_at_last(taps, lambda: self._evaluated(PASSES), plan.targets)
+            wake = partial(self._wake, shares=plan.targets, alone=True)
+            wakes = wake if self._settings.revive else None
+            revive.settle_at_last(taps, partial(self._evaluated, PASSES), plan.targets, wakes)
         else:
-            settle_biases(taps, self._evaluated(1), plan.targets)
+            revive.settle_biases(taps, self._evaluated(1), plan.targets)
 
     def _evaluated(self, n_passes: int) -> dict[str, Counted]:
         """Count what is active in evaluation, in the newest passes."""
@@ -380,21 +375,25 @@ class Sparsifier:
     def _revive(self) -> None:
         """Set the biases of dead units so that they are active for the share that is wanted."""
         wanted = self._plan.at(self.n_steps, self._steering.start)
-        dying = {name: tap.site for name, tap in self._taps.items() if self._dead(name).any()}
-        dead = {
-            site: Wanted(wanted.get(name) or max(self.active[name], 0.01), self._dead(name))
-            for name, site in dying.items()
-            if site.settable is not None
-        }
-        self._warned.of_lost(n for n, s in dying.items() if s not in dead)
+        dead = {name: self._dead(name) for name in self._taps if self._dead(name).any()}
+        lost = [name for name in dead if self._taps[name].site.settable is None]
+        self._warned.of_lost(lost)
+        self._wake(dead, {n: wanted.get(n) or max(self.active[n], 0.01) for n in dead})
+        for name in dead.keys() - lost:
+            self._idle[name][dead[name]] = 0
+
+    def _wake(
+        self, units: Mapping[str, Tensor], shares: Mapping[str, float], *, alone: bool = False
+    ) -> None:
+        """Set the biases of units by the last batch; `alone`, as it is in evaluation."""
+        wanted = revive.wanted_of(self._taps, units, shares, alone=alone)
+        run, masks = self._passes[-1]
         self._busy = True
         try:
-            run, masks = self._passes[-1]
-            set_biases(self._model, run, dead, masks)
+            with evaluating(self._model) if alone else nullcontext():
+                revive.set_biases(self._model, run, wanted, masks)
         finally:
             self._busy = False
-        for site in dead:
-            self._idle[site.name][self._dead(site.name)] = 0
 
     def _latest(self, quantity: str) -> dict[str, float]:
         return {name: self.history.last(f"{quantity}/{name}") for name in self._taps}

@@ -1,9 +1,9 @@
 """NEST: spike recorders, and their events.
 
 NEST says of a spike in the step (t - dt, t] that it is at t, so that a record of T holds spikes in
-(0, T]. Spikes are moved to the start of their step, as the other simulators say it, where the step
-is known: a recorder says it, its `events` do not. Its ids count from 1 over all nodes; units are
-counted from 0 in the order of their ids.
+(0, T]. Spikes are moved to the start of their step, as the other simulators say it. A recorder says
+how long a step is; its `events` do not, and stay as they are unless `dt_ms` is given. Its ids count
+from 1 over all nodes; units are counted from 0 in the order of their ids.
 """
 
 from __future__ import annotations

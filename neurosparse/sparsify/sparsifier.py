@@ -77,11 +77,11 @@ class Sparsifier:
     def penalty(self) -> Tensor:
         """Return the penalty of the passes since the last call or step, to be added to the loss.
 
-        It is of all passes in training mode with gradients through which a loss can still go:
-        several of one step count together, and of batches whose gradients are added up each may
-        have its own call. Left out is a pass that `backward()` has gone through, as in the step of
-        a generator. So is one before the last that is not finite, or whose output nobody holds, as
-        of one to be logged. Under torch.compile none is left out. Counts are of all.
+        It is of all passes in training mode with gradients through which a loss can still go.
+        Several passes of one step count together. Where gradients of several batches are added up,
+        each batch may have its own call. Left out is a pass that `backward()` has gone through, as
+        in the step of a generator. So is one before the last that is not finite, or whose output
+        nobody holds, as of one to be logged. Under torch.compile none is left out.
 
         Raises
         ------

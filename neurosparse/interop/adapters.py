@@ -14,10 +14,9 @@ from importlib import import_module
 from typing import Any, Protocol, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse.recordings.columns import Told
-from neurosparse.recordings.recording import UnitTable
+from neurosparse.recordings.recording import Cells, UnitTable
 
 
 class Adapter(Protocol):
@@ -135,7 +134,7 @@ def merged(parts: Sequence[tuple[str, UnitTable]], kind: str) -> UnitTable:
     )
 
 
-def _check_once(cells: Sequence[tuple[tuple[str, str], NDArray[np.int64]]]) -> None:
+def _check_once(cells: Cells) -> None:
     """Refuse cells that are there twice."""
     for owner in dict.fromkeys(owner for owner, _ in cells):
         numbers = np.concatenate([of for each, of in cells if each == owner])

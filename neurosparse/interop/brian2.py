@@ -7,12 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurosparse._internal.types import Foreign
 from neurosparse.interop.adapters import merged
 from neurosparse.recordings.columns import Told
-from neurosparse.recordings.recording import UnitTable
+from neurosparse.recordings.recording import Cells, UnitTable
 
 TYPES = ("brian2.SpikeMonitor", "brian2.EventMonitor", "brian2.Network", "brian2.MagicNetwork")
 
@@ -87,14 +86,10 @@ def _table(monitor: Foreign, network: Foreign) -> UnitTable:
     )
 
 
-def _cells(source: Foreign) -> tuple[tuple[tuple[str, str], NDArray[np.int64]], ...]:
+def _cells(source: Foreign) -> Cells:
     """Return the group that a source is, or is a part of, and the numbers of its cells in it."""
     group, first = source, 0
     if hasattr(source, "start") and hasattr(source, "source"):  # a subgroup
         group, first = source.source, int(source.start)
-    return (
-        (
-            (f"the cells of group {group.name!r}", str(group.id)),
-            np.arange(first, first + len(source)),
-        ),
-    )
+    owner = (f"the cells of group {group.name!r}", str(group.id))
+    return ((owner, np.arange(first, first + len(source))),)

@@ -134,9 +134,7 @@ def _column(name: str, values: Any) -> Array:
     try:
         return np.asarray(values)
     except ValueError:
-        rows = np.empty(len(values), dtype=object)  # of unlike lengths: the times of a unit each
-        rows[:] = values
-        return rows
+        return tabular.as_rows(values)  # of unlike lengths
 
 
 def _with_ids(table: UnitTable, ids: Sequence[Any]) -> UnitTable:
@@ -185,8 +183,6 @@ def _of_trains(trains: Sequence[Any], ids: Sequence[Any], told: Told, kind: str)
         return tabular.of_units(trains, ids, told, kind)
     if not all(array.dtype.kind == "m" or not array.size for array in arrays):
         raise TypeError("some times are differences of times and others plain: pass all of a kind")
-    if told.time_unit is not None:
-        raise ValueError("its times carry a unit of their own: leave time_unit out")
     in_s = [
         by_name.seconds(array, None, told, "times") if is_m else array
         for array, is_m in zip(arrays, differences, strict=True)

@@ -19,7 +19,7 @@ from neurosparse._internal import checks
 from neurosparse._internal.types import FieldsView, Foreign
 from neurosparse.interop.adapters import merged
 from neurosparse.recordings.columns import Told, indexed, seconds
-from neurosparse.recordings.recording import UnitTable
+from neurosparse.recordings.recording import Cells, UnitTable
 
 TYPES = ("nest.NodeCollection",)
 
@@ -102,5 +102,5 @@ def of_events(events: FieldsView, told: Told) -> UnitTable:
     )
 
 
-def _cells(ids: NDArray[np.int64]) -> tuple[tuple[tuple[str, str], NDArray[np.int64]], ...]:
+def _cells(ids: NDArray[np.int64]) -> Cells:
     return ((("NEST's nodes", ""), ids),)

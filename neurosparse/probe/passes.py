@@ -42,7 +42,7 @@ class Pass(NamedTuple):
     def begun(cls, *, is_block: bool) -> Pass:
         """Return the pass that begins now, in a hook of the model's or in a block."""
         call = None if is_block else call_of_model()
-        return cls(call, threading.get_ident(), torch.is_grad_enabled(), _is_in_backward())
+        return cls(call, threading.get_ident(), torch.is_grad_enabled(), is_in_backward())
 
     @property
     def caller(self) -> FrameType | None:
@@ -113,7 +113,7 @@ def why_left_alone(model: nn.Module, inputs: object, *, in_backward: bool) -> st
         return EVALUATION
     if not torch.is_grad_enabled():
         return NO_GRADIENTS
-    if _is_in_backward() and not in_backward:
+    if is_in_backward() and not in_backward:
         return AGAIN
     if torch._C._get_tracing_state() is not None:
         return "that torch.jit traces"
@@ -137,5 +137,6 @@ def is_exporting() -> bool:
     return told is not None and bool(told())
 
 
-def _is_in_backward() -> bool:
-    return torch._C._current_graph_task_id() != -1
+def is_in_backward() -> bool:
+    """Return whether gradients are being computed, as where checkpointing computes a pass again."""
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,10 @@ OWN = "another for each unit"  # values of a column such as the units' names
 Ends = Literal["[)", "[]", "(]"]
 
 
+# cells of a simulation: the name and the id of what they are part of, and their numbers in it
+Cells: TypeAlias = "tuple[tuple[tuple[str, str], NDArray[np.int64]], ...]"
+
+
 @dataclass(frozen=True, slots=True)
 class UnitTable:
     """Units of a file or object as it states them, before any selection.
@@ -56,8 +60,7 @@ class UnitTable:
     ends
         Whether a spike at the very start or stop of an interval belongs to it.
     cells
-        Which cells of a simulation the units are, where two objects may hold the same: the name and
-        the id of what they are part of, and their numbers in it.
+        Which cells of a simulation the units are, where two objects may hold the same.
     path
         The file; None for an object in memory.
     said
@@ -74,7 +77,7 @@ class UnitTable:
     resolution_s: float | None = None
     all_units: bool = False
     ends: Ends = "[)"
-    cells: tuple[tuple[tuple[str, str], NDArray[np.int64]], ...] = ()
+    cells: Cells = ()
     path: Path | None = None
     said: tuple[str, ...] = ()
 

@@ -53,9 +53,7 @@ def of_columns(
     rest = [n for n in names if n not in (times_name, *keys)]
     wanted = [n for n in rest if n in (*REGION_COLUMNS, *told.others)]
     if times.ndim == 2 and ids.shape == times.shape[:1]:  # as many times in each row
-        rows = np.empty(len(times), dtype=object)
-        rows[:] = list(times)
-        times = rows
+        times = as_rows(times)
     if times.dtype == object and times.size:
         times = _numbers(times)
     if times.dtype == object and times.size:
@@ -89,6 +87,13 @@ def of_columns(
             _check_falls(rest, column, table)
     found = {n: by_name.of_units(column(n), index, table.n_units, n) for n in wanted}
     return replace(table, columns={**table.columns, **found}, ends=ends)
+
+
+def as_rows(values: Sequence[Any] | Array) -> Array:
+    """Return an array of objects of which each entry is the times of a unit."""
+    rows = np.empty(len(values), dtype=object)
+    rows[:] = list(values)
+    return rows
 
 
 def _numbers(times: Array) -> Array:

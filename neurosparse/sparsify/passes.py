@@ -75,8 +75,3 @@ def belonging(terms: Iterable[Term]) -> list[Pass]:
 
 def _are_finite(means: Sequence[Tensor]) -> bool:
     return all(bool(torch.isfinite(mean.detach())) for mean in means)
-
-
-def in_backward() -> bool:
-    """Return whether a pass is one that gradient checkpointing computes again in `backward()`."""
-    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1

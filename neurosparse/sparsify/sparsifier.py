@@ -16,6 +16,7 @@ from neurosparse._internal.types import Fields, FieldsView
 from neurosparse.probe.history import History, Row
 from neurosparse.probe.hooks import OwnHook, owners
 from neurosparse.probe.originals import check_module
+from neurosparse.probe.passes import is_in_backward
 from neurosparse.probe.telling import Tells, is_teller
 from neurosparse.probe.tokens import Masks, has_decoder
 from neurosparse.sparsify import revive, warned
@@ -24,7 +25,7 @@ from neurosparse.sparsify.calls import Hearing, note_of
 from neurosparse.sparsify.controller import Plan, Steering
 from neurosparse.sparsify.kept import checked
 from neurosparse.sparsify.padding import masks_of
-from neurosparse.sparsify.passes import Pass, belonging, in_backward
+from neurosparse.sparsify.passes import Pass, belonging
 from neurosparse.sparsify.penalty import Counted, Tap, counts_of, penalty_of, share
 from neurosparse.sparsify.rows import row
 from neurosparse.sparsify.settings import Settings
@@ -275,7 +276,7 @@ class Sparsifier:
         if not self._ready:
             torch.compiler.disable(self.prepare)(args, kwargs)
         self._masks = self._masks_of(args, kwargs)
-        taking = self._model.training and not in_backward()
+        taking = self._model.training and not is_in_backward()
         if taking and not torch.compiler.is_compiling():
             self._without_gradients = not torch.is_grad_enabled()
         taking = taking and torch.is_grad_enabled()

@@ -99,8 +99,8 @@ def storable(name: str) -> str:
 def for_figure(name: object, *, most: int = 40) -> str:
     r"""Return a name as matplotlib is to draw it.
 
-    It is on one line, never read as mathematics, and short enough to leave room for the figure: of
-    a long name, both ends stay, for layers of a network differ in the last letters.
+    It is on one line, never read as mathematics, and short enough to leave room for the figure. Of
+    a long name both ends stay, for layers of a network differ in the last letters.
 
     Examples
     --------
